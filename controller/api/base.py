@@ -1,0 +1,82 @@
+"""What all resource models share: strict fields, durations with units, and camelCase on the wire.
+
+The pydantic models of this package are the one source of the custom resources: the CRDs, the plan
+reference and `penstock validate` are all made from them. They are frozen, so the core uses them as data.
+"""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+GROUP = "penstock.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds of a text like `90s`, `1h30m`. Raises ValueError with what was expected."""
+    if isinstance(value, float):
+        return value  # already parsed: a frozen model that is copied or rebuilt
+    if not isinstance(value, str) or not re.match(DURATION_PATTERN, value):
+        raise ValueError(f"found {value!r}, expected a duration with its unit, such as 30s, 5m, 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest text of a duration: 90.0 -> "1m30s"."""
+    if seconds == 0:
+        return "0s"
+    if seconds != int(seconds):
+        return f"{round(seconds * 1000)}ms" if seconds < 1 else f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+    rest, parts = int(seconds), []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 32}),
+]
+"""Seconds inside, a text with units on the wire."""
+
+
+def _finite(value: float) -> float:
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError("expected a finite number")
+    return value
+
+
+Number = Annotated[float, AfterValidator(_finite), WithJsonSchema({"type": "number"})]
+"""A finite limit."""
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""A DNS label."""
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+
+
+class Model(BaseModel):
+    """Frozen, strict about unknown fields, camelCase on the wire."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
+
+
+class StatusModel(BaseModel):
+    """As `Model`, but a field of a newer version is let through: it survives in the store by merge patches."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )

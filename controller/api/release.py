@@ -1,0 +1,265 @@
+"""Release: one attempt to move one plan to one new version. Its spec is immutable; its status is the whole truth.
+
+The controller holds nothing in memory that is not here: killed at any point, the next one goes on from
+this status and from Prometheus's samples.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from analysis.model import Outcome
+from controller.api.base import Model, Name, StatusModel
+
+
+class Phase(StrEnum):
+    """Where a release stands. The legal transitions are `core.phases.TRANSITIONS`."""
+
+    QUEUED = "Queued"
+    PREPARING = "Preparing"
+    SHIFTING = "Shifting"
+    MEASURING = "Measuring"
+    HOLDING = "Holding"
+    BAKING = "Baking"
+    RETURNING = "Returning"
+    ROLLING_BACK = "RollingBack"
+    TEARING_DOWN = "TearingDown"
+    SUCCEEDED = "Succeeded"
+    ROLLED_BACK = "RolledBack"
+    REFUSED = "Refused"
+    HALTED = "Halted"
+
+
+class Origin(Model):
+    """Who started the release, and from where."""
+
+    actor: Annotated[str, Field(max_length=256)] = Field(default="", description="Person or service that started it.")
+    id: Annotated[str, Field(max_length=128)] = Field(default="", description="Idempotency key: a pipeline that runs again finds its release by it.")
+    run: Annotated[str, Field(max_length=512)] = Field(default="", description="CI run that started it.")
+    commit: Annotated[str, Field(max_length=128)] = Field(default="", description="Commit that is released.")
+
+
+class ReleaseSpec(Model):
+    """What is asked for; immutable."""
+
+    plan: Name = Field(description="Name of the ReleasePlan in the same namespace.")
+    revision: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
+        description="Name of the new version, fixed for the release's life."
+    )
+    images: Annotated[dict[str, Annotated[str, Field(max_length=512)]], Field(max_length=32)] = Field(
+        default={}, description="New image by member name; members that are not named keep theirs. Empty when green is adopted."
+    )
+    kind: Literal["forward", "reverse"] = Field(default="forward", description="`reverse`: back to the version before, in one step.")
+    now: bool = Field(default=False, description="In reverse: switch at once, without waiting for capacity.")
+    supersedes: Annotated[str, Field(max_length=63)] = Field(default="", description="Name of a release that ends first.")
+    retry_of: Annotated[str, Field(max_length=63)] = Field(default="", description="Name of the release that this one tries again.")
+    reverse_of: Annotated[str, Field(max_length=63)] = Field(default="", description="Name of the succeeded release that this one takes back.")
+    origin: Origin = Field(default_factory=Origin, description="Who started it, and from where.")
+
+
+class CheckStatus(StatusModel):
+    """What is known of one check or trigger."""
+
+    name: str = Field(description="Name of the check or trigger.")
+    outcome: Outcome | None = Field(default=None, description="Its last answer.")
+    reason: str = Field(default="", description="Reason of that answer.")
+    value: float | None = Field(default=None, description="Green's number.")
+    baseline: float | None = Field(default=None, description="Blue's number.")
+    limit: float | None = Field(default=None, description="The line as it was applied.")
+    n: float | None = Field(default=None, description="Requests of green that it rests on.")
+    unit: str = Field(default="", description="Unit of the numbers.")
+    recent: Annotated[str, Field(max_length=100)] = Field(default="", description="Last answers, newest last: p, f or i.")
+    polled_at: float = Field(default=0.0, description="When it was last asked, Unix seconds.")
+    armed: bool = Field(default=False, description="A probe trigger acts only after green has passed it once.")
+
+
+class WindowStatus(StatusModel):
+    """How far a stage's window has come. Times are sample timestamps, Unix seconds."""
+
+    opened_at: float = Field(default=0.0, description="Start of the judged time: settled, then warm-up.")
+    last_sample: float = Field(default=0.0, description="Newest sample that both arms have, as of `ran`.")
+    ran: float = Field(default=0.0, description="Seconds of the window that both arms have samples for.")
+    n_green: float = Field(default=0.0, description="Requests of green in it.")
+    n_blue: float = Field(default=0.0, description="Requests of blue in it.")
+
+
+class StageStatus(StatusModel):
+    """What happened in one stage."""
+
+    weight: int = Field(description="Green's percent.")
+    entered_at: float = Field(default=0.0, description="When its grant was given, Unix seconds.")
+    shifted_at: float = Field(default=0.0, description="When the API server had accepted its weights.")
+    settled_at: float = Field(default=0.0, description="When the observed split agreed.")
+    window: WindowStatus | None = Field(default=None, description="Its window, once open.")
+    verdict: Outcome | None = Field(default=None, description="Verdict over all checks.")
+    verdict_at: float = Field(default=0.0, description="When it was recorded.")
+    verdict_key: str = Field(default="", description="Revision, plan hash and stage that the verdict is about.")
+    checks: list[CheckStatus] = Field(default=[], description="Its checks.")
+    skipped: str = Field(default="", description="Request that skipped the rest of its window.")
+
+
+class HoldStatus(StatusModel):
+    """Why the release waits."""
+
+    reason: str = Field(description="Reason of the hold.")
+    since: float = Field(description="Unix seconds.")
+    until: float | None = Field(default=None, description="Deadline; none where a person is waited for.")
+    then: Literal["rollback", "halt", "resume"] = Field(default="rollback", description="What happens at the deadline.")
+    waits_for: str = Field(default="", description="Who can end it, where a person is waited for.")
+    phase: Phase = Field(default=Phase.MEASURING, description="Phase to go on with.")
+    message: str = Field(default="", description="The reason's sentence with its numbers.")
+
+
+class RollbackStatus(StatusModel):
+    """How users were put back on blue."""
+
+    reason: str = Field(description="Why.")
+    message: str = Field(default="", description="The reason's sentence with its numbers.")
+    check: str = Field(default="", description="Check, trigger or request that caused it.")
+    value: float | None = Field(default=None, description="Green's number.")
+    baseline: float | None = Field(default=None, description="Blue's number.")
+    limit: float | None = Field(default=None, description="The line.")
+    n: float | None = Field(default=None, description="Requests it rests on.")
+    unit: str = Field(default="", description="Unit of the numbers.")
+    failed_at: float = Field(default=0.0, description="Time of the first failing sample, Unix seconds.")
+    decided_at: float = Field(default=0.0, description="Decision.")
+    traffic_at: float = Field(default=0.0, description="Every route on blue.")
+    ready_at: float = Field(default=0.0, description="Blue's pods ready.")
+    healthy_at: float = Field(default=0.0, description="Blue's probes passed.")
+    drained_at: float = Field(default=0.0, description="No traffic on green any more.")
+    gone_at: float = Field(default=0.0, description="Green taken down.")
+    max_weight: int = Field(default=0, description="Most traffic that green ever had, percent.")
+    exposed_seconds: float = Field(default=0.0, description="For how long green had traffic.")
+    overruns: list[str] = Field(default=[], description="Budgets that were overrun.")
+    blue_unhealthy: bool = Field(default=False, description="Blue was not healthy when it had to take everything.")
+    target: Literal["RolledBack", "Halted"] = Field(default="RolledBack", description="Where it ends.")
+
+
+class ManagedObject(StatusModel):
+    """One object of the resolved list: nothing else is written."""
+
+    kind: str = Field(description="Kind.")
+    namespace: str = Field(description="Namespace.")
+    name: str = Field(description="Name.")
+    uid: str = Field(default="", description="Uid at first sight.")
+    made: bool = Field(default=False, description="This release, or one before it, made it.")
+
+
+class CapacityStatus(StatusModel):
+    """Blue's size as it was found, to be kept and restored."""
+
+    member: str = Field(description="Member.")
+    replicas: int = Field(description="Replicas at the start.")
+    hpa: str = Field(default="", description="HorizontalPodAutoscaler whose minimum was raised.")
+    hpa_min: int = Field(default=0, description="Its minimum before.")
+
+
+class RetentionStatus(StatusModel):
+    """What becomes of the old version after success."""
+
+    until: float = Field(default=0.0, description="End, Unix seconds.")
+    shrunk: bool = Field(default=False, description="Scaled to its retention size.")
+    done: bool = Field(default=False, description="Nothing is left to do.")
+
+
+class DriftStatus(StatusModel):
+    """Foreign changes of our fields."""
+
+    count: int = Field(default=0, description="Corrections within the minute that began at `since`.")
+    since: float = Field(default=0.0, description="Unix seconds.")
+
+
+class Condition(StatusModel):
+    """A Kubernetes condition."""
+
+    type: str = Field(description="Progressing, Succeeded, Held or Healthy.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    reason: str = Field(description="One word.")
+    message: str = Field(default="", description="A sentence.")
+    last_transition_time: str = Field(description="RFC 3339.")
+    observed_generation: int = Field(default=0, description="Generation it speaks of.")
+
+
+class ReleaseStatus(StatusModel):
+    """The whole truth about a release; under 16 KB."""
+
+    observed_generation: int = Field(default=0, description="Generation of the spec that was acted on.")
+    epoch: int = Field(default=0, description="Epoch of the leader that wrote last; never falls.")
+    schema_hash: str = Field(default="", description="Schema of the controller that wrote last.")
+    phase: Phase = Field(default=Phase.QUEUED, description="Where it stands.")
+    phase_since: float = Field(default=0.0, description="Unix seconds.")
+    phase_counter: int = Field(default=0, description="Rises with each phase; part of the rollback stamp.")
+    reason: str = Field(default="", description="Why it stands there.")
+    message: str = Field(default="", description="The reason's sentence.")
+    plan_hash: str = Field(default="", description="Hash of the frozen plan, and name of its ConfigMap.")
+    plan_changed: bool = Field(default=False, description="The plan was edited after it was frozen; the release goes on with the frozen one.")
+    blue_slot: int = Field(default=-1, description="Index of the slot that served at the start; -1 before it is known.")
+    mode: Literal["", "host", "subset"] = Field(default="", description="How the routes tell the versions apart.")
+    blue_subset: str = Field(default="", description="Subset of blue.")
+    green_subset: str = Field(default="", description="Subset of green.")
+    stage: int = Field(default=-1, description="Index of the stage; -1 before the first.")
+    weight: int = Field(default=0, description="Green's percent as we last commanded it.")
+    observed_weight: int = Field(default=0, description="Green's percent as it was last seen on the routes.")
+    grant: int = Field(default=0, description="Highest weight that evidence has allowed so far.")
+    max_weight: int = Field(default=0, description="Most traffic that green ever had, percent.")
+    exposed_since: float = Field(default=0.0, description="First weight, Unix seconds.")
+    ready_at: float = Field(default=0.0, description="When green was ready and its cluster made, Unix seconds.")
+    stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
+    triggers: list[CheckStatus] = Field(default=[], description="The triggers.")
+    baseline: list[CheckStatus] = Field(default=[], description="Blue's last judged numbers, for the stage without blue.")
+    hold: HoldStatus | None = Field(default=None, description="Why it waits.")
+    rollback: RollbackStatus | None = Field(default=None, description="How users were put back.")
+    returned_at: float = Field(default=0.0, description="`home`: when the weights went back to the original.")
+    retention: RetentionStatus | None = Field(default=None, description="After success.")
+    objects: list[ManagedObject] = Field(default=[], description="The resolved list.")
+    capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")
+    images_before: dict[str, str] = Field(default={}, description="Images that served at the start, by member.")
+    drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")
+    fenced: str = Field(default="", description="Last request that was acted on before it was answered.")
+    requests: list[str] = Field(default=[], description="Uids of the last requests that were acted on.")
+    clock_offset: float = Field(default=0.0, description="Prometheus's clock minus ours, seconds.")
+    started_at: float = Field(default=0.0, description="Unix seconds.")
+    finished_at: float = Field(default=0.0, description="Unix seconds.")
+    evidence: int = Field(default=0, description="Number of evidence records written.")
+    checkpoint_at: float = Field(default=0.0, description="Last checkpoint, Unix seconds.")
+    conditions: list[Condition] = Field(default=[], description="Conditions for kubectl wait.")
+
+
+class Verb(StrEnum):
+    """What may be asked of a running release."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class Expectation(Model):
+    """What the asker saw; a request toward green is refused where it no longer holds."""
+
+    phase: Phase | None = Field(default=None, description="Phase.")
+    stage: int | None = Field(default=None, description="Index of the stage.")
+    revision: str | None = Field(default=None, description="Revision.")
+
+
+class RequestSpec(Model):
+    """What a person or a pipeline asks; immutable."""
+
+    release: Name = Field(description="Name of the Release in the same namespace.")
+    release_uid: Annotated[str, Field(max_length=64)] = Field(default="", description="Its uid, so that a namesake is never meant.")
+    verb: Verb = Field(description="What is asked.")
+    actor: Annotated[str, Field(max_length=256)] = Field(default="", description="Who asks.")
+    reason: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why; needed for advance and promote.")
+    expect: Expectation = Field(default_factory=Expectation, description="What the asker saw.")
+
+
+class RequestStatus(StatusModel):
+    """The controller's answer."""
+
+    state: Literal["", "accepted", "refused"] = Field(default="", description="Accepted or refused.")
+    reason: str = Field(default="", description="One word.")
+    message: str = Field(default="", description="The sentence.")
+    answered_at: float = Field(default=0.0, description="Unix seconds.")
+    epoch: int = Field(default=0, description="Epoch of the controller that answered.")

@@ -1,0 +1,212 @@
+"""What one look at the world found, as the core sees it. Built by `controller.observe` from the adapters.
+
+Weights are green's percent as Istio would share the requests, whatever integers stand in the object.
+"""
+
+from dataclasses import dataclass, field
+
+from analysis.model import Series
+from controller.api.release import Phase, RequestSpec
+from controller.ports import Answer, ProbeResult
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something is refused: a reason of `core.reasons` and the words that fill its sentence."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """One managed VirtualService.
+
+    Attributes:
+        namespace, name, uid, resource_version: which object, as it was read.
+        found: False where it is missing.
+        green_weight: the highest share of green over its managed routes, percent, rounded up.
+        blue_only: every managed route and every listed bypass sends everything to blue.
+        has_green: every managed route names green as a destination.
+        bypass_green: some listed bypass route points at green.
+        owner: uid of the release that owns the route (annotation); "" if none.
+        stamp: the rollback stamp (annotation).
+        epoch: the epoch annotation; 0 if none.
+        foreign: the last writer of our fields was not us.
+        problems: why it must not be touched.
+    """
+
+    namespace: str
+    name: str
+    uid: str = ""
+    resource_version: str = ""
+    found: bool = False
+    green_weight: int = 0
+    blue_only: bool = True
+    has_green: bool = False
+    bypass_green: bool = False
+    owner: str = ""
+    stamp: str = ""
+    epoch: int = 0
+    foreign: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadView:
+    """One member in one slot.
+
+    Attributes:
+        replicas: wanted; `ready` and `available` as reported for the current generation.
+        current: the controller manager has seen the newest generation and rolled it out.
+        restarts: most restarts of one of its pods.
+        endpoints: ready endpoints of its Service (host mode) or of its subset's pods (subset mode).
+        image: of the container that the plan moves.
+        revision: the `penstock.dev/revision` annotation; "" on workloads that we never wrote.
+        made: it carries our mark of having made it.
+        stuck: why its pods do not come up, in Kubernetes's own words ("ImagePullBackOff"); "" if fine.
+    """
+
+    namespace: str
+    name: str
+    uid: str = ""
+    resource_version: str = ""
+    found: bool = False
+    terminating: bool = False
+    replicas: int = 0
+    ready: int = 0
+    available: int = 0
+    current: bool = False
+    restarts: int = 0
+    endpoints: int = 0
+    image: str = ""
+    revision: str = ""
+    made: bool = False
+    stuck: str = ""
+    hpa: str = ""
+    hpa_uid: str = ""
+    hpa_min: int = 0
+    hpa_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One member in both slots."""
+
+    name: str
+    blue: WorkloadView
+    green: WorkloadView
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """One unanswered ReleaseRequest."""
+
+    name: str
+    uid: str
+    resource_version: str
+    spec: RequestSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another release of the same plan that is not finished."""
+
+    name: str
+    uid: str
+    phase: Phase
+    created: float
+    supersedes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One snapshot: targets first, the Release last.
+
+    Attributes:
+        live: read from the API server itself, not from a cache; only then may green be given more.
+        plan_found: the ReleasePlan exists.
+        plan_hash: hash of its spec now; `frozen` is the hash of the frozen one that exists.
+        lock: uid that holds the plan.
+        blue_slot: slot that serves, -1 where it cannot be told (then `problems` says why).
+        cluster_ready: green's Service or subset exists as it should.
+        green_made: everything that the release has to bring along exists (Services, ConfigMaps).
+        problems: why the release must not start or go on; empty is good.
+        warnings: what is legal but should be said.
+    """
+
+    live: bool = False
+    deleted: bool = False
+    generation: int = 1
+    plan_found: bool = True
+    plan_hash: str = ""
+    frozen: str = ""
+    lock: str = ""
+    blue_slot: int = -1
+    mode: str = ""
+    blue_subset: str = ""
+    green_subset: str = ""
+    routes: tuple[RouteView, ...] = ()
+    members: tuple[MemberView, ...] = ()
+    cluster_ready: bool = False
+    green_made: bool = False
+    green_gone: bool = False
+    requests: tuple[RequestView, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def green_weight(self) -> int:
+        """The highest share of green over all routes."""
+        return max((route.green_weight for route in self.routes), default=0)
+
+    @property
+    def lowest_weight(self) -> int:
+        """The lowest share of green over all routes."""
+        return min((route.green_weight for route in self.routes), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The answer to one `Ask`."""
+
+    answer: Answer
+    probe: ProbeResult | None = None
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The answer's series."""
+        return self.answer.series
+
+
+Measurements = dict[str, Measurement]
+"""By `Ask.key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to Prometheus or to a health endpoint.
+
+    Attributes:
+        key: `<check>/<arm>`, `traffic`, or `probe/<member>/<colour>`.
+        query: PromQL, parameters filled in; "" for a probe.
+        time: evaluation time, Unix seconds.
+        provider: name of the Prometheus.
+        url: of a probe.
+        timeout: seconds.
+    """
+
+    key: str
+    query: str = ""
+    time: float = 0.0
+    provider: str = ""
+    url: str = ""
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All answers of one reconcile."""
+
+    answers: Measurements = field(default_factory=dict)
