@@ -1,0 +1,140 @@
+"""The vocabulary of reasons: each word with its sentence, its next step and its severity.
+
+The CLI, the Events, the conditions and the records all print the sentence from here. A template's
+`{detail}` carries the numbers: both of them, the limit and n.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How loud a reason is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One word with what it means and what to do."""
+
+    word: str
+    sentence: str
+    next_step: str
+    severity: Severity = Severity.INFO
+
+    def say(self, detail: str = "") -> str:
+        """The sentence with its numbers."""
+        return self.sentence.replace("{detail}", detail).strip()
+
+
+REASONS: dict[str, Reason] = {}
+
+
+def _reason(word: str, sentence: str, next_step: str, severity: Severity = Severity.INFO) -> str:
+    REASONS[word] = Reason(word, sentence, next_step, severity)
+    return word
+
+
+def say(word: str, detail: str = "") -> str:
+    """The sentence of a reason; a word of a newer version is printed as it is."""
+    reason = REASONS.get(word)
+    return reason.say(detail) if reason else f"{word}: {detail}"
+
+
+def next_step(word: str) -> str:
+    """What can be done about it."""
+    reason = REASONS.get(word)
+    return reason.next_step if reason else "Ask the version of Penstock that wrote this."
+
+
+def severity(word: str) -> Severity:
+    """How loud it is."""
+    reason = REASONS.get(word)
+    return reason.severity if reason else Severity.WARNING
+
+
+_I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
+
+# The way to green.
+WAITING_FOR_PLAN = _reason("WaitingForPlan", "Waits for release {detail} of the same plan.", "It goes on by itself; or roll the other release back.")
+SUPERSEDING = _reason("Superseding", "Waits until release {detail}, which it supersedes, has ended.", "It goes on by itself.")
+LOCKED = _reason("PlanLocked", "Holds the plan.", "Nothing to do.")
+PREPARING_GREEN = _reason("PreparingGreen", "Brings green up: {detail}", "It goes on by itself until the preparation deadline.")
+WAITING_FOR_CLUSTER = _reason("WaitingForCluster", "Green is ready; its cluster travels to the proxies before the first weight.", "It goes on by itself.")
+GRANTED = _reason("Granted", "Green may have {detail} %.", "It goes on by itself.")
+SETTLING = _reason("Settling", "Waits until the observed split is the granted one: {detail}", "It goes on by itself until the settle deadline.")
+WARMING_UP = _reason("WarmingUp", "Warms up; the window opens {detail}.", "It goes on by itself.")
+MEASURING = _reason("Measuring", "Judges the window: {detail}", "It goes on by itself.")
+BAKING = _reason("Baking", "All requests go to green, blue is kept ready: {detail}", "It goes on by itself; penstock rollback puts everybody back.")
+RETURNING = _reason("Returning", "The original takes the new image and its traffic back: {detail}", "It goes on by itself.")
+STAGE_PASSED = _reason("StagePassed", "The stage passed: {detail}", "It goes on by itself.")
+SUCCEEDED = _reason("Succeeded", "Green serves everybody: {detail}", "penstock rollback brings the old version back.")
+# Holding.
+PAUSED = _reason("Paused", "Paused by {detail}.", "penstock resume goes on, penstock rollback goes back.", _W)
+MANUAL_HOLD = _reason("ManualHold", "The plan asks for a person after this stage.", "penstock advance goes on, penstock rollback goes back.", _W)
+NO_DATA = _reason("NoData", "No data to judge by: {detail}", "Look at Prometheus and at the query; it goes on by itself when data come.", _W)
+TOO_FEW_REQUESTS = _reason("TooFewRequests", "Too few requests to judge by: {detail}", "Wait for traffic, or lower minRequests in the plan.", _W)
+NOT_SETTLED = _reason("NotSettled", "The observed split is not the granted one: {detail}", "Look at the route, the proxies and the named source.", _W)
+DRIFT_TO_BLUE = _reason("DriftTowardBlue", "Somebody lowered green's weight by hand: {detail}", "penstock resume goes on from there, penstock rollback goes back.", _W)
+DRIFT_CORRECTED = _reason("DriftCorrected", "Somebody raised green's weight by hand, it was put back: {detail}", "Nothing to do.", _W)
+FIGHTER = _reason(
+    "WeightFight", "Another writer keeps changing the weights: {detail}",
+    "Tell that tool to ignore /spec/http/*/route/*/weight, then penstock resume.", _W,
+)
+CAPACITY_MISSING = _reason("CapacityMissing", "The next stage needs more ready pods of green: {detail}", "Look at green's pods.", _W)
+PROBE_FAILED_BOTH = _reason("ProbesFailOnBoth", "Health probes fail on green and on blue: {detail}", "Are they asked from outside a strict mTLS mesh?", _W)
+BLUE_UNHEALTHY = _reason("BlueUnhealthy", "Blue is not healthy while it has to take everything: {detail}", "Look at blue now; green has no traffic.", _C)
+DRAIN_UNKNOWN = _reason("DrainUnknown", "Green is at weight 0, but nobody can say that it gets no traffic: {detail}", "Bring Prometheus back, or penstock resume to take green down.", _W)
+# Triggers, gates and the way back.
+CHECK_FAILED = _reason("CheckFailed", "{detail}", "penstock why shows the query and both numbers.", _C)
+TRIGGER_FIRED = _reason("TriggerFired", "{detail}", "penstock why shows the query and both numbers.", _C)
+TOGETHER_FIRED = _reason("TriggersFiredTogether", "{detail}", "penstock why shows the queries and the numbers.", _C)
+NO_DATA_DEADLINE = _reason("NoDataDeadline", "No data for longer than the plan allows: {detail}", "Look at Prometheus, then penstock retry.", _C)
+HOLD_DEADLINE = _reason("HoldDeadline", "The hold reached its deadline: {detail}", "penstock why, then penstock retry.", _C)
+PREPARATION_DEADLINE = _reason("PreparationDeadline", "Green was not ready in time: {detail}", "Look at green's pods and events, then penstock retry.", _C)
+ROLLBACK_REQUESTED = _reason("RollbackRequested", "Rollback asked by {detail}.", "penstock retry starts again.", _W)
+RELEASE_DELETED = _reason("ReleaseDeleted", "The Release was deleted in mid-release.", "Nothing to do.", _W)
+SUPERSEDED = _reason("Superseded", "Release {detail} took its place.", "Watch that one.", _W)
+PLAN_DELETED = _reason("PlanDeleted", "The plan was deleted in mid-release.", "Put the plan back, then penstock retry.", _C)
+TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back; penstock rollback puts everybody on blue.", _C)
+ROLLBACK_FOUND = _reason("RollbackFound", "An earlier controller had put everybody back on blue; this one finishes it.", "penstock retry starts again.", _C)
+ROLLING_BACK = _reason("RollingBack", "Puts everybody back on blue: {detail}", "It goes on by itself.", _C)
+DRAINING = _reason("Draining", "Blue has all traffic; green drains: {detail}", "It goes on by itself.")
+TEARING_DOWN = _reason("TearingDown", "Takes green down.", "It goes on by itself.")
+ROLLED_BACK = _reason("RolledBack", "Everybody is on blue, green is gone: {detail}", "penstock why, then penstock retry.", _C)
+BREACH = _reason("InvariantBreach", "The world broke a rule that must hold: {detail}", "Report this with penstock bundle; penstock rollback still works.", _C)
+HALTED = _reason("Halted", "Stopped for a person: {detail}", "penstock rollback still works.", _C)
+# Requests.
+ACCEPTED = _reason("Accepted", "Done: {detail}", "Nothing to do.")
+EXPECTATION = _reason("ExpectationUnmet", "Refused, the release is no longer where it was seen: {detail}", "Look again with penstock get, then ask again.", _W)
+NOT_PAUSED = _reason("NotPaused", "Refused, the release is not held: {detail}", "penstock get shows where it stands.", _W)
+NOT_NOW = _reason("NotNow", "Refused, this cannot be done now: {detail}", "penstock get shows where it stands.", _W)
+REASON_NEEDED = _reason("ReasonNeeded", "Refused, a request toward green needs a reason.", "Give --reason.", _W)
+ALREADY_FINISHED = _reason("AlreadyFinished", "Nothing to do, the release has ended: {detail}", "penstock start begins a new one.")
+WRONG_RELEASE = _reason("WrongRelease", "Refused, it was meant for another release of this name.", "Look again with penstock get.", _W)
+# Refusals before anything is touched.
+PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the ReleasePlan, then penstock start.", _W)
+PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)
+RELEASE_INVALID = _reason("ReleaseInvalid", "The release cannot be used: {detail}", "Start a new one with penstock start.", _W)
+ROUTE_MISSING = _reason("RouteMissing", "{detail}", "Create the VirtualService or name the right one in the plan.", _W)
+ROUTE_UNSUITABLE = _reason("RouteUnsuitable", "{detail}", "Change the VirtualService or the plan, then penstock start.", _W)
+ROUTE_OWNED = _reason("RouteOwned", "Another release owns the route: {detail}", "Wait for it, or roll it back.", _W)
+ROUTE_SHADOWED = _reason("RouteShadowed", "{detail}", "Remove one of the VirtualServices of this host.", _W)
+BYPASS_UNLISTED = _reason("BypassUnlisted", "A rule that the plan does not list sends requests to green: {detail}", "List it under traffic.virtualServices[].bypass.", _W)
+BLUE_UNKNOWN = _reason("BlueUnknown", "It cannot be told which version serves: {detail}", "Give one version 100 %, then penstock start.", _W)
+WORKLOAD_MISSING = _reason("WorkloadMissing", "{detail}", "Create it or name the right one in the plan.", _W)
+WORKLOAD_UNSUITABLE = _reason("WorkloadUnsuitable", "{detail}", "Change the workload or the plan, then penstock start.", _W)
+REFERENCE_MISSING = _reason("ReferenceMissing", "Green would refer to something that is not there: {detail}", "Create it where green lives.", _W)
+SELECTOR_OVERLAP = _reason("SelectorOverlap", "{detail}", "Give blue a label that green does not have, in its selector and in the Service's.", _W)
+GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the field and say gitops: ignored in the plan.", _W)
+HPA_FOREIGN = _reason("AutoscalerForeign", "{detail}", "Pause that autoscaler for the release, or let a plain HorizontalPodAutoscaler own the workload.", _W)
+RIGHTS_MISSING = _reason("RightsMissing", "The controller may not do this: {detail}", "Apply the Role that the sentence names (penstock install).", _W)
+PROVIDER_UNKNOWN = _reason("ProviderUnknown", "The plan names a Prometheus that the controller does not know: {detail}", "Add it to the controller's configuration.", _W)
+MIXED_REVERSE = _reason("NothingToReverse", "There is no version to go back to: {detail}", "Start a release with the old image.", _W)
+# Warnings.
+HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
+AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
+PLAN_EDITED = _reason("PlanEdited", "The plan was edited in mid-release; this release goes on with the frozen one.", "The next release takes the new one.", _W)
