@@ -1,0 +1,9 @@
+"""The simulator's Prometheus: a store of scraped samples and PromQL that is really evaluated over it.
+
+Queries of a plan run here with their bugs, before they run against a production server. The reference
+is Prometheus 2.42: its lookback, staleness, extrapolation, counter resets, bucket interpolation,
+label matching and error texts; a list of queries in the tests is answered by both, without a
+difference. `Engine(range_left_open=True)` follows Prometheus 3 where the two differ about edges.
+
+Nothing here reads a clock, opens a socket or draws a random number: the caller says what time it is.
+"""

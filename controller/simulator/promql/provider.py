@@ -1,0 +1,48 @@
+"""The port that the controller's measurements use, straight over the evaluator.
+
+It enters above the HTTP client, because encoding and decoding JSON would cost more than evaluating.
+"""
+
+from collections.abc import Callable
+
+from analysis.model import Sample, Series
+from controller.ports import Answer, AnswerFault
+from controller.simulator.promql.engine import Engine, MatrixResult, Result, ScalarResult, StringResult, VectorResult
+from controller.simulator.promql.errors import QueryError
+
+_MESSAGE_LENGTH = 300
+
+
+class SimulatedPrometheus:
+    """A `controller.ports.Prometheus` that evaluates.
+
+    Args:
+        engine: answers the queries.
+        now: this Prometheus's own clock, Unix seconds; it becomes the answer's `server_time`.
+    """
+
+    def __init__(self, engine: Engine, now: Callable[[], float]) -> None:
+        self._engine, self._now = engine, now
+
+    def query(self, promql: str, time: float) -> Answer:
+        """The instant query at `time`; what HTTP answers with 400 or 422 is a bad query here too."""
+        try:
+            result = self._engine.query(promql, time)
+        except QueryError as error:
+            return Answer(fault=AnswerFault.BAD_QUERY, message=str(error)[:_MESSAGE_LENGTH], server_time=self._now())
+        return answer(result, self._now())
+
+
+def answer(result: Result, server_time: float) -> Answer:
+    """A result in the port's words; a scalar is a series without labels, a string has none."""
+    match result:
+        case VectorResult(time, rows):
+            series = tuple([Series(labels, (Sample(time, value),)) for labels, value in rows])
+            return Answer(series, "vector", server_time=server_time)
+        case MatrixResult(rows):
+            series = tuple([Series(labels, result.samples(track, start, stop)) for labels, track, start, stop in rows])
+            return Answer(series, "matrix", server_time=server_time)
+        case ScalarResult(time, value):
+            return Answer((Series((), (Sample(time, value),)),), "scalar", server_time=server_time)
+        case StringResult():
+            return Answer((), "string", server_time=server_time)
