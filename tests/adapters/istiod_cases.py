@@ -31,7 +31,9 @@ def fixed_objects() -> list[dict]:
     objects = []
     pods = RECORDED["world"]["pods"]
     for pod in pods:
-        objects.append({"kind": "Pod", "metadata": {"name": pod["name"], "namespace": pod["namespace"], "labels": pod["labels"], "uid": pod["ip"]}})
+        objects.append(
+            {"kind": "Pod", "metadata": {"name": pod["name"], "namespace": pod["namespace"], "labels": pod["labels"], "uid": pod["ip"]}}
+        )
     for service in RECORDED["world"]["services"]:
         meta = {"name": service["name"], "namespace": service["namespace"]}
         objects.append({"kind": "Service", "metadata": meta, "spec": {"ports": service["ports"], "selector": service["selector"]}})
@@ -49,10 +51,19 @@ def fixed_objects() -> list[dict]:
 def slice_of(service: dict, pods: list[dict]) -> dict:
     return {
         "kind": "EndpointSlice",
-        "metadata": {"name": service["name"] + "-1", "namespace": service["namespace"], "labels": {"kubernetes.io/service-name": service["name"]}},
+        "metadata": {
+            "name": service["name"] + "-1",
+            "namespace": service["namespace"],
+            "labels": {"kubernetes.io/service-name": service["name"]},
+        },
         "ports": [{"name": port["name"], "port": port["targetPort"]} for port in service["ports"]],
         "endpoints": [
-            {"addresses": [p["ip"]], "conditions": {"ready": True}, "targetRef": {"kind": "Pod", "namespace": p["namespace"], "name": p["name"]}} for p in pods
+            {
+                "addresses": [p["ip"]],
+                "conditions": {"ready": True},
+                "targetRef": {"kind": "Pod", "namespace": p["namespace"], "name": p["name"]},
+            }
+            for p in pods
         ],
     }
 
@@ -137,7 +148,10 @@ def rendered_view(world: World, asked: dict, *, list_clusters: bool) -> dict:
     if "listener" in asked:
         to = tcp_clusters(world, proxy, "raw.shop.svc.cluster.local", 8000)
         missing = [cluster.short() for cluster, _ in to if find_cluster(world, proxy, cluster) is None]
-        return {**asked, "chains": [{"match": {}, "to": [[cluster.short(), weight] for cluster, weight in to], "missing_clusters": missing}]}
+        return {
+            **asked,
+            "chains": [{"match": {}, "to": [[cluster.short(), weight] for cluster, weight in to], "missing_clusters": missing}],
+        }
     host = route_host(world, proxy, asked["host"], listener_port(asked.get("rds")))
     known = clusters_of(world, proxy)
     subsets = [cluster.id for cluster in known if cluster.id.subset]

@@ -203,7 +203,9 @@ def route_host(world: World, proxy: Proxy, authority: str, port: int = DEFAULT_P
     """The virtual host that takes requests for `authority` on one listener of a proxy."""
     if proxy.type is ProxyType.SIDECAR:
         return mesh_host(world, proxy, authority, port)
-    matching = [(domain, host) for host in gateway_hosts(world, proxy, port) if (domain := matched_domain(host, authority.lower())) is not None]
+    matching = [
+        (domain, host) for host in gateway_hosts(world, proxy, port) if (domain := matched_domain(host, authority.lower())) is not None
+    ]
     if not matching:
         return blackhole(port, f"http.{port}")
     return max(matching, key=lambda entry: (entry[0] == authority.lower(), len(entry[0])))[1]

@@ -7,7 +7,17 @@ it. Measured against istiod (`tests/data/istiod-routes.json`).
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from controller.adapters.istio.routing_model import ClusterId, DestinationRule, Endpoint, Port, Proxy, Service, Sidecar, VirtualService, World
+from controller.adapters.istio.routing_model import (
+    ClusterId,
+    DestinationRule,
+    Endpoint,
+    Port,
+    Proxy,
+    Service,
+    Sidecar,
+    VirtualService,
+    World,
+)
 from controller.ports import Obj
 
 

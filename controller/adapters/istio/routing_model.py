@@ -344,4 +344,3 @@ class VirtualHost:
     listener: str
     domains: tuple[str, ...]
     routes: tuple[Route, ...]
-

@@ -4,7 +4,7 @@ Tolerant where istiod is: an absent list is an empty one. What this resolution d
 `UNSUPPORTED`; `unsupported` tells whether an object is of that sort, and the callers decide what it means to them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -85,7 +85,9 @@ def _rule(index: int, raw: Obj, namespace: str, domain: str) -> HttpRule:
         index=index,
         name=raw.get("name", ""),
         matches=tuple(raw.get("match") or ()),
-        route=tuple(_destination(entry.get("destination") or {}, entry.get("weight"), namespace, domain) for entry in raw.get("route") or ()),
+        route=tuple(
+            _destination(entry.get("destination") or {}, entry.get("weight"), namespace, domain) for entry in raw.get("route") or ()
+        ),
         mirrors=_mirrors(raw, namespace, domain),
         delegate=(delegate.get("namespace") or namespace, delegate.get("name", "")) if delegate else None,
         options=raw,
@@ -153,10 +155,13 @@ def _services_of_service(obj: Obj, cluster_domain: str) -> tuple[Service, ...]:
 def _service_entry(obj: Obj) -> tuple[tuple[Service, ...], tuple[Endpoint, ...]]:
     namespace, name, _ = _meta(obj)
     spec = obj.get("spec") or {}
-    ports = tuple(Port(p.get("name", ""), p["number"], str(p.get("protocol", "")).lower() in HTTP_PROTOCOLS) for p in spec.get("ports") or ())
+    ports = tuple(
+        Port(p.get("name", ""), p["number"], str(p.get("protocol", "")).lower() in HTTP_PROTOCOLS) for p in spec.get("ports") or ()
+    )
     named = {port.name: port.number for port in ports}
     services = tuple(
-        Service(namespace, f"serviceentry/{name}", host.lower(), ports, _export_to(spec.get("exportTo"), namespace)) for host in spec.get("hosts") or ()
+        Service(namespace, f"serviceentry/{name}", host.lower(), ports, _export_to(spec.get("exportTo"), namespace))
+        for host in spec.get("hosts") or ()
     )
     endpoints = tuple(Endpoint(e["address"], ready=True, ports={**named, **(e.get("ports") or {})}) for e in spec.get("endpoints") or ())
     return services, endpoints
@@ -166,7 +171,7 @@ def _slice(obj: Obj) -> tuple[tuple[str, str], tuple[Endpoint, ...]]:
     namespace = obj["metadata"].get("namespace", "")
     service = (obj["metadata"].get("labels") or _NO_LABELS).get("kubernetes.io/service-name", "")
     ports = {p.get("name") or "": p.get("port") or 0 for p in obj.get("ports") or ()}
-    found = []
+    found: list[Endpoint] = []
     for entry in obj.get("endpoints") or ():
         conditions = entry.get("conditions") or {}
         ready = conditions.get("ready") is not False and not conditions.get("terminating")
@@ -202,7 +207,9 @@ def _gateway_object(obj: Obj) -> Gateway:
         if _passthrough(raw):
             continue
         hosts = tuple(host if "/" in host else f"*/{host}" for host in raw.get("hosts") or ())
-        servers.append(Server(raw["port"]["number"], protocol, tuple(h.replace("./", f"{namespace}/", 1) if h.startswith("./") else h for h in hosts)))
+        servers.append(
+            Server(raw["port"]["number"], protocol, tuple(h.replace("./", f"{namespace}/", 1) if h.startswith("./") else h for h in hosts))
+        )
     return Gateway(namespace, name, created, (obj.get("spec") or {}).get("selector") or {}, tuple(servers))
 
 
@@ -226,6 +233,23 @@ def _changed_service_entry(world: World, namespace: str, name: str, obj: Obj | N
     )
 
 
+def _is_foreign(world: World, kind: str, obj: Obj) -> bool:
+    """Whether a configuration object is labelled for another control plane; for ours it does not exist."""
+    labels = obj["metadata"].get("labels") or _NO_LABELS
+    return kind in CONFIGURATION and labels.get("istio.io/rev", world.revision) != world.revision
+
+
+_PARSERS: Mapping[str, tuple[str, Callable[[Obj, str], Any]]] = {
+    "VirtualService": ("virtual_services", parse_virtual_service),
+    "DestinationRule": ("destination_rules", parse_destination_rule),
+    "Service": ("services", _services_of_service),
+    "EndpointSlice": ("endpoints", lambda obj, _: _slice(obj)),
+    "Pod": ("pods", lambda obj, _: _pod(obj)),
+    "Gateway": ("gateways", lambda obj, _: _gateway_object(obj)),
+    "Sidecar": ("sidecars", lambda obj, _: _sidecar(obj)),
+}
+
+
 def changed(world: World, kind: str, old: Obj | None, new: Obj | None) -> World:
     """The world after one object was written (`new`) or deleted (`new` is None).
 
@@ -235,31 +259,17 @@ def changed(world: World, kind: str, old: Obj | None, new: Obj | None) -> World:
     some = new if new is not None else old
     if some is None:
         return world
-    namespace, name, domain = some["metadata"].get("namespace", ""), some["metadata"]["name"], world.cluster_domain
-    if new is not None and kind in CONFIGURATION and (new["metadata"].get("labels") or _NO_LABELS).get("istio.io/rev", world.revision) != world.revision:
+    namespace, name = some["metadata"].get("namespace", ""), some["metadata"]["name"]
+    if new is not None and _is_foreign(world, kind, new):
         new = None
-    match kind:
-        case "VirtualService":
-            virtual_service = None if new is None else parse_virtual_service(new, domain)
-            return replace(world, virtual_services=world.virtual_services.put(namespace, name, virtual_service))
-        case "DestinationRule":
-            rule = None if new is None else parse_destination_rule(new, domain)
-            return replace(world, destination_rules=world.destination_rules.put(namespace, name, rule))
-        case "Service":
-            services = None if new is None else _services_of_service(new, domain)
-            return replace(world, services=world.services.put(namespace, name, services))
-        case "EndpointSlice":
-            return replace(world, endpoints=world.endpoints.put(namespace, name, None if new is None else _slice(new)))
-        case "Pod":
-            return replace(world, pods=world.pods.put(namespace, name, None if new is None else _pod(new)))
-        case "Gateway":
-            return replace(world, gateways=world.gateways.put(namespace, name, None if new is None else _gateway_object(new)))
-        case "Sidecar":
-            return replace(world, sidecars=world.sidecars.put(namespace, name, None if new is None else _sidecar(new)))
-        case "ServiceEntry":
-            return _changed_service_entry(world, namespace, name, new)
-        case _:
-            return world
+    if kind == "ServiceEntry":
+        return _changed_service_entry(world, namespace, name, new)
+    if kind not in _PARSERS:
+        return world
+    shelf_name, parse = _PARSERS[kind]
+    item = None if new is None else parse(new, world.cluster_domain)
+    shelves: dict[str, Any] = {shelf_name: getattr(world, shelf_name).put(namespace, name, item)}
+    return replace(world, **shelves)
 
 
 def unsupported(kind: str, obj: Obj) -> str | None:
