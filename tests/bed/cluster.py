@@ -226,7 +226,8 @@ class Bed:
 
     def _established(self, name: str) -> bool:
         crd = self.admin.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
-        established = any(item["type"] == "Established" and item["status"] == "True" for item in crd.get("status", {}).get("conditions", []))
+        conditions = crd.get("status", {}).get("conditions", [])
+        established = any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
         if not established:
             return False
         version = crd["spec"]["versions"][0]["name"]

@@ -1,0 +1,142 @@
+"""Counters, gauges and histograms in Prometheus's text format, exact and repeatable: fractions are carried, never drawn."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Labels = tuple[tuple[str, str], ...]
+INFINITE = float("inf")
+
+
+def labels_of(labels: Mapping[str, str]) -> Labels:
+    """Sort labels into the form that names a series."""
+    return tuple(sorted(labels.items()))
+
+
+class Apportion:
+    """Splits whole requests by shares without chance: after any number of calls each part is within one of its due."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+        self._given: dict[str, int] = {}
+
+    def split(self, count: int, shares: Mapping[str, float]) -> dict[str, int]:
+        """Give `count` out over the parts; the shares sum to 1 and may change from call to call."""
+        for part, share in shares.items():
+            self._due[part] = self._due.get(part, 0.0) + count * share
+        # The whole parts first, then the rest one by one to whoever is owed most.
+        given = {part: max(0, int(self._debt(part) + 1e-9)) for part in shares}
+        rest = count - sum(given.values())
+        order = sorted(shares, key=lambda part: (self._debt(part) - given[part], part), reverse=True)
+        eligible = [part for part in order if shares[part] > 0] or order
+        for step in range(abs(rest)):
+            part = eligible[step % len(eligible)] if rest > 0 else max(given, key=lambda name: given[name])
+            given[part] += 1 if rest > 0 else -1
+        for part, number in given.items():
+            self._given[part] = self._given.get(part, 0) + number
+        return {part: number for part, number in given.items() if number}
+
+    def _debt(self, part: str) -> float:
+        return self._due.get(part, 0.0) - self._given.get(part, 0)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """One histogram series; `bounds` are ascending upper bounds without +Inf."""
+
+    bounds: Sequence[float]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count `value` so many times."""
+        if not self.counts:
+            self.counts = [0] * (len(self.bounds) + 1)
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+
+class Registry:
+    """All series of one exporter. A series is there from its first value on, as in Envoy. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[Labels, float]] = {}
+        self._types: dict[str, str] = {}
+        self._histograms: dict[str, dict[Labels, Histogram]] = {}
+
+    def add(self, name: str, labels: Labels, amount: float) -> None:
+        """Raise a counter."""
+        series = self._values.setdefault(name, {})
+        self._types.setdefault(name, "counter")
+        series[labels] = series.get(labels, 0.0) + amount
+
+    def set(self, name: str, labels: Labels, value: float) -> None:
+        """Set a gauge; NaN and infinities are served as they are."""
+        self._values.setdefault(name, {})[labels] = value
+        self._types.setdefault(name, "gauge")
+
+    def observe(self, name: str, labels: Labels, bounds: Sequence[float], value: float, times: int) -> None:
+        """Count `value` so many times in a histogram."""
+        series = self._histograms.setdefault(name, {})
+        if labels not in series:
+            series[labels] = Histogram(bounds)
+        series[labels].observe(value, times)
+
+    def forget(self, **labels: str) -> int:
+        """Drop every series that carries these labels (counters then restart from zero); return how many."""
+        wanted = set(labels.items())
+        dropped = 0
+        for family in (*self._values.values(), *self._histograms.values()):
+            for key in [key for key in family if wanted <= set(key)]:
+                del family[key]
+                dropped += 1
+        return dropped
+
+    def value(self, name: str, **labels: str) -> float:
+        """Sum the values of all series of a counter or gauge that carry these labels."""
+        wanted = set(labels.items())
+        return sum(value for key, value in self._values.get(name, {}).items() if wanted <= set(key))
+
+    def text(self) -> str:
+        """Write everything in the text exposition format 0.0.4."""
+        lines: list[str] = []
+        for name, series in self._values.items():
+            lines.append(f"# TYPE {name} {self._types[name]}")
+            lines += [f"{name}{_braces(labels)} {_number(value)}" for labels, value in series.items()]
+        for name, histograms in self._histograms.items():
+            lines.append(f"# TYPE {name} histogram")
+            for labels, histogram in histograms.items():
+                lines += _histogram_lines(name, labels, histogram)
+        return "\n".join(lines) + "\n"
+
+
+def _histogram_lines(name: str, labels: Labels, histogram: Histogram) -> Iterable[str]:
+    running = 0
+    for bound, count in zip((*histogram.bounds, INFINITE), histogram.counts, strict=True):
+        running += count
+        yield f"{name}_bucket{_braces((*labels, ('le', _number(bound))))} {running}"
+    yield f"{name}_sum{_braces(labels)} {_number(histogram.total)}"
+    yield f"{name}_count{_braces(labels)} {running}"
+
+
+def _braces(labels: Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    if value == INFINITE:
+        return "+Inf"
+    if value == -INFINITE:
+        return "-Inf"
+    return str(int(value)) if value == value and value.is_integer() else repr(float(value)).replace("nan", "NaN")  # noqa: PLR0124 - NaN
