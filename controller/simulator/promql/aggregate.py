@@ -147,12 +147,6 @@ class Top(Aggregation):
         super().resolve()
         self.set_labels(self.child.labels)
 
-    def _ranked(self, values: Values, slots: Iterable[int]) -> list[int]:
-        """The filled ones of these slots, best first, NaN at the end."""
-        slots = list(slots)
-        signed: Values = [None if (value := values[slot]) is None else self._sign * value for slot in slots]
-        return [slots[position] for position in descending(signed)]
-
     def values(self, now: int) -> Values:
         """The best k of each group.
 
@@ -164,13 +158,68 @@ class Top(Aggregation):
             raise ExecutionError(f"Scalar value {plain(k)} overflows int64")
         out: Values = [None] * len(child)
         for slots in self.groups:
-            for slot in self._ranked(child, slots)[: max(0, int(k))]:
+            present = [(self._sign * value, slot) for slot in slots if (value := child[slot]) is not None]
+            for _, slot in best(present, int(k)) if k >= 1 else ():
                 out[slot] = child[slot]
         return out
 
     def order(self, values: Values) -> Iterable[int]:
         """Best first within each group."""
-        return [slot for slots in self.groups for slot in self._ranked(values, slots)]
+        for slots in self.groups:
+            signed: Values = [None if (value := values[slot]) is None else self._sign * value for slot in slots]
+            yield from (slots[position] for position in descending(signed))
+
+
+Ranked = tuple[float, int]
+"""A value and the slot that it came from."""
+
+
+def best(items: list[Ranked], k: int) -> list[Ranked]:
+    """The k largest, in no order; NaN counts as the smallest.
+
+    A binary heap that moves its items exactly as Go's `container/heap` does: which of several equal elements
+    stays depends on these moves.
+    """
+    heap: list[Ranked] = []
+    for item in items:
+        if len(heap) >= k:
+            worst = heap[0][0]
+            if not (worst < item[0] or math.isnan(worst)):
+                continue
+            heap[0], heap[-1] = heap[-1], heap[0]
+            heap.pop()
+            _sift_down(heap)
+        heap.append(item)
+        _sift_up(heap)
+    return heap
+
+
+def _less(a: Ranked, b: Ranked) -> bool:
+    """Whether `a` stands above `b` in the heap."""
+    return math.isnan(a[0]) or a[0] < b[0]
+
+
+def _sift_up(heap: list[Ranked]) -> None:
+    """Move the last item to its place."""
+    child = len(heap) - 1
+    while child > 0:
+        parent = (child - 1) // 2
+        if not _less(heap[child], heap[parent]):
+            return
+        heap[child], heap[parent] = heap[parent], heap[child]
+        child = parent
+
+
+def _sift_down(heap: list[Ranked]) -> None:
+    """Move the first item to its place."""
+    parent = 0
+    while (child := 2 * parent + 1) < len(heap):
+        if child + 1 < len(heap) and _less(heap[child + 1], heap[child]):
+            child += 1
+        if not _less(heap[child], heap[parent]):
+            return
+        heap[child], heap[parent] = heap[parent], heap[child]
+        parent = child
 
 
 class CountValues(Aggregation):

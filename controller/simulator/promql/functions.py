@@ -51,7 +51,7 @@ def _sign(value: float) -> float:
 
 
 def _calendar(pick: Callable[[time.struct_time], int]) -> Callable[[float], float]:
-    """A part of the UTC date of a Unix time."""
+    """A part of the UTC date of a Unix time; NaN for what is no date, where Prometheus gives an arbitrary number."""
 
     def part(value: float) -> float:
         try:

@@ -150,7 +150,11 @@ class Moment:
 
 
 class Selection:
-    """The stored series that meet a selector's matchers, found once each."""
+    """The stored series that meet a selector's matchers, found once each.
+
+    Attributes:
+        tracks: sorted by labels, the order in which Prometheus adds up and breaks ties.
+    """
 
     def __init__(self, store: Store, matchers: Sequence[Matcher]) -> None:
         names = [matcher.value for matcher in matchers if matcher.name == "__name__" and matcher.op == "="]
@@ -164,7 +168,8 @@ class Selection:
         """Look at the series that are new since the last time; whether any of them matches."""
         fresh = [series for series in self.pool[self.seen :] if self._matches(series.labels)]
         self.seen = len(self.pool)
-        self.tracks += fresh
+        if fresh:
+            self.tracks = sorted(self.tracks + fresh, key=lambda series: series.labels)
         return bool(fresh)
 
 
@@ -287,7 +292,8 @@ def descending(values: Values) -> list[int]:
     """Filled slots, largest first, NaN at the end."""
     filled = [(value, slot) for slot, value in enumerate(values) if value is not None]
     numbers = sorted((pair for pair in filled if pair[0] == pair[0]), key=itemgetter(0), reverse=True)  # noqa: PLR0124 - not NaN
-    return [slot for _, slot in numbers] + [slot for value, slot in filled if value != value]  # noqa: PLR0124 - NaN
+    # Go's insertion sort reverses elements of which each counts as less than the other.
+    return [slot for _, slot in numbers] + [slot for value, slot in reversed(filled) if value != value]  # noqa: PLR0124 - NaN
 
 
 def ascending(values: Values) -> list[int]:

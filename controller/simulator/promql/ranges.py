@@ -7,6 +7,7 @@ gives no element. Formulas and their order of operations are those of Prometheus
 
 import math
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable
 
 from controller.simulator.promql import labels as lb
@@ -43,10 +44,9 @@ class Extrapolated(VectorNode):
             values, times = track.values, track.times
             first, first_time, last_time = values[low], times[low], times[high]
             change = values[high] - first
-            if counter and (resets := track.resets()) and resets[-1] > low:
-                for index in resets:
-                    if low < index <= high:
-                        change += values[index - 1]
+            if counter and (restarts := track.resets()) and restarts[-1] > low:
+                for index in restarts[bisect_right(restarts, low) : bisect_right(restarts, high)]:
+                    change += values[index - 1]
             sampled = (last_time - first_time) / 1000
             average = sampled / (high - low)
             before, after = (first_time - start) / 1000, (end - last_time) / 1000
