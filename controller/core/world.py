@@ -29,6 +29,7 @@ class RouteView:
         blue_only: every managed route and every listed bypass sends everything to blue.
         has_green: every managed route names green as a destination.
         bypass_green: some listed bypass route points at green.
+        bypass_stale: some listed bypass route does not point where the weights say (green above 0, else blue).
         owner: uid of the release that owns the route (annotation); "" if none.
         stamp: the rollback stamp (annotation).
         epoch: the epoch annotation; 0 if none.
@@ -45,6 +46,7 @@ class RouteView:
     blue_only: bool = True
     has_green: bool = False
     bypass_green: bool = False
+    bypass_stale: bool = False
     owner: str = ""
     stamp: str = ""
     epoch: int = 0

@@ -1,0 +1,294 @@
+"""The durable records: Release status, plan lock, frozen plan, history, requests, Events.
+
+Every write here is conditional or idempotent by name, and carries the epoch. Nothing here decides.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from controller.adapters import marks
+from controller.api.plan import PlanSpec, PlanStatus
+from controller.api.release import Phase, ReleaseSpec, ReleaseStatus, RequestSpec
+from controller.core import reasons
+from controller.core.commands import AnswerRequest, Record, Subject
+from controller.core.phases import FINAL
+from controller.core.reasons import Severity
+from controller.core.world import RequestView, Rival
+from controller.ports import CONFIG_MAP, EVENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, ConflictError, Kube, KubeError, NotFoundError, Obj, Patch
+from controller.times import rfc3339, unix
+
+FINALIZER = marks.FINALIZER
+HISTORY_LABEL = "penstock.dev/history"
+_KEY = re.compile(r"[^-._a-zA-Z0-9]+")
+
+
+class UnreadableError(Exception):
+    """An object of ours cannot be understood: it stops its one release, with this sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """A ReleasePlan as it was read."""
+
+    found: bool
+    spec: PlanSpec | None = None
+    hash: str = ""
+    status: PlanStatus = PlanStatus()
+    resource_version: str = ""
+    problem: str = ""
+
+
+def first_error(error: ValidationError) -> str:
+    """The first complaint of pydantic as `path: sentence`."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"]) or "object"
+    return f"{path}: {first['msg']}"
+
+
+def plan_hash(spec: PlanSpec) -> str:
+    """16 hex digits of the plan's canonical JSON."""
+    return hashlib.sha256(orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def read_subject(obj: Obj) -> Subject:
+    """A Release as the core sees it, without its plan. Raises `UnreadableError`."""
+    meta = obj["metadata"]
+    try:
+        spec = ReleaseSpec.model_validate(obj.get("spec") or {})
+        status = ReleaseStatus.model_validate(obj.get("status") or {})
+    except ValidationError as error:
+        raise UnreadableError(f"Release {meta.get('namespace')}/{meta.get('name')}: {first_error(error)}") from error
+    return Subject(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        generation=meta.get("generation", 1),
+        created=unix(meta.get("creationTimestamp", "")),
+        deleted="deletionTimestamp" in meta,
+        finalizer=FINALIZER in meta.get("finalizers", ()),
+        spec=spec,
+        status=status,
+        plan=None,
+    )
+
+
+def read_plan(kube: Kube, namespace: str, name: str) -> PlanView:
+    """The plan as it stands now."""
+    try:
+        obj = kube.get(RELEASE_PLAN, namespace, name)
+    except NotFoundError:
+        return PlanView(found=False)
+    return plan_view(obj)
+
+
+def plan_view(obj: Obj) -> PlanView:
+    """A plan object, or why it cannot be used."""
+    version = obj["metadata"]["resourceVersion"]
+    try:
+        status = PlanStatus.model_validate(obj.get("status") or {})
+    except ValidationError:
+        status = PlanStatus()
+    try:
+        spec = PlanSpec.model_validate(obj.get("spec") or {})
+    except ValidationError as error:
+        return PlanView(found=True, status=status, resource_version=version, problem=first_error(error))
+    return PlanView(found=True, spec=spec, hash=plan_hash(spec), status=status, resource_version=version)
+
+
+def frozen_name(hash_: str) -> str:
+    """Name of the ConfigMap that holds a frozen plan."""
+    return f"penstock-plan-{hash_}"
+
+
+def read_frozen(kube: Kube, namespace: str, hash_: str) -> PlanSpec | None:
+    """The frozen plan of that hash, or None where it is missing or was replaced by something else."""
+    try:
+        obj = kube.get(CONFIG_MAP, namespace, frozen_name(hash_))
+        return PlanSpec.model_validate(orjson.loads(obj.get("data", {}).get("plan.json", "")))
+    except (NotFoundError, ValidationError, orjson.JSONDecodeError):
+        return None
+
+
+def freeze_plan(kube: Kube, subject: Subject, spec: PlanSpec, epoch: int) -> None:
+    """Store the plan under its hash; done once, whoever does it."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": frozen_name(plan_hash(spec)),
+            "labels": {marks.PLAN_LABEL: subject.spec.plan},
+            "annotations": {marks.EPOCH: str(epoch)},
+        },
+        "immutable": True,
+        "data": {"plan.json": orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()},
+    }
+    try:
+        kube.create(CONFIG_MAP, subject.namespace, body)
+    except ConflictError as error:
+        if error.reason != "AlreadyExists":
+            raise
+
+
+def lock_plan(kube: Kube, subject: Subject, plan: PlanView, epoch: int) -> None:
+    """Take the plan, conditional on the resourceVersion at which it was seen free."""
+    body = {
+        "metadata": {"resourceVersion": plan.resource_version},
+        "status": {"active": subject.uid, "activeName": subject.name, "epoch": epoch},
+    }
+    kube.patch(RELEASE_PLAN, subject.namespace, subject.spec.plan, body, Patch.MERGE, subresource="status")
+
+
+def unlock_plan(kube: Kube, subject: Subject, plan: PlanView, images: dict[str, str], epoch: int, *, succeeded: bool) -> None:
+    """Give the plan back, where it is still ours."""
+    if plan.status.active != subject.uid:
+        return
+    status: dict[str, Any] = {"active": "", "activeName": "", "epoch": epoch}
+    if succeeded:
+        status |= {"lastSucceeded": subject.name, "lastImages": images}
+    body = {"metadata": {"resourceVersion": plan.resource_version}, "status": status}
+    kube.patch(RELEASE_PLAN, subject.namespace, subject.spec.plan, body, Patch.MERGE, subresource="status")
+
+
+def status_patch(subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> dict[str, Any]:
+    """The merge patch from what is stored to what shall be: changed fields only, so that unknown ones survive."""
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    changed = {key: value for key, value in new.items() if old.get(key) != value}
+    return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": changed}
+
+
+def write_status(kube: Kube, subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> Subject:
+    """Store the status under the resourceVersion it was read at; the subject as it stands afterwards."""
+    body = status_patch(subject, before, after)
+    if not body["status"]:
+        return replace(subject, status=after)
+    stored = kube.patch(RELEASE, subject.namespace, subject.name, body, Patch.MERGE, subresource="status")
+    return replace(subject, status=after, resource_version=stored["metadata"]["resourceVersion"])
+
+
+def set_finalizer(kube: Kube, subject: Subject, current: Obj, epoch: int, *, present: bool) -> None:
+    """Add or remove our finalizer, leaving the others."""
+    others = [f for f in current["metadata"].get("finalizers", ()) if f != FINALIZER]
+    finalizers = [*others, FINALIZER] if present else others
+    body = {
+        "metadata": {
+            "resourceVersion": current["metadata"]["resourceVersion"],
+            "finalizers": finalizers,
+            "annotations": {marks.EPOCH: str(epoch)},
+        }
+    }
+    kube.patch(RELEASE, subject.namespace, subject.name, body, Patch.MERGE)
+
+
+def read_requests(kube: Kube, subject: Subject) -> tuple[RequestView, ...]:
+    """Unanswered requests for this release, oldest first. An unreadable one is left for its own answer."""
+    views = []
+    for obj in kube.list(RELEASE_REQUEST, subject.namespace).items:
+        spec = obj.get("spec") or {}
+        if spec.get("release") != subject.name or (obj.get("status") or {}).get("state"):
+            continue
+        try:
+            parsed = RequestSpec.model_validate(spec)
+        except ValidationError:
+            continue
+        meta = obj["metadata"]
+        views.append((meta.get("creationTimestamp", ""), meta["name"], RequestView(meta["name"], meta["uid"], meta["resourceVersion"], parsed)))
+    return tuple(view for _, _, view in sorted(views, key=lambda item: item[:2]))
+
+
+def answer_request(kube: Kube, subject: Subject, view: RequestView, answer: AnswerRequest, epoch: int, now: float) -> None:
+    """Write the answer; answered twice with the same words equals once."""
+    state = "accepted" if answer.accepted else "refused"
+    body = {
+        "metadata": {"resourceVersion": view.resource_version, "uid": view.uid},
+        "status": {"state": state, "reason": answer.reason, "message": answer.message, "answeredAt": now, "epoch": epoch},
+    }
+    kube.patch(RELEASE_REQUEST, subject.namespace, view.name, body, Patch.MERGE, subresource="status")
+
+
+def read_rivals(kube: Kube, subject: Subject) -> tuple[Rival, ...]:
+    """Releases of the same plan that are not finished, or whose retention still runs."""
+    rivals = []
+    for obj in kube.list(RELEASE, subject.namespace).items:
+        meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+        if meta["uid"] == subject.uid or spec.get("plan") != subject.spec.plan:
+            continue
+        try:
+            phase = Phase(status.get("phase", "Queued"))
+        except ValueError:
+            phase = Phase.HALTED  # of a newer version: treated as one that must end first
+        retention = status.get("retention") or {}
+        if phase in FINAL and (phase is not Phase.SUCCEEDED or retention.get("done", False)):
+            continue
+        supersedes = spec.get("supersedes") or spec.get("reverseOf") or ""
+        rivals.append(Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes))
+    return tuple(rivals)
+
+
+def history_name(subject: Subject) -> str:
+    """ConfigMap with a release's records; the uid keeps namesakes apart."""
+    return f"penstock-history-{subject.name[:40]}-{subject.uid[:8]}"
+
+
+def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> None:
+    """One durable record: a key of the history ConfigMap, so that a retry writes the same one."""
+    key = _KEY.sub("-", f"{subject.status.phase_counter:04d}-{record.key}")
+    line = orjson.dumps(
+        {"at": rfc3339(record.at), "kind": record.kind, "reason": record.reason, "message": record.message, "data": record.data},
+        default=str,
+    ).decode()
+    body = {"metadata": {"annotations": {marks.EPOCH: str(epoch)}}, "data": {key: line}}
+    try:
+        kube.patch(CONFIG_MAP, subject.namespace, history_name(subject), body, Patch.MERGE)
+    except NotFoundError:
+        owner = {"apiVersion": RELEASE.api_version, "kind": "Release", "name": subject.name, "uid": subject.uid}
+        metadata = {
+            "name": history_name(subject),
+            "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: subject.name, HISTORY_LABEL: "true"},
+            "annotations": {marks.EPOCH: str(epoch)},
+            "ownerReferences": [owner],
+        }
+        kube.create(CONFIG_MAP, subject.namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {key: line}})
+
+
+def emit_event(kube: Kube, subject: Subject, record: Record) -> None:
+    """An Event for people. Its name is its identity; a refusal is nobody's problem."""
+    digest = hashlib.sha256(f"{subject.uid}/{record.key}".encode()).hexdigest()[:12]
+    stamp = rfc3339(record.at)
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{subject.name}.{digest}"},
+        "involvedObject": {
+            "apiVersion": RELEASE.api_version, "kind": "Release", "namespace": subject.namespace, "name": subject.name, "uid": subject.uid,
+        },
+        "reason": record.reason,
+        "message": record.message[:1000],
+        "type": "Normal" if reasons.severity(record.reason) is Severity.INFO else "Warning",
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+        "count": 1,
+        "source": {"component": "penstock"},
+        "reportingComponent": "penstock",
+        "reportingInstance": "penstock",
+    }
+    try:
+        kube.create(EVENT, subject.namespace, body)
+    except KubeError:
+        return
+
+
+def read_history(kube: Kube, subject: Subject) -> list[dict[str, Any]]:
+    """All records, oldest first."""
+    try:
+        obj = kube.get(CONFIG_MAP, subject.namespace, history_name(subject))
+    except NotFoundError:
+        return []
+    entries = [json.loads(line) for _, line in sorted(obj.get("data", {}).items())]
+    return sorted(entries, key=lambda entry: entry["at"])

@@ -1,0 +1,204 @@
+"""The way back to blue: one path for trigger, gate, request, deadline and deletion.
+
+Toward blue act first, then record. No step before the traffic is on blue waits for anything: not for
+blue's health, not for a notification, not for the store.
+
+    decided      traffic on blue     ready, healthy        drained          green gone
+      |-- patch each route -->|-- verify, budgets -->|-- no traffic -->|-- teardown -->| RolledBack
+"""
+
+from dataclasses import dataclass
+
+from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
+from controller.core import phases, reasons, seen
+from controller.core.commands import CloseRoutes, Command, Decision, Record, RecordKind, RemoveGreen, RestoreCapacity, RollBackRoutes, UnlockPlan
+from controller.core.steps import World, act, back, moved, record, stored, wait
+
+
+@dataclass(frozen=True, slots=True)
+class Blue:
+    """How blue does while it takes everything back."""
+
+    ready: bool
+    healthy: bool
+    detail: str
+
+
+def roll_back(w: World, reason: str, detail: str = "", *, cause: CheckStatus | None = None, also: tuple[Record, ...] = ()) -> Decision:
+    """Decide that everybody goes back to blue, and do it at once.
+
+    The patch carries the stamp of the phase that this decision begins, so that a controller which
+    finds the routes stamped, but this record missing, knows that the rollback is owed.
+    """
+    status = w.status
+    rollback = RollbackStatus(
+        reason=reason,
+        message=reasons.say(reason, detail),
+        check=cause.name if cause else "",
+        value=cause.value if cause else None,
+        baseline=cause.baseline if cause else None,
+        limit=cause.limit if cause else None,
+        n=cause.n if cause else None,
+        unit=cause.unit if cause else "",
+        failed_at=cause.polled_at if cause else w.now,
+        decided_at=w.now,
+        max_weight=status.max_weight,
+    )
+    after = moved(w, Phase.ROLLING_BACK, reason, detail, rollback=rollback)
+    stamp = f"{w.subject.uid}/{after.phase_counter}"
+    data = {"check": rollback.check, "value": rollback.value, "baseline": rollback.baseline, "limit": rollback.limit, "n": rollback.n}
+    entry = record(w, RecordKind.ROLLBACK, reason, detail, **data)
+    commands: tuple[Command, ...] = (RollBackRoutes(stamp),) if w.observed.routes else ()
+    return back(after, *commands, records=(*also, entry))
+
+
+def rolling_back(w: World) -> Decision:
+    """Repeat until every route that exists is on blue and stamped; then look how blue does."""
+    rollback = _rollback(w)
+    stamp = w.subject.stamp if w.status.phase is Phase.ROLLING_BACK else ""
+    if not rollback.traffic_at:
+        mine = [r for r in w.observed.routes if r.found and not _foreign(w, r.owner)]
+        if any(not r.blue_only or r.stamp != stamp for r in mine):
+            return back(w.status, RollBackRoutes(stamp))
+        return traffic_on_blue(w, rollback)
+    return verify_blue(w, rollback)
+
+
+def _foreign(w: World, owner: str) -> bool:
+    """Another release owns the route: a late rollback of ours would hit the wrong one (rule 3)."""
+    return owner not in ("", w.subject.uid)
+
+
+def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
+    """Every route that can be written is on blue. A route that is missing needs a person."""
+    missing = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
+    exposed = w.now - w.status.exposed_since if w.status.exposed_since else 0.0
+    done = rollback.model_copy(update={"traffic_at": w.now, "exposed_seconds": exposed, "overruns": _overruns(w, rollback, traffic=w.now)})
+    status = w.status.model_copy(update={"weight": 0, "observed_weight": 0, "rollback": done})
+    if missing and w.status.exposed_since:
+        owed = rollback.model_copy(update={"overruns": done.overruns})
+        detail = f"VirtualService {', '.join(missing)} is gone: Istio now sends to all pods of its hosts"
+        halted = moved(w, Phase.HALTED, reasons.TARGET_GONE, detail, rollback=owed, weight=0)
+        return stored(halted, record(w, RecordKind.HOLD, reasons.TARGET_GONE, detail))
+    return stored(status)
+
+
+def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
+    """Blue's pods, then its probes, each with its budget; an overrun is said, never waited out."""
+    blue = blue_state(w)
+    update: dict[str, object] = {}
+    if blue.ready and not rollback.ready_at:
+        update["ready_at"] = w.now
+    if blue.healthy and (blue.ready or rollback.ready_at) and not rollback.healthy_at:
+        update["healthy_at"] = w.now
+    over = w.now >= rollback.traffic_at + w.plan.rollback.blue_ready + w.plan.rollback.blue_healthy
+    if "healthy_at" in update or over:
+        if "healthy_at" not in update:
+            update |= {"blue_unhealthy": True, "overruns": [*rollback.overruns, "blue"]}
+        done = rollback.model_copy(update=update)
+        word = reasons.BLUE_UNHEALTHY if done.blue_unhealthy else reasons.DRAINING
+        detail = blue.detail if done.blue_unhealthy else f"for {w.plan.rollback.drain:.0f} s"
+        return stored(moved(w, Phase.TEARING_DOWN, word, detail, rollback=done))
+    status = w.status.model_copy(update={"rollback": rollback.model_copy(update=update)}) if update else w.status
+    if update:
+        return stored(status)
+    return wait(w, reasons.ROLLING_BACK, blue.detail, until=w.now + 1.0)
+
+
+def blue_state(w: World) -> Blue:
+    """Whether blue has the pods it had, and answers its probes."""
+    lacking = []
+    for member in w.observed.members:
+        needed = next((c.replicas for c in w.status.capacity if c.member == member.name), 1)
+        if member.blue.available < needed:
+            lacking.append(f"{member.blue.namespace}/{member.blue.name} has {member.blue.available} of {needed} pods available")
+    probes = seen.failing_probes(w, colour="blue")
+    return Blue(ready=not lacking, healthy=not probes, detail="; ".join([*lacking, probes]).strip("; ") or "blue is ready")
+
+
+def tearing_down(w: World) -> Decision:
+    """Drain, take green down by uid, give back what was borrowed, end."""
+    rollback = _rollback(w)
+    routes = [r for r in w.observed.routes if r.found and not _foreign(w, r.owner)]
+    if any(not r.blue_only for r in routes):
+        # Rule 6: somebody gave green traffic again. Never take it down under users.
+        return back(moved(w, Phase.ROLLING_BACK, rollback.reason, rollback.message, rollback=rollback.model_copy(update={"traffic_at": 0.0})),
+                    RollBackRoutes(f"{w.subject.uid}/{w.status.phase_counter + 1}"))
+    if not rollback.drained_at:
+        return drain(w, rollback)
+    if not w.plan.rollback.keep_green and not w.observed.green_gone:
+        return back(w.status, RemoveGreen())
+    if not rollback.gone_at:
+        late = w.now > rollback.drained_at + w.plan.rollback.teardown
+        gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
+        return stored(w.status.model_copy(update={"rollback": gone}))
+    return give_back(w, rollback)
+
+
+def drain(w: World, rollback: RollbackStatus) -> Decision:
+    """Weight 0 for the drain time, and no traffic seen (rule 6)."""
+    opens = rollback.traffic_at + w.plan.rollback.drain
+    if w.now < opens:
+        return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
+    quiet = seen.no_traffic(w)
+    if quiet or not w.status.max_weight:
+        return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
+    if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
+        detail = "Prometheus has no answer" if quiet is None else "requests still arrive at green"
+        return stored(moved(w, Phase.HALTED, reasons.DRAIN_UNKNOWN, detail), record(w, RecordKind.HOLD, reasons.DRAIN_UNKNOWN, detail))
+    return wait(w, reasons.DRAINING, "waits until no traffic is seen", until=w.now + seen.look_again(w))
+
+
+def give_back(w: World, rollback: RollbackStatus) -> Decision:
+    """Routes, autoscalers and the plan's lock; then the end."""
+    commands = borrowed(w, serving="blue")
+    if commands:
+        return back(w.status, *commands)
+    detail = f"{rollback.message} Green had at most {rollback.max_weight} %, for {rollback.exposed_seconds:.0f} s."
+    status = moved(w, Phase.ROLLED_BACK, reasons.ROLLED_BACK, detail, grant=0)
+    return stored(status, record(w, RecordKind.FINISHED, reasons.ROLLED_BACK, detail))
+
+
+def borrowed(w: World, *, serving: str) -> tuple[Command, ...]:
+    """The commands that give back what this release still holds; empty when it holds nothing."""
+    commands: list[Command] = []
+    if any(r.found and r.owner == w.subject.uid for r in w.observed.routes):
+        commands.append(CloseRoutes(serving))
+    if any(c.hpa and m.name == c.member and m.blue.hpa == c.hpa and m.blue.hpa_min != c.hpa_min for c in w.status.capacity for m in w.observed.members):
+        commands.append(RestoreCapacity())
+    if w.observed.lock == w.subject.uid:
+        commands.append(UnlockPlan(succeeded=w.status.phase is Phase.SUCCEEDED))
+    return tuple(commands)
+
+
+def halted(w: World) -> Decision:
+    """Waits for a person; a rollback that is owed still acts."""
+    rollback = w.status.rollback
+    if rollback and not rollback.traffic_at and all(r.found for r in w.observed.routes):
+        return roll_back(w, rollback.reason or reasons.TARGET_GONE, "the route is back")
+    return wait(w, w.status.reason, until=w.now + seen.look_again(w), status=w.status) if w.status.weight else Decision(status=w.status)
+
+
+def _rollback(w: World) -> RollbackStatus:
+    """The recorded rollback; an edited status without one gets a sentence instead of a crash."""
+    return w.status.rollback or RollbackStatus(reason=reasons.ROLLBACK_FOUND, message=reasons.say(reasons.ROLLBACK_FOUND), decided_at=w.now)
+
+
+def _overruns(w: World, rollback: RollbackStatus, *, traffic: float) -> list[str]:
+    late = traffic > rollback.decided_at + w.plan.rollback.traffic
+    return [*rollback.overruns, *(["traffic"] if late else [])]
+
+
+def is_backward(status: ReleaseStatus) -> bool:
+    """Whether nothing may raise green's weight any more (S8)."""
+    return status.phase in phases.BACKWARD or status.rollback is not None
+
+
+
+
+def abandon(w: World, reason: str, detail: str = "", *, also: tuple[Record, ...] = ()) -> Decision:
+    """End a release from wherever it stands: a queued one touched nothing and simply ends."""
+    if w.status.phase is Phase.QUEUED:
+        entry = record(w, RecordKind.ROLLBACK, reason, detail)
+        return stored(moved(w, Phase.ROLLED_BACK, reason, detail), *also, entry)
+    return roll_back(w, reason, detail, also=also)

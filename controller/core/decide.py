@@ -1,0 +1,180 @@
+"""START of every decision: an ordered chain, from what must act at once to what may wait.
+
+`decide` is pure. It looks at one snapshot and answers with the next status, the commands, and when to
+look again. The order below is the product's order of importance: a rollback that is asked for or owed
+comes before everything, then triggers, then foreign changes, then people's other wishes, then the next
+step of the phase.
+"""
+
+from typing import assert_never
+
+from controller.api.release import Phase, Verb
+from controller.core import backward, drift, finishing, forward, reasons, requests, seen
+from controller.core.commands import Decision, Subject
+from controller.core.phases import BACKWARD, FINAL, WATCHED
+from controller.core.steps import POLL_SECONDS, World, hold, moved, record, stored
+from controller.core.commands import RecordKind
+from controller.core.world import Measured, Observed
+
+
+def decide(subject: Subject, observed: Observed, measured: Measured, now: float) -> Decision:
+    """The next step of one release. Pure; raises only on defects of ours."""
+    w = World(subject, observed, now, measured)
+    if w.status.phase in FINAL:
+        return finishing.finished(w)
+    return (
+        unusable(w)
+        or asked_back(w)
+        or deleted(w)
+        or superseded(w)
+        or _backward(w)
+        or triggered(w)
+        or drift.answer(w)
+        or _requests(w)
+        or step(w)
+    )
+
+
+def unusable(w: World) -> Decision | None:
+    """Without any plan, live or frozen, nothing can be resolved: say so and touch nothing."""
+    if w.subject.plan is not None:
+        return None
+    if w.status.phase is Phase.QUEUED:
+        return forward.queued(w) if w.subject.finalizer else stored(
+            moved(w, Phase.REFUSED, reasons.PLAN_MISSING, w.subject.spec.plan),
+            record(w, RecordKind.FINISHED, reasons.PLAN_MISSING, w.subject.spec.plan),
+        )
+    if w.status.phase is Phase.HALTED:
+        return Decision(status=w.status)
+    detail = f"the frozen plan {w.status.plan_hash} is gone, the routes cannot be told"
+    return stored(moved(w, Phase.HALTED, reasons.HALTED, detail), record(w, RecordKind.HOLD, reasons.HALTED, detail))
+
+
+def asked_back(w: World) -> Decision | None:
+    """A request for a rollback overtakes everything."""
+    if any(r.spec.verb is Verb.ROLLBACK for r in w.observed.requests):
+        return requests.answer_first(w)
+    return None
+
+
+def deleted(w: World) -> Decision | None:
+    """A deleted Release rolls back first; its finalizer goes when it has ended (S17)."""
+    if not w.subject.deleted or w.status.phase in BACKWARD or (w.status.phase is Phase.HALTED and w.status.rollback):
+        return None
+    return backward.abandon(w, reasons.RELEASE_DELETED)
+
+
+def superseded(w: World) -> Decision | None:
+    """A newer release takes this one's place: back first, in order."""
+    if w.status.phase in BACKWARD or w.status.phase is Phase.QUEUED or w.status.rollback:
+        return None
+    rival = forward.superseder(w)
+    return backward.roll_back(w, reasons.SUPERSEDED, rival.name) if rival else None
+
+
+def _backward(w: World) -> Decision | None:
+    if w.status.phase in BACKWARD:
+        return requests.answer_first(w) or (backward.rolling_back(w) if w.status.phase is Phase.ROLLING_BACK else backward.tearing_down(w))
+    return None
+
+
+def triggered(w: World) -> Decision | None:
+    """Triggers act whenever green may have traffic, also while somebody is asked (rule 8)."""
+    if w.status.phase not in WATCHED or w.status.stage < 0 or (w.status.rollback and w.status.phase is Phase.HALTED):
+        return None
+    watch = seen.watch(w)
+    if watch.fired is None:
+        return None
+    fired = w.with_status(watch.status)
+    if w.status.phase is Phase.RETURNING:
+        return finishing.return_failed(fired, reasons.TRIGGER_FIRED, watch.detail)
+    return backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired)
+
+
+def _requests(w: World) -> Decision | None:
+    return requests.answer_first(w)
+
+
+def step(w: World) -> Decision:
+    """The phase's own next step, with what the triggers saw carried along."""
+    watched = seen.watch(w)
+    carried = w.with_status(watched.status)
+    decision = phase_step(carried)
+    checkpoint = seen.checkpoint_due(w, decision.status)
+    worth = decision.store or seen.worth_writing(w.status, watched.status) or checkpoint
+    status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in WATCHED else decision.status
+    wake = min((t for t in (decision.wake_at, watched.next_at) if t is not None), default=None)
+    return Decision(
+        status=status, commands=decision.commands, direction=decision.direction, store=worth, records=decision.records,
+        wake_at=wake, again=decision.again,
+    )
+
+
+def phase_step(w: World) -> Decision:
+    """One branch a phase."""
+    match w.status.phase:
+        case Phase.QUEUED:
+            return forward.queued(w)
+        case Phase.PREPARING:
+            return forward.preparing(w)
+        case Phase.SHIFTING:
+            return forward.shifting(w)
+        case Phase.MEASURING | Phase.BAKING:
+            return forward.measuring(w)
+        case Phase.HOLDING:
+            return holding(w)
+        case Phase.RETURNING:
+            return finishing.returning(w)
+        case Phase.HALTED:
+            return backward.halted(w)
+        case Phase.ROLLING_BACK | Phase.TEARING_DOWN | Phase.SUCCEEDED | Phase.ROLLED_BACK | Phase.REFUSED:
+            return Decision(status=w.status)  # decide() has taken these before
+        case _:
+            assert_never(w.status.phase)
+
+
+def holding(w: World) -> Decision:
+    """Wait for a person, or try the interrupted phase again: a hold for data ends by itself when there are data."""
+    held = w.status.hold
+    if held is None:
+        return stored(moved(w, Phase.SHIFTING, reasons.SETTLING, "the reason of the hold was lost"))
+    if held.until is not None and w.now >= held.until:
+        return hold_deadline(w)
+    if held.waits_for:
+        return Decision(status=w.status, wake_at=held.until)
+    tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
+    still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason
+    if still or (not tried.store and tried.status.phase is held.phase and not _moving_again(w, tried)):
+        status = tried.status.model_copy(
+            update={"phase": Phase.HOLDING, "hold": held, "phase_since": w.status.phase_since, "phase_counter": w.status.phase_counter,
+                    "reason": held.reason, "message": held.message}
+        )
+        until = min(t for t in (held.until, w.now + seen.look_again(w)) if t is not None)
+        return Decision(status=status, commands=tried.commands, wake_at=until, again=False)
+    if tried.status.phase is held.phase:
+        back_to = moved(w, held.phase, tried.status.reason or reasons.MEASURING).model_copy(
+            update={"stages": tried.status.stages, "message": tried.status.message}
+        )
+        return stored(back_to)
+    return tried
+
+
+def _moving_again(w: World, tried: Decision) -> bool:
+    """The window has grown since the hold began: there are data again."""
+    before, after = w.stage_status.window, tried.status.stages[tried.status.stage].window
+    return bool(before and after and after.last_sample > before.last_sample)
+
+
+def hold_deadline(w: World) -> Decision:
+    """What the plan says for a hold that lasted too long."""
+    held = w.status.hold
+    assert held is not None  # noqa: S101 - holding() has looked
+    if held.then == "halt":
+        return stored(moved(w, Phase.HALTED, held.reason, held.message), record(w, RecordKind.HOLD, held.reason, held.message))
+    if held.then == "resume":
+        again = held.model_copy(update={"until": None, "waits_for": "operator"})
+        return stored(w.status.model_copy(update={"hold": again}))
+    word = reasons.NO_DATA_DEADLINE if held.reason == reasons.NO_DATA else reasons.HOLD_DEADLINE
+    return backward.roll_back(w, word, held.message)
+
+

@@ -1,0 +1,81 @@
+"""Foreign changes of the weights: toward blue obeyed, toward green corrected, a fighter held off (rule 7)."""
+
+from controller.api.release import DriftStatus, Phase
+from controller.core import backward, forward, reasons
+from controller.core.commands import Decision, RecordKind, SetWeight
+from controller.core.steps import World, record, stored
+from controller.core.world import RouteView
+
+FIGHT_WRITES = 3
+"""Corrections within `FIGHT_SECONDS` that make a persistent fighter (L4)."""
+
+FIGHT_SECONDS = 60.0
+
+STEADY = frozenset({Phase.MEASURING, Phase.BAKING, Phase.HOLDING, Phase.HALTED})
+"""No weight of ours is under way in these."""
+
+IGNORE = "/spec/http/*/route/*/weight"
+
+
+def answer(w: World) -> Decision | None:
+    """The decision that a foreign change causes; None where the weights are ours."""
+    status = w.status
+    if status.stage < 0 or status.phase not in STEADY | {Phase.SHIFTING}:
+        return None
+    gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
+    if gone:
+        return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
+    if any(is_rollback_stamp(w, route) for route in w.observed.routes):
+        return backward.roll_back(w, reasons.ROLLBACK_FOUND)
+    above = [r for r in w.observed.routes if r.green_weight > allowed(w)]
+    if above:
+        return correct(w, above)
+    below = [r for r in w.observed.routes if r.green_weight < status.weight]
+    if below and status.phase in STEADY and not _held_for_drift(w):
+        return obey(w, below)
+    return None
+
+
+def allowed(w: World) -> int:
+    """The highest weight that may stand on a route now."""
+    if w.status.phase is Phase.SHIFTING:
+        return max(w.status.weight, w.stage.weight)
+    return w.status.weight
+
+
+def is_rollback_stamp(w: World, route: RouteView) -> bool:
+    """A controller before us rolled this route back and died before it could write that down."""
+    uid, _, counter = route.stamp.partition("/")
+    return uid == w.subject.uid and counter.isdigit() and int(counter) > w.status.phase_counter and route.blue_only
+
+
+def correct(w: World, routes: list[RouteView]) -> Decision:
+    """Put green back to what it may have, at once; hold where somebody keeps at it."""
+    drift = w.status.drift
+    fresh = w.now - drift.since <= FIGHT_SECONDS
+    drift = DriftStatus(count=drift.count + 1, since=drift.since) if fresh else DriftStatus(count=1, since=w.now)
+    status = w.status.model_copy(update={"drift": drift})
+    names = ", ".join(f"{r.namespace}/{r.name} had {r.green_weight} %" for r in routes)
+    command = SetWeight(w.status.weight, stamp=f"{w.subject.uid}/{w.status.phase_counter}")
+    if drift.count >= FIGHT_WRITES and w.status.phase is not Phase.HOLDING and w.status.phase is not Phase.HALTED:
+        detail = f"{names}; the field to ignore is {IGNORE}"
+        held = forward.hold_for_person(w.with_status(status), reasons.FIGHTER, detail, phase=w.status.phase)
+        return Decision(status=held.status, commands=(command,), direction=held.direction, store=True, records=held.records, again=True)
+    entry = record(w, RecordKind.HOLD, reasons.DRIFT_CORRECTED, names)
+    return Decision(status=status, commands=(command,), store=True, records=(entry,), again=True)
+
+
+def obey(w: World, routes: list[RouteView]) -> Decision:
+    """A kubectl edit toward blue must stick: hold at what is there."""
+    lowest = w.observed.lowest_weight
+    names = ", ".join(f"{r.namespace}/{r.name} has {r.green_weight} %, {w.status.weight} % was set" for r in routes)
+    status = w.status.model_copy(update={"weight": lowest, "observed_weight": lowest})
+    return forward.hold_for_person(w.with_status(status), reasons.DRIFT_TO_BLUE, names, phase=_phase_to_resume(w))
+
+
+def _phase_to_resume(w: World) -> Phase:
+    return w.status.hold.phase if w.status.hold else Phase.SHIFTING
+
+
+def _held_for_drift(w: World) -> bool:
+    return w.status.hold is not None and w.status.hold.reason == reasons.DRIFT_TO_BLUE and w.observed.lowest_weight == w.status.weight

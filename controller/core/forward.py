@@ -1,0 +1,290 @@
+"""The way to green: Queued, Preparing, Shifting, Measuring, Baking. One step a look.
+
+Toward green everything explains itself: the verdict is written, then the grant, then the weight, then
+`status.weight`, each in its own look at the world (design, rule 1). A step is never combined with the
+next one, so that a crash between any two leaves something that the next controller understands.
+
+    grant          weight         settled       opened            closed
+      |-- write ---->|-- observed --->|- warm-up ->|==== window ====>|-- verdict, gates --> next grant
+"""
+
+from analysis.model import Outcome
+from controller.api.release import CapacityStatus, ManagedObject, Phase, StageStatus, WindowStatus
+from controller.core import backward, finishing, gates, reasons, seen
+from controller.core.commands import (
+    AddFinalizer,
+    ClaimRoutes,
+    Decision,
+    FreezePlan,
+    KeepCapacity,
+    LockPlan,
+    MakeGreen,
+    OpenRoutes,
+    RecordKind,
+    SetWeight,
+    SizeGreen,
+)
+from controller.core.steps import DATA_DEADLINE_SECONDS, POLL_SECONDS, World, act, hold, moved, record, set_stage, stored, wait
+from controller.core.world import Rival
+
+
+def queued(w: World) -> Decision:
+    """Wait for the plan's lock, freeze the plan, begin."""
+    if not w.subject.finalizer:
+        return act(w, AddFinalizer())
+    if not w.observed.plan_found:
+        return refuse(w, reasons.PLAN_MISSING, w.subject.spec.plan)
+    newer = superseder(w)
+    if newer:
+        return stored(moved(w, Phase.ROLLED_BACK, reasons.SUPERSEDED, newer.name))
+    ahead = [rival for rival in w.observed.rivals if is_ahead(w, rival)]
+    if ahead:
+        first = min(ahead, key=lambda rival: rival.created)
+        word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_PLAN
+        return wait(w, word, first.name, until=w.now + POLL_SECONDS)
+    if w.observed.lock not in ("", w.subject.uid):
+        return wait(w, reasons.WAITING_FOR_PLAN, w.observed.lock, until=w.now + POLL_SECONDS)
+    if not w.observed.lock:
+        return act(w, LockPlan())
+    if not w.status.plan_hash:
+        # The hash is decided once, here: an edit between this write and the next changes nothing any more.
+        return stored(w.status.model_copy(update={"plan_hash": w.observed.plan_hash, "started_at": w.now}))
+    if w.observed.frozen != w.status.plan_hash:
+        return act(w, FreezePlan(w.status.plan_hash))
+    status = moved(w, Phase.PREPARING, reasons.PREPARING_GREEN, "looks at what is there")
+    return stored(status, record(w, RecordKind.STARTED, reasons.PREPARING_GREEN, w.subject.spec.revision, images=dict(w.subject.spec.images)))
+
+
+def is_ahead(w: World, rival: Rival) -> bool:
+    """Whether that release must end, or have its retention ended, before this one may begin."""
+    if rival.phase is not Phase.QUEUED:
+        return True
+    if supersedes(w, rival):
+        return False
+    return (rival.created, rival.uid) < (w.subject.created, w.subject.uid)
+
+
+def supersedes(w: World, rival: Rival) -> bool:
+    """Whether this release takes the place of that one."""
+    spec = w.subject.spec
+    if rival.name in (spec.supersedes, spec.reverse_of):
+        return True
+    newer = (w.subject.created, w.subject.uid) > (rival.created, rival.uid)
+    return newer and (spec.kind == "reverse" or (w.subject.plan is not None and w.plan.concurrency == "supersede"))
+
+
+def superseder(w: World) -> Rival | None:
+    """The release that takes the place of this one, if there is one."""
+    for rival in w.observed.rivals:
+        newer = (rival.created, rival.uid) > (w.subject.created, w.subject.uid)
+        if rival.supersedes == w.subject.name or (newer and w.subject.plan is not None and w.plan.concurrency == "supersede"):
+            return rival
+    return None
+
+
+def refuse(w: World, reason: str, detail: str) -> Decision:
+    """End before anything was touched."""
+    status = moved(w, Phase.REFUSED, reason, detail)
+    return stored(status, record(w, RecordKind.FINISHED, reason, detail))
+
+
+def preparing(w: World) -> Decision:
+    """Bring green up beside blue, without giving it a single request."""
+    if w.status.blue_slot < 0:
+        return identify(w)
+    if w.observed.problems and all(route.owner != w.subject.uid for route in w.observed.routes):
+        return refuse_prepared(w)
+    if any(route.owner != w.subject.uid for route in w.observed.routes):
+        return act(w, ClaimRoutes())
+    if any(m.blue.hpa and m.blue.hpa_min < m.blue.replicas for m in w.observed.members):
+        return act(w, KeepCapacity())
+    if w.now > w.status.phase_since + w.plan.preparation.deadline:
+        return backward.roll_back(w, reasons.PREPARATION_DEADLINE, unready(w) or "the time is over")
+    if not w.observed.green_made or not w.observed.cluster_ready:
+        return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing")
+    lacking = unready(w)
+    if lacking and not w.subject.spec.now:
+        return wait(w, reasons.PREPARING_GREEN, lacking, until=w.now + 2.0, status=w.status.model_copy(update={"ready_at": 0.0}))
+    if not all(route.has_green for route in w.observed.routes if route.found):
+        return act(w, OpenRoutes())
+    if not w.status.ready_at:
+        return stored(w.status.model_copy(update={"ready_at": w.now}))
+    opens = w.status.ready_at + w.plan.preparation.route_delay
+    if w.now < opens and not w.subject.spec.now:
+        return wait(w, reasons.WAITING_FOR_CLUSTER, until=opens)
+    return enter_stage(w, 0)
+
+
+def identify(w: World) -> Decision:
+    """Write down once which slot is blue, how the routes tell the versions apart, and blue's size."""
+    if w.observed.problems:
+        return refuse_prepared(w)
+    observed = w.observed
+    status = w.status.model_copy(
+        update={
+            "blue_slot": observed.blue_slot,
+            "mode": observed.mode,
+            "blue_subset": observed.blue_subset,
+            "green_subset": observed.green_subset,
+            "capacity": [
+                CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
+            ],
+            "images_before": {m.name: m.blue.image for m in observed.members},
+            "objects": [
+                ManagedObject(kind="VirtualService", namespace=r.namespace, name=r.name, uid=r.uid) for r in observed.routes
+            ] + [
+                ManagedObject(kind="Deployment", namespace=v.namespace, name=v.name, uid=v.uid, made=v.made)
+                for m in observed.members for v in (m.blue, m.green) if v.found
+            ],
+        }
+    )
+    return stored(status)
+
+
+def refuse_prepared(w: World) -> Decision:
+    """Refuse with the first problem's reason and everybody's words."""
+    first = w.observed.problems[0]
+    detail = "; ".join(problem.detail for problem in w.observed.problems if problem.reason == first.reason)
+    others = [f"{problem.reason}: {problem.detail}" for problem in w.observed.problems if problem.reason != first.reason]
+    return refuse(w, first.reason, "; ".join([detail, *others])[:1500])
+
+
+def unready(w: World) -> str:
+    """What green still lacks, in words; empty when it is ready."""
+    lacking = []
+    for member in w.observed.members:
+        green, needed = member.green, gates.needed_replicas(w, member.name)
+        where = f"{green.namespace}/{green.name}"
+        if green.stuck:
+            lacking.append(f"{where}: {green.stuck}")
+        elif not green.current or green.available < needed:
+            lacking.append(f"{where} has {green.available} of {needed} pods available")
+        elif green.restarts > w.plan.preparation.restarts:
+            lacking.append(f"{where} restarted {green.restarts} times (limit {w.plan.preparation.restarts})")
+        elif green.endpoints < needed:
+            lacking.append(f"{where} has {green.endpoints} of {needed} ready endpoints")
+    return "; ".join(lacking) or seen.failing_probes(w)
+
+
+def enter_stage(w: World, index: int, *, skipped: str = "") -> Decision:
+    """Write the grant of a stage. The weight follows in a later look, when this is stored."""
+    weight = w.stages[index].weight
+    before = w.status
+    if skipped and before.stage >= 0:
+        before = set_stage(before, skipped=skipped)
+    stages = [*before.stages[:index]]
+    while len(stages) < index:  # a promotion jumps: the stages between say that they were skipped
+        stages.append(StageStatus(weight=w.stages[len(stages)].weight, skipped=skipped))
+    stages.append(StageStatus(weight=weight, entered_at=w.now))
+    status = moved(
+        w.with_status(before), Phase.SHIFTING, reasons.GRANTED, str(weight),
+        stage=index, stages=stages, grant=max(before.grant, weight),
+    )
+    return stored(status, record(w, RecordKind.GRANT, reasons.GRANTED, str(weight), weight=weight, stage=index, request=skipped))
+
+
+def shifting(w: World) -> Decision:
+    """Write the weight, write down that it is written, wait until it is seen."""
+    target = w.stage.weight
+    if any(route.found and (route.green_weight != target or route.bypass_stale) for route in w.observed.routes):
+        return act(w, SetWeight(target))
+    if w.status.weight != target or not w.stage_status.shifted_at:
+        status = set_stage(w.status, shifted_at=w.now)
+        update = {"weight": target, "observed_weight": target, "max_weight": max(status.max_weight, target)}
+        if not status.exposed_since:
+            update["exposed_since"] = w.now
+        return stored(status.model_copy(update=update))
+    return settle(w)
+
+
+def settle(w: World) -> Decision:
+    """Open the window once the observed split agrees with the granted one."""
+    split = seen.split(w)
+    if split.settled:
+        window = WindowStatus(opened_at=split.at + w.stage.warm_up, last_sample=split.at + w.stage.warm_up)
+        status = set_stage(w.status, settled_at=w.now, window=window)
+        phase = Phase.BAKING if w.last_stage else Phase.MEASURING
+        word = reasons.BAKING if w.last_stage else reasons.MEASURING
+        return stored(moved(w.with_status(status), phase, word, split.detail))
+    deadline = w.stage_status.shifted_at + w.plan.settle.deadline
+    if w.now >= deadline:
+        word = reasons.NO_DATA if split.no_data else reasons.NOT_SETTLED
+        return hold(w, word, split.detail, phase=Phase.SHIFTING, until=w.now + DATA_DEADLINE_SECONDS)
+    return wait(w, reasons.SETTLING, split.detail, until=min(deadline, w.now + seen.look_again(w)))
+
+
+def measuring(w: World) -> Decision:
+    """Judge the window at its end, then ask the gates."""
+    if w.stage_status.window is None:
+        # Only an edited status can lead here; a window that nobody opened is opened again, never assumed.
+        return stored(moved(w, Phase.SHIFTING, reasons.SETTLING, "the window was lost"))
+    gate = gates.verdict(w)
+    if gate.open:
+        return next_stage(w)
+    window = seen.advanced(w)
+    status = set_stage(w.status, window=window)
+    remaining = w.stage.window - window.ran
+    if remaining > 0:
+        return progress(w.with_status(status), remaining)
+    return judge(w.with_status(status))
+
+
+def progress(w: World, remaining: float) -> Decision:
+    """The window runs on; say how far it is, and hold where the data stopped coming."""
+    window = w.stage_status.window
+    assert window is not None  # noqa: S101 - measuring() has looked
+    stalled = w.now - max(window.last_sample, w.stage_status.settled_at)
+    limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
+    detail = f"{window.ran:.0f} of {w.stage.window:.0f} s"
+    if stalled > limit:
+        return hold(w, reasons.NO_DATA, f"no sample of both versions since {stalled:.0f} s ({detail} judged)",
+                    phase=w.status.phase, until=w.now + no_data_deadline(w))
+    word = reasons.BAKING if w.status.phase is Phase.BAKING else reasons.MEASURING
+    if w.now < window.opened_at:
+        return wait(w, reasons.WARMING_UP, f"in {window.opened_at - w.now:.0f} s", until=window.opened_at + seen.look_again(w), status=w.status)
+    return wait(w, word, detail, until=w.now + min(remaining, seen.look_again(w)), status=w.status)
+
+
+def no_data_deadline(w: World) -> float:
+    """The shortest patience of the plan's checks, seconds."""
+    return min((check.no_data.deadline for check in w.plan.checks), default=DATA_DEADLINE_SECONDS)
+
+
+def judge(w: World) -> Decision:
+    """The verdict over all checks of this stage, written before anything rests on it."""
+    answer = seen.verdict(w)
+    if answer.pending:
+        return wait(w, reasons.MEASURING, "asks the checks", until=w.now, status=w.status)
+    status = set_stage(w.status, checks=list(answer.checks))
+    w = w.with_status(status)
+    data = {"stage": status.stage, "checks": [check.model_dump(mode="json") for check in answer.checks], "queries": answer.queries}
+    if answer.outcome is Outcome.FAIL:
+        failed = set_stage(status, verdict=Outcome.FAIL, verdict_at=w.now, verdict_key=gates.verdict_key(w))
+        verdict = record(w, RecordKind.VERDICT, reasons.CHECK_FAILED, answer.detail, **data)
+        return backward.roll_back(w.with_status(failed), reasons.CHECK_FAILED, answer.detail, cause=answer.cause, also=(verdict,))
+    if answer.outcome is Outcome.INCONCLUSIVE:
+        if answer.confirming:
+            return wait(w, reasons.MEASURING, answer.detail, until=w.now + POLL_SECONDS, status=w.status)
+        then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else answer.then
+        return hold(w, answer.reason, answer.detail, phase=w.status.phase, until=w.now + no_data_deadline(w), then=then)
+    passed = set_stage(status, verdict=Outcome.PASS, verdict_at=w.now, verdict_key=gates.verdict_key(w))
+    if answer.baseline:
+        passed = passed.model_copy(update={"baseline": list(answer.baseline)})
+    return stored(passed, record(w, RecordKind.VERDICT, reasons.STAGE_PASSED, answer.detail, **data))
+
+
+def next_stage(w: World) -> Decision:
+    """Through the gates to the next grant, or to the end."""
+    gate = gates.first_closed(w)
+    if gate.open:
+        return finishing.finish(w) if w.last_stage else enter_stage(w, w.status.stage + 1)
+    if gate.reason == reasons.CAPACITY_MISSING and any(
+        m.green.found and m.green.replicas < gates.needed_replicas(w, m.name) for m in w.observed.members
+    ):
+        return act(w, SizeGreen(), reason=gate.reason, detail=gate.detail)
+    return hold(w, gate.reason, gate.detail, phase=w.status.phase, until=gate.until, waits_for=gate.waits_for)
+
+
+def hold_for_person(w: World, reason: str, detail: str, *, phase: Phase) -> Decision:
+    """Wait until a person asks; triggers stay on."""
+    return hold(w, reason, detail, phase=phase, waits_for="operator")

@@ -1,0 +1,86 @@
+"""The gates before the next stage: an ordered chain of small functions, each open or closed with its reason.
+
+The order matters and is tested: evidence first, then people, then capacity, so that what is printed is
+the first thing that a person could do something about.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from analysis.model import Outcome
+from controller.core import reasons
+from controller.core.steps import World
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Open, or closed for a reason until a deadline or until a person acts."""
+
+    open: bool
+    reason: str = ""
+    detail: str = ""
+    until: float | None = None
+    waits_for: str = ""
+
+
+OPEN = Gate(open=True)
+
+
+def closed(reason: str, detail: str = "", *, until: float | None = None, waits_for: str = "") -> Gate:
+    """A closed gate."""
+    return Gate(open=False, reason=reason, detail=detail, until=until, waits_for=waits_for)
+
+
+def verdict_key(w: World) -> str:
+    """What a verdict counts for: its own revision, plan and stage (rule 5)."""
+    return f"{w.subject.spec.revision}/{w.status.plan_hash}/{w.status.stage}"
+
+
+def verdict(w: World) -> Gate:
+    """Closed until this very stage of this very revision has passed, or a recorded request skipped its window."""
+    stage = w.stage_status
+    if stage.skipped:
+        return OPEN
+    if stage.verdict is Outcome.PASS and stage.verdict_key == verdict_key(w):
+        return OPEN
+    return closed(reasons.MEASURING, "not judged yet")
+
+
+def manual_hold(w: World) -> Gate:
+    """Closed where the plan asks for a person after this stage, until somebody advances it."""
+    if not w.stage.hold or w.stage_status.skipped:
+        return OPEN
+    return closed(reasons.MANUAL_HOLD, waits_for="operator")
+
+
+def green_capacity(w: World) -> Gate:
+    """Closed while a member of green has fewer ready pods than it needs."""
+    lacking = [
+        f"{member.green.namespace}/{member.green.name} has {member.green.available} of {needed}"
+        for member in w.observed.members
+        if member.green.available < (needed := needed_replicas(w, member.name))
+    ]
+    if not lacking:
+        return OPEN
+    return closed(reasons.CAPACITY_MISSING, "; ".join(lacking), until=w.now + w.plan.preparation.deadline)
+
+
+GATES: tuple[Callable[[World], Gate], ...] = (verdict, manual_hold, green_capacity)
+
+
+def first_closed(w: World) -> Gate:
+    """The first closed gate of the chain, or OPEN."""
+    for gate in GATES:
+        answer = gate(w)
+        if not answer.open:
+            return answer
+    return OPEN
+
+
+def needed_replicas(w: World, member: str) -> int:
+    """How many ready pods green's member needs: as many as blue has now, never fewer than it had at the start."""
+    start = next((c.replicas for c in w.status.capacity if c.member == member), 1)
+    view = next((m for m in w.observed.members if m.name == member), None)
+    if w.plan.preparation.size == "own":
+        return max(1, view.green.replicas if view else 1)
+    return max(1, start, view.blue.replicas if view else 0)

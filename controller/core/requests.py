@@ -1,0 +1,143 @@
+"""What people and pipelines ask: accepted or refused, applied once, answered always.
+
+The effect is written into the Release together with the request's uid; the answer goes into the request
+afterwards. A crash between the two finds the uid and only answers again (S11). Toward blue a request is
+never refused for an unmet expectation.
+"""
+
+from controller.api.release import Phase, ReleaseStatus, Verb
+from controller.core import backward, forward, gates, reasons
+from controller.core.commands import AnswerRequest, Decision, RecordKind
+from controller.core.phases import BACKWARD
+from controller.core.steps import World, act, moved, record, stored
+from controller.core.world import RequestView
+
+REMEMBERED = 20
+"""Uids of requests that are kept in the status; older ones carry their answer themselves."""
+
+GATED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING})
+
+
+def answer_first(w: World) -> Decision | None:
+    """The decision that the oldest unanswered request causes; None where there is none."""
+    if not w.observed.requests:
+        return None
+    backs = [r for r in w.observed.requests if r.spec.verb is Verb.ROLLBACK]
+    request = (backs or list(w.observed.requests))[0]
+    if request.uid in w.status.requests:
+        return act(w, _answer(request, reasons.ACCEPTED, request.spec.verb))
+    refusal = refused(w, request)
+    if refusal:
+        return act(w, _answer(request, *refusal, accepted=False))
+    return apply(w, request)
+
+
+def refused(w: World, request: RequestView) -> tuple[str, str] | None:
+    """Why a request is refused: (reason, detail); None where it is not."""
+    spec, status = request.spec, w.status
+    if spec.release_uid not in ("", w.subject.uid):
+        return reasons.WRONG_RELEASE, ""
+    if spec.verb is Verb.ROLLBACK:
+        return None
+    if spec.verb is not Verb.PAUSE:
+        unmet = unmet_expectation(w, request)
+        if unmet:
+            return reasons.EXPECTATION, unmet
+    if backward.is_backward(status):
+        return reasons.NOT_NOW, f"it is {status.phase}"
+    match spec.verb:
+        case Verb.PAUSE:
+            ok = status.phase in GATED or (status.phase is Phase.HOLDING and status.weight > 0) or status.phase is Phase.PREPARING
+            return None if ok else (reasons.NOT_NOW, f"it is {status.phase}")
+        case Verb.RESUME:
+            return None if status.phase in (Phase.HOLDING, Phase.HALTED) else (reasons.NOT_PAUSED, f"it is {status.phase}")
+        case Verb.ADVANCE | Verb.PROMOTE:
+            return skip_refused(w, spec.verb, spec.reason)
+
+
+def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
+    """Why a gate may not be skipped now."""
+    if not why.strip():
+        return reasons.REASON_NEEDED, ""
+    standing = w.status.hold.phase if w.status.phase is Phase.HOLDING and w.status.hold else w.status.phase
+    if standing not in GATED or w.status.stage < 0:
+        return reasons.NOT_NOW, f"it is {w.status.phase}"
+    if verb is Verb.PROMOTE and w.last_stage:
+        return reasons.NOT_NOW, "it has all the traffic already"
+    gate = gates.green_capacity(w)
+    return None if gate.open else (gate.reason, gate.detail)
+
+
+def unmet_expectation(w: World, request: RequestView) -> str:
+    """What differs from what the asker saw; empty where nothing does."""
+    expect, status = request.spec.expect, w.status
+    differences = []
+    if expect.phase is not None and expect.phase is not status.phase:
+        differences.append(f"phase is {status.phase}, expected {expect.phase}")
+    if expect.stage is not None and expect.stage != status.stage:
+        differences.append(f"stage is {status.stage + 1}, expected {expect.stage + 1}")
+    if expect.revision is not None and expect.revision != w.subject.spec.revision:
+        differences.append(f"revision is {w.subject.spec.revision}, expected {expect.revision}")
+    return "; ".join(differences)
+
+
+def apply(w: World, request: RequestView) -> Decision:
+    """The request's effect, with its uid remembered in the same write."""
+    spec = request.spec
+    noted = w.with_status(remember(w.status, request.uid))
+    who = f"{spec.actor or 'somebody'}{': ' + spec.reason if spec.reason else ''}"
+    entry = record(w, RecordKind.REQUEST, reasons.ACCEPTED, f"{spec.verb} by {who}", uid=request.uid, verb=spec.verb)
+    match spec.verb:
+        case Verb.ROLLBACK:
+            if w.status.phase in BACKWARD or (w.status.rollback and w.status.phase is not Phase.HALTED):
+                return stored(noted.status, entry)
+            return backward.abandon(noted, reasons.ROLLBACK_REQUESTED, who, also=(entry,))
+        case Verb.PAUSE:
+            return pause(noted, who)
+        case Verb.RESUME:
+            return resume(noted, who)
+        case Verb.ADVANCE:
+            if noted.last_stage:
+                return forward.next_stage(noted.with_status(_skip(noted.status, request.uid)))
+            return forward.enter_stage(noted, noted.status.stage + 1, skipped=request.uid)
+        case Verb.PROMOTE:
+            return forward.enter_stage(noted, len(noted.stages) - 1, skipped=request.uid)
+
+
+def _skip(status: ReleaseStatus, uid: str) -> ReleaseStatus:
+    stages = list(status.stages)
+    stages[status.stage] = stages[status.stage].model_copy(update={"skipped": uid})
+    return status.model_copy(update={"stages": stages})
+
+
+def remember(status: ReleaseStatus, uid: str) -> ReleaseStatus:
+    """The status that knows this request."""
+    return status.model_copy(update={"requests": [*status.requests, uid][-REMEMBERED:]})
+
+
+def pause(w: World, who: str) -> Decision:
+    """Freeze weight and window; triggers stay on."""
+    phase = w.status.hold.phase if w.status.hold else w.status.phase
+    return forward.hold_for_person(w, reasons.PAUSED, who, phase=phase)
+
+
+def resume(w: World, who: str) -> Decision:
+    """Go on from the highest stage that is not above the observed weight, or from the first, with a new window."""
+    status = w.status
+    entry = record(w, RecordKind.REQUEST, reasons.ACCEPTED, f"resume by {who}")
+    if status.phase is Phase.HALTED and status.rollback is not None:
+        # Only the teardown is left: a person says that green gets no traffic.
+        done = status.rollback.model_copy(update={"drained_at": w.now})
+        return stored(moved(w, Phase.TEARING_DOWN, reasons.TEARING_DOWN, rollback=done), entry)
+    if status.hold and status.hold.phase in (Phase.PREPARING, Phase.RETURNING):
+        return stored(moved(w, status.hold.phase, reasons.ACCEPTED, f"resume by {who}"), entry)
+    if status.hold and status.hold.reason == reasons.MANUAL_HOLD:
+        return forward.enter_stage(w, status.stage + 1, skipped=status.requests[-1])
+    weights = [stage.weight for stage in w.stages]
+    seen = w.observed.lowest_weight
+    index = max((i for i, weight in enumerate(weights) if weight <= seen and i <= status.stage), default=0)
+    return forward.enter_stage(w, index)
+
+
+def _answer(request: RequestView, reason: str, detail: str, *, accepted: bool = True) -> AnswerRequest:
+    return AnswerRequest(request.name, request.uid, accepted=accepted, reason=reason, message=reasons.say(reason, detail))

@@ -1,0 +1,155 @@
+"""What the phase functions share: the bundle they look at, and the few ways in which a decision can come out.
+
+Nothing here decides anything about a release.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller.api.plan import PlanSpec, Stage
+from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus
+from controller.core import phases, reasons
+from controller.core.commands import Command, Decision, Direction, Record, RecordKind, Subject
+from controller.core.world import Measured, Observed
+
+POLL_SECONDS = 10.0
+"""How often a release looks again where nothing else wakes it; the default trigger interval."""
+
+DATA_DEADLINE_SECONDS = 900.0
+"""How long a release holds for data where no check says otherwise (design, Time)."""
+
+CHECKPOINT_SECONDS = 60.0
+"""Progress that changes no streak, phase or verdict is written at most this often (design, Records)."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything one decision may look at."""
+
+    subject: Subject
+    observed: Observed
+    now: float
+    measured: Measured = field(default_factory=Measured)
+
+    @property
+    def status(self) -> ReleaseStatus:
+        """The status as read, with the progress that was not yet written."""
+        return self.subject.status
+
+    @property
+    def plan(self) -> PlanSpec:
+        """The frozen plan. Only called where there is one."""
+        assert self.subject.plan is not None  # noqa: S101 - decide() refuses before any caller gets here
+        return self.subject.plan
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The plan's stages; a reverse release has a single one of 100 %."""
+        if self.subject.spec.kind == "reverse":
+            last = self.plan.stages[-1]
+            return [last.model_copy(update={"weight": 100, "hold": False, "min_requests": 0})]
+        return self.plan.stages
+
+    @property
+    def stage(self) -> Stage:
+        """The stage it stands in."""
+        return self.stages[self.status.stage]
+
+    @property
+    def stage_status(self) -> StageStatus:
+        """What happened in this stage."""
+        return self.status.stages[self.status.stage]
+
+    @property
+    def last_stage(self) -> bool:
+        """Whether the next one would be beyond the plan."""
+        return self.status.stage >= len(self.stages) - 1
+
+    def with_status(self, status: ReleaseStatus) -> "World":
+        """The same world, seen with another status."""
+        return replace(self, subject=replace(self.subject, status=status))
+
+
+def set_stage(status: ReleaseStatus, **changes: Any) -> ReleaseStatus:
+    """The status with its current stage changed."""
+    stages = list(status.stages)
+    stages[status.stage] = stages[status.stage].model_copy(update=changes)
+    return status.model_copy(update={"stages": stages})
+
+
+def moved(w: World, phase: Phase, reason: str, detail: str = "", **changes: Any) -> ReleaseStatus:
+    """The status in its next phase. The counter rises with each move; a hold ends unless a new one is given."""
+    status = w.status
+    phases.check(status.phase, phase)
+    update = {
+        "phase": phase,
+        "phase_since": w.now,
+        "phase_counter": status.phase_counter + 1,
+        "reason": reason,
+        "message": reasons.say(reason, detail),
+        "hold": None,
+        "observed_generation": w.subject.generation,
+        **changes,
+    }
+    if phase in phases.FINAL:
+        update.setdefault("finished_at", w.now)
+    return status.model_copy(update=update)
+
+
+def record(w: World, kind: RecordKind, reason: str, detail: str = "", **data: Any) -> Record:
+    """A durable record; its key makes a retry write the same one again (S15)."""
+    key = f"{kind}/{w.status.phase_counter}/{w.status.stage}"
+    return Record(key=key, kind=kind, at=w.now, reason=reason, message=reasons.say(reason, detail), data=dict(data))
+
+
+def stored(status: ReleaseStatus, *records: Record, commands: tuple[Command, ...] = ()) -> Decision:
+    """Write this status, then look again at once."""
+    return Decision(status=status, store=True, records=records, commands=commands, again=True)
+
+
+def act(w: World, *commands: Command, reason: str = "", detail: str = "", wake_in: float = 1.0) -> Decision:
+    """Do this and look again; the status only says what is going on."""
+    status = saying(w.status, reason, detail)
+    return Decision(status=status, commands=commands, again=True, wake_at=w.now + wake_in, store=_words_changed(w.status, status))
+
+
+def back(status: ReleaseStatus, *commands: Command, records: tuple[Record, ...] = ()) -> Decision:
+    """Toward blue: act, then record."""
+    return Decision(status=status, commands=commands, direction=Direction.BACK, store=True, records=records, again=True)
+
+
+def wait(w: World, reason: str, detail: str = "", *, until: float | None = None, status: ReleaseStatus | None = None) -> Decision:
+    """Nothing to do yet. The words are stored where the reason changed; numbers wait for the checkpoint."""
+    status = saying(status or w.status, reason, detail)
+    return Decision(status=status, store=w.status.reason != reason, wake_at=until)
+
+
+def saying(status: ReleaseStatus, reason: str, detail: str = "") -> ReleaseStatus:
+    """The status with another reason and sentence."""
+    if not reason:
+        return status
+    message = reasons.say(reason, detail)
+    if status.reason == reason and status.message == message:
+        return status
+    return status.model_copy(update={"reason": reason, "message": message})
+
+
+def _words_changed(before: ReleaseStatus, after: ReleaseStatus) -> bool:
+    return before.reason != after.reason
+
+
+def hold(w: World, reason: str, detail: str = "", *, phase: Phase, until: float | None = None, then: str = "rollback", waits_for: str = "") -> Decision:
+    """Wait with a deadline, or for the named person (rule 8)."""
+    held = HoldStatus.model_validate(
+        {
+            "reason": reason, "since": w.now, "until": until, "then": then,
+            "waits_for": waits_for, "phase": phase, "message": reasons.say(reason, detail),
+        }
+    )
+    status = moved(w, Phase.HOLDING, reason, detail).model_copy(update={"hold": held})
+    return stored(status, record(w, RecordKind.HOLD, reason, detail))
+
+
+def percent_sentence(green: float | None, granted: int) -> str:
+    """The observed split beside the granted one."""
+    return f"observed {green:.1f} %, granted {granted} %" if green is not None else f"no requests seen, granted {granted} %"

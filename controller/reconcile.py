@@ -1,0 +1,186 @@
+"""START HERE. The one loop body: observe, measure, decide, act, record.
+
+    observe   one snapshot; targets first, the Release last
+    measure   only what the core asks for
+    decide    pure: -> status, commands, records, wake_at
+    act       commands say "make it so"
+    record    history, status, Event
+
+The last two swap by direction: toward green record then act, toward blue act then record. A look that
+wants to take a step toward green is taken again from the API server itself before the step (`live`):
+caches are good enough to wait by, never to grant by. Production, the simulator and the sandbox run this
+very function; nothing below it knows which of them it is in.
+
+`Memo` holds nothing that the cluster does not hold too: parsed objects, and progress that the next
+checkpoint will write. Losing it costs a minute of passing trigger polls.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from controller import act as acting
+from controller import observe as observing
+from controller.adapters import records
+from controller.adapters.marks import Deposed
+from controller.api.release import ReleaseStatus
+from controller.core import conditions, needs
+from controller.core.commands import Decision, Direction, RollBackRoutes, Subject
+from controller.core.decide import decide
+from controller.core.phases import BACKWARD
+from controller.core.steps import World
+from controller.core.world import Ask, Measured, Measurement
+from controller.ports import ConflictError, Kube, KubeError, Ports, UnavailableError
+
+Key = tuple[str, str]
+"""Namespace and name of a Release."""
+
+RETRY_SECONDS = 1.0
+"""Back-off after a fault of the API server; a rollback never waits longer (L2)."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Status that was decided but waits for its checkpoint, and the resourceVersion it builds on."""
+
+    resource_version: str
+    status: ReleaseStatus
+
+
+@dataclass(slots=True)
+class Memo:
+    """What may be forgotten at any time."""
+
+    plans: dict[tuple[str, str], object] = field(default_factory=dict)
+    progress: dict[str, Progress] = field(default_factory=dict)
+    first_seen: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the work queue needs to know.
+
+    Attributes:
+        wake_at: look again at this time; None where only a change of the world matters.
+        again: look again at once.
+        urgent: a rollback is under way: before everybody else.
+        decision: for logs, traces and transcripts; None where the Release is gone.
+        error: the sentence of a fault that was met; "" where there was none.
+    """
+
+    wake_at: float | None = None
+    again: bool = False
+    urgent: bool = False
+    subject: Subject | None = None
+    decision: Decision | None = None
+    error: str = ""
+
+
+def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) -> Outcome:
+    """One look at one release. Raises only on defects of ours; the runtime's boundary catches those."""
+    now = ports.clock.now()
+    try:
+        return _reconcile(key, ports, memo, cache or ports.kube, now)
+    except Deposed as error:
+        return Outcome(error=str(error))
+    except ConflictError as error:
+        memo.progress.clear()
+        return Outcome(again=True, error=str(error))
+    except records.UnreadableError as error:
+        return Outcome(wake_at=now + 60.0, error=str(error))
+    except UnavailableError as error:
+        return Outcome(wake_at=now + max(RETRY_SECONDS, error.retry_after), urgent=True, error=str(error))
+    except KubeError as error:
+        return Outcome(wake_at=now + RETRY_SECONDS * 5, error=str(error))
+
+
+def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> Outcome:
+    """Look by the cache; where a step comes out of it, look again live and decide again."""
+    measured = Measured()
+    for kube in (cache, ports.kube):
+        live = kube is ports.kube
+        snapshot = observing.observe(key, kube, ports, memo.plans, live=live)
+        if snapshot is None:
+            return Outcome()
+        subject, observed = with_progress(snapshot.subject, memo), snapshot.observed
+        measured = measure(needs.asks(World(subject, observed, now, measured)), ports, measured)
+        decision = decide(subject, observed, measured, now)
+        decision = replace(decision, status=conditions.derive(subject, decision.status, observed, now, ports.epoch))
+        if live or not takes_step(subject, decision):
+            return carry_out(snapshot, subject, decision, ports, memo)
+    raise AssertionError("the second look is live")
+
+
+def with_progress(subject: Subject, memo: Memo) -> Subject:
+    """The subject with progress that was not yet written, where nobody has written since."""
+    kept = memo.progress.get(subject.uid)
+    if kept is None or kept.resource_version != subject.resource_version:
+        memo.progress.pop(subject.uid, None)
+        return subject
+    return replace(subject, status=kept.status)
+
+
+def takes_step(subject: Subject, decision: Decision) -> bool:
+    """Whether this decision does more than write down progress, and is not a way back that must not wait."""
+    if decision.direction is Direction.BACK and any(isinstance(c, RollBackRoutes) for c in decision.commands):
+        return False  # roll_back_routes() reads the routes and the Release itself before each write
+    before, after = subject.status, decision.status
+    moved = (before.phase_counter, before.weight, before.grant, before.stage) != (after.phase_counter, after.weight, after.grant, after.stage)
+    return bool(decision.commands or decision.records) or moved
+
+
+def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
+    """Ask what was not yet answered in this look."""
+    answers = dict(known.answers)
+    for ask in asks:
+        if ask.key not in answers:
+            answers[ask.key] = answer(ask, ports)
+    return Measured(answers)
+
+
+def answer(ask: Ask, ports: Ports) -> Measurement:
+    """One question; a fault is an answer."""
+    if ask.url:
+        return Measurement(answer=needs.NO_ANSWER, probe=ports.prober.probe(ask.url, timeout_seconds=ask.timeout))
+    provider = ports.prometheus.provider(ask.provider)
+    if provider is None:
+        return Measurement(answer=needs.unknown_provider(ask.provider))
+    return Measurement(answer=provider.query(ask.query, ask.time))
+
+
+def carry_out(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports, memo: Memo) -> Outcome:
+    """Record and act, in the order that the direction asks for."""
+    urgent = decision.status.phase in BACKWARD
+    steps: list[Callable[[Subject], Subject]] = [
+        lambda s: store(snapshot, s, decision, ports, memo),
+        lambda s: perform(snapshot, s, decision, ports),
+    ]
+    if decision.direction is Direction.BACK:
+        steps.reverse()
+    current = subject
+    for step in steps:
+        current = step(current)
+    return Outcome(wake_at=decision.wake_at, again=decision.again, urgent=urgent, subject=subject, decision=decision)
+
+
+def store(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports, memo: Memo) -> Subject:
+    """History first, then the status that rests on it, then an Event; progress only into the memo."""
+    for entry in decision.records:
+        records.write_record(ports.kube, subject, entry, ports.epoch)
+    if not decision.store:
+        if decision.status is not subject.status:
+            memo.progress[subject.uid] = Progress(subject.resource_version, decision.status)
+        return subject
+    written = records.write_status(ports.kube, subject, snapshot.subject.status, decision.status)
+    memo.progress.pop(subject.uid, None)
+    for entry in decision.records:
+        records.emit_event(ports.kube, subject, entry)
+    return written
+
+
+def perform(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports) -> Subject:
+    """Carry out the commands in order; what they made is remembered by the observation of the next look."""
+    for command in decision.commands:
+        acting.perform(command, subject, snapshot, ports)
+    return subject
+
+
