@@ -14,7 +14,7 @@ def merge(target: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return patch
     base = target if isinstance(target, dict) else {}
-    merged = None if base is target else {}
+    merged: dict[str, Any] | None = None if base is target else {}
     for key, value in patch.items():
         if value is None:
             if key in base:
@@ -167,8 +167,7 @@ def _test(document: Any, path: Sequence[str], operation: Any) -> Any:
     if found != wanted or isinstance(found, bool) is not isinstance(wanted, bool):
         raise ApiError(
             422,
-            "the server rejected our request due to an error in our request: testing value "
-            f"/{'/'.join(path)} failed",
+            f"the server rejected our request due to an error in our request: testing value /{'/'.join(path)} failed",
         )
     return document
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from controller.ports import Obj
 from controller.simulator.apiserver.errors import ApiError
 
-type_test = Callable[[Obj], bool]
+Test = Callable[[Obj], bool]
 _TERM = re.compile(
     r"""\s*(?:
         (?P<absent>!)\s*(?P<absent_key>[\w./-]+)
@@ -28,7 +28,7 @@ POD_FIELDS: frozenset[str] = frozenset({"spec.nodeName", "spec.restartPolicy", "
 
 
 @lru_cache(maxsize=1024)
-def label_test(selector: str) -> type_test | None:
+def label_test(selector: str) -> Test | None:
     """The test of a label selector; None where it selects everything. 400 where it cannot be read."""
     if not selector.strip():
         return None
@@ -68,7 +68,7 @@ def _label_term(match: re.Match[str]) -> Callable[[Obj], bool]:
 
 
 @lru_cache(maxsize=1024)
-def field_test(selector: str, plural: str) -> type_test | None:
+def field_test(selector: str, plural: str) -> Test | None:
     """The test of a field selector for one resource; None where it selects everything. 400 for a field without an index."""
     if not selector.strip():
         return None
