@@ -1,0 +1,116 @@
+"""Does a selector mix the colours up? The rules of reason SelectorOverlap, for manifests and for live endpoints.
+
+Host mode: no Service that reaches blue may reach green, nor green's Service reach blue. Subset mode: blue's subset
+labels may not select green, nor green's blue. A Service whose host the managed routes serve may select
+both, since the route decides for it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from controller.adapters.workloads.places import Split, find, labels_at, other, place, plan_of, service_place, template_labels, text
+from controller.adapters.workloads.selectors import covers, written
+from controller.adapters.workloads.view import pods_of, ready_targets, slices_of
+from controller.api.plan import Member
+from controller.core import reasons
+from controller.core.commands import Subject
+from controller.core.world import Problem
+from controller.ports import DEPLOYMENT, Kube, Obj
+
+
+def services_overlap(services: Iterable[Obj], blue: Mapping[str, str], green: Mapping[str, str], split: Split) -> list[Problem]:
+    """Services of one namespace that select the pods of both colours, but for those that the routes serve."""
+    found = []
+    for service in services:
+        key = text(service, "metadata", "namespace"), text(service, "metadata", "name")
+        selector = labels_at(service, "spec", "selector")
+        if key not in split.routed and covers(selector, blue) and covers(selector, green):
+            detail = f"Service {key[0]}/{key[1]} ({written(selector)}) would select both colours: its users would reach green past the weights."
+            found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
+    return found
+
+
+def own_services_overlap(split: Split, blue: tuple[str, Obj | None, Mapping[str, str]], green: tuple[str, Obj | None, Mapping[str, str]]) -> list[Problem]:
+    """The colours' own Services, which may not be excused by being routed: they are what the weights are between.
+
+    Args:
+        split: host mode, or nothing is found.
+        blue: its namespace, its Service if there is one, and its pods' labels.
+        green: the same of green.
+    """
+    found = []
+    if split.by_host and blue[0] == green[0]:
+        for colour, service, others, labels in (("blue", blue[1], "green", green[2]), ("green", green[1], "blue", blue[2])):
+            selector = labels_at(service, "spec", "selector")
+            if service is not None and covers(selector, labels):
+                name = f"{text(service, 'metadata', 'namespace')}/{text(service, 'metadata', 'name')}"
+                detail = f"{colour.capitalize()}'s Service {name} ({written(selector)}) would select the pods of {others} too ({written(labels)})."
+                found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
+    return found
+
+
+def subsets_overlap(split: Split, blue: Mapping[str, str], green: Mapping[str, str], name: str) -> list[Problem]:
+    """Subset labels that select the pods of the other colour, or that blue's pods do not have."""
+    found = []
+    if not covers(split.blue_labels, blue):
+        detail = f"Blue's subset ({written(split.blue_labels) or 'no labels'}) does not select the pods of {name} ({written(blue)})."
+        found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
+    elif covers(split.blue_labels, green):
+        detail = f"Blue's subset ({written(split.blue_labels)}) would select green's pods of {name} too ({written(green)})."
+        found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
+    if split.green_labels and covers(split.green_labels, blue):
+        detail = f"Green's subset ({written(split.green_labels)}) would select blue's pods of {name} too ({written(blue)})."
+        found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
+    return found
+
+
+def live_overlap(kube: Kube, subject: Subject, blue_slot: int, split: Split) -> tuple[Problem, ...]:
+    """What the EndpointSlices say before the first weight: is a pod of green behind blue's Service, or the other way round?
+
+    Selectors can be read wrongly, be changed, or be missing (hand-made EndpointSlices); the endpoints are what
+    proxies use. Reads two Services' slices and the pods of each member.
+    """
+    if not split.by_host:
+        return ()
+    found: list[Problem] = []
+    for member in plan_of(subject).all_members:
+        for slot, mine, theirs in ((blue_slot, "blue", "green"), (other(blue_slot), "green", "blue")):
+            strangers = _strangers(kube, subject, member, slot, split)
+            if strangers:
+                service = "/".join(service_place(subject, member, slot, split))
+                detail = f"Service {service} of {mine} has {len(strangers)} ready endpoints of {theirs} ({', '.join(strangers[:3])})."
+                found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
+    return tuple(found)
+
+
+def _strangers(kube: Kube, subject: Subject, member: Member, slot: int, split: Split) -> Sequence[str]:
+    """Ready endpoints of a slot's Service that are pods of the other slot."""
+    elsewhere = place(subject, member, other(slot))
+    namespace, service = service_place(subject, member, slot, split)
+    if elsewhere.namespace != namespace:
+        return ()
+    deployment = find(kube, DEPLOYMENT, elsewhere.namespace, elsewhere.workload)
+    if deployment is None:
+        return ()
+    behind = ready_targets(slices_of(kube, namespace, service))
+    return sorted(behind & {text(pod, "metadata", "name") for pod in pods_of(kube, deployment)})
+
+
+def slot_of_subset(kube: Kube, subject: Subject, labels: Mapping[str, str]) -> tuple[int, tuple[Problem, ...]]:
+    """Which slot a subset's labels select; -1 with the reason where that is none or both.
+
+    Of two that it selects, one without replicas serves nobody, so the other one is meant.
+    """
+    matching = []
+    for slot in (0, 1):
+        for member in plan_of(subject).all_members:
+            there = place(subject, member, slot)
+            deployment = find(kube, DEPLOYMENT, there.namespace, there.workload)
+            if deployment is not None and covers(labels, template_labels(deployment)):
+                matching.append((slot, deployment))
+    slots = {slot for slot, _ in matching}
+    if len(slots) > 1:
+        slots = {slot for slot, deployment in matching if deployment.get("spec", {}).get("replicas", 1) != 0}
+    if len(slots) == 1:
+        return slots.pop(), ()
+    many = "the workloads of both slots" if slots else "no workload of the plan"
+    return -1, (Problem(reasons.BLUE_UNKNOWN, f"the subset that serves ({written(labels)}) selects {many}."),)

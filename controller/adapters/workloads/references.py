@@ -1,0 +1,86 @@
+"""What a pod template refers to by name in its namespace, and whether it is there. Reads only.
+
+A right that is missing is no proof that an object is: it becomes a warning, since the default installation has
+no verb on Secrets.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.adapters import marks
+from controller.adapters.workloads.places import dig, text
+from controller.core import reasons
+from controller.core.world import Problem
+from controller.ports import CONFIG_MAP, PVC, SECRET, SERVICE_ACCOUNT, Kind, Kube, NotFoundError, Obj, RefusedError
+
+FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """A name that a pod needs in its namespace before it can start."""
+
+    kind: str
+    name: str
+
+
+KINDS: dict[str, Kind] = {kind.kind: kind for kind in (CONFIG_MAP, SECRET, SERVICE_ACCOUNT, PVC)}
+
+
+def references(template: Obj) -> list[Reference]:
+    """Everything that is not optional, once each, sorted. The ServiceAccount `default` is in every namespace."""
+    spec = dig(template, "spec")
+    found = {Reference("Secret", text(one, "name")) for one in marks.items(dig(spec, "imagePullSecrets"))}
+    account = text(spec, "serviceAccountName") or text(spec, "serviceAccount")
+    if account and account != "default":
+        found.add(Reference("ServiceAccount", account))
+    for volume in marks.items(dig(spec, "volumes")):
+        found.update(_of_volume(volume))
+    for key in ("initContainers", "containers"):
+        for container in marks.items(dig(spec, key)):
+            found.update(_of_container(container))
+    return sorted(reference for reference in found if reference.name)
+
+
+def _of_volume(volume: Obj) -> Iterator[Reference]:
+    sources = [volume, *marks.items(dig(volume, "projected", "sources"))]
+    for source in sources:
+        if _needed(dig(source, "configMap")):
+            yield Reference("ConfigMap", text(source, "configMap", "name"))
+        if _needed(dig(source, "secret")):
+            yield Reference("Secret", text(source, "secret", "secretName") or text(source, "secret", "name"))
+    yield Reference("PersistentVolumeClaim", text(volume, "persistentVolumeClaim", "claimName"))
+    yield Reference("Secret", text(volume, "csi", "nodePublishSecretRef", "name"))
+
+
+def _of_container(container: Obj) -> Iterator[Reference]:
+    for entry in marks.items(dig(container, "env")):
+        if _needed(dig(entry, "valueFrom", "configMapKeyRef")):
+            yield Reference("ConfigMap", text(entry, "valueFrom", "configMapKeyRef", "name"))
+        if _needed(dig(entry, "valueFrom", "secretKeyRef")):
+            yield Reference("Secret", text(entry, "valueFrom", "secretKeyRef", "name"))
+    for entry in marks.items(dig(container, "envFrom")):
+        if _needed(dig(entry, "configMapRef")):
+            yield Reference("ConfigMap", text(entry, "configMapRef", "name"))
+        if _needed(dig(entry, "secretRef")):
+            yield Reference("Secret", text(entry, "secretRef", "name"))
+
+
+def _needed(source: object) -> bool:
+    return bool(marks.mapping(source)) and marks.mapping(source).get("optional") is not True
+
+
+def check(kube: Kube, kind: Kind, namespace: str, name: str, *, who: str) -> tuple[Obj | None, Problem | None, Problem | None]:
+    """The object, the problem where it is missing, the warning where it could not be looked for.
+
+    Raises the `KubeError`s that say nothing about the object (a server that is down).
+    """
+    try:
+        return kube.get(kind, namespace, name), None, None
+    except NotFoundError:
+        return None, Problem(reasons.REFERENCE_MISSING, f"{who} needs {kind.kind} {namespace}/{name}, which does not exist."), None
+    except RefusedError as refusal:
+        if refusal.code != FORBIDDEN:
+            raise
+        detail = f"read {kind.kind} {namespace}/{name}, so it could not be checked that it exists; {who} needs it."
+        return None, None, Problem(reasons.RIGHTS_MISSING, detail)
