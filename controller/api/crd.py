@@ -1,0 +1,203 @@
+"""The CustomResourceDefinitions, generated from the pydantic models: structural, described, with CEL rules.
+
+`python -m controller.api.crd` writes `manifests/crds/`; a test fails where they differ. Kubernetes wants
+one type a node, no `$ref` and no `null`: references are inlined, optional fields are simply not
+required. Defaults are not stored by the API server, so that a plan stays as short as its author
+wrote it; they stand in the descriptions.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from controller.api.base import DURATION_PATTERN, GROUP, VERSION, format_duration
+from controller.api.plan import PlanSpec, PlanStatus
+from controller.api.release import ReleaseSpec, ReleaseStatus, RequestSpec, RequestStatus
+
+Schema = dict[str, Any]
+
+FOLDER = Path(__file__).parents[2] / "manifests" / "crds"
+
+RISING = "self.stages.map(s, s.weight).isSorted() && self.stages.all(a, self.stages.exists_one(b, b.weight == a.weight))"
+
+PLAN_RULES = [
+    ("has(self.workload) || (has(self.members) && size(self.members) > 0)", "name a workload, or members"),
+    ("has(self.traffic.virtualService) || (has(self.traffic.virtualServices) && size(self.traffic.virtualServices) > 0)",
+     "traffic: name a virtualService, or virtualServices"),
+    (f"!has(self.stages) || ({RISING})", "stages: weights must rise strictly"),
+    ("!has(self.stages) || self.stages[size(self.stages) - 1].weight == 100", "stages: the last weight must be 100"),
+]
+CHECK_RULE = ("has(self.builtin) != has(self.query)", "give a builtin or a query, not both")
+TRIGGER_RULES = [
+    ("[has(self.builtin), has(self.query), has(self.probe)].exists_one(x, x)", "give one of builtin, query and probe"),
+    ("has(self.probe) || has(self.limit)", "give a limit"),
+]
+LIMIT_RULE = ("has(self.max) || has(self.min) || has(self.below) || has(self.maxRatio) || has(self.minRatio) || has(self.maxDifference)"
+              " || has(self.minDifference)", "give at least one limit")
+IMMUTABLE = ("self == oldSelf", "the spec is immutable; make a new object")
+EPOCH_RULE = ("self >= oldSelf", "the epoch never falls: a newer leader has written")
+GRANT_RULE = ("(has(self.weight) ? self.weight : 0) <= (has(self.grant) ? self.grant : 0)", "status.weight must not exceed status.grant")
+
+
+def column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
+    """One printer column."""
+    return {"name": name, "jsonPath": path, "type": kind, **({"priority": 1} if wide else {})}
+
+
+AGE = column("Age", ".metadata.creationTimestamp", "date")
+
+KINDS: tuple[tuple[str, str, list[str], type[BaseModel], type[BaseModel], list[Schema]], ...] = (
+    ("ReleasePlan", "releaseplans", ["rp"], PlanSpec, PlanStatus,
+     [column("Active", ".status.activeName"), column("Last succeeded", ".status.lastSucceeded"), AGE]),
+    ("Release", "releases", ["rel"], ReleaseSpec, ReleaseStatus,
+     [column("Plan", ".spec.plan"), column("Revision", ".spec.revision"), column("Phase", ".status.phase"),
+      column("Weight", ".status.weight", "integer"), column("Reason", ".status.reason"),
+      column("Seen", ".status.observedWeight", "integer", wide=True), column("Grant", ".status.grant", "integer", wide=True),
+      column("Message", ".status.message", wide=True), AGE]),
+    ("ReleaseRequest", "releaserequests", ["rrq"], RequestSpec, RequestStatus,
+     [column("Release", ".spec.release"), column("Verb", ".spec.verb"), column("Actor", ".spec.actor"), column("Answer", ".status.state"),
+      column("Message", ".status.message"), AGE]),
+)
+
+KEEP = ("type", "description", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum",
+        "exclusiveMaximum", "maxProperties", "format")
+
+
+def structural(node: Schema, defs: Schema) -> Schema:
+    """One node as Kubernetes wants it. Raises ValueError for what it cannot express."""
+    node = resolve(node, defs)
+    out: Schema = {key: node[key] for key in KEEP if key in node}
+    for bound, strict in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if strict in out:
+            out[bound], out[strict] = out[strict], True
+    if "const" in node:
+        out |= {"type": "string", "enum": [node["const"]]}
+    if "default" in node and node["default"] not in (None, [], {}, ""):
+        out["description"] = f"{out.get('description', '')} Default: {_short(node)}.".strip()
+    if node.get("type") == "object":
+        if "properties" in node:
+            out["properties"] = {name: structural(child, defs) for name, child in node["properties"].items()}
+            if node.get("required"):
+                out["required"] = node["required"]
+        elif isinstance(node.get("additionalProperties"), dict):
+            out["additionalProperties"] = structural(node["additionalProperties"], defs)
+    if node.get("type") == "array":
+        out["items"] = structural(node["items"], defs)
+    if "type" not in out:
+        raise ValueError(f"a node without a type cannot be expressed: {json.dumps(node)[:200]}")
+    if out["type"] == "string" and "enum" in out:
+        out.pop("pattern", None)
+    return out
+
+
+def resolve(node: Schema, defs: Schema) -> Schema:
+    """The node with its `$ref` inlined and its `null` alternative dropped."""
+    node = dict(node)
+    if "anyOf" in node:
+        rest = [option for option in node.pop("anyOf") if option.get("type") != "null"]
+        if len(rest) != 1:
+            raise ValueError(f"only `X or nothing` can be expressed, found {rest}")
+        node = {**rest[0], **node}
+    if "$ref" in node:
+        target = defs[node.pop("$ref").rpartition("/")[2]]
+        node = {**resolve(target, defs), **node}
+    return node
+
+
+LONGEST_DEFAULT = 60
+
+
+def _short(node: Schema) -> str:
+    """A default in a description: durations with their unit, long ones not at all."""
+    value = node["default"]
+    if node.get("pattern") == DURATION_PATTERN and isinstance(value, float):
+        return format_duration(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= LONGEST_DEFAULT else "see the plan reference"
+
+
+def rule(text: str, message: str) -> Schema:
+    """One CEL rule."""
+    return {"rule": text, "message": message}
+
+
+def add_rules(kind: str, spec: Schema, status: Schema) -> None:
+    """The rules that the API server itself keeps."""
+    if kind == "ReleasePlan":
+        spec["x-kubernetes-validations"] = [rule(*r) for r in PLAN_RULES]
+        for part in ("checks", "triggers"):
+            items = spec["properties"][part]["items"]
+            items["x-kubernetes-validations"] = [rule(*CHECK_RULE)] if part == "checks" else [rule(*r) for r in TRIGGER_RULES]
+            items["properties"]["limit"]["x-kubernetes-validations"] = [rule(*LIMIT_RULE)]
+        for part in ("members", "checks", "triggers", "groups", "slots"):
+            spec["properties"][part] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+        return
+    spec["x-kubernetes-validations"] = [rule(*IMMUTABLE)]
+    if kind == "Release":
+        status["x-kubernetes-validations"] = [rule(*GRANT_RULE)]
+        status["properties"]["epoch"]["x-kubernetes-validations"] = [rule(*EPOCH_RULE)]
+
+
+def definition(kind: str, plural: str, short: list[str], spec: type[BaseModel], status: type[BaseModel], columns: list[Schema]) -> Schema:
+    """One CustomResourceDefinition."""
+    parts = {}
+    for name, model in (("spec", spec), ("status", status)):
+        schema = model.model_json_schema(by_alias=True)
+        parts[name] = structural(schema, schema.get("$defs", {}))
+    add_rules(kind, parts["spec"], parts["status"])
+    top = {
+        "type": "object",
+        "description": parts["spec"]["description"],
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}, **parts,
+        },
+    }
+    if kind != "ReleasePlan":
+        # An immutable spec is also one that cannot be dropped and written anew.
+        top["x-kubernetes-validations"] = [rule("has(self.spec) == has(oldSelf.spec)", "the spec is immutable; make a new object")]
+    version = {
+        "name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": top},
+        "subresources": {"status": {}}, "additionalPrinterColumns": columns,
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}", "annotations": {"penstock.dev/schema-hash": schema_hash(top)}},
+        "spec": {
+            "group": GROUP, "scope": "Namespaced",
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(), "shortNames": short,
+                      "categories": ["penstock"]},
+            "versions": [version],
+        },
+    }
+
+
+def schema_hash(schema: Schema) -> str:
+    """16 hex digits: a controller that finds another hash on the CRD knows that the server may prune what it writes."""
+    return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def definitions() -> dict[str, Schema]:
+    """All CRDs by file name."""
+    return {f"{plural}.yaml": definition(kind, plural, short, spec, status, columns) for kind, plural, short, spec, status, columns in KINDS}
+
+
+def render(crd: Schema) -> str:
+    """The YAML of a CRD."""
+    return "# Generated from controller/api by `python -m controller.api.crd`. Do not edit.\n" + yaml.safe_dump(crd, sort_keys=False, width=140)
+
+
+def main() -> None:
+    """Write all CRDs."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, crd in definitions().items():
+        (FOLDER / name).write_text(render(crd))
+
+
+if __name__ == "__main__":
+    main()
