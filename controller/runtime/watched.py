@@ -1,0 +1,101 @@
+"""Which kinds the controller watches, and what it remembers of each.
+
+Whole Releases of 10 KB take 45 KB each as dicts, and a long-lived installation has ten thousand finished
+ones: of those only a summary is kept. Of kinds that others make in numbers, what is kept is packed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.adapters.marks import PLAN_LABEL, RELEASE_LABEL, items, mapping, metadata
+from controller.api.release import Phase
+from controller.ports import (
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    ENDPOINT_SLICE,
+    HPA,
+    RELEASE,
+    RELEASE_PLAN,
+    RELEASE_REQUEST,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Kind,
+    Obj,
+)
+from controller.runtime.store import SUMMARY, Store, Trim, without_managed_fields
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+FINAL = frozenset({Phase.SUCCEEDED.value, Phase.ROLLED_BACK.value, Phase.REFUSED.value})
+
+_META_KEPT = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "finalizers", "labels")
+_STATUS_KEPT = (
+    "phase", "reason", "planHash", "blueSlot", "mode", "blueSubset", "greenSubset", "weight", "grant", "observedWeight",
+    "epoch", "startedAt", "finishedAt", "retention", "observedGeneration", "evidence", "schemaHash", "phaseSince",
+)  # fmt: skip
+
+
+def is_finished(release: Obj) -> bool:
+    """Whether nothing is left to do for a Release: a final phase, its retention over, no deletion asked for."""
+    status = mapping(release.get("status"))
+    if status.get("phase") not in FINAL or metadata(release).get("deletionTimestamp"):
+        return False
+    return status.get("phase") != Phase.SUCCEEDED.value or mapping(status.get("retention")).get("done") is True
+
+
+def trim_release(release: Obj) -> Obj:
+    """The Release without managed fields; of a finished one only a summary, marked as such."""
+    if not is_finished(release):
+        return without_managed_fields(release)
+    status, meta = mapping(release.get("status")), metadata(release)
+    rollback = mapping(status.get("rollback"))
+    return {
+        "apiVersion": release.get("apiVersion"),
+        "kind": release.get("kind"),
+        SUMMARY: True,
+        "metadata": {key: meta[key] for key in _META_KEPT if key in meta},
+        "spec": release.get("spec"),
+        "status": {key: status[key] for key in _STATUS_KEPT if key in status}
+        | ({"rollback": {key: rollback[key] for key in ("decidedAt", "trafficAt", "reason") if key in rollback}} if rollback else {}),
+    }
+
+
+def trim_slice(endpoint_slice: Obj) -> Obj:
+    """An EndpointSlice with what tells how many ready endpoints there are, and whose pods they are."""
+    kept = [
+        {key: endpoint[key] for key in ("addresses", "conditions", "targetRef") if key in endpoint}
+        for endpoint in items(endpoint_slice.get("endpoints"))
+        if isinstance(endpoint, Mapping)
+    ]
+    return {**without_managed_fields(endpoint_slice), "endpoints": kept}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One watched kind and how it is remembered."""
+
+    kind: Kind
+    trim: Trim = without_managed_fields
+    packed: bool = True
+    indexed: tuple[str, ...] = ()
+
+    def new_store(self) -> Store:
+        """An empty store for it."""
+        return Store(trim=self.trim, packed=self.packed, indexed=self.indexed)
+
+
+def _whole(obj: Obj) -> Obj:
+    return obj
+
+
+WATCHED = (
+    Watched(RELEASE, trim=trim_release, packed=False, indexed=(PLAN_LABEL,)),
+    Watched(RELEASE_PLAN, packed=False),
+    Watched(RELEASE_REQUEST, packed=False),
+    Watched(VIRTUAL_SERVICE, trim=_whole),  # who wrote which field of a route is a question that is asked
+    Watched(DESTINATION_RULE),
+    Watched(DEPLOYMENT, indexed=(PLAN_LABEL, RELEASE_LABEL)),
+    Watched(HPA),
+    Watched(SERVICE, indexed=(PLAN_LABEL,)),
+    Watched(ENDPOINT_SLICE, trim=trim_slice, indexed=(SERVICE_NAME,)),
+)
