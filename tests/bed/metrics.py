@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 Labels = tuple[tuple[str, str], ...]
 INFINITE = float("inf")
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
@@ -19,30 +21,26 @@ def labels_of(labels: Mapping[str, str]) -> Labels:
 
 
 class Apportion:
-    """Splits whole requests by shares without chance: after any number of calls each part is within one of its due."""
+    """Gives whole requests to parts by their shares without chance.
+
+    Request n falls at n times the golden ratio, modulo 1: the most even of all such sequences, so that every part is within
+    two or three of its due after any number of requests, and an equal sequence of calls gives equal answers.
+    """
 
     def __init__(self) -> None:
-        self._due: dict[str, float] = {}
-        self._given: dict[str, int] = {}
+        self._number = 0
 
     def split(self, count: int, shares: Mapping[str, float]) -> dict[str, int]:
-        """Give `count` out over the parts; the shares sum to 1 and may change from call to call."""
-        for part, share in shares.items():
-            self._due[part] = self._due.get(part, 0.0) + count * share
-        # The whole parts first, then the rest one by one to whoever is owed most.
-        given = {part: max(0, int(self._debt(part) + 1e-9)) for part in shares}
-        rest = count - sum(given.values())
-        order = sorted(shares, key=lambda part: (self._debt(part) - given[part], part), reverse=True)
-        eligible = [part for part in order if shares[part] > 0] or order
-        for step in range(abs(rest)):
-            part = eligible[step % len(eligible)] if rest > 0 else max(given, key=lambda name: given[name])
-            given[part] += 1 if rest > 0 else -1
-        for part, number in given.items():
-            self._given[part] = self._given.get(part, 0) + number
-        return {part: number for part, number in given.items() if number}
-
-    def _debt(self, part: str) -> float:
-        return self._due.get(part, 0.0) - self._given.get(part, 0)
+        """Give `count` requests out; shares are relative and may change from call to call; parts without any are left out."""
+        parts = [part for part, share in shares.items() if share > 0]
+        if len(parts) <= 1:
+            return dict.fromkeys(parts, count) if count else {}
+        edges = list(accumulate(shares[part] for part in parts))
+        given = [0] * len(parts)
+        for number in range(self._number, self._number + count):
+            given[min(bisect_right(edges, number * GOLDEN % 1.0 * edges[-1]), len(parts) - 1)] += 1
+        self._number += count
+        return {part: number for part, number in zip(parts, given, strict=True) if number}
 
 
 @dataclass(slots=True)
@@ -90,8 +88,9 @@ class Registry:
     def forget(self, **labels: str) -> int:
         """Drop every series that carries these labels (counters then restart from zero); return how many."""
         wanted = set(labels.items())
+        families: list[dict[Labels, Any]] = [*self._values.values(), *self._histograms.values()]
         dropped = 0
-        for family in (*self._values.values(), *self._histograms.values()):
+        for family in families:
             for key in [key for key in family if wanted <= set(key)]:
                 del family[key]
                 dropped += 1
