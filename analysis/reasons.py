@@ -1,0 +1,26 @@
+"""The words of a verdict: why a check passed, failed or could not be answered.
+
+Only words stand here; the controller keeps their sentences and next steps. Every way in which data can
+be missing has a word of its own, because each has another remedy.
+"""
+
+WITHIN_LIMIT = "WithinLimit"
+BEYOND_LIMIT = "BeyondLimit"
+
+NO_SERIES = "NoSeries"
+NOT_A_NUMBER = "NotANumber"
+INFINITE = "Infinite"
+SEVERAL_SERIES = "SeveralSeries"
+PARTIAL_ANSWER = "PartialAnswer"
+STALE_SAMPLE = "StaleSample"
+WRONG_TYPE = "WrongResultType"
+BASELINE_MISSING = "BaselineMissing"
+BASELINE_UNUSABLE = "BaselineUnusable"
+TOO_FEW_REQUESTS = "TooFewRequests"
+TOO_FEW_SAMPLES = "TooFewSamples"
+NOT_CONFIRMED = "NotConfirmed"
+
+MISSING_DATA = frozenset(
+    {NO_SERIES, NOT_A_NUMBER, INFINITE, SEVERAL_SERIES, PARTIAL_ANSWER, STALE_SAMPLE, WRONG_TYPE, BASELINE_MISSING, BASELINE_UNUSABLE}
+)
+"""The words of an answer that cannot be judged: never a pass and never a failure."""
