@@ -1,0 +1,49 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Each makes its own environment first.
+.PHONY: demo test check bench matrix soak clean docs
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+help:
+	@echo "make demo     run the Hwayo release twice against the embedded cluster: once to the end, once rolled back"
+	@echo "make test     the offline suite; with a Go toolchain also the tests on a real API server"
+	@echo "make check    style, types and import contracts"
+	@echo "make docs     write the generated documents and CRDs again"
+	@echo "make matrix   every crash point of every example's scenarios, with its log"
+	@echo "make bench    the table of figures"
+	@echo "make soak     a hundred kills on a real API server"
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, found $$($(PYTHON) --version); set PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m controller.cli.demo
+
+test: $(VENV)/.installed
+	sh tests/run.sh
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m controller.api.crd
+	$(BIN)/python -m controller.cli.documents
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench
+
+matrix: $(VENV)/.installed
+	$(BIN)/python -m tests.matrix
+
+soak: $(VENV)/.installed
+	$(BIN)/python -m tests.real.soak
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
