@@ -31,7 +31,12 @@ BUILD_INFO = {
 Response = tuple[int, dict[str, Any] | str]
 """HTTP status and JSON body; a plain text for `/-/ready` and `/-/healthy`."""
 
-_INTEGER_SECONDS = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
+_FIXED: dict[str, Response] = {
+    "/api/v1/status/buildinfo": (200, {"status": "success", "data": BUILD_INFO}),
+    "/-/ready": (200, "Prometheus Server is Ready.\n"),
+    "/-/healthy": (200, "Prometheus Server is Healthy.\n"),
+}
+_SECONDS = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
 class HttpApi:
@@ -51,21 +56,13 @@ class HttpApi:
         Errors are answers too: 400 for a bad query or parameter, 422 for one that fails on the data, 404 for an
         unknown path.
         """
+        answer = {"/api/v1/query": self._instant, "/api/v1/query_range": self._range}.get(path)
+        if answer is None:
+            return _FIXED.get(path, (404, "404 page not found\n"))
         try:
-            match path:
-                case "/api/v1/query":
-                    return 200, self._instant(params)
-                case "/api/v1/query_range":
-                    return 200, self._range(params)
-                case "/api/v1/status/buildinfo":
-                    return 200, {"status": "success", "data": dict(BUILD_INFO)}
-                case "/-/ready":
-                    return 200, "Prometheus Server is Ready.\n"
-                case "/-/healthy":
-                    return 200, "Prometheus Server is Healthy.\n"
+            return 200, {"status": "success", "data": answer(params)}
         except QueryError as error:
             return error.http_status, {"status": "error", "errorType": error.error_type, "error": str(error)}
-        return 404, "404 page not found\n"
 
     def _instant(self, params: Mapping[str, str]) -> dict[str, Any]:
         """`/api/v1/query`."""
@@ -74,7 +71,7 @@ class HttpApi:
             result = self._engine.query(params.get("query", ""), time)
         except BadQueryError as error:
             raise BadQueryError(f'invalid parameter "query": {error}') from error
-        return {"status": "success", "data": encode(result)}
+        return encode(result)
 
     def _range(self, params: Mapping[str, str]) -> dict[str, Any]:
         """`/api/v1/query_range`."""
@@ -97,7 +94,7 @@ class HttpApi:
                 "must be Scalar or instant Vector"
             )
         series = self._engine.query_range(params["query"], start, end, step)
-        return {"status": "success", "data": {"resultType": "matrix", "result": [_row(*row) for row in series]}}
+        return {"resultType": "matrix", "result": [_row(*row) for row in series]}
 
 
 def _row(labels: Labels, samples: list[Sample] | tuple[Sample, ...]) -> dict[str, Any]:
@@ -131,7 +128,7 @@ def parse_time(name: str, text: str) -> float:
     Raises:
         BadQueryError: it is neither.
     """
-    if _INTEGER_SECONDS.fullmatch(text):
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -149,7 +146,7 @@ def parse_step(text: str) -> float:
         BadQueryError: it is neither, or not positive.
     """
     try:
-        seconds = float(text) if _INTEGER_SECONDS.fullmatch(text) else pp.parse_duration(text).total_seconds()
+        seconds = float(text) if _SECONDS.fullmatch(text) else pp.parse_duration(text).total_seconds()
     except ValueError:
         raise BadQueryError(f'invalid parameter "step": cannot parse "{text}" to a valid duration') from None
     if not seconds > 0 or math.isinf(seconds):

@@ -1,13 +1,13 @@
 """From PromQL text to nodes: the only place of the evaluator that knows the parser's syntax tree."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, assert_never
 
 import promql_parser as pp
 
-from controller.api.promql import PromqlSyntaxError, parse
+from controller.api.promql_syntax import PromqlSyntaxError, parse
 from controller.simulator.promql import aggregate, functions, ranges
 from controller.simulator.promql.binary import (
     SETS,
@@ -81,34 +81,34 @@ class Compiler:
         Raises:
             UnsupportedError: it uses a function or feature that is not known here.
         """
-        match expr:
-            case pp.ParenExpr():
-                return self.node(expr.expr)
-            case pp.NumberLiteral():
-                return Constant(expr.val)
-            case pp.StringLiteral():
-                return StringNode(expr.val)
-            case pp.VectorSelector():
-                return InstantSelector(self._frame, self._selection(expr), self._moment(expr))
-            case pp.MatrixSelector():
-                inner = expr.vector_selector
-                return RangeSelector(self._frame, self._selection(inner), self._moment(inner), _ms(expr.range))
-            case pp.SubqueryExpr():
-                return self._subquery(expr)
-            case pp.UnaryExpr():
-                return self._negative(expr)
-            case pp.AggregateExpr():
-                return self._aggregate(expr)
-            case pp.BinaryExpr():
-                return self._binary(expr)
-            case pp.Call():
-                return self._call(expr.func.name, list(expr.args))
-        raise UnsupportedError(f"the simulator does not evaluate {type(expr).__name__}")
+        build = _KINDS.get(type(expr))
+        if build is None:
+            raise UnsupportedError(f"the simulator does not evaluate {type(expr).__name__}")
+        return build(self, expr)
+
+    def parentheses(self, expr: Any) -> Node:
+        """`(expression)`."""
+        return self.node(expr.expr)
+
+    def number(self, expr: Any) -> Node:
+        """A number literal."""
+        return Constant(expr.val)
+
+    def string(self, expr: Any) -> Node:
+        """A string literal."""
+        return StringNode(expr.val)
+
+    def instant_selector(self, expr: Any) -> Node:
+        """`name{...}`."""
+        return InstantSelector(self._frame, self._selection(expr), self._moment(expr))
+
+    def range_selector(self, expr: Any) -> Node:
+        """`name{...}[5m]`."""
+        inner = expr.vector_selector
+        return RangeSelector(self._frame, self._selection(inner), self._moment(inner), _ms(expr.range))
 
     def _selection(self, selector: Any) -> Selection:
         """The matchers of a selector."""
-        if selector.matchers.or_matchers:
-            raise UnsupportedError('the simulator does not evaluate "or" between label matchers')
         matchers = [Matcher(found.name, _OPS[str(found.op)], found.value) for found in selector.matchers.matchers]
         if selector.name is not None:
             matchers.insert(0, Matcher("__name__", "=", selector.name))
@@ -157,7 +157,7 @@ class Compiler:
             raise BadQueryError(f"expected type string, got {type_name(node)}")
         return node.text
 
-    def _subquery(self, expr: Any) -> Subquery:
+    def subquery(self, expr: Any) -> Subquery:
         """`expression[range:step]`."""
         child = self.node(expr.expr)
         if not isinstance(child, VectorNode | ScalarNode):
@@ -165,14 +165,14 @@ class Compiler:
         step = _ms(expr.step) or self._default_step
         return Subquery(self._frame, child, self._moment(expr), _ms(expr.range), step_ms=step)
 
-    def _negative(self, expr: Any) -> Node:
+    def negative(self, expr: Any) -> Node:
         """Unary minus."""
         child = self.node(expr.expr)
         if isinstance(child, ScalarNode):
             return functions.Negative(child)
         return functions.Map(self._vector(expr.expr), lambda value: -value)
 
-    def _aggregate(self, expr: Any) -> VectorNode:
+    def aggregate(self, expr: Any) -> VectorNode:
         """`sum by (a) (v)` and the like."""
         name, modifier = str(expr.op), expr.modifier
         without = modifier is not None and str(modifier.type) == "AggModifierType.Without"
@@ -189,7 +189,7 @@ class Compiler:
             raise UnsupportedError(f"the simulator does not know the aggregation operator {name!r}")
         return aggregate.Reduce(child, by, aggregate.REDUCERS[name])
 
-    def _binary(self, expr: Any) -> Node:
+    def binary(self, expr: Any) -> Node:
         """Operators between two expressions."""
         symbol, modifier = str(expr.op), expr.modifier
         left, right = self.node(expr.lhs), self.node(expr.rhs)
@@ -207,8 +207,9 @@ class Compiler:
                 return Matched(op, _matching(modifier), left, right)
         raise BadQueryError("binary expression must contain only scalar and instant vector types")
 
-    def _call(self, name: str, args: list[Any]) -> Node:
+    def call(self, expr: Any) -> Node:
         """A function of any kind."""
+        name, args = expr.func.name, list(expr.args)
         if name in ranges.EXTRAPOLATED:
             counter, per_second = ranges.EXTRAPOLATED[name]
             return ranges.Extrapolated(self._range(args[0]), counter=counter, per_second=per_second)
@@ -270,6 +271,19 @@ class Compiler:
         return functions.Relabel(self._vector(args[0]), functions.label_join(target, separator, sources))
 
 
+_KINDS: dict[type, Callable[[Compiler, Any], Node]] = {
+    pp.ParenExpr: Compiler.parentheses,
+    pp.NumberLiteral: Compiler.number,
+    pp.StringLiteral: Compiler.string,
+    pp.VectorSelector: Compiler.instant_selector,
+    pp.MatrixSelector: Compiler.range_selector,
+    pp.SubqueryExpr: Compiler.subquery,
+    pp.UnaryExpr: Compiler.negative,
+    pp.AggregateExpr: Compiler.aggregate,
+    pp.BinaryExpr: Compiler.binary,
+    pp.Call: Compiler.call,
+}
+
 _BUILDERS: dict[str, Callable[[Compiler, list[Any]], Node]] = {
     "histogram_quantile": Compiler.histogram_quantile,
     "absent": Compiler.absent,
@@ -310,15 +324,10 @@ def _matching(modifier: Any) -> Matching:
     }.get(str(modifier.card), Cardinality.ONE_TO_ONE)
     return Matching(
         on=labels is not None and str(labels.type) == "LabelModifierType.Include",
-        names=_names(labels.labels) if labels is not None else (),
+        names=tuple(labels.labels) if labels is not None else (),
         cardinality=cardinality,
-        include=_names(modifier.group_labels or ()),
+        include=tuple(modifier.group_labels or ()),
     )
-
-
-def _names(names: Sequence[str]) -> tuple[str, ...]:
-    """Label names as a tuple."""
-    return tuple(names)
 
 
 def type_name(node: Node) -> str:

@@ -4,7 +4,6 @@ One engine belongs to one store. It is not thread-safe: the simulator has one th
 a lock around it.
 """
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +50,7 @@ class MatrixResult:
         """The samples of one row, times in Unix seconds."""
         if isinstance(track, StoredSeries):
             return track.samples(start, stop)
-        times: array[int] = track.times
+        times = track.times
         return tuple(Sample(times[index] / 1000, track.values[index]) for index in range(start, stop))
 
 

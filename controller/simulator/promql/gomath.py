@@ -14,6 +14,8 @@ INF = math.inf
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_0000_0042))[0]
 """The value that marks a series as gone. Its payload is quiet: some machines rewrite signalling NaNs."""
 
+_PLAIN_FROM, _PLAIN_BELOW = 1e-6, 1e21
+
 _STALE_BITS = struct.pack("<d", STALE)
 
 
@@ -143,7 +145,7 @@ def plain(value: float) -> str:
 
 def api_float(value: float) -> str:
     """A sample value as the HTTP API writes it: an exponent below 1e-6 and from 1e21 on."""
-    if not math.isfinite(value) or value == 0 or 1e-6 <= abs(value) < 1e21:
+    if not math.isfinite(value) or value == 0 or _PLAIN_FROM <= abs(value) < _PLAIN_BELOW:
         return plain(value)
     mantissa, _, exponent = format(Decimal(repr(value)).normalize(), "e").partition("e")
     return f"{mantissa}e{exponent[0]}{exponent[1:].zfill(2)}"

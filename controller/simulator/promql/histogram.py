@@ -2,7 +2,7 @@
 
 import math
 
-from analysis.model import Labels
+from analysis.model import Labels  # noqa: TC001 - one rule for all modules: imports stand at the top
 from controller.simulator.promql import labels as lb
 from controller.simulator.promql.gomath import INF, NAN, divide
 from controller.simulator.promql.nodes import ScalarNode, Values, VectorNode
@@ -30,25 +30,40 @@ def bucket_quantile(q: float, bounds: list[float], counts: list[float]) -> float
         return NAN
     if not 0 <= q <= 1:
         return -INF if q < 0 else INF
-    if bounds[-1] != INF or len(bounds) < 2:
+    if bounds[-1] != INF or len(bounds) == 1:
         return NAN
+    _make_monotonic(counts)
+    observations = counts[-1]
+    if observations == 0:
+        return NAN
+    return _interpolate(q * observations, bounds, counts)
+
+
+def _make_monotonic(counts: list[float]) -> None:
+    """Lift each count to the largest before it: scraped buckets are not read at one instant."""
     largest = counts[0]
     for index, count in enumerate(counts):
         if count > largest:
             largest = count
         elif count < largest:
             counts[index] = largest
-    observations = counts[-1]
-    if observations == 0:
-        return NAN
-    rank = q * observations
-    low, high = 0, len(bounds) - 1
+
+
+def _first_with(rank: float, counts: list[float]) -> int:
+    """The first bucket that holds the rank, at most the last; by halving, whose answer among NaN Prometheus's equals."""
+    low, high = 0, len(counts) - 1
     while low < high:
         middle = (low + high) // 2
         if counts[middle] >= rank:
             high = middle
         else:
             low = middle + 1
+    return low
+
+
+def _interpolate(rank: float, bounds: list[float], counts: list[float]) -> float:
+    """The value at a rank, straight between the bounds of its bucket; the lowest begins at 0."""
+    low = _first_with(rank, counts)
     if low == len(bounds) - 1:
         return bounds[-2]
     if low == 0 and bounds[0] <= 0:

@@ -59,7 +59,7 @@ class Constant(ScalarNode):
 
     number: float
 
-    def value(self, now: int) -> float:
+    def value(self, now: int) -> float:  # noqa: ARG002 - the same at all times
         """The literal."""
         return self.number
 
@@ -291,7 +291,7 @@ class Subquery(RangeNode):
 def descending(values: Values) -> list[int]:
     """Filled slots, largest first, NaN at the end."""
     filled = [(value, slot) for slot, value in enumerate(values) if value is not None]
-    numbers = sorted((pair for pair in filled if pair[0] == pair[0]), key=itemgetter(0), reverse=True)  # noqa: PLR0124 - not NaN
+    numbers = sorted((pair for pair in filled if pair[0] == pair[0]), key=itemgetter(0), reverse=True)
     # Go's insertion sort reverses elements of which each counts as less than the other.
     return [slot for _, slot in numbers] + [slot for value, slot in reversed(filled) if value != value]  # noqa: PLR0124 - NaN
 

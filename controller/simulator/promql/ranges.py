@@ -6,13 +6,14 @@ gives no element. Formulas and their order of operations are those of Prometheus
 """
 
 import math
-from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from controller.simulator.promql import labels as lb
 from controller.simulator.promql.gomath import NAN, kahan_add, quantile_of, square_root
-from controller.simulator.promql.nodes import RangeNode, ScalarNode, Track, Values, VectorNode
+from controller.simulator.promql.nodes import RangeNode, ScalarNode, Values, VectorNode
+from controller.simulator.promql.storage import Track
 
 RangeFunction = Callable[[Track, int, int, float, int], float | None]
 """Track, start and stop index, the scalar parameter (0 where there is none), evaluation time (ms)."""
@@ -103,7 +104,7 @@ class AbsentOverTime(VectorNode):
 
 def _instant(track: Track, low: int, stop: int, *, counter: bool) -> tuple[float, float] | None:
     """Change between the last two samples, and the seconds between them."""
-    if stop - low < 2:
+    if stop - low <= 1:
         return None
     last, previous = track.values[stop - 1], track.values[stop - 2]
     change = last if counter and last < previous else last - previous
@@ -125,8 +126,7 @@ def idelta(track: Track, low: int, stop: int, _parameter: float, _now: int) -> f
 def changes(track: Track, low: int, stop: int, _parameter: float, _now: int) -> float:
     """How often the value changed; NaN equals NaN."""
     values = track.values[low:stop]
-    pairs = zip(values, values[1:], strict=False)
-    return float(sum(new != old and not (math.isnan(new) and math.isnan(old)) for old, new in pairs))
+    return float(sum(new != old and not (math.isnan(new) and math.isnan(old)) for old, new in pairwise(values)))
 
 
 def resets(track: Track, low: int, stop: int, _parameter: float, _now: int) -> float:
@@ -159,7 +159,7 @@ def deriv(track: Track, low: int, stop: int, _parameter: float, _now: int) -> fl
 
 def predict_linear(track: Track, low: int, stop: int, parameter: float, now: int) -> float | None:
     """The regression line, so many seconds from now."""
-    if stop - low < 2:
+    if stop - low <= 1:
         return None
     slope, intercept = _regression(track, low, stop, now)
     return slope * parameter + intercept
@@ -198,7 +198,7 @@ def present_over_time(_track: Track, _low: int, _stop: int, _parameter: float, _
     return 1.0
 
 
-def _numbers(values: "array[float]") -> "array[float] | list[float]":
+def _numbers(values: Sequence[float]) -> Sequence[float]:
     """Without NaN, unless there is nothing else."""
     return values if values[0] == values[0] else [value for value in values if value == value] or values  # noqa: PLR0124 - not NaN
 

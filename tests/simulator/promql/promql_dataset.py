@@ -103,7 +103,7 @@ def edges():
     yield name("up", job="api", instance="one:80"), gauge(lambda index: float(index % 5 != 0))
     yield name("up", job="api", instance="two:80"), gauge(lambda _index: 1.0)
     yield name("up", job="db", instance="three:5432"), gauge(lambda _index: 1.0)
-    yield name("twin_a", x="1"), gauge(lambda index: float(index))
+    yield name("twin_a", x="1"), gauge(float)
     yield name("twin_b", x="1"), gauge(lambda index: 2.0 * index)
     yield name("awkward", path='a.b|c "q"\n', kind="é"), gauge(lambda _index: 1.0)
     yield name("awkward", path="axb", kind=""), gauge(lambda _index: 2.0)

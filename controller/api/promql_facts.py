@@ -1,0 +1,249 @@
+"""What a query asks for, read from its syntax tree: metrics, selectors, ranges, and how many series it can give."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import promql_parser as pp
+
+from controller.api.promql_syntax import parse
+
+_SETS = ("and", "or", "unless")
+_OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
+_ONE_SERIES_CALLS = ("absent", "absent_over_time", "vector")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMatcher:
+    """One condition of a selector; `op` is `=`, `!=`, `=~` or `!~`."""
+
+    name: str
+    op: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One place where the query reads series.
+
+    Attributes:
+        metric: the metric's name; "" where it is not fixed by equality.
+        matchers: the conditions on labels, as written, without the name.
+        range_seconds: the range in brackets; None for an instant selector.
+    """
+
+    metric: str
+    matchers: tuple[LabelMatcher, ...]
+    range_seconds: float | None = None
+
+    def mentions(self, values: Collection[str]) -> bool:
+        """Whether any condition asks for one of the values: `=` for exactly it, `=~` for a text around it."""
+        return any(
+            (matcher.op == "=" and matcher.value in values)
+            or (matcher.op == "=~" and any(value in matcher.value for value in values))
+            for matcher in self.matchers
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """An operator between two vectors of which neither is aggregated: it works label by label.
+
+    Attributes:
+        operator: as written.
+        left, right: the metrics read on each side.
+        differing: labels on which the two sides have different conditions; series that meet only one side's
+            conditions have no partner, and where the metric is the same the others are paired with themselves.
+    """
+
+    operator: str
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    differing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a query asks for.
+
+    Attributes:
+        result_type: "vector", "matrix", "scalar" or "string".
+        selectors: in the order of the text.
+        functions: names of functions and aggregation operators, each once.
+        ranges: lengths of the ranges and subqueries in seconds, each once, rising.
+        one_series: whether the answer has at most one series, whatever the data.
+        pairings: operators that work label by label.
+    """
+
+    result_type: str
+    selectors: tuple[Selector, ...]
+    functions: tuple[str, ...]
+    ranges: tuple[float, ...]
+    one_series: bool
+    pairings: tuple[Pairing, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that are read, each once."""
+        return tuple(dict.fromkeys(selector.metric for selector in self.selectors if selector.metric))
+
+
+def facts(text: str) -> Facts:
+    """What the query asks for.
+
+    Raises:
+        PromqlSyntaxError: it is not PromQL.
+    """
+    return facts_of(parse(text))
+
+
+def facts_of(expr: Any) -> Facts:
+    """Facts of a syntax tree."""
+    nodes = list(_walk(expr))
+    functions = [node.func.name for node in nodes if isinstance(node, pp.Call)]
+    functions += [str(node.op) for node in nodes if isinstance(node, pp.AggregateExpr)]
+    ranged = [node.range.total_seconds() for node in nodes if isinstance(node, pp.MatrixSelector | pp.SubqueryExpr) and node.range]
+    pairings = [found for node in nodes if isinstance(node, pp.BinaryExpr) and (found := _pairing(node))]
+    return Facts(
+        result_type=_type(expr),
+        selectors=tuple(_selectors(expr)),
+        functions=tuple(dict.fromkeys(functions)),
+        ranges=tuple(sorted(set(ranged))),
+        one_series=_one_series(expr),
+        pairings=tuple(pairings),
+    )
+
+
+def _children(expr: Any) -> list[Any]:
+    """The expressions directly within another."""
+    match expr:
+        case pp.ParenExpr() | pp.UnaryExpr() | pp.SubqueryExpr():
+            return [expr.expr]
+        case pp.AggregateExpr():
+            return [child for child in (expr.param, expr.expr) if isinstance(child, pp.Expr)]
+        case pp.BinaryExpr():
+            return [expr.lhs, expr.rhs]
+        case pp.Call():
+            return list(expr.args)
+    return []
+
+
+def _walk(expr: Any, *, into_aggregations: bool = True) -> Iterator[Any]:
+    """The expression and all within it, in the order of the text."""
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if into_aggregations or not isinstance(node, pp.AggregateExpr):
+            waiting += reversed(_children(node))
+
+
+def _selectors(expr: Any, *, into_aggregations: bool = True) -> Iterator[Selector]:
+    """The selectors within an expression."""
+    for node in _walk(expr, into_aggregations=into_aggregations):
+        match node:
+            case pp.VectorSelector():
+                yield _selector(node, None)
+            case pp.MatrixSelector():
+                yield _selector(node.vector_selector, node.range.total_seconds())
+
+
+def _selector(node: Any, range_seconds: float | None) -> Selector:
+    """One selector in our words."""
+    groups = [node.matchers.matchers, *node.matchers.or_matchers]
+    matchers = [LabelMatcher(one.name, _OPS[str(one.op)], one.value) for group in groups for one in group]
+    named = [one.value for one in matchers if one.name == "__name__" and one.op == "="]
+    rest = tuple(one for one in matchers if one.name != "__name__")
+    return Selector(node.name or (named[0] if named else ""), rest, range_seconds)
+
+
+def _type(expr: Any) -> str:
+    """The type of the result."""
+    while isinstance(expr, pp.ParenExpr | pp.UnaryExpr):
+        expr = expr.expr
+    match expr:
+        case pp.StringLiteral():
+            return "string"
+        case pp.MatrixSelector() | pp.SubqueryExpr():
+            return "matrix"
+        case pp.Call():
+            scalar = str(expr.func.return_type) == "ValueType.Scalar"
+        case pp.BinaryExpr():
+            scalar = _type(expr.lhs) == _type(expr.rhs) == "scalar"
+        case _:
+            scalar = isinstance(expr, pp.NumberLiteral)
+    return "scalar" if scalar else "vector"
+
+
+def _one_series(expr: Any) -> bool:
+    """Whether the result has at most one series, whatever the data."""
+    while isinstance(expr, pp.ParenExpr | pp.UnaryExpr | pp.SubqueryExpr):
+        expr = expr.expr
+    match expr:
+        case pp.AggregateExpr():
+            return _aggregates_to_one(expr)
+        case pp.BinaryExpr():
+            return _pairs_to_one(expr)
+        case pp.Call() if _type(expr) == "vector" and expr.func.name not in _ONE_SERIES_CALLS:
+            if expr.func.name == "histogram_quantile" and _groups_only_by(expr.args[1], {"le"}):
+                return True
+            return all(_one_series(child) for child in expr.args if _type(child) in ("vector", "matrix"))
+    return not isinstance(expr, pp.VectorSelector | pp.MatrixSelector)
+
+
+def _aggregates_to_one(expr: Any) -> bool:
+    """Whether an aggregation has one group and one element of it."""
+    if str(expr.op) == "count_values":
+        return False
+    if str(expr.op) in ("topk", "bottomk") and not (isinstance(expr.param, pp.NumberLiteral) and expr.param.val < 2):  # noqa: PLR2004 - one
+        return False
+    return _groups_only_by(expr, set())
+
+
+def _pairs_to_one(expr: Any) -> bool:
+    """Whether an operator between two expressions gives at most one series."""
+    operator, card = str(expr.op), str(expr.modifier.card) if expr.modifier is not None else ""
+    left, right = _one_series(expr.lhs), _one_series(expr.rhs)
+    if _type(expr.lhs) == "scalar" or _type(expr.rhs) == "scalar":
+        return left and right
+    if operator == "or":
+        return _unlabelled(expr.lhs) and _unlabelled(expr.rhs)
+    if operator in _SETS or card.endswith("ManyToOne"):
+        return left
+    return right if card.endswith("OneToMany") else left or right
+
+
+def _unlabelled(expr: Any) -> bool:
+    """Whether the result is one element without labels, as in `sum(x) or vector(0)`."""
+    match expr:
+        case pp.ParenExpr() | pp.UnaryExpr():
+            return _unlabelled(expr.expr)
+        case pp.AggregateExpr():
+            return str(expr.op) not in ("topk", "bottomk", "count_values") and _groups_only_by(expr, set())
+        case pp.BinaryExpr():
+            return all(_type(side) == "scalar" or _unlabelled(side) for side in (expr.lhs, expr.rhs))
+    return isinstance(expr, pp.Call) and expr.func.name == "vector"
+
+
+def _groups_only_by(expr: Any, names: Collection[str]) -> bool:
+    """Whether an expression is an aggregation by nothing but (some of) the names."""
+    if isinstance(expr, pp.ParenExpr):
+        return _groups_only_by(expr.expr, names)
+    if not isinstance(expr, pp.AggregateExpr):
+        return False
+    modifier = expr.modifier
+    return modifier is None or (str(modifier.type) == "AggModifierType.By" and set(modifier.labels) <= set(names))
+
+
+def _pairing(expr: Any) -> Pairing | None:
+    """What an operator pairs label by label; None where a side is aggregated, a scalar or matched on purpose."""
+    modifier = expr.modifier
+    if str(expr.op) in _SETS or (modifier is not None and modifier.matching is not None):
+        return None
+    left, right = (list(_selectors(side, into_aggregations=False)) for side in (expr.lhs, expr.rhs))
+    if not left or not right or "scalar" in (_type(expr.lhs), _type(expr.rhs)) or _one_series(expr.lhs) or _one_series(expr.rhs):
+        return None
+    sides = [{matcher for selector in side for matcher in selector.matchers} for side in (left, right)]
+    differing = sorted({matcher.name for matcher in sides[0] ^ sides[1]})
+    metrics = [tuple(dict.fromkeys(selector.metric for selector in side)) for side in (left, right)]
+    return Pairing(str(expr.op), metrics[0], metrics[1], tuple(differing))
