@@ -1,0 +1,70 @@
+"""Finding blue: the slot, or the subset, that every deciding rule sends everything to. Asked once, before the status knows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controller.adapters.istio.rules import FULL, Rule
+from controller.adapters.istio.sides import HOST, SUBSET, HostPair
+from controller.api.plan import VirtualServiceRef
+from controller.core import reasons
+from controller.core.world import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the weights say. In host mode `slot` is blue's, in subset mode `subset` is; `problem` where neither can be told."""
+
+    mode: str = ""
+    slot: int = -1
+    subset: str = ""
+    problem: Problem | None = None
+
+
+def find_blue(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs: Sequence[HostPair]) -> Serving:
+    """Blue by the weights of all VirtualServices together."""
+    slots = {host: slot for pair in pairs for slot, host in enumerate(pair.hosts)}
+    deciding = [rule for ref, rules in routes for rule in _deciding(rules, ref, slots)]
+    if not deciding:
+        wanted = ", ".join(host for pair in pairs for host in pair.hosts)
+        return Serving(problem=Problem(reasons.BLUE_UNKNOWN, f"no http rule sends to one of {wanted}"))
+    subsets = {bool(target.subset) for rule in deciding for target in rule.targets if target.host in slots}
+    if subsets == {True, False}:
+        return Serving(problem=Problem(reasons.ROUTE_UNSUITABLE, "some destinations of the plan's hosts name a subset and some do not; name one on all, or on none"))
+    mode = SUBSET if subsets == {True} else HOST
+    found: set[str | int] = set()
+    for rule in deciding:
+        shares = _shares(rule, slots, mode)
+        full = [key for key, share in shares.items() if share == FULL]
+        if len(full) != 1 or any(share for key, share in shares.items() if key != full[0]):
+            words = " and ".join(f"{'no usable weight' if share is None else f'{share} %'} to {_word(key, pairs)}" for key, share in shares.items())
+            return Serving(mode, problem=Problem(reasons.BLUE_UNKNOWN, f"{rule.title} sends {words}"))
+        found.add(full[0])
+    if len(found) > 1:
+        words = " and ".join(sorted(_word(key, pairs) for key in found))
+        return Serving(mode, problem=Problem(reasons.BLUE_UNKNOWN, f"the rules do not agree, they send everything to {words}"))
+    key = found.pop()
+    return Serving(mode, subset=key) if isinstance(key, str) else Serving(mode, slot=key)
+
+
+def _shares(rule: Rule, slots: dict[str, int], mode: str) -> dict[str | int, int | None]:
+    keys = dict.fromkeys(slots[t.host] if mode == HOST else t.subset for t in rule.targets if t.host in slots)
+    return {
+        key: rule.percent(lambda t, key=key: t.host in slots and key == (slots[t.host] if mode == HOST else t.subset))  # type: ignore[misc]
+        for key in keys
+    }
+
+
+def _word(key: str | int, pairs: Sequence[HostPair]) -> str:
+    return f"subset {key}" if isinstance(key, str) else pairs[0].hosts[key]
+
+
+def _deciding(rules: Sequence[Rule], ref: VirtualServiceRef, slots: dict[str, int]) -> Sequence[Rule]:
+    """The rules that tell who serves: the named ones; else those that name two versions; else the catch-all; else all."""
+    listed = {bypass.route for bypass in ref.bypass}
+    ours = [rule for rule in rules if rule.name not in listed and any(target.host in slots for target in rule.targets)]
+    if ref.routes:
+        return [rule for rule in ours if rule.name in ref.routes]
+    end = next((rule.index for rule in rules if rule.catch_all), len(rules))
+    live = [rule for rule in ours if rule.index <= end]
+    both = [rule for rule in live if len({(t.host, t.subset) for t in rule.targets if t.host in slots}) > 1]
+    return both or [rule for rule in live if rule.catch_all] or live

@@ -1,0 +1,267 @@
+"""Green's cluster: the subset of a DestinationRule, or the Service and trafficPolicy of green's host.
+
+What is wanted is computed here once, from blue; `subsets` writes it. A cluster exists before the first weight,
+else requests meet 503 NC.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.adapters import marks
+from controller.adapters.istio.added import read_added
+from controller.adapters.istio.sides import HOST, HostPair, Sides, resolve_host
+from controller.api.plan import GreenSource, PlanSpec
+from controller.core import reasons
+from controller.core.commands import Subject
+from controller.core.world import Problem
+from controller.ports import DEPLOYMENT, DESTINATION_RULE, SERVICE, Kind, Kube, NotFoundError, Obj
+
+NAME_LIMIT = 40
+"""Characters of the revision that a subset's name takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Green's cluster for one host.
+
+    Attributes:
+        namespace, name, uid, resource_version: the DestinationRule, as it was read; no uid where it is to be created.
+        host: the host that it is for (green's own in host mode).
+        wanted: the subset as it should stand (subset mode) or the trafficPolicy (host mode); None where nothing is to be written.
+        ready: it stands as it should.
+        service_found: in host mode, green's Service exists.
+    """
+
+    host: str
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    wanted: Obj | None = None
+    ready: bool = False
+    service_found: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """All clusters of green, and what stands against them."""
+
+    parts: tuple[Cluster, ...] = ()
+    green_subset: str = ""
+    blue_slot: int = -1
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    rules: tuple[Obj, ...] = ()
+    blue_labels: Mapping[str, str] = field(default_factory=dict)
+    green_labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every one exists as it should."""
+        return bool(self.parts) and all(part.ready and part.service_found for part in self.parts)
+
+
+def get_or_none(kube: Kube, kind: Kind, namespace: str, name: str) -> Obj | None:
+    """The object, or None where there is none."""
+    try:
+        return kube.get(kind, namespace, name)
+    except NotFoundError:
+        return None
+
+
+def subsets_of(rule: Obj) -> list[Mapping[str, Any]]:
+    """The subsets of a DestinationRule, garbage as empty ones, so that positions stay."""
+    return [marks.mapping(entry) for entry in marks.items(marks.mapping(rule.get("spec")).get("subsets"))]
+
+
+def find_subset(rule: Obj | None, name: str) -> Mapping[str, Any] | None:
+    """The first subset of that name."""
+    return next((entry for entry in subsets_of(rule or {}) if entry.get("name") == name), None)
+
+
+def selects(selector: Any, labels: Mapping[str, Any]) -> bool:
+    """Whether labels meet a selector of equalities."""
+    return all(labels.get(key) == value for key, value in marks.mapping(selector).items())
+
+
+def rules_for(kube: Kube, namespace: str, host: str, cluster_domain: str) -> list[Obj]:
+    """The DestinationRules of a host in a namespace that concern all clients, the oldest first, as Istio merges them."""
+    found = []
+    for rule in kube.list(DESTINATION_RULE, namespace).items:
+        spec = marks.mapping(rule.get("spec"))
+        raw = spec.get("host")
+        if isinstance(raw, str) and resolve_host(raw, namespace, cluster_domain) == host and not spec.get("workloadSelector"):
+            found.append(rule)
+    return sorted(found, key=lambda rule: (str(marks.metadata(rule).get("creationTimestamp") or "9999"), str(marks.metadata(rule).get("name", ""))))
+
+
+def template_labels(deployment: Obj | None) -> Mapping[str, Any]:
+    """Labels of a Deployment's pods."""
+    spec = marks.mapping((deployment or {}).get("spec"))
+    return marks.mapping(marks.mapping(marks.mapping(spec.get("template")).get("metadata")).get("labels"))
+
+
+def read_clusters(kube: Kube, subject: Subject, plan: PlanSpec, sides: Sides, routed: Sequence[str], cluster_domain: str) -> Clusters:
+    """Green's clusters for the hosts that the managed rules name. In subset mode this also tells slot and subset names."""
+    if sides.mode == HOST:
+        return _host_clusters(kube, sides, routed, cluster_domain)
+    return _SubsetReader(kube, subject, plan, sides, cluster_domain).read(routed)
+
+
+def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_domain: str) -> Clusters:
+    parts, warnings, seen = [], [], []
+    for pair in dict.fromkeys(pair for host in routed if (pair := sides.pair(host))):
+        blue, green = pair.hosts[sides.blue_slot], pair.hosts[1 - sides.blue_slot]
+        (blue_place, _), (place, service) = pair.services[sides.blue_slot], pair.services[1 - sides.blue_slot]
+        found = get_or_none(kube, SERVICE, place, service) is not None
+        policies = [policy for rule in rules_for(kube, blue_place, blue, cluster_domain) if (policy := _policy(rule))]
+        wanted = policies[0] if policies else None
+        standing = rules_for(kube, place, green, cluster_domain)
+        seen.extend(standing)
+        if not standing:
+            name = f"penstock-{service}"
+            parts.append(Cluster(green, place, name, wanted=wanted, ready=wanted is None, service_found=found))
+            continue
+        rule = next((rule for rule in standing if marks.is_made(rule)), standing[0])
+        same = _policy(rule) == wanted
+        if not marks.is_made(rule) and not same:
+            warnings.append(Problem(reasons.ROUTE_UNSUITABLE, f"{marks.where(rule)} gives green another trafficPolicy than blue has; it is left as it is"))
+        meta, ours = marks.metadata(rule), marks.is_made(rule)
+        parts.append(_part(green, meta, wanted if ours else None, ready=same or not ours, service_found=found))
+    return Clusters(tuple(parts), blue_slot=sides.blue_slot, warnings=tuple(warnings), rules=tuple(seen))
+
+
+def _policy(rule: Obj) -> Obj | None:
+    return marks.mapping(marks.mapping(rule.get("spec")).get("trafficPolicy")) or None
+
+
+def _part(host: str, meta: Obj, wanted: Obj | None, *, ready: bool, service_found: bool = True) -> Cluster:
+    return Cluster(
+        host,
+        str(meta.get("namespace", "")),
+        str(meta.get("name", "")),
+        str(meta.get("uid", "")),
+        str(meta.get("resourceVersion", "")),
+        wanted,
+        ready,
+        service_found,
+    )
+
+
+@dataclass(slots=True)
+class _SubsetReader:
+    """Reads what subset mode needs; gathers problems on the way."""
+
+    kube: Kube
+    subject: Subject
+    plan: PlanSpec
+    sides: Sides
+    domain: str
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def adopts(self) -> bool:
+        return self.plan.preparation.green is GreenSource.ADOPT or self.subject.spec.kind == "reverse"
+
+    def read(self, routed: Sequence[str]) -> Clusters:
+        rules = [(host, rule, pair) for host in routed if (pair := self.sides.pair(host)) and (rule := self._rule(host)) is not None]
+        slots = {self._slot(host, rule, pair) for host, rule, pair in rules}
+        slot = self.sides.blue_slot if self.sides.blue_slot >= 0 else (slots.pop() if len(slots) == 1 else -1)
+        if len(slots) > 1:
+            self.problems.append(Problem(reasons.BLUE_UNKNOWN, "the members' subsets do not agree on the slot that serves"))
+        if slot < 0 or self.problems:
+            return Clusters(problems=tuple(dict.fromkeys(self.problems)), rules=tuple(rule for _, rule, _ in rules))
+        labels = [self._green_labels(host, rule, pair, slot) for host, rule, pair in rules]
+        name = self.sides.green_subset or self._name([(rule, wanted) for (_, rule, _), wanted in zip(rules, labels, strict=True)])
+        parts = tuple(self._cluster(host, rule, name, wanted) for (host, rule, _), wanted in zip(rules, labels, strict=True))
+        blue = marks.mapping((find_subset(rules[0][1], self.sides.blue_subset) or {}).get("labels")) if rules else {}
+        return Clusters(
+            parts, name, slot, tuple(dict.fromkeys(self.problems)), (), tuple(rule for _, rule, _ in rules), blue, labels[0] if labels else {}
+        )
+
+    def _rule(self, host: str) -> Obj | None:
+        named = self.plan.traffic.destination_rule
+        if named:
+            rule = get_or_none(self.kube, DESTINATION_RULE, self.subject.namespace, named)
+            candidates = [rule] if rule is not None else []
+        else:
+            places = dict.fromkeys((host.split(".")[1] if host.count(".") > 1 else self.subject.namespace, self.subject.namespace))
+            candidates = [rule for place in places for rule in rules_for(self.kube, place, host, self.domain)]
+        rule = next((rule for rule in candidates if find_subset(rule, self.sides.blue_subset)), None)
+        if rule is None:
+            where = f"DestinationRule {self.subject.namespace}/{named}" if named else f"a DestinationRule for {host}"
+            self.problems.append(Problem(reasons.ROUTE_MISSING, f"the routes name subset {self.sides.blue_subset}, and {where} that defines it was not found"))
+        return rule
+
+    def _deployment(self, pair: HostPair, slot: int) -> Obj | None:
+        return get_or_none(self.kube, DEPLOYMENT, *pair.workloads[slot])
+
+    def _slot(self, host: str, rule: Obj, pair: HostPair) -> int:
+        """The slot whose pods blue's subset selects, and the other slot's pods not."""
+        if self.sides.blue_slot >= 0:
+            return self.sides.blue_slot
+        if pair.workloads[0][0] != pair.workloads[1][0]:
+            self.problems.append(Problem(reasons.ROUTE_UNSUITABLE, f"the routes tell versions apart by subsets of {host}, so both slots must be in one namespace"))
+            return -1
+        wanted = (find_subset(rule, self.sides.blue_subset) or {}).get("labels")
+        service = get_or_none(self.kube, SERVICE, *pair.services[pair.hosts.index(host)])
+        selector = marks.mapping((service or {}).get("spec")).get("selector")
+        deployments = [self._deployment(pair, slot) for slot in (0, 1)]
+        chosen = [
+            slot for slot, deployment in enumerate(deployments)
+            if deployment is not None and selects(wanted, template_labels(deployment)) and selects(selector, template_labels(deployment))
+        ]
+        if len(chosen) == 1:
+            return chosen[0]
+        names = " and ".join(f"{namespace}/{name}" for namespace, name in pair.workloads)
+        if chosen:
+            self.problems.append(Problem(reasons.SELECTOR_OVERLAP, f"subset {self.sides.blue_subset} of {host} selects the pods of both {names}"))
+        else:
+            self.problems.append(Problem(reasons.BLUE_UNKNOWN, f"subset {self.sides.blue_subset} of {host} selects the pods of neither {names}"))
+        return -1
+
+    def _green_labels(self, host: str, rule: Obj, pair: HostPair, slot: int) -> Mapping[str, Any]:
+        """Labels that select green's pods and nothing of blue's; empty where there are none."""
+        if not self.adopts:
+            return {marks.REVISION_LABEL: self.subject.spec.revision}
+        known = find_subset(rule, self.sides.green_subset) if self.sides.green_subset else None
+        if known is not None:
+            return marks.mapping(known.get("labels"))
+        green, blue = template_labels(self._deployment(pair, 1 - slot)), template_labels(self._deployment(pair, slot))
+        for entry in subsets_of(rule):
+            labels = marks.mapping(entry.get("labels"))
+            if labels and entry.get("name") != self.sides.blue_subset and selects(labels, green) and not selects(labels, blue):
+                return labels
+        for key in (marks.REVISION_LABEL, "version"):
+            if green.get(key) and green.get(key) != blue.get(key):
+                return {key: green[key]}
+        if green:
+            self.problems.append(Problem(reasons.SELECTOR_OVERLAP, f"the pods of {'/'.join(pair.workloads[1 - slot])} have no version label that tells them from blue's behind {host}"))
+        return {}
+
+    def _name(self, rules: Sequence[tuple[Obj, Mapping[str, Any]]]) -> str:
+        """Green's subset: one that selects exactly it; else the revision, with the plan's name before it where that is taken."""
+        if self.adopts and rules:
+            rule, labels = rules[0]
+            standing = next((e.get("name") for e in subsets_of(rule) if labels and e.get("labels") == labels and e.get("name") != self.sides.blue_subset), None)
+            if isinstance(standing, str):
+                return standing
+        short = self.subject.spec.revision[:NAME_LIMIT]
+        for name in (short, f"{self.subject.spec.plan}-{short}"):
+            if all((entry := find_subset(rule, name)) is None or entry.get("labels") == labels for rule, labels in rules) and name != self.sides.blue_subset:
+                return name
+        self.problems.append(Problem(reasons.ROUTE_UNSUITABLE, f"the subset names {short} and {self.subject.spec.plan}-{short} are taken by others' subsets"))
+        return short
+
+    def _cluster(self, host: str, rule: Obj, name: str, labels: Mapping[str, Any]) -> Cluster:
+        standing = find_subset(rule, name)
+        blue = find_subset(rule, self.sides.blue_subset) or {}
+        wanted: dict[str, Any] = {"name": name, "labels": dict(labels)}
+        if blue.get("trafficPolicy"):
+            wanted["trafficPolicy"] = blue["trafficPolicy"]
+        if standing is not None and name not in read_added(rule).subsets:
+            return _part(host, marks.metadata(rule), None, ready=standing.get("labels") == labels)
+        ready = standing is not None and dict(standing) == wanted
+        return _part(host, marks.metadata(rule), wanted if labels else None, ready=ready)
+

@@ -1,0 +1,188 @@
+"""What refuses a release before anything is touched, as far as the routes are concerned."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from controller.adapters import marks
+from controller.adapters.istio.cluster import get_or_none
+from controller.adapters.istio.gitops import gitops_problem, helm_warning
+from controller.adapters.istio.owners import live_owner
+from controller.adapters.istio.routing import mesh_candidates
+from controller.adapters.istio.routing_model import MESH_GATEWAY, Proxy, VirtualService, World
+from controller.adapters.istio.routing_parse import parse_virtual_service
+from controller.adapters.istio.rules import FULL, ParsedRoutes, Rule, names, reachable, split_rules
+from controller.adapters.istio.sides import HOST, Side, Sides, namespaces_of
+from controller.api.plan import PlanSpec, VirtualServiceRef
+from controller.core import reasons
+from controller.core.commands import Subject
+from controller.core.world import Problem
+from controller.ports import SERVICE, VIRTUAL_SERVICE, Kube, Obj, RefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One VirtualService of the plan as it was read; `problem` says why it could not be."""
+
+    ref: VirtualServiceRef
+    namespace: str
+    obj: Obj | None = None
+    parsed: ParsedRoutes = field(default_factory=ParsedRoutes)
+    problem: Problem | None = None
+
+    @property
+    def title(self) -> str:
+        """For sentences."""
+        return f"VirtualService {self.namespace}/{self.ref.name}"
+
+
+def refusals(
+    kube: Kube, subject: Subject, plan: PlanSpec, routes: Sequence[Route], sides: Sides, rules: Sequence[Obj], cluster_domain: str
+) -> tuple[list[Problem], list[Problem]]:
+    """Problems and warnings. `rules` are the DestinationRules that would be written."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    world = _visible(kube, subject, plan, cluster_domain, warnings)
+    for route in routes:
+        if route.obj is None:
+            continue
+        problems += _owned(kube, subject, route)
+        problems += _shadowed(route, world, namespaces_of(plan, subject.namespace))
+        problems += _delegation(route, world)
+        if sides.known:
+            problems += _unsuitable(route, sides)
+            problems += _ports(kube, route, sides)
+    for obj in (*(route.obj for route in routes if route.obj is not None), *rules):
+        if plan.traffic.gitops == "refuse" and (problem := gitops_problem(obj)):
+            problems.append(problem)
+        elif warning := helm_warning(obj):
+            warnings.append(warning)
+    return problems, warnings
+
+
+def _owned(kube: Kube, subject: Subject, route: Route) -> Iterator[Problem]:
+    owner = live_owner(kube, subject, route.obj or {})
+    if owner:
+        yield Problem(reasons.ROUTE_OWNED, f"{owner} moves the traffic of {route.title}")
+
+
+def _visible(kube: Kube, subject: Subject, plan: PlanSpec, cluster_domain: str, warnings: list[Problem]) -> World:
+    """The VirtualServices of every namespace that the plan names and the Role allows."""
+    world = World(cluster_domain=cluster_domain)
+    shelf = world.virtual_services
+    for namespace in namespaces_of(plan, subject.namespace):
+        try:
+            found = kube.list(VIRTUAL_SERVICE, namespace).items
+        except RefusedError as error:
+            warnings.append(Problem(reasons.RIGHTS_MISSING, f"list VirtualServices in {namespace}, one there could win the plan's hosts unseen: {error}"))
+            continue
+        for obj in found:
+            parsed = _parsed(obj, cluster_domain)
+            if parsed is not None:
+                shelf = shelf.put(parsed.namespace, parsed.name, parsed)
+    return World(virtual_services=shelf, cluster_domain=cluster_domain)
+
+
+def _parsed(obj: Obj, cluster_domain: str) -> VirtualService | None:
+    try:
+        return parse_virtual_service(obj, cluster_domain)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # istiod could not use it either
+
+
+def _roots(route: Route, world: World) -> list[VirtualService]:
+    """The VirtualServices whose hosts lead to this one: itself, or those that delegate to it."""
+    key = (route.namespace, route.ref.name)
+    own = world.virtual_services.get(*key)
+    if own is None:
+        return []
+    return [own] if own.hosts else [vs for vs in world.virtual_services if any(rule.delegate == key for rule in vs.http)]
+
+
+def _shadowed(route: Route, world: World, namespaces: Sequence[str]) -> Iterator[Problem]:
+    """On the mesh gateway one host has one VirtualService for the clients of a namespace; the loser is silent."""
+    for root in _roots(route, world):
+        if MESH_GATEWAY not in root.gateways:
+            continue
+        title = f"VirtualService {root.namespace}/{root.name}"
+        for host in root.hosts:
+            for namespace in dict.fromkeys((root.namespace, *namespaces)):
+                claims = [claim.key for claim in mesh_candidates(world, Proxy("client", namespace), host)]
+                if root.key in claims[1:]:
+                    winner = f"VirtualService {'/'.join(claims[0])}"
+                    yield Problem(reasons.ROUTE_SHADOWED, f"host {host} of {title} is won by {winner} on the mesh, so its weights would move nothing")
+                    break
+
+
+def _delegation(route: Route, world: World) -> Iterator[Problem]:
+    """istiod follows one delegate; a nested one drops the whole VirtualService, a missing one its rule."""
+    for rule in route.parsed.rules:
+        if rule.delegate is None:
+            continue
+        target = world.virtual_services.get(*rule.delegate)
+        place = "/".join(rule.delegate)
+        if target is not None and any(inner.delegate for inner in target.http):
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} delegates to {place}, which delegates again: Istio drops such a VirtualService")
+    own = world.virtual_services.get(route.namespace, route.ref.name)
+    if own is not None and not own.hosts:
+        roots = _roots(route, world)
+        if not roots:
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has no hosts, and no VirtualService that could be seen delegates to it")
+        if roots and any(rule.delegate for rule in own.http):
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} is delegated to and delegates again: Istio drops such a VirtualService")
+
+
+def _unsuitable(route: Route, sides: Sides) -> Iterator[Problem]:
+    for host in route.parsed.other_hosts:
+        if sides.pair(host):
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has tcp or tls routes to {host}, which no weight of its http rules moves")
+    split = split_rules(route.parsed.rules, route.ref, sides)
+    if not split.managed and not split.bypass and not route.ref.bypass:
+        yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has no http rule that sends to blue")
+    for rule in split.managed:
+        if not names(rule, sides, Side.BLUE):
+            if names(rule, sides, Side.GREEN):
+                yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} sends everything to green")
+            else:
+                yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} sends to neither blue nor green")
+            continue
+        yield from _weights(rule, route, sides)
+    for rule in split.bypass:
+        if any(sides.side(target.host, target.subset) is Side.OTHER for target in rule.targets):
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"the bypass {rule.title} of {route.title} sends to something else than blue and green")
+    present = {rule.name for rule in split.bypass}
+    for bypass in route.ref.bypass:
+        if bypass.route not in present and bypass.header is None:
+            yield Problem(reasons.ROUTE_MISSING, f'{route.title} has no http rule "{bypass.route}", and the plan names no header to make one with')
+    for rule in reachable(route.parsed.rules):
+        if any(sides.side(host, subset) is Side.GREEN for host, subset in rule.mirrors):
+            yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} mirrors requests to green")
+
+
+def _weights(rule: Rule, route: Route, sides: Sides) -> Iterator[Problem]:
+    if any(target.bad for target in rule.targets):
+        return
+    present = [target.weight for target in rule.targets if target.weight is not None]
+    single = len(rule.targets) == 1
+    if sum(present) != FULL and not (single and not sum(present)):
+        yield Problem(reasons.ROUTE_UNSUITABLE, f"the weights of {rule.title} of {route.title} sum to {sum(present)}, expected 100")
+    for side in (Side.BLUE, Side.GREEN):
+        places = [target for target in rule.targets if sides.side(target.host, target.subset) is side]
+        if len(places) > 1:
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} names {side.value} {len(places)} times")
+    if sides.mode == HOST and any(target.subset for target in rule.targets):
+        yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} tells versions apart by host and by subset; use one of the two")
+
+
+def _ports(kube: Kube, route: Route, sides: Sides) -> Iterator[Problem]:
+    """A destination without a port takes the listener's: 503 NC where the Service lacks it."""
+    split = split_rules(route.parsed.rules, route.ref, sides)
+    bare = dict.fromkeys(target.host for rule in (*split.managed, *split.bypass) for target in rule.targets if not target.has_port)
+    for host in bare:
+        pair = sides.pair(host)
+        if pair is None:
+            continue
+        service = get_or_none(kube, SERVICE, *pair.services[pair.hosts.index(host)])
+        ports = marks.items(marks.mapping((service or {}).get("spec")).get("ports"))
+        if len(ports) > 1:
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} names no port for {host}, whose Service has {len(ports)} ports; name destination.port.number")
+

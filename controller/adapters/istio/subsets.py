@@ -1,0 +1,145 @@
+"""The writes of green's cluster: a subset beside blue's, or a DestinationRule for green's host that says what blue's says.
+
+Conditional on what this reconcile read, like every forward write. What we added is remembered on the object.
+"""
+
+from typing import Any
+
+from controller.adapters import marks
+from controller.adapters.istio.added import Added, read_added
+from controller.adapters.istio.cluster import Cluster, find_subset, subsets_of
+from controller.adapters.istio.patches import Patch
+from controller.adapters.istio.rules import parse_rules
+from controller.adapters.istio.sides import HOST, SUBSET, Side, target_namespace
+from controller.adapters.istio.view import TrafficView
+from controller.adapters.istio.writes import CONFLICT, send
+from controller.core.commands import Subject
+from controller.ports import DESTINATION_RULE, VIRTUAL_SERVICE, ConflictError, Kube, NotFoundError, Obj
+
+
+def build_subset_patch(rule: Obj, wanted: Obj, epoch: int) -> Patch:
+    """Put a subset into a DestinationRule, or bring the one that we added back to what it should be; others stay as they are."""
+    standing = subsets_of(rule)
+    added = read_added(rule)
+    index = next((i for i, entry in enumerate(standing) if entry.get("name") == wanted["name"]), None)
+    if index is not None and (standing[index] == wanted or wanted["name"] not in added.subsets):
+        return []
+    tests: Patch = [
+        {"op": "test", "path": marks.pointer("spec", "subsets", i, "name"), "value": entry["name"]} for i, entry in enumerate(standing) if "name" in entry
+    ]
+    place: str | int = "-" if index is None else index
+    if standing:
+        change: dict[str, Any] = {"op": "add" if index is None else "replace", "path": marks.pointer("spec", "subsets", place), "value": dict(wanted)}
+    else:
+        change = {"op": "add", "path": "/spec/subsets", "value": [dict(wanted)]}
+    annotations = {marks.ADDED: Added(subsets=added.subsets | {wanted["name"]}).text(), marks.EPOCH: str(epoch)}
+    return [*tests, *marks.guard_ops(rule), change, *marks.annotation_ops(rule, annotations)]
+
+
+def build_subset_removal(rule: Obj, name: str, epoch: int) -> Patch:
+    """Take out a subset that we added; empty where it is not there or not ours."""
+    added = read_added(rule)
+    index = next((i for i, entry in enumerate(subsets_of(rule)) if entry.get("name") == name), None)
+    if name not in added.subsets:
+        return []
+    change: Patch = []
+    if index is not None:
+        path = marks.pointer("spec", "subsets", index)
+        change = [{"op": "test", "path": f"{path}/name", "value": name}, {"op": "remove", "path": path}]
+    annotations = {marks.ADDED: Added(subsets=added.subsets - {name}).text(), marks.EPOCH: str(epoch)}
+    return [*change, *marks.guard_ops(rule), *marks.annotation_ops(rule, annotations)]
+
+
+def build_policy_patch(rule: Obj, policy: Obj, epoch: int) -> Patch:
+    """Give a DestinationRule of ours another trafficPolicy."""
+    return [
+        *marks.guard_ops(rule),
+        {"op": "add", "path": "/spec/trafficPolicy", "value": policy},
+        *marks.annotation_ops(rule, {marks.EPOCH: str(epoch)}),
+    ]
+
+
+def ensure_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int) -> None:
+    """Make green's clusters stand as blue's do; what is ready is left alone. The Service of host mode is the workloads' affair."""
+    for part in view.clusters:
+        if part.ready or part.wanted is None:
+            continue
+        if not part.uid:
+            kube.create(DESTINATION_RULE, part.namespace, _new_rule(subject, part, epoch))
+            continue
+        rule = kube.get(DESTINATION_RULE, part.namespace, part.name)
+        marks.check_epoch(rule, epoch)
+        if marks.metadata(rule).get("resourceVersion") != part.resource_version:
+            raise ConflictError(CONFLICT, "Conflict", f"{marks.where(rule)} was written since it was read")
+        patch = build_subset_patch(rule, part.wanted, epoch) if view.mode == SUBSET else build_policy_patch(rule, part.wanted, epoch)
+        send(kube, DESTINATION_RULE, rule, patch)
+
+
+def _new_rule(subject: Subject, part: Cluster, epoch: int) -> dict[str, Any]:
+    body = {
+        "apiVersion": DESTINATION_RULE.api_version,
+        "kind": DESTINATION_RULE.kind,
+        "metadata": {"name": part.name, "namespace": part.namespace},
+        "spec": {"host": part.host, "trafficPolicy": part.wanted},
+    }
+    return marks.made_marks(body, epoch, plan=subject.spec.plan, release=subject.name, revision=subject.spec.revision)
+
+
+def remove_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *, serving: str) -> None:
+    """Take away the cluster of the side that does not serve, if Penstock made it. Never while a route still names it."""
+    if not view.sides.known:
+        return
+    idle = Side.GREEN if serving == Side.BLUE.value else Side.BLUE
+    _unrouted(kube, subject, view, idle)
+    if view.mode == HOST:
+        _remove_rules(kube, view, epoch, idle)
+        return
+    name = view.green_subset if idle is Side.GREEN else view.blue_subset
+    for part in view.clusters:
+        if not part.uid:
+            continue
+        try:
+            rule = kube.get(DESTINATION_RULE, part.namespace, part.name)
+        except NotFoundError:
+            continue
+        marks.check_epoch(rule, epoch)
+        if find_subset(rule, name) is not None or name in read_added(rule).subsets:
+            send(kube, DESTINATION_RULE, rule, build_subset_removal(rule, name, epoch))
+
+
+def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> None:
+    """No managed VirtualService gives the idle side anything: a subset that is removed while routed means 503 NC.
+
+    A destination of weight 0 keeps no cluster in use; it may stay where its user wrote it.
+    """
+    for ref in subject.plan.traffic.targets if subject.plan else ():
+        try:
+            obj = kube.get(VIRTUAL_SERVICE, target_namespace(ref, subject.namespace), ref.name)
+        except NotFoundError:
+            continue
+        for rule in parse_rules(obj, view.cluster_domain).rules:
+            if rule.percent(lambda t: view.sides.side(t.host, t.subset) is idle) not in (0, None) or _named(rule.mirrors, view, idle):
+                raise ConflictError(CONFLICT, "Conflict", f"{rule.title} of {marks.where(obj)} still sends to {idle.value}, so its cluster stays")
+
+
+def _named(mirrors: tuple[tuple[str, str], ...], view: TrafficView, idle: Side) -> bool:
+    return any(view.sides.side(host, subset) is idle for host, subset in mirrors)
+
+
+def _remove_rules(kube: Kube, view: TrafficView, epoch: int, idle: Side) -> None:
+    """Host mode: delete the DestinationRules that we made for the idle side's hosts, by uid and resourceVersion."""
+    slot = view.sides.blue_slot if idle is Side.BLUE else 1 - view.sides.blue_slot
+    for pair in view.sides.pairs:
+        namespace, service = pair.services[slot]
+        try:
+            rule = kube.get(DESTINATION_RULE, namespace, f"penstock-{service}")
+        except NotFoundError:
+            continue
+        if not marks.is_made(rule):
+            continue
+        marks.check_epoch(rule, epoch)
+        meta = marks.metadata(rule)
+        try:
+            kube.delete(DESTINATION_RULE, namespace, str(meta["name"]), uid=str(meta["uid"]), resource_version=str(meta["resourceVersion"]))
+        except NotFoundError:
+            continue

@@ -1,0 +1,220 @@
+"""What the routes say: one look at the VirtualServices of a release and at green's cluster, in the core's words.
+
+Before the status knows blue, blue is found from the weights; afterwards the status is trusted, so that nobody's edit
+of a weight can change who is who. The refusals before anything is touched are in `preflight`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from controller.adapters import marks
+from controller.adapters.istio.blue import find_blue
+from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
+from controller.adapters.istio.preflight import Route, refusals
+from controller.adapters.istio.rules import ParsedRoutes, Split, parse_rules, split_rules
+from controller.adapters.istio.sides import SUBSET, Side, Sides, host_pairs, target_namespace
+from controller.api.plan import PlanSpec, VirtualServiceRef
+from controller.api.release import ManagedObject
+from controller.core import reasons
+from controller.core.commands import Subject
+from controller.core.world import Problem, RouteView
+from controller.ports import VIRTUAL_SERVICE, Kube, NotFoundError, Obj, RefusedError
+
+FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficView:
+    """One look at the traffic.
+
+    Attributes:
+        routes: one for each VirtualService of the plan, in its order.
+        blue_slot, mode, blue_subset, green_subset: who is who; -1 and "" where it cannot be told (then `problems` says why).
+        blue_labels, green_labels: labels of the subsets, in subset mode.
+        routed: namespace and name of the Services, of both slots, that the managed rules send to.
+        cluster_ready: green's Service or subset exists as it should.
+        clusters: green's cluster for each host.
+        bypass_only: namespace and name of VirtualServices without a managed rule; they come first on the way back.
+        objects: what was found here, for the resolved list of the release.
+        problems: why the release must not start, or what was found broken in mid-release.
+    """
+
+    routes: tuple[RouteView, ...] = ()
+    blue_slot: int = -1
+    mode: str = ""
+    blue_subset: str = ""
+    green_subset: str = ""
+    blue_labels: Mapping[str, str] = field(default_factory=dict)
+    green_labels: Mapping[str, str] = field(default_factory=dict)
+    routed: frozenset[tuple[str, str]] = frozenset()
+    cluster_ready: bool = False
+    clusters: tuple[Cluster, ...] = ()
+    bypass_only: frozenset[tuple[str, str]] = frozenset()
+    objects: tuple[ManagedObject, ...] = ()
+    sides: Sides = field(default_factory=Sides)
+    cluster_domain: str = "cluster.local"
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain: str = "cluster.local") -> TrafficView:
+    """Look at the traffic. With `first` also at everything that would refuse the release. Raises `KubeError`s that will pass."""
+    plan = subject.plan
+    if plan is None:
+        return TrafficView()
+    seen = [_read(kube, ref, target_namespace(ref, subject.namespace), cluster_domain) for ref in plan.traffic.targets]
+    problems = [problem for route in seen if (problem := route.problem)]
+    sides, trouble = _sides(subject, plan, seen, cluster_domain)
+    problems += [trouble] if trouble else []
+    clusters = Clusters()
+    routed = _routed(seen, sides)
+    if sides.mode and not trouble:
+        try:
+            clusters = read_clusters(kube, subject, plan, sides, routed, cluster_domain)
+        except RefusedError as error:
+            clusters = Clusters(problems=(_forbidden(error, "read DestinationRules, Services and Deployments"),))
+        known = subject.status.blue_slot >= 0
+        sides = sides if known else replace(sides, blue_slot=clusters.blue_slot, green_subset=clusters.green_subset)
+    warnings = list(clusters.warnings)
+    views = tuple(_route_view(route, sides) for route in seen)
+    if first:
+        refused, warned = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
+        problems += [*refused, *(problem for view in views for problem in view.problems)]
+        warnings += warned
+    pairs = [pair for host in routed if (pair := sides.pair(host))]
+    return TrafficView(
+        routes=views,
+        blue_slot=sides.blue_slot,
+        mode=sides.mode,
+        blue_subset=sides.blue_subset,
+        green_subset=sides.green_subset,
+        blue_labels=clusters.blue_labels,
+        green_labels=clusters.green_labels,
+        routed=frozenset(service for pair in pairs for service in pair.services),
+        cluster_ready=clusters.ready,
+        clusters=clusters.parts,
+        objects=_objects(seen, clusters.rules),
+        bypass_only=_bypass_only(seen, sides),
+        sides=sides,
+        cluster_domain=cluster_domain,
+        problems=tuple(dict.fromkeys((*problems, *clusters.problems))),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def status_sides(subject: Subject, cluster_domain: str = "cluster.local") -> Sides:
+    """Who is who by the status alone; unknown (`known` is False) before the status says so."""
+    status, plan = subject.status, subject.plan
+    if plan is None or not 0 <= status.blue_slot <= 1 or not status.mode:
+        return Sides()
+    return Sides(status.mode, status.blue_slot, host_pairs(plan, subject.namespace, cluster_domain), status.blue_subset, status.green_subset)
+
+
+def _forbidden(error: RefusedError, what: str) -> Problem:
+    return Problem(reasons.RIGHTS_MISSING, f"{what}: {error}")
+
+
+def _read(kube: Kube, ref: VirtualServiceRef, namespace: str, cluster_domain: str) -> Route:
+    try:
+        obj = kube.get(VIRTUAL_SERVICE, namespace, ref.name)
+    except NotFoundError:
+        sentence = f"VirtualService {namespace}/{ref.name} was not found"
+        return Route(ref, namespace, problem=Problem(reasons.ROUTE_MISSING, sentence))
+    except RefusedError as error:
+        return Route(ref, namespace, problem=_forbidden(error, f"read VirtualService {namespace}/{ref.name}"))
+    return Route(ref, namespace, obj, parse_rules(obj, cluster_domain))
+
+
+def _sides(subject: Subject, plan: PlanSpec, seen: Sequence[Route], cluster_domain: str) -> tuple[Sides, Problem | None]:
+    by_status = status_sides(subject, cluster_domain)
+    if by_status.known:
+        return by_status, None
+    pairs = host_pairs(plan, subject.namespace, cluster_domain)
+    if any(route.problem for route in seen) or not seen:
+        return Sides(pairs=pairs), None
+    found = find_blue([(route.ref, route.parsed.rules) for route in seen], pairs)
+    return Sides(found.mode, found.slot, pairs, found.subset), found.problem
+
+
+def _routed(seen: Sequence[Route], sides: Sides) -> tuple[str, ...]:
+    """The hosts of the plan that the VirtualServices name."""
+    hosts = [target.host for route in seen for rule in route.parsed.rules for target in rule.targets]
+    return tuple(host for host in dict.fromkeys(hosts) if sides.pair(host))
+
+
+def _bypass_only(seen: Sequence[Route], sides: Sides) -> frozenset[tuple[str, str]]:
+    if not sides.known:
+        return frozenset()
+    splits = ((route, split_rules(route.parsed.rules, route.ref, sides)) for route in seen)
+    return frozenset((route.namespace, route.ref.name) for route, split in splits if split.bypass and not split.managed)
+
+
+def _route_view(route: Route, sides: Sides) -> RouteView:
+    if route.obj is None:
+        return RouteView(route.namespace, route.ref.name, problems=(route.problem,) if route.problem else ())
+    meta = marks.metadata(route.obj)
+    split = split_rules(route.parsed.rules, route.ref, sides) if sides.known else Split()
+    broken = bool(route.parsed.garbage) and not route.parsed.rules
+    return RouteView(
+        namespace=route.namespace,
+        name=route.ref.name,
+        uid=str(meta.get("uid", "")),
+        resource_version=str(meta.get("resourceVersion", "")),
+        found=True,
+        green_weight=split.green_weight(sides) if sides.known else 0,
+        blue_only=sides.known and not broken and split.blue_only(sides),
+        has_green=sides.known and not broken and split.has_green(sides),
+        bypass_green=sides.known and split.bypass_green(sides),
+        owner=marks.annotation(route.obj, marks.OWNER),
+        stamp=marks.annotation(route.obj, marks.STAMP),
+        epoch=marks.epoch_of(route.obj),
+        foreign=last_manager(route.obj),
+        problems=_route_problems(route, split, route.parsed, sides),
+    )
+
+
+def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sides) -> tuple[Problem, ...]:
+    """What is wrong with the managed rules, at the start and in mid-release alike."""
+    title = f"VirtualService {route.namespace}/{route.ref.name}"
+    found = [Problem(reasons.ROUTE_UNSUITABLE, f"{title}: {sentence}") for sentence in parsed.garbage]
+    if not sides.known:
+        return tuple(found)
+    found += [Problem(reasons.ROUTE_MISSING, f'{title} has no http rule "{name}"') for name in split.missing]
+    for rule in split.leaks:
+        if rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0:
+            found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title}"))
+    for rule in split.managed:
+        extra = [t for t in rule.targets if sides.side(t.host, t.subset) in (Side.OTHER, Side.STALE)]
+        tolerated = sides.mode == SUBSET and len(extra) == 1 and sides.side(extra[0].host, extra[0].subset) is Side.STALE and not extra[0].weight
+        if extra and not tolerated:
+            words = ", ".join(f"{t.host} {t.subset}".strip() for t in extra)
+            found.append(Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {title} has a further destination beside blue and green: {words}"))
+    return tuple(found)
+
+
+def last_manager(obj: Obj) -> str:
+    """Who wrote `spec.http` last, where it was not us; "" where it was, or where nobody can tell.
+
+    `spec.http` is one atomic field, so its last writer owns it alone, but for shared server-side applies.
+    """
+    owners = []
+    for entry in marks.items(marks.metadata(obj).get("managedFields")):
+        fields = marks.mapping(marks.mapping(marks.mapping(entry).get("fieldsV1")).get("f:spec"))
+        if "f:http" in fields:
+            owners.append((str(entry.get("time", "")), str(entry.get("manager", ""))))
+    last = max(owners, default=("", ""))[1]
+    return "" if last == marks.FIELD_MANAGER else last
+
+
+def _objects(seen: Sequence[Route], rules: Sequence[Obj]) -> tuple[ManagedObject, ...]:
+    found = [("VirtualService", route.obj) for route in seen if route.obj is not None] + [("DestinationRule", rule) for rule in rules]
+    listed = []
+    for kind, obj in found:
+        meta = marks.metadata(obj)
+        listed.append(
+            ManagedObject(
+                kind=kind, namespace=str(meta.get("namespace", "")), name=str(meta.get("name", "")), uid=str(meta.get("uid", "")), made=marks.is_made(obj)
+            )
+        )
+    return tuple(listed)
+
