@@ -1,0 +1,232 @@
+"""Which questions one look asks: traffic, gates at a window's end, triggers that are due, probes.
+
+Pure: it turns the plan and the status into `Ask`s. Keys name the answer's place again when it is judged
+(`core.judging`), so that nothing depends on the order of answers.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from analysis.model import Arm, Window
+from controller.api.plan import Check, HttpProbe, Member, PlanSpec, Probe, Stage, Trigger
+from controller.api.release import CheckStatus, ReleaseStatus
+from controller.core.commands import Subject
+from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, pair_of, requests_of
+from controller.core.world import Ask, Observed
+
+TRAFFIC = "traffic"
+"""Key of the traffic query's answer."""
+
+MAX_TRAFFIC_RANGE_SECONDS = 900.0
+"""Older samples are not asked for: after a longer outage the window lengthens instead (raw samples of an
+hour from a large mesh would be cut off as too large, for ever)."""
+
+QUERY_TIMEOUT_SECONDS = 10.0
+"""Deadline of one query."""
+
+
+def gate_key(name: str, arm: Arm) -> str:
+    """Key of a gate's answer."""
+    return f"gate/{name}/{arm.value}"
+
+
+def trigger_key(name: str, arm: Arm) -> str:
+    """Key of a trigger's answer, queries and probes alike."""
+    return f"trigger/{name}/{arm.value}"
+
+
+def probe_key(member: str, colour: str) -> str:
+    """Key of a member's health probe."""
+    return f"probe/{member}/{colour}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What this look wants to know.
+
+    Attributes:
+        traffic_since: ask the traffic query for samples after this time; None: do not ask it.
+        gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
+        triggers: ask the triggers that are due.
+        probes: colours whose members' health probes are asked.
+    """
+
+    traffic_since: float | None = None
+    gate: Window | None = None
+    triggers: bool = False
+    probes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What the installation knows of its metrics.
+
+    Attributes:
+        domain: suffix of in-cluster host names.
+        cluster: our name in `destination_cluster`; "" if unknown.
+        routed: members whose Services stand in the managed routes; all if empty.
+    """
+
+    domain: str = "cluster.local"
+    cluster: str = ""
+    routed: tuple[str, ...] = ()
+
+
+def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, metrics: Metrics | None = None) -> tuple[Ask, ...]:
+    """All questions of one look. A question that cannot be put (a parameter without a value) is left out:
+    its check finds no answer and is inconclusive.
+    """
+    if subject.plan is None:
+        return ()
+    asker = _Asker(subject, subject.plan, observed, now, metrics or Metrics())
+    asks: list[Ask] = []
+    if wanted.traffic_since is not None:
+        asks.append(asker.traffic(wanted.traffic_since))
+    if wanted.gate is not None:
+        asks += [ask for check in checks_of(subject.plan, asker.stage) for ask in asker.gate(check, wanted.gate)]
+    if wanted.triggers:
+        asks += [ask for trigger in due_triggers(subject.plan, subject.status, now) for ask in asker.trigger(trigger)]
+    asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
+    return tuple(asks)
+
+
+def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
+    """The checks that judge this stage."""
+    return tuple(check for check in plan.checks if stage is None or not check.stages or stage.weight in check.stages)
+
+
+def polled(statuses: Collection[CheckStatus], name: str) -> CheckStatus:
+    """The status of that name, or a blank one."""
+    return next((status for status in statuses if status.name == name), CheckStatus(name=name))
+
+
+def due_triggers(plan: PlanSpec, status: ReleaseStatus, now: float) -> tuple[Trigger, ...]:
+    """The triggers whose interval has passed. A poll time in the future (a clock set back) counts as passed."""
+    due = []
+    for trigger in plan.triggers:
+        since = now - polled(status.triggers, trigger.name).polled_at
+        if since < 0 or since >= trigger.interval - 0.001:
+            due.append(trigger)
+    return tuple(due)
+
+
+def next_poll(plan: PlanSpec, status: ReleaseStatus, now: float) -> float | None:
+    """When the next trigger is due, Unix seconds; None without triggers."""
+    times = [max(now, polled(status.triggers, trigger.name).polled_at + trigger.interval) for trigger in plan.triggers]
+    return min(times, default=None)
+
+
+def traffic_places(plan: PlanSpec, naming: Naming, routed: tuple[str, ...] = ()) -> tuple[Pair, ...]:
+    """The places between which the routes split requests."""
+    return tuple(pair_of(plan, member, naming) for member in plan.all_members if not routed or member.name in routed)
+
+
+def naming_of(subject: Subject, observed: Observed, member: str = "", domain: str = "cluster.local") -> Naming:
+    """What the names of a release's places depend on; blue's revision as its workload carries it."""
+    status = subject.status
+    views = [view for view in observed.members if not member or view.name == member]
+    revision = next((view.blue.revision for view in views if view.blue.revision), "") or status.blue_subset
+    return Naming(
+        namespace=subject.namespace,
+        blue_slot=status.blue_slot,
+        mode=status.mode or "host",
+        revision=subject.spec.revision,
+        blue_revision=revision,
+        domain=domain,
+    )
+
+
+def mesh_of(subject: Subject, cluster: str = "") -> Mesh:
+    """How this release's requests are counted."""
+    reporter = subject.plan.traffic.reporter if subject.plan is not None else "source"
+    return Mesh(mode=subject.status.mode or "host", reporter=reporter, cluster=cluster)
+
+
+def arms_asked(check: Check | Trigger, *, blue_serves: bool) -> tuple[Arm, ...]:
+    """Green always; blue where a limit is relative and blue has requests to measure."""
+    relative = check.limit is not None and check.limit.relative
+    return (Arm.CANDIDATE, Arm.BASELINE) if relative and blue_serves else (Arm.CANDIDATE,)
+
+
+def blue_serves(status: ReleaseStatus) -> bool:
+    """Whether blue still gets requests by the weights that we commanded."""
+    return max(status.weight, status.observed_weight) < 100  # noqa: PLR2004 - percent
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    subject: Subject
+    plan: PlanSpec
+    observed: Observed
+    now: float
+    metrics: Metrics
+
+    @property
+    def stage(self) -> Stage | None:
+        index = self.subject.status.stage
+        return self.plan.stages[index] if 0 <= index < len(self.plan.stages) else None
+
+    def pair(self, name: str | None) -> Pair:
+        member = member_of(self.plan, name)
+        return pair_of(self.plan, member, naming_of(self.subject, self.observed, member.name, self.metrics.domain))
+
+    def traffic(self, since: float) -> Ask:
+        naming = naming_of(self.subject, self.observed, domain=self.metrics.domain)
+        pairs = traffic_places(self.plan, naming, self.metrics.routed)
+        places = tuple(place for pair in pairs for place in (pair.blue, pair.green))
+        scrape = self.plan.traffic.scrape_interval
+        # Three scrapes more than asked for: a difference needs the sample before the first one.
+        seconds = min(max(0.0, self.now - since) + 3 * scrape, max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        selector = f"istio_requests_total{{{requests_of(mesh_of(self.subject, self.metrics.cluster), places)}}}"
+        return Ask(key=TRAFFIC, query=f"{selector}[{duration(seconds)}]", time=self.now, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def query(self, check: Check | Trigger, colour: str, seconds: float) -> str:
+        pair = self.pair(check.member)
+        if check.builtin is not None:
+            mesh = mesh_of(self.subject, self.metrics.cluster)
+            return build_checks_queries(check.builtin, pair, colour, seconds, mesh=mesh, quantile=check.quantile)
+        return fill(check.query or "", pair.of(colour), seconds)
+
+    def gate(self, check: Check, window: Window) -> Iterator[Ask]:
+        for arm in arms_asked(check, blue_serves=blue_serves(self.subject.status)):
+            try:
+                query = self.query(check, colour_of(arm), window.seconds)
+            except ValueError:
+                continue
+            yield Ask(key=gate_key(check.name, arm), query=query, time=window.end, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def trigger(self, trigger: Trigger) -> Iterator[Ask]:
+        if trigger.probe is not None:
+            pair = self.pair(trigger.member)
+            for arm in (Arm.CANDIDATE, Arm.BASELINE):
+                url = probe_url(trigger.probe, pair, colour_of(arm))
+                yield Ask(key=trigger_key(trigger.name, arm), time=self.now, url=url, timeout=trigger.probe.timeout)
+            return
+        for arm in arms_asked(trigger, blue_serves=blue_serves(self.subject.status)):
+            try:
+                query = self.query(trigger, colour_of(arm), trigger.range)
+            except ValueError:
+                continue
+            yield Ask(key=trigger_key(trigger.name, arm), query=query, time=self.now, provider=trigger.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def probes(self, colour: str) -> Iterator[Ask]:
+        for member in self.plan.all_members:
+            if member.probe is not None:
+                yield self.probe(member, member.probe, colour)
+
+    def probe(self, member: Member, probe: Probe, colour: str) -> Ask:
+        url = probe_url(probe, self.pair(member.name), colour)
+        return Ask(key=probe_key(member.name, colour), time=self.now, url=url, timeout=probe.timeout)
+
+
+def colour_of(arm: Arm) -> str:
+    """The controller's word for an arm."""
+    return "green" if arm is Arm.CANDIDATE else "blue"
+
+
+def probe_url(probe: HttpProbe | Probe, pair: Pair, colour: str) -> str:
+    """Address of a colour's health endpoint, through its Service.
+
+    In subset mode one Service stands for both colours, so that a failing probe is always one of both.
+    """
+    return f"http://{pair.of(colour).host}:{probe.port}{probe.path}"
