@@ -72,13 +72,14 @@ def _denies(at_blue: list[Obj], at_green: list[Obj]) -> list[Problem]:
 def _allows(at_blue: list[Obj], at_green: list[Obj]) -> list[Problem]:
     of_blue = [policy for policy in at_blue if _action(policy) == "ALLOW"]
     of_green = [policy for policy in at_green if _action(policy) == "ALLOW"]
-    lost = [policy for policy in of_blue if not _same(policy, of_green)]
-    if of_green:
-        found = [_warning(f"AuthorizationPolicy {_name(policy)} allows requests to blue, and none allows the same to green.") for policy in lost]
-        if not of_blue:
-            found += [_warning(f"AuthorizationPolicy {_name(policy)} restricts green to what it allows, and blue has none.") for policy in of_green]
-        return found
-    return [_warning(f"AuthorizationPolicy {_name(policy)} guards blue and does not select green, which is open to everybody.") for policy in lost]
+    lost = [_name(policy) for policy in of_blue if not _same(policy, of_green)]
+    if not of_green:
+        return [_warning(f"AuthorizationPolicy {name} guards blue and does not select green, which is open to everybody.") for name in lost]
+    found = [_warning(f"AuthorizationPolicy {name} allows requests to blue, and none allows the same to green.") for name in lost]
+    if not of_blue:
+        names = [_name(policy) for policy in of_green]
+        found += [_warning(f"AuthorizationPolicy {name} restricts green to what it allows, and blue has none.") for name in names]
+    return found
 
 
 def green_identity_warnings(kube: Kube, blue: tuple[str, str], green: tuple[str, str]) -> list[Problem]:
@@ -108,6 +109,7 @@ def _names(policy: Obj, namespace: str, account: str) -> bool:
     for rule in marks.items(dig(policy, "spec", "rules")):
         for source in (dig(one, "source") for one in marks.items(dig(rule, "from"))):
             principals = [str(one) for one in marks.items(dig(source, "principals"))]
-            if namespace in marks.items(dig(source, "namespaces")) or any(one.endswith(f"/ns/{namespace}/sa/{account}") for one in principals):
+            by_principal = any(one.endswith(f"/ns/{namespace}/sa/{account}") for one in principals)
+            if by_principal or namespace in marks.items(dig(source, "namespaces")):
                 return True
     return False

@@ -17,34 +17,24 @@ from controller.core.world import Problem
 from controller.ports import DEPLOYMENT, Kube, Obj
 
 
-def services_overlap(services: Iterable[Obj], blue: Mapping[str, str], green: Mapping[str, str], split: Split) -> list[Problem]:
-    """Services of one namespace that select the pods of both colours, but for those that the routes serve."""
+def services_overlap(
+    services: Iterable[Obj], blue: Mapping[str, str], green: Mapping[str, str], excused: frozenset[tuple[str, str]]
+) -> list[Problem]:
+    """Services of one namespace that select the pods of both colours.
+
+    Args:
+        services: all of the namespace.
+        blue: labels of blue's pods.
+        green: labels of green's pods.
+        excused: namespace and name of those for which a route decides.
+    """
     found = []
     for service in services:
         key = text(service, "metadata", "namespace"), text(service, "metadata", "name")
         selector = labels_at(service, "spec", "selector")
-        if key not in split.routed and covers(selector, blue) and covers(selector, green):
-            detail = f"Service {key[0]}/{key[1]} ({written(selector)}) would select both colours: its users would reach green past the weights."
+        if key not in excused and covers(selector, blue) and covers(selector, green):
+            detail = f"Service {'/'.join(key)} ({written(selector)}) would select both colours, so its users would reach green past the weights."
             found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
-    return found
-
-
-def own_services_overlap(split: Split, blue: tuple[str, Obj | None, Mapping[str, str]], green: tuple[str, Obj | None, Mapping[str, str]]) -> list[Problem]:
-    """The colours' own Services, which may not be excused by being routed: they are what the weights are between.
-
-    Args:
-        split: host mode, or nothing is found.
-        blue: its namespace, its Service if there is one, and its pods' labels.
-        green: the same of green.
-    """
-    found = []
-    if split.by_host and blue[0] == green[0]:
-        for colour, service, others, labels in (("blue", blue[1], "green", green[2]), ("green", green[1], "blue", blue[2])):
-            selector = labels_at(service, "spec", "selector")
-            if service is not None and covers(selector, labels):
-                name = f"{text(service, 'metadata', 'namespace')}/{text(service, 'metadata', 'name')}"
-                detail = f"{colour.capitalize()}'s Service {name} ({written(selector)}) would select the pods of {others} too ({written(labels)})."
-                found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
     return found
 
 

@@ -77,12 +77,16 @@ class MembersView:
         green_made: everything that green needs beside its workload exists; False where it was not looked at.
         green_gone: no member has a pod of green left, nor will get one.
         objects: the workloads and autoscalers that were found, for the resolved list.
+        blue_slot: the slot that was taken for blue, -1 where unknown.
+        split: how the routes tell the colours apart.
     """
 
     members: tuple[MemberView, ...] = ()
     green_made: bool = False
     green_gone: bool = False
     objects: tuple[ManagedObject, ...] = ()
+    blue_slot: int = -1
+    split: Split = field(default_factory=Split)
 
     def named(self, name: str) -> MemberView | None:
         """The member of that name."""
@@ -130,6 +134,8 @@ def observe_members(kube: Kube, subject: Subject, blue_slot: int, split: Split |
         green_made=reader.look.brought and everything_brought(kube, subject, blue_slot, reader.split),
         green_gone=not reader.pods_left,
         objects=tuple(objects),
+        blue_slot=blue_slot,
+        split=reader.split,
     )
 
 
@@ -299,10 +305,10 @@ def everything_brought(kube: Kube, subject: Subject, blue_slot: int, split: Spli
 
 def _brought(kube: Kube, subject: Subject, member: Member, blue_slot: int, split: Split) -> bool:
     blue, green = place(subject, member, blue_slot), place(subject, member, other(blue_slot))
-    if split.by_host and find(kube, SERVICE, green.namespace, green.service) is None:
-        # Nothing is brought for a member that has no Service in blue's place either.
-        if find(kube, SERVICE, blue.namespace, blue.service) is not None:
-            return False
+    # Nothing is brought for a member that has no Service in blue's place either.
+    wanted = split.by_host and find(kube, SERVICE, blue.namespace, blue.service) is not None
+    if wanted and find(kube, SERVICE, green.namespace, green.service) is None:
+        return False
     if blue.namespace == green.namespace:
         return True
     config_maps = all(find(kube, CONFIG_MAP, green.namespace, name) is not None for name in member.config_maps)

@@ -1,0 +1,254 @@
+"""Bringing green up and keeping blue's capacity: the commands toward green, and the ones at every end.
+
+Each takes what was observed and makes it so: done twice equals once. Each returns what it made or took, whose uids the
+Release records. Errors: `ConflictError` (look again), `RefusedError` (a person decides), `Deposed` (stop), and the
+transient `KubeError`s.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from controller.adapters import marks
+from controller.adapters.workloads.autoscalers import follow_autoscaler as follow
+from controller.adapters.workloads.autoscalers import raise_floor, restore_floor
+from controller.adapters.workloads.change import CONFLICT, Writer, full_replicas, full_size_of, pods_left
+from controller.adapters.workloads.clone import (
+    clone_config_map,
+    clone_deployment,
+    clone_service,
+    green_labels,
+    label_value,
+    update_idle,
+    update_image,
+)
+from controller.adapters.workloads.places import container_index, dig, find, other, replicas_of, template_labels, text
+from controller.adapters.workloads.view import MembersView
+from controller.api.plan import GreenSource, Member
+from controller.api.release import ManagedObject
+from controller.core.commands import Subject
+from controller.ports import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET, SERVICE, ConflictError, Kind, Kube, NotFoundError, Obj, RefusedError
+
+NAMESPACE_LABELS = ("istio-injection", "istio.io/rev", "istio.io/dataplane-mode")
+NAMESPACE_PREFIX = "pod-security.kubernetes.io/"
+
+Touched = tuple[ManagedObject, ...]
+
+
+def make_green(kube: Kube, subject: Subject, view: MembersView, epoch: int, *, may_make_namespaces: bool = False) -> Touched:
+    """Bring green up at blue's size: what it refers to, then its Services, then its workloads.
+
+    A clone is created, or the old version that idles in its place is updated; an adopted green and the old version of a
+    reverse release are only taken and sized.
+    """
+    writer = Writer(kube, subject, view, epoch)
+    if subject.plan is not None and subject.plan.preparation.green is GreenSource.CLONE and subject.spec.kind != "reverse":
+        if may_make_namespaces:
+            _make_namespace(writer)
+        for member in writer.members():
+            _clone_member(writer, member)
+    else:
+        for member in writer.members():
+            _take_member(writer, member)
+    return tuple(writer.touched)
+
+
+def _take_member(writer: Writer, member: Member) -> None:
+    green = _green(writer, member)
+    revision = "" if writer.subject.spec.kind == "reverse" else writer.subject.spec.revision
+    writer.take(DEPLOYMENT, green, revision=revision)
+    _size_member(writer, member)
+
+
+def _green(writer: Writer, member: Member) -> Obj:
+    there, seen = writer.green_place(member), writer.view.named(member.name)
+    green = writer.live(DEPLOYMENT, there.namespace, there.workload, seen=seen.green.uid if seen else "")
+    if green is None:
+        raise NotFoundError(404, "NotFound", f"Deployment {there.namespace}/{there.workload} (green) does not exist.")
+    return green
+
+
+def _blue(writer: Writer, member: Member) -> Obj:
+    there, seen = writer.blue_place(member), writer.view.named(member.name)
+    blue = writer.live(DEPLOYMENT, there.namespace, there.workload, seen=seen.blue.uid if seen else "")
+    if blue is None:
+        raise NotFoundError(404, "NotFound", f"Deployment {there.namespace}/{there.workload} (blue) does not exist.")
+    return blue
+
+
+def _clone_member(writer: Writer, member: Member) -> None:
+    blue = _blue(writer, member)
+    _bring(writer, member)
+    there, how = writer.green_place(member), writer.recipe(member)
+    service = find(writer.kube, SERVICE, there.namespace, there.service) if writer.split.by_host else None
+    idle = writer.live(DEPLOYMENT, there.namespace, there.workload)
+    labels = green_labels(blue, how, service=service, idle=idle)
+    if writer.split.by_host:
+        _make_service(writer, member, service, blue, labels)
+    wanted = _size_of(blue)
+    if idle is None:
+        writer.create(DEPLOYMENT, clone_deployment(blue, how, replicas=wanted, service=service))
+    elif writer.ours(idle) and marks.annotation(idle, marks.REVISION) == how.revision:
+        writer.note(DEPLOYMENT, idle)
+        if replicas_of(idle) == 0:
+            writer.scale(DEPLOYMENT, idle, wanted)
+    else:
+        _wake(writer, member, blue, idle)
+
+
+def _wake(writer: Writer, member: Member, blue: Obj, idle: Obj) -> None:
+    """Turn what idles in green's place into green. Never a version that runs or that another plan owns."""
+    there, how = writer.green_place(member), writer.recipe(member)
+    if text(idle, "metadata", "deletionTimestamp"):
+        raise ConflictError(CONFLICT, "Terminating", f"Deployment {there.namespace}/{there.workload} is still being deleted.")
+    if pods_left(idle) or marks.label(idle, marks.PLAN_LABEL) not in {"", label_value(how.plan)}:
+        message = f"Deployment {there.namespace}/{there.workload} stands in green's place and is not of this release."
+        raise RefusedError(CONFLICT, "Foreign", message)
+    service = find(writer.kube, SERVICE, there.namespace, there.service) if writer.split.by_host else None
+    wanted = _size_of(blue)
+    raise_floor(writer, there, wanted)
+    writer.operate(DEPLOYMENT, idle, update_idle(blue, idle, how, replicas=wanted, service=service))
+
+
+def _make_service(writer: Writer, member: Member, service: Obj | None, blue: Obj, labels: Mapping[str, str]) -> None:
+    if service is not None:
+        if marks.is_made(service, plan=label_value(writer.subject.spec.plan)):
+            writer.note(SERVICE, service)
+        return
+    there = writer.blue_place(member)
+    source = find(writer.kube, SERVICE, there.namespace, there.service)
+    if source is not None:
+        writer.create(SERVICE, clone_service(source, writer.recipe(member), template_labels(blue), labels))
+
+
+def _bring(writer: Writer, member: Member) -> None:
+    if writer.blue_place(member).namespace == writer.green_place(member).namespace:
+        return
+    for kind, names in ((CONFIG_MAP, member.config_maps), (SECRET, member.secrets)):
+        for name in names:
+            _bring_one(writer, member, kind, name)
+
+
+def _bring_one(writer: Writer, member: Member, kind: Kind, name: str) -> None:
+    """Copy it; refresh a copy of an earlier release; leave alone what somebody else put there for green."""
+    source = writer.kube.get(kind, writer.blue_place(member).namespace, name)
+    copy = clone_config_map(source, writer.recipe(member))
+    there = writer.live(kind, writer.green_place(member).namespace, name)
+    if there is None:
+        writer.create(kind, copy)
+    elif marks.is_made(there, plan=label_value(writer.subject.spec.plan)):
+        stale = any(there.get(key) != source.get(key) for key in ("data", "binaryData"))
+        if stale and not writer.ours(there) and there.get("immutable") is not True:
+            data = [{"op": "add", "path": f"/{key}", "value": source[key]} for key in ("data", "binaryData") if key in source]
+            owner: dict[str, str | None] = {marks.EPOCH: str(writer.epoch), marks.OWNER: writer.subject.uid}
+            there = writer.operate(kind, there, [*marks.guard_ops(there), *data, *marks.annotation_ops(there, owner)])
+        writer.note(kind, there)
+
+
+def _make_namespace(writer: Writer) -> None:
+    """Green's namespace, with what decides about injection and pod security in blue's. Needs the optional rights."""
+    slots = writer.subject.plan.slots if writer.subject.plan else []
+    if not slots or writer.view.blue_slot < 0:
+        return
+    blue, green = (slots[slot].namespace or writer.subject.namespace for slot in (writer.view.blue_slot, other(writer.view.blue_slot)))
+    there = find(writer.kube, NAMESPACE, "", green)
+    if there is not None:
+        if writer.ours(there):
+            writer.note(NAMESPACE, there)
+        return
+    source = marks.mapping(dig(writer.kube.get(NAMESPACE, "", blue), "metadata", "labels"))
+    labels = {key: value for key, value in source.items() if key in NAMESPACE_LABELS or key.startswith(NAMESPACE_PREFIX)}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": green, "labels": labels}}
+    made = marks.made_marks(body, writer.epoch, plan=label_value(writer.subject.spec.plan), release=label_value(writer.subject.name))
+    writer.create(NAMESPACE, marks.with_marks(made, writer.epoch, annotations={marks.OWNER: writer.subject.uid}))
+
+
+def size_green(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> Touched:
+    """Scale green to blue's size, as the plan says; a green without replicas always, since the old version is brought back by it."""
+    writer = Writer(kube, subject, view, epoch)
+    for member in writer.members():
+        _size_member(writer, member)
+    return tuple(writer.touched)
+
+
+def _size_member(writer: Writer, member: Member) -> None:
+    green, blue = _green(writer, member), _blue(writer, member)
+    own = writer.subject.plan is not None and writer.subject.plan.preparation.size == "own"
+    if own and writer.subject.spec.kind != "reverse" and replicas_of(green):
+        return
+    wanted = _size_of(blue)
+    raise_floor(writer, writer.green_place(member), wanted)
+    writer.scale(DEPLOYMENT, green, wanted)
+
+
+def _size_of(blue: Obj) -> int:
+    """Green never shrinks to nothing because blue did: zero replicas of blue are somebody's mistake."""
+    return max(replicas_of(blue), 1)
+
+
+def keep_capacity(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> Touched:
+    """Keep blue able to take everything back: its autoscaler's minimum at its full size, its replicas not below."""
+    writer = Writer(kube, subject, view, epoch)
+    for member in writer.members():
+        blue = _blue(writer, member)
+        wanted = full_replicas(subject, member, replicas_of(blue))
+        raise_floor(writer, writer.blue_place(member), wanted)
+        if replicas_of(blue) < wanted:
+            writer.scale(DEPLOYMENT, blue, wanted)
+    return tuple(writer.touched)
+
+
+def restore_capacity(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> Touched:
+    """Put the minimums of both colours' autoscalers back, and blue's replicas where a retention shrank them."""
+    writer = Writer(kube, subject, view, epoch)
+    for member in writer.members():
+        for there in (writer.blue_place(member), writer.green_place(member)):
+            restore_floor(writer, there, member)
+        there = writer.blue_place(member)
+        blue = writer.live(DEPLOYMENT, there.namespace, there.workload)
+        if blue is not None and full_size_of(blue) > replicas_of(blue) > 0:
+            writer.scale(DEPLOYMENT, blue, full_size_of(blue))
+    return tuple(writer.touched)
+
+
+def follow_autoscaler(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> Touched:
+    """After success: the version that serves now gets the autoscaler that blue has, before blue's goes with blue."""
+    writer = Writer(kube, subject, view, epoch)
+    follow(writer)
+    return tuple(writer.touched)
+
+
+def update_home(
+    kube: Kube, subject: Subject, view: MembersView, epoch: int, *, images: Mapping[str, str] | None = None, revision: str = ""
+) -> Touched:
+    """`finish: home`: the original workloads get the new images and environment in place, at full size.
+
+    Args:
+        kube: live.
+        subject: the release.
+        view: what was observed; blue is the original.
+        epoch: the leader's.
+        images: by member, instead of the release's: the ones that served before, when the return is taken back.
+        revision: of those images; the release's if empty.
+    """
+    writer = Writer(kube, subject, view, epoch)
+    for member in writer.members():
+        blue = _blue(writer, member)
+        how = replace(writer.recipe(member), revision=revision or subject.spec.revision)
+        if images is not None:
+            # The environment of the plan belongs to the new version, so it is not laid over the old one again.
+            how = replace(how, image=images.get(member.name, ""), member=member.model_copy(update={"environment": {}}))
+        if container_index(dig(blue, "spec", "template", "spec"), member) < 0:
+            raise RefusedError(CONFLICT, "Invalid", f"{marks.where(blue)} lost the container that the plan moves.")
+        wanted = max(full_replicas(subject, member, replicas_of(blue)), replicas_of(blue))
+        if _home_is_so(blue, member, how.image, wanted) and marks.annotation(blue, marks.REVISION) == how.revision:
+            writer.note(DEPLOYMENT, blue)
+            continue
+        raise_floor(writer, writer.blue_place(member), wanted)
+        writer.operate(DEPLOYMENT, blue, update_image(blue, how, replicas=wanted))
+    return tuple(writer.touched)
+
+
+def _home_is_so(blue: Obj, member: Member, image: str, replicas: int) -> bool:
+    at = container_index(dig(blue, "spec", "template", "spec"), member)
+    container = marks.items(dig(blue, "spec", "template", "spec", "containers"))[at]
+    return replicas_of(blue) == replicas and (not image or text(container, "image") == image)
