@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 import httpx
+from promql_comparison import tidy
 from promql_dataset import RANGE, TIMES, dataset
 
 from controller.simulator.promql.gomath import is_stale
@@ -114,11 +115,6 @@ def requests_of(query):
 def ask(client, query):
     """The real answers about one query."""
     return [tidy(reply.status_code, reply.json()) for reply in (client.post(path, data=data) for path, data in requests_of(query))]
-
-
-def tidy(status, body):
-    """What of an answer is compared: the order of a vector says something only for sorted ones."""
-    return [status, body.get("data") or [body["errorType"], body["error"]]]
 
 
 def record():

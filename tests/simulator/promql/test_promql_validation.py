@@ -1,0 +1,180 @@
+"""What is said about a query before it runs: where it is wrong, and what it really asks for."""
+
+import random
+
+import pytest
+from promql_reference import queries
+
+from controller.api.promql import AdviceKind, ProblemKind, advice, check_query, facts
+from controller.api.promql_syntax import MAX_LENGTH, MAX_NESTING, MAX_OPERATORS
+
+HWAYO_ERRORS = 'rate(http_requests_total{status=~"5.."}[5m]) / rate(http_requests_total[5m]) * 100'
+HWAYO_LATENCY = "histogram_quantile(0.95, rate(http_request_duration_seconds_bucket[5m]))"
+HWAYO_MEMORY = "avg(container_memory_usage_bytes / container_spec_memory_limit_bytes) * 100"
+HWAYO_LOGIN = "rate(user_login_success_total[5m]) / rate(user_login_attempts_total[5m]) * 100"
+GOOD = 'sum(rate(x{namespace="green",code=~"5.."}[15m])) / sum(rate(x{namespace="green"}[15m]))'
+
+
+@pytest.mark.parametrize(
+    ("query", "line", "column", "words"),
+    [
+        ("sum(x", 1, 4, "unclosed left parenthesis"),
+        ("x)", 1, 2, "unexpected ')'"),
+        ("sum(x) by by (a)", 1, 11, "unexpected 'by'"),
+        ("rate(x[5m)", 1, 10, "unexpected ')'"),
+        ("x{a=b}", 1, 5, "unexpected 'b'"),
+        ('x{a="b', 1, 5, "unterminated string"),
+        ('x{a="\\q"}', 1, 5, "unknown escape"),
+        ('x{a=~"("}', 1, 6, "illegal regex"),
+        ("1 +", 1, 4, "unexpected end of the query"),
+        ("", 1, 1, "no expression found"),
+        ("a\n  + sum(rate(x[5m])", 2, 8, "unclosed left parenthesis"),
+        ("sum(irrate(x[5m]))", 1, 5, "unknown function with name 'irrate'"),
+        ("sum(x) + rate(y)", 1, 10, "expected type matrix in call to function 'rate', got vector"),
+        ("2 * sum(3)", 1, 5, "expected type vector"),
+        ('x{ns="$n"}[$window]', 1, 12, "unexpected '$'"),
+        ("x[5m1h]", 1, 3, "not a valid duration"),
+        ("x @ -5", 1, 5, "before 1970"),
+        ('x{a="1" or b="2"}', 1, 9, "unexpected 'or'"),
+        ("x # a comment (\n y", 2, 2, "unexpected 'y'"),
+    ],
+)
+def test_a_syntax_error_has_its_place(query, line, column, words):
+    (problem,) = check_query(query)
+
+    assert (problem.kind, problem.line, problem.column) == (ProblemKind.SYNTAX, line, column)
+    assert words in problem.message
+    assert problem.hint.split("\n")[1] == " " * (column - 1) + "^"
+
+
+def test_a_good_query_has_no_problem():
+    assert check_query(GOOD) == []
+
+
+def test_a_label_may_be_called_or():
+    assert check_query('x{or="1",a="2"}') == []
+
+
+@pytest.mark.parametrize("query", ["sum(mad_over_time(x[5m]))", "sum(holt_winters(x[5m], 0.1, 0.2))"])
+def test_a_function_that_only_the_simulator_lacks_is_named_as_such(query):
+    (problem,) = check_query(query)
+
+    assert (problem.kind, problem.column) == (ProblemKind.UNSUPPORTED, 5)
+    assert "the simulator does not know the function" in problem.message
+
+
+@pytest.mark.parametrize(
+    "query", ["(" * (MAX_NESTING + 1) + "1" + ")" * (MAX_NESTING + 1), "1" + "+1" * (MAX_OPERATORS + 1), "x" * (MAX_LENGTH + 1)]
+)
+def test_a_query_too_large_for_a_recursive_parser_is_refused_with_a_sentence(query):
+    (problem,) = check_query(query)
+
+    assert "more than" in problem.message
+
+
+def test_the_largest_queries_that_are_accepted_can_be_read_and_described():
+    assert facts("(" * MAX_NESTING + "1" + ")" * MAX_NESTING).result_type == "scalar"
+    assert facts("x" + " + x" * MAX_OPERATORS).result_type == "vector"
+
+
+def damaged_queries():
+    """Each query of the list with a few characters changed, always the same ones."""
+    dice = random.Random(7)
+    for query in queries():
+        at = dice.randrange(len(query))
+        yield query[:at] + dice.choice(["", "(", "}", "$", " by ", "[", '"', "@", "5m", "é"]) + query[at + dice.randrange(3) :]
+
+
+def test_damaged_queries_never_end_in_anything_but_a_sentence_with_a_place_in_the_text():
+    places = {query: problem for query in damaged_queries() for problem in check_query(query)}
+
+    assert len(places) > 200
+    assert [query for query, one in places.items() if not one.message or not 1 <= one.column <= len(query) + 1] == []
+
+
+def test_facts_name_metrics_matchers_ranges_and_functions():
+    found = facts(HWAYO_ERRORS)
+
+    assert found.metrics == ("http_requests_total",)
+    assert [(one.name, one.op, one.value) for one in found.selectors[0].matchers] == [("status", "=~", "5..")]
+    assert (found.ranges, found.functions, found.result_type) == ((300.0,), ("rate",), "vector")
+
+
+@pytest.mark.parametrize(
+    ("query", "one"),
+    [
+        ("x", False),
+        ("sum(x)", True),
+        ("sum by (a) (x)", False),
+        ("sum without (a) (x)", False),
+        ("sum by () (x)", True),
+        ("-abs(sum(x))", True),
+        ("histogram_quantile(0.9, sum by (le) (rate(x[5m])))", True),
+        ("histogram_quantile(0.9, sum by (le, pod) (rate(x[5m])))", False),
+        ("sum(x) / sum(y) * 100", True),
+        ("x / on() sum(y)", True),
+        ("x / on(a) group_left y", False),
+        ("x / on() group_left sum(y)", False),
+        ("sum(y) / on() group_right x", False),
+        ("sum(x) and y", True),
+        ("y and sum(x)", False),
+        ("sum(x) or vector(0)", True),
+        ("sum(x) or y", False),
+        ("topk(1, x)", True),
+        ("topk(2, x)", False),
+        ("count_values('v', x)", False),
+        ("max_over_time(sum(x)[5m:1m])", True),
+        ("x[5m]", False),
+        ("absent(x)", True),
+        ("vector(1)", True),
+        ("scalar(x) * 2", True),
+        ("scalar(x) * y", False),
+        ("time()", True),
+        ("label_replace(sum(x), 'a', 'b', '', '')", True),
+    ],
+)
+def test_whether_an_answer_has_at_most_one_series(query, one):
+    assert facts(query).one_series is one
+
+
+def kinds(query, **options):
+    return [one.kind for one in advice(query, **options)]
+
+
+def test_the_error_rate_as_hwayo_wrote_it_is_explained():
+    first, *others = advice(HWAYO_ERRORS, green={"hwayo-production-green"}, window_seconds=900)
+
+    assert first.kind is AdviceKind.LABEL_BY_LABEL
+    assert "divides two vectors label by label (status differs between the sides)" in first.sentence
+    assert "all others give no result" in first.sentence
+    assert [one.kind for one in others] == [AdviceKind.MANY_SERIES, AdviceKind.NO_SELECTOR, AdviceKind.SHORT_RANGE]
+    assert "has no selector for green" in others[1].sentence
+    assert "67 % of the window is never judged" in others[2].sentence
+
+
+def test_the_other_queries_as_hwayo_wrote_them_are_warned_about():
+    assert kinds(HWAYO_LATENCY) == [AdviceKind.MANY_SERIES]
+    assert kinds(HWAYO_LOGIN) == [AdviceKind.LABEL_BY_LABEL, AdviceKind.MANY_SERIES]
+    assert kinds(HWAYO_MEMORY) == []
+    assert kinds(HWAYO_MEMORY, green={"green"}) == [AdviceKind.NO_SELECTOR, AdviceKind.NO_SELECTOR]
+
+
+def test_a_query_of_sums_over_green_and_the_window_needs_no_advice():
+    assert advice(GOOD, green={"green"}, window_seconds=900) == []
+
+
+def test_a_range_longer_than_the_window_reaches_back_before_it():
+    (one,) = advice(GOOD, window_seconds=300)
+
+    assert one.kind is AdviceKind.LONG_RANGE
+
+
+def test_a_regular_expression_around_greens_name_selects_green():
+    assert facts('x{pod=~"api-green-.*"}').selectors[0].mentions({"api-green"})
+    assert not facts('x{pod!="api-green"}').selectors[0].mentions({"api-green"})
+
+
+def test_matching_on_purpose_is_not_taken_for_a_mistake():
+    assert facts("x / ignoring(code) y").pairings == ()
+    assert facts("sum(x) / sum(y)").pairings == ()
+    assert facts("x and y").pairings == ()
