@@ -6,6 +6,7 @@ It knows nothing of the controller's adapters, so that a test never checks them 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class Api:
 
     def __init__(self, url: str, token: str | None, ca_file: Path | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        verify = httpx.create_ssl_context(verify=str(ca_file)) if ca_file else False
+        verify = ssl.create_default_context(cafile=ca_file) if ca_file else False
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
         self.http = httpx.Client(base_url=url, headers=headers, verify=verify, timeout=30.0, limits=limits, trust_env=False)
         self._resources: dict[str, dict[str, tuple[str, bool]]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -134,8 +135,8 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    if value == INFINITE:
-        return "+Inf"
-    if value == -INFINITE:
-        return "-Inf"
-    return str(int(value)) if value == value and value.is_integer() else repr(float(value)).replace("nan", "NaN")  # noqa: PLR0124 - NaN
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value == int(value) else repr(float(value))

@@ -1,0 +1,73 @@
+"""What every test shares: tests that need real components say so, and the closing lines tell which of them did not run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bed import binaries, prometheus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# marker: what its tests need, why it may be missing here, and the fixtures that imply the marker.
+REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = {
+    "bed": ("the real API server", binaries.why_unavailable, frozenset({"bed", "nodes", "exporter", "namespace"})),
+    "prometheus": ("the real Prometheus", prometheus.why_unavailable, frozenset({"prometheus_server"})),
+}
+
+
+def nothing_may_skip() -> bool:
+    """Whether a missing component is a failure: on continuous integration it always is."""
+    return os.environ.get("CI", "").lower() in ("1", "true")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures they ask for, so that `-m 'not bed'` and the skip rule see them."""
+    for item in items:
+        for marker, (_, _, fixtures) in REQUIREMENTS.items():
+            if fixtures & set(getattr(item, "fixturenames", ())) and item.get_closest_marker(marker) is None:
+                item.add_marker(marker)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run here, with the sentence that says how to get it; on continuous integration fail instead."""
+    for marker, (what, why_unavailable, _) in REQUIREMENTS.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        reason = why_unavailable()
+        if reason is None:
+            continue
+        sentence = f"needs {what}: {reason}"
+        if nothing_may_skip():
+            pytest.fail(f"This test {sentence}; nothing may skip where CI is set.", pytrace=False)
+        pytest.skip(sentence)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Close with what was skipped for want of a component, and how to get it."""
+    for line in closing_lines(_skip_reasons(terminalreporter)):
+        terminalreporter.write_line(line, yellow=True)
+
+
+def closing_lines(reasons: Iterator[str]) -> list[str]:
+    """Count skip reasons by component: one sentence for each that was missing."""
+    lines = []
+    counts = Counter(reasons)
+    for what, _, _ in REQUIREMENTS.values():
+        prefix = f"needs {what}: "
+        for reason, count in sorted(counts.items()):
+            if reason.startswith(prefix):
+                tests = "1 test" if count == 1 else f"{count} tests"
+                lines.append(f"Skipped {tests} on {what}, because {reason.removeprefix(prefix)}.")
+    return lines
+
+
+def _skip_reasons(terminalreporter: pytest.TerminalReporter) -> Iterator[str]:
+    for report in terminalreporter.stats.get("skipped", []):
+        if isinstance(report.longrepr, tuple):
+            yield str(report.longrepr[2]).removeprefix("Skipped: ")
