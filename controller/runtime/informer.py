@@ -13,10 +13,11 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 from controller.adapters.marks import metadata
-from controller.ports import GoneError, Kind, KubeError, NotFoundError, RefusedError
+from controller.ports import GoneError, Kind, KubeError, NotFoundError, Obj, RefusedError
 from controller.runtime.contracts import PagedKube, Steady
 from controller.runtime.store import Change, Ref, Store, ref_of
 
@@ -115,7 +116,7 @@ class Informer:
             for item in page.items:
                 ref = ref_of(item)
                 listed.add(ref)
-                self._tell(self.store.relisted(ref, item))
+                self._take(partial(self.store.relisted, ref), item)
             revision = page.resource_version
         for change in self.store.relist_ends(listed, revision):
             self._tell(change)
@@ -127,12 +128,19 @@ class Informer:
         for event in self._kube.watch(self.kind, self.namespace, self._revision, timeout_seconds=seconds):
             self._failures, self.trouble = 0, ""
             if event.type == "DELETED":
-                self._tell(self.store.deleted(event.object))
+                self._take(self.store.deleted, event.object)
             elif event.type in {"ADDED", "MODIFIED"}:
-                self._tell(self.store.changed(event.object))
+                self._take(self.store.changed, event.object)
             self._revision = str(metadata(event.object).get("resourceVersion") or self._revision)
             if stopped():
                 return
+
+    def _take(self, into: Callable[[Obj], Change | None], obj: Obj) -> None:
+        """Take in one object; one that cannot be read is said and passed over, the others are not its hostages."""
+        try:
+            self._tell(into(obj))
+        except Exception:
+            log.exception("This %s of %s cannot be taken in.", self.kind.kind, "/".join(ref_of(obj)))
 
     def _tell(self, change: Change | None) -> None:
         if change is not None:

@@ -56,6 +56,10 @@ class Owners:
         with self._lock:
             return set(self._known)
 
+    def is_unfinished(self, key: Key) -> bool:
+        """Whether this release still has something to do."""
+        return key in self._known
+
     def _release(self, change: Change, *, ours: bool) -> set[Key]:
         key = change.ref
         self._forget(key)
@@ -67,8 +71,8 @@ class Owners:
             self._learn(key, release)
         moved = _phase(change.old) != _phase(release)
         woken = self._rivals(release, key) if moved else set()
-        was_ended = change.old is not None and is_finished(change.old)
-        return woken if ours or (ended and was_ended) else woken | {key}
+        nothing_new = ended and (change.old is None or is_finished(change.old))
+        return woken if ours or nothing_new else woken | {key}
 
     def _learn(self, key: Key, release: Obj) -> None:
         uid, plan = str(metadata(release).get("uid") or ""), _plan_of(release)

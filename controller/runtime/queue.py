@@ -65,6 +65,19 @@ class WorkQueue:
         with self._changed:
             self._wait_until(key, self._steady() + max(0.0, time - self._clock()), urgent=urgent)
 
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Due after so many steady seconds."""
+        with self._changed:
+            self._wait_until(key, self._steady() + seconds, urgent=False)
+
+    def clear(self) -> None:
+        """Forget everything but what is being worked on."""
+        with self._changed:
+            self._waiting.clear()
+            self._lanes[True].clear()
+            self._lanes[False].clear()
+            self._failures.clear()
+
     def retry(self, key: Key, *, urgent: bool = False, at_least: float = 0.0) -> float:
         """Due again after a failure, each time twice as late as before; returns the seconds.
 

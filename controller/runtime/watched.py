@@ -38,7 +38,7 @@ _STATUS_KEPT = (
 def is_finished(release: Obj) -> bool:
     """Whether nothing is left to do for a Release: a final phase, its retention over, no deletion asked for."""
     status = mapping(release.get("status"))
-    if status.get("phase") not in FINAL or metadata(release).get("deletionTimestamp"):
+    if str(status.get("phase")) not in FINAL or metadata(release).get("deletionTimestamp"):
         return False
     return status.get("phase") != Phase.SUCCEEDED.value or mapping(status.get("retention")).get("done") is True
 
