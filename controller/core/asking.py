@@ -73,8 +73,10 @@ class Metrics:
 
 
 def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, metrics: Metrics | None = None) -> tuple[Ask, ...]:
-    """All questions of one look. A question that cannot be put (a parameter without a value) is left out:
-    its check finds no answer and is inconclusive.
+    """All questions of one look.
+
+    A question that cannot be put (a parameter without a value) is left out: its check finds no answer and
+    is inconclusive.
     """
     if subject.plan is None:
         return ()
@@ -164,6 +166,8 @@ class _Asker:
     @property
     def stage(self) -> Stage | None:
         index = self.subject.status.stage
+        if self.subject.spec.kind == "reverse":
+            return self.plan.stages[-1]  # a reverse release has one stage, of 100 %
         return self.plan.stages[index] if 0 <= index < len(self.plan.stages) else None
 
     def pair(self, name: str | None) -> Pair:
@@ -207,7 +211,8 @@ class _Asker:
                 query = self.query(trigger, colour_of(arm), trigger.range)
             except ValueError:
                 continue
-            yield Ask(key=trigger_key(trigger.name, arm), query=query, time=self.now, provider=trigger.provider, timeout=QUERY_TIMEOUT_SECONDS)
+            key = trigger_key(trigger.name, arm)
+            yield Ask(key=key, query=query, time=self.now, provider=trigger.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def probes(self, colour: str) -> Iterator[Ask]:
         for member in self.plan.all_members:

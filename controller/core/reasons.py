@@ -138,3 +138,35 @@ MIXED_REVERSE = _reason("NothingToReverse", "There is no version to go back to: 
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
 PLAN_EDITED = _reason("PlanEdited", "The plan was edited in mid-release; this release goes on with the frozen one.", "The next release takes the new one.", _W)
+# Answers of checks. The words are those of `analysis.reasons`; each way of missing data has its own remedy.
+WITHIN_LIMIT = _reason("WithinLimit", "{detail}", "Nothing to do.")
+BEYOND_LIMIT = _reason("BeyondLimit", "{detail}", "penstock why shows the query and both numbers.", _C)
+NO_SERIES = _reason("NoSeries", "The query has no result. {detail}", "Look at the query and whether its metric is scraped; no traffic gives no result.", _W)
+NOT_A_NUMBER = _reason("NotANumber", "The answer is NaN. {detail}", "NaN is 0 divided by 0, most often: no traffic in the window.", _W)
+INFINITE = _reason("Infinite", "The answer is infinite. {detail}", "Something is divided by 0 in the query.", _W)
+SEVERAL_SERIES = _reason("SeveralSeries", "The answer has more than one series: {detail}", "Sum over the labels that differ, for example sum(...).", _W)
+PARTIAL_ANSWER = _reason("PartialAnswer", "Prometheus answered with a warning: {detail}", "A store behind it may be down; look at the warning.", _W)
+STALE_SAMPLE = _reason("StaleSample", "The newest sample is too old: {detail}", "Is the target still scraped?", _W)
+WRONG_TYPE = _reason("WrongResultType", "The answer is of another kind: {detail}", "A check needs one number: use rate(), sum() or a function over the range.", _W)
+BASELINE_MISSING = _reason("BaselineMissing", "There is no number of blue to compare with. {detail}", "Does blue have traffic, and does the query give a result for it?", _W)
+BASELINE_UNUSABLE = _reason("BaselineUnusable", "Blue's number cannot be compared with by ratio. {detail}", "Use maxDifference for numbers that may be negative.", _W)
+TOO_FEW_SAMPLES = _reason("TooFewSamples", "The window has too few scrapes: {detail}", "Make the window longer or scrape more often.", _W)
+NOT_CONFIRMED = _reason("NotConfirmed", "A measurement failed, but not yet as often as the plan asks: {detail}", "It is measured again by itself.")
+NOT_MEASURED = _reason("NotMeasured", "Not measured. {detail}", "A parameter of the query has no value here; penstock plan shows the queries.", _W)
+CLOCK_SKEW = _reason("ClockSkew", "Prometheus's clock differs from the controller's: {detail}", "Synchronise the clocks (NTP).", _W)
+SEVERAL_CLUSTERS = _reason("SeveralClusters", "The samples come from several clusters: {detail}", "Name this cluster in the controller's configuration.", _W)
+PROMETHEUS_UNREACHABLE = _reason("PrometheusUnreachable", "Prometheus cannot be reached: {detail}", "Is it up, and is the address right?", _W)
+PROMETHEUS_TIMEOUT = _reason("PrometheusTimeout", "Prometheus did not answer in time: {detail}", "Is it overloaded, or the query too heavy?", _W)
+PROMETHEUS_ERROR = _reason("PrometheusError", "Prometheus answered with an error: {detail}", "Look at Prometheus.", _W)
+QUERY_REFUSED = _reason("QueryRefused", "Prometheus refused the query: {detail}", "penstock validate checks the query.", _W)
+ANSWER_UNREADABLE = _reason("AnswerUnreadable", "The answer is not what Prometheus sends: {detail}", "Is that address a Prometheus?", _W)
+ANSWER_TOO_LARGE = _reason("AnswerTooLarge", "The answer was cut off: {detail}", "Aggregate in the query.", _W)
+PROMETHEUS_UNAUTHORIZED = _reason("PrometheusUnauthorized", "Prometheus does not accept our credentials: {detail}", "Look at the provider's token or password file.", _W)
+PROBE_PASSED = _reason("ProbePassed", "The health probe passed. {detail}", "Nothing to do.")
+PROBE_FAILED = _reason("ProbeFailed", "The health probe fails on green and passes on blue: {detail}", "Look at green's pods.", _C)
+PROBE_NOT_ARMED = _reason("ProbeNotArmed", "The health probe never passed on green yet, so it does not act: {detail}", "Is the path right?", _W)
+FAULTS: dict[str, str] = {
+    "unreachable": PROMETHEUS_UNREACHABLE, "timeout": PROMETHEUS_TIMEOUT, "server-error": PROMETHEUS_ERROR, "bad-query": QUERY_REFUSED,
+    "unreadable": ANSWER_UNREADABLE, "too-large": ANSWER_TOO_LARGE, "unauthorized": PROMETHEUS_UNAUTHORIZED,
+}
+"""The reason of each `ports.AnswerFault`, by its value."""

@@ -1,0 +1,338 @@
+"""The observed split: requests of both colours from raw counter samples, settling, and a window's progress.
+
+Pure, on sample timestamps only: no clock can shorten a window, and a sample that is seen twice counts
+once. It differences raw samples itself (no `rate()`, which extrapolates):
+
+    series          scrape 1   scrape 2   scrape 3
+    {code: 200}     100        150        20         +50, then +20: the counter was reset
+    {code: 503}     -          7          7          +7: it appeared in a target that was already scraped,
+                                                     so it started at 0; the first errors come exactly so
+    of a new target -          30         90         its 30 are only a base, then +60
+
+A release reads the same query for three things: has the shift arrived (`settled`), how far is the window
+(`advance_window`), does green still get requests (`quiet`).
+"""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from analysis.model import Labels, Sample, Series
+from controller.api.release import WindowStatus
+from controller.core import reasons
+from controller.core.binomial import tails
+from controller.core.queries import Mesh, Place
+from controller.ports import Answer
+
+GAP_SCRAPES = 3
+"""A longer silence than this many scrapes is a gap: its time is not judged."""
+
+CONFIDENCE = 0.99
+"""Of the interval in which the split must lie (design, Time)."""
+
+_TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "prometheus", "cluster", "replica"})
+_NO_CLUSTER = frozenset({"", "unknown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """`count` requests within `(start, end]`, both of them sample times of one series' target, Unix seconds."""
+
+    start: float
+    end: float
+    count: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTraffic:
+    """One colour's requests: increments by end time, and the sample times of its series (sorted, distinct)."""
+
+    increments: tuple[Increment, ...] = ()
+    times: tuple[float, ...] = ()
+
+    @property
+    def newest(self) -> float:
+        """Time of its newest sample; minus infinity without any."""
+        return self.times[-1] if self.times else -math.inf
+
+    def between(self, after: float, until: float) -> float:
+        """Requests whose increment ends within `(after, until]`."""
+        return sum(increment.count for increment in self.increments if after < increment.end <= until)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Both colours' requests, or why there are none.
+
+    Attributes:
+        fault: "" or a reason: nothing may be concluded from this answer.
+        detail: words for the fault.
+        scraped: newest sample time of any series of the answer.
+    """
+
+    blue: ArmTraffic = ArmTraffic()
+    green: ArmTraffic = ArmTraffic()
+    fault: str = ""
+    detail: str = ""
+    scraped: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class SplitVerdict:
+    """Whether the observed split is the granted one.
+
+    Attributes:
+        settled: it is.
+        observed_percent: green's share; None without requests.
+        n: requests it rests on.
+        why: the numbers, in words.
+        at: newest sample that it rests on, Unix seconds; 0 without any.
+        no_data: no usable sample since the change.
+    """
+
+    settled: bool
+    observed_percent: float | None = None
+    n: float = 0.0
+    why: str = ""
+    at: float = 0.0
+    no_data: bool = False
+
+
+def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Place], mesh: Mesh) -> Traffic:
+    """Both colours' increments from the raw answer of the traffic query. Never raises: a fault is a `Traffic`."""
+    fault, detail = _fault(answer)
+    if fault:
+        return Traffic(fault=fault, detail=detail)
+    names = {key: 0 for place in blue for key in (_key(place, mesh),)} | {_key(place, mesh): 1 for place in green}
+    arms: tuple[list[Series], list[Series]] = ([], [])
+    for series in answer.series:
+        colour = names.get(_series_key(series.labels, mesh))
+        if colour is not None and series.samples:
+            arms[colour].append(series)
+    clusters = {value for arm in arms for series in arm for name, value in series.labels if name == "destination_cluster"} - _NO_CLUSTER
+    if len(clusters) > 1:
+        return Traffic(fault=reasons.SEVERAL_CLUSTERS, detail=", ".join(sorted(clusters)))
+    targets = _first_scrapes([*arms[0], *arms[1]])
+    read = [_arm(arm, targets) for arm in arms]
+    return Traffic(blue=read[0], green=read[1], scraped=max(read[0].newest, read[1].newest))
+
+
+def _fault(answer: Answer) -> tuple[str, str]:
+    if answer.fault is not None:
+        return reasons.FAULTS[answer.fault], answer.message
+    if answer.warnings:
+        return reasons.PARTIAL_ANSWER, answer.warnings[0]
+    if answer.result_type not in ("matrix", ""):
+        return reasons.WRONG_TYPE, f"found {answer.result_type}, expected raw samples"
+    return "", ""
+
+
+def _key(place: Place, mesh: Mesh) -> tuple[str, str]:
+    by_host = mesh.mode == "host" and mesh.reporter == "source"
+    return (place.host, "") if by_host else (place.workload, place.namespace)
+
+
+def _series_key(labels: Labels, mesh: Mesh) -> tuple[str, str]:
+    found = dict(labels)
+    if mesh.mode == "host" and mesh.reporter == "source":
+        return found.get("destination_service", ""), ""
+    return found.get("destination_workload", ""), found.get("destination_workload_namespace", "")
+
+
+def _target(labels: Labels) -> Labels:
+    return tuple(pair for pair in labels if pair[0] in _TARGET_LABELS)
+
+
+def _first_scrapes(every: Iterable[Series]) -> dict[Labels, list[float]]:
+    """Sample times by scraped target, sorted."""
+    times: dict[Labels, set[float]] = {}
+    for series in every:
+        times.setdefault(_target(series.labels), set()).update(sample.time for sample in series.samples)
+    return {target: sorted(found) for target, found in times.items()}
+
+
+def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraffic:
+    increments: list[Increment] = []
+    times: set[float] = set()
+    for series in every:
+        samples = [sample for sample in series.samples if math.isfinite(sample.value) and sample.value >= 0]
+        times.update(sample.time for sample in samples)
+        increments += _differences(samples, targets[_target(series.labels)])
+    return ArmTraffic(tuple(sorted(increments, key=lambda increment: increment.end)), tuple(sorted(times)))
+
+
+def _differences(samples: Sequence[Sample], scrapes: Sequence[float]) -> list[Increment]:
+    if not samples:
+        return []
+    found = []
+    earlier = [time for time in scrapes if time < samples[0].time]
+    if earlier and samples[0].value > 0:
+        found.append(Increment(earlier[-1], samples[0].time, samples[0].value))
+    for before, after in pairwise(samples):
+        gained = after.value - before.value if after.value >= before.value else after.value
+        if gained > 0:
+            found.append(Increment(before.time, after.time, gained))
+    return found
+
+
+# Settling.
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What the split shall be.
+
+    Attributes:
+        since: the change was accepted, Unix seconds.
+        percent: green's granted share.
+        min_requests: that must have been seen.
+        bypass: some routes send requests to green whatever the weights say.
+        scrape_interval: seconds.
+    """
+
+    since: float
+    percent: int
+    min_requests: int = 200
+    bypass: bool = False
+    scrape_interval: float = 15.0
+
+
+def settled(traffic: Traffic, split: Split) -> SplitVerdict:
+    """Whether the newest requests are split as granted.
+
+    Looked at are the newest whole scrapes that hold at least `min_requests`, and only increments that
+    begin after the change: requests from before it, and from the seconds in which the proxies learned of
+    it, would otherwise keep a busy route unsettled for ever. The interval is the exact one of Clopper and
+    Pearson, because 5 % of 200 requests are too few for a normal approximation; it is never narrower than
+    its 99 %. With bypass routes only too little green is refused: what they add cannot be told apart.
+    """
+    if traffic.fault:
+        return SplitVerdict(settled=False, why=reasons.say(traffic.fault, traffic.detail), no_data=True)
+    arms = (traffic.green,) if split.percent >= 100 else (traffic.blue, traffic.green)  # noqa: PLR2004 - percent
+    newest = max(arm.newest for arm in arms)
+    if newest <= split.since:
+        return SplitVerdict(settled=False, why="no sample since the change", no_data=True)
+    blue, green = _newest_requests(traffic, split, newest)
+    n = blue + green
+    percent = 100 * green / n if n else None
+    if n < max(split.min_requests, 1):
+        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=_split_words(percent, n, split, "too few requests"), at=newest)
+    missing = [name for name, seen, due in (("blue", blue, split.percent < 100), ("green", green, split.percent > 0)) if due and not seen]  # noqa: PLR2004
+    if missing:
+        why = _split_words(percent, n, split, f"no request of {' and '.join(missing)}")
+        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest)
+    less, more = tails(round(green), round(n), split.percent / 100)
+    half = (1 - CONFIDENCE) / 2
+    agrees = less >= half and (split.bypass or more >= half)
+    why = _split_words(percent, n, split, "one-sided, because listed routes bypass the weights" if split.bypass else "")
+    return SplitVerdict(settled=agrees, observed_percent=percent, n=n, why=why, at=newest)
+
+
+def _newest_requests(traffic: Traffic, split: Split, newest: float) -> tuple[float, float]:
+    """Blue's and green's requests in the fewest newest scrapes that hold enough, or in all since the change."""
+    blue = green = 0.0
+    scrapes = max(1, math.ceil((newest - split.since) / split.scrape_interval))
+    for count in range(1, scrapes + 1):
+        # Half a scrape of slack: targets are scraped at their own moments, a little late at times.
+        after = max(split.since, newest - (count + 0.5) * split.scrape_interval)
+        blue, green = (_since(arm, after, split.since) for arm in (traffic.blue, traffic.green))
+        if blue + green >= max(split.min_requests, 1):
+            break
+    return blue, green
+
+
+def _since(arm: ArmTraffic, after: float, since: float) -> float:
+    return sum(increment.count for increment in arm.increments if increment.end > after and increment.start >= since)
+
+
+def _split_words(percent: float | None, n: float, split: Split, more: str) -> str:
+    seen = f"observed {percent:.1f} %" if percent is not None else "no requests seen"
+    tail = f"; {more}" if more else ""
+    return f"{seen}, granted {split.percent} % (n = {n:,.0f}{tail})"
+
+
+# The window.
+
+
+def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: float, needs_blue: bool = True) -> WindowStatus:
+    """The window as far as samples of both colours reach; the same object where nothing is new.
+
+    Only samples after `last_sample` count, so that the same answer twice changes nothing. Time without
+    samples of one colour for more than three scrapes is a gap: it is left out of `ran`, and the window
+    lengthens by it. At 100 % blue has no requests and is not waited for.
+    """
+    if traffic.fault:
+        return window
+    arms = (traffic.blue, traffic.green) if needs_blue else (traffic.green,)
+    until = min(arm.newest for arm in arms)
+    after = max(window.last_sample, window.opened_at)
+    if until <= after:
+        return window
+    gaps = _union([gap for arm in arms for gap in _gaps(arm.times, after, until, GAP_SCRAPES * scrape_interval)])
+    covered = (until - after) - sum(end - start for start, end in gaps)
+    return window.model_copy(
+        update={
+            "last_sample": until,
+            "ran": window.ran + max(0.0, covered),
+            "n_green": window.n_green + _counted(traffic.green, window, after, until),
+            "n_blue": window.n_blue + _counted(traffic.blue, window, after, until),
+        }
+    )
+
+
+def _counted(arm: ArmTraffic, window: WindowStatus, after: float, until: float) -> float:
+    # An increment that began before the window opened also holds requests from before it.
+    return sum(i.count for i in arm.increments if after < i.end <= until and i.start >= window.opened_at)
+
+
+def _gaps(times: Sequence[float], after: float, until: float, longest: float) -> list[tuple[float, float]]:
+    """The stretches of `(after, until]` that lie between samples more than `longest` apart."""
+    known = [time for time in times if time <= after]
+    marks = [known[-1] if known else after, *(time for time in times if after < time <= until), until]
+    return [(max(start, after), end) for start, end in pairwise(marks) if end - start > longest]
+
+
+def _union(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(stretches):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+# The drain.
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Whether green gets no requests. `known` is False where nobody can say."""
+
+    quiet: bool
+    known: bool
+    why: str
+
+
+def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: float, colour: str = "green") -> Quiet:
+    """Whether a colour had no request over the newest `drain` seconds, all of them after `since`.
+
+    Shown by samples only: some series of the answer must reach past `since + drain`, without a gap. An
+    answer without any series shows nothing.
+    """
+    if traffic.fault:
+        return Quiet(quiet=False, known=False, why=reasons.say(traffic.fault, traffic.detail))
+    newest = traffic.scraped
+    if newest < since + drain:
+        return Quiet(quiet=False, known=newest > since, why="no sample yet from after the drain")
+    arm = traffic.green if colour == "green" else traffic.blue
+    after = newest - drain
+    times = sorted({*traffic.blue.times, *traffic.green.times})
+    if _gaps(times, after, newest, GAP_SCRAPES * scrape_interval):
+        return Quiet(quiet=False, known=False, why="the samples have a gap within the drain")
+    # The increment that spans the beginning of the drain may hold requests from before it.
+    seen = sum(increment.count for increment in arm.increments if increment.end > after and increment.start >= since)
+    if seen:
+        return Quiet(quiet=False, known=True, why=f"{colour} had {seen:,.0f} requests in the last {drain:.0f} s")
+    return Quiet(quiet=True, known=True, why=f"{colour} had no request in the last {drain:.0f} s")
