@@ -31,9 +31,8 @@ def fixed_objects() -> list[dict]:
     objects = []
     pods = RECORDED["world"]["pods"]
     for pod in pods:
-        objects.append(
-            {"kind": "Pod", "metadata": {"name": pod["name"], "namespace": pod["namespace"], "labels": pod["labels"], "uid": pod["ip"]}}
-        )
+        meta = {"name": pod["name"], "namespace": pod["namespace"], "labels": pod["labels"], "uid": pod["ip"]}
+        objects += [{"kind": "Pod", "metadata": meta}]
     for service in RECORDED["world"]["services"]:
         meta = {"name": service["name"], "namespace": service["namespace"]}
         objects.append({"kind": "Service", "metadata": meta, "spec": {"ports": service["ports"], "selector": service["selector"]}})
