@@ -32,6 +32,7 @@ _TOKEN = re.compile(
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_DURATION = re.compile(r"(\d{1,10}(ms|s)|\d{1,7}[mhdw]|\d{1,5}y)+|\d{1,11}(\.\d*)?")
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
 _WORD_OPERATORS = ("and", "or", "unless", "atan2")
 _SYNTAX = (
@@ -115,23 +116,35 @@ def _refuse_unparsable(text: str) -> None:
     """Raise for what the parser would not survive, and for what it takes but Prometheus does not."""
     closers: list[str] = []
     operators = 0
-    previous = Token("", "", 0)
+    before = previous = Token("", "", 0)
     for token in tokens(text):
-        in_braces = closers[-1:] == ["}"]
+        within = closers[-1] if closers else ""
         if token.text in _CLOSER and token.kind == "bracket":
             closers.append(_CLOSER[token.text])
         elif closers and token.kind == "bracket":
             closers.pop()
-        operators += not in_braces and (token.kind == "operator" or token.text in _WORD_OPERATORS)
+        operators += within != "}" and (token.kind == "operator" or token.text in _WORD_OPERATORS)
+        if complaint := _complaint(token, previous, before, within):
+            raise PromqlSyntaxError(complaint, text, token.offset)
         if len(closers) > MAX_NESTING:
             raise PromqlSyntaxError(f"more than {MAX_NESTING} brackets within each other", text, token.offset)
         if operators > MAX_OPERATORS:
             raise PromqlSyntaxError(f"more than {MAX_OPERATORS} operators", text, token.offset)
-        if previous.text == "@" and token.text == "-":
-            raise PromqlSyntaxError("a time before 1970 after @ is not supported", text, token.offset)
-        if in_braces and token.text == "or" and previous.kind == "string":
-            raise PromqlSyntaxError("unexpected 'or' between label matchers", text, token.offset)
-        previous = token
+        before, previous = previous, token
+
+
+def _complaint(token: Token, previous: Token, before: Token, within: str) -> str:
+    """What is wrong with a piece after two others, within brackets that `within` closes; "" for nothing."""
+    if previous.text == "@" and token.text == "-":
+        return "a time before 1970 after @ is not supported"
+    if within == "}" and token.text == "or" and previous.kind == "string":
+        return "unexpected 'or' between label matchers"
+    after_offset = previous.text == "offset" or (previous.text in ("-", "+") and before.text == "offset")
+    number = token.text.lstrip(":") if within == "]" else token.text
+    numeric = number[:1].isdigit() or number.lower() in ("inf", "nan")
+    if numeric and (within == "]" or after_offset or previous.text == "@") and not _DURATION.fullmatch(number):
+        return f"{number!r} is not a duration or time that can be handled"
+    return ""
 
 
 def _explain(text: str, message: str) -> tuple[str, int]:

@@ -3,7 +3,6 @@
 No sockets here: the sandbox puts HTTP around it. Values are strings as Prometheus writes them.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -27,6 +26,9 @@ BUILD_INFO = {
     "buildDate": "",
     "goVersion": "",
 }
+
+_MAX_SECONDS = 1e12
+_MIN_STEP_SECONDS = 0.001
 
 Response = tuple[int, dict[str, Any] | str]
 """HTTP status and JSON body; a plain text for `/-/ready` and `/-/healthy`."""
@@ -128,7 +130,7 @@ def parse_time(name: str, text: str) -> float:
     Raises:
         BadQueryError: it is neither.
     """
-    if _SECONDS.fullmatch(text):
+    if _SECONDS.fullmatch(text) and abs(float(text)) < _MAX_SECONDS:
         return float(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -147,9 +149,9 @@ def parse_step(text: str) -> float:
     """
     try:
         seconds = float(text) if _SECONDS.fullmatch(text) else pp.parse_duration(text).total_seconds()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BadQueryError(f'invalid parameter "step": cannot parse "{text}" to a valid duration') from None
-    if not seconds > 0 or math.isinf(seconds):
+    if not _MIN_STEP_SECONDS <= seconds < _MAX_SECONDS:
         raise BadQueryError(
             'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
             "Try a positive integer"

@@ -64,6 +64,8 @@ def test_range_queries_step_from_start_to_end(api):
         ("query", {"query": "sum("}, "bad_data", 'invalid parameter "query": 1:4: parse error: unclosed left parenthesis'),
         ("query", {}, "bad_data", "no expression found in input"),
         ("query", {"query": "1", "time": "noon"}, "bad_data", 'invalid parameter "time": cannot parse "noon"'),
+        ("query", {"query": "1", "time": "1e400"}, "bad_data", 'invalid parameter "time": cannot parse "1e400"'),
+        ("query_range", {"query": "1", "start": "0", "end": "0", "step": "1e-9"}, "bad_data", "zero or negative"),
         ("query", {"query": "mad_over_time(load[5m])"}, "bad_data", "does not know the function 'mad_over_time'"),
         ("query", {"query": "load * on() load"}, "execution", "many-to-many matching not allowed"),
         ("query", {"query": "limitk(1, load)"}, "bad_data", "does not know the aggregation operator 'limitk'"),
