@@ -38,7 +38,6 @@ WATCHED = {
     "services": "/api/v1/services",
     "deployments": "/apis/apps/v1/deployments",
 }
-NO_UPSTREAM = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +236,7 @@ class Exporter:
         outcomes = {"lost": count} if target.flags else self._spread("outcome", name, target.key).split(count, errors)
         latencies = {str(value): share for value, share in behaviour.latency_ms.items()}
         for outcome, number in outcomes.items():
-            code, grpc = _codes(flow, behaviour, outcome)
+            code, grpc = _codes(flow, behaviour, outcome, target)
             spread = self._spread("latency", name, target.key, outcome).split(number, latencies)
             times = {0.0: number} if target.flags else {float(value): times for value, times in spread.items()}
             for reporter in ("source", "destination"):
@@ -290,11 +289,12 @@ class _Moment:
         self._lock.release()
 
 
-def _codes(flow: Flow, behaviour: Workload, outcome: str) -> tuple[str, str]:
+def _codes(flow: Flow, behaviour: Workload, outcome: str, target: Target) -> tuple[str, str]:
     """HTTP status and grpc_response_status of an outcome; the latter is empty on http flows."""
     if outcome == "lost":
-        # Envoy answers a gRPC call that found no upstream with UNAVAILABLE.
-        return ("200", "14") if flow.protocol == "grpc" else (str(NO_UPSTREAM), "")
+        # Envoy translates its own 503 to UNAVAILABLE and its 404 to UNIMPLEMENTED for a gRPC caller.
+        http, grpc = ("404", "12") if target.flags == "NR" else ("503", "14")
+        return ("200", grpc) if flow.protocol == "grpc" else (http, "")
     if flow.protocol == "grpc":
         return "200", "0" if outcome == "ok" else str(behaviour.grpc_error)
     return ("200" if outcome == "ok" else str(behaviour.error_code)), ""

@@ -1,7 +1,7 @@
 """A real Prometheus on loopback, scraping once a second: Debian's package, or whatever `prometheus` is on the PATH.
 
-    with Prometheus([Scrape("mesh", exporter.address)]) as prometheus:
-        prometheus.value('sum(rate(istio_requests_total{reporter="source"}[10s]))')
+with Prometheus([Scrape("mesh", exporter.address)]) as prometheus:
+    prometheus.value('sum(rate(istio_requests_total{reporter="source"}[10s]))')
 """
 
 from __future__ import annotations

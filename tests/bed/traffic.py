@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 DOMAIN = "svc.cluster.local"
 SUPPORTED_MATCHES = {"name", "headers", "uri"}
+# Rules that answer or copy requests in a way that is not modelled here.
+UNSUPPORTED_RULES = ("delegate", "redirect", "directResponse", "fault", "mirror", "mirrors")
 
 
 class UnsupportedRouteError(Exception):
@@ -35,6 +37,8 @@ class Flow:
         headers: request headers, as the match rules see them.
         path: request path.
         protocol: `http` or `grpc`, for the label request_protocol.
+        host: the host that the users call; without a VirtualService (or with all weights 0) its Service's pods get everything.
+            Where it is empty, nothing is sent then.
     """
 
     virtual_service: tuple[str, str]
@@ -44,6 +48,7 @@ class Flow:
     headers: Mapping[str, str] = field(default_factory=dict)
     path: str = "/"
     protocol: str = "http"
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,8 @@ class Target:
         workload: name of the Deployment, `unknown` where the request never left the proxy.
         namespace: the Deployment's namespace, or `unknown`.
         version: its template's label `version`, or `unknown`.
-        flags: Envoy's response flags: empty, `UH` (no healthy upstream) or `NC` (no such cluster), which mean 503.
+        flags: Envoy's response flags: empty, `UH` (no healthy upstream) or `NC` (no such cluster), which mean 503, or `NR`
+            (no rule took the request), which means 404.
     """
 
     host: str
@@ -88,29 +94,36 @@ def full_host(host: str, namespace: str) -> str:
 
 
 def targets(flow: Flow, world: World) -> list[tuple[Target, float]]:
-    """Say where a flow's requests end, with shares that sum to 1; empty while its VirtualService does not exist.
+    """Say where a flow's requests end, with shares that sum to 1; empty while nobody can know.
 
     Raises:
         UnsupportedRouteError: the route uses what is not understood here.
     """
     virtual_service = world.virtual_services.get(flow.virtual_service)
-    if virtual_service is None:
-        return []
     namespace = flow.virtual_service[0]
+    if virtual_service is None:
+        return _unrouted(flow, world)
     route = _route(flow, virtual_service)
     if route is None:
-        return []
+        return [(_lost(full_host(flow.host or "unknown.host", namespace), "", "NR"), 1.0)]
     destinations = route.get("route", [])
     # Istio: one destination has everything whatever its weight; one of several without a weight has nothing.
     weights = [1.0] if len(destinations) == 1 else [float(item.get("weight", 0)) for item in destinations]
     total = sum(weights)
-    if total <= 0 or min(weights) < 0:
+    if not destinations or min(weights) < 0:
         raise UnsupportedRouteError(f"weights {weights} of {'/'.join(flow.virtual_service)}")
+    if total == 0:
+        return _unrouted(flow, world)
     shares: list[tuple[Target, float]] = []
     for item, weight in zip(destinations, weights, strict=True):
         if weight > 0:
             shares += [(target, share * weight / total) for target, share in _workloads(item["destination"], namespace, world)]
     return shares
+
+
+def _unrouted(flow: Flow, world: World) -> list[tuple[Target, float]]:
+    """Istio without a VirtualService: all pods behind the host's Service."""
+    return _workloads({"host": flow.host}, flow.virtual_service[0], world) if flow.host else []
 
 
 def _route(flow: Flow, virtual_service: JsonObject) -> JsonObject | None:
@@ -121,9 +134,9 @@ def _route(flow: Flow, virtual_service: JsonObject) -> JsonObject | None:
             raise UnsupportedRouteError(f"{kind} routes of {virtual_service['metadata']['name']}")
     for rule in spec.get("http", []):
         if "match" not in rule or any(_matches(flow, match) for match in rule["match"]):
-            for field_name in ("delegate", "redirect", "directResponse"):
-                if field_name in rule:
-                    raise UnsupportedRouteError(f"{field_name} in {virtual_service['metadata']['name']}")
+            for name in UNSUPPORTED_RULES:
+                if name in rule:
+                    raise UnsupportedRouteError(f"{name} in {virtual_service['metadata']['name']}")
             found: JsonObject = rule
             return found
     return None
