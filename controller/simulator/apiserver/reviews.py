@@ -1,0 +1,38 @@
+"""The review endpoints that clients ask about themselves: who am I, and may I."""
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from controller.ports import Kind
+from controller.simulator.apiserver.errors import ApiError
+
+if TYPE_CHECKING:
+    from controller.simulator.apiserver.store import ApiServer
+
+_ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+def answer(server: "ApiServer", user: str, method: str, path: str, body: bytes) -> dict[str, Any] | None:
+    """The answered review; None where the request is about something else."""
+    if method != "POST" or path not in (_ACCESS, _SELF):
+        return None
+    if path == _SELF:
+        info = {"username": user, "groups": ["system:authenticated"]}
+        return {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "status": {"userInfo": info}}
+    try:
+        review = orjson.loads(body)
+        asked = review.get("spec", {}).get("resourceAttributes") or {}
+    except (orjson.JSONDecodeError, AttributeError) as wrong:
+        raise ApiError(400, "the review cannot be read") from wrong
+    allowed = True
+    if server.authorize is not None:
+        kind = Kind(asked.get("group", ""), asked.get("version", "v1"), "", asked.get("resource", ""))
+        for known in server.registry.by_kind:
+            if (known.group, known.plural) == (kind.group, kind.plural):
+                kind = known
+        allowed = server.authorize(
+            user, asked.get("verb", ""), kind, asked.get("namespace", ""), asked.get("name", ""), asked.get("subresource", "")
+        )
+    return {**review, "status": {"allowed": allowed}}
