@@ -8,7 +8,7 @@ threads; the same seed gives the same trace in every process. Figures were measu
 import heapq
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 from typing import Any
@@ -197,6 +197,12 @@ class Mesh:
         """It is back, and pushes everything that was written meanwhile after its start."""
         self._down = self._waiting = False
         self._noticed(EVERYTHING, now + self.settings.restart_seconds)
+
+    def change_delays(self, proxy: str, part: Part, delay: Delay) -> None:
+        """From the next push on a proxy is as late as this in one part."""
+        state = self.proxies[proxy]
+        changed_delay: dict[str, Any] = {part.value: delay}
+        state.spec = replace(state.spec, **changed_delay)
 
     def next_event_time(self) -> float | None:
         """When something happens by itself next, or None."""

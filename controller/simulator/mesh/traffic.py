@@ -20,6 +20,7 @@ from controller.simulator.mesh.mesh import Mesh, ProxyState
 from controller.simulator.mesh.metrics import ISTIO_EDGES, UNKNOWN, Handle, Shape, Sink, Stream, destination_labels
 
 GrpcStatus = str
+TICK_SECONDS = 1e-6
 RETRY_ATTEMPTS = 2
 """Istio's default: two more attempts, of the application's answers only for 503."""
 
@@ -156,6 +157,13 @@ class Traffic:
         for target, handle in self._up.items():
             handle.append(time_ms, 0.0 if target in skip else 1.0)
 
+    def change_behaviours(self, behaviours: Sequence[Behaviour], now: float) -> None:
+        """From now on the applications behave like this."""
+        self.advance(now)
+        self._behaviours = tuple(behaviours)
+        for flow in self._flows:
+            flow.version = -1
+
     def shares(self, source: str) -> Mapping[tuple[str, str], float]:
         """What part of a source's requests each workload (namespace, name) answers now; ("", flag) for the proxy's errors."""
         flow = next(flow for flow in self._flows if flow.source.name == source)
@@ -177,7 +185,7 @@ class Traffic:
             end = min(now, flow.valid_until)
             rate = flow.source.rate
             seconds = flow.time - self.settings.start
-            per_second = rate.at(seconds) if isinstance(rate, Steps) else rate(seconds + (end - flow.time) / 2)
+            per_second = rate.at(seconds + TICK_SECONDS) if isinstance(rate, Steps) else rate(seconds + (end - flow.time) / 2)
             requests = per_second * (end - flow.time)
             if self.settings.fluid:
                 for branch in flow.branches:
@@ -198,7 +206,9 @@ class Traffic:
     def _compile(self, flow: _Flow) -> None:
         """Turn the proxy's present answers into branches, and find out how long they hold."""
         flow.version = flow.proxy.version
-        seconds = flow.time - self.settings.start
+        # Unix seconds have no room for the last digits of a scenario's second: a step must not be missed for them.
+        present = flow.time + TICK_SECONDS
+        seconds = present - self.settings.start
         rate = flow.source.rate
         until = [rate.next_change(seconds) + self.settings.start] if isinstance(rate, Steps) else []
         outcomes = flow.proxy.answer(flow.source.request)
@@ -208,11 +218,10 @@ class Traffic:
             behaviour = behaviour_for(self._behaviours, group.pod, group.share)
             zero = self._first.setdefault(key, flow.time) if behaviour.since_first_request else self.settings.start
             self._first.setdefault(key, flow.time)
-            branches.extend(self._answers_of(flow.source, group, behaviour, flow.time - zero))
+            branches.extend(self._answers_of(flow.source, group, behaviour, present - zero))
             steps = (behaviour.error_rate, behaviour.latency, behaviour.error_latency or behaviour.latency)
-            until.extend(step.next_change(flow.time - zero) + zero for step in steps)
+            until.extend(step.next_change(present - zero) + zero for step in steps)
         flow.branches = tuple(branches)
-        # A boundary that rounding puts at or before the present would stop the clock for ever.
         flow.valid_until = min((t for t in until if t > flow.time), default=math.inf)
 
     def _groups(self, outcomes: Sequence[Outcome]) -> Iterator[Group]:

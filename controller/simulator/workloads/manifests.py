@@ -31,6 +31,11 @@ def owner(kind: str, api_version: str, obj: Obj) -> dict[str, Any]:
     }
 
 
+def is_owned(obj: Obj, uid: str) -> bool:
+    """Whether an object names this owner."""
+    return any(ref["uid"] == uid for ref in obj["metadata"].get("ownerReferences") or ())
+
+
 def replica_set(deployment: Obj, digest: str, replicas: int) -> dict[str, Any]:
     """The ReplicaSet of a Deployment's present template."""
     meta, spec = deployment["metadata"], deployment["spec"]

@@ -33,6 +33,17 @@ class Life:
             self.next_change = now + 1.0
         self._ready_at = None if behaviour.ready_seconds is None or behaviour.image_missing else self.next_change
 
+    def change(self, behaviour: PodBehaviour, now: float) -> None:
+        """Behave differently from now on."""
+        self.behaviour = behaviour
+        self._crash_from = behaviour.crash_at
+        if behaviour.crash_after_seconds is not None:
+            self._crash_from = min(now + behaviour.crash_after_seconds, self._crash_from or float("inf"))
+        self._ready_at = None if behaviour.ready_seconds is None or behaviour.image_missing else now
+        if self._ready_at is None:
+            self.ready = False
+        self.next_change = now
+
     def step(self, now: float, restart_seconds: Sequence[float]) -> None:
         """Go through the change that is due now."""
         if self.behaviour.image_missing:

@@ -6,6 +6,7 @@ write in the middle of another one, and whoever drives the simulation decides ab
 
 import heapq
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -89,6 +90,28 @@ class Workloads:
         pod = self._seen["Pod"].get((namespace, name))
         if pod is not None:
             self._kube.delete(POD, namespace, name, uid=pod["metadata"]["uid"])
+
+    def change_behaviour(self, behaviour: PodBehaviour, now: float) -> None:
+        """From now on the pods that it covers behave like this, the living ones too; it comes before all others."""
+        self.settings = replace(self.settings, behaviours=(behaviour, *self.settings.behaviours))
+        for deployment in self._seen["Deployment"].values():
+            if not behaviour.covers(deployment):
+                continue
+            uid = deployment["metadata"]["uid"]
+            for owner_set in [s for s in self._seen["ReplicaSet"].values() if manifests.is_owned(s, uid)]:
+                for pod in self._pods_of(owner_set):
+                    life = self._nodes.life(_key(pod))
+                    if life is not None:
+                        life.change(behaviour, now)
+                        self._planned.discard(("pod", _key(pod)))
+                        self._live(_key(pod), life)
+
+    def change_quota(self, namespace: str, pods: int | None, now: float) -> None:
+        """Set or lift the quota of a namespace; Deployments there look again."""
+        quotas = {name: limit for name, limit in self.settings.quotas.items() if name != namespace}
+        self.settings = replace(self.settings, quotas=quotas if pods is None else {**quotas, namespace: pods})
+        for key in [key for key in self._seen["Deployment"] if key[0] == namespace]:
+            self._plan(now + self.settings.reaction_seconds, ("deployment", key), lambda time, key=key: self._sync(key, time))  # type: ignore[misc]
 
     def _plan(self, time: float, what: tuple[object, ...], action: Callable[[float], None]) -> None:
         if what not in self._planned:
@@ -206,11 +229,13 @@ class Workloads:
             else:
                 total += self._size(old)
                 ready += self._ready(old)
+        if self.settings.pods_per_replica_set is None:
+            self._report_set(current, wanted)
         self._report(key, {"total": total, "updated": self._size(current), "ready": ready}, quota, now)
 
     def _pods_of(self, owner_set: Obj) -> list[Obj]:
         uid = owner_set["metadata"]["uid"]
-        pods = (pod for pod in self._seen["Pod"].values() if any(ref["uid"] == uid for ref in pod["metadata"].get("ownerReferences") or ()))
+        pods = (pod for pod in self._seen["Pod"].values() if manifests.is_owned(pod, uid))
         return sorted(pods, key=lambda pod: (not self._nodes.is_ready(_key(pod)), pod["metadata"]["name"]))
 
     def _size(self, owner_set: Obj) -> int:
@@ -266,6 +291,13 @@ class Workloads:
         self._live(key, life)
         self._plan_services(key[0], now)
         self._plan_owner(pod, "ReplicaSet", now)
+
+    def _report_set(self, owner_set: Obj, wanted: int) -> None:
+        """What `kubectl get replicasets` shows; left out where few writes matter more."""
+        ready = self._ready(owner_set)
+        status = {"replicas": self._size(owner_set), "fullyLabeledReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready}
+        if any((owner_set.get("status") or {}).get(name) != value for name, value in status.items()):
+            self._kube.patch(REPLICA_SET, *_key(owner_set), {"status": status}, subresource="status")
 
     def _report(self, key: Key, pods: dict[str, int], quota: str, now: float) -> None:
         deployment = self._seen["Deployment"].get(key)

@@ -5,53 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from istiod_cases import CASES, START, case_objects, fixed_objects, listener_port, slice_of
+from mesh_bed import HOST, a_mesh, destination_rule, kind_of, kinds, mesh_slice, virtual_service
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "adapters"))
-
-from istiod_cases import CASES, START, case_objects, colour, fixed_objects, listener_port, proxy_named, slice_of
-
-from controller.ports import DESTINATION_RULE, ENDPOINT_SLICE, POD, VIRTUAL_SERVICE, Kind
+from controller.ports import DESTINATION_RULE, ENDPOINT_SLICE, POD, VIRTUAL_SERVICE
 from controller.simulator.mesh.answers import Request
-from controller.simulator.mesh.mesh import Delay, Mesh, MeshSettings, ProxySpec, UnsupportedKindError
-
-HOST = "shop.shop.svc.cluster.local"
-PROXIES = ("app", "other", "gw")
-
-
-def kind_of(obj):
-    return Kind("", "v1", obj["kind"], obj["kind"].lower() + "s")
-
-
-def a_mesh(*objects, delays=None, names=PROXIES, **settings):
-    mesh = Mesh([ProxySpec(proxy_named(name), **(delays or {})) for name in names], MeshSettings(**settings))
-    for obj in (*fixed_objects(), *objects):
-        mesh.apply(kind_of(obj), None, obj, START)
-    mesh.settle(START)
-    return mesh
-
-
-def virtual_service(blue, green, **more):
-    route = [{"destination": {"host": "shop-blue"}, "weight": blue}, {"destination": {"host": "shop-green"}, "weight": green}]
-    meta = {"name": "shop", "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z", **more}
-    return {"kind": "VirtualService", "metadata": meta, "spec": {"hosts": ["shop"], "http": [{"route": route}]}}
-
-
-def destination_rule(*subsets):
-    spec = {"host": "shop", "subsets": [{"name": name, "labels": {"version": name}} for name in subsets]}
-    return {
-        "kind": "DestinationRule",
-        "metadata": {"name": "shop", "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": spec,
-    }
-
-
-def kinds(mesh, proxy="app", host=HOST, port=80, **request):
-    """Parts of 1 by answering colour or status code."""
-    found = {}
-    for outcome in mesh.proxies[proxy].answer(Request(host, port, **request)):
-        name = str(outcome.code) if outcome.code else colour({"labels": outcome.pod.labels}) or "red"
-        found[name] = round(found.get(name, 0.0) + outcome.fraction, 6)
-    return found
+from controller.simulator.mesh.mesh import Delay, Part, UnsupportedKindError
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("requests")])
@@ -102,6 +61,14 @@ class TestDebounce:
 
         assert kinds(mesh) == {"blue": 0.5, "green": 0.25, "red": 0.25}
 
+    def test_a_proxy_can_become_late_in_the_middle_of_a_scenario(self):
+        mesh = a_mesh(virtual_service(100, 0))
+        mesh.change_delays("app", Part.ROUTES, Delay(60, 60))
+        mesh.apply(VIRTUAL_SERVICE, virtual_service(100, 0), virtual_service(0, 100), START)
+        mesh.advance(START + 59)
+
+        assert (kinds(mesh, "app"), kinds(mesh, "other")) == ({"blue": 1.0}, {"green": 1.0})
+
     def test_without_a_control_plane_the_old_split_goes_on_until_some_seconds_after_its_start(self):
         mesh = a_mesh(virtual_service(100, 0))
         mesh.stop_control_plane()
@@ -115,7 +82,7 @@ class TestDebounce:
 
 
 class TestTheMomentOfAChange:
-    def test_a_route_that_arrives_before_its_cluster_is_answered_with_503_NC(self):
+    def test_a_route_that_arrives_before_its_cluster_is_answered_with_503_no_cluster(self):
         before = destination_rule("v1")
         mesh = a_mesh(before, delays={"clusters": Delay(2, 2), "routes": Delay(1, 1), "endpoints": Delay(0, 0)})
         routed = virtual_service(90, 10)
@@ -131,7 +98,7 @@ class TestTheMomentOfAChange:
 
         assert (early, kinds(mesh)) == ({"blue": 0.9, "503": 0.1}, {"blue": 0.9, "green": 0.1})
 
-    def test_a_routed_colour_without_ready_endpoints_is_answered_with_503_UH_for_its_share_only(self):
+    def test_a_routed_colour_without_ready_endpoints_is_answered_with_503_unhealthy_for_its_share_only(self):
         mesh = a_mesh(virtual_service(90, 10))
         service = {"name": "shop-green", "namespace": "shop", "ports": [{"name": "http", "targetPort": 8080}]}
         mesh.apply(ENDPOINT_SLICE, mesh_slice(service), slice_of(service, []), START)
@@ -170,10 +137,6 @@ class TestTheMomentOfAChange:
         assert {outcome.pod.name for outcome in mesh.proxies["app"].answer(Request(HOST))} == {"green-1", "red-1"}
 
 
-def mesh_slice(service):
-    return next(o for o in fixed_objects() if o["kind"] == "EndpointSlice" and o["metadata"]["name"] == service["name"] + "-1")
-
-
 @pytest.mark.parametrize(
     ("obj", "sentence"),
     [
@@ -193,27 +156,25 @@ def test_what_the_mesh_does_not_do_is_refused_by_name_and_reason(obj, sentence):
 TRACE = """
 import sys
 sys.path[:0] = sys.argv[1:]
-import test_mesh as t
-mesh = t.a_mesh(t.virtual_service(100, 0), delays={"clusters": t.Delay(0, 120), "routes": t.Delay(0, 120), "endpoints": t.Delay(0, 120)}, seed=7)
-mesh.on_proxy_update(lambda state, time: print(state.proxy.name, repr(time), t.kinds(mesh, state.proxy.name)))
-mesh.apply(t.VIRTUAL_SERVICE, t.virtual_service(100, 0), t.virtual_service(90, 10), t.START)
-mesh.apply(t.DESTINATION_RULE, None, t.destination_rule("v1"), t.START)
-mesh.advance(t.START + 500)
+import mesh_bed as bed
+from controller.ports import DESTINATION_RULE, VIRTUAL_SERVICE
+from controller.simulator.mesh.mesh import Delay
+delays = dict.fromkeys(("clusters", "routes", "endpoints"), Delay(0, 120))
+mesh = bed.a_mesh(bed.virtual_service(100, 0), delays=delays, seed=7)
+mesh.on_proxy_update(lambda state, time: print(state.proxy.name, repr(time), bed.kinds(mesh, state.proxy.name)))
+mesh.apply(VIRTUAL_SERVICE, bed.virtual_service(100, 0), bed.virtual_service(90, 10), bed.START)
+mesh.apply(DESTINATION_RULE, None, bed.destination_rule("v1"), bed.START)
+mesh.advance(bed.START + 500)
 """
 
 
 def test_the_same_seed_gives_the_same_trace_in_every_process():
     here = Path(__file__).parent
-    traces = [
-        subprocess.run(
-            [sys.executable, "-c", TRACE, str(here), str(here.parents[2])],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]
+    paths = [str(here), str(here.parents[1] / "adapters"), str(here.parents[2])]
+    command = [sys.executable, "-c", TRACE, *paths]
+    first, second = (
+        subprocess.run(command, env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True).stdout for seed in ("1", "2")
+    )
 
-    assert traces[0] == traces[1]
-    assert len(traces[0].splitlines()) == 9
+    assert first == second
+    assert len(first.splitlines()) == 9

@@ -1,16 +1,11 @@
 """Users' requests become Istio's counters and histograms."""
 
 import math
-import sys
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "adapters")]
-
 from istiod_cases import START, fixed_objects, slice_of
-from test_mesh import HOST, a_mesh, mesh_slice, virtual_service
+from mesh_bed import HOST, a_mesh, mesh_slice, virtual_service
 
 from controller.ports import ENDPOINT_SLICE, POD, VIRTUAL_SERVICE
 from controller.simulator.mesh.answers import Request
@@ -28,7 +23,17 @@ class Scene:
     """A mesh with users, scraped into the simulated Prometheus's own store."""
 
     def __init__(
-        self, weights=(90, 10), rate=None, names=("app",), delays=None, proxy="app", grpc=False, app_metrics=(), behaviours=(), **settings
+        self,
+        weights=(90, 10),
+        *,
+        rate=None,
+        names=("app",),
+        delays=None,
+        proxy="app",
+        grpc=False,
+        app_metrics=(),
+        behaviours=(),
+        **settings,
     ):
         self.mesh = a_mesh(virtual_service(*weights), names=names, delays=delays)
         self.weights, self.store = weights, Store()
@@ -155,6 +160,19 @@ class TestBehaviour:
         scene.scrape(120)
 
         assert (before, scene.total(reporter="destination", response_code="500")) == (0, pytest.approx(100 * 0.1 * 60 * 0.5))
+
+    def test_behaviour_can_change_at_a_moment_that_nobody_knew_before(self):
+        scene = Scene().until(50)
+        scene.traffic.change_behaviours([Behaviour(of=GREEN, error_rate=steady(1.0))], START + 50)
+        scene.scrape(100)
+
+        assert scene.total(reporter="destination", response_code="500") == pytest.approx(500)
+
+    def test_no_step_is_missed_for_the_last_digits_of_a_time(self):
+        broken = Behaviour(error_rate=Steps(((0.0, 0.0), (60.1, 1.0), (60.3, 0.0))))
+        scene = Scene(behaviours=[broken]).scrape(120)
+
+        assert scene.total(reporter="destination", response_code="500") == pytest.approx(20, rel=1e-3)
 
     def test_errors_may_count_from_the_first_request(self):
         broken = Behaviour(of=GREEN, error_rate=Steps(((0.0, 0.0), (30.0, 1.0))), since_first_request=True)

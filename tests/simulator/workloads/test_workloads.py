@@ -179,6 +179,23 @@ class TestFaults:
 
         assert [cluster.until(second).ready_endpoints() for second in (99, 101, 161)] == [2, 0, 2]
 
+    def test_pods_can_begin_to_crash_at_a_moment_that_nobody_knew_before(self):
+        cluster = Cluster()
+        cluster.service()
+        cluster.deploy()
+        cluster.until(60)
+        cluster.workloads.change_behaviour(PodBehaviour(crash_after_seconds=0.0), cluster.time)
+
+        assert [cluster.until(second).ready_endpoints() for second in (61, 71, 75)] == [0, 2, 0]
+
+    def test_a_lifted_quota_lets_the_missing_pods_start(self):
+        cluster = Cluster(quotas={"shop": 3})
+        cluster.deploy(replicas=5)
+        cluster.until(60)
+        cluster.workloads.change_quota("shop", None, cluster.time)
+
+        assert cluster.until(70).status()["readyReplicas"] == 5
+
     def test_a_quota_forbids_further_pods_and_the_deployment_says_so(self):
         cluster = Cluster(quotas={"shop": 3})
         cluster.deploy(replicas=5)

@@ -1,0 +1,6 @@
+"""The recorded cases lie with the tests of the routing."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "adapters"))
