@@ -1,16 +1,16 @@
 """HorizontalPodAutoscalers: the minimum that keeps a colour at full size, and the one that follows the traffic.
 
-What the minimum was before stands on the autoscaler itself, in the same write that moves it, so that no crash can
-lose it; the Release's `status.capacity` is the second witness. A minimum that somebody else moved meanwhile is theirs.
+What the minimum was before stands on the autoscaler itself, in the same write that moves it, so that no crash can lose
+it. Of blue's autoscaler the Release's `status.capacity` knows it too, and that is what the core compares with.
 """
 
 from dataclasses import replace
 
 from controller.adapters import marks
-from controller.adapters.workloads.change import FLOOR, Writer
+from controller.adapters.workloads.change import Writer
 from controller.adapters.workloads.clone import clone_autoscaler
 from controller.adapters.workloads.places import Place, find, number, text
-from controller.adapters.workloads.view import autoscaler_for, hpa_minimum
+from controller.adapters.workloads.view import FLOOR, autoscaler_for, floor_of, hpa_minimum
 from controller.api.plan import GreenSource, Member
 from controller.ports import DEPLOYMENT, HPA, Obj
 
@@ -45,14 +45,6 @@ def _set_floor(writer: Writer, hpa: Obj, replicas: int) -> None:
     writer.merge(HPA, hpa, {"minReplicas": replicas}, floor=f"{before if moved == now else now}/{replicas}")
 
 
-def floor_of(hpa: Obj) -> tuple[int, int]:
-    """The minimum before we moved it, and as we set it; (0, -1) where we did not, or where the note is garbage."""
-    before, _, moved = marks.annotation(hpa, FLOOR).partition("/")
-    if before.isascii() and before.isdigit() and moved.isascii() and moved.isdigit():
-        return int(before), int(moved)
-    return 0, -1
-
-
 def own_minimum(hpa: Obj) -> int:
     """The minimum that its owner chose."""
     before, moved = floor_of(hpa)
@@ -60,21 +52,17 @@ def own_minimum(hpa: Obj) -> int:
 
 
 def restore_floor(writer: Writer, there: Place, member: Member) -> None:
-    """Put the minimum back to what its owner chose, once; nothing where it was never moved or is back already."""
+    """Put the minimum back: to what the Release recorded of blue's, else to what the note on the autoscaler says."""
     hpa = autoscaler_at(writer, there)
     if hpa is None:
         return
-    if marks.annotation(hpa, FLOOR):
-        wanted = own_minimum(hpa)
-        writer.merge(HPA, hpa, {} if wanted == hpa_minimum(hpa) else {"minReplicas": wanted}, floor=None)
-        return
     name = text(hpa, "metadata", "name")
-    for kept in writer.subject.status.capacity:
-        if kept.member == member.name and kept.hpa == name and there == writer.blue_place(member):
-            raised = min(kept.replicas, number(hpa, "spec", "maxReplicas", default=kept.replicas))
-            # The note was lost with all annotations (`kubectl replace`); the minimum is still ours.
-            if hpa_minimum(hpa) == raised > kept.hpa_min > 0:
-                writer.merge(HPA, hpa, {"minReplicas": kept.hpa_min})
+    recorded = [kept.hpa_min for kept in writer.subject.status.capacity if kept.member == member.name and kept.hpa == name]
+    wanted = recorded[0] if recorded and there == writer.blue_place(member) else own_minimum(hpa)
+    noted = bool(marks.annotation(hpa, FLOOR))
+    if wanted != hpa_minimum(hpa) or noted:
+        spec = {"minReplicas": wanted} if wanted != hpa_minimum(hpa) else {}
+        writer.merge(HPA, hpa, spec, **({"floor": None} if noted else {}))
 
 
 def follow_autoscaler(writer: Writer) -> None:

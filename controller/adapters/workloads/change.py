@@ -11,7 +11,7 @@ from typing import Any
 from controller.adapters import marks
 from controller.adapters.workloads.clone import FULL_SIZE, Recipe, label_value, recipe
 from controller.adapters.workloads.places import Place, Split, find, number, other, place, plan_of, replicas_of, text, uid_of
-from controller.adapters.workloads.view import MembersView, managed
+from controller.adapters.workloads.view import FLOOR, MembersView, managed
 from controller.api.plan import Member
 from controller.api.release import ManagedObject
 from controller.core.commands import Subject
@@ -154,14 +154,9 @@ class Writer:
             return
 
 
-FLOOR = "penstock.dev/floor"
-"""Annotation on an autoscaler whose minimum we moved: `<before>/<as we set it>`."""
-
-
 def full_replicas(subject: Subject, member: Member, now: int) -> int:
-    """Blue's full size: as recorded at the start, or what it has now."""
-    recorded = next((one.replicas for one in subject.status.capacity if one.member == member.name), 0)
-    return recorded or now
+    """Blue's full size: what it has now, never less than recorded at the start."""
+    return max([now, *(one.replicas for one in subject.status.capacity if one.member == member.name)])
 
 
 def full_size_of(deployment: Obj) -> int:

@@ -33,7 +33,8 @@ def services_overlap(
         key = text(service, "metadata", "namespace"), text(service, "metadata", "name")
         selector = labels_at(service, "spec", "selector")
         if key not in excused and covers(selector, blue) and covers(selector, green):
-            detail = f"Service {'/'.join(key)} ({written(selector)}) would select both colours, so its users would reach green past the weights."
+            name = "/".join(key)
+            detail = f"Service {name} ({written(selector)}) would select both colours: its users would reach green past the weights."
             found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
     return found
 

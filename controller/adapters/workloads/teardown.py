@@ -6,8 +6,8 @@ the object goes whose uid this release recorded: a namesake that somebody made m
 
 from controller.adapters import marks
 from controller.adapters.workloads.autoscalers import autoscaler_at, follow_autoscaler, lower_floor, restore_floor
-from controller.adapters.workloads.change import Writer, full_size_of
-from controller.adapters.workloads.places import Place, find, replicas_of, text
+from controller.adapters.workloads.change import CONFLICT, Writer, full_size_of
+from controller.adapters.workloads.places import Place, find, image_of, replicas_of, text
 from controller.adapters.workloads.view import MembersView
 from controller.adapters.workloads.writes import Touched
 from controller.api.plan import Member
@@ -64,8 +64,9 @@ def shrink_old(kube: Kube, subject: Subject, view: MembersView, epoch: int, *, r
     for member in writer.members():
         there = writer.blue_place(member)
         old = writer.live(DEPLOYMENT, there.namespace, there.workload)
-        if old is None or not writer.recorded(DEPLOYMENT, old) or replicas_of(old) <= replicas:
+        if old is None or _is_newer(writer, member, old) or replicas_of(old) <= replicas:
             continue
+        _must_be_recorded(writer, old)
         # The autoscaler first: it would scale the workload up again.
         lower_floor(writer, there, replicas)
         writer.scale(DEPLOYMENT, old, replicas, full_size=str(full_size_of(old) or replicas_of(old)))
@@ -77,10 +78,26 @@ def retire_old(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> T
     writer = Writer(kube, subject, view, epoch)
     then = subject.plan.finish.then if subject.plan is not None else "keep"
     follow_autoscaler(writer)
-    if then != "keep":
-        for member in writer.members():
-            _remove(writer, member, writer.blue_place(member), then=then)
+    for member in writer.members():
+        restore_floor(writer, writer.green_place(member), member)
+    for member in writer.members() if then != "keep" else ():
+        there = writer.blue_place(member)
+        old = find(kube, DEPLOYMENT, there.namespace, there.workload)
+        if old is None or not _is_newer(writer, member, old):
+            _remove(writer, member, there, then=then)
     return tuple(writer.touched)
+
+
+def _is_newer(writer: Writer, member: Member, old: Obj) -> bool:
+    """Whether a later release has already brought its own version up in the old one's place: that is not ours to take down."""
+    before = writer.subject.status.images_before.get(member.name, "")
+    return bool(before) and image_of(old, member) != before and not writer.ours(old)
+
+
+def _must_be_recorded(writer: Writer, workload: Obj) -> None:
+    if not writer.recorded(DEPLOYMENT, workload):
+        message = f"{marks.where(workload)} is not the one that this release recorded, so it is left alone; remove it by hand."
+        raise RefusedError(CONFLICT, "Foreign", message)
 
 
 def _remove(writer: Writer, member: Member, there: Place, *, then: str) -> None:
@@ -93,16 +110,20 @@ def _remove(writer: Writer, member: Member, there: Place, *, then: str) -> None:
         then: `auto` deletes what Penstock made and scales the rest to zero; `delete`, `scale` as they say.
     """
     workload = writer.live(DEPLOYMENT, there.namespace, there.workload)
-    if workload is not None and writer.recorded(DEPLOYMENT, workload):
-        if then == "delete" or (then == "auto" and marks.is_made(workload)):
-            _remove_autoscaler(writer, there)
-            writer.delete(DEPLOYMENT, workload)
-            workload = None
-        else:
-            restore_floor(writer, there, member)
-            writer.scale(DEPLOYMENT, workload, 0)
     if workload is None:
         _remove_brought(writer, member, there)
+        return
+    if text(workload, "metadata", "deletionTimestamp"):
+        return
+    _must_be_recorded(writer, workload)
+    if then == "delete" or (then == "auto" and marks.is_made(workload)):
+        # The workload last: as long as it stands, a leader that comes after a crash does all of this again.
+        _remove_brought(writer, member, there)
+        _remove_autoscaler(writer, there)
+        writer.delete(DEPLOYMENT, workload)
+    else:
+        restore_floor(writer, there, member)
+        writer.scale(DEPLOYMENT, workload, 0)
 
 
 def _remove_autoscaler(writer: Writer, there: Place) -> None:
@@ -116,14 +137,14 @@ def _remove_brought(writer: Writer, member: Member, there: Place) -> None:
     names = [(SERVICE, there.service), *((CONFIG_MAP, name) for name in member.config_maps), *((SECRET, name) for name in member.secrets)]
     for kind, name in names:
         obj = _readable(writer.kube, kind, there.namespace, name)
-        if obj is not None and marks.is_made(obj) and (writer.recorded(kind, obj) or _of_plan(writer, obj)):
+        if obj is not None and marks.is_made(obj) and (writer.recorded(kind, obj) or _of_plan(writer, kind, obj)):
             writer.delete(kind, obj)
 
 
-def _of_plan(writer: Writer, obj: Obj) -> bool:
+def _of_plan(writer: Writer, kind: Kind, obj: Obj) -> bool:
     """Made by an earlier release of this plan, and not recorded under another uid by this one."""
     known = {(entry.kind, entry.namespace, entry.name) for entry in writer.subject.status.objects if entry.uid}
-    key = str(obj.get("kind", "")), text(obj, "metadata", "namespace"), text(obj, "metadata", "name")
+    key = kind.kind, text(obj, "metadata", "namespace"), text(obj, "metadata", "name")
     return key not in known and marks.is_made(obj, plan=writer.subject.spec.plan)
 
 

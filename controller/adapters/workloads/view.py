@@ -4,7 +4,7 @@ Cheap in the steady state: one Deployment a colour and member, and what the `Loo
 cache these reads cost nothing; live (before green is given more) they are the few that the decision rests on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from controller.adapters import marks
@@ -29,7 +29,10 @@ from controller.api.plan import GreenSource, Member
 from controller.api.release import ManagedObject
 from controller.core.commands import Subject
 from controller.core.world import MemberView, WorkloadView
-from controller.ports import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, HPA, POD, SECRET, SERVICE, Kube, Obj, RefusedError
+from controller.ports import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, HPA, POD, SECRET, SERVICE, Kind, Kube, Obj, RefusedError
+
+FLOOR = "penstock.dev/floor"
+"""Annotation on an autoscaler whose minimum we moved: `<before>/<as we set it>`."""
 
 STUCK_WAITING = frozenset(
     {
@@ -55,13 +58,15 @@ class Look:
         endpoints: read EndpointSlices (host mode) or the subset's pods.
         pods: read the pods, for restarts and for why they do not come up; needed while preparing.
         autoscalers: read HorizontalPodAutoscalers.
-        brought: see whether the Services and ConfigMaps that green needs exist.
+        brought: see whether green stands as the release wants it: its workloads, Services, ConfigMaps.
+        remains: see whether something that this release made for green is left beside the workloads.
     """
 
     endpoints: bool = True
     pods: bool = False
     autoscalers: bool = True
     brought: bool = False
+    remains: bool = False
 
 
 STEADY = Look(endpoints=True, pods=False, autoscalers=False)
@@ -74,9 +79,10 @@ class MembersView:
 
     Attributes:
         members: in the plan's order; empty while nobody knows which slot is blue.
-        green_made: everything that green needs beside its workload exists; False where it was not looked at.
-        green_gone: no member has a pod of green left, nor will get one.
-        objects: the workloads and autoscalers that were found, for the resolved list.
+        green_made: every member of green has its workload of this revision at its size, and what that needs; False where
+            it was not looked at.
+        green_gone: no member has a pod of green left, nor will get one; with `Look.remains`, nor a Service or a copy.
+        objects: the workloads and autoscalers that were found, and what was made for green, for the resolved list.
         blue_slot: the slot that was taken for blue, -1 where unknown.
         split: how the routes tell the colours apart.
     """
@@ -103,6 +109,8 @@ class _Reader:
     look: Look
     autoscalers: dict[str, list[Obj]] = field(default_factory=dict)
     pods_left: bool = False
+    remains: bool = False
+    taken: bool = True
 
     def autoscaler(self, there: Place) -> Obj | None:
         if there.namespace not in self.autoscalers:
@@ -124,16 +132,22 @@ def observe_members(kube: Kube, subject: Subject, blue_slot: int, split: Split |
         return MembersView()
     reader = _Reader(kube, subject, split or Split(), look or Look())
     members, objects = [], []
+    made = reader.look.brought
     for member in subject.plan.all_members:
         blue, of_blue = _workload(reader, member, blue_slot, blue=True)
         green, of_green = _workload(reader, member, other(blue_slot), blue=False)
         members.append(MemberView(member.name, blue, green))
         objects += of_blue + of_green
+        if reader.look.brought or reader.look.remains:
+            complete, brought = _brought(reader, member, blue_slot)
+            objects += [entry for entry in brought if entry.made]
+            made = made and complete and _stands(reader, members[-1])
+            reader.remains = reader.remains or any(entry.made for entry in brought)
     return MembersView(
         members=tuple(members),
-        green_made=reader.look.brought and everything_brought(kube, subject, blue_slot, reader.split),
-        green_gone=not reader.pods_left,
-        objects=tuple(objects),
+        green_made=made,
+        green_gone=not reader.pods_left and not (reader.look.remains and reader.remains),
+        objects=tuple(dict.fromkeys(objects)),
         blue_slot=blue_slot,
         split=reader.split,
     )
@@ -150,13 +164,28 @@ def autoscaler_for(autoscalers: Iterable[Obj], workload: str) -> Obj | None:
     for hpa in autoscalers:
         target = dig(hpa, "spec", "scaleTargetRef")
         if text(target, "kind") == "Deployment" and text(target, "name") == workload:
-            return hpa
+            # The items of a real list do not say what they are.
+            return {"apiVersion": HPA.api_version, "kind": HPA.kind, **hpa}
     return None
 
 
 def hpa_minimum(hpa: Obj) -> int:
     """`minReplicas`; the server's own default is 1."""
     return number(hpa, "spec", "minReplicas", default=1)
+
+
+def floor_of(hpa: Obj) -> tuple[int, int]:
+    """The minimum before we moved it, and as we set it; (0, -1) where we did not, or where the note is garbage."""
+    before, _, moved = marks.annotation(hpa, FLOOR).partition("/")
+    if before.isascii() and before.isdigit() and moved.isascii() and moved.isdigit():
+        return int(before), int(moved)
+    return 0, -1
+
+
+def shown_minimum(hpa: Obj) -> int:
+    """The minimum as the core shall see it: one that a retention lowered is no borrowed one, so its owner's is shown."""
+    before, moved = floor_of(hpa)
+    return max(before, moved) if moved == hpa_minimum(hpa) else hpa_minimum(hpa)
 
 
 def _workload(reader: _Reader, member: Member, slot: int, *, blue: bool) -> tuple[WorkloadView, list[ManagedObject]]:
@@ -167,14 +196,15 @@ def _workload(reader: _Reader, member: Member, slot: int, *, blue: bool) -> tupl
     if not blue and (replicas_of(deployment) or number(deployment, "status", "replicas") or not _seen(deployment)):
         reader.pods_left = True
     view, objects = of_deployment(deployment, member), [managed(deployment, DEPLOYMENT.kind)]
+    if not blue:
+        reader.taken = reader.taken and marks.annotation(deployment, marks.OWNER) == reader.subject.uid
     if reader.look.autoscalers and (hpa := reader.autoscaler(there)) is not None:
         view = _with_autoscaler(view, hpa)
         objects.append(managed(hpa, HPA.kind))
     if reader.look.pods:
         view = _with_pods(view, pods_of(reader.kube, deployment))
     if reader.look.endpoints:
-        labels = reader.split.blue_labels if blue else reader.split.green_labels
-        view = replace(view, endpoints=_endpoints(reader, member, slot, deployment, labels))
+        view = replace(view, endpoints=_endpoints(reader, member, slot, deployment, blue=blue))
     return view, objects
 
 
@@ -214,9 +244,8 @@ def _stuck_by_condition(deployment: Obj) -> str:
 
 
 def _with_autoscaler(view: WorkloadView, hpa: Obj) -> WorkloadView:
-    return replace(
-        view, hpa=text(hpa, "metadata", "name"), hpa_uid=uid_of(hpa), hpa_min=hpa_minimum(hpa), hpa_max=number(hpa, "spec", "maxReplicas")
-    )
+    name, highest = text(hpa, "metadata", "name"), number(hpa, "spec", "maxReplicas")
+    return replace(view, hpa=name, hpa_uid=uid_of(hpa), hpa_min=shown_minimum(hpa), hpa_max=highest)
 
 
 def pods_of(kube: Kube, deployment: Obj) -> list[Obj]:
@@ -253,30 +282,20 @@ def stuck_pod(pod: Obj) -> str:
     return ""
 
 
-def pod_ready(pod: Obj) -> bool:
-    """Whether the kubelet says Ready and nobody is deleting it."""
-    conditions = marks.items(dig(pod, "status", "conditions"))
-    ready = any(text(one, "type") == "Ready" and text(one, "status") == "True" for one in conditions)
-    return ready and not text(pod, "metadata", "deletionTimestamp")
-
-
-def _endpoints(reader: _Reader, member: Member, slot: int, deployment: Obj, labels: Mapping[str, str]) -> int:
-    if not reader.split.by_host:
-        return _subset_endpoints(reader.kube, deployment, labels)
+def _endpoints(reader: _Reader, member: Member, slot: int, deployment: Obj, *, blue: bool) -> int:
     namespace, service = service_place(reader.subject, member, slot, reader.split)
     slices = slices_of(reader.kube, namespace, service)
     if not slices and member.service is None and find(reader.kube, SERVICE, namespace, service) is None:
         # A worker that nobody calls has no Service; its ready pods are all that can be asked of it.
         return of_deployment(deployment, member).ready
-    return len(ready_targets(slices))
-
-
-def _subset_endpoints(kube: Kube, deployment: Obj, labels: Mapping[str, str]) -> int:
-    """Ready pods that the subset selects; a subset is a filter over the host's endpoints, so its labels alone decide."""
-    if not labels or not covers(labels, template_labels(deployment)):
+    if reader.split.by_host:
+        return count_ready(slices)
+    labels = reader.split.blue_labels if blue else reader.split.green_labels
+    if not covers(labels, template_labels(deployment)):
         return 0
-    pods = kube.list(POD, text(deployment, "metadata", "namespace"), labels=written(labels)).items
-    return sum(pod_ready(pod) for pod in pods)
+    # A subset is a filter over the host's endpoints.
+    pods = reader.kube.list(POD, namespace, labels=written(labels)).items
+    return count_ready(slices, frozenset(text(pod, "metadata", "name") for pod in pods))
 
 
 def slices_of(kube: Kube, namespace: str, service: str) -> list[Obj]:
@@ -284,39 +303,71 @@ def slices_of(kube: Kube, namespace: str, service: str) -> list[Obj]:
     return list(kube.list(ENDPOINT_SLICE, namespace, labels=f"kubernetes.io/service-name={service}").items)
 
 
-def ready_targets(slices: Iterable[Obj]) -> frozenset[str]:
-    """Names of the ready pods behind a Service (addresses where a slice names no pod). Dual-stack slices list a pod twice."""
-    found = set()
-    for endpoint in (one for piece in slices for one in marks.items(piece.get("endpoints"))):
+def _ready(piece: Obj) -> Iterator[Obj]:
+    """The endpoints of one slice that may get requests.
+
+    An absent `ready` means ready: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/
+    """
+    for endpoint in marks.items(piece.get("endpoints")):
         conditions = marks.mapping(dig(endpoint, "conditions"))
-        # An absent `ready` means ready: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/
         if conditions.get("ready") is not False and conditions.get("terminating") is not True:
-            found.add(text(endpoint, "targetRef", "name") or ",".join(marks.items(dig(endpoint, "addresses"))))
-    return frozenset(found)
+            yield endpoint
 
 
-def everything_brought(kube: Kube, subject: Subject, blue_slot: int, split: Split) -> bool:
-    """Whether the Services, ConfigMaps and Secrets that green needs beside its workloads exist."""
-    plan = plan_of(subject)
-    if plan.preparation.green is GreenSource.ADOPT or subject.spec.kind == "reverse":
-        return True
-    return all(_brought(kube, subject, member, blue_slot, split) for member in plan.all_members)
+def ready_targets(slices: Iterable[Obj]) -> frozenset[str]:
+    """Names of the ready pods behind a Service."""
+    return frozenset(text(endpoint, "targetRef", "name") for piece in slices for endpoint in _ready(piece)) - {""}
 
 
-def _brought(kube: Kube, subject: Subject, member: Member, blue_slot: int, split: Split) -> bool:
-    blue, green = place(subject, member, blue_slot), place(subject, member, other(blue_slot))
-    # Nothing is brought for a member that has no Service in blue's place either.
-    wanted = split.by_host and find(kube, SERVICE, blue.namespace, blue.service) is not None
-    if wanted and find(kube, SERVICE, green.namespace, green.service) is None:
+def count_ready(slices: Iterable[Obj], pods: frozenset[str] | None = None) -> int:
+    """Ready endpoints of a Service, of these pods where they are named. A dual-stack Service lists each once a family."""
+    found: dict[str, set[str]] = {}
+    for piece in slices:
+        for endpoint in _ready(piece):
+            if pods is None or text(endpoint, "targetRef", "name") in pods:
+                found.setdefault(text(piece, "addressType"), set()).add(str(marks.items(dig(endpoint, "addresses"))[:1]))
+    return max((len(addresses) for addresses in found.values()), default=0)
+
+
+def _stands(reader: _Reader, member: MemberView) -> bool:
+    """Whether green's workload is this release's, of its revision, at the size that `make_green` gives it."""
+    green, plan = member.green, plan_of(reader.subject)
+    if not green.found or green.terminating or not reader.taken:
         return False
-    if blue.namespace == green.namespace:
-        return True
-    config_maps = all(find(kube, CONFIG_MAP, green.namespace, name) is not None for name in member.config_maps)
-    return config_maps and all(_secret_there(kube, green.namespace, name) for name in member.secrets)
+    cloned = plan.preparation.green is GreenSource.CLONE and reader.subject.spec.kind != "reverse"
+    if cloned and green.revision != reader.subject.spec.revision:
+        return False
+    return green.replicas >= wanted_replicas(reader.subject, member.name, member.blue.replicas, green.replicas)
 
 
-def _secret_there(kube: Kube, namespace: str, name: str) -> bool:
+def wanted_replicas(subject: Subject, member: str, blue: int, green: int) -> int:
+    """Green's size: blue's now, never less than blue had at the start; its own where the plan says so and it has one."""
+    if plan_of(subject).preparation.size == "own" and subject.spec.kind != "reverse" and green:
+        return green
+    recorded = next((one.replicas for one in subject.status.capacity if one.member == member), 0)
+    # Green never shrinks to nothing because blue did: zero replicas of blue are somebody's mistake.
+    return max(1, recorded, blue)
+
+
+def _brought(reader: _Reader, member: Member, blue_slot: int) -> tuple[bool, list[ManagedObject]]:
+    """Whether the Service and the copies that a clone needs exist, and which of them stand there."""
+    if plan_of(reader.subject).preparation.green is GreenSource.ADOPT or reader.subject.spec.kind == "reverse":
+        return True, []
+    blue, green = place(reader.subject, member, blue_slot), place(reader.subject, member, other(blue_slot))
+    wanted: list[tuple[Kind, str]] = []
+    # Nothing is brought for a member that has no Service in blue's place either.
+    if reader.split.by_host and find(reader.kube, SERVICE, blue.namespace, blue.service) is not None:
+        wanted.append((SERVICE, green.service))
+    if blue.namespace != green.namespace:
+        wanted += [(CONFIG_MAP, name) for name in member.config_maps] + [(SECRET, name) for name in member.secrets]
+    there = [(kind, _there(reader.kube, kind, green.namespace, name)) for kind, name in wanted]
+    return all(obj is not None for _, obj in there), [managed(obj, kind.kind) for kind, obj in there if obj is not None]
+
+
+def _there(kube: Kube, kind: Kind, namespace: str, name: str) -> Obj | None:
     try:
-        return find(kube, SECRET, namespace, name) is not None
+        return find(kube, kind, namespace, name)
     except RefusedError:
-        return False  # without the optional Role nothing can be brought; making it says so in its own words
+        if kind is SECRET:
+            return None  # without the optional Role nothing can be brought; making it says so in its own words
+        raise

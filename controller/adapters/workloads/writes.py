@@ -22,9 +22,9 @@ from controller.adapters.workloads.clone import (
     update_image,
 )
 from controller.adapters.workloads.places import container_index, dig, find, other, replicas_of, template_labels, text
-from controller.adapters.workloads.view import MembersView
+from controller.adapters.workloads.view import MembersView, wanted_replicas
 from controller.api.plan import GreenSource, Member
-from controller.api.release import ManagedObject
+from controller.api.release import ManagedObject, Phase
 from controller.core.commands import Subject
 from controller.ports import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET, SERVICE, ConflictError, Kind, Kube, NotFoundError, Obj, RefusedError
 
@@ -84,13 +84,12 @@ def _clone_member(writer: Writer, member: Member) -> None:
     labels = green_labels(blue, how, service=service, idle=idle)
     if writer.split.by_host:
         _make_service(writer, member, service, blue, labels)
-    wanted = _size_of(blue)
+    wanted = wanted_replicas(writer.subject, member.name, replicas_of(blue), 0)
     if idle is None:
         writer.create(DEPLOYMENT, clone_deployment(blue, how, replicas=wanted, service=service))
     elif writer.ours(idle) and marks.annotation(idle, marks.REVISION) == how.revision:
         writer.note(DEPLOYMENT, idle)
-        if replicas_of(idle) == 0:
-            writer.scale(DEPLOYMENT, idle, wanted)
+        _grow(writer, member, idle, blue)
     else:
         _wake(writer, member, blue, idle)
 
@@ -104,7 +103,7 @@ def _wake(writer: Writer, member: Member, blue: Obj, idle: Obj) -> None:
         message = f"Deployment {there.namespace}/{there.workload} stands in green's place and is not of this release."
         raise RefusedError(CONFLICT, "Foreign", message)
     service = find(writer.kube, SERVICE, there.namespace, there.service) if writer.split.by_host else None
-    wanted = _size_of(blue)
+    wanted = wanted_replicas(writer.subject, member.name, replicas_of(blue), 0)
     raise_floor(writer, there, wanted)
     writer.operate(DEPLOYMENT, idle, update_idle(blue, idle, how, replicas=wanted, service=service))
 
@@ -163,7 +162,7 @@ def _make_namespace(writer: Writer) -> None:
 
 
 def size_green(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> Touched:
-    """Scale green to blue's size, as the plan says; a green without replicas always, since the old version is brought back by it."""
+    """Scale green up to blue's size, as the plan says; the old version of a reverse release always."""
     writer = Writer(kube, subject, view, epoch)
     for member in writer.members():
         _size_member(writer, member)
@@ -171,18 +170,15 @@ def size_green(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> T
 
 
 def _size_member(writer: Writer, member: Member) -> None:
-    green, blue = _green(writer, member), _blue(writer, member)
-    own = writer.subject.plan is not None and writer.subject.plan.preparation.size == "own"
-    if own and writer.subject.spec.kind != "reverse" and replicas_of(green):
-        return
-    wanted = _size_of(blue)
+    _grow(writer, member, _green(writer, member), _blue(writer, member))
+
+
+def _grow(writer: Writer, member: Member, green: Obj, blue: Obj) -> None:
+    """Up only: a green that is larger than blue harms nobody, and shrinking it under traffic would."""
+    wanted = wanted_replicas(writer.subject, member.name, replicas_of(blue), replicas_of(green))
     raise_floor(writer, writer.green_place(member), wanted)
-    writer.scale(DEPLOYMENT, green, wanted)
-
-
-def _size_of(blue: Obj) -> int:
-    """Green never shrinks to nothing because blue did: zero replicas of blue are somebody's mistake."""
-    return max(replicas_of(blue), 1)
+    if replicas_of(green) < wanted:
+        writer.scale(DEPLOYMENT, green, wanted)
 
 
 def keep_capacity(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> Touched:
@@ -198,14 +194,18 @@ def keep_capacity(kube: Kube, subject: Subject, view: MembersView, epoch: int) -
 
 
 def restore_capacity(kube: Kube, subject: Subject, view: MembersView, epoch: int) -> Touched:
-    """Put the minimums of both colours' autoscalers back, and blue's replicas where a retention shrank them."""
+    """Put the minimums of both colours' autoscalers back, and blue's replicas where a retention shrank them.
+
+    After a success blue is the old version, which its retention keeps small.
+    """
     writer = Writer(kube, subject, view, epoch)
     for member in writer.members():
         for there in (writer.blue_place(member), writer.green_place(member)):
             restore_floor(writer, there, member)
         there = writer.blue_place(member)
         blue = writer.live(DEPLOYMENT, there.namespace, there.workload)
-        if blue is not None and full_size_of(blue) > replicas_of(blue) > 0:
+        serves = subject.status.phase is not Phase.SUCCEEDED
+        if blue is not None and serves and full_size_of(blue) > replicas_of(blue) > 0:
             writer.scale(DEPLOYMENT, blue, full_size_of(blue))
     return tuple(writer.touched)
 
