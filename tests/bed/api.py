@@ -54,7 +54,8 @@ class Api:
     def __init__(self, url: str, token: str | None, ca_file: Path | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         verify = ssl.create_default_context(cafile=ca_file) if ca_file else False
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+        # No upper bound: a stopped watch keeps its connection until the server's next bookmark.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self.http = httpx.Client(base_url=url, headers=headers, verify=verify, timeout=30.0, limits=limits, trust_env=False)
         self._resources: dict[str, dict[str, tuple[str, bool]]] = {}
         self._lock = threading.Lock()

@@ -199,6 +199,18 @@ class Bed:
         path.chmod(0o600)
         return path
 
+    def audited(self, username: str) -> list[JsonObject]:
+        """Return the audit events of one user's finished requests, oldest first (verb, objectRef, requestURI, times, code).
+
+        Raises:
+            ProgramError: the bed was not started with `audit=True`.
+        """
+        if self.audit_log is None:
+            raise ProgramError("This bed keeps no audit log: start it with audit=True.")
+        with self.audit_log.open(encoding="utf-8") as lines:
+            events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in events if event["user"]["username"] == username]
+
     def service_account(self, namespace: str, name: str, seconds: int = 36000) -> str:
         """Make a service account (if need be) and return a signed token for it, valid for `seconds` (600 at least)."""
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
@@ -226,7 +238,8 @@ class Bed:
 
     def _established(self, name: str) -> bool:
         crd = self.admin.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
-        conditions = crd.get("status", {}).get("conditions", [])
+        # Right after its creation a CRD's conditions are null.
+        conditions = crd.get("status", {}).get("conditions") or []
         established = any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
         if not established:
             return False

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.bed.api import JSON_PATCH, ApiError
@@ -172,6 +173,13 @@ class TestReadiness:
 
         eventually(lambda: ready_replicas(bed, namespace, "shop") == 2, what="both replicas back")
 
+    def test_readiness_goes_on_after_a_restart_of_the_api_server(self, bed, namespace):
+        bed.apiserver.kill()
+        bed.start_apiserver()
+        bed.admin.apply([deployment("shop", "blue")], namespace)
+
+        eventually(lambda: ready_replicas(bed, namespace, "shop") == 2, what="both replicas")
+
     def test_a_missing_image_and_a_crash_loop_look_as_a_kubelet_shows_them(self, bed, nodes, namespace):
         nodes.set(Behaviour(image_missing=True), namespace, image="nowhere")
         nodes.set(Behaviour(crash_after_seconds=0.1, crash_pause_seconds=30), namespace, {"version": "crashing"})
@@ -247,6 +255,38 @@ class TestExporter:
         assert exporter.value("istio_requests_total", reporter="destination", **lost) == 0
 
 
+class TestPages:
+    def test_gauges_own_counters_and_probes_are_served_as_they_were_set(self, namespace, exporter, prometheus_server):
+        exporter.gauge("queue_depth", float("inf"), namespace=namespace)
+        exporter.rate("user_login_attempts_total", 100, namespace=namespace)
+        exporter.probe("green", 503)
+        prometheus_server.scrape([Scrape("own", exporter.address)])
+
+        logins = f'rate(user_login_attempts_total{{namespace="{namespace}"}}[4s])'
+        eventually(lambda: prometheus_server.value(logins) == pytest.approx(100, rel=0.05), what="a hundred logins a second")
+        assert prometheus_server.value(f'queue_depth{{namespace="{namespace}"}}') == float("inf")
+        assert httpx.get(f"{exporter.url}/probe/green").status_code == 503
+
+    def test_a_failing_scrape_is_a_target_that_is_down(self, exporter, prometheus_server):
+        prometheus_server.scrape([Scrape("failing", exporter.address)])
+        eventually(lambda: prometheus_server.value('up{job="failing"}') == 1, what="an up target")
+
+        exporter.fail_scrapes(500)
+
+        eventually(lambda: prometheus_server.value('up{job="failing"}') == 0, what="a down target")
+
+    def test_a_workloads_own_counters_grow_with_its_requests(self, bed, namespace, exporter):
+        bed.admin.apply([service("lone", {"app": "none"}), virtual_service("shop", [{"destination": {"host": "lone"}}])], namespace)
+        exporter.set("unknown", "unknown", Workload(extra={"lost_total": 2.0}))
+        exporter.flow("users", Flow((namespace, "shop"), per_second=1000))
+
+        eventually(lambda: exporter.value("lost_total") >= 100, what="a hundred counts")
+        with_lock = exporter.text().splitlines()
+        lost = sum(float(line.rsplit(" ", 1)[1]) for line in with_lock if line.startswith("lost_total"))
+        sent = sum(float(line.rsplit(" ", 1)[1]) for line in with_lock if line.startswith("istio_requests_total"))
+        assert lost == 2 * sent
+
+
 class TestNothingStaysBehind:
     @pytest.mark.usefixtures("bed")
     @pytest.mark.prometheus
@@ -263,7 +303,9 @@ class TestNothingStaysBehind:
         eventually(lambda: not any(alive(pid) for pid in pids), 10, "the end of all four processes")
 
     def test_a_closed_bed_leaves_no_process_and_no_folder(self, bed):
-        with Bed() as second:
+        with Bed(audit=True) as second:
+            second.api("alice").request("GET", "/version")
+            assert [event["requestURI"] for event in second.audited("alice")] == ["/version"]
             pids = [program.pid for program in (second.etcd, second.apiserver, second.controller_manager)]
             assert second.url != bed.url
 
