@@ -49,14 +49,12 @@ def _numbers(values: list[float]) -> list[float]:
 
 
 def variance(values: list[float]) -> float:
-    """Population variance by Welford's method."""
+    """Population variance by Welford's method; that of one element is 0, be it infinite or NaN."""
     mean, squares = values[0], 0.0
     for count, value in enumerate(values[1:], 2):
         delta = value - mean
         mean += delta / count
         squares += delta * (value - mean)
-    if not math.isfinite(mean):
-        return math.nan
     return squares / len(values)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from analysis.model import Labels
 from controller.simulator.promql import labels as lb
 from controller.simulator.promql.errors import ExecutionError
-from controller.simulator.promql.gomath import NAN, ceil, floor, larger, logarithm, safe, smaller, square_root
+from controller.simulator.promql.gomath import NAN, ceil, floor, larger, log2, log10, logarithm, safe, smaller, square_root
 from controller.simulator.promql.matchers import Matcher, compile_regex
 from controller.simulator.promql.nodes import InstantSelector, ScalarNode, Values, VectorNode, ascending, descending
 
@@ -69,8 +69,8 @@ MAPS: dict[str, Callable[..., float | None]] = {
     "round": _round,
     "exp": safe(math.exp),
     "ln": logarithm(math.log),
-    "log2": logarithm(math.log2),
-    "log10": logarithm(math.log10),
+    "log2": logarithm(log2),
+    "log10": logarithm(log10),
     "sqrt": square_root,
     "sgn": _sign,
     "clamp": _clamp,

@@ -14,6 +14,7 @@ INF = math.inf
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_0000_0042))[0]
 """The value that marks a series as gone. Its payload is quiet: some machines rewrite signalling NaNs."""
 
+_HALF, _LN2, _LN10 = 0.5, math.log(2), math.log(10)
 _PLAIN_FROM, _PLAIN_BELOW = 1e-6, 1e21
 
 _STALE_BITS = struct.pack("<d", STALE)
@@ -97,6 +98,19 @@ def logarithm(function: Callable[[float], float]) -> Callable[[float], float]:
     return wrapped
 
 
+def log2(value: float) -> float:
+    """The binary logarithm, from the natural one of the fraction: exact for powers of two."""
+    if not math.isfinite(value):
+        return value
+    fraction, exponent = math.frexp(value)
+    return exponent - 1.0 if fraction == _HALF else math.log(fraction) * (1 / _LN2) + exponent
+
+
+def log10(value: float) -> float:
+    """The decimal logarithm, computed from the binary one as Go does, to agree in the last digit."""
+    return log2(value) * (_LN2 / _LN10)
+
+
 def rounder(function: Callable[[float], float]) -> Callable[[float], float]:
     """`floor` or `ceil` that hands NaN and infinities through and keeps a float."""
 
@@ -119,7 +133,10 @@ def quantile_of(q: float, values: list[float]) -> float:
         return NAN
     if not 0 <= q <= 1:
         return -INF if q < 0 else INF
-    values.sort(key=lambda value: -INF if math.isnan(value) else value)
+    if any(map(math.isnan, values)):
+        values.sort(key=lambda value: (not math.isnan(value), value))
+    else:
+        values.sort()
     rank = q * (len(values) - 1)
     lower = math.floor(rank)
     weight = rank - lower
