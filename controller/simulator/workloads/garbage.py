@@ -37,6 +37,9 @@ class Garbage:
             for uid in owners:
                 self._dependents.get(uid, {}).pop(place, None)
             return [meta.get("uid", "")], []
+        before = self._objects.get(place, {}).get("metadata", {}).get("ownerReferences") or ()
+        for ref in before:
+            self._dependents.get(ref["uid"], {}).pop(place, None)
         self._objects[place] = new
         self._living[meta.get("uid", "")] = place[1] if kind.namespaced else ""
         for uid in owners:
@@ -75,7 +78,7 @@ class Garbage:
         if obj is None:
             return
         owners = [ref["uid"] for ref in obj["metadata"].get("ownerReferences") or ()]
-        if not any(self._is_owner(uid, place[1]) for uid in owners if uid != without):
+        if owners and not any(self._is_owner(uid, place[1]) for uid in owners if uid != without):
             self.delete(place)
 
     def delete(self, place: Place) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from controller.ports import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, HPA, NAMESPACE, POD, REPLICA_SET, SERVICE, NotFoundError
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.apiserver.options import Deletion
 from controller.simulator.apiserver.store import ApiServer
 from controller.simulator.workloads.behaviour import PodBehaviour, WorkloadSettings
 from controller.simulator.workloads.client import ManagerKube
@@ -129,6 +130,15 @@ class TestLife:
 
         assert (len(after), len(after & before), cluster.status()["readyReplicas"]) == (2, 1, 2)
 
+    def test_a_pod_that_ends_gracefully_leaves_its_endpoints_first(self):
+        cluster = Cluster()
+        cluster.service()
+        cluster.deploy()
+        name = cluster.until(10).pods()[0]["metadata"]["name"]
+        cluster.server.delete(POD, "shop", name, Deletion(grace_seconds=30))
+
+        assert [(cluster.until(second).ready_endpoints(), len(cluster.pods())) for second in (10.5, 20)] == [(1, 2), (2, 2)]
+
     def test_a_scenario_begins_with_what_is_there_ready(self):
         cluster = Cluster()
         cluster.service()
@@ -227,6 +237,24 @@ class TestGarbage:
         assert [o["metadata"]["name"] for o in cluster.kube.list(CONFIG_MAP, namespace).items if o["metadata"]["name"] == "dependent"] == [
             "dependent"
         ] * kept
+
+    def test_an_orphaning_deletion_leaves_the_pods_running(self):
+        cluster = Cluster()
+        cluster.deploy()
+        cluster.until(10)
+        cluster.server.delete(DEPLOYMENT, "shop", "web", Deletion(propagation="Orphan"))
+        cluster.until(20)
+
+        assert (len(cluster.pods()), list(cluster.kube.list(DEPLOYMENT, "shop").items)) == (2, [])
+
+    def test_a_foreground_deletion_takes_the_dependents_first(self):
+        cluster = Cluster()
+        cluster.deploy()
+        cluster.until(10)
+        cluster.server.delete(DEPLOYMENT, "shop", "web", Deletion(propagation="Foreground"))
+        cluster.until(20)
+
+        assert (list(cluster.pods()), list(cluster.kube.list(DEPLOYMENT, "shop").items)) == ([], [])
 
     def test_a_deleted_namespace_goes_with_everything_in_it(self):
         cluster = Cluster()
