@@ -123,17 +123,19 @@ class Question:
 
 
 def read(series: Sequence[Series], *, asked_at: float, max_age: float) -> Reading:
-    """The one number of an instant answer.
+    """The one number of an answer: the newest sample of its only series.
+
+    An instant answer carries the evaluation time itself; only a range of raw samples shows how old they are.
 
     Args:
-        series: the answer; one series with one sample is expected.
+        series: the answer; one series is expected.
         asked_at: evaluation time of the query, Unix seconds.
         max_age: a sample older than this many seconds before `asked_at` is stale.
     """
     shape = _shape_fault(series)
     if shape is not None:
         return shape
-    sample = series[0].samples[0]
+    sample = series[0].samples[-1]
     age = asked_at - sample.time
     if age > max_age:
         return Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old")
@@ -151,8 +153,6 @@ def _shape_fault(series: Sequence[Series]) -> Reading | None:
         return Reading(reason=reasons.SEVERAL_SERIES, detail=f"{len(series)} series, expected one")
     if not series[0].samples:
         return Reading(reason=reasons.NO_SERIES, detail="a series without samples")
-    if len(series[0].samples) > 1:
-        return Reading(reason=reasons.WRONG_TYPE, detail="a range of samples, expected one number")
     return None
 
 
@@ -240,7 +240,12 @@ def _inconclusive(question: Question, reason: str, candidate: Reading, baseline:
 
 
 def remember(history: str, outcome: Outcome) -> str:
-    """The history with one more measurement; the oldest inconclusive letters go first where it gets too long."""
+    """The history with one more measurement.
+
+    A run of inconclusive ones is one `i`, and where the text gets too long the oldest `i` goes first: they decide nothing.
+    """
+    if outcome is Outcome.INCONCLUSIVE and history.endswith("i"):
+        return history
     longer = history + _LETTERS[outcome]
     while len(longer) > HISTORY_LENGTH:
         oldest = longer.find("i", 0, -1)

@@ -72,7 +72,7 @@ class CheckStatus(StatusModel):
     recent: Annotated[str, Field(max_length=100)] = Field(default="", description="Last answers, newest last: p, f or i.")
     polled_at: float = Field(default=0.0, description="When it was last asked, Unix seconds.")
     armed: bool = Field(default=False, description="A probe trigger acts only after green has passed it once.")
-    line: str = Field(default="", description="Which limit was applied, such as max or maxRatio.")
+    line: str = Field(default="", description="Which limit was applied, such as max or max_ratio.")
     remembered: bool = Field(default=False, description="Blue's number is from its last judged window: blue has no requests now.")
     detail: Annotated[str, Field(max_length=300)] = Field(default="", description="Where there is no answer: what was found instead.")
 

@@ -217,10 +217,10 @@ def settled(traffic: Traffic, split: Split) -> SplitVerdict:
     n = blue + green
     percent = 100 * green / n if n else None
     if n < max(split.min_requests, 1):
-        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=_split_words(percent, n, split, "too few requests"), at=newest)
-    missing = [name for name, seen, due in (("blue", blue, split.percent < 100), ("green", green, split.percent > 0)) if due and not seen]  # noqa: PLR2004
-    if missing:
-        why = _split_words(percent, n, split, f"no request of {' and '.join(missing)}")
+        why = _split_words(percent, n, split, f"{split.min_requests} requests are needed")
+        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest)
+    if not green or (not blue and len(arms) > 1):
+        why = _split_words(percent, n, split, f"no request of {'blue' if green else 'green'}")
         return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest)
     less, more = tails(round(green), round(n), split.percent / 100)
     half = (1 - CONFIDENCE) / 2

@@ -1,0 +1,362 @@
+"""The one place where the vocabularies meet: blue and green become baseline and candidate, and answers verdicts.
+
+Pure, between measuring and deciding. A *gate* judges a stage's window at its end; a *trigger* is judged at
+each poll. Whatever is not one fresh finite number is inconclusive with its own reason: never a pass, and
+never by itself a failure of green.
+
+Where blue has no requests (100 %), relative limits compare with what blue had in its last judged window, and
+the sentence says so; absolute limits go on as before.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from analysis import threshold
+from analysis.model import Arm, Outcome, Verdict, Window
+from analysis.threshold import Limits, Question, Reading, Rule
+from controller.api.plan import BuiltIn, Check, Group, Limit, Repeat, Trigger
+from controller.api.release import CheckStatus, WindowStatus
+from controller.core import reasons
+from controller.core.asking import gate_key, polled, trigger_key
+from controller.core.sentences import explain, has_numbers, numbers
+from controller.core.traffic import Traffic
+from controller.core.world import Measured, Measurement
+from controller.ports import ProbeResult
+
+__all__ = ["Context", "Fired", "StageVerdict", "baseline_of", "explain", "fired", "judge_gate", "judge_stage", "judge_trigger"]
+
+MAX_SKEW_SECONDS = 5.0
+"""More between the controller's and Prometheus's clock is inconclusive (design, Time)."""
+
+MIN_SCRAPES = 6
+"""Fewer scrapes in a window are inconclusive (design, Time)."""
+
+DETAIL_LENGTH = 300
+_SUMMARY_LENGTH = 600
+
+UNITS = {
+    BuiltIn.ERROR_RATE: "%", BuiltIn.SUCCESS_RATE: "%", BuiltIn.LATENCY: "ms", BuiltIn.REQUEST_RATE: "req/s",
+    BuiltIn.CPU: "%", BuiltIn.MEMORY: "%", BuiltIn.UP: "", BuiltIn.UNROUTED: "%",
+}  # fmt: skip
+"""Units of the built-in checks, where the plan names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a judgement knows beside the answers.
+
+    Attributes:
+        now: Unix seconds; the time at which the asks of a trigger were evaluated.
+        scrape_interval: seconds.
+        min_requests: of green in a gate's window.
+        counted: requests are counted (`traffic.metrics` is istio); otherwise there is no n and no minimum.
+        blue_serves: blue has requests to compare with.
+        baseline: blue's last judged numbers (`status.baseline`).
+        traffic: the answer of the traffic query, to print n for triggers; None if not asked.
+    """
+
+    now: float
+    scrape_interval: float = 15.0
+    min_requests: float = 100
+    counted: bool = True
+    blue_serves: bool = True
+    baseline: Sequence[CheckStatus] = ()
+    traffic: Traffic | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """Why triggers demand a rollback.
+
+    Attributes:
+        reason: TriggerFired or TriggersFiredTogether.
+        detail: the numbers of all that failed.
+        cause: the first of them; `also` the others of its group.
+    """
+
+    reason: str
+    detail: str
+    cause: CheckStatus
+    also: tuple[CheckStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageVerdict:
+    """The verdict over all checks of a stage.
+
+    Attributes:
+        outcome: fail if one acting check fails, else inconclusive if one is, else pass.
+        reason: a word of `core.reasons`.
+        detail: words for its sentence.
+        checks: the new status of every check, those that only observe included.
+        cause: the check that decided; None for a pass.
+        confirming: it is inconclusive only because a failure must be measured again.
+        then: what the plan wants at the deadline of missing data.
+        deadline: how long it wants to hold for data, seconds; None where nothing is missing.
+    """
+
+    outcome: Outcome
+    reason: str
+    detail: str
+    checks: tuple[CheckStatus, ...]
+    cause: CheckStatus | None = None
+    confirming: bool = False
+    then: str = "rollback"
+    deadline: float | None = None
+
+
+def limits_of(limit: Limit) -> Limits:
+    """The plan's limit in the words of the library."""
+    return Limits(**{line.value: getattr(limit, line.value) for line in threshold.Line})
+
+
+def rule_of(repeat: Repeat) -> Rule:
+    """The plan's repetition in the words of the library."""
+    return Rule(consecutive=repeat.consecutive or 1, failures=repeat.failures or 0, of=repeat.of or 0)
+
+
+def unit_of(check: Check | Trigger) -> str:
+    """The unit that the plan names, else the built-in's own."""
+    return check.unit or (UNITS[check.builtin] if check.builtin is not None else "")
+
+
+# Answers.
+
+
+def reading_of(measurement: Measurement | None, asked_at: float, context: Context) -> Reading:
+    """The number of one answer, or the reason why there is none."""
+    if measurement is None:
+        return Reading(reason=reasons.NOT_MEASURED)
+    answer = measurement.answer
+    if answer.fault is not None:
+        return Reading(reason=reasons.FAULTS[answer.fault], detail=answer.message)
+    skew = 0.0 if answer.server_time is None else answer.server_time - context.now
+    if abs(skew) > MAX_SKEW_SECONDS:
+        side = "ahead" if skew > 0 else "behind"
+        return Reading(reason=reasons.CLOCK_SKEW, detail=f"{abs(skew):,.1f} s {side}, limit {MAX_SKEW_SECONDS:g} s")
+    if answer.warnings:
+        return Reading(reason=reasons.PARTIAL_ANSWER, detail="; ".join(answer.warnings))
+    if answer.result_type not in ("vector", "scalar", "matrix"):
+        return Reading(reason=reasons.WRONG_TYPE, detail=f"found {answer.result_type or 'nothing'}, expected a number")
+    return threshold.read(answer.series, asked_at=asked_at, max_age=max(3 * context.scrape_interval, MAX_SKEW_SECONDS))
+
+
+def _baseline(limit: Limit, measured: Measurement | None, remembered: float | None, asked_at: float, context: Context) -> Reading | None:
+    if not limit.relative:
+        return None
+    if context.blue_serves:
+        return reading_of(measured, asked_at, context)
+    if remembered is None:
+        return Reading(reason=reasons.BASELINE_MISSING, detail="Blue has no requests now and none were judged before.")
+    return Reading(value=remembered)
+
+
+def _from_verdict(before: CheckStatus, verdict: Verdict, detail: str, context: Context) -> CheckStatus:
+    line = next(iter(verdict.detail), "")
+    return before.model_copy(
+        update={
+            "outcome": verdict.outcome,
+            "reason": verdict.reason,
+            "value": verdict.candidate,
+            "baseline": verdict.baseline,
+            "limit": verdict.limit,
+            "n": verdict.n,
+            "unit": verdict.unit,
+            "recent": threshold.remember(before.recent, verdict.outcome),
+            "line": line,
+            "remembered": verdict.baseline is not None and not context.blue_serves,
+            "detail": detail[:DETAIL_LENGTH],
+        }
+    )
+
+
+# Gates.
+
+
+def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: CheckStatus, context: Context) -> CheckStatus:
+    """One check of a stage's window at its end.
+
+    Args:
+        check: of the frozen plan.
+        window: its `last_sample` is the evaluation time of the asks.
+        measured: answers by `gate_key`.
+        before: its status so far (blank in a new stage). The same window end is never counted twice.
+        context: see there.
+    """
+    if before.polled_at == window.last_sample and before.outcome is not None and before.reason in _COUNTED:
+        return before
+    end = window.last_sample
+    candidate = reading_of(measured.answers.get(gate_key(check.name, Arm.CANDIDATE)), end, context)
+    known = polled(context.baseline, check.name).baseline
+    baseline = _baseline(check.limit, measured.answers.get(gate_key(check.name, Arm.BASELINE)), known, end, context)
+    question = Question(
+        check=check.name,
+        limits=limits_of(check.limit),
+        window=Window(window.opened_at, end),
+        n=window.n_green if context.counted else None,
+        min_n=context.min_requests,
+        unit=unit_of(check),
+    )
+    verdict = threshold.judge(question, candidate, baseline)
+    status = _from_verdict(before, verdict, _gate_detail(verdict, candidate, baseline, context), context)
+    status = status.model_copy(update={"name": check.name, "polled_at": end})
+    short = too_short(window, context)
+    if short and verdict.outcome is not Outcome.INCONCLUSIVE:
+        return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
+    if verdict.outcome is Outcome.FAIL and not threshold.rule_met(status.recent, rule_of(check.repeat)):
+        # The failure stays in the history: what is undecided is only whether it is one too many.
+        return status.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_CONFIRMED, "detail": numbers(status)})
+    return status
+
+
+_COUNTED = frozenset({reasons.WITHIN_LIMIT, reasons.BEYOND_LIMIT, reasons.NOT_CONFIRMED})
+"""Reasons of measurements that stand in the history as a pass or a failure."""
+
+
+def _undecided(status: CheckStatus, before: CheckStatus, reason: str, detail: str) -> CheckStatus:
+    recent = threshold.remember(before.recent, Outcome.INCONCLUSIVE)
+    update = {"outcome": Outcome.INCONCLUSIVE, "reason": reason, "detail": detail, "recent": recent, "limit": None, "line": ""}
+    return status.model_copy(update=update)
+
+
+def too_short(window: WindowStatus, context: Context) -> str:
+    """What the window lacks to be judged at all; empty where it is long enough."""
+    scrapes = window.ran / context.scrape_interval if context.scrape_interval > 0 else MIN_SCRAPES
+    if scrapes >= MIN_SCRAPES - 0.5:  # a scrape comes a little late at times
+        return ""
+    return f"{scrapes:.1f} of {MIN_SCRAPES} scrapes"
+
+
+def _gate_detail(verdict: Verdict, candidate: Reading, baseline: Reading | None, context: Context) -> str:
+    if verdict.outcome is not Outcome.INCONCLUSIVE:
+        return ""
+    if verdict.reason == reasons.TOO_FEW_REQUESTS:
+        return f"{verdict.n or 0:,.0f} of {context.min_requests:,.0f} requests of green"
+    return _fault_detail(candidate, baseline)
+
+
+def _fault_detail(candidate: Reading, baseline: Reading | None) -> str:
+    if candidate.value is None:
+        return candidate.detail
+    return f"(blue) {baseline.detail}".strip() if baseline is not None else ""
+
+
+def judge_stage(
+    checks: Sequence[Check], window: WindowStatus, measured: Measured, before: Collection[CheckStatus], context: Context
+) -> StageVerdict:
+    """All checks of a stage's window (`asking.checks_of`). Checks that only observe are judged and do not decide.
+
+    A stage without acting checks is still held to its minimum of requests and scrapes.
+    """
+    judged = tuple(judge_gate(check, window, measured, polled(before, check.name), context) for check in checks)
+    acting = [(check, status) for check, status in zip(checks, judged, strict=True) if not check.observe]
+    for _, status in acting:
+        if status.outcome is Outcome.FAIL:
+            return StageVerdict(Outcome.FAIL, reasons.CHECK_FAILED, explain(status), judged, cause=status)
+    # What is merely unconfirmed is answered by waiting a moment; missing data comes first.
+    undecided = [pair for pair in acting if pair[1].outcome is not Outcome.PASS]
+    undecided.sort(key=lambda pair: pair[1].reason == reasons.NOT_CONFIRMED)
+    if undecided:
+        check, status = undecided[0]
+        confirming = status.reason == reasons.NOT_CONFIRMED
+        return StageVerdict(
+            Outcome.INCONCLUSIVE, status.reason, f"{status.name}: {status.detail}", judged, cause=status, confirming=confirming,
+            then=check.no_data.then, deadline=None if confirming else min(pair[0].no_data.deadline for pair in undecided),
+        )  # fmt: skip
+    lacking = _lacking(window, context)
+    if lacking is not None:
+        return StageVerdict(Outcome.INCONCLUSIVE, lacking[0], lacking[1], judged)
+    return StageVerdict(Outcome.PASS, reasons.STAGE_PASSED, "; ".join(map(explain, judged))[:_SUMMARY_LENGTH], judged)
+
+
+def _lacking(window: WindowStatus, context: Context) -> tuple[str, str] | None:
+    if context.counted and window.n_green < context.min_requests:
+        return reasons.TOO_FEW_REQUESTS, f"{window.n_green:,.0f} of {context.min_requests:,.0f} requests of green"
+    short = too_short(window, context)
+    return (reasons.TOO_FEW_SAMPLES, short) if short else None
+
+
+def baseline_of(checks: Collection[CheckStatus], before: Sequence[CheckStatus]) -> list[CheckStatus]:
+    """Blue's numbers to remember after a stage: the new ones where blue was measured, else those from before."""
+    fresh = {status.name: status for status in checks if status.baseline is not None and not status.remembered}
+    kept = [status for status in before if status.name not in fresh]
+    return [*kept, *(CheckStatus(name=s.name, baseline=s.baseline, unit=s.unit, polled_at=s.polled_at) for s in fresh.values())]
+
+
+# Triggers.
+
+
+def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, context: Context) -> CheckStatus:
+    """One poll of a trigger; `before` itself where it was not asked in this look."""
+    green = measured.answers.get(trigger_key(trigger.name, Arm.CANDIDATE))
+    blue = measured.answers.get(trigger_key(trigger.name, Arm.BASELINE))
+    before = before.model_copy(update={"name": trigger.name})
+    if green is None:
+        return before
+    if trigger.probe is not None or trigger.limit is None:
+        return _judge_probe(before, green.probe, blue.probe if blue is not None else None, context.now)
+    remembered = before.baseline if before.baseline is not None else polled(context.baseline, trigger.name).baseline
+    candidate = reading_of(green, context.now, context)
+    baseline = _baseline(trigger.limit, blue, remembered, context.now, context)
+    start = context.now - trigger.range
+    usable = context.traffic is not None and not context.traffic.fault
+    n = context.traffic.green.between(start, context.now) if usable and context.traffic is not None else None
+    question = Question(check=trigger.name, limits=limits_of(trigger.limit), window=Window(start, context.now), n=n, unit=unit_of(trigger))
+    verdict = threshold.judge(question, candidate, baseline)
+    detail = _fault_detail(candidate, baseline) if verdict.outcome is Outcome.INCONCLUSIVE else ""
+    status = _from_verdict(before, verdict, detail, context).model_copy(update={"polled_at": context.now})
+    if status.baseline is None:
+        # An outage does not make blue's last number forgotten: at 100 % it is all there is.
+        status = status.model_copy(update={"baseline": before.baseline})
+    return status
+
+
+def _judge_probe(before: CheckStatus, green: ProbeResult | None, blue: ProbeResult | None, now: float) -> CheckStatus:
+    """A health probe: it acts only after green has passed it once, and only where blue passes it."""
+    if green is not None and green.ok:
+        outcome, reason, detail = Outcome.PASS, reasons.PROBE_PASSED, green.message
+    elif green is None:
+        outcome, reason, detail = Outcome.INCONCLUSIVE, reasons.NOT_MEASURED, ""
+    elif not before.armed:
+        outcome, reason, detail = Outcome.INCONCLUSIVE, reasons.PROBE_NOT_ARMED, green.message
+    elif blue is None:
+        outcome, reason, detail = Outcome.INCONCLUSIVE, reasons.NOT_MEASURED, "blue was not asked"
+    elif not blue.ok:
+        outcome, reason, detail = Outcome.INCONCLUSIVE, reasons.PROBE_FAILED_BOTH, f"green {green.message}, blue {blue.message}"
+    else:
+        outcome, reason, detail = Outcome.FAIL, reasons.PROBE_FAILED, green.message
+    return before.model_copy(
+        update={
+            "outcome": outcome,
+            "reason": reason,
+            "detail": detail[:DETAIL_LENGTH],
+            "recent": threshold.remember(before.recent, outcome),
+            "polled_at": now,
+            "armed": before.armed or outcome is Outcome.PASS,
+        }
+    )
+
+
+def fired(triggers: Sequence[Trigger], statuses: Collection[CheckStatus], groups: Sequence[Group] = ()) -> Fired | None:
+    """The first trigger, in the plan's order, that demands a rollback alone; else the first group that does.
+
+    A trigger is failing while its newest measurement fails and its repeat rule is met; one that only
+    observes never acts. Triggers of a group act only together.
+    """
+    known = [(trigger, polled(statuses, trigger.name)) for trigger in triggers if not trigger.observe]
+    failing = [(trigger, status) for trigger, status in known if _failing(trigger, status)]
+    for trigger, status in failing:
+        if trigger.together is None:
+            return Fired(reasons.TRIGGER_FIRED, explain(status), status)
+    for group in groups:
+        members = [status for trigger, status in failing if trigger.together == group.name]
+        if len(members) >= group.failing:
+            words = f"{group.name}, {len(members)} failing (limit {group.failing}): " + "; ".join(map(explain, members))
+            return Fired(reasons.TOGETHER_FIRED, words, members[0], tuple(members[1:]))
+    return None
+
+
+def _failing(trigger: Trigger, status: CheckStatus) -> bool:
+    if status.outcome is not Outcome.FAIL or not (has_numbers(status) or trigger.probe is not None):
+        return False
+    return threshold.rule_met(status.recent, rule_of(trigger.repeat))

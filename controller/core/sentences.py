@@ -1,0 +1,94 @@
+"""The numbers of a check as a sentence: both of them, the limit and n.
+
+    418 ms vs 251 ms (+66 %, limit +20 %, n = 1,204)
+
+Every place that explains a check prints this one text. A change is cut, not rounded, so that it never
+claims more than was measured.
+"""
+
+import math
+
+from analysis.model import Outcome
+from analysis.threshold import RELATIVE, Line
+from controller.api.release import CheckStatus
+from controller.core import reasons
+
+
+def explain(status: CheckStatus) -> str:
+    """One check in words: its name, then its numbers, or why there are none."""
+    if status.outcome is None:
+        return f"{status.name}: not measured yet"
+    if status.outcome is Outcome.INCONCLUSIVE or not has_numbers(status):
+        return f"{status.name}: {reasons.say(status.reason, status.detail)}"
+    streak = len(status.recent) - len(status.recent.rstrip("f")) if status.outcome is Outcome.FAIL else 0
+    return f"{status.name}: {numbers(status)}{f', {streak} in a row' if streak > 1 else ''}"
+
+
+def has_numbers(status: CheckStatus) -> bool:
+    """Whether it was decided by a number and a limit."""
+    return status.value is not None and status.limit is not None
+
+
+def numbers(status: CheckStatus) -> str:
+    """Green's number, blue's where it was compared, and in brackets the change, the limit and n."""
+    if status.value is None or status.limit is None:
+        return status.detail
+    against = ""
+    if status.baseline is not None and status.line in RELATIVE:
+        where = " in blue's last judged window" if status.remembered else ""
+        against = f" vs {quantity(status.baseline, status.unit)}{where}"
+    inner = [*_limit_words(status, status.value, status.limit)]
+    if status.n is not None:
+        inner.append(f"n = {status.n:,.0f}")
+    return f"{_green(status.value, status.limit, status.unit)}{against} ({', '.join(inner)})"
+
+
+def _green(value: float, limit: float, unit: str) -> str:
+    """The value with as many digits as it takes to tell it from the limit."""
+    if value != limit and number(value) == number(limit):
+        return _with_unit(f"{value:.7g}", unit)
+    return quantity(value, unit)
+
+
+def _limit_words(status: CheckStatus, value: float, limit: float) -> list[str]:
+    baseline = status.baseline
+    if baseline is not None and status.line in (Line.MAX_RATIO, Line.MIN_RATIO) and baseline > 0:
+        return _ratio_words(value / baseline, limit / baseline)
+    if baseline is not None and status.line in (Line.MAX_DIFFERENCE, Line.MIN_DIFFERENCE):
+        unit = "points" if status.unit == "%" else status.unit
+        return [_signed(value - baseline, unit), f"limit {_signed(limit - baseline, unit)}"]
+    word = {Line.MIN: "at least ", Line.BELOW: "below "}.get(Line(status.line), "") if status.line in set(Line) else ""
+    return [f"limit {word}{quantity(limit, status.unit)}"]
+
+
+def _ratio_words(ratio: float, limit: float) -> list[str]:
+    allowed = round(100 * (limit - 1), 1)
+    exact = round(100 * (ratio - 1), 6)
+    change = math.trunc(exact)
+    # Close to the limit whole percents would hide on which side it is.
+    shown = f"{exact:+.2f}" if change == math.trunc(allowed) and exact != allowed else f"{change:+,d}"
+    return [f"{shown} %", f"limit {allowed:+,.10g} %"]
+
+
+def _signed(value: float, unit: str) -> str:
+    value = round(value, 9)
+    return ("+" if value >= 0 else "-") + quantity(abs(value), unit)
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with its unit: `418 ms`, `6.1 %`, `0.25`."""
+    return _with_unit(number(value), unit)
+
+
+def _with_unit(text: str, unit: str) -> str:
+    return f"{text} {unit}" if unit else text
+
+
+def number(value: float) -> str:
+    """Whole from 100 on, two decimals from 1 on, three digits below."""
+    size = abs(value)
+    if size >= 100:  # noqa: PLR2004 - see the docstring
+        return f"{value:,.0f}"
+    if size >= 1:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:.3g}"
