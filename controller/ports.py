@@ -212,6 +212,9 @@ class Clock(Protocol):
     def now(self) -> float:
         """Unix seconds."""
 
+    def sleep(self, seconds: float) -> None:
+        """Wait; virtual in the simulator. Only a rollback that was refused waits so, at most a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:

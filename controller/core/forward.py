@@ -102,6 +102,8 @@ def preparing(w: World) -> Decision:
         return backward.roll_back(w, reasons.PREPARATION_DEADLINE, unready(w) or "the time is over")
     if not w.observed.green_made or not w.observed.cluster_ready:
         return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing")
+    if len(listed(w)) > len(w.status.objects):
+        return stored(w.status.model_copy(update={"objects": listed(w)}))
     lacking = unready(w)
     if lacking and not w.subject.spec.now:
         return wait(w, reasons.PREPARING_GREEN, lacking, until=w.now + 2.0, status=w.status.model_copy(update={"ready_at": 0.0}))
@@ -130,15 +132,17 @@ def identify(w: World) -> Decision:
                 CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
             ],
             "images_before": {m.name: m.blue.image for m in observed.members},
-            "objects": [
-                ManagedObject(kind="VirtualService", namespace=r.namespace, name=r.name, uid=r.uid) for r in observed.routes
-            ] + [
-                ManagedObject(kind="Deployment", namespace=v.namespace, name=v.name, uid=v.uid, made=v.made)
-                for m in observed.members for v in (m.blue, m.green) if v.found
-            ],
+            "objects": listed(w),
         }
     )
     return stored(status)
+
+
+def listed(w: World) -> list[ManagedObject]:
+    """The resolved list with everything that is seen for the first time: nothing else is ever written (S14)."""
+    known = {(o.kind, o.namespace, o.name, o.uid) for o in w.status.objects}
+    fresh = [o for o in w.observed.objects if (o.kind, o.namespace, o.name, o.uid) not in known]
+    return [*w.status.objects, *fresh]
 
 
 def refuse_prepared(w: World) -> Decision:
@@ -205,12 +209,12 @@ def settle(w: World) -> Decision:
         status = set_stage(w.status, settled_at=w.now, window=window)
         phase = Phase.BAKING if w.last_stage else Phase.MEASURING
         word = reasons.BAKING if w.last_stage else reasons.MEASURING
-        return stored(moved(w.with_status(status), phase, word, split.detail))
+        return stored(moved(w.with_status(status), phase, word, split.why))
     deadline = w.stage_status.shifted_at + w.plan.settle.deadline
     if w.now >= deadline:
         word = reasons.NO_DATA if split.no_data else reasons.NOT_SETTLED
-        return hold(w, word, split.detail, phase=Phase.SHIFTING, until=w.now + DATA_DEADLINE_SECONDS)
-    return wait(w, reasons.SETTLING, split.detail, until=min(deadline, w.now + seen.look_again(w)))
+        return hold(w, word, split.why, phase=Phase.SHIFTING, until=w.now + DATA_DEADLINE_SECONDS)
+    return wait(w, reasons.SETTLING, split.why, until=min(deadline, w.now + seen.look_again(w)))
 
 
 def measuring(w: World) -> Decision:
@@ -266,7 +270,7 @@ def judge(w: World) -> Decision:
         if answer.confirming:
             return wait(w, reasons.MEASURING, answer.detail, until=w.now + POLL_SECONDS, status=w.status)
         then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else answer.then
-        return hold(w, answer.reason, answer.detail, phase=w.status.phase, until=w.now + no_data_deadline(w), then=then)
+        return hold(w, answer.reason, answer.detail, phase=w.status.phase, until=w.now + (answer.deadline or no_data_deadline(w)), then=then)
     passed = set_stage(status, verdict=Outcome.PASS, verdict_at=w.now, verdict_key=gates.verdict_key(w))
     if answer.baseline:
         passed = passed.model_copy(update={"baseline": list(answer.baseline)})

@@ -6,7 +6,7 @@ Weights are green's percent as Istio would share the requests, whatever integers
 from dataclasses import dataclass, field
 
 from analysis.model import Series
-from controller.api.release import Phase, RequestSpec
+from controller.api.release import ManagedObject, Phase, RequestSpec
 from controller.ports import Answer, ProbeResult
 
 
@@ -131,6 +131,7 @@ class Observed:
         plan_hash: hash of its spec now; `frozen` is the hash of the frozen one that exists.
         lock: uid that holds the plan.
         blue_slot: slot that serves, -1 where it cannot be told (then `problems` says why).
+        objects: what was seen of the resolved list, with uids.
         cluster_ready: green's Service or subset exists as it should.
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
@@ -150,6 +151,7 @@ class Observed:
     green_subset: str = ""
     routes: tuple[RouteView, ...] = ()
     members: tuple[MemberView, ...] = ()
+    objects: tuple[ManagedObject, ...] = ()
     cluster_ready: bool = False
     green_made: bool = False
     green_gone: bool = False

@@ -1,0 +1,39 @@
+"""Dividing every duration of a plan, for the demo and the test bed. Production divides by 1."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, BeforeValidator
+
+from controller.api.base import parse_duration
+from controller.api.plan import PlanSpec
+
+
+@cache
+def _is_duration(model: type[BaseModel], name: str) -> bool:
+    field = model.model_fields[name]
+    return any(isinstance(m, BeforeValidator) and m.func is parse_duration for m in field.metadata) or "parse_duration" in repr(field.annotation)
+
+
+def _divide(value: Any, divisor: float) -> Any:
+    if isinstance(value, BaseModel):
+        model = type(value)
+        return value.model_copy(
+            update={
+                name: getattr(value, name) / divisor
+                if _is_duration(model, name) and isinstance(getattr(value, name), float)
+                else _divide(getattr(value, name), divisor)
+                for name in model.model_fields
+            }
+        )
+    if isinstance(value, list):
+        return [_divide(item, divisor) for item in value]
+    return value
+
+
+def divided(plan: PlanSpec, divisor: float) -> PlanSpec:
+    """The plan with every duration divided; the plan itself where the divisor is 1."""
+    if divisor == 1:
+        return plan
+    result: PlanSpec = _divide(plan, divisor)
+    return result

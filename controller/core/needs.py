@@ -1,0 +1,86 @@
+"""Which measurements the next decision needs: a function of where the release stands."""
+
+from analysis.model import Window
+from controller.api.plan import TrafficMetrics
+from controller.api.release import Phase, StageStatus
+from controller.core import asking
+from controller.core.phases import WATCHED
+from controller.core.steps import World
+from controller.core.world import Ask
+from controller.ports import Answer, AnswerFault
+
+NO_ANSWER = Answer()
+"""What a health probe answers instead of series."""
+
+
+def unknown_provider(name: str) -> Answer:
+    """The answer of a Prometheus that nobody configured."""
+    return Answer(fault=AnswerFault.UNREACHABLE, message=f"the controller knows no provider {name or 'by default'!r}")
+
+
+def asks(w: World) -> tuple[Ask, ...]:
+    """Everything to ask now; empty where the next step needs no measurement."""
+    if w.subject.plan is None or w.status.blue_slot < 0:
+        return ()
+    return asking.asks_for(w.subject, w.observed, w.now, wanted(w))
+
+
+def wanted(w: World) -> asking.Wanted:
+    """What the phase needs."""
+    return asking.Wanted(
+        traffic_since=traffic_since(w),
+        gate=gate_window(w),
+        triggers=w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0,
+        probes=probes(w),
+    )
+
+
+def traffic_since(w: World) -> float | None:
+    """Since when requests are counted; None where they do not matter or are not measured."""
+    status = w.status
+    if w.plan.traffic.metrics is TrafficMetrics.NONE:
+        return None
+    if status.phase is Phase.TEARING_DOWN and status.rollback is not None:
+        return w.now - w.plan.rollback.drain if w.now >= status.rollback.traffic_at + w.plan.rollback.drain else None
+    if status.phase is Phase.SUCCEEDED and status.retention is not None and not status.retention.done:
+        over = w.now >= status.retention.until or bool(w.observed.rivals)
+        return w.now - w.plan.rollback.drain if over else None
+    stage = current_stage(w)
+    if stage is None or standing(w) not in (Phase.SHIFTING, Phase.MEASURING, Phase.BAKING):
+        return None
+    if stage.window is not None:
+        return max(stage.window.last_sample, stage.window.opened_at)
+    return stage.shifted_at or None
+
+
+def standing(w: World) -> Phase:
+    """The phase, or the one that a hold interrupted."""
+    return w.status.hold.phase if w.status.phase is Phase.HOLDING and w.status.hold else w.status.phase
+
+
+def current_stage(w: World) -> StageStatus | None:
+    """The stage's status; None before the first stage."""
+    return w.stage_status if 0 <= w.status.stage < len(w.status.stages) else None
+
+
+def gate_window(w: World) -> Window | None:
+    """The window that is complete and not yet judged."""
+    stage = current_stage(w)
+    if stage is None or stage.window is None or stage.verdict is not None or stage.skipped:
+        return None
+    if standing(w) not in (Phase.MEASURING, Phase.BAKING) or stage.window.ran < w.stage.window:
+        return None
+    return Window(stage.window.opened_at, stage.window.last_sample)
+
+
+def probes(w: World) -> tuple[str, ...]:
+    """Whose health probes are asked."""
+    match w.status.phase:
+        case Phase.PREPARING:
+            return ("green", "blue")
+        case Phase.ROLLING_BACK if w.status.rollback is not None and w.status.rollback.traffic_at:
+            return ("blue",)
+        case Phase.RETURNING:
+            return ("blue",)
+        case _:
+            return ()

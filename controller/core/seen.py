@@ -1,0 +1,218 @@
+"""What the measurements of this look say about the release: the questions that the phases ask of them.
+
+The phases speak of settled, advanced, fired, quiet; `traffic` and `judging` know how that is read off
+the answers. Nothing here moves a phase.
+"""
+
+from dataclasses import dataclass
+
+from analysis.model import Arm, Outcome
+from controller.api.plan import TrafficMetrics
+from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
+from controller.core import asking, judging, needs, reasons, traffic
+from controller.core.steps import CHECKPOINT_SECONDS, POLL_SECONDS, World
+from controller.core.traffic import SplitVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class WindowVerdict:
+    """The answer over all checks of a complete window.
+
+    Attributes:
+        pending: the checks were not asked yet.
+        confirming: a check failed, and its rule wants to see it fail again.
+        then: what follows when the hold for data reaches its deadline.
+        deadline: how long the plan wants to hold for data, seconds; None for the usual time.
+        baseline: blue's numbers, to be remembered for the stage without blue.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    detail: str = ""
+    pending: bool = False
+    confirming: bool = False
+    then: str = "rollback"
+    deadline: float | None = None
+    cause: CheckStatus | None = None
+    checks: tuple[CheckStatus, ...] = ()
+    baseline: tuple[CheckStatus, ...] = ()
+    queries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the triggers say.
+
+    Attributes:
+        status: with the triggers' new statuses.
+        fired: the one that caused it; None where nothing fired.
+        next_at: when the next one is due, Unix seconds.
+    """
+
+    status: ReleaseStatus
+    fired: CheckStatus | None = None
+    reason: str = ""
+    detail: str = ""
+    next_at: float | None = None
+
+
+def read_traffic(w: World) -> traffic.Traffic | None:
+    """Both colours' requests; None where they were not asked."""
+    measurement = w.measured.answers.get(asking.TRAFFIC)
+    if measurement is None:
+        return None
+    naming = asking.naming_of(w.subject, w.observed)
+    pairs = asking.traffic_places(w.plan, naming)
+    mesh = asking.mesh_of(w.subject)
+    return traffic.read_traffic(measurement.answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
+
+
+def split(w: World) -> SplitVerdict:
+    """Whether the observed split is the granted one."""
+    stage = w.stage_status
+    if w.plan.traffic.metrics is TrafficMetrics.NONE:
+        due = stage.shifted_at + w.plan.settle.time
+        return SplitVerdict(settled=w.now >= due, at=w.now, why=f"{max(0.0, due - w.now):.0f} s of the settle time are left")
+    seen = read_traffic(w)
+    if seen is None:
+        return SplitVerdict(settled=False, why="asks for the split")
+    wanted = traffic.Split(
+        since=stage.shifted_at,
+        percent=w.stage.weight,
+        min_requests=w.plan.settle.min_requests,
+        bypass=any(ref.bypass for ref in w.plan.traffic.targets),
+        scrape_interval=w.plan.traffic.scrape_interval,
+    )
+    return traffic.settled(seen, wanted)
+
+
+def advanced(w: World) -> WindowStatus:
+    """The window as far as the samples reach."""
+    window = w.stage_status.window
+    assert window is not None  # noqa: S101 - only called with a window
+    if w.plan.traffic.metrics is TrafficMetrics.NONE:
+        return by_clock(w, window)
+    seen = read_traffic(w)
+    if seen is None:
+        return window
+    needs_blue = w.stage.weight < 100  # noqa: PLR2004 - percent
+    return traffic.advance_window(window, seen, scrape_interval=w.plan.traffic.scrape_interval, needs_blue=needs_blue)
+
+
+def by_clock(w: World, window: WindowStatus) -> WindowStatus:
+    """Without traffic metrics the window runs by our clock, at most three scrapes a look: a jump cannot end it."""
+    start = max(window.last_sample, window.opened_at)
+    if w.now <= start:
+        return window
+    longest = traffic.GAP_SCRAPES * max(w.plan.traffic.scrape_interval, POLL_SECONDS)
+    return window.model_copy(update={"last_sample": w.now, "ran": window.ran + min(w.now - start, longest)})
+
+
+def verdict(w: World) -> WindowVerdict:
+    """All checks of this stage, judged over its window."""
+    window = w.stage_status.window
+    assert window is not None  # noqa: S101 - only called with a window
+    if w.subject.spec.kind == "reverse":
+        return WindowVerdict(Outcome.PASS, detail="a reverse release is watched by the triggers alone")
+    checks = asking.checks_of(w.plan, w.stage)
+    if any(asking.gate_key(check.name, Arm.CANDIDATE) not in w.measured.answers for check in checks):
+        return WindowVerdict(Outcome.INCONCLUSIVE, pending=True)
+    answer = judging.judge_stage(checks, window, w.measured, w.stage_status.checks, context(w))
+    return WindowVerdict(
+        outcome=answer.outcome,
+        reason=answer.reason,
+        detail=answer.detail,
+        confirming=answer.confirming,
+        then=answer.then,
+        deadline=answer.deadline,
+        cause=answer.cause,
+        checks=answer.checks,
+        baseline=tuple(judging.baseline_of(answer.checks, w.status.baseline)),
+        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith("gate/")),
+    )
+
+
+def context(w: World) -> judging.Context:
+    """What a judgement knows beside the answers."""
+    return judging.Context(
+        now=w.now,
+        scrape_interval=w.plan.traffic.scrape_interval,
+        min_requests=w.stage.min_requests,
+        counted=w.plan.traffic.metrics is TrafficMetrics.ISTIO,
+        blue_serves=asking.blue_serves(w.status),
+        baseline=w.status.baseline,
+        traffic=read_traffic(w),
+    )
+
+
+def watch(w: World) -> Watch:
+    """The triggers as far as they were asked in this look, and whether they demand a rollback."""
+    if w.subject.plan is None or w.status.stage < 0 or not w.status.weight:
+        return Watch(w.status)
+    around = context(w)
+    after = [judging.judge_trigger(t, w.measured, asking.polled(w.status.triggers, t.name), around) for t in w.plan.triggers]
+    status = w.status.model_copy(update={"triggers": after}) if after != w.status.triggers else w.status
+    next_at = asking.next_poll(w.plan, status, w.now)
+    fired = judging.fired(w.plan.triggers, after, w.plan.groups)
+    if fired is None:
+        return Watch(status, next_at=next_at)
+    return Watch(status, fired.cause, fired.reason, fired.detail, next_at)
+
+
+def no_traffic(w: World) -> bool | None:
+    """Whether green gets no requests any more; None where nobody can say. Without traffic metrics the drain time must do."""
+    rollback = w.status.rollback
+    since = rollback.traffic_at if rollback else w.status.phase_since
+    return _quiet(w, since, "green")
+
+
+def quiet_old(w: World) -> bool | None:
+    """After success: whether the old version gets no requests any more."""
+    return _quiet(w, w.status.phase_since, "blue")
+
+
+def _quiet(w: World, since: float, colour: str) -> bool | None:
+    if w.plan.traffic.metrics is TrafficMetrics.NONE:
+        return True
+    seen = read_traffic(w)
+    if seen is None:
+        return None
+    answer = traffic.quiet(
+        seen, since=since, drain=w.plan.rollback.drain, scrape_interval=w.plan.traffic.scrape_interval, colour=colour
+    )
+    return answer.quiet if answer.known else None
+
+
+def failing_probes(w: World, colour: str = "green") -> str:
+    """Which health probes of a colour do not pass, in words; empty where all do, or none was asked."""
+    failing = []
+    for member in w.plan.all_members:
+        if member.probe is None:
+            continue
+        mine = w.measured.answers.get(asking.probe_key(member.name, colour))
+        other = w.measured.answers.get(asking.probe_key(member.name, "blue"))
+        if mine is None or mine.probe is None or mine.probe.ok:
+            continue
+        both = colour == "green" and other is not None and other.probe is not None and not other.probe.ok
+        where = f"{member.name}{member.probe.path}: {mine.probe.message}"
+        failing.append(reasons.say(reasons.PROBE_FAILED_BOTH, where) if both else f"probe of {colour} {where}")
+    return "; ".join(failing)
+
+
+def look_again(w: World) -> float:
+    """Seconds until another look is worth it where nothing is due at a known time."""
+    return max(0.2, min(POLL_SECONDS, w.plan.traffic.scrape_interval)) if w.subject.plan is not None else POLL_SECONDS
+
+
+def checkpoint_due(w: World, status: ReleaseStatus) -> bool:
+    """Whether progress that nobody needs at once is written now (design, Records)."""
+    return status is not w.status and w.now - w.status.checkpoint_at >= CHECKPOINT_SECONDS and w.status.phase is not Phase.PREPARING
+
+
+def worth_writing(before: ReleaseStatus, after: ReleaseStatus) -> bool:
+    """Whether a streak or an outcome changed: what a restart must not forget."""
+
+    def essence(status: ReleaseStatus) -> list[tuple[str, Outcome | None, str, bool]]:
+        return [(t.name, t.outcome, t.recent if t.recent.strip("p") else "", t.armed) for t in status.triggers]
+
+    return after is not before and essence(before) != essence(after)

@@ -1,0 +1,167 @@
+"""One snapshot of everything one decision may look at: targets first, the Release last (rule 2).
+
+The order is the point: a Release that is read after its targets is at least as new as they are, so a
+decision never rests on an authority that is older than what it is about. How closely is looked depends
+on the phase: a release that waits in a stage needs a handful of reads, all from caches.
+"""
+
+from dataclasses import dataclass, replace
+
+from controller.adapters import records
+from controller.adapters.istio.view import TrafficView, observe_traffic
+from controller.adapters.workloads.places import Split
+from controller.adapters.workloads.preflight import preflight
+from controller.adapters.workloads.view import CLOSE, STEADY, Look, MembersView, observe_members
+from controller.api.plan import PlanSpec
+from controller.api.release import Phase
+from controller.api.scale import divided
+from controller.core import reasons
+from controller.core.commands import Subject
+from controller.core.phases import FINAL
+from controller.core.world import Observed, Problem
+from controller.ports import RELEASE, Kube, NotFoundError, Obj, Ports
+
+LOOKS: dict[Phase, Look] = {
+    Phase.PREPARING: CLOSE,
+    Phase.RETURNING: CLOSE,
+    Phase.ROLLING_BACK: Look(endpoints=False, pods=False, autoscalers=True),
+    Phase.TEARING_DOWN: Look(endpoints=False, pods=False, autoscalers=True),
+    Phase.SUCCEEDED: Look(endpoints=False, pods=False, autoscalers=True),
+}
+
+UNTOUCHED = frozenset({Phase.QUEUED})
+"""Phases in which the targets do not matter yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was read, for the core and for the adapters that act on it.
+
+    Attributes:
+        subject, observed: for the core.
+        release: the Release as it was read last.
+        plan: the live plan.
+        traffic, members: the adapters' own views.
+    """
+
+    subject: Subject
+    observed: Observed
+    release: Obj
+    plan: records.PlanView
+    traffic: TrafficView
+    members: MembersView
+
+    @property
+    def split(self) -> Split:
+        """How the routes tell the colours apart, for the workloads."""
+        return split_of(self.traffic)
+
+
+def split_of(traffic: TrafficView) -> Split:
+    """The traffic view's mode and labels in the workloads' words."""
+    return Split(mode=traffic.mode or "host", blue_labels=traffic.blue_labels, green_labels=traffic.green_labels, routed=traffic.routed)
+
+
+def observe(key: tuple[str, str], kube: Kube, ports: Ports, plans: dict[tuple[str, str], PlanSpec], *, live: bool) -> Snapshot | None:
+    """Look once. None where the Release is gone. Raises `KubeError`s, and `UnreadableError` for nonsense in the Release."""
+    namespace, name = key
+    try:
+        early = records.read_subject(kube.get(RELEASE, namespace, name))
+    except NotFoundError:
+        return None
+    plan = records.read_plan(kube, namespace, early.spec.plan)
+    early = replace(early, plan=effective_plan(kube, early, plan, ports, plans))
+    traffic, members, problems, warnings = look_at_targets(kube, early, ports)
+    rivals = records.read_rivals(kube, early)
+    requests = records.read_requests(kube, early)
+    try:
+        obj = kube.get(RELEASE, namespace, name)
+    except NotFoundError:
+        return None
+    subject = replace(records.read_subject(obj), plan=early.plan)
+    if subject.uid != early.uid or subject.status.blue_slot != early.status.blue_slot or subject.status.plan_hash != early.status.plan_hash:
+        # The Release was replaced, or moved on so far that the targets were looked at with the wrong eyes: look again.
+        return observe(key, kube, ports, plans, live=live)
+    observed = Observed(
+        live=live,
+        deleted=subject.deleted,
+        generation=subject.generation,
+        plan_found=plan.found,
+        plan_hash=plan.hash,
+        frozen=early.status.plan_hash if early.plan is not None and frozen_exists(kube, early) else "",
+        lock=plan.status.active,
+        blue_slot=traffic.blue_slot,
+        mode=traffic.mode,
+        blue_subset=traffic.blue_subset,
+        green_subset=traffic.green_subset,
+        routes=traffic.routes,
+        members=members.members,
+        objects=(*traffic.objects, *members.objects),
+        cluster_ready=traffic.cluster_ready,
+        green_made=members.green_made,
+        green_gone=members.green_gone,
+        requests=requests,
+        rivals=rivals,
+        problems=problems,
+        warnings=warnings,
+    )
+    return Snapshot(subject, observed, obj, plan, traffic, members)
+
+
+def effective_plan(
+    kube: Kube, subject: Subject, plan: records.PlanView, ports: Ports, plans: dict[tuple[str, str], PlanSpec]
+) -> PlanSpec | None:
+    """The frozen plan once its hash is written, else the live one; durations divided as the installation says."""
+    divisor = ports.settings.time_divisor
+    hash_ = subject.status.plan_hash
+    if not hash_:
+        return divided(plan.spec, divisor) if plan.spec is not None else None
+    key = (subject.namespace, hash_)
+    if key not in plans:
+        spec = records.read_frozen(kube, subject.namespace, hash_)
+        if spec is None:
+            # Not frozen yet: the live plan still has the hash that was decided, or nobody knows it any more.
+            return divided(plan.spec, divisor) if plan.spec is not None and plan.hash == hash_ else None
+        plans[key] = divided(spec, divisor)
+    return plans[key]
+
+
+def frozen_exists(kube: Kube, subject: Subject) -> bool:
+    """Whether the frozen plan is stored. Only asked before it is known to be."""
+    if subject.status.phase is not Phase.QUEUED:
+        return True
+    return bool(subject.status.plan_hash) and records.read_frozen(kube, subject.namespace, subject.status.plan_hash) is not None
+
+
+def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ...]]:
+    """Routes, then workloads, as closely as the phase needs; with everything that would refuse the release at its beginning."""
+    phase = subject.status.phase
+    if subject.plan is None or phase in UNTOUCHED or (phase in FINAL and not needs_look(subject)):
+        return TrafficView(), MembersView(), (), ()
+    first = phase is Phase.PREPARING and subject.status.blue_slot < 0
+    traffic = observe_traffic(kube, subject, first=first, cluster_domain=ports.settings.cluster_domain)
+    slot = subject.status.blue_slot if subject.status.blue_slot >= 0 else traffic.blue_slot
+    members = observe_members(kube, subject, slot, split_of(traffic), LOOKS.get(phase, STEADY))
+    problems, warnings = traffic.problems, traffic.warnings
+    if first and slot >= 0 and not problems:
+        found = preflight(kube, subject, slot, split_of(traffic))
+        problems, warnings = (*problems, *found.problems), (*warnings, *found.warnings)
+    if first:
+        problems = (*problems, *unknown_providers(subject, ports))
+    return traffic, members, problems, warnings
+
+
+def needs_look(subject: Subject) -> bool:
+    """Whether a finished release may still hold something: it has its finalizer until nothing is left."""
+    return subject.finalizer and subject.status.blue_slot >= 0
+
+
+def unknown_providers(subject: Subject, ports: Ports) -> tuple[Problem, ...]:
+    """Providers that the plan names and the controller does not know."""
+    plan = subject.plan
+    if plan is None:
+        return ()
+    names = dict.fromkeys(check.provider for check in (*plan.checks, *plan.triggers))
+    return tuple(
+        Problem(reasons.PROVIDER_UNKNOWN, name or "the default one") for name in names if ports.prometheus.provider(name) is None
+    )

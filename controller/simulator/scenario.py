@@ -1,0 +1,179 @@
+"""Scenario files: a world, users, versions that behave, faults, people, and what is expected to come out.
+
+A scenario stands beside a plan and the Kubernetes objects it acts on. Times are offsets from the start
+of the release. Validated as strictly as plans are.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, model_validator
+
+from controller.api.base import Duration, Model, Name, Percent
+from controller.api.release import Phase, Verb
+
+
+def _steps(value: Any) -> Any:
+    """A plain value is one step that holds from the start."""
+    return value if isinstance(value, list) else [{"value": value}]
+
+
+class Step(Model):
+    """A value from a time on."""
+
+    after: Duration = Field(default=0.0, description="Offset from the start (or from the first request, `sinceFirstRequest`).")
+    value: float = Field(description="The value from then on.")
+
+
+StepList = Annotated[list[Step], BeforeValidator(_steps), Field(min_length=1, max_length=64)]
+
+
+class Users(Model):
+    """Users who send requests through one proxy."""
+
+    name: Name = Field(default="users", description="Name of the source.")
+    host: Annotated[str, Field(max_length=253)] = Field(description="Host that they ask for.")
+    path: str = Field(default="/", description="Path of their requests.")
+    headers: dict[str, str] = Field(default={}, description="Headers of their requests.")
+    rps: StepList = Field(description="Requests per second: a number, or steps.")
+    gateway: str = Field(default="", description="`namespace/name` of the Gateway they come through; from a sidecar in the mesh if empty.")
+    namespace: Name = Field(default="clients", description="Namespace of the sidecar they send from.")
+    grpc: bool = Field(default=False, description="gRPC instead of HTTP.")
+    delay: Duration = Field(default=0.0, description="How late their proxy learns of routes, clusters and endpoints, at most; each drawn for itself.")
+
+
+class LatencyModel(Model):
+    """A lognormal by two quantiles, milliseconds."""
+
+    p50: Annotated[float, Field(gt=0)] = Field(description="Median, ms.")
+    p99: Annotated[float, Field(gt=0)] = Field(description="99th percentile, ms.")
+
+
+class LatencyStep(Model):
+    """A latency from a time on."""
+
+    after: Duration = Field(default=0.0, description="Offset.")
+    value: LatencyModel = Field(description="The latency from then on.")
+
+
+class Version(Model):
+    """How the pods behave that a selector covers; the first that covers counts."""
+
+    image: str = Field(default="*", description="Pattern of the image.")
+    workload: str = Field(default="*", description="Pattern of the workload's name.")
+    namespace: str = Field(default="*", description="Pattern of the namespace.")
+    errors: StepList = Field(default_factory=lambda: [Step(value=0.0)], description="Part of its requests that fail, 0 to 1.")
+    error_code: int = Field(default=500, description="HTTP status of a failure.")
+    latency: Annotated[list[LatencyStep], BeforeValidator(_steps)] = Field(
+        default_factory=lambda: [LatencyStep(value=LatencyModel(p50=20, p99=64))], description="Latency in ms: p50 and p99, or steps."
+    )
+    since_first_request: bool = Field(default=False, description="Count the steps from its first request.")
+    min_share: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="In force only from this share of the requests on.")
+
+
+class Pods(Model):
+    """How pods come up."""
+
+    image: str = Field(default="*", description="Pattern of the image.")
+    workload: str = Field(default="*", description="Pattern of the workload's name.")
+    ready_after: Duration | None = Field(default=5.0, description="Until they are ready; null: never.")
+    crash_after: Duration | None = Field(default=None, description="They crash-loop this long after they started.")
+    image_missing: bool = Field(default=False, description="Their image cannot be pulled.")
+
+
+class AppMetricModel(Model):
+    """A metric of the applications."""
+
+    name: str = Field(description="Metric name.")
+    kind: Literal["good", "bad", "all", "gauge", "rate"] = Field(
+        description="A counter of good, bad or all requests; a gauge; or a counter that grows by `value` each second."
+    )
+    image: str = Field(default="*", description="Pattern of the image whose pods expose it.")
+    workload: str = Field(default="*", description="Pattern of the workload whose pods expose it.")
+    namespace: str = Field(default="*", description="Pattern of the namespace whose pods expose it.")
+    labels: dict[str, str] = Field(default={}, description="Further labels; namespace, pod and workload are there.")
+    value: StepList = Field(default_factory=lambda: [Step(value=1.0)], description="Value of the gauge, growth of the counter, or factor.")
+
+
+class Fault(Model):
+    """Something that goes wrong."""
+
+    kind: Literal[
+        "crash", "prometheus-down", "prometheus-empty", "prometheus-nan", "prometheus-error", "prometheus-slow", "prometheus-partial",
+        "api-down", "api-conflict", "api-lost-answer", "stale-reads", "control-plane-down", "clock-jump", "drift", "delete", "patch", "probe",
+    ] = Field(description="What.")
+    at: Duration = Field(description="When it begins.")
+    lasts: Duration = Field(default=0.0, description="For how long, where it lasts.")
+    every: Duration | None = Field(default=None, description="Repeat it while it lasts.")
+    target: str = Field(default="", description="`Kind namespace/name` of the object it concerns.")
+    weight: Percent | None = Field(default=None, description="drift: green's weight that somebody writes.")
+    patch: dict[str, Any] = Field(default={}, description="patch: a merge patch that somebody sends.")
+    seconds: float = Field(default=0.0, description="clock-jump: by how much. stale-reads: how late.")
+    colour: Literal["green", "blue", "both"] = Field(default="green", description="probe: whose health probe fails.")
+
+
+class Act(Model):
+    """Something a person or a pipeline does."""
+
+    at: Duration = Field(description="When.")
+    verb: Verb | Literal["delete", "start"] = Field(description="What is asked.")
+    reason: str = Field(default="because", description="Their reason.")
+    actor: str = Field(default="alice", description="Who.")
+    release: str = Field(default="", description="start: name of the further release; else the one that is meant (the first one if empty).")
+    images: dict[str, str] = Field(default={}, description="start: its images.")
+    revision: str = Field(default="", description="start: its revision.")
+    kind: Literal["forward", "reverse"] = Field(default="forward", description="start: forward or reverse.")
+    reverse_of: str = Field(default="", description="start: the release it takes back.")
+
+
+class ReleaseModel(Model):
+    """The release that is started."""
+
+    name: Name = Field(default="", validate_default=False, description="Its name; plan and revision if absent.")
+    revision: str = Field(default="v2", description="Its revision.")
+    images: dict[str, str] = Field(default={}, description="Its images by member.")
+
+
+class Expect(Model):
+    """What must come out."""
+
+    phase: Phase = Field(description="Phase of the first release at the end.")
+    reason: str = Field(default="", description="Reason word of its rollback, refusal or hold.")
+    max_weight: Percent | None = Field(default=None, description="Most traffic that green may ever have had.")
+    min_weight: Percent | None = Field(default=None, description="Traffic that green must have had at some time.")
+    within: Duration | None = Field(default=None, description="It must have ended by then.")
+    check: str = Field(default="", description="Name of the check or trigger that caused a rollback.")
+
+
+class Scenario(Model):
+    """One story."""
+
+    name: Name = Field(description="Its name.")
+    about: str = Field(default="", description="What it shows, a sentence.")
+    plan: str = Field(default="plan.yaml", description="File of the ReleasePlan, relative to the scenario.")
+    world: str = Field(default="world.yaml", description="File of the Kubernetes objects, relative to the scenario.")
+    release: ReleaseModel = Field(default_factory=ReleaseModel, description="The release that is started.")
+    users: Annotated[list[Users], Field(max_length=32)] = Field(default=[], description="Users.")
+    versions: Annotated[list[Version], Field(max_length=64)] = Field(default=[], description="How versions behave.")
+    pods: Annotated[list[Pods], Field(max_length=64)] = Field(default=[], description="How pods come up.")
+    metrics: Annotated[list[AppMetricModel], Field(max_length=64)] = Field(default=[], description="Metrics of the applications.")
+    faults: Annotated[list[Fault], Field(max_length=64)] = Field(default=[], description="What goes wrong.")
+    people: Annotated[list[Act], Field(max_length=64)] = Field(default=[], description="What people do.")
+    scrape: Duration = Field(default=15.0, description="Scrape interval of Prometheus.")
+    random: bool = Field(default=False, description="Draw whole requests by the seed instead of counting expected ones.")
+    limit: Duration = Field(default=6 * 3600.0, description="The simulation stops here.")
+    expect: Expect = Field(description="What must come out.")
+
+    @model_validator(mode="after")
+    def _named_targets(self) -> Self:
+        for fault in self.faults:
+            if fault.kind in ("drift", "delete", "patch") and "/" not in fault.target:
+                raise ValueError(f"faults: {fault.kind} found target {fault.target!r}, expected `Kind namespace/name`")
+        return self
+
+
+def load(path: Path) -> list[Scenario]:
+    """All scenarios of a YAML file (one a document). Raises pydantic's ValidationError or yaml's."""
+    with path.open(encoding="utf-8") as handle:
+        return [Scenario.model_validate(document) for document in yaml.safe_load_all(handle) if document is not None]

@@ -1,0 +1,371 @@
+"""One simulated cluster under virtual time, with the production reconcile, adapters and work queue in it.
+
+    users -> mesh (proxies) -> pods        people, faults
+               ^                 ^              |
+               | commits         | commits      v
+           +---+-----------------+------ API server <---- reconcile <- work queue
+           |                                                  |
+           +-> invariants                     Prometheus <----+  (really evaluated)
+
+One thread over the earliest next time of all parts. Nothing here decides anything about a release; the
+same seed gives the same trace in another process.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller.adapters.istio.routing_model import Proxy, ProxyType
+from controller.ports import (
+    RELEASE,
+    Answer,
+    AnswerFault,
+    Kube,
+    KubeError,
+    Obj,
+    Ports,
+    ProbeResult,
+    Prometheus,
+    Settings,
+)
+from controller.reconcile import Key, Memo, Outcome, reconcile
+from controller.runtime.owners import Owners
+from controller.runtime.queue import WorkQueue
+from controller.runtime.store import Change
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.apiserver.storage import Commit
+from controller.simulator.apiserver.store import ApiServer
+from controller.simulator.mesh.answers import Request
+from controller.simulator.mesh.app_metrics import AppMetric
+from controller.simulator.mesh.behaviour import Behaviour, Latency, Selector, Steps
+from controller.simulator.mesh.mesh import Delay, Mesh, MeshSettings, ProxySpec
+from controller.simulator.mesh.traffic import Source, Traffic, TrafficSettings
+from controller.simulator.promql.engine import Engine
+from controller.simulator.promql.provider import SimulatedPrometheus
+from controller.simulator.promql.storage import Store
+from controller.simulator.scenario import AppMetricModel, Pods, Scenario, Step, Users, Version
+from controller.simulator.workloads.behaviour import PodBehaviour, WorkloadSettings
+from controller.simulator.workloads.client import ManagerKube
+from controller.simulator.workloads.workloads import Workloads
+
+START = 1_750_000_000.0
+"""Unix seconds at which every simulated release begins."""
+
+WARM_SECONDS = 300.0
+"""Users are there before the release: so long, so that windows look back on something."""
+
+MAX_LOOKS = 2_000_000
+"""A loop that never waits is a defect; it ends here instead of never."""
+
+
+class SimulationError(Exception):
+    """The scenario cannot be run; the sentence says why."""
+
+
+@dataclass(slots=True)
+class VirtualClock:
+    """Virtual time. `offset` is what the controller's clock is wrong by."""
+
+    time: float
+    offset: float = 0.0
+
+    def now(self) -> float:
+        """Unix seconds, as the controller sees them."""
+        return self.time + self.offset
+
+    def sleep(self, seconds: float) -> None:
+        """Let virtual time pass; what is due meanwhile happens afterwards."""
+        self.time += seconds
+
+
+@dataclass(slots=True)
+class SwitchedPrometheus:
+    """The simulated Prometheus behind the faults of a scenario."""
+
+    inner: Prometheus
+    fault: str = ""
+    asked: int = 0
+
+    def query(self, promql: str, time: float) -> Answer:
+        """The inner answer, or what the fault makes of it."""
+        self.asked += 1
+        match self.fault:
+            case "":
+                return self.inner.query(promql, time)
+            case "prometheus-down":
+                return Answer(fault=AnswerFault.UNREACHABLE, message="connection refused")
+            case "prometheus-slow":
+                return Answer(fault=AnswerFault.TIMEOUT, message="no answer in time")
+            case "prometheus-error":
+                return Answer(fault=AnswerFault.SERVER_ERROR, message="500 internal server error")
+            case "prometheus-empty":
+                return replace(self.inner.query(promql, time), series=())
+            case "prometheus-partial":
+                return replace(self.inner.query(promql, time), warnings=("partial response",))
+            case _:
+                answer = self.inner.query(promql, time)
+                series = tuple(
+                    replace(one, samples=tuple(replace(sample, value=float("nan")) for sample in one.samples)) for one in answer.series
+                )
+                return replace(answer, series=series)
+
+
+@dataclass(slots=True)
+class Providers:
+    """Only the default provider."""
+
+    default: Prometheus
+
+    def provider(self, name: str) -> Prometheus | None:
+        """The default one, under any of its names."""
+        return self.default if name in ("", "default") else None
+
+
+@dataclass(slots=True)
+class SimulatedProber:
+    """Health probes: as the pods do, unless a fault says otherwise."""
+
+    healthy: Callable[[str], bool]
+
+    def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
+        """One GET."""
+        ok = self.healthy(url)
+        return ProbeResult(ok=ok, message="" if ok else "503 Service Unavailable", seconds=min(0.01, timeout_seconds))
+
+
+@dataclass(order=True, slots=True)
+class Event:
+    """Something that happens at a time."""
+
+    time: float
+    order: int
+    action: Callable[[], None] = field(compare=False)
+
+
+class Simulation:
+    """A cluster, its users and its controller.
+
+    Args:
+        scenario: users, versions, pods, metrics, scrape interval; faults and people are added by `run`.
+        objects: the Kubernetes objects of the world and the plan, CRDs aside.
+        crds: definitions that the server loads first.
+        seed: of everything random.
+    """
+
+    def __init__(self, scenario: Scenario, objects: Iterable[Obj], crds: Iterable[Obj], *, seed: int = 0) -> None:
+        self.scenario, self.seed = scenario, seed
+        self.clock = VirtualClock(START - WARM_SECONDS)
+        self.server = ApiServer(self.true_time)
+        self.mesh = Mesh([proxy_of(users) for users in scenario.users], MeshSettings(seed=seed))
+        self.workloads = Workloads(
+            ManagerKube(self.server), WorkloadSettings(behaviours=[pod_behaviour(p) for p in scenario.pods], pods_per_replica_set=1)
+        )
+        self.store = Store(retention_seconds=4 * 3600)
+        self.engine = Engine(self.store)
+        self.traffic = Traffic(
+            self.mesh,
+            [source_of(users) for users in scenario.users],
+            self.store,
+            behaviours=[behaviour_of(version) for version in scenario.versions],
+            app_metrics=[metric_of(metric) for metric in scenario.metrics],
+            settings=TrafficSettings(start=START, seed=seed, fluid=not scenario.random),
+        )
+        self.prometheus = SwitchedPrometheus(SimulatedPrometheus(self.engine, self.true_time))
+        self.failing_probes: set[str] = set()
+        self.queue = WorkQueue(self.clock.now, self.true_time)
+        self.owners = Owners()
+        self.memo = Memo()
+        self.kube: Kube = InMemoryKube(self.server)
+        self.cache: Kube = self.kube
+        self.epoch = 1
+        self.looks = 0
+        self.on_look: list[Callable[[Key, Outcome], None]] = []
+        self._events: list[Event] = []
+        self._order = itertools.count()
+        self._next_scrape = self.clock.time
+        self.server.on_commit(self._committed)
+        self.server.load(crds)
+        self.server.load(with_namespaces(objects))
+        self.workloads.settle(self.clock.time)
+        self.mesh.advance(self.clock.time + 60)
+        self.mesh.settle(self.clock.time)
+        self._run_until(START)
+
+    def true_time(self) -> float:
+        """Virtual time itself, which only the controller's clock may be wrong about."""
+        return self.clock.time
+
+    @property
+    def ports(self) -> Ports:
+        """What the controller gets of this world."""
+        return Ports(
+            kube=self.kube,
+            prometheus=Providers(self.prometheus),
+            prober=SimulatedProber(self._healthy),
+            clock=self.clock,
+            epoch=self.epoch,
+            settings=Settings(),
+        )
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Have something happen at a time (Unix seconds)."""
+        heapq.heappush(self._events, Event(time, next(self._order), action))
+
+    def restart_controller(self) -> None:
+        """A new leader: nothing remembered, a higher epoch, every release looked at."""
+        self.memo = Memo()
+        self.epoch += 1
+        self.queue = WorkQueue(self.clock.now, self.true_time)
+        for key in self.owners.unfinished():
+            self.queue.add(key)
+
+    def release(self, key: Key) -> Obj | None:
+        """A Release as it is stored."""
+        try:
+            return InMemoryKube(self.server, user="observer").get(RELEASE, *key)
+        except KubeError:
+            return None
+
+    def run_until(self, time: float, done: Callable[[], bool]) -> None:
+        """Let time pass until `done` or until `time`."""
+        self._run_until(time, done)
+
+    def _run_until(self, time: float, done: Callable[[], bool] | None = None) -> None:
+        while self.clock.time < time:
+            if self._work(done):
+                return
+            upcoming = self._next_time()
+            self.clock.time = max(self.clock.time, min(upcoming, time))
+            self._happen()
+
+    def _next_time(self) -> float:
+        times = [self._next_scrape, self.queue.next_time(), self.mesh.next_event_time(), self.workloads.next_event_time()]
+        if self._events:
+            times.append(self._events[0].time)
+        return min(t for t in times if t is not None)
+
+    def _happen(self) -> None:
+        """Everything that is due now, in a fixed order: pods, mesh, scrape, people and faults."""
+        now = self.clock.time
+        self.workloads.advance(now)
+        self.mesh.advance(now)
+        if self._next_scrape <= now:
+            self.traffic.scrape(self._next_scrape)
+            self.store.trim_sometimes(now)
+            self._next_scrape += self.scenario.scrape
+        while self._events and self._events[0].time <= now:
+            heapq.heappop(self._events).action()
+
+    def _work(self, done: Callable[[], bool] | None) -> bool:
+        """Every release that is due; True where the caller's end is reached."""
+        while (key := self.queue.next_ready(self.clock.time)) is not None:
+            self.look(key)
+            if done is not None and done():
+                return True
+            if self._next_time() < self.clock.time:
+                self._happen()
+        return False
+
+    def look(self, key: Key) -> Outcome:
+        """One reconcile, and what the queue does with its outcome."""
+        self.looks += 1
+        if self.looks > MAX_LOOKS:
+            raise SimulationError(f"the controller looked {MAX_LOOKS} times: it never waits")
+        outcome = reconcile(key, self.ports, self.memo, cache=self.cache)
+        self.queue.done(key)
+        if outcome.error:
+            self.queue.retry(key, urgent=outcome.urgent)
+        else:
+            self.queue.forget_failures(key)
+        if outcome.again:
+            self.queue.add(key, urgent=outcome.urgent)
+        if outcome.wake_at is not None:
+            self.queue.add_at(key, outcome.wake_at, urgent=outcome.urgent)
+        for listener in self.on_look:
+            listener(key, outcome)
+        return outcome
+
+    def _committed(self, commit: Commit) -> None:
+        now = self.clock.time
+        self.mesh.apply(commit.kind, commit.old, commit.new, now)
+        self.workloads.apply(commit.kind, commit.old, commit.new, now)
+        meta = commit.last["metadata"]
+        change = Change((meta.get("namespace", ""), meta["name"]), commit.old, commit.new)
+        for key in self.owners.concerned(commit.kind, change, ours=commit.field_manager == "penstock"):
+            self.queue.add(key)
+
+    def _healthy(self, url: str) -> bool:
+        return not any(host in url for host in self.failing_probes)
+
+
+def with_namespaces(objects: Iterable[Obj]) -> list[Obj]:
+    """The objects, with a Namespace in front for each that they use and do not bring."""
+    listed = list(objects)
+    brought = {o["metadata"]["name"] for o in listed if o["kind"] == "Namespace"} | {"default"}
+    used = dict.fromkeys(o["metadata"].get("namespace", "default") for o in listed if o["kind"] != "Namespace")
+    made: list[Obj] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in used if name not in brought
+    ]
+    return made + sorted(listed, key=lambda o: o["kind"] != "Namespace")
+
+
+def steps(points: list[Step]) -> Steps[float]:
+    """Scenario steps in the mesh's form."""
+    return Steps(tuple((point.after, point.value) for point in points))
+
+
+def proxy_of(users: Users) -> ProxySpec:
+    """The proxy that takes these users' requests."""
+    late = Delay(0.001, users.delay) if users.delay else Delay()
+    if users.gateway:
+        namespace, _, name = users.gateway.partition("/")
+        proxy = Proxy(users.name, namespace, {"istio": name}, ProxyType.ROUTER)
+    else:
+        proxy = Proxy(users.name, users.namespace)
+    return ProxySpec(proxy, late, late, late)
+
+
+def source_of(users: Users) -> Source:
+    """The users themselves."""
+    request = Request(users.host, path=users.path, headers=users.headers)
+    return Source(users.name, users.name, request, steps(users.rps), grpc=users.grpc)
+
+
+def behaviour_of(version: Version) -> Behaviour:
+    """How a version behaves, in the mesh's form."""
+    return Behaviour(
+        of=Selector(version.namespace, version.workload, "*", version.image),
+        error_rate=steps(version.errors),
+        error_code=version.error_code,
+        latency=Steps(tuple((point.after, Latency.between(point.value.p50, point.value.p99)) for point in version.latency)),
+        since_first_request=version.since_first_request,
+        min_share=version.min_share,
+    )
+
+
+def pod_behaviour(pods: Pods) -> PodBehaviour:
+    """How pods come up, in the workloads' form."""
+    return PodBehaviour(
+        workload=pods.workload,
+        image=pods.image,
+        ready_seconds=pods.ready_after,
+        crash_after_seconds=pods.crash_after,
+        image_missing=pods.image_missing,
+    )
+
+
+def metric_of(metric: AppMetricModel) -> AppMetric:
+    """A metric of the applications, in the mesh's form."""
+    of = Selector(metric.namespace, metric.workload, "*", metric.image)
+    value = steps(metric.value)
+    first = metric.value[0].value
+    more: dict[str, Any] = {
+        "good": {"per_success": first},
+        "bad": {"per_error": first},
+        "all": {"per_request": first},
+        "gauge": {"gauge": value},
+        "rate": {"per_second": value},
+    }[metric.kind]
+    return AppMetric(metric.name, of, metric.labels, **more)
