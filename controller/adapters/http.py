@@ -1,0 +1,50 @@
+"""Health probes over httpx: one GET, as a kubelet would ask.
+
+Certificates are not verified, as a kubelet does not: a probe asks whether something is healthy, sends no
+secret, and pods seldom have certificates of a known authority. Each probe opens a new connection, so that
+it can reach any of a Service's pods. Never raises.
+"""
+
+import time
+
+import httpx
+
+from controller.ports import ProbeResult
+
+MAX_REDIRECTS = 3
+_HEALTHY = range(200, 400)
+
+
+class HttpProber:
+    """Probes from where the controller stands; used by many threads at once."""
+
+    def __init__(self) -> None:
+        self._client = httpx.Client(
+            verify=False,  # noqa: S501 - see the module's docstring
+            follow_redirects=True,
+            max_redirects=MAX_REDIRECTS,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"User-Agent": "penstock-probe"},
+        )
+
+    def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
+        """One GET; the body is not read. The limit is for everything, redirects included."""
+        begun = time.monotonic()
+        try:
+            with self._client.stream("GET", url, timeout=timeout_seconds) as response:
+                status = response.status_code
+        except httpx.TimeoutException:
+            return ProbeResult(ok=False, message=f"no answer within {timeout_seconds:g} s", seconds=time.monotonic() - begun)
+        except httpx.TooManyRedirects:
+            return ProbeResult(ok=False, message=f"more than {MAX_REDIRECTS} redirects", seconds=time.monotonic() - begun)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return ProbeResult(ok=False, message=str(error) or type(error).__name__, seconds=time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        if seconds > timeout_seconds:
+            return ProbeResult(ok=False, message=f"an answer only after {seconds:.1f} s, limit {timeout_seconds:g} s", seconds=seconds)
+        return ProbeResult(ok=status in _HEALTHY, message=f"HTTP {status}", seconds=seconds)
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()

@@ -1,0 +1,248 @@
+"""The Prometheus port over prometheus-api-client, with its sharp edges taken off.
+
+What the library does by itself and this module prevents: three silent retries, which turn a limit of 0.5 s
+into 8 s; a dropped `warnings` and result type; a bare KeyError for an error in a 200; bodies of any
+size. Its session gets a response hook that reads the body with a limit and a deadline, keeps it for
+`decode`, and hands the library an empty answer.
+
+It must not judge: a fault is an answer too, and nothing here raises. Used by many threads at once.
+"""
+
+import base64
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.util.retry import Retry
+
+from controller.adapters.prometheus_config import PrometheusConfig, Provider
+from controller.adapters.prometheus_decode import decode, refusal
+from controller.ports import Answer, AnswerFault
+
+MAX_BODY_BYTES = 10_000_000
+"""A larger answer is cut off: no check needs it, and 20 at once would end the controller."""
+
+POOL_SIZE = 16
+"""Connections and threads of one provider."""
+
+MEMO_SECONDS = 1.0
+"""How long the answer to the same query of the same moment is given again without asking."""
+
+_EMPTY = b'{"data":{"result":[]}}'
+_CHUNK_BYTES = 65_536
+_DATE_RESOLUTION_SECONDS = 0.5
+"""The Date header names the whole second that has begun; half of one is the expected rest."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One query on its way: what the hook has read, for the thread that asked."""
+
+    deadline: float
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+class _TooLargeError(Exception):
+    """The body passed the limit."""
+
+
+class _LateError(Exception):
+    """The deadline passed while the body was read."""
+
+
+class _CredentialsError(Exception):
+    """A token or password file cannot be read."""
+
+
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], AnswerFault, str], ...] = (
+    ((_TooLargeError,), AnswerFault.TOO_LARGE, ""),
+    ((_CredentialsError,), AnswerFault.UNAUTHORIZED, ""),
+    ((requests.exceptions.TooManyRedirects,), AnswerFault.SERVER_ERROR, "redirected in circles: "),
+    ((requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError), AnswerFault.UNREADABLE, "half an answer: "),
+    ((HTTPError, http.client.HTTPException), AnswerFault.UNREADABLE, "half an answer: "),
+    ((requests.exceptions.RequestException, OSError), AnswerFault.UNREACHABLE, ""),
+)
+"""In this order: the first kind that an error is of."""
+
+
+class HttpPrometheus:
+    """One provider over HTTP.
+
+    Args:
+        provider: address and credentials.
+        max_body_bytes: of one answer, decompressed.
+    """
+
+    def __init__(self, provider: Provider, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self._provider = provider
+        self._max_body_bytes = max_body_bytes
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._memo: dict[tuple[str, float], tuple[float, Future[Answer]]] = {}
+        self._prune_at = 0.0
+        self._threads = ThreadPoolExecutor(max_workers=POOL_SIZE, thread_name_prefix=f"prometheus-{provider.name}")
+        self._client = self._connect(provider)
+
+    def _connect(self, provider: Provider) -> PrometheusConnect:
+        session = requests.Session()
+        session.trust_env = False  # a .netrc or a proxy of the environment must not change who is asked, or as whom
+        session.max_redirects = 3
+        session.verify = provider.ca_file or True
+        session.headers.update(provider.headers)
+        session.auth = _credentials(provider)
+        session.hooks["response"].append(self._keep)
+        client = PrometheusConnect(url=provider.url, session=session, retry=Retry(0), timeout=provider.timeout)
+        # The library mounts an adapter with its own small pool; ours takes its place, also for redirects.
+        for prefix in (provider.url, "http://", "https://"):
+            session.mount(prefix, HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=Retry(0)))
+        return client
+
+    def query(self, promql: str, time: float) -> Answer:
+        """The instant query API at `time`. The same query of the same moment is asked once, also by several threads."""
+        future = self._asked(promql, time)
+        try:
+            return future.result(timeout=self._provider.timeout)
+        except FutureTimeoutError:
+            future.cancel()
+            return refusal(AnswerFault.TIMEOUT, f"no answer within {self._provider.timeout:g} s")
+        except Exception as error:  # noqa: BLE001 - the port never raises: a defect here must not end a rollback
+            return refusal(AnswerFault.UNREADABLE, f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Forget waiting queries and close the connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _asked(self, promql: str, at: float) -> Future[Answer]:
+        now = time.monotonic()
+        with self._lock:
+            if now >= self._prune_at:
+                self._memo = {key: kept for key, kept in self._memo.items() if kept[0] > now or not kept[1].done()}
+                self._prune_at = now + MEMO_SECONDS
+            until, known = self._memo.get((promql, at), (0.0, None))
+            if known is not None and (not known.done() or (until > now and _good(known))):
+                return known
+            future = self._threads.submit(self._ask, promql, at, now + self._provider.timeout)
+            self._memo[promql, at] = (now + MEMO_SECONDS, future)
+            return future
+
+    def _ask(self, promql: str, at: float, deadline: float) -> Answer:
+        begun = time.monotonic()
+        left = deadline - begun
+        if left <= 0:
+            return refusal(AnswerFault.TIMEOUT, "the query waited too long for a free connection")
+        exchange = self._local.exchange = _Exchange(deadline)
+        try:
+            self._client.custom_query(promql, params={"time": f"{at:.3f}", "timeout": f"{left:.3f}s"}, timeout=left)
+        except Exception as error:  # noqa: BLE001 - every way to fail is an answer with a fault
+            if exchange.body is None:
+                return _failed(error, self._provider.timeout)
+        answer = decode(exchange.status, exchange.headers, exchange.body or b"")
+        if answer.server_time is None:
+            return answer
+        # The caller compares with its own clock as of the moment of asking.
+        elapsed = time.monotonic() - begun
+        return replace(answer, server_time=answer.server_time + _DATE_RESOLUTION_SECONDS - elapsed)
+
+    def _keep(self, response: requests.Response, *_args: Any, **_kwargs: Any) -> requests.Response:
+        """The response hook: read the body within limit and deadline, keep it, leave the library an empty answer."""
+        if response.is_redirect:
+            return response
+        exchange: _Exchange = self._local.exchange
+        body = _read(response, exchange.deadline, self._max_body_bytes)
+        exchange.status, exchange.headers, exchange.body = response.status_code, dict(response.headers), body
+        response._content, response._content_consumed = _EMPTY, True  # noqa: SLF001 - the only way to hand over a body
+        return response
+
+
+def _good(future: Future[Answer]) -> bool:
+    """Whether an answer may be given again: a fault is asked anew."""
+    return not future.cancelled() and future.exception() is None and future.result().fault is None
+
+
+def _read(response: requests.Response, deadline: float, limit: int) -> bytes:
+    try:
+        body = b"".join(_parts(response, deadline, limit))
+    except BaseException:
+        response.close()
+        raise
+    response.raw.release_conn()
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdigit() and "Content-Encoding" not in response.headers and len(body) < int(announced):
+        raise requests.exceptions.ContentDecodingError(f"{len(body)} of {announced} bytes")
+    return body
+
+
+def _parts(response: requests.Response, deadline: float, limit: int) -> Iterator[bytes]:
+    size = 0
+    # read1 returns what has arrived; read would wait for a whole chunk of a server that trickles.
+    while part := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        size += len(part)
+        if size > limit:
+            raise _TooLargeError(f"more than {limit:,} bytes")
+        if time.monotonic() > deadline:
+            raise _LateError
+        yield part
+
+
+def _failed(error: Exception, timeout: float) -> Answer:
+    """The answer for an exchange that brought no body."""
+    if isinstance(error, (_LateError, requests.exceptions.Timeout, ReadTimeoutError)):
+        return refusal(AnswerFault.TIMEOUT, f"no answer within {timeout:g} s")
+    for kinds, fault, words in _FAILURES:
+        if isinstance(error, kinds):
+            return refusal(fault, f"{words}{error}")
+    return refusal(AnswerFault.UNREADABLE, f"{type(error).__name__}: {error}")
+
+
+def _credentials(provider: Provider) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Sets the Authorization header of each request from the files as they are at that moment."""
+
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if provider.bearer_token_file:
+            request.headers["Authorization"] = f"Bearer {_secret(provider.bearer_token_file)}"
+        elif provider.basic_auth:
+            pair = f"{provider.basic_auth.username}:{_secret(provider.basic_auth.password_file)}"
+            request.headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        return request
+
+    return authorize
+
+
+def _secret(path: str) -> str:
+    try:
+        secret = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _CredentialsError(f"the file {path} cannot be read: {error}") from error
+    if not secret:
+        raise _CredentialsError(f"the file {path} is empty")
+    return secret
+
+
+class HttpProviders:
+    """All providers of the configuration; the first is the default."""
+
+    def __init__(self, config: PrometheusConfig) -> None:
+        self._providers = {provider.name: HttpPrometheus(provider) for provider in config.providers}
+        self._default = config.providers[0].name if config.providers else ""
+
+    def provider(self, name: str) -> HttpPrometheus | None:
+        """The provider of that name, or None; "" is the default one."""
+        return self._providers.get(name or self._default)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for provider in self._providers.values():
+            provider.close()
