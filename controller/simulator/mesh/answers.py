@@ -7,7 +7,7 @@ as if it did not exist.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.adapters.istio.routing import route_host
 from controller.adapters.istio.routing_clusters import endpoints_of, find_cluster
@@ -170,6 +170,15 @@ def answer(applied: Applied, proxy: Proxy, request: Request) -> tuple[Outcome, .
     for cluster, share in route.shares:
         outcomes.extend(_through(applied, proxy, cluster, share * remaining, route))
     return tuple(outcomes)
+
+
+def mirrored(applied: Applied, proxy: Proxy, request: Request) -> tuple[Outcome, ...]:
+    """Which pods get copies of the requests besides, as parts of 1; the copies' answers reach nobody."""
+    host = route_host(applied.routes, proxy, request.host, request.port)
+    route = next((route for route in host.routes if takes(route.match, request)), None)
+    copies = route.mirrors if route is not None else ()
+    found = (outcome for cluster, percent in copies if route for outcome in _through(applied, proxy, cluster, percent / 100, route))
+    return tuple(replace(outcome, retried=False) for outcome in found if outcome.pod is not None)
 
 
 def cluster_states(applied: Applied, proxy: Proxy, host: str, port: int) -> tuple[tuple[Route, tuple[ClusterState, ...]], ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from controller.adapters.istio.routing_model import Proxy, Route, World
 from controller.adapters.istio.routing_parse import UNSUPPORTED, changed, unsupported
 from controller.ports import Kind, Obj
-from controller.simulator.mesh.answers import Applied, ClusterState, Outcome, Request, answer, cluster_states
+from controller.simulator.mesh.answers import Applied, ClusterState, Outcome, Request, answer, cluster_states, mirrored
 
 
 class UnsupportedKindError(Exception):
@@ -118,6 +118,10 @@ class ProxyState:
     def answer(self, request: Request) -> tuple[Outcome, ...]:
         """Where requests of this sort end now."""
         return answer(self.applied, self.proxy, request)
+
+    def mirrored(self, request: Request) -> tuple[Outcome, ...]:
+        """Where copies of such requests go."""
+        return mirrored(self.applied, self.proxy, request)
 
     def routes(self, host: str, port: int = 80) -> tuple[tuple[Route, tuple[ClusterState, ...]], ...]:
         """The applied routes of a host, each with weight, knowledge and ready endpoints of its clusters."""

@@ -15,12 +15,13 @@ from controller.adapters.istio.routing_model import Pod
 from controller.simulator.mesh.answers import Outcome, Request
 from controller.simulator.mesh.app_metrics import Adds, AppMetric, AppSeries
 from controller.simulator.mesh.behaviour import OWN_ANSWER, Behaviour, Latency, Steps, behaviour_for
-from controller.simulator.mesh.draws import poisson, split
+from controller.simulator.mesh.draws import binomial, poisson, split
 from controller.simulator.mesh.mesh import Mesh, ProxyState
 from controller.simulator.mesh.metrics import ISTIO_EDGES, UNKNOWN, Handle, Shape, Sink, Stream, destination_labels
 
 GrpcStatus = str
 TICK_SECONDS = 1e-6
+"""Unix seconds have no room for the last digits of a scenario's second: a step must not be missed for them."""
 RETRY_ATTEMPTS = 2
 """Istio's default: two more attempts, of the application's answers only for 503."""
 
@@ -88,6 +89,7 @@ class _Flow:
     pods: object = None
     valid_until: float = -math.inf
     branches: tuple[_Branch, ...] = ()
+    copies: tuple[_Branch, ...] = ()
     rng: random.Random = field(default_factory=random.Random)
 
 
@@ -188,7 +190,7 @@ class Traffic:
             per_second = rate.at(seconds + TICK_SECONDS) if isinstance(rate, Steps) else rate(seconds + (end - flow.time) / 2)
             requests = per_second * (end - flow.time)
             if self.settings.fluid:
-                for branch in flow.branches:
+                for branch in (*flow.branches, *flow.copies):
                     part = requests * branch.probability
                     for stream, times, shape in branch.adds:
                         stream.add(part * times, shape)
@@ -197,8 +199,10 @@ class Traffic:
             flow.time = end
 
     def _draw(self, flow: _Flow, expected: float) -> None:
-        counts = split(flow.rng, poisson(flow.rng, expected), [branch.probability for branch in flow.branches])
-        for branch, requests in zip(flow.branches, counts, strict=True):
+        drawn = poisson(flow.rng, expected)
+        counts = split(flow.rng, drawn, [branch.probability for branch in flow.branches])
+        counts += [binomial(flow.rng, drawn, min(1.0, copy.probability)) for copy in flow.copies]
+        for branch, requests in zip((*flow.branches, *flow.copies), counts, strict=True):
             if requests:
                 for stream, times, shape in branch.adds:
                     stream.add(requests * times, shape)
@@ -206,23 +210,29 @@ class Traffic:
     def _compile(self, flow: _Flow) -> None:
         """Turn the proxy's present answers into branches, and find out how long they hold."""
         flow.version = flow.proxy.version
-        # Unix seconds have no room for the last digits of a scenario's second: a step must not be missed for them.
-        present = flow.time + TICK_SECONDS
-        seconds = present - self.settings.start
+        seconds = flow.time + TICK_SECONDS - self.settings.start
         rate = flow.source.rate
         until = [rate.next_change(seconds) + self.settings.start] if isinstance(rate, Steps) else []
         outcomes = flow.proxy.answer(flow.source.request)
         branches = [self._own_answer(flow.source, outcome) for outcome in outcomes if outcome.pod is None]
         for group in self._groups(outcomes):
-            key = _key(group.pod)
-            behaviour = behaviour_for(self._behaviours, group.pod, group.share)
-            zero = self._first.setdefault(key, flow.time) if behaviour.since_first_request else self.settings.start
-            self._first.setdefault(key, flow.time)
-            branches.extend(self._answers_of(flow.source, group, behaviour, present - zero))
-            steps = (behaviour.error_rate, behaviour.latency, behaviour.error_latency or behaviour.latency)
-            until.extend(step.next_change(present - zero) + zero for step in steps)
+            branches.extend(self._of_group(flow, group, until, copied=False))
+        copies: list[_Branch] = []
+        for group in self._groups(flow.proxy.mirrored(flow.source.request)):
+            copies.extend(self._of_group(flow, group, until, copied=True))
+        flow.copies = tuple(copies)
         flow.branches = tuple(branches)
         flow.valid_until = min((t for t in until if t > flow.time), default=math.inf)
+
+    def _of_group(self, flow: _Flow, group: Group, until: list[float], *, copied: bool) -> Iterator[_Branch]:
+        """The branches of one version; the times at which its behaviour changes go to `until`."""
+        behaviour = behaviour_for(self._behaviours, group.pod, group.share)
+        first = self._first.setdefault(_key(group.pod), flow.time)
+        zero = first if behaviour.since_first_request else self.settings.start
+        seconds = flow.time + TICK_SECONDS - zero
+        steps = (behaviour.error_rate, behaviour.latency, behaviour.error_latency or behaviour.latency)
+        until.extend(step.next_change(seconds) + zero for step in steps)
+        return self._answers_of(flow.source, group, behaviour, seconds, copied=copied)
 
     def _groups(self, outcomes: Sequence[Outcome]) -> Iterator[Group]:
         found: dict[tuple[object, ...], list[Outcome]] = {}
@@ -250,8 +260,11 @@ class Traffic:
         adds = ((stream, 1.0, self._shape(OWN_ANSWER)),) if stream else ()
         return _Branch(outcome.fraction, adds)
 
-    def _answers_of(self, source: Source, group: Group, behaviour: Behaviour, seconds: float) -> Iterator[_Branch]:
-        """Good and failed requests of a version, as the source sees them after retries and as the pods see them."""
+    def _answers_of(self, source: Source, group: Group, behaviour: Behaviour, seconds: float, *, copied: bool) -> Iterator[_Branch]:
+        """Good and failed requests of a version, as the source sees them after retries and as the pods see them.
+
+        Of copied requests nobody sees the answers, so that only the pods count them.
+        """
         failing = min(max(behaviour.error_rate.at(seconds), 0.0), 1.0)
         good_shape = behaviour.latency.at(seconds)
         bad_shape = (behaviour.error_latency or behaviour.latency).at(seconds)
@@ -268,7 +281,7 @@ class Traffic:
             if probability <= 0:
                 continue
             shape = self._shape(latency)
-            adds = [(self._stream("source", source, group.pod, group.host, end), 1.0, shape)]
+            adds = [] if copied else [(self._stream("source", source, group.pod, group.host, end), 1.0, shape)]
             adds.append((self._stream("destination", source, group.pod, group.host, good_end), good, self._shape(good_shape)))
             adds.append((self._stream("destination", source, group.pod, group.host, bad_end), bad, self._shape(bad_shape)))
             kept: Adds = [(stream, times, cut) for stream, times, cut in adds if stream is not None and times > 0]

@@ -134,6 +134,18 @@ class TestCounters:
         assert first == int(first)
         assert abs(first - 6000) < 5 * math.sqrt(6000)
 
+    @pytest.mark.parametrize("fluid", [True, False])
+    def test_mirrored_requests_are_counted_by_the_pods_only(self, fluid):
+        scene = Scene((100, 0), fluid=fluid)
+        new = virtual_service(100, 0)
+        new["spec"]["http"][0] |= {"mirror": {"host": "shop-green"}, "mirrorPercentage": {"value": 25}}
+        scene.mesh.apply(VIRTUAL_SERVICE, virtual_service(100, 0), new, START)
+        scene.scrape(100)
+
+        assert scene.total(reporter="destination", destination_version="v2") == pytest.approx(2500, rel=0.1)
+        assert scene.total(reporter="source", destination_version="v2") == 0
+        assert scene.total(reporter="source", destination_version="v1") == pytest.approx(10_000, rel=0.05)
+
     def test_a_pod_that_is_gone_ends_its_series(self):
         scene = Scene().scrape(10)
         pod = next(o for o in fixed_objects() if o["kind"] == "Pod" and o["metadata"]["name"] == "green-1")
