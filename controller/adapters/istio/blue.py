@@ -29,14 +29,16 @@ def find_blue(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs:
         return Serving(problem=Problem(reasons.BLUE_UNKNOWN, f"no http rule sends to one of {wanted}"))
     subsets = {bool(target.subset) for rule in deciding for target in rule.targets if target.host in slots}
     if subsets == {True, False}:
-        return Serving(problem=Problem(reasons.ROUTE_UNSUITABLE, "some destinations of the plan's hosts name a subset and some do not; name one on all, or on none"))
+        sentence = "some destinations of the plan's hosts name a subset and some do not; name one on all, or on none"
+        return Serving(problem=Problem(reasons.ROUTE_UNSUITABLE, sentence))
     mode = SUBSET if subsets == {True} else HOST
     found: set[str | int] = set()
     for rule in deciding:
         shares = _shares(rule, slots, mode)
         full = [key for key, share in shares.items() if share == FULL]
         if len(full) != 1 or any(share for key, share in shares.items() if key != full[0]):
-            words = " and ".join(f"{'no usable weight' if share is None else f'{share} %'} to {_word(key, pairs)}" for key, share in shares.items())
+            numbers = ((key, "no usable weight" if share is None else f"{share} %") for key, share in shares.items())
+            words = " and ".join(f"{number} to {_word(key, pairs)}" for key, number in numbers)
             return Serving(mode, problem=Problem(reasons.BLUE_UNKNOWN, f"{rule.title} sends {words}"))
         found.add(full[0])
     if len(found) > 1:

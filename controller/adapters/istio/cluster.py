@@ -93,7 +93,12 @@ def rules_for(kube: Kube, namespace: str, host: str, cluster_domain: str) -> lis
         raw = spec.get("host")
         if isinstance(raw, str) and resolve_host(raw, namespace, cluster_domain) == host and not spec.get("workloadSelector"):
             found.append(rule)
-    return sorted(found, key=lambda rule: (str(marks.metadata(rule).get("creationTimestamp") or "9999"), str(marks.metadata(rule).get("name", ""))))
+    return sorted(found, key=_age)
+
+
+def _age(rule: Obj) -> tuple[str, str]:
+    meta = marks.metadata(rule)
+    return str(meta.get("creationTimestamp") or "9999"), str(meta.get("name", ""))
 
 
 def template_labels(deployment: Obj | None) -> Mapping[str, Any]:
@@ -102,7 +107,9 @@ def template_labels(deployment: Obj | None) -> Mapping[str, Any]:
     return marks.mapping(marks.mapping(marks.mapping(spec.get("template")).get("metadata")).get("labels"))
 
 
-def read_clusters(kube: Kube, subject: Subject, plan: PlanSpec, sides: Sides, routed: Sequence[str], cluster_domain: str) -> Clusters:
+def read_clusters(  # noqa: PLR0917 - what it reads, for whom, and where
+    kube: Kube, subject: Subject, plan: PlanSpec, sides: Sides, routed: Sequence[str], cluster_domain: str
+) -> Clusters:
     """Green's clusters for the hosts that the managed rules name. In subset mode this also tells slot and subset names."""
     if sides.mode == HOST:
         return _host_clusters(kube, sides, routed, cluster_domain)
@@ -126,7 +133,8 @@ def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_doma
         rule = next((rule for rule in standing if marks.is_made(rule)), standing[0])
         same = _policy(rule) == wanted
         if not marks.is_made(rule) and not same:
-            warnings.append(Problem(reasons.ROUTE_UNSUITABLE, f"{marks.where(rule)} gives green another trafficPolicy than blue has; it is left as it is"))
+            sentence = f"{marks.where(rule)} gives green another trafficPolicy than blue has; it is left as it is"
+            warnings.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
         meta, ours = marks.metadata(rule), marks.is_made(rule)
         parts.append(_part(green, meta, wanted if ours else None, ready=same or not ours, service_found=found))
     return Clusters(tuple(parts), blue_slot=sides.blue_slot, warnings=tuple(warnings), rules=tuple(seen))
@@ -169,7 +177,7 @@ class _SubsetReader:
         slots = {self._slot(host, rule, pair) for host, rule, pair in rules}
         slot = self.sides.blue_slot if self.sides.blue_slot >= 0 else (slots.pop() if len(slots) == 1 else -1)
         if len(slots) > 1:
-            self.problems.append(Problem(reasons.BLUE_UNKNOWN, "the members' subsets do not agree on the slot that serves"))
+            self._say(reasons.BLUE_UNKNOWN, "the members' subsets do not agree on the slot that serves")
         if slot < 0 or self.problems:
             return Clusters(problems=tuple(dict.fromkeys(self.problems)), rules=tuple(rule for _, rule, _ in rules))
         labels = [self._green_labels(host, rule, pair, slot) for host, rule, pair in rules]
@@ -186,13 +194,17 @@ class _SubsetReader:
             rule = get_or_none(self.kube, DESTINATION_RULE, self.subject.namespace, named)
             candidates = [rule] if rule is not None else []
         else:
-            places = dict.fromkeys((host.split(".")[1] if host.count(".") > 1 else self.subject.namespace, self.subject.namespace))
+            home = host.split(".")[1] if host.count(".") > 1 else self.subject.namespace
+            places = dict.fromkeys((home, self.subject.namespace))
             candidates = [rule for place in places for rule in rules_for(self.kube, place, host, self.domain)]
         rule = next((rule for rule in candidates if find_subset(rule, self.sides.blue_subset)), None)
         if rule is None:
             where = f"DestinationRule {self.subject.namespace}/{named}" if named else f"a DestinationRule for {host}"
-            self.problems.append(Problem(reasons.ROUTE_MISSING, f"the routes name subset {self.sides.blue_subset}, and {where} that defines it was not found"))
+            self._say(reasons.ROUTE_MISSING, f"the routes name subset {self.sides.blue_subset}, and {where} that defines it was not found")
         return rule
+
+    def _say(self, reason: str, sentence: str) -> None:
+        self.problems.append(Problem(reason, sentence))
 
     def _deployment(self, pair: HostPair, slot: int) -> Obj | None:
         return get_or_none(self.kube, DEPLOYMENT, *pair.workloads[slot])
@@ -202,23 +214,20 @@ class _SubsetReader:
         if self.sides.blue_slot >= 0:
             return self.sides.blue_slot
         if pair.workloads[0][0] != pair.workloads[1][0]:
-            self.problems.append(Problem(reasons.ROUTE_UNSUITABLE, f"the routes tell versions apart by subsets of {host}, so both slots must be in one namespace"))
+            self._say(reasons.ROUTE_UNSUITABLE, f"the routes tell versions apart by subsets of {host}, so both slots must be in one namespace")
             return -1
         wanted = (find_subset(rule, self.sides.blue_subset) or {}).get("labels")
         service = get_or_none(self.kube, SERVICE, *pair.services[pair.hosts.index(host)])
         selector = marks.mapping((service or {}).get("spec")).get("selector")
-        deployments = [self._deployment(pair, slot) for slot in (0, 1)]
-        chosen = [
-            slot for slot, deployment in enumerate(deployments)
-            if deployment is not None and selects(wanted, template_labels(deployment)) and selects(selector, template_labels(deployment))
-        ]
+        found = [(slot, template_labels(self._deployment(pair, slot))) for slot in (0, 1)]
+        chosen = [slot for slot, labels in found if labels and selects(wanted, labels) and selects(selector, labels)]
         if len(chosen) == 1:
             return chosen[0]
         names = " and ".join(f"{namespace}/{name}" for namespace, name in pair.workloads)
         if chosen:
-            self.problems.append(Problem(reasons.SELECTOR_OVERLAP, f"subset {self.sides.blue_subset} of {host} selects the pods of both {names}"))
+            self._say(reasons.SELECTOR_OVERLAP, f"subset {self.sides.blue_subset} of {host} selects the pods of both {names}")
         else:
-            self.problems.append(Problem(reasons.BLUE_UNKNOWN, f"subset {self.sides.blue_subset} of {host} selects the pods of neither {names}"))
+            self._say(reasons.BLUE_UNKNOWN, f"subset {self.sides.blue_subset} of {host} selects the pods of neither {names}")
         return -1
 
     def _green_labels(self, host: str, rule: Obj, pair: HostPair, slot: int) -> Mapping[str, Any]:
@@ -237,21 +246,25 @@ class _SubsetReader:
             if green.get(key) and green.get(key) != blue.get(key):
                 return {key: green[key]}
         if green:
-            self.problems.append(Problem(reasons.SELECTOR_OVERLAP, f"the pods of {'/'.join(pair.workloads[1 - slot])} have no version label that tells them from blue's behind {host}"))
+            name = "/".join(pair.workloads[1 - slot])
+            self._say(reasons.SELECTOR_OVERLAP, f"the pods of {name} have no version label that tells them from blue's behind {host}")
         return {}
 
     def _name(self, rules: Sequence[tuple[Obj, Mapping[str, Any]]]) -> str:
         """Green's subset: one that selects exactly it; else the revision, with the plan's name before it where that is taken."""
         if self.adopts and rules:
             rule, labels = rules[0]
-            standing = next((e.get("name") for e in subsets_of(rule) if labels and e.get("labels") == labels and e.get("name") != self.sides.blue_subset), None)
+            same = (entry.get("name") for entry in subsets_of(rule) if labels and entry.get("labels") == labels)
+            standing = next((name for name in same if name != self.sides.blue_subset), None)
             if isinstance(standing, str):
                 return standing
         short = self.subject.spec.revision[:NAME_LIMIT]
-        for name in (short, f"{self.subject.spec.plan}-{short}"):
-            if all((entry := find_subset(rule, name)) is None or entry.get("labels") == labels for rule, labels in rules) and name != self.sides.blue_subset:
+        longer = f"{self.subject.spec.plan}-{short}"
+        for name in (short, longer):
+            taken = any((entry := find_subset(rule, name)) is not None and entry.get("labels") != labels for rule, labels in rules)
+            if not taken and name != self.sides.blue_subset:
                 return name
-        self.problems.append(Problem(reasons.ROUTE_UNSUITABLE, f"the subset names {short} and {self.subject.spec.plan}-{short} are taken by others' subsets"))
+        self._say(reasons.ROUTE_UNSUITABLE, f"the subset names {short} and {longer} are taken by others' subsets")
         return short
 
     def _cluster(self, host: str, rule: Obj, name: str, labels: Mapping[str, Any]) -> Cluster:

@@ -20,7 +20,8 @@ def gitops_problem(obj: Obj) -> Problem | None:
     tool = gitops_tool(obj)
     if not tool or (tool == "Flux" and _told(obj)):
         return None
-    return Problem(reasons.GITOPS_OWNED, f"{marks.where(obj)} is reconciled by {tool}{_of(obj)}, which would write the traffic back; {ignore_text(obj)}")
+    sentence = f"{marks.where(obj)} is reconciled by {tool}{_of(obj)}, which would write the traffic back; {ignore_text(obj)}"
+    return Problem(reasons.GITOPS_OWNED, sentence)
 
 
 def _told(obj: Obj) -> bool:
@@ -49,7 +50,7 @@ def ignore_text(obj: Obj) -> str:
         case _ if marks.label(obj, FLUX_HELM):
             return f"put into the HelmRelease: spec.driftDetection.ignore: [{{paths: [{pointer}], target: {{kind: {kind}, name: {name}}}}}]"
         case _:
-            return f"put the annotation {SSA}: IfNotPresent on the {kind} in git, or into the Kustomization: spec.patches with that annotation"
+            return f"put the annotation {SSA}: IfNotPresent on the {kind} in git, or by spec.patches of the Kustomization"
 
 
 def helm_warning(obj: Obj) -> Problem | None:
@@ -57,4 +58,5 @@ def helm_warning(obj: Obj) -> Problem | None:
     release = helm_release(obj)
     if not release and marks.label(obj, MANAGED_BY) != "Helm":
         return None
-    return Problem(reasons.HELM_MARKED, f"{marks.where(obj)} was installed by Helm{f' (release {release})' if release else ''}, and its next upgrade would write the traffic back.")
+    named = f" (release {release})" if release else ""
+    return Problem(reasons.HELM_MARKED, f"{marks.where(obj)} was installed by Helm{named}, and its next upgrade would write the traffic back.")

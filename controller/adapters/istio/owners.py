@@ -21,10 +21,7 @@ def live_owner(kube: Kube, subject: Subject, obj: Obj) -> str:
         return ""
     namespace, _, name = marks.annotation(obj, OWNER_NAME).partition("/")
     try:
-        if name:
-            found = [kube.get(RELEASE, namespace, name)]
-        else:
-            found = list(kube.list(RELEASE, subject.namespace).items)
+        found = [kube.get(RELEASE, namespace, name)] if name else list(kube.list(RELEASE, subject.namespace).items)
     except NotFoundError:
         return ""
     except RefusedError:

@@ -92,7 +92,7 @@ def build_close_patch(draft: Draft, serving: Side) -> Patch:
         if target is None or key not in rest or draft.first(rule, serving) is None:
             continue
         path = ("spec", "http", rule.index, "route", target.index)
-        ops += _tests(draft, rule)
+        ops += _tests(rule)
         before = took.get(rule.name)
         if serving is Side.BLUE and before:
             ops.append({"op": "replace", "path": marks.pointer(*path, "destination", "subset"), "value": before})
@@ -125,7 +125,7 @@ def _finish(draft: Draft, ops: Patch, annotations: Mapping[str, str | None]) -> 
     return [*ops, *marks.guard_ops(draft.obj), *marks.annotation_ops(draft.obj, values)]
 
 
-def _tests(draft: Draft, rule: Rule) -> Iterator[Op]:
+def _tests(rule: Rule) -> Iterator[Op]:
     """The destinations are those that were read, each in its place."""
     for target in rule.targets:
         path = ("spec", "http", rule.index, "route", target.index, "destination")
@@ -141,7 +141,7 @@ def _weigh_all(draft: Draft, weight: int, *, need_green: bool) -> tuple[Patch, A
     for rule in draft.split.managed:
         more, added = _weigh(draft, rule, weight, added, need_green=need_green)
         if more:
-            ops += [*_tests(draft, rule), *more]
+            ops += [*_tests(rule), *more]
     return ops, added
 
 
@@ -158,15 +158,14 @@ def _weigh(draft: Draft, rule: Rule, weight: int, added: Added, *, need_green: b
         taken = next((target for target in rule.targets if draft.side(target) is Side.STALE and not target.weight), None)
         took = dict(added.took)
         if taken is None:
-            ops.append(_append(draft, rule, known, host, subset, weight))
+            ops.append(_append(draft, rule, known, (host, subset), weight))
         else:
             path = marks.pointer("spec", "http", rule.index, "route", taken.index, "destination", "subset")
             ops += [{"op": "replace", "path": path, "value": subset}, *_set(rule, taken, weight)]
             took[rule.name] = taken.subset
         added = Added(added.destinations | {(rule.name, place_key(host, subset))}, added.bypass, took, added.subsets)
     if blue is None:
-        host, subset = draft.sides.place(Side.BLUE, known.host)
-        ops.append(_append(draft, rule, known, host, subset, FULL - weight))
+        ops.append(_append(draft, rule, known, draft.sides.place(Side.BLUE, known.host), FULL - weight))
     for target in rule.targets:
         if target is blue:
             ops += _set(rule, target, FULL - weight, alone=len(rule.targets) == 1 and not ops)
@@ -184,8 +183,9 @@ def _set(rule: Rule, target: Target, weight: int, *, alone: bool = False, idle: 
     return [{"op": "add", "path": marks.pointer("spec", "http", rule.index, "route", target.index, "weight"), "value": weight}]
 
 
-def _append(draft: Draft, rule: Rule, like: Target, host: str, subset: str, weight: int) -> Op:
+def _append(draft: Draft, rule: Rule, like: Target, place: tuple[str, str], weight: int) -> Op:
     """A destination like another of the rule (its port and its header operations), for another version."""
+    host, subset = place
     entry = copy.deepcopy(dict(draft.raw_rule(rule)["route"][like.index]))
     destination = {**entry["destination"], "host": entry["destination"]["host"] if draft.sides.mode == SUBSET else host}
     destination.pop("subset", None)
@@ -200,7 +200,7 @@ def _switch_bypasses(draft: Draft, side: Side, added: Added) -> tuple[Patch, Add
     for rule in split.bypass:
         more = _point(draft, rule, side)
         if more:
-            ops += [*_tests(draft, rule), *more]
+            ops += [*_tests(rule), *more]
     fresh = [bypass for bypass in draft.ref.bypass if bypass.route not in present and bypass.header is not None and side is Side.GREEN]
     if fresh and split.managed:
         added = Added(added.destinations, added.bypass | {bypass.route for bypass in fresh}, added.took, added.subsets)
@@ -233,8 +233,6 @@ def _insert(draft: Draft, rule: Rule, bypass: Bypass) -> Op:
     blocks = [dict(block) for block in marks.items(raw.get("match")) if isinstance(block, dict)] or [{}]
     raw["match"] = [{**block, "headers": {**marks.mapping(block.get("headers")), (bypass.header or ""): condition}} for block in blocks]
     like = draft.first(rule, Side.GREEN) or draft.first(rule, Side.BLUE) or rule.targets[0]
-    host, subset = draft.sides.place(Side.GREEN, like.host)
-    entry = _append(draft, rule, like, host, subset, FULL)["value"]
-    raw["route"] = [entry]
+    raw["route"] = [_append(draft, rule, like, draft.sides.place(Side.GREEN, like.host), FULL)["value"]]
     return {"op": "add", "path": marks.pointer("spec", "http", rule.index), "value": {**raw, "name": bypass.route}}
 

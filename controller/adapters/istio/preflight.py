@@ -10,7 +10,7 @@ from controller.adapters.istio.owners import live_owner
 from controller.adapters.istio.routing import mesh_candidates
 from controller.adapters.istio.routing_model import MESH_GATEWAY, Proxy, VirtualService, World
 from controller.adapters.istio.routing_parse import parse_virtual_service
-from controller.adapters.istio.rules import FULL, ParsedRoutes, Rule, names, reachable, split_rules
+from controller.adapters.istio.rules import FULL, ParsedRoutes, Rule, Split, names, reachable, split_rules
 from controller.adapters.istio.sides import HOST, Side, Sides, namespaces_of
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.core import reasons
@@ -35,7 +35,7 @@ class Route:
         return f"VirtualService {self.namespace}/{self.ref.name}"
 
 
-def refusals(
+def refusals(  # noqa: PLR0917 - what was read, for whom, and where
     kube: Kube, subject: Subject, plan: PlanSpec, routes: Sequence[Route], sides: Sides, rules: Sequence[Obj], cluster_domain: str
 ) -> tuple[list[Problem], list[Problem]]:
     """Problems and warnings. `rules` are the DestinationRules that would be written."""
@@ -73,7 +73,8 @@ def _visible(kube: Kube, subject: Subject, plan: PlanSpec, cluster_domain: str, 
         try:
             found = kube.list(VIRTUAL_SERVICE, namespace).items
         except RefusedError as error:
-            warnings.append(Problem(reasons.RIGHTS_MISSING, f"list VirtualServices in {namespace}, one there could win the plan's hosts unseen: {error}"))
+            sentence = f"list VirtualServices in {namespace}, one there could win the plan's hosts unseen: {error}"
+            warnings.append(Problem(reasons.RIGHTS_MISSING, sentence))
             continue
         for obj in found:
             parsed = _parsed(obj, cluster_domain)
@@ -109,19 +110,21 @@ def _shadowed(route: Route, world: World, namespaces: Sequence[str]) -> Iterator
                 claims = [claim.key for claim in mesh_candidates(world, Proxy("client", namespace), host)]
                 if root.key in claims[1:]:
                     winner = f"VirtualService {'/'.join(claims[0])}"
-                    yield Problem(reasons.ROUTE_SHADOWED, f"host {host} of {title} is won by {winner} on the mesh, so its weights would move nothing")
+                    sentence = f"host {host} of {title} is won by {winner} on the mesh, so its weights would move nothing"
+                    yield Problem(reasons.ROUTE_SHADOWED, sentence)
                     break
 
 
 def _delegation(route: Route, world: World) -> Iterator[Problem]:
-    """istiod follows one delegate; a nested one drops the whole VirtualService, a missing one its rule."""
+    """Only one delegate is followed; a nested one drops the whole VirtualService."""
     for rule in route.parsed.rules:
         if rule.delegate is None:
             continue
         target = world.virtual_services.get(*rule.delegate)
         place = "/".join(rule.delegate)
         if target is not None and any(inner.delegate for inner in target.http):
-            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} delegates to {place}, which delegates again: Istio drops such a VirtualService")
+            sentence = f"{route.title} delegates to {place}, which delegates again: Istio drops such a VirtualService"
+            yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     own = world.virtual_services.get(route.namespace, route.ref.name)
     if own is not None and not own.hosts:
         roots = _roots(route, world)
@@ -134,28 +137,34 @@ def _delegation(route: Route, world: World) -> Iterator[Problem]:
 def _unsuitable(route: Route, sides: Sides) -> Iterator[Problem]:
     for host in route.parsed.other_hosts:
         if sides.pair(host):
-            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has tcp or tls routes to {host}, which no weight of its http rules moves")
+            sentence = f"{route.title} has tcp or tls routes to {host}, which no weight of its http rules moves"
+            yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     split = split_rules(route.parsed.rules, route.ref, sides)
     if not split.managed and not split.bypass and not route.ref.bypass:
         yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has no http rule that sends to blue")
     for rule in split.managed:
-        if not names(rule, sides, Side.BLUE):
-            if names(rule, sides, Side.GREEN):
-                yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} sends everything to green")
-            else:
-                yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} sends to neither blue nor green")
-            continue
-        yield from _weights(rule, route, sides)
-    for rule in split.bypass:
-        if any(sides.side(target.host, target.subset) is Side.OTHER for target in rule.targets):
-            yield Problem(reasons.ROUTE_UNSUITABLE, f"the bypass {rule.title} of {route.title} sends to something else than blue and green")
-    present = {rule.name for rule in split.bypass}
-    for bypass in route.ref.bypass:
-        if bypass.route not in present and bypass.header is None:
-            yield Problem(reasons.ROUTE_MISSING, f'{route.title} has no http rule "{bypass.route}", and the plan names no header to make one with')
+        if names(rule, sides, Side.BLUE):
+            yield from _weights(rule, route, sides)
+        elif names(rule, sides, Side.GREEN):
+            yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} sends everything to green")
+        else:
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} sends to neither blue nor green")
+    yield from _bypasses(route, split, sides)
     for rule in reachable(route.parsed.rules):
         if any(sides.side(host, subset) is Side.GREEN for host, subset in rule.mirrors):
             yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} mirrors requests to green")
+
+
+def _bypasses(route: Route, split: Split, sides: Sides) -> Iterator[Problem]:
+    for rule in split.bypass:
+        if any(sides.side(target.host, target.subset) is Side.OTHER for target in rule.targets):
+            sentence = f"the bypass {rule.title} of {route.title} sends to something else than blue and green"
+            yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
+    present = {rule.name for rule in split.bypass}
+    for bypass in route.ref.bypass:
+        if bypass.route not in present and bypass.header is None:
+            sentence = f'{route.title} has no http rule "{bypass.route}", and the plan names no header to make one with'
+            yield Problem(reasons.ROUTE_MISSING, sentence)
 
 
 def _weights(rule: Rule, route: Route, sides: Sides) -> Iterator[Problem]:
@@ -170,7 +179,8 @@ def _weights(rule: Rule, route: Route, sides: Sides) -> Iterator[Problem]:
         if len(places) > 1:
             yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} names {side.value} {len(places)} times")
     if sides.mode == HOST and any(target.subset for target in rule.targets):
-        yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} tells versions apart by host and by subset; use one of the two")
+        sentence = f"{rule.title} of {route.title} tells versions apart by host and by subset; use one of the two"
+        yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
 
 
 def _ports(kube: Kube, route: Route, sides: Sides) -> Iterator[Problem]:
@@ -184,5 +194,6 @@ def _ports(kube: Kube, route: Route, sides: Sides) -> Iterator[Problem]:
         service = get_or_none(kube, SERVICE, *pair.services[pair.hosts.index(host)])
         ports = marks.items(marks.mapping((service or {}).get("spec")).get("ports"))
         if len(ports) > 1:
-            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} names no port for {host}, whose Service has {len(ports)} ports; name destination.port.number")
+            sentence = f"{route.title} names no port for {host}, whose Service has {len(ports)} ports; name destination.port.number"
+            yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
 

@@ -16,7 +16,7 @@ from controller.adapters.istio.view import TrafficView
 from controller.adapters.istio.writes import send
 from controller.api.plan import VirtualServiceRef
 from controller.core.commands import Subject
-from controller.ports import VIRTUAL_SERVICE, ConflictError, Kube, KubeError, NotFoundError, RefusedError, UnauthorizedError
+from controller.ports import VIRTUAL_SERVICE, Kube, KubeError, NotFoundError, RefusedError, UnauthorizedError
 
 TRIES = 5
 PAUSES = (0.0, 0.05, 0.2, 0.5)
@@ -99,7 +99,7 @@ def _in_order(subject: Subject, view: TrafficView) -> list[VirtualServiceRef]:
     return sorted(refs, key=lambda ref: (target_namespace(ref, subject.namespace), ref.name) not in view.bypass_only)
 
 
-def _once(
+def _once(  # noqa: PLR0917 - the loop's own state
     kube: Kube, subject: Subject, view: TrafficView, ref: VirtualServiceRef, epoch: int, stamp: str, still_ours: Callable[[], bool]
 ) -> str:
     """One try at one object: which list of the result it belongs to."""

@@ -93,7 +93,8 @@ def parse_rules(obj: Obj, cluster_domain: str) -> ParsedRoutes:
 
 
 def _kind(value: Any) -> str:
-    return {"NoneType": "missing", "str": "a text", "list": "a list", "dict": "an object", "int": "a number"}.get(type(value).__name__, type(value).__name__)
+    kind = type(value).__name__
+    return {"NoneType": "missing", "str": "a text", "list": "a list", "dict": "an object", "int": "a number"}.get(kind, kind)
 
 
 def _resolve(host: Any, namespace: str, cluster_domain: str) -> str:
@@ -118,14 +119,15 @@ def _rule(index: int, raw: Any, namespace: str, cluster_domain: str, garbage: li
         garbage.append(f"{where} has a route that is {_kind(route)}, expected a list")
     targets = tuple(_target(i, entry, where, namespace, cluster_domain, garbage) for i, entry in enumerate(items(route)))
     to = mapping(raw.get("delegate"))
-    mirrors = [raw.get("mirror"), *(mapping(entry).get("destination") for entry in items(raw.get("mirrors")))]
+    raw_mirrors = [raw.get("mirror"), *(mapping(entry).get("destination") for entry in items(raw.get("mirrors")))]
+    mirrors = [mapping(mirror) for mirror in raw_mirrors if mirror]
     return Rule(
         index,
         name if isinstance(name, str) else "",
         targets,
         catch_all=_catch_all(raw.get("match")),
         delegate=(str(to.get("namespace") or namespace), str(to.get("name", ""))) if to else None,
-        mirrors=tuple((_resolve(m.get("host"), namespace, cluster_domain), str(m.get("subset") or "")) for m in map(mapping, mirrors) if m),
+        mirrors=tuple((_resolve(mirror.get("host"), namespace, cluster_domain), str(mirror.get("subset") or "")) for mirror in mirrors),
     )
 
 
@@ -136,7 +138,9 @@ def _catch_all(match: Any) -> bool:
     return any({key: value for key, value in mapping(block).items() if key != "name"} in ({}, {"uri": {"prefix": "/"}}) for block in items(match))
 
 
-def _target(index: int, raw: Any, where: str, namespace: str, cluster_domain: str, garbage: list[str]) -> Target:
+def _target(  # noqa: PLR0917 - one call, in the order in which a sentence names them
+    index: int, raw: Any, where: str, namespace: str, cluster_domain: str, garbage: list[str]
+) -> Target:
     entry = mapping(raw)
     destination = mapping(entry.get("destination"))
     host, weight, subset = destination.get("host"), entry.get("weight"), destination.get("subset")
@@ -174,7 +178,8 @@ class Split:
 
     def green_weight(self, sides: Sides) -> int:
         """Highest share of green over the managed rules; where the weights mean nothing, everything is assumed."""
-        shares = [rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) for rule in self.managed if names(rule, sides, Side.GREEN)]
+        rules = [rule for rule in self.managed if names(rule, sides, Side.GREEN)]
+        shares = [rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) for rule in rules]
         return max((FULL if share is None else share for share in shares), default=0)
 
     def blue_only(self, sides: Sides) -> bool:

@@ -54,8 +54,8 @@ def target_namespace(ref: VirtualServiceRef, namespace: str) -> str:
 
 def namespaces_of(plan: PlanSpec, namespace: str) -> tuple[str, ...]:
     """Every namespace that the plan names, its own first."""
-    named = [namespace, *(slot.namespace or namespace for slot in plan.slots), *(target_namespace(ref, namespace) for ref in plan.traffic.targets)]
-    return tuple(dict.fromkeys(named))
+    slots = (slot.namespace or namespace for slot in plan.slots)
+    return tuple(dict.fromkeys((namespace, *slots, *(target_namespace(ref, namespace) for ref in plan.traffic.targets))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,8 @@ def build_subset_patch(rule: Obj, wanted: Obj, epoch: int) -> Patch:
     index = next((i for i, entry in enumerate(standing) if entry.get("name") == wanted["name"]), None)
     if index is not None and (standing[index] == wanted or wanted["name"] not in added.subsets):
         return []
-    tests: Patch = [
-        {"op": "test", "path": marks.pointer("spec", "subsets", i, "name"), "value": entry["name"]} for i, entry in enumerate(standing) if "name" in entry
-    ]
+    named = [(i, entry["name"]) for i, entry in enumerate(standing) if "name" in entry]
+    tests: Patch = [{"op": "test", "path": marks.pointer("spec", "subsets", i, "name"), "value": name} for i, name in named]
     place: str | int = "-" if index is None else index
     if standing:
         change: dict[str, Any] = {"op": "add" if index is None else "replace", "path": marks.pointer("spec", "subsets", place), "value": dict(wanted)}
@@ -118,7 +117,8 @@ def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> No
         except NotFoundError:
             continue
         for rule in parse_rules(obj, view.cluster_domain).rules:
-            if rule.percent(lambda t: view.sides.side(t.host, t.subset) is idle) not in (0, None) or _named(rule.mirrors, view, idle):
+            share = rule.percent(lambda t: view.sides.side(t.host, t.subset) is idle) if rule.targets else 0
+            if share != 0 or _named(rule.mirrors, view, idle):
                 raise ConflictError(CONFLICT, "Conflict", f"{rule.title} of {marks.where(obj)} still sends to {idle.value}, so its cluster stays")
 
 

@@ -11,8 +11,8 @@ from controller.adapters import marks
 from controller.adapters.istio.blue import find_blue
 from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
-from controller.adapters.istio.rules import ParsedRoutes, Split, parse_rules, split_rules
-from controller.adapters.istio.sides import SUBSET, Side, Sides, host_pairs, target_namespace
+from controller.adapters.istio.rules import ParsedRoutes, Split, names, parse_rules, split_rules
+from controller.adapters.istio.sides import Side, Sides, host_pairs, target_namespace
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.api.release import ManagedObject
 from controller.core import reasons
@@ -58,7 +58,7 @@ class TrafficView:
 
 
 def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain: str = "cluster.local") -> TrafficView:
-    """Look at the traffic. With `first` also at everything that would refuse the release. Raises `KubeError`s that will pass."""
+    """Look at the traffic; with `first` also at all that would refuse the release. Raises the `KubeError`s that will pass."""
     plan = subject.plan
     if plan is None:
         return TrafficView()
@@ -185,7 +185,8 @@ def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sid
             found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title}"))
     for rule in split.managed:
         extra = [t for t in rule.targets if sides.side(t.host, t.subset) in (Side.OTHER, Side.STALE)]
-        tolerated = sides.mode == SUBSET and len(extra) == 1 and sides.side(extra[0].host, extra[0].subset) is Side.STALE and not extra[0].weight
+        idle = [t for t in extra if sides.side(t.host, t.subset) is Side.STALE and not t.weight]
+        tolerated = len(extra) == len(idle) == 1 and not names(rule, sides, Side.GREEN)
         if extra and not tolerated:
             words = ", ".join(f"{t.host} {t.subset}".strip() for t in extra)
             found.append(Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {title} has a further destination beside blue and green: {words}"))
@@ -211,10 +212,7 @@ def _objects(seen: Sequence[Route], rules: Sequence[Obj]) -> tuple[ManagedObject
     listed = []
     for kind, obj in found:
         meta = marks.metadata(obj)
-        listed.append(
-            ManagedObject(
-                kind=kind, namespace=str(meta.get("namespace", "")), name=str(meta.get("name", "")), uid=str(meta.get("uid", "")), made=marks.is_made(obj)
-            )
-        )
+        namespace, name, uid = (str(meta.get(key, "")) for key in ("namespace", "name", "uid"))
+        listed.append(ManagedObject(kind=kind, namespace=namespace, name=name, uid=uid, made=marks.is_made(obj)))
     return tuple(listed)
 

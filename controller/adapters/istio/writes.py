@@ -54,7 +54,8 @@ def close_routes(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *,
         draft = _fresh(kube, view, ref, route, epoch)
         for rule in draft.split.managed if view.sides.known else ():
             if rule.percent(lambda t, d=draft: d.side(t) is idle) != 0:  # type: ignore[misc]
-                raise ConflictError(CONFLICT, "Conflict", f"{rule.title} of {marks.where(draft.obj)} still sends to {idle.value}, so it is not closed")
+                sentence = f"{rule.title} of {marks.where(draft.obj)} still sends to {idle.value}, so it is not closed"
+                raise ConflictError(CONFLICT, "Conflict", sentence)
         send(kube, VIRTUAL_SERVICE, draft.obj, build_close_patch(draft, side))
 
 
@@ -95,7 +96,9 @@ def _fresh(kube: Kube, view: TrafficView, ref: VirtualServiceRef, route: RouteVi
     return Draft(obj, ref, view.sides, epoch, view.cluster_domain)
 
 
-def _ours(kube: Kube, subject: Subject, view: TrafficView, ref: VirtualServiceRef, route: RouteView, epoch: int) -> Draft:
+def _ours(  # noqa: PLR0917 - as `_fresh`, and for whom
+    kube: Kube, subject: Subject, view: TrafficView, ref: VirtualServiceRef, route: RouteView, epoch: int
+) -> Draft:
     """As `_fresh`, and nobody else's. An owner annotation that somebody took off is written again with the next patch."""
     draft = _fresh(kube, view, ref, route, epoch)
     owner = marks.annotation(draft.obj, marks.OWNER)

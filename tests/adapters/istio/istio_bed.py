@@ -107,7 +107,7 @@ class Spy:
 
     def __init__(self, kube):
         self.kube = kube
-        self.before = lambda kind, name: None
+        self.before = lambda *_: None
         self.patched = []
 
     def __getattr__(self, name):

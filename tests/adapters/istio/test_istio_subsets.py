@@ -63,7 +63,8 @@ class TestWhoIsBlue:
         assert not view.cluster_ready
 
     def test_after_a_swap_it_is_the_second_slot(self):
-        bed = subset_bed(to("api", 0, subset="v1"), to("api", 100, subset="w"), subsets=(V1, {"name": "w", "labels": {"version": "w"}}), green={"app": "api", "version": "w"})
+        both = (V1, {"name": "w", "labels": {"version": "w"}})
+        bed = subset_bed(to("api", 0, subset="v1"), to("api", 100, subset="w"), subsets=both, green={"app": "api", "version": "w"})
         view = bed.look(subject(), first=True)
         assert (view.blue_slot, view.blue_subset) == (1, "w")
 
@@ -185,7 +186,7 @@ class TestWholeWay:
         for revision, slot in (("r1", 1), ("r2", 0), ("r3", 1)):
             release = known(bed, revision=revision, uid=revision)
             name = "api-green" if slot else "api"
-            if bed.user.list(DEPLOYMENT, "shop").items and slot == 0 or revision == "r3":
+            if revision != "r1":  # the first slot holds v1 until r2 comes, the second one r1 until r3 comes
                 bed.user.delete(DEPLOYMENT, "shop", name, uid=bed.user.get(DEPLOYMENT, "shop", name)["metadata"]["uid"])
             bed.deployment(name, {"app": "api", "version": revision, "penstock.dev/revision": revision})
             assert release.status.green_subset == revision
@@ -207,8 +208,10 @@ class TestWholeWay:
         assert (bed.web()["spec"], subsets(bed)) == (start, [V1, v0])
 
 
+POLICY = {"outlierDetection": {"consecutive5xxErrors": 5}}
+
+
 class TestHostMode:
-    POLICY = {"outlierDetection": {"consecutive5xxErrors": 5}}
 
     def test_without_a_rule_for_blue_the_service_alone_counts(self):
         assert host_bed().look(subject(), first=True).cluster_ready
@@ -222,12 +225,12 @@ class TestHostMode:
 
     def test_green_gets_blues_traffic_policy_and_loses_it_at_the_end(self):
         bed = host_bed()
-        bed.destination_rule(policy=self.POLICY)
+        bed.destination_rule(policy=POLICY)
         release = known(bed)
         assert not bed.look(release).cluster_ready
         ensure_subset(bed.kube, release, bed.look(release), EPOCH)
         made = bed.user.get(DESTINATION_RULE, "shop", "penstock-api-green")
-        assert made["spec"] == {"host": "api-green.shop.svc.cluster.local", "trafficPolicy": self.POLICY}
+        assert made["spec"] == {"host": "api-green.shop.svc.cluster.local", "trafficPolicy": POLICY}
         assert made["metadata"]["annotations"][MADE] == "true"
         assert bed.look(release).cluster_ready
         remove_subset(bed.kube, release, bed.look(release), EPOCH, serving="blue")
@@ -236,7 +239,7 @@ class TestHostMode:
 
     def test_ours_follows_a_change_of_blues(self):
         bed = host_bed()
-        bed.destination_rule(policy=self.POLICY)
+        bed.destination_rule(policy=POLICY)
         release = known(bed)
         ensure_subset(bed.kube, release, bed.look(release), EPOCH)
         bed.edit(lambda spec: spec.update(trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL"}}), "api", DESTINATION_RULE)
@@ -245,7 +248,7 @@ class TestHostMode:
 
     def test_a_rule_that_the_user_wrote_for_green_is_left_alone_and_said(self):
         bed = host_bed()
-        bed.destination_rule(policy=self.POLICY)
+        bed.destination_rule(policy=POLICY)
         bed.destination_rule(name="mine", host="api-green", policy={})
         release = known(bed)
         view = bed.look(release)

@@ -291,11 +291,13 @@ class TestOwners:
         assert refused(host_bed(meta={"annotations": {"penstock.dev/owner": "u1"}})) == set()
 
 
+ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "shop-app:networking.istio.io/VirtualService:shop/web"}}
+
+
 class TestOtherTools:
-    ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "shop-app:networking.istio.io/VirtualService:shop/web"}}
 
     def test_argo_cd_is_refused_with_the_text_that_silences_it(self):
-        bed = host_bed(meta=self.ARGO)
+        bed = host_bed(meta=ARGO)
         assert refused(bed) == {reasons.GITOPS_OWNED}
         said = words(bed)
         assert "application shop-app" in said
@@ -316,7 +318,7 @@ class TestOtherTools:
         assert refused(host_bed(meta=meta)) == set()
 
     def test_the_plan_may_say_that_the_tool_was_told(self):
-        assert refused(host_bed(meta=self.ARGO), {"workload": "api", "traffic": {"virtualService": "web", "gitops": "ignored"}}) == set()
+        assert refused(host_bed(meta=ARGO), {"workload": "api", "traffic": {"virtualService": "web", "gitops": "ignored"}}) == set()
 
     def test_helm_is_only_a_warning(self):
         view = host_bed(meta={"labels": {"app.kubernetes.io/managed-by": "Helm"}}).look(subject(), first=True)

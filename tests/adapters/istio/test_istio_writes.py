@@ -115,7 +115,9 @@ class TestForward:
             set_weight(bed.kube, RUNNING, view, EPOCH, weight=25)
         assert bed.weights() == [[("api", 100), ("api-green", 0)]]
 
-    @pytest.mark.parametrize("change", [lambda spec: spec["http"].reverse(), lambda spec: spec["http"][0]["route"].reverse(), lambda spec: spec["http"].clear()])
+    @pytest.mark.parametrize(
+        "change", [lambda spec: spec["http"].reverse(), lambda spec: spec["http"][0]["route"].reverse(), lambda spec: spec["http"].clear()]
+    )
     def test_a_write_between_our_read_and_our_patch_is_a_conflict(self, change):
         """Even where a `test` fails first, which the API server answers with 422."""
         bed = host_bed(rule(to("api", 100), to("api-green", 0), match=[{"uri": {"prefix": "/a"}}]), rule(to("other")))
@@ -397,13 +399,15 @@ class TestClose:
 
 
 NAMES = st.sampled_from(["a", "b", "c/d", "e~f", "x.y"])
-VALUES = st.recursive(st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=4), lambda inner: st.dictionaries(NAMES, inner, max_size=2), max_leaves=4)
+SCALARS = st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=4)
+VALUES = st.recursive(SCALARS, lambda inner: st.dictionaries(NAMES, inner, max_size=2), max_leaves=4)
+SET = st.fixed_dictionaries({"set": st.dictionaries(NAMES, st.text(max_size=4), max_size=2)})
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
         "retries": st.fixed_dictionaries({"attempts": st.integers(0, 5), "perTryTimeout": st.just("2s")}),
         "timeout": st.sampled_from(["1s", "30s"]),
-        "headers": st.fixed_dictionaries({"request": st.fixed_dictionaries({"set": st.dictionaries(NAMES, st.text(max_size=4), max_size=2)})}),
+        "headers": st.fixed_dictionaries({"request": SET}),
         "mirror": st.just({"host": "shadow", "subset": "s"}),
         "mirrorPercentage": st.just({"value": 12.5}),
         "fault": VALUES,
@@ -413,7 +417,14 @@ OPTIONS = st.fixed_dictionaries(
 )
 MATCH = st.sampled_from([None, [{"uri": {"prefix": "/a"}}], [{"headers": {"h": {"exact": "v"}}}, {"uri": {"prefix": "/"}}]])
 SPLITS = st.sampled_from(
-    [(("api", 100), ("api-green", 0)), (("api", None), ("api-green", 10)), (("api", None),), (("api", 75), ("api-green", 25)), (("other", 30), ("more", 70)), (("api-green", 5), ("api", 95))]
+    [
+        (("api", 100), ("api-green", 0)),
+        (("api", None), ("api-green", 10)),
+        (("api", None),),
+        (("api", 75), ("api-green", 25)),
+        (("other", 30), ("more", 70)),
+        (("api-green", 5), ("api", 95)),
+    ]
 )
 
 
@@ -435,13 +446,14 @@ def without_ours(obj):
         names = {target["destination"]["host"].split(".")[0] for target in http["route"]}
         if not names <= {"api", "api-green"}:
             continue
-        http["route"] = [{k: v for k, v in t.items() if k != "weight"} for t in http["route"] if not t["destination"]["host"].startswith("api-green")]
+        blue = [target for target in http["route"] if not target["destination"]["host"].startswith("api-green")]
+        http["route"] = [{key: value for key, value in target.items() if key != "weight"} for target in blue]
     return bare
 
 
 class TestOwnedFields:
     @settings(max_examples=60, deadline=None)
-    @given(http=st.lists(rules(), min_size=1, max_size=4), foreign=st.dictionaries(NAMES, st.text(max_size=4), max_size=2), weight=st.integers(0, 100))
+    @given(st.lists(rules(), min_size=1, max_size=4), st.dictionaries(NAMES, st.text(max_size=4), max_size=2), st.integers(0, 100))
     def test_no_write_changes_a_field_that_is_not_ours(self, http, foreign, weight):
         bed = host_bed(*copy.deepcopy(http), meta={"annotations": foreign}, gateways=["mesh", "edge"], exportTo=["*"])
         before = without_ours(bed.web())
