@@ -15,20 +15,19 @@ import os
 import secrets
 import shutil
 import socket
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import httpx
 
 from tests.bed.api import Api, ApiError, JsonObject, documents
 from tests.bed.binaries import Binaries, ensure
-from tests.bed.processes import POLL_SECONDS, PortLease, Program, ProgramError
+from tests.bed.processes import POLL_SECONDS, PortLease, Program, ProgramError, scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 READY_SECONDS = 60.0
 # What a Deployment, a Service, an HPA, a namespace and a deletion need to behave as in a cluster. The root-CA and
@@ -114,7 +113,7 @@ class Bed:
         self._ports = PortLease()
         self._programs: list[Program] = []
         self._apis: list[Api] = []
-        self.folder = Path(tempfile.mkdtemp(prefix="penstock-bed-"))
+        self.folder = scratch_folder("bed")
         self.ca_file = self.folder / "apiserver.crt"
         self.audit_log = self.folder / "audit.log" if audit else None
         port = self._ports.take()
@@ -142,7 +141,7 @@ class Bed:
         self.close()
 
     def close(self) -> None:
-        """Kill every process and remove the temporary folder; set PENSTOCK_BED_KEEP to keep it."""
+        """Kill every process and remove the temporary folder; PENSTOCK_BED_KEEP keeps it until the next bed starts."""
         for api in self._apis:
             api.close()
         for program in reversed(self._programs):

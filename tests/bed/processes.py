@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -133,6 +134,16 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return arrange
+
+
+def scratch_folder(kind: str) -> Path:
+    """Make a temporary folder for one component, and remove those of test runs that were killed before they could."""
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(f"penstock-{kind}-[0-9]*-*"):
+        owner = int(left.name.split("-")[2])
+        if not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"penstock-{kind}-{os.getpid()}-"))
 
 
 class PortLease:

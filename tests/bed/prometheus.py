@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from tests.bed.processes import PortLease, Program, ProgramError
+from tests.bed.processes import PortLease, Program, ProgramError, scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +65,7 @@ class Prometheus:
             raise ProgramError(f"Prometheus cannot start: {why_unavailable()}.")
         self._interval = f"{round(interval_seconds * 1000)}ms"
         self._ports = PortLease()
-        self.folder = Path(tempfile.mkdtemp(prefix="penstock-prometheus-"))
+        self.folder = scratch_folder("prometheus")
         self._config = self.folder / "prometheus.yaml"
         self._write(scrapes)
         port = self._ports.take()

@@ -96,15 +96,15 @@ class TestControlPlane:
 
         assert done.stdout.strip() == f"namespace/{namespace}"
 
-    def test_an_object_goes_with_its_owner(self, bed, namespace):
-        """The garbage collector is the real one: what a Release may own is checked against it."""
+    def test_an_object_goes_with_its_owner_of_a_custom_kind(self, bed, namespace):
+        """The garbage collector is the real one and knows the CRDs from its start: what a Release may own is checked against it."""
+        owner = bed.admin.apply([virtual_service("owner", [{"destination": {"host": "blue"}}])], namespace)[0]
+        reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": "owner", "uid": owner["metadata"]["uid"]}
+        meta = {"name": "owned", "ownerReferences": [reference]}
         path = f"/api/v1/namespaces/{namespace}/configmaps"
-        owner = bed.admin.create(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}})
-        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owned", "ownerReferences": [reference]}}
-        bed.admin.create(path, body)
+        bed.admin.create(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
 
-        bed.admin.delete(f"{path}/owner")
+        bed.admin.delete(bed.admin.path_of(owner["apiVersion"], owner["kind"], namespace, "owner"))
 
         eventually(lambda: bed.admin.find(f"{path}/owned") is None, what="the dependent's deletion")
 
@@ -172,6 +172,14 @@ class TestReadiness:
         nodes.set(Behaviour(), namespace, {"version": "blue"})
 
         eventually(lambda: ready_replicas(bed, namespace, "shop") == 2, what="both replicas back")
+
+    def test_an_autoscalers_minimum_is_kept_without_any_metrics(self, bed, namespace):
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"}
+        spec = {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 5}
+        scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "shop"}, "spec": spec}
+        bed.admin.apply([deployment("shop", "blue", 1), scaler], namespace)
+
+        eventually(lambda: ready_replicas(bed, namespace, "shop") == 3, what="the autoscaler's minimum")
 
     def test_readiness_goes_on_after_a_restart_of_the_api_server(self, bed, namespace):
         bed.apiserver.kill()

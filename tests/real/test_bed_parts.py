@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.bed import binaries
 from tests.bed.metrics import Apportion, Registry, labels_of
 from tests.bed.nodes import Behaviour, State, next_state
-from tests.bed.processes import PortLease, Program, ProgramError
+from tests.bed.processes import PortLease, Program, ProgramError, scratch_folder
 from tests.bed.traffic import Flow, UnsupportedRouteError, World, targets
 from tests.conftest import closing_lines
 
@@ -178,6 +179,16 @@ class TestProcesses:
 
         with pytest.raises(ProgramError, match=r"teller ended with 3:\nout of luck"):
             program.wait_until(lambda: False, 10)
+
+    def test_folders_of_dead_test_runs_are_swept_and_those_of_living_ones_kept(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        mine = scratch_folder("bed")
+        # One more than the greatest process id that Linux can give.
+        (tmp_path / "penstock-bed-4194305-x").mkdir()
+
+        second = scratch_folder("bed")
+
+        assert sorted(tmp_path.iterdir()) == sorted([mine, second])
 
     def test_two_leases_never_share_a_port(self):
         first, second = PortLease(), PortLease()
