@@ -92,8 +92,18 @@ def test_readiness_and_version_are_answered_and_other_paths_are_not(api):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.0, "1"), (0.1, "0.1"), (1e21, "1e+21"), (123456789012345680000.0, "123456789012345680000"), (1e-7, "1e-07"), (-0.0, "-0"),
-     (1.5e-9, "1.5e-09"), (math.nan, "NaN"), (-math.inf, "-Inf"), (1.7976931348623157e308, "1.7976931348623157e+308")],
+    [
+        (1.0, "1"),
+        (0.1, "0.1"),
+        (1e21, "1e+21"),
+        (123456789012345680000.0, "123456789012345680000"),
+        (1e-7, "1e-07"),
+        (-0.0, "-0"),
+        (1.5e-9, "1.5e-09"),
+        (math.nan, "NaN"),
+        (-math.inf, "-Inf"),
+        (1.7976931348623157e308, "1.7976931348623157e+308"),
+    ],
 )
 def test_samples_are_written_as_prometheus_writes_them(value, text):
     assert api_float(value) == text
