@@ -181,6 +181,8 @@ class Simulation:
         self.cache: Kube = self.kube
         self.epoch = 1
         self.looks = 0
+        self.cache_lag = 0.0
+        self.sayings: list[tuple[float, str]] = []
         self.on_look: list[Callable[[Key, Outcome], None]] = []
         self._events: list[Event] = []
         self._order = itertools.count()
@@ -218,8 +220,16 @@ class Simulation:
         self.memo = Memo()
         self.epoch += 1
         self.queue = WorkQueue(self.clock.now, self.true_time)
+        self.queue_everything()
+
+    def queue_everything(self) -> None:
+        """Have every unfinished release looked at: a restart, or a clock that jumped."""
         for key in self.owners.unfinished():
             self.queue.add(key)
+
+    def say(self, what: str) -> None:
+        """A line of the transcript that is not the controller's."""
+        self.sayings.append((self.clock.time, what))
 
     def release(self, key: Key) -> Obj | None:
         """A Release as it is stored."""
