@@ -184,9 +184,8 @@ class _SubsetReader:
         name = self.sides.green_subset or self._name([(rule, wanted) for (_, rule, _), wanted in zip(rules, labels, strict=True)])
         parts = tuple(self._cluster(host, rule, name, wanted) for (host, rule, _), wanted in zip(rules, labels, strict=True))
         blue = marks.mapping((find_subset(rules[0][1], self.sides.blue_subset) or {}).get("labels")) if rules else {}
-        return Clusters(
-            parts, name, slot, tuple(dict.fromkeys(self.problems)), (), tuple(rule for _, rule, _ in rules), blue, labels[0] if labels else {}
-        )
+        found, green = tuple(rule for _, rule, _ in rules), labels[0] if labels else {}
+        return Clusters(parts, name, slot, tuple(dict.fromkeys(self.problems)), (), found, blue, green)
 
     def _rule(self, host: str) -> Obj | None:
         named = self.plan.traffic.destination_rule
@@ -214,7 +213,7 @@ class _SubsetReader:
         if self.sides.blue_slot >= 0:
             return self.sides.blue_slot
         if pair.workloads[0][0] != pair.workloads[1][0]:
-            self._say(reasons.ROUTE_UNSUITABLE, f"the routes tell versions apart by subsets of {host}, so both slots must be in one namespace")
+            self._say(reasons.ROUTE_UNSUITABLE, f"the routes name subsets of {host}, so both slots must be in one namespace")
             return -1
         wanted = (find_subset(rule, self.sides.blue_subset) or {}).get("labels")
         service = get_or_none(self.kube, SERVICE, *pair.services[pair.hosts.index(host)])

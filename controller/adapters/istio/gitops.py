@@ -59,4 +59,4 @@ def helm_warning(obj: Obj) -> Problem | None:
     if not release and marks.label(obj, MANAGED_BY) != "Helm":
         return None
     named = f" (release {release})" if release else ""
-    return Problem(reasons.HELM_MARKED, f"{marks.where(obj)} was installed by Helm{named}, and its next upgrade would write the traffic back.")
+    return Problem(reasons.HELM_MARKED, f"{marks.where(obj)} was installed by Helm{named}, whose next upgrade writes the traffic back.")

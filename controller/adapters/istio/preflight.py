@@ -48,6 +48,7 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
         problems += _owned(kube, subject, route)
         problems += _shadowed(route, world, namespaces_of(plan, subject.namespace))
         problems += _delegation(route, world)
+        warnings += _hidden(route, world)
         if sides.known:
             problems += _unsuitable(route, sides)
             problems += _ports(kube, route, sides)
@@ -115,6 +116,15 @@ def _shadowed(route: Route, world: World, namespaces: Sequence[str]) -> Iterator
                     break
 
 
+def _hidden(route: Route, world: World) -> Iterator[Problem]:
+    """Clients in a namespace to which a VirtualService is not exported get default routing, silently."""
+    for root in _roots(route, world):
+        if "*" not in root.export_to:
+            where = ", ".join(sorted(root.export_to))
+            sentence = f"VirtualService {root.namespace}/{root.name} is exported to {where} only: other clients reach all pods of its hosts, unsplit"
+            yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
+
+
 def _delegation(route: Route, world: World) -> Iterator[Problem]:
     """Only one delegate is followed; a nested one drops the whole VirtualService."""
     for rule in route.parsed.rules:
@@ -142,15 +152,18 @@ def _unsuitable(route: Route, sides: Sides) -> Iterator[Problem]:
     split = split_rules(route.parsed.rules, route.ref, sides)
     if not split.managed and not split.bypass and not route.ref.bypass:
         yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has no http rule that sends to blue")
+    live = reachable(route.parsed.rules)
     for rule in split.managed:
-        if names(rule, sides, Side.BLUE):
+        if rule not in live:
+            yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} stands behind a catch-all, so Istio drops it")
+        elif names(rule, sides, Side.BLUE):
             yield from _weights(rule, route, sides)
         elif names(rule, sides, Side.GREEN):
             yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} sends everything to green")
         else:
             yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} sends to neither blue nor green")
     yield from _bypasses(route, split, sides)
-    for rule in reachable(route.parsed.rules):
+    for rule in live:
         if any(sides.side(host, subset) is Side.GREEN for host, subset in rule.mirrors):
             yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} mirrors requests to green")
 

@@ -135,7 +135,8 @@ def _catch_all(match: Any) -> bool:
     """Rules after a catch-all are dropped by istiod; `prefix: /` is one."""
     if not match:
         return True
-    return any({key: value for key, value in mapping(block).items() if key != "name"} in ({}, {"uri": {"prefix": "/"}}) for block in items(match))
+    blocks = ({key: value for key, value in mapping(block).items() if key != "name"} for block in items(match))
+    return any(block in ({}, {"uri": {"prefix": "/"}}) for block in blocks)
 
 
 def _target(  # noqa: PLR0917 - one call, in the order in which a sentence names them

@@ -28,7 +28,8 @@ def build_subset_patch(rule: Obj, wanted: Obj, epoch: int) -> Patch:
     tests: Patch = [{"op": "test", "path": marks.pointer("spec", "subsets", i, "name"), "value": name} for i, name in named]
     place: str | int = "-" if index is None else index
     if standing:
-        change: dict[str, Any] = {"op": "add" if index is None else "replace", "path": marks.pointer("spec", "subsets", place), "value": dict(wanted)}
+        path = marks.pointer("spec", "subsets", place)
+        change: dict[str, Any] = {"op": "add" if index is None else "replace", "path": path, "value": dict(wanted)}
     else:
         change = {"op": "add", "path": "/spec/subsets", "value": [dict(wanted)]}
     annotations = {marks.ADDED: Added(subsets=added.subsets | {wanted["name"]}).text(), marks.EPOCH: str(epoch)}
@@ -119,7 +120,8 @@ def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> No
         for rule in parse_rules(obj, view.cluster_domain).rules:
             share = rule.percent(lambda t: view.sides.side(t.host, t.subset) is idle) if rule.targets else 0
             if share != 0 or _named(rule.mirrors, view, idle):
-                raise ConflictError(CONFLICT, "Conflict", f"{rule.title} of {marks.where(obj)} still sends to {idle.value}, so its cluster stays")
+                sentence = f"{rule.title} of {marks.where(obj)} still sends to {idle.value}, so its cluster stays"
+                raise ConflictError(CONFLICT, "Conflict", sentence)
 
 
 def _named(mirrors: tuple[tuple[str, str], ...], view: TrafficView, idle: Side) -> bool:

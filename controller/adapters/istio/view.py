@@ -107,7 +107,8 @@ def status_sides(subject: Subject, cluster_domain: str = "cluster.local") -> Sid
     status, plan = subject.status, subject.plan
     if plan is None or not 0 <= status.blue_slot <= 1 or not status.mode:
         return Sides()
-    return Sides(status.mode, status.blue_slot, host_pairs(plan, subject.namespace, cluster_domain), status.blue_subset, status.green_subset)
+    pairs = host_pairs(plan, subject.namespace, cluster_domain)
+    return Sides(status.mode, status.blue_slot, pairs, status.blue_subset, status.green_subset)
 
 
 def _forbidden(error: RefusedError, what: str) -> Problem:
@@ -189,7 +190,8 @@ def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sid
         tolerated = len(extra) == len(idle) == 1 and not names(rule, sides, Side.GREEN)
         if extra and not tolerated:
             words = ", ".join(f"{t.host} {t.subset}".strip() for t in extra)
-            found.append(Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {title} has a further destination beside blue and green: {words}"))
+            sentence = f"{rule.title} of {title} has a further destination beside blue and green: {words}"
+            found.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
     return tuple(found)
 
 

@@ -166,6 +166,15 @@ class TestRefusals:
         bed = host_bed(rule(to("api", 100), to("api-green", 0), name="main"))
         assert refused(bed, plan) == {reasons.ROUTE_MISSING}
 
+    def test_a_named_rule_behind_a_catch_all(self):
+        plan = {"workload": "api", "traffic": {"virtualServices": [{"name": "web", "routes": ["main"]}]}}
+        bed = host_bed(rule(to("other")), rule(to("api", 100), to("api-green", 0), name="main"))
+        assert refused(bed, plan) == {reasons.ROUTE_UNSUITABLE}
+
+    def test_a_virtual_service_that_some_clients_do_not_see_is_a_warning(self):
+        view = host_bed(exportTo=["."]).look(subject(), first=True)
+        assert (view.problems, ["exported to shop only" in warning.detail for warning in view.warnings]) == ((), [True])
+
     def test_a_listed_bypass_that_is_not_there_and_cannot_be_made(self):
         assert refused(host_bed(), BYPASS) == {reasons.ROUTE_MISSING}
 
