@@ -142,6 +142,8 @@ class Leader:
             self._write(view, action, started, epoch)
         except ConflictError:
             return
+        with self._lock:
+            self._floor = max(self._floor, epoch)
         log.info("This controller leads now.", extra={"epoch": epoch})
         self._on_gain(epoch, vacancy(view, self._clock.now()))
 

@@ -21,13 +21,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        registry = self.registry
+        registry, reaction, late = self.registry, REACTION_BUCKETS, LATE_BUCKETS
         self.releases = Gauge("penstock_releases", "Releases by phase.", ["phase"], registry=registry)
         self.reaction = Histogram(
-            "penstock_reaction_seconds", "From the decision to roll back until every route was on blue.", buckets=REACTION_BUCKETS, registry=registry
+            "penstock_reaction_seconds", "From the decision to roll back until all routes were blue.", buckets=reaction, registry=registry
         )
         self.lateness = Histogram(
-            "penstock_wakeup_late_seconds", "How long after its time a release was looked at.", buckets=LATE_BUCKETS, registry=registry
+            "penstock_wakeup_late_seconds", "How long after its time a release was looked at.", buckets=late, registry=registry
         )
         self.late = Counter("penstock_late_wakeups", f"Wake-ups more than {LATE_SECONDS} s after their time.", registry=registry)
         self.queries = Counter("penstock_queries", "Queries to Prometheus by result.", ["provider", "result"], registry=registry)
@@ -38,7 +38,7 @@ class Metrics:
         )
         self.conflicts = Counter("penstock_conflicts", "Writes that somebody else's write came before.", ["resource"], registry=registry)
         self.unwatched = Counter(
-            "penstock_unwatched_exposure_seconds", "Time in which green had traffic and no controller led, summed over releases.", registry=registry
+            "penstock_unwatched_exposure_seconds", "Time with traffic on green and no leader, over all releases.", registry=registry
         )
         self.depth = Gauge("penstock_queue_depth", "Releases that are due and not yet looked at.", registry=registry)
         self.reconcile_seconds = Histogram("penstock_reconcile_seconds", "Duration of one look at one release.", registry=registry)

@@ -72,7 +72,8 @@ class Store:
         self._index: dict[str, dict[str, dict[Ref, None]]] = {key: {} for key in indexed}
         self._written: set[Ref] = set()
 
-    def __len__(self) -> int:
+    def count(self) -> int:
+        """How many objects are known."""
         return len(self._held)
 
     def get(self, ref: Ref) -> tuple[Obj | None, bool]:
