@@ -42,7 +42,7 @@ class AppSeries:
 
     def __init__(self, sink: Sink, metrics: Sequence[AppMetric], start: float) -> None:
         self._sink, self._metrics, self._start = sink, tuple(metrics), start
-        self._streams: dict[tuple[int, str], Stream] = {}
+        self._streams: dict[tuple[int, str, str], Stream] = {}
         self._gauges: dict[tuple[int, str], Handle] = {}
         self._seen: object = None
         self._present: list[Pod] = []
@@ -89,11 +89,13 @@ class AppSeries:
 
     def _stream(self, index: int, metric: AppMetric, pod: Pod) -> Stream:
         target = f"{pod.namespace}/{pod.name}"
-        found = self._streams.get((index, target))
+        found = self._streams.get((index, target, pod.uid))
         if found is None:
             name, histogram = ("", metric.name) if metric.edges else (metric.name, "")
-            found = Stream(self._sink, self._labels(metric, pod), target=target, name=name, histogram=histogram, edges=metric.edges)
-            self._streams[index, target] = found
+            found = Stream(
+                self._sink, self._labels(metric, pod), target=target, uid=pod.uid, name=name, histogram=histogram, edges=metric.edges
+            )
+            self._streams[index, target, pod.uid] = found
         return found
 
     def _gauge(self, index: int, metric: AppMetric, pod: Pod) -> Handle:
@@ -116,10 +118,11 @@ class AppSeries:
             first.setdefault((pod.namespace, pod.workload, version_of(pod)), pod)
         self._present = list(first.values())
         living = {f"{pod.namespace}/{pod.name}" for pod in pods}
-        for key in [key for key in self._streams if key[1] not in living]:
+        uids = {pod.uid for pod in pods}
+        for key in [key for key in self._streams if key[1] not in living or key[2] not in uids]:
             self._streams.pop(key).end(round(now * 1000))
-        for key in [key for key in self._gauges if key[1] not in living]:
-            self._gauges.pop(key).mark_stale(round(now * 1000))
+        for gauge in [gauge for gauge in self._gauges if gauge[1] not in living]:
+            self._gauges.pop(gauge).mark_stale(round(now * 1000))
 
 
 def _pieces(steps: Steps[float], start: float, end: float) -> Iterator[float]:

@@ -166,7 +166,7 @@ class Mesh:
         self._after.append(callback)
 
     def before_proxy_update(self, callback: ProxyCallback) -> None:
-        """Have `callback(state, time)` called before every update, while the old routes still hold."""
+        """Have `callback(state, time)` called before every update and every end of a pod, while the old state still holds."""
         self._before.append(callback)
 
     def apply(self, kind: Kind, old: Obj | None, new: Obj | None, now: float) -> None:
@@ -182,6 +182,9 @@ class Mesh:
         parts = PUSHED.get(kind.kind)
         if parts is None or not _matters(kind.kind, old, new):
             return
+        if kind.kind == "Pod" and new is None:
+            for state in self.proxies.values():
+                self._tell(self._before, state, now)
         self.world = changed(self.world, kind.kind, old, new)
         if kind.kind == "Pod" and (old is None or new is None):
             return  # A pod without endpoints concerns nobody; its EndpointSlice makes the push.
@@ -256,11 +259,14 @@ class Mesh:
         self._dirty.clear()
 
     def _update(self, update: _Update) -> None:
-        for callback in self._before:
-            callback(update.state, update.time)
+        self._tell(self._before, update.state, update.time)
         update.state.update(update.part, update.world)
-        for callback in self._after:
-            callback(update.state, update.time)
+        self._tell(self._after, update.state, update.time)
+
+    @staticmethod
+    def _tell(callbacks: Sequence[ProxyCallback], state: ProxyState, time: float) -> None:
+        for callback in callbacks:
+            callback(state, time)
 
 
 def _matters(kind: str, old: Obj | None, new: Obj | None) -> bool:

@@ -68,6 +68,7 @@ class Stream:
         "_sum",
         "count",
         "target",
+        "uid",
     )
 
     def __init__(
@@ -76,11 +77,12 @@ class Stream:
         labels: Mapping[str, str],
         *,
         target: str,
+        uid: str = "",
         name: str = "",
         histogram: str = "",
         edges: tuple[float, ...] = ISTIO_EDGES,
     ) -> None:
-        self.target, self.count = target, 0.0
+        self.target, self.uid, self.count = target, uid, 0.0
         self._sink, self._labels, self._name, self._histogram = sink, labels, name, histogram
         self._edges = edges
         self._counter: Handle | None = None

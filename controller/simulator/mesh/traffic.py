@@ -8,7 +8,7 @@ draws, whole requests). Traffic never decides anything: it reads the mesh and fi
 import math
 import random
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from controller.adapters.istio.routing_model import Pod
@@ -182,7 +182,7 @@ class Traffic:
 
     def _run(self, flow: _Flow, now: float) -> None:
         while flow.time < now:
-            if flow.version != flow.proxy.version or flow.time >= flow.valid_until:
+            if flow.version != flow.proxy.version or flow.time >= flow.valid_until or flow.pods is not self._mesh.world.pods:
                 self._compile(flow)
             end = min(now, flow.valid_until)
             rate = flow.source.rate
@@ -209,20 +209,45 @@ class Traffic:
 
     def _compile(self, flow: _Flow) -> None:
         """Turn the proxy's present answers into branches, and find out how long they hold."""
-        flow.version = flow.proxy.version
+        flow.version, flow.pods = flow.proxy.version, self._mesh.world.pods
         seconds = flow.time + TICK_SECONDS - self.settings.start
         rate = flow.source.rate
         until = [rate.next_change(seconds) + self.settings.start] if isinstance(rate, Steps) else []
-        outcomes = flow.proxy.answer(flow.source.request)
+        outcomes = self._reached(flow.proxy.answer(flow.source.request))
         branches = [self._own_answer(flow.source, outcome) for outcome in outcomes if outcome.pod is None]
         for group in self._groups(outcomes):
             branches.extend(self._of_group(flow, group, until, copied=False))
         copies: list[_Branch] = []
-        for group in self._groups(flow.proxy.mirrored(flow.source.request)):
+        for group in self._groups(self._reached(flow.proxy.mirrored(flow.source.request))):
             copies.extend(self._of_group(flow, group, until, copied=True))
         flow.copies = tuple(copies)
         flow.branches = tuple(branches)
         flow.valid_until = min((t for t in until if t > flow.time), default=math.inf)
+
+    def _lives(self, pod: Pod) -> bool:
+        """Whether a pod still exists; endpoints without a pod object always do."""
+        if not pod.uid:
+            return True
+        found = self._mesh.world.pods.get(pod.namespace, pod.name)
+        return found is not None and found.uid == pod.uid
+
+    def _reached(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """What becomes of requests to pods that are gone while the proxy still has their addresses.
+
+        Istio's default retries take them to another pod of the same cluster; where there is none, the connection fails.
+        """
+        dead = [outcome for outcome in outcomes if outcome.pod is not None and not self._lives(outcome.pod)]
+        if not dead:
+            return list(outcomes)
+        found = [outcome for outcome in outcomes if outcome not in dead]
+        for cluster in dict.fromkeys(outcome.cluster for outcome in dead):
+            lost = sum(outcome.fraction for outcome in dead if outcome.cluster == cluster)
+            others = [i for i, outcome in enumerate(found) if outcome.cluster == cluster and outcome.pod is not None and outcome.retried]
+            for index in others:
+                found[index] = replace(found[index], fraction=found[index].fraction + lost / len(others))
+            if not others:
+                found.append(Outcome(lost, 503, "UF", cluster))
+        return found
 
     def _of_group(self, flow: _Flow, group: Group, until: list[float], *, copied: bool) -> Iterator[_Branch]:
         """The branches of one version; the times at which its behaviour changes go to `until`."""
@@ -250,7 +275,7 @@ class Traffic:
         """The pod that reports for its version: the same one as long as it lives, so that its counters go on."""
         key = _key(pods[0])
         known = self._reporter.get(key)
-        if known is None or self._mesh.world.pods.get(known.namespace, known.name) is None:
+        if known is None or not self._lives(known):
             known = self._reporter[key] = min(pods, key=lambda pod: pod.name)
         return known
 
@@ -298,7 +323,8 @@ class Traffic:
     def _stream(self, reporter: str, source: Source, pod: Pod | None, host: str, end: tuple[int, str, GrpcStatus]) -> Stream | None:
         if reporter not in self.settings.reporters:
             return None
-        key = (reporter, source.proxy, source.workload, source.grpc, pod and (pod.namespace, pod.name, pod.uid), host, end)
+        who = None if pod is None else (pod.namespace, pod.name, pod.uid) if reporter == "destination" else _told_by_source(pod)
+        key = (reporter, source.proxy, source.workload, source.grpc, who, host, end)
         found = self._streams.get(key)
         if found is None:
             found = self._streams[key] = self._new_stream(reporter, source, pod, host, end)
@@ -327,15 +353,19 @@ class Traffic:
         }
         if source.grpc:
             labels["grpc_response_status"] = end[2]
-        return Stream(self._sink, labels, target=target, name="istio_requests_total", histogram="istio_request_duration_milliseconds")
+        uid = at.uid if at is not None else ""
+        return Stream(
+            self._sink, labels, target=target, uid=uid, name="istio_requests_total", histogram="istio_request_duration_milliseconds"
+        )
 
     def _forget_pods(self, now: float) -> None:
         """End the series of pods that are gone."""
         self._pods_seen = pods = self._mesh.world.pods
-        living = {f"{pod.namespace}/{pod.name}" for pod in pods} | {
-            f"{s.proxy.namespace}/{s.proxy.name}" for s in self._mesh.proxies.values()
-        }
-        gone = {key: stream for key, stream in self._streams.items() if stream.target not in living}
+        places = [state.proxy for state in self._mesh.proxies.values()]
+        living = {f"{place.namespace}/{place.name}" for place in (*pods, *places)}
+        # A pod that came back under its old name is another one: its counters begin at 0.
+        uids = {pod.uid for pod in pods} | {""}
+        gone = {key: stream for key, stream in self._streams.items() if stream.target not in living or stream.uid not in uids}
         for key, stream in gone.items():
             stream.end(round(now * 1000))
             del self._streams[key]
@@ -344,6 +374,12 @@ class Traffic:
         if gone:
             for flow in self._flows:
                 flow.version = -1
+
+
+def _told_by_source(pod: Pod) -> tuple[str | None, ...]:
+    """What a source's series tell of a pod: pods of one version share one series there, which no pod's end interrupts."""
+    named = ("app", "service.istio.io/canonical-name", "service.istio.io/canonical-revision", "version")
+    return pod.namespace, pod.workload, *(pod.labels.get(label) for label in named)
 
 
 def _key(pod: Pod) -> tuple[str, str, str, str]:

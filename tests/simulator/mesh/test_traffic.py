@@ -62,6 +62,13 @@ class Scene:
         return sum(series.values[-1] for series in self.series(name, **labels) if series.times and not series.stale)
 
 
+def owned(pod):
+    """The pod as one of a Deployment `blue`."""
+    meta = pod["metadata"]
+    owner = {"kind": "ReplicaSet", "name": "blue-abc", "controller": True}
+    return {**pod, "metadata": {**meta, "labels": {**meta["labels"], "pod-template-hash": "abc"}, "ownerReferences": [owner]}}
+
+
 class TestCounters:
     def test_each_reporter_counts_every_request_once_by_weight(self):
         scene = Scene().scrape(10)
@@ -154,6 +161,52 @@ class TestCounters:
         [green] = scene.series(reporter="destination", destination_version="v2")
 
         assert list(green.stale) == [round((START + 15) * 1000)]
+
+    def test_the_source_goes_on_counting_when_the_reporting_pod_of_a_version_ends(self):
+        scene = Scene((100, 0))
+        pods = [owned(obj) for obj in fixed_objects() if obj["kind"] == "Pod" and obj["metadata"]["name"].startswith("blue")]
+        for pod in pods:
+            scene.mesh.apply(POD, None, pod, START)
+        scene.mesh.settle(START)
+        scene.scrape(10)
+        scene.mesh.apply(POD, pods[0], None, START + 10)
+        scene.scrape(20)
+        [source] = scene.series(reporter="source")
+        pods_named = {dict(series.labels)["pod"] for series in scene.series(reporter="destination")}
+
+        assert list(source.values) == pytest.approx([1000, 2000])
+        assert pods_named == {"blue-1", "blue-2"}
+
+    def test_requests_to_a_pod_that_is_gone_go_to_another_one_or_fail(self):
+        scene = Scene((50, 50), delays={"endpoints": Delay(60, 60)})
+        for name in ("blue-1", "green-1"):
+            pod = next(o for o in fixed_objects() if o["kind"] == "Pod" and o["metadata"]["name"] == name)
+            scene.until(10)
+            scene.mesh.apply(POD, pod, None, START + 10)
+        scene.scrape(30)
+
+        assert scene.total(reporter="source", response_code="200", destination_version="v1") == pytest.approx(1500)
+        assert scene.total(reporter="source", response_code="503", response_flags="UF") == pytest.approx(1000)
+
+    def test_a_pod_that_comes_back_under_its_name_counts_from_zero(self):
+        scene = Scene(app_metrics=[AppMetric("http_requests_total", of=GREEN, per_request=1.0)]).scrape(10)
+        pod = next(o for o in fixed_objects() if o["kind"] == "Pod" and o["metadata"]["name"] == "green-1")
+        again = {**pod, "metadata": {**pod["metadata"], "uid": "another"}}
+        scene.mesh.apply(POD, pod, None, START + 10)
+        scene.mesh.apply(POD, None, again, START + 10)
+        scene.mesh.apply(
+            ENDPOINT_SLICE, mesh_slice({"name": "shop-green"}), mesh_slice({"name": "shop-green"}) | {"endpoints": []}, START + 10
+        )
+        scene.mesh.apply(
+            ENDPOINT_SLICE, mesh_slice({"name": "shop-green"}) | {"endpoints": []}, mesh_slice({"name": "shop-green"}), START + 10
+        )
+        scene.mesh.advance(START + 11)
+        scene.scrape(20)
+        [istio] = scene.series(reporter="destination", destination_version="v2")
+        [app] = scene.series("http_requests_total")
+
+        for series in (istio, app):
+            assert list(series.values) == pytest.approx([100, 99], rel=0.002)
 
     def test_a_target_that_does_not_answer_has_no_sample_and_up_is_0(self):
         scene = Scene().scrape(10).scrape(20, skip={"shop/green-1"})
