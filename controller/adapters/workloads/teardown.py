@@ -122,6 +122,7 @@ def _remove(writer: Writer, member: Member, there: Place, *, then: str) -> None:
         _remove_autoscaler(writer, there)
         writer.delete(DEPLOYMENT, workload)
     else:
+        _remove_brought(writer, member, there, of_this_release=True)
         restore_floor(writer, there, member)
         writer.scale(DEPLOYMENT, workload, 0)
 
@@ -132,12 +133,17 @@ def _remove_autoscaler(writer: Writer, there: Place) -> None:
         writer.delete(HPA, hpa)
 
 
-def _remove_brought(writer: Writer, member: Member, there: Place) -> None:
-    """The Service and the copies that were made for a workload that is gone; what others made stays."""
+def _remove_brought(writer: Writer, member: Member, there: Place, *, of_this_release: bool = False) -> None:
+    """The Service and the copies that were made for a workload; what others made stays.
+
+    With a workload that stays, only what this very release made goes: the rest was there before it.
+    """
     names = [(SERVICE, there.service), *((CONFIG_MAP, name) for name in member.config_maps), *((SECRET, name) for name in member.secrets)]
     for kind, name in names:
         obj = _readable(writer.kube, kind, there.namespace, name)
-        if obj is not None and marks.is_made(obj) and (writer.recorded(kind, obj) or _of_plan(writer, kind, obj)):
+        if obj is None or not marks.is_made(obj) or (of_this_release and not writer.ours(obj)):
+            continue
+        if writer.recorded(kind, obj) or _of_plan(writer, kind, obj):
             writer.delete(kind, obj)
 
 

@@ -140,9 +140,9 @@ def observe_members(kube: Kube, subject: Subject, blue_slot: int, split: Split |
         objects += of_blue + of_green
         if reader.look.brought or reader.look.remains:
             complete, brought = _brought(reader, member, blue_slot)
-            objects += [entry for entry in brought if entry.made]
+            objects += [managed(obj, kind.kind) for kind, obj in brought if marks.is_made(obj)]
             made = made and complete and _stands(reader, members[-1])
-            reader.remains = reader.remains or any(entry.made for entry in brought)
+            reader.remains = reader.remains or any(marks.annotation(obj, marks.OWNER) == subject.uid for _, obj in brought)
     return MembersView(
         members=tuple(members),
         green_made=made,
@@ -349,7 +349,7 @@ def wanted_replicas(subject: Subject, member: str, blue: int, green: int) -> int
     return max(1, recorded, blue)
 
 
-def _brought(reader: _Reader, member: Member, blue_slot: int) -> tuple[bool, list[ManagedObject]]:
+def _brought(reader: _Reader, member: Member, blue_slot: int) -> tuple[bool, list[tuple[Kind, Obj]]]:
     """Whether the Service and the copies that a clone needs exist, and which of them stand there."""
     if plan_of(reader.subject).preparation.green is GreenSource.ADOPT or reader.subject.spec.kind == "reverse":
         return True, []
@@ -361,7 +361,7 @@ def _brought(reader: _Reader, member: Member, blue_slot: int) -> tuple[bool, lis
     if blue.namespace != green.namespace:
         wanted += [(CONFIG_MAP, name) for name in member.config_maps] + [(SECRET, name) for name in member.secrets]
     there = [(kind, _there(reader.kube, kind, green.namespace, name)) for kind, name in wanted]
-    return all(obj is not None for _, obj in there), [managed(obj, kind.kind) for kind, obj in there if obj is not None]
+    return all(obj is not None for _, obj in there), [(kind, obj) for kind, obj in there if obj is not None]
 
 
 def _there(kube: Kube, kind: Kind, namespace: str, name: str) -> Obj | None:

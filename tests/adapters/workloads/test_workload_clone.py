@@ -3,7 +3,15 @@
 from workload_world import a_release
 
 from controller.adapters import marks
-from controller.adapters.workloads.clone import clone_autoscaler, clone_config_map, clone_deployment, clone_service, green_labels, recipe, update_image
+from controller.adapters.workloads.clone import (
+    clone_autoscaler,
+    clone_config_map,
+    clone_deployment,
+    clone_service,
+    green_labels,
+    recipe,
+    update_image,
+)
 from controller.adapters.workloads.selectors import covers, query, selects
 
 BLUE = {
@@ -182,7 +190,9 @@ class TestTheService:
         return clone_service(service, how(), blue, green_labels(BLUE, how()))
 
     def test_ports_keep_names_targets_and_protocols_and_lose_node_ports(self):
-        assert self.made()["spec"]["ports"] == [{"name": "grpc-api", "protocol": "TCP", "appProtocol": "grpc", "port": 80, "targetPort": "api"}]
+        assert self.made()["spec"]["ports"] == [
+            {"name": "grpc-api", "protocol": "TCP", "appProtocol": "grpc", "port": 80, "targetPort": "api"}
+        ]
 
     def test_addresses_and_doors_of_the_cluster_are_not_copied(self):
         spec = self.made()["spec"]
@@ -196,9 +206,10 @@ class TestTheService:
         assert self.made(headless)["spec"]["clusterIP"] == "None"
 
     def test_a_dns_name_is_not_given_to_two_services(self):
-        assert set(self.made()["metadata"]["annotations"]) & {"external-dns.alpha.kubernetes.io/hostname", "networking.istio.io/exportTo"} == {
-            "networking.istio.io/exportTo"
-        }
+        assert set(self.made()["metadata"]["annotations"]) & {
+            "external-dns.alpha.kubernetes.io/hostname",
+            "networking.istio.io/exportTo",
+        } == {"networking.istio.io/exportTo"}
 
     def test_it_selects_green_and_not_blue(self):
         selector = self.made()["spec"]["selector"]
@@ -222,7 +233,11 @@ class TestOtherBodies:
         assert marks.is_made(body, plan="web")
 
     def test_an_autoscaler_is_aimed_at_green_with_its_owners_minimum(self):
-        source = {"kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9}}
+        source = {
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web"},
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9},
+        }
         body = clone_autoscaler(source, how(), "web-green", 2)
 
         assert body["spec"] == {"scaleTargetRef": {"kind": "Deployment", "name": "web-green"}, "maxReplicas": 9, "minReplicas": 2}

@@ -53,7 +53,10 @@ class TestMakeGreen:
     def test_every_object_made_is_returned_with_its_uid(self):
         touched = (world := World().with_blue()).do(make_green, a_release())
 
-        assert [(entry.kind, entry.name, entry.made) for entry in touched] == [("Service", "web-green", True), ("Deployment", "web-green", True)]
+        assert [(entry.kind, entry.name, entry.made) for entry in touched] == [
+            ("Service", "web-green", True),
+            ("Deployment", "web-green", True),
+        ]
         assert touched[1].uid == world.deployment()["metadata"]["uid"]
 
     def test_twice_equals_once(self):
@@ -79,7 +82,11 @@ class TestMakeGreen:
     def test_services_and_config_maps_come_along_into_another_namespace(self):
         world = World().with_blue()
         world.user.create(CONFIG_MAP, "shop", {"metadata": {"name": "settings"}, "data": {"a": "1"}})
-        plan = {"members": [{"name": "web", "workload": "web", "configMaps": ["settings"]}], "traffic": {"virtualService": "web"}, "slots": TWO_PLACES}
+        plan = {
+            "members": [{"name": "web", "workload": "web", "configMaps": ["settings"]}],
+            "traffic": {"virtualService": "web"},
+            "slots": TWO_PLACES,
+        }
         world.do(make_green, a_release(plan=plan))
 
         assert world.find(CONFIG_MAP, "settings", "shop-green")["data"] == {"a": "1"}
@@ -89,7 +96,11 @@ class TestMakeGreen:
     def test_named_secrets_come_along_where_the_optional_rights_are_given(self):
         world = World().with_blue()
         world.user.create(SECRET, "shop", {"metadata": {"name": "key"}, "type": "Opaque", "data": {"k": "dg=="}})
-        plan = {"members": [{"name": "web", "workload": "web", "secrets": ["key"]}], "traffic": {"virtualService": "web"}, "slots": TWO_PLACES}
+        plan = {
+            "members": [{"name": "web", "workload": "web", "secrets": ["key"]}],
+            "traffic": {"virtualService": "web"},
+            "slots": TWO_PLACES,
+        }
         world.do(make_green, a_release(plan=plan))
 
         assert world.find(SECRET, "key", "shop-green")["data"] == {"k": "dg=="}
@@ -98,7 +109,11 @@ class TestMakeGreen:
         world = World().with_blue()
         world.user.create(CONFIG_MAP, "shop", {"metadata": {"name": "settings"}, "data": {"a": "1"}})
         world.user.create(CONFIG_MAP, "shop-green", {"metadata": {"name": "settings"}, "data": {"a": "green"}})
-        plan = {"members": [{"name": "web", "workload": "web", "configMaps": ["settings"]}], "traffic": {"virtualService": "web"}, "slots": TWO_PLACES}
+        plan = {
+            "members": [{"name": "web", "workload": "web", "configMaps": ["settings"]}],
+            "traffic": {"virtualService": "web"},
+            "slots": TWO_PLACES,
+        }
         world.do(make_green, a_release(plan=plan))
 
         assert world.find(CONFIG_MAP, "settings", "shop-green")["data"] == {"a": "green"}
@@ -106,7 +121,11 @@ class TestMakeGreen:
     def test_a_copy_of_an_earlier_release_is_brought_up_to_date(self):
         world = World().with_blue()
         world.user.create(CONFIG_MAP, "shop", {"metadata": {"name": "settings"}, "data": {"a": "1"}})
-        plan = {"members": [{"name": "web", "workload": "web", "configMaps": ["settings"]}], "traffic": {"virtualService": "web"}, "slots": TWO_PLACES}
+        plan = {
+            "members": [{"name": "web", "workload": "web", "configMaps": ["settings"]}],
+            "traffic": {"virtualService": "web"},
+            "slots": TWO_PLACES,
+        }
         world.do(make_green, a_release(plan=plan))
         world.edit(CONFIG_MAP, "settings", {"data": {"a": "2"}})
         world.edit(DEPLOYMENT, "web", {"spec": {"replicas": 0}}, "shop-green")
@@ -154,7 +173,13 @@ class TestMakeGreen:
 class TestIdleVersion:
     def idle(self, replicas=0):
         world = World().with_blue()
-        world.deploy("web-green", replicas=replicas, image="web:0", selector={"app": "web", "slot": "b"}, labels={"app": "web", "slot": "b", "old": "x"})
+        world.deploy(
+            "web-green",
+            replicas=replicas,
+            image="web:0",
+            selector={"app": "web", "slot": "b"},
+            labels={"app": "web", "slot": "b", "old": "x"},
+        )
         return world.pass_time()
 
     def test_the_old_version_that_idles_there_is_updated_and_scaled_up(self):
@@ -173,7 +198,14 @@ class TestIdleVersion:
         world.do(make_green, a_release())
 
         labels = world.deployment()["spec"]["template"]["metadata"]["labels"]
-        assert labels == {"app": "web", "slot": "b", "version": "r2", marks.REVISION_LABEL: "r2", marks.SLOT_LABEL: "away", marks.PLAN_LABEL: "web"}
+        assert labels == {
+            "app": "web",
+            "slot": "b",
+            "version": "r2",
+            marks.REVISION_LABEL: "r2",
+            marks.SLOT_LABEL: "away",
+            marks.PLAN_LABEL: "web",
+        }
 
     def test_another_writer_in_between_is_a_conflict_and_nothing_is_overwritten(self):
         world = self.idle()
@@ -352,7 +384,9 @@ class TestUpdateHome:
         world.do(update_home, release)
 
         after = world.deployment("web")
-        assert after["spec"]["template"]["spec"]["containers"] == [{**before["spec"]["template"]["spec"]["containers"][0], "image": "web:2"}]
+        assert after["spec"]["template"]["spec"]["containers"] == [
+            {**before["spec"]["template"]["spec"]["containers"][0], "image": "web:2"}
+        ]
         assert after["spec"]["template"]["metadata"] == before["spec"]["template"]["metadata"]
         assert after["spec"]["replicas"] == 3
         assert world.look(release).named("web").blue.revision == "r2"
@@ -378,7 +412,12 @@ class TestUpdateHome:
 class TestNamespace:
     def test_it_is_made_only_where_that_is_allowed_with_blues_injection_and_security(self):
         world = World()
-        world.edit(NAMESPACE, "shop", {"metadata": {"labels": {"istio-injection": "enabled", "pod-security.kubernetes.io/enforce": "restricted", "team": "x"}}}, "")
+        world.edit(
+            NAMESPACE,
+            "shop",
+            {"metadata": {"labels": {"istio-injection": "enabled", "pod-security.kubernetes.io/enforce": "restricted", "team": "x"}}},
+            "",
+        )
         world.with_blue()
         release = a_release(slots=[{"name": "home"}, {"name": "away", "namespace": "shop-new"}])
         world.do(make_green, release, may_make_namespaces=True)

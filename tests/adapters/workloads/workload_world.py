@@ -62,7 +62,11 @@ class World:
         return self.user.create(SERVICE, namespace, body)
 
     def autoscale(self, name="web", namespace="shop", *, target="web", minimum=1, maximum=10, **meta):
-        spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}, "minReplicas": minimum, "maxReplicas": maximum}
+        spec = {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
+            "minReplicas": minimum,
+            "maxReplicas": maximum,
+        }
         return self.user.create(HPA, namespace, {"metadata": {"name": name, **meta}, "spec": spec})
 
     def with_blue(self, **changes):
