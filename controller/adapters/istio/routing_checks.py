@@ -121,10 +121,9 @@ def _hosts(world: World, own: VirtualService) -> Iterator[Finding]:
                 taken.setdefault(winner.key, []).append(namespace)
         for (namespace, name), namespaces in taken.items():
             where = ", ".join(namespaces)
-            yield Finding(
-                Problem.HOST_TAKEN,
-                f"VirtualService {namespace}/{name} has the host {host} for clients in {where}; {_said(own)} has no say there: nothing is merged.",
-            )
+            holder = f"VirtualService {namespace}/{name}"
+            sentence = f"{holder} has the host {host} for clients in {where}; {_said(own)} has no say there: nothing is merged."
+            yield Finding(Problem.HOST_TAKEN, sentence)
         if hidden:
             where = ", ".join(hidden)
             yield Finding(Problem.HIDDEN, f"{_said(own)} is not exported to {where}: clients there reach all pods of {host}, unsplit.")

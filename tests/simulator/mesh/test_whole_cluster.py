@@ -31,14 +31,14 @@ class Bed:
         self.server.on_commit(self.heard)
         self.kube = InMemoryKube(self.server, "user")
         spec = {"group": "networking.istio.io", "scope": "Namespaced", "names": NAMES, "versions": [VERSION]}
-        self.kube.create(CRD, "", {"metadata": {"name": "virtualservices.networking.istio.io"}, "spec": spec})
-        self.kube.create(NAMESPACE, "", {"metadata": {"name": "shop"}})
+        self.create(CRD, "", {"metadata": {"name": "virtualservices.networking.istio.io"}, "spec": spec})
+        self.create(NAMESPACE, "", {"metadata": {"name": "shop"}})
         for colour in ("blue", "green"):
             body = {"spec": {"selector": {"version": colour}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}}
-            self.kube.create(SERVICE, "shop", {"metadata": {"name": colour}, **body})
+            self.create(SERVICE, "shop", {"metadata": {"name": colour}, **body})
         self.deploy("blue")
         route = [{"destination": {"host": colour}, "weight": weight} for colour, weight in (("blue", 100), ("green", 0))]
-        self.kube.create(
+        self.create(
             VIRTUAL_SERVICE, "shop", {"metadata": {"name": "shop"}, "spec": {"hosts": ["shop.example"], "http": [{"route": route}]}}
         )
         self.workloads.settle(self.time)
@@ -46,6 +46,9 @@ class Bed:
         source = Source("users", "gateway-1", Request("shop.example"), steady(50.0))
         broken = Behaviour(of=Selector(image="*:bad"), error_rate=steady(0.2))
         self.traffic = Traffic(self.mesh, [source], self.store, behaviours=[broken], settings=TrafficSettings(start=START))
+
+    def create(self, kind, namespace, body):
+        return self.kube.create(kind, namespace, {"apiVersion": kind.api_version, "kind": kind.kind, **body})
 
     def heard(self, commit):
         self.workloads.apply(commit.kind, commit.old, commit.new, commit.time)
@@ -55,7 +58,7 @@ class Bed:
         labels = {"app": "shop", "version": colour}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": image}]}}
         spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
-        return self.kube.create(DEPLOYMENT, "shop", {"metadata": {"name": colour}, "spec": spec})
+        return self.create(DEPLOYMENT, "shop", {"metadata": {"name": colour}, "spec": spec})
 
     def shift(self, green):
         base = "/spec/http/0/route"

@@ -23,7 +23,10 @@ class Cluster:
         self.writes = []
         self.server.on_commit(self.heard)
         self.kube = InMemoryKube(self.server, "user")
-        self.kube.create(NAMESPACE, "", {"metadata": {"name": "shop"}})
+        self.create(NAMESPACE, "", {"metadata": {"name": "shop"}})
+
+    def create(self, kind, namespace, body):
+        return self.kube.create(kind, namespace, {"apiVersion": kind.api_version, "kind": kind.kind, **body})
 
     def heard(self, commit):
         if commit.user != "user":
@@ -51,10 +54,10 @@ class Cluster:
                 **spec,
             },
         }
-        return self.kube.create(DEPLOYMENT, "shop", body)
+        return self.create(DEPLOYMENT, "shop", body)
 
     def service(self, name="web"):
-        return self.kube.create(
+        return self.create(
             SERVICE, "shop", {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80}]}}
         )
 
@@ -151,7 +154,7 @@ class TestLife:
         cluster = Cluster()
         cluster.deploy(replicas=1)
         spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 4, "maxReplicas": 9}
-        cluster.kube.create(HPA, "shop", {"metadata": {"name": "web"}, "spec": spec})
+        cluster.create(HPA, "shop", {"metadata": {"name": "web"}, "spec": spec})
 
         assert cluster.until(10).status()["readyReplicas"] == 4
 
@@ -228,10 +231,10 @@ class TestGarbage:
     @pytest.mark.parametrize(("namespace", "kept"), [("shop", True), ("other", False)])
     def test_a_dependent_goes_within_four_seconds_where_its_owner_is_in_another_namespace(self, namespace, kept):
         cluster = Cluster()
-        cluster.kube.create(NAMESPACE, "", {"metadata": {"name": "other"}})
-        owner = cluster.kube.create(CONFIG_MAP, "shop", {"metadata": {"name": "owner"}})
+        cluster.create(NAMESPACE, "", {"metadata": {"name": "other"}})
+        owner = cluster.create(CONFIG_MAP, "shop", {"metadata": {"name": "owner"}})
         reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
-        cluster.kube.create(CONFIG_MAP, namespace, {"metadata": {"name": "dependent", "ownerReferences": [reference]}})
+        cluster.create(CONFIG_MAP, namespace, {"metadata": {"name": "dependent", "ownerReferences": [reference]}})
         cluster.until(4)
 
         assert [o["metadata"]["name"] for o in cluster.kube.list(CONFIG_MAP, namespace).items if o["metadata"]["name"] == "dependent"] == [
@@ -270,7 +273,7 @@ class TestGarbage:
 
     def test_a_finalizer_keeps_its_namespace_terminating(self):
         cluster = Cluster()
-        cluster.kube.create(CONFIG_MAP, "shop", {"metadata": {"name": "kept", "finalizers": ["example.com/kept"]}})
+        cluster.create(CONFIG_MAP, "shop", {"metadata": {"name": "kept", "finalizers": ["example.com/kept"]}})
         uid = cluster.kube.get(NAMESPACE, "", "shop")["metadata"]["uid"]
         cluster.kube.delete(NAMESPACE, "", "shop", uid=uid)
         before = cluster.until(30).kube.get(NAMESPACE, "", "shop")["status"]["phase"]
