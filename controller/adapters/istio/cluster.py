@@ -45,7 +45,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """All clusters of green, and what stands against them."""
+    """All clusters of green, and what stands against them; `rules` are the DestinationRules that we write."""
 
     parts: tuple[Cluster, ...] = ()
     green_subset: str = ""
@@ -125,7 +125,7 @@ def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_doma
         policies = [policy for rule in rules_for(kube, blue_place, blue, cluster_domain) if (policy := _policy(rule))]
         wanted = policies[0] if policies else None
         standing = rules_for(kube, place, green, cluster_domain)
-        seen.extend(standing)
+        seen.extend(rule for rule in standing if marks.is_made(rule))
         if not standing:
             name = f"penstock-{service}"
             parts.append(Cluster(green, place, name, wanted=wanted, ready=wanted is None, service_found=found))
@@ -184,7 +184,8 @@ class _SubsetReader:
         name = self.sides.green_subset or self._name([(rule, wanted) for (_, rule, _), wanted in zip(rules, labels, strict=True)])
         parts = tuple(self._cluster(host, rule, name, wanted) for (host, rule, _), wanted in zip(rules, labels, strict=True))
         blue = marks.mapping((find_subset(rules[0][1], self.sides.blue_subset) or {}).get("labels")) if rules else {}
-        found, green = tuple(rule for _, rule, _ in rules), labels[0] if labels else {}
+        found = tuple(rule for (_, rule, _), part in zip(rules, parts, strict=True) if part.wanted is not None)
+        green = labels[0] if labels else {}
         return Clusters(parts, name, slot, tuple(dict.fromkeys(self.problems)), (), found, blue, green)
 
     def _rule(self, host: str) -> Obj | None:

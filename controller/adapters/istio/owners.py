@@ -28,6 +28,6 @@ def live_owner(kube: Kube, subject: Subject, obj: Obj) -> str:
         return f"release {namespace}/{name}" if name else f"the release with uid {uid}"
     for release in found:
         meta = marks.metadata(release)
-        if meta.get("uid") == uid and marks.mapping(release.get("status")).get("phase") not in FINISHED:
+        if meta.get("uid") == uid and str(marks.mapping(release.get("status")).get("phase")) not in FINISHED:
             return f"release {meta.get('namespace', '')}/{meta.get('name', '')}"
     return ""

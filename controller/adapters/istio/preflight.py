@@ -121,7 +121,7 @@ def _hidden(route: Route, world: World) -> Iterator[Problem]:
     for root in _roots(route, world):
         if "*" not in root.export_to:
             where = ", ".join(sorted(root.export_to))
-            sentence = f"VirtualService {root.namespace}/{root.name} is exported to {where} only: other clients reach all pods of its hosts, unsplit"
+            sentence = f"VirtualService {root.namespace}/{root.name} is exported to {where} only: others reach all pods of its hosts, unsplit"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
 
 

@@ -85,6 +85,11 @@ class TestWhoIsBlue:
         plan = {**PLAN, "slots": [{"name": "blue"}, {"name": "green", "namespace": "elsewhere"}]}
         assert refused(subset_bed(), plan) == {reasons.ROUTE_UNSUITABLE}
 
+    def test_a_destination_rule_of_argo_cd_that_is_only_read_is_fine(self):
+        both = (V1, {"name": "next", "labels": {"version": "n"}})
+        bed = subset_bed(subsets=both, green={"app": "api", "version": "n"}, labels={"argocd.argoproj.io/instance": "shop"})
+        assert refused(bed, ADOPT) == set()
+
     def test_a_destination_rule_of_argo_cd_is_refused(self):
         assert refused(subset_bed(labels={"argocd.argoproj.io/instance": "shop"})) == {reasons.GITOPS_OWNED}
 

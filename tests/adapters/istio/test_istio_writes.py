@@ -191,6 +191,15 @@ class TestBypass:
         assert bed.web()["spec"] == start
         assert ADDED not in annotations(bed)
 
+    def test_every_managed_rule_gets_one_in_front_of_it(self):
+        release = subject(MADE, **STATUS)
+        split = (to("api", 100), to("api-green", 0))
+        bed = host_bed(rule(*split, match=[{"uri": {"prefix": "/a"}}]), rule(to("other"), match=[{"uri": {"prefix": "/b"}}]), rule(*split))
+        give(bed, 5, release)
+        http = bed.web()["spec"]["http"]
+        assert [(entry.get("name", ""), len(entry["route"])) for entry in http] == [("canary", 1), ("", 2), ("", 1), ("canary", 1), ("", 2)]
+        assert http[3]["match"] == [{"headers": {"x-canary": {"exact": "true"}}}]
+
     def test_a_made_rule_keeps_the_match_of_the_rule_it_stands_before(self):
         release = subject(MADE, **STATUS)
         bed = host_bed(rule(to("api", 100), to("api-green", 0), match=[{"uri": {"prefix": "/a"}}]))
