@@ -101,7 +101,7 @@ def step(w: World) -> Decision:
     carried = w.with_status(watched.status)
     decision = phase_step(carried)
     checkpoint = seen.checkpoint_due(w, decision.status)
-    worth = decision.store or seen.worth_writing(w.status, watched.status) or checkpoint
+    worth = decision.store or (w.subject.plan is not None and seen.worth_writing(w, watched.status)) or checkpoint
     status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in WATCHED else decision.status
     wake = min((t for t in (decision.wake_at, watched.next_at) if t is not None), default=None)
     return Decision(

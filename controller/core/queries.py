@@ -31,6 +31,7 @@ semantic conventions count as errors of a server. The others are answers to a wr
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_NO_CLASS = frozenset("\\[]^")
 _REGEX_OPERATOR = re.compile(r"[=!]~\s*\Z")
 _RANGE_BEFORE = re.compile(r"\[\s*\Z")
 _RANGE_AFTER = re.compile(r"\s*[\]:]")
@@ -199,7 +200,8 @@ def duration(seconds: float) -> str:
 def label_value(value: str, *, quote: str = '"', regex: bool = False) -> str:
     """A value as it must be written between quotes; in a pattern it stands for itself only."""
     if regex:
-        value = _REGEX_SPECIAL.sub(lambda match: "\\" + match[0], value)
+        # A class of one character needs no backslash, which some parsers unescape even between backquotes.
+        value = _REGEX_SPECIAL.sub(lambda match: "\\" + match[0] if match[0] in _NO_CLASS else f"[{match[0]}]", value)
     if quote == "`":
         if "`" in value:
             raise ValueError("a value with a backquote cannot stand between backquotes; use double quotes")

@@ -7,7 +7,7 @@ the answers. Nothing here moves a phase.
 from dataclasses import dataclass
 
 from analysis.model import Arm, Outcome
-from controller.api.plan import TrafficMetrics
+from controller.api.plan import TrafficMetrics, Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
 from controller.core import asking, judging, needs, reasons, traffic
 from controller.core.steps import CHECKPOINT_SECONDS, POLL_SECONDS, World
@@ -209,10 +209,18 @@ def checkpoint_due(w: World, status: ReleaseStatus) -> bool:
     return status is not w.status and w.now - w.status.checkpoint_at >= CHECKPOINT_SECONDS and w.status.phase is not Phase.PREPARING
 
 
-def worth_writing(before: ReleaseStatus, after: ReleaseStatus) -> bool:
-    """Whether a streak or an outcome changed: what a restart must not forget."""
+def worth_writing(w: World, after: ReleaseStatus) -> bool:
+    """Whether a streak or an outcome changed: what a restart must not forget. Passing polls are not worth a write."""
+    if after is w.status:
+        return False
+    return any(
+        streak(trigger, asking.polled(w.status.triggers, trigger.name)) != streak(trigger, asking.polled(after.triggers, trigger.name))
+        for trigger in w.plan.triggers
+    )
 
-    def essence(status: ReleaseStatus) -> list[tuple[str, Outcome | None, str, bool]]:
-        return [(t.name, t.outcome, t.recent if t.recent.strip("p") else "", t.armed) for t in status.triggers]
 
-    return after is not before and essence(before) != essence(after)
+def streak(trigger: Trigger, status: CheckStatus) -> tuple[Outcome | None, str, bool]:
+    """The outcome, and as much of the history as the trigger's rule looks at, where there is a failure in it."""
+    rule = judging.rule_of(trigger.repeat)
+    tail = status.recent.replace("i", "")[-(rule.of or rule.consecutive) :]
+    return status.outcome, tail if "f" in tail else "", status.armed
