@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.adapters.istio.rules import FULL, Rule
+from controller.adapters.istio.rules import FULL, Rule, listed_as
 from controller.adapters.istio.sides import HOST, SUBSET, HostPair
 from controller.api.plan import VirtualServiceRef
 from controller.core import reasons
@@ -62,8 +62,7 @@ def _word(key: str | int, pairs: Sequence[HostPair]) -> str:
 
 def _deciding(rules: Sequence[Rule], ref: VirtualServiceRef, slots: dict[str, int]) -> Sequence[Rule]:
     """The rules that tell who serves: the named ones; else those that name two versions; else the catch-all; else all."""
-    listed = {bypass.route for bypass in ref.bypass}
-    ours = [rule for rule in rules if rule.name not in listed and any(target.host in slots for target in rule.targets)]
+    ours = [rule for rule in rules if listed_as(rule, ref) is None and any(target.host in slots for target in rule.targets)]
     if ref.routes:
         return [rule for rule in ours if rule.name in ref.routes]
     end = next((rule.index for rule in rules if rule.catch_all), len(rules))

@@ -117,7 +117,9 @@ def read_clusters(  # noqa: PLR0917 - what it reads, for whom, and where
 
 
 def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_domain: str) -> Clusters:
-    parts, warnings, seen = [], [], []
+    parts: list[Cluster] = []
+    warnings: list[Problem] = []
+    seen: list[Obj] = []
     for pair in dict.fromkeys(pair for host in routed if (pair := sides.pair(host))):
         blue, green = pair.hosts[sides.blue_slot], pair.hosts[1 - sides.blue_slot]
         (blue_place, _), (place, service) = pair.services[sides.blue_slot], pair.services[1 - sides.blue_slot]

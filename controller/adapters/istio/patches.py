@@ -195,13 +195,12 @@ def _append(draft: Draft, rule: Rule, like: Target, place: tuple[str, str], weig
 
 def _switch_bypasses(draft: Draft, side: Side, added: Added) -> tuple[Patch, Added]:
     split = draft.split
-    present = {rule.name for rule in split.bypass}
     ops: Patch = []
     for rule in split.bypass:
         more = _point(draft, rule, side)
         if more:
             ops += [*_tests(rule), *more]
-    fresh = [bypass for bypass in draft.ref.bypass if bypass.route not in present and bypass.header is not None and side is Side.GREEN]
+    fresh = [bypass for bypass in split.unmade if bypass.header is not None and side is Side.GREEN]
     if fresh and split.managed:
         added = Added(added.destinations, added.bypass | {bypass.route for bypass in fresh}, added.took, added.subsets)
     # From the last rule to the first, so that no insertion moves the place of another.

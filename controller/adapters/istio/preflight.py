@@ -121,7 +121,7 @@ def _hidden(route: Route, world: World) -> Iterator[Problem]:
     for root in _roots(route, world):
         if "*" not in root.export_to:
             where = ", ".join(sorted(root.export_to))
-            sentence = f"VirtualService {root.namespace}/{root.name} is exported to {where} only: others reach all pods of its hosts, unsplit"
+            sentence = f"VirtualService {root.namespace}/{root.name} is exported to {where} only: others reach all pods, unsplit"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
 
 
@@ -173,9 +173,8 @@ def _bypasses(route: Route, split: Split, sides: Sides) -> Iterator[Problem]:
         if any(sides.side(target.host, target.subset) is Side.OTHER for target in rule.targets):
             sentence = f"the bypass {rule.title} of {route.title} sends to something else than blue and green"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
-    present = {rule.name for rule in split.bypass}
-    for bypass in route.ref.bypass:
-        if bypass.route not in present and bypass.header is None:
+    for bypass in split.unmade:
+        if bypass.header is None:
             sentence = f'{route.title} has no http rule "{bypass.route}", and the plan names no header to make one with'
             yield Problem(reasons.ROUTE_MISSING, sentence)
 

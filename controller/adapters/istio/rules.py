@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.adapters.istio.sides import Side, Sides, resolve_host
 from controller.adapters.marks import items, mapping, metadata
-from controller.api.plan import VirtualServiceRef
+from controller.api.plan import Bypass, VirtualServiceRef
 from controller.ports import Obj
 
 FULL = 100
@@ -39,7 +39,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One entry of `spec.http`."""
+    """One entry of `spec.http`.
+
+    Attributes:
+        catch_all: it matches every request.
+        headers: for each of its match blocks, the headers (name, exact value) that it asks for.
+    """
 
     index: int
     name: str
@@ -47,6 +52,7 @@ class Rule:
     catch_all: bool
     delegate: tuple[str, str] | None
     mirrors: tuple[tuple[str, str], ...]
+    headers: tuple[frozenset[tuple[str, str]], ...] = ()
 
     @property
     def title(self) -> str:
@@ -128,7 +134,13 @@ def _rule(index: int, raw: Any, namespace: str, cluster_domain: str, garbage: li
         catch_all=_catch_all(raw.get("match")),
         delegate=(str(to.get("namespace") or namespace), str(to.get("name", ""))) if to else None,
         mirrors=tuple((_resolve(mirror.get("host"), namespace, cluster_domain), str(mirror.get("subset") or "")) for mirror in mirrors),
+        headers=tuple(_exact_headers(block) for block in items(raw.get("match"))),
     )
+
+
+def _exact_headers(block: Any) -> frozenset[tuple[str, str]]:
+    found = ((str(name).lower(), mapping(condition).get("exact")) for name, condition in mapping(mapping(block).get("headers")).items())
+    return frozenset((name, value) for name, value in found if isinstance(value, str))
 
 
 def _catch_all(match: Any) -> bool:
@@ -169,13 +181,14 @@ class Split:
         managed: their weights are moved.
         bypass: listed ones, switched from one side to the other.
         leaks: rules outside the plan that name green.
-        missing: rules that the plan names and that are not there.
+        missing: rules that the plan names and that are not there; `unmade` are listed bypass rules of that sort.
     """
 
     managed: tuple[Rule, ...] = ()
     bypass: tuple[Rule, ...] = ()
     leaks: tuple[Rule, ...] = ()
     missing: tuple[str, ...] = ()
+    unmade: tuple[Bypass, ...] = ()
 
     def green_weight(self, sides: Sides) -> int:
         """Highest share of green over the managed rules; where the weights mean nothing, everything is assumed."""
@@ -214,14 +227,24 @@ def reachable(rules: Sequence[Rule]) -> Sequence[Rule]:
 
 def split_rules(rules: Sequence[Rule], ref: VirtualServiceRef, sides: Sides) -> Split:
     """Sort the rules. Without names in the plan, every reachable rule that sends to blue or green is managed."""
-    listed = {bypass.route for bypass in ref.bypass}
-    bypass = tuple(rule for rule in rules if rule.name in listed and rule.targets)
-    others = [rule for rule in rules if rule.name not in listed and rule.targets]
+    listed = {rule.index: entry for rule in rules if rule.targets and (entry := listed_as(rule, ref))}
+    bypass = tuple(rule for rule in rules if rule.index in listed)
+    unmade = tuple(entry for entry in ref.bypass if entry not in listed.values())
+    others = [rule for rule in rules if rule.index not in listed and rule.targets]
     ours = [rule for rule in others if names(rule, sides, Side.BLUE) or names(rule, sides, Side.GREEN)]
     if not ref.routes:
         live = reachable(rules)
-        return Split(tuple(rule for rule in ours if rule in live), bypass)
+        return Split(tuple(rule for rule in ours if rule in live), bypass, unmade=unmade)
     managed = tuple(rule for rule in others if rule.name in ref.routes)
     leaks = tuple(rule for rule in ours if rule.name not in ref.routes and names(rule, sides, Side.GREEN))
     present = {rule.name for rule in managed}
-    return Split(managed, bypass, leaks, tuple(name for name in ref.routes if name not in present))
+    return Split(managed, bypass, leaks, tuple(name for name in ref.routes if name not in present), unmade)
+
+
+def listed_as(rule: Rule, ref: VirtualServiceRef) -> Bypass | None:
+    """The entry of the plan that lists a bypass rule: by its name; an unnamed one by the header that all its matches ask for."""
+    for bypass in ref.bypass:
+        wanted = ((bypass.header or "").lower(), bypass.value)
+        if rule.name == bypass.route or (not rule.name and rule.headers and all(wanted in block for block in rule.headers)):
+            return bypass
+    return None

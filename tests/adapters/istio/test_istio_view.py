@@ -156,6 +156,18 @@ class TestRefusals:
         assert view.problems == ()
         assert (view.routes[0].bypass_green, view.routes[0].blue_only, view.routes[0].green_weight) == (True, False, 0)
 
+    def test_a_rule_without_a_name_is_listed_by_its_header(self):
+        plan = {"workload": "api", "traffic": {"virtualServices": [{"name": "web", "bypass": [{"route": "canary", "header": "canary"}]}]}}
+        bed = host_bed(rule(to("api-green"), match=CANARY), rule(to("api", 100), to("api-green", 0)))
+        view = bed.look(subject(plan), first=True)
+        assert (view.problems, view.routes[0].bypass_green) == ((), True)
+
+    def test_a_rule_without_a_name_and_with_another_header_is_not_listed(self):
+        plan = {"workload": "api", "traffic": {"virtualServices": [{"name": "web", "bypass": [{"route": "canary", "header": "canary"}]}]}}
+        match = [*CANARY, {"headers": {"beta": {"exact": "true"}}}]
+        bed = host_bed(rule(to("api-green"), match=match), rule(to("api", 100), to("api-green", 0)))
+        assert refused(bed, plan) == {reasons.BYPASS_UNLISTED}
+
     def test_an_unlisted_rule_beside_named_ones(self):
         plan = {"workload": "api", "traffic": {"virtualServices": [{"name": "web", "routes": ["main"]}]}}
         bed = host_bed(rule(to("api-green"), match=CANARY), rule(to("api", 100), to("api-green", 0), name="main"))

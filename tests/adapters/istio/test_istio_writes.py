@@ -173,6 +173,16 @@ class TestBypass:
         assert bed.weights() == [[("api", None)], [("api", 100), ("api-green", 0)]]
         assert bed.kube.patched == ["web", "web"]
 
+    def test_an_unnamed_rule_of_the_listed_header_is_used_and_none_is_made(self):
+        release = subject(MADE, **STATUS)
+        match = [{"headers": {"x-canary": {"exact": "true"}}}]
+        bed = host_bed(rule(to("api-green"), match=match), rule(to("api", 100), to("api-green", 0)))
+        give(bed, 5, release)
+        assert bed.weights() == [[("api-green", None)], [("api", 95), ("api-green", 5)]]
+        back(bed, release)
+        close_routes(bed.kube, release, bed.look(release), EPOCH, serving="blue")
+        assert bed.weights() == [[("api", None)], [("api", 100), ("api-green", 0)]]
+
     def test_a_rule_that_is_missing_is_made_in_front_and_removed_at_the_end(self):
         release = subject(MADE, **STATUS)
         bed = host_bed(rule(to("other"), match=[{"uri": {"prefix": "/o"}}]), rule(to("api", 100), to("api-green", 0), timeout="3s"))
