@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from controller import act as acting
 from controller import observe as observing
 from controller.adapters import records
-from controller.adapters.marks import Deposed
 from controller.api.release import ReleaseStatus
 from controller.core import conditions, needs
 from controller.core.commands import Decision, Direction, RollBackRoutes, Subject
@@ -76,12 +75,10 @@ class Outcome:
 
 
 def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) -> Outcome:
-    """One look at one release. Raises only on defects of ours; the runtime's boundary catches those."""
+    """One look at one release. Raises `Deposed` where a newer leader acts, `NotLeading` from the runtime's fence, and defects of ours."""
     now = ports.clock.now()
     try:
         return _reconcile(key, ports, memo, cache or ports.kube, now)
-    except Deposed as error:
-        return Outcome(error=str(error))
     except ConflictError as error:
         memo.progress.clear()
         return Outcome(again=True, error=str(error))

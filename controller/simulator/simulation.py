@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.adapters.istio.routing_model import Proxy, ProxyType
+from controller.adapters.marks import Deposed
 from controller.ports import (
     RELEASE,
     Answer,
@@ -283,7 +284,10 @@ class Simulation:
         self.looks += 1
         if self.looks > MAX_LOOKS:
             raise SimulationError(f"the controller looked {MAX_LOOKS} times: it never waits")
-        outcome = reconcile(key, self.ports, self.memo, cache=self.cache)
+        try:
+            outcome = reconcile(key, self.ports, self.memo, cache=self.cache)
+        except Deposed as stop:
+            outcome = Outcome(error=str(stop))
         self.queue.done(key)
         if outcome.error:
             self.queue.retry(key, urgent=outcome.urgent)
