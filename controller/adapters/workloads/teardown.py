@@ -170,7 +170,7 @@ def _remove_namespace(writer: Writer, name: str) -> None:
         namespace = find(writer.kube, NAMESPACE, "", name)
         if namespace is None or not marks.is_made(namespace) or not writer.ours(namespace):
             return
-        if writer.recorded(NAMESPACE, namespace) and not _strangers(writer.kube, name, writer.subject.spec.plan):
+        if not _strangers(writer.kube, name, writer.subject.spec.plan):
             writer.delete(NAMESPACE, namespace)
     except (RefusedError, ConflictError):
         return

@@ -5,8 +5,8 @@ from workload_world import TWO_PLACES, World, a_release, started
 
 from controller.adapters import marks
 from controller.adapters.workloads.teardown import remove_clone, remove_green, retire_old, shrink_old
-from controller.adapters.workloads.writes import follow_autoscaler, keep_capacity, make_green, restore_capacity
-from controller.api.release import Phase
+from controller.adapters.workloads.writes import follow_autoscaler, keep_capacity, make_green, restore_capacity, size_green
+from controller.api.release import ManagedObject, Phase
 from controller.ports import CONFIG_MAP, DEPLOYMENT, HPA, NAMESPACE, SERVICE, RefusedError
 
 
@@ -60,6 +60,30 @@ class TestRemoveGreen:
 
         assert world.find(SERVICE, "web-green") is not None
         assert world.pass_time().look(release).green_gone
+
+    def test_a_service_of_others_stays_even_where_it_was_recorded(self):
+        world = World().with_blue()
+        theirs = world.serve("web-green", selector={"app": "web", "slot": "b"})
+        world, release = rolled_back(world=world)
+        entry = ManagedObject(kind="Service", namespace="shop", name="web-green", uid=theirs["metadata"]["uid"])
+        release.status.objects.append(entry)
+        world.do(remove_green, release)
+
+        assert world.deployment() is None
+        assert world.find(SERVICE, "web-green") is not None
+
+    def test_the_minimum_of_greens_autoscaler_returns_though_it_was_raised_twice(self):
+        world = World().with_blue()
+        world.autoscale("web-green", target="web-green", minimum=1)
+        world.deploy("web-green", replicas=0, labels={"app": "web", "slot": "b"})
+        world, release = rolled_back(world=world.pass_time())
+        world.edit(DEPLOYMENT, "web", {"spec": {"replicas": 5}})
+        world.pass_time().do(size_green, release)
+        assert world.minimum("web-green") == 5
+
+        world.do(remove_green, release)
+
+        assert world.minimum("web-green") == 1
 
     def test_an_adopted_green_is_scaled_to_zero(self):
         world = World().with_blue()
@@ -183,6 +207,13 @@ class TestRetention:
         world.do(shrink_old, release, replicas=1)
 
         assert world.user.get(HPA, "shop", "web-green")["spec"]["minReplicas"] == 2
+
+    def test_giving_capacity_back_does_not_undo_the_retention(self):
+        world, release = self.succeeded()
+        world.do(shrink_old, release, replicas=1)
+        world.do(restore_capacity, release)
+
+        assert world.replicas("web") == 1
 
     def test_a_full_size_comes_back_when_the_old_version_serves_again(self):
         world, release = self.succeeded()

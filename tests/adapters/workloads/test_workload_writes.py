@@ -40,6 +40,21 @@ class WritesBetween:
         return self.kube.patch(kind, namespace, name, body, how, **more)
 
 
+class TakesTheName:
+    """Somebody else creates the Service in the moment before we do."""
+
+    def __init__(self, world):
+        self.world, self.kube = world, world.kube
+
+    def __getattr__(self, name):
+        return getattr(self.kube, name)
+
+    def create(self, kind, namespace, body):
+        if kind is SERVICE:
+            self.world.serve("web-green", selector={"app": "mine"})
+        return self.kube.create(kind, namespace, body)
+
+
 class TestMakeGreen:
     def test_a_clone_runs_at_blues_size_with_the_new_image(self):
         world = World().with_blue(replicas=3)
@@ -153,6 +168,13 @@ class TestMakeGreen:
 
         with pytest.raises(RefusedError):
             world.pass_time().do(make_green, a_release())
+
+    def test_a_name_that_somebody_takes_in_the_last_moment_is_refused(self):
+        world = World().with_blue()
+
+        with pytest.raises(RefusedError, match="exists and is not of this release"):
+            make_green(TakesTheName(world), a_release(), world.look(a_release()), 7)
+        assert world.find(SERVICE, "web-green")["spec"]["selector"] == {"app": "mine"}
 
     def test_an_object_of_a_higher_epoch_stops_the_deposed_leader(self):
         world = World().with_blue()
@@ -270,6 +292,16 @@ class TestSize:
         world.pass_time().do(size_green, a_release())
 
         assert world.replicas() == 5
+
+    def test_a_scale_that_somebody_crosses_is_a_conflict(self):
+        world = World().with_blue()
+        world.do(make_green, a_release())
+        world.edit(DEPLOYMENT, "web", {"spec": {"replicas": 5}})
+        view = world.pass_time().look(a_release())
+
+        with pytest.raises(ConflictError):
+            size_green(WritesBetween(world), a_release(), view, 7)
+        assert world.replicas() == 2
 
     def test_green_does_not_shrink_with_blue(self):
         world = World().with_blue(replicas=3)
