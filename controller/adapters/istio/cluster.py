@@ -199,7 +199,9 @@ class _SubsetReader:
             home = host.split(".")[1] if host.count(".") > 1 else self.subject.namespace
             places = dict.fromkeys((home, self.subject.namespace))
             candidates = [rule for place in places for rule in rules_for(self.kube, place, host, self.domain)]
-        rule = next((rule for rule in candidates if find_subset(rule, self.sides.blue_subset)), None)
+        # Green's counts too: at the end of a release blue's may already have been taken away.
+        known = [name for name in (self.sides.blue_subset, self.sides.green_subset) if name]
+        rule = next((rule for name in known for rule in candidates if find_subset(rule, name)), None)
         if rule is None:
             where = f"DestinationRule {self.subject.namespace}/{named}" if named else f"a DestinationRule for {host}"
             self._say(reasons.ROUTE_MISSING, f"the routes name subset {self.sides.blue_subset}, and {where} that defines it was not found")

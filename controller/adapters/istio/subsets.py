@@ -86,7 +86,10 @@ def _new_rule(subject: Subject, part: Cluster, epoch: int) -> dict[str, Any]:
 
 
 def remove_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *, serving: str) -> None:
-    """Take away the cluster of the side that does not serve, if Penstock made it. Never while a route still names it."""
+    """Take away the cluster of the side that does not serve, if Penstock made it. Never while a route still sends to it.
+
+    To be called before `close_routes`: the owner annotation that it takes off is what brings a next leader back here.
+    """
     if not view.sides.known:
         return
     idle = Side.GREEN if serving == Side.BLUE.value else Side.BLUE

@@ -50,9 +50,10 @@ def run(bed, release, weight):
 
 
 def end(bed, release, serving):
-    """The routes are given back, then the idle subset goes."""
-    close_routes(bed.kube, release, bed.look(release), EPOCH, serving=serving)
-    remove_subset(bed.kube, release, bed.look(release), EPOCH, serving=serving)
+    """The idle subset goes, then the routes are given back."""
+    view = bed.look(release)
+    remove_subset(bed.kube, release, view, EPOCH, serving=serving)
+    close_routes(bed.kube, release, view, EPOCH, serving=serving)
 
 
 class TestWhoIsBlue:
@@ -200,6 +201,17 @@ class TestWholeWay:
             end(bed, release, "green")
         assert [entry["name"] for entry in subsets(bed)] == ["v1", "r3"]
         assert bed.weights() == [[("r3", 100)]]
+
+    def test_an_end_that_was_interrupted_goes_on(self):
+        ours = {"name": "w", "labels": {"version": "v1"}}
+        bed = subset_bed(to("api", subset="w"), subsets=(ours,), annotations={ADDED: '{"subsets":["w"]}'})
+        release = known(bed)
+        run(bed, release, 100)
+        remove_subset(bed.kube, release, bed.look(release), EPOCH, serving="green")
+        assert [entry["name"] for entry in subsets(bed)] == ["v2"]
+        assert bed.look(release).problems == ()
+        end(bed, release, "green")
+        assert "penstock.dev/owner" not in bed.web()["metadata"]["annotations"]
 
     def test_an_idle_subset_of_the_user_lends_its_place_and_gets_it_back(self):
         v0 = {"name": "v0", "labels": {"version": "v0"}}
