@@ -8,6 +8,7 @@ A replica that does not lead watches too, so that it can take over with everythi
 """
 
 import contextlib
+import gc
 import logging
 import signal
 import threading
@@ -185,6 +186,8 @@ class Controller:
         end = time.monotonic() + PATIENCE_SECONDS
         for informer in self._informers:
             informer.wait_synced(max(0.0, end - time.monotonic()))
+        gc.collect()
+        gc.freeze()  # what was read in lives on; walking it in every full collection would hold all workers up
         self.leader.run(self._stop_leader)
 
     def _housekeep(self) -> None:

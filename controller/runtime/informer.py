@@ -35,7 +35,7 @@ class Pace:
         last_delay: longest wait.
     """
 
-    watch: float = 240.0
+    watch: float = 120.0
     relist: float = 1800.0
     first_delay: float = 0.2
     last_delay: float = 10.0

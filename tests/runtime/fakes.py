@@ -1,5 +1,7 @@
 """A small API server in memory behind the port, with the faults that the runtime must live through."""
 
+# ruff: noqa: ARG002 - it takes every argument of the port and looks at those that the runtime depends on
+
 import copy
 
 from controller.ports import ConflictError, GoneError, Listing, NotFoundError, UnavailableError, WatchEvent
@@ -96,7 +98,8 @@ class FakeKube:
 
     def pages(self, kind, namespace="", *, labels=""):
         self._called("list", kind.kind, namespace)
-        found = [copy.deepcopy(o) for (k, n, _), o in sorted(self.objects.items(), key=lambda e: e[0][1:]) if k == kind and namespace in ("", n)]
+        in_order = sorted(self.objects.items(), key=lambda entry: entry[0][1:])
+        found = [copy.deepcopy(obj) for (k, n, _), obj in in_order if k == kind and namespace in {"", n}]
         revision = str(self.revision)
         for start in range(0, max(1, len(found)), self.page_size):
             yield Listing(found[start : start + self.page_size], revision)

@@ -3,7 +3,7 @@
 import pytest
 from fakes import FakeKube, Wall
 
-from controller.ports import DEPLOYMENT, RELEASE, SERVICE, GoneError, Listing, NotFoundError, RefusedError, UnavailableError, WatchEvent
+from controller.ports import DEPLOYMENT, RELEASE, SERVICE, GoneError, NotFoundError, RefusedError, UnavailableError
 from controller.runtime.cache import CachedKube, LiveKube, Memory, selector
 from controller.runtime.contracts import NotLeading
 from controller.runtime.informer import Informer, Pace

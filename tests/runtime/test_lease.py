@@ -9,7 +9,7 @@ from controller.adapters.marks import EPOCH
 from controller.ports import LEASE, UnavailableError
 from controller.runtime.contracts import NotLeading
 from controller.runtime.leader import Leader
-from controller.runtime.lease import GRACE, Action, LeaseSettings, LeaseState, LeaseView, lease_step, micro_time
+from controller.runtime.lease import GRACE, Action, LeaseSettings, LeaseState, LeaseView, lease_step, micro_time, view_of
 
 
 class Candidate:
@@ -72,7 +72,7 @@ def test_the_first_candidate_makes_the_lease_and_leads_with_an_epoch_above_all(k
     assert lease(kube)["spec"]["holderIdentity"] == "one"
 
 
-def test_times_have_six_digits(kube):
+def test_times_have_six_digits():
     assert micro_time(1_700_000_000.0) == "2023-11-14T22:13:20.000000Z"
 
 
@@ -264,8 +264,6 @@ class TestStep:
         assert (action, after.epoch) == (Action.STEP_DOWN, 0)
 
     def test_garbage_in_the_lease_reads_as_nobody(self):
-        from controller.runtime.lease import view_of
-
         view = view_of({"metadata": {"annotations": {EPOCH: "x"}}, "spec": {"leaseTransitions": "many", "leaseDurationSeconds": None}})
 
         assert (view.holder, view.epoch, view.transitions, view.duration) == ("", 0, 0, 0.0)

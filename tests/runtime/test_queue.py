@@ -1,6 +1,7 @@
 """The work queue: one worker a key, one wake-up a key, urgent keys first, nobody starves."""
 
 import threading
+import time
 
 import pytest
 from hypothesis import settings
@@ -130,8 +131,6 @@ def test_lateness_is_measured_from_the_time_that_was_asked_for(world):
 
 
 def test_a_worker_that_waits_is_woken_by_an_earlier_time_than_it_waits_for():
-    import time
-
     queue = WorkQueue(time.time, time.monotonic)
     queue.add_after(A, 30.0)
     got = []
@@ -144,8 +143,6 @@ def test_a_worker_that_waits_is_woken_by_an_earlier_time_than_it_waits_for():
 
 
 def test_closing_lets_every_worker_go():
-    import time
-
     queue = WorkQueue(time.time, time.monotonic)
     workers = [threading.Thread(target=queue.get, args=(60.0,)) for _ in range(3)]
     for worker in workers:
@@ -158,8 +155,6 @@ def test_closing_lets_every_worker_go():
 
 
 def test_many_workers_never_share_a_key_and_lose_none():
-    import time
-
     queue = WorkQueue(time.time, time.monotonic)
     lock, working, seen, clashes = threading.Lock(), set(), [], []
     keys = [("n", str(i)) for i in range(20)]

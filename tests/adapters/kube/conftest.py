@@ -5,10 +5,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from misbehaving import Misbehaving  # noqa: E402 - it stands beside this file
+from misbehaving import Misbehaving
 
-from controller.adapters.kube import Limits  # noqa: E402
-from controller.adapters.kube_config import connect  # noqa: E402
+from controller.adapters.kube import Limits
+from controller.adapters.kube_config import connect
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 from misbehaving import answer, chunked, refusal
 
+from controller.adapters.kube_config import connect
 from controller.ports import (
     RELEASE,
     ConflictError,
@@ -43,7 +44,7 @@ HTML = answer(200, "<html><title>Sign in</title></html>", content_type="text/htm
         ((chunked(b'{"a"', end=False), "close"), UnavailableError, 0, "in the middle of its answer"),
     ],
 )
-def test_a_bad_answer_is_one_error_with_one_sentence(server, kube, scripted, error, code, words):
+def test_a_bad_answer_is_one_error_with_one_sentence(server, kube, scripted, error, code, words):  # noqa: PLR0917 - a table of cases
     server.script = [scripted]
 
     with pytest.raises(KubeError) as caught:
@@ -84,8 +85,6 @@ def test_an_unreachable_server_is_named(server, kube):
 
 
 def test_a_server_without_tls_is_told_apart_from_one_that_is_down(server, tmp_path):
-    from controller.adapters.kube_config import connect
-
     file = tmp_path / "k"
     file.write_text(
         f"current-context: c\ncontexts: [{{name: c, context: {{cluster: c}}}}]\n"

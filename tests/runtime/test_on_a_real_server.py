@@ -1,0 +1,280 @@
+"""The runtime against a real API server: what the fakes above claim of it, it does."""
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controller.adapters.kube import Limits
+from controller.adapters.kube_config import connect
+from controller.ports import (
+    CONFIG_MAP,
+    LEASE,
+    RELEASE,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    ConflictError,
+    NotFoundError,
+    Patch,
+    RefusedError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from controller.runtime.app import Controller
+from controller.runtime.config import load_config
+from controller.runtime.contracts import Parts
+from controller.runtime.informer import Pace
+from tests.bed.binaries import why_unavailable
+from tests.bed.cluster import Bed
+from tests.bed.waiting import eventually
+
+pytestmark = pytest.mark.bed
+CRDS = sorted((Path(__file__).parents[2] / "manifests" / "crds").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def bed():
+    if why_unavailable():
+        pytest.skip(why_unavailable())
+    with Bed(crds=CRDS) as bed:
+        yield bed
+
+
+@pytest.fixture
+def shop(bed):
+    return bed.namespace()
+
+
+@pytest.fixture
+def kube(bed, shop):
+    return connect(str(bed.kubeconfig("admin", namespace=shop)), limits=Limits(read=2.0)).kube
+
+
+def config_map(name, **data):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"a": "b"}}, "data": data}
+
+
+class TestTheClient:
+    def test_an_object_lives_its_life(self, kube, shop):
+        made = kube.create(CONFIG_MAP, shop, config_map("c", k="1"))
+        uid, version = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
+        patched = kube.patch(CONFIG_MAP, shop, "c", {"data": {"k": "2"}})
+
+        assert kube.get(CONFIG_MAP, shop, "c")["data"] == {"k": "2"}
+        assert patched["metadata"]["managedFields"][0]["manager"] == "penstock"
+        with pytest.raises(ConflictError):
+            kube.create(CONFIG_MAP, shop, config_map("c"))
+        with pytest.raises(ConflictError):
+            kube.patch(CONFIG_MAP, shop, "c", {"metadata": {"resourceVersion": version}, "data": {"k": "3"}})
+        with pytest.raises(ConflictError):
+            kube.patch(CONFIG_MAP, shop, "c", [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}], Patch.JSON)
+        with pytest.raises(RefusedError):
+            kube.patch(CONFIG_MAP, shop, "c", [{"op": "test", "path": "/data/k", "value": "9"}], Patch.JSON)
+        with pytest.raises(ConflictError):
+            kube.delete(CONFIG_MAP, shop, "c", uid="another")
+        kube.delete(CONFIG_MAP, shop, "c", uid=uid)
+        with pytest.raises(NotFoundError):
+            kube.get(CONFIG_MAP, shop, "c")
+
+    def test_lists_are_read_by_pages_of_one_revision(self, kube, shop):
+        for i in range(5):
+            kube.create(CONFIG_MAP, shop, config_map(f"c{i}"))
+        pages = list(kube.pages(CONFIG_MAP, shop, labels="a=b", limit=2))
+
+        assert [len(page.items) for page in pages] == [2, 2, 1]
+        assert len({page.resource_version for page in pages}) == 1
+        assert pages[0].items[0]["kind"] == "ConfigMap"
+
+    def test_a_watch_tells_what_happened_since_and_ends_when_asked(self, kube, shop):
+        since = kube.list(CONFIG_MAP, shop).resource_version
+        kube.create(CONFIG_MAP, shop, config_map("c"))
+        kube.patch(CONFIG_MAP, shop, "c", {"data": {"k": "2"}})
+        events = [e.type for e in kube.watch(CONFIG_MAP, shop, since, timeout_seconds=1) if e.object["metadata"].get("name") == "c"]
+
+        assert events == ["ADDED", "MODIFIED"]
+
+    def test_a_token_that_is_not_known_is_said(self, bed, shop):
+        stranger = connect(str(bed.kubeconfig_with_token("stranger", "no-such-token", shop))).kube
+        with pytest.raises(UnauthorizedError, match=r"does not accept our credentials \(401\)"):
+            stranger.get(CONFIG_MAP, shop, "c")
+
+    def test_a_server_that_hangs_is_given_up_in_time(self, bed, kube, shop):
+        kube.list(CONFIG_MAP, shop)
+        bed.apiserver.pause()
+        try:
+            began = time.monotonic()
+            with pytest.raises(UnavailableError, match="did not answer in time"):
+                kube.get(CONFIG_MAP, shop, "c")
+            took = time.monotonic() - began
+        finally:
+            bed.apiserver.resume()
+
+        assert took < 3.0
+
+    def test_a_certificate_that_is_not_trusted_is_said(self, bed, shop, tmp_path):
+        document = yaml.safe_load(bed.kubeconfig("admin", namespace=shop).read_text())
+        for entry in document["clusters"]:
+            entry["cluster"].pop("certificate-authority", None)
+            entry["cluster"].pop("certificate-authority-data", None)
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(document))
+        with pytest.raises(UnavailableError) as caught:
+            connect(str(file)).kube.get(CONFIG_MAP, shop, "c")
+
+        assert "No trusted connection to the API server" in str(caught.value)
+        assert "certificate verify failed" in str(caught.value)
+
+
+@dataclass
+class Outcome:
+    wake_at: float | None = None
+    again: bool = False
+    urgent: bool = False
+    subject: object = None
+    decision: object = None
+    error: str = ""
+
+
+class Clock:
+    def now(self):
+        return time.time()
+
+
+class NoProviders:
+    def provider(self, _name):
+        return None
+
+
+class Running:
+    """A controller in this process whose reconcile only writes down what it was asked to look at."""
+
+    def __init__(self, kube, shop, action=None):
+        self.looks, self.news = [], threading.Condition()
+        self.action = action
+        config = load_config(namespaces=[shop], listen="127.0.0.1:0", lease_duration="2s", lease_renew="500ms", workers=2)
+        parts = Parts(self.reconcile, NoProviders(), None, Clock(), lambda _kube: "")
+        self.controller = Controller(config, kube, parts, home=shop, pace=Pace(watch=5.0))
+
+    def reconcile(self, key, ports, *, cache):
+        outcome = (self.action and self.action(key, ports, cache)) or Outcome()
+        with self.news:
+            self.looks.append((key[1], ports.epoch))
+            self.news.notify_all()
+        return outcome
+
+    def wait_for(self, condition, seconds=10.0):
+        with self.news:
+            return self.news.wait_for(lambda: condition(self.looks), seconds)
+
+    def ask(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.controller.health.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def __enter__(self):
+        self.controller.start()
+        return self
+
+    def __exit__(self, *_exc):
+        self.controller.stop()
+
+
+def release(name, plan="p"):
+    return {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": name}, "spec": {"plan": plan, "revision": "v2"}}
+
+
+class TestTheController:
+    def test_releases_are_looked_at_when_they_come_and_when_their_objects_change(self, kube, shop):
+        kube.create(RELEASE, shop, release("before"))
+        with Running(kube, shop) as running:
+            assert running.wait_for(lambda looks: ("before", 1) in looks)
+            made = kube.create(RELEASE, shop, release("after"))
+            assert running.wait_for(lambda looks: ("after", 1) in looks)
+            seen = len(running.looks)
+            route = {"hosts": ["shop.example"], "http": [{"route": [{"destination": {"host": "a"}}]}]}
+            marks = {"penstock.dev/owner": made["metadata"]["uid"]}
+            body = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": "VirtualService", "spec": route}
+            kube.create(VIRTUAL_SERVICE, shop, body | {"metadata": {"name": "vs", "annotations": marks}})
+            assert running.wait_for(lambda looks: looks[seen:] == [("after", 1)])
+            assert running.ask("/readyz") == (200, "Ready; leads with epoch 1.\n")
+            assert 'penstock_releases{phase="Queued"} 2.0' in running.ask("/metrics")[1]
+
+        assert kube.get(LEASE, shop, "penstock")["spec"].get("holderIdentity", "") == ""
+
+    def test_a_look_sees_its_own_write_in_the_cache_and_is_not_woken_by_it(self, kube, shop):
+        def write(key, ports, cache):
+            ports.kube.patch(RELEASE, key[0], key[1], {"metadata": {"annotations": {"seen": "yes"}}})
+            seen.append(cache.get(RELEASE, *key)["metadata"]["annotations"]["seen"])
+            return Outcome(wake_at=time.time() + 1.0) if len(seen) < 2 else Outcome()
+
+        seen = []
+        kube.create(RELEASE, shop, release("r"))
+        with Running(kube, shop, write) as running:
+            assert running.wait_for(lambda looks: len(looks) == 2)
+            requests = running.controller.metrics.registry.get_sample_value(
+                "penstock_api_requests_total", {"verb": "patch", "resource": "releases", "code": "200"}
+            )
+
+        assert seen == ["yes", "yes"]
+        assert requests == 2.0
+
+    def test_a_standby_takes_over_with_a_higher_epoch_when_the_leader_stops(self, kube, shop):
+        kube.create(RELEASE, shop, release("r"))
+        with Running(kube, shop) as first:
+            assert first.wait_for(lambda looks: ("r", 1) in looks)
+            with Running(kube, shop) as second:
+                first.controller.stop()
+                assert second.wait_for(lambda looks: ("r", 2) in looks)
+
+    def test_an_outage_longer_than_the_lease_is_survived(self, bed, kube, shop):
+        kube.create(RELEASE, shop, release("r"))
+        with Running(kube, shop) as running:
+            assert running.wait_for(lambda looks: ("r", 1) in looks)
+            bed.apiserver.pause()
+            try:
+                eventually(lambda: running.controller._term is None, 10.0, "the end of the leadership")
+            finally:
+                bed.apiserver.resume()
+            assert running.wait_for(lambda looks: any(epoch > 1 for _, epoch in looks), 20.0)
+            seen = len(running.looks)
+            kube.create(RELEASE, shop, release("later"))
+            assert running.wait_for(lambda looks: "later" in [name for name, _ in looks[seen:]])
+
+    def test_a_defect_in_one_release_stops_no_other(self, kube, shop):
+        def break_one(key, _ports, _cache):
+            if key[1] == "broken":
+                raise ValueError("a defect")
+
+        kube.create(RELEASE, shop, release("broken"))
+        with Running(kube, shop, break_one) as running:
+            for i in range(5):
+                kube.create(RELEASE, shop, release(f"r{i}"))
+            assert running.wait_for(lambda looks: {f"r{i}" for i in range(5)} <= {name for name, _ in looks})
+            assert running.controller.live() == (True, "Alive.")
+
+    def test_a_missing_right_is_said_by_readiness(self, bed, shop):
+        with Running(connect(str(bed.kubeconfig("alice", namespace=shop))).kube, shop) as running:
+            eventually(lambda: "cannot list" in running.ask("/readyz")[1], 10.0, "readiness that names the missing right")
+
+            assert running.ask("/livez")[0] == 200
+
+    def test_a_service_is_found_by_the_cache_after_it_was_made(self, kube, shop):
+        found = []
+
+        def read(key, _ports, cache):
+            found.append(cache.get(SERVICE, key[0], "web")["kind"])
+
+        with Running(kube, shop, read) as running:
+            service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+            kube.create(SERVICE, shop, service)
+            kube.create(RELEASE, shop, release("r"))
+            assert running.wait_for(lambda looks: ("r", 1) in looks)
+
+        assert found[0] == "Service"
