@@ -63,7 +63,8 @@ def answering(data):
 
 
 def client(url, timeout="5s", max_body_bytes=10_000_000, **fields):
-    return HttpPrometheus(Provider.model_validate({"name": "main", "url": url, "timeout": timeout, **fields}), max_body_bytes=max_body_bytes)
+    provider = Provider.model_validate({"name": "main", "url": url, "timeout": timeout, **fields})
+    return HttpPrometheus(provider, max_body_bytes=max_body_bytes)
 
 
 class TestAnswers:
@@ -305,7 +306,7 @@ class TestProber:
         with server(endless) as (url, _):
             assert HttpProber().probe(url, timeout_seconds=2).ok
 
-    @pytest.mark.parametrize("url", ["", "not a url", "http://", "gopher://x/", "http://127.0.0.1:1/", "http://127.0.0.1:99999/", "http://a b/"])
+    @pytest.mark.parametrize("url", ["", "not a url", "http://", "gopher://x/", "http://127.0.0.1:1/", "http://127.0.0.1:99999/", "http://a b"])
     def test_a_bad_address_is_a_failed_probe(self, url):
         result = HttpProber().probe(url, timeout_seconds=1)
 
