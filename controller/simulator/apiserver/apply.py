@@ -34,7 +34,8 @@ def apply_candidate(ledger: Ledger, served: Served, old: Obj, body: Obj, options
     rules.no_foreign_owner([(str(manager), shown(path)) for manager, path in conflicts], force=options.force)
     taken = frozenset(path for _, path in conflicts)
     others = frozenset(path for manager, owned in owners.fields.items() if manager != me for path in owned - taken)
-    dropped = rules.fields_to_drop(owners.fields.get(me, frozenset()), applied, others)
+    # A parent that is no longer applied at all goes as a whole, with what defaulting put there, unless others own a part of it.
+    dropped = rules.fields_to_drop(_with_parents(owners.fields.get(me, frozenset())), _with_parents(applied), _with_parents(others))
     candidate = _merged(old, body, shape)
     for path in sorted(dropped, key=len, reverse=True):
         candidate = _without(candidate, path)
@@ -48,6 +49,10 @@ def apply_candidate(ledger: Ledger, served: Served, old: Obj, body: Obj, options
         owners.give(me, applied, ledger.clock())
 
     return (old if candidate == old else candidate), settle
+
+
+def _with_parents(paths: frozenset[Path]) -> frozenset[Path]:
+    return frozenset(path[:length] for path in paths for length in range(1, len(path) + 1))
 
 
 def shown(path: Path) -> str:

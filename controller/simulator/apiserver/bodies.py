@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from controller.ports import LEASE, Kind, Obj
 from controller.simulator.apiserver import rules, strategic, writes
 from controller.simulator.apiserver.apply import apply_candidate
-from controller.simulator.apiserver.errors import ApiError
+from controller.simulator.apiserver.errors import ApiError, Cause, invalid
 from controller.simulator.apiserver.options import Options
 from controller.simulator.apiserver.patches import json_patch, merge
 from controller.simulator.apiserver.resources import Resource, Scale
@@ -28,8 +28,12 @@ def received(served: Served, body: Any) -> Obj:
         told = f"the API version in the data ({body['apiVersion']}) does not match the expected API version ({kind.api_version})"
         raise ApiError(400, told)
     if body.get("kind", kind.kind) != kind.kind:
+        if served.resource.custom:
+            cause = Cause("FieldValueInvalid", f'Invalid value: "{body["kind"]}": must be {kind.kind}', "kind")
+            raise invalid(kind.kind, kind.group, body.get("metadata", {}).get("name", ""), [cause])
         told = f'{body["kind"]} in version "{kind.version}" cannot be handled as a {kind.kind}: no kind "{body["kind"]}" is registered'
         raise ApiError(400, told)
+    rules.kind_is_named(served.resource, body)
     whole = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": body.get("metadata", {}), **body}
     if kind.plural == LEASE.plural:
         rules.lease_times_have_microseconds(kind, whole, patching=False)
@@ -44,7 +48,7 @@ def patched(served: Served, old: Obj, body: Any, how: str) -> Obj:
             raise ApiError(400, "error decoding patch: a merge patch is an object")
         candidate = merge(shown, body)
     elif how.startswith("application/json-patch+json"):
-        candidate = json_patch(shown, body)
+        candidate = json_patch(shown, _without_owners(body))
     elif how.startswith("application/strategic-merge-patch+json"):
         candidate = strategic.merge(shown, body)
     else:
@@ -53,6 +57,13 @@ def patched(served: Served, old: Obj, body: Any, how: str) -> Obj:
         return old
     _still_an_object(served.resource, shown, candidate)
     return candidate if served.unview is None else served.unview(candidate)
+
+
+def _without_owners(operations: Any) -> Any:
+    """The operations without those on managed fields: owners are kept beside the object, and nobody edits them here."""
+    if not isinstance(operations, (list, tuple)):
+        return operations
+    return [op for op in operations if not (isinstance(op, Mapping) and str(op.get("path", "")).startswith("/metadata/managedFields"))]
 
 
 def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:

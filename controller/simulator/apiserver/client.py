@@ -4,7 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from controller.ports import (
-    ConflictError, GoneError, Kind, KubeError, Listing, NotFoundError, Obj, Patch, RefusedError, UnauthorizedError, UnavailableError, WatchEvent,
+    ConflictError,
+    GoneError,
+    Kind,
+    KubeError,
+    Listing,
+    NotFoundError,
+    Obj,
+    Patch,
+    RefusedError,
+    UnauthorizedError,
+    UnavailableError,
+    WatchEvent,
 )  # fmt: skip
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.options import Deletion, Options

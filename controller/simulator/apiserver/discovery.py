@@ -7,7 +7,14 @@ from typing import Any
 from controller.simulator.apiserver.registry import Registry
 from controller.simulator.apiserver.resources import ALL_VERBS, Resource
 
-VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.3-penstock", "platform": "sandbox/memory", "goVersion": "none", "compiler": "none"}
+VERSION = {
+    "major": "1",
+    "minor": "36",
+    "gitVersion": "v1.36.3-penstock",
+    "platform": "sandbox/memory",
+    "goVersion": "none",
+    "compiler": "none",
+}
 _AGGREGATED = "apidiscovery.k8s.io/v2"
 
 

@@ -4,23 +4,21 @@ Whatever is not served is answered with a Status that says "not in the sandbox".
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import orjson
-import yaml
 
-from controller.ports import Obj, WatchEvent
+from controller.ports import Kind, Obj, WatchEvent
 from controller.simulator.apiserver import discovery, openapi, pages, reviews, rules, tables
+from controller.simulator.apiserver.asked import NOT_SERVED, decoded, deletion, number, options_of
 from controller.simulator.apiserver.bodies import scale_of
 from controller.simulator.apiserver.errors import ApiError, Cause, invalid
-from controller.simulator.apiserver.options import Deletion, Options
+from controller.simulator.apiserver.options import Options
 from controller.simulator.apiserver.paths import Target, parsed
 from controller.simulator.apiserver.storage import Served, Subscription
 from controller.simulator.apiserver.store import ApiServer
 from controller.simulator.apiserver.wire import HttpServer, Reply, Request
 
-NOT_SERVED = "is not in the sandbox"
 WATCH_SECONDS = 1800
 BOOKMARK_SECONDS = 60.0
 ALIVE_CHECK_SECONDS = 1.0
@@ -35,7 +33,13 @@ class HttpFront:
     """
 
     def __init__(
-        self, server: ApiServer, *, host: str = "127.0.0.1", port: int = 0, tokens: Mapping[str, str] | None = None, patience_seconds: float = 3.0
+        self,
+        server: ApiServer,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tokens: Mapping[str, str] | None = None,
+        patience_seconds: float = 3.0,
     ) -> None:
         """Listen on `port` (0: any free one).
 
@@ -89,7 +93,7 @@ class HttpFront:
         try:
             return self._routed(request)
         except ApiError as error:
-            return _json(error.status(), error.code, extra=(("Retry-After", str(error.retry_after)),) if error.retry_after else ())
+            return _refusal(error)
         except Exception as defect:  # noqa: BLE001 - a body of an odd shape must not take the connection down
             return _json(ApiError(500, f"{type(defect).__name__}: {defect}").status(), 500)
 
@@ -161,8 +165,9 @@ class HttpFront:
         kind = self.server.registry.by_path.get((target.group, target.version, target.plural))
         if kind is None:
             where = f"{target.group}/{target.version}".lstrip("/")
-            raise ApiError(404, f"the server could not find the requested resource: {target.plural} of {where} {NOT_SERVED}")
-        served = self.server.served(kind)
+            rules.established(None, ready=False, what=f"{target.plural} of {where} {NOT_SERVED}")
+        served = self.server.served(cast("Kind", kind))
+        kind = served.resource.kind
         if kind.namespaced and target.name and not target.namespace:
             raise ApiError(404, "the server could not find the requested resource")
         known = {"", *(["status"] if served.resource.status else []), *(["scale"] if served.resource.scale else [])}
@@ -173,8 +178,11 @@ class HttpFront:
         if handler is None:
             raise ApiError(405, "the server does not allow this method on the requested resource")
         warnings: list[str] = []
-        options = _options(request, target, user, warnings)
-        reply = handler(self, request, target, served, options)
+        options = options_of(request, target, user, warnings)
+        try:
+            reply = handler(self, request, target, served, options)
+        except ApiError as error:
+            reply = _refusal(error)
         return _warned(reply, warnings)
 
     def _rendered(self, request: Request, served: Served, found: Obj, code: int = 200) -> Reply:
@@ -232,7 +240,7 @@ class HttpFront:
         if query.get("watch") in ("1", "true") or (target.name and query.get("watch")):
             return self._watch(request, target, served, options)
         asked = pages.Query(
-            _number(query, "limit"), query.get("continue", ""), query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
+            number(query, "limit"), query.get("continue", ""), query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
         )
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
         kind = served.resource.kind
@@ -253,32 +261,34 @@ class HttpFront:
 
     def create(self, request: Request, target: Target, served: Served, options: Options) -> Reply:
         """POST to a collection."""
-        body = _decoded(request)
+        body = decoded(request)
         found = self.server.create(served.resource.kind, target.namespace, body, options)
         return self._rendered(request, served, found, 201)
 
     def update(self, request: Request, target: Target, served: Served, options: Options) -> Reply:
         """PUT of an object or a subresource."""
-        found = self.server.update(served.resource.kind, target.namespace, target.name, _decoded(request), options)
+        found = self.server.update(served.resource.kind, target.namespace, target.name, decoded(request), options)
         return self._rendered(request, served, found)
 
     def patch(self, request: Request, target: Target, served: Served, options: Options) -> Reply:
         """PATCH of an object or a subresource."""
         how = request.headers.get("content-type", "").partition(";")[0].strip()
         before = served.shelf.find(target.namespace, target.name)
-        found = self.server.patch(served.resource.kind, target.namespace, target.name, _decoded(request), how, options)
+        found = self.server.patch(served.resource.kind, target.namespace, target.name, decoded(request), how, options)
         return self._rendered(request, served, found, 201 if before is None else 200)
 
     def delete(self, request: Request, target: Target, served: Served, options: Options) -> Reply:
         """DELETE of one object."""
-        found = self.server.delete(served.resource.kind, target.namespace, target.name, *_deletion(request, options))
+        found = self.server.delete(served.resource.kind, target.namespace, target.name, *deletion(request, options))
         return self._rendered(request, served, found)
 
     def delete_all(self, request: Request, target: Target, served: Served, options: Options) -> Reply:
         """DELETE of a collection: every object that the selectors mean."""
         kind, query = served.resource.kind, request.query
-        page = self.server.list(kind, target.namespace, options, labels=query.get("labelSelector", ""), fields=query.get("fieldSelector", ""))
-        how, options = _deletion(request, options)
+        page = self.server.list(
+            kind, target.namespace, options, labels=query.get("labelSelector", ""), fields=query.get("fieldSelector", "")
+        )
+        how, options = deletion(request, options)
         for obj in page.items:
             self.server.delete(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"], how, options)
         metadata = {"resourceVersion": page.resource_version}
@@ -297,14 +307,12 @@ class HttpFront:
             raise invalid("ListOptions", "meta.k8s.io", "", [Cause("FieldValueForbidden", told, "resourceVersionMatch")])
         asked = "" if wants_initial else query.get("resourceVersion", "")
         try:
-            feed = self.server.subscribe(
-                kind, target.namespace, asked, options, labels=query.get("labelSelector", ""), fields=fields
-            )
+            feed = self.server.subscribe(kind, target.namespace, asked, options, labels=query.get("labelSelector", ""), fields=fields)
         except ApiError as error:
             if error.code != 410:  # noqa: PLR2004 - a watch that is too old is a stream with one ERROR event
                 raise
             return Reply(200, iter([_line("ERROR", error.status())]))
-        seconds = _number(query, "timeoutSeconds") or WATCH_SECONDS
+        seconds = number(query, "timeoutSeconds") or WATCH_SECONDS
         return Reply(200, self._stream(request, served, feed, seconds, wants_initial=wants_initial))
 
     def _stream(self, request: Request, served: Served, feed: Subscription, seconds: int, *, wants_initial: bool) -> Iterator[bytes]:
@@ -361,6 +369,11 @@ def _json(body: Any, code: int = 200, *, content_type: str = "application/json",
     return Reply(code, orjson.dumps(body), content_type, extra=extra)
 
 
+def _refusal(error: ApiError) -> Reply:
+    extra = (("Retry-After", str(error.retry_after)),) if error.retry_after else ()
+    return _json(error.status(), error.code, extra=extra)
+
+
 def _line(kind: str, obj: Obj) -> bytes:
     return orjson.dumps({"type": kind, "object": obj}) + b"\n"
 
@@ -369,7 +382,9 @@ def _warned(reply: Reply, warnings: list[str]) -> Reply:
     if not warnings:
         return reply
     quoted = (warning.replace("\\", "\\\\").replace('"', '\\"') for warning in warnings)
-    return Reply(reply.code, reply.body, reply.content_type, reply.headers, (*reply.extra, *(("Warning", f'299 - "{told}"') for told in quoted)))
+    return Reply(
+        reply.code, reply.body, reply.content_type, reply.headers, (*reply.extra, *(("Warning", f'299 - "{told}"') for told in quoted))
+    )
 
 
 def _partial(obj: Obj) -> dict[str, Any]:
@@ -379,65 +394,3 @@ def _partial(obj: Obj) -> dict[str, Any]:
 def _acceptable(accept: str) -> None:
     if accept and not any(word in accept for word in ("json", "*/*", "application/*", "yaml")):
         raise ApiError(406, f"only JSON is spoken here: {accept} {NOT_SERVED}")
-
-
-def _number(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name, "")
-    if not text:
-        return 0
-    if not text.isdigit():
-        raise ApiError(400, f'{name}: Invalid value: "{text}": must be a number')
-    return int(text)
-
-
-def _decoded(request: Request) -> Any:
-    content_type = request.headers.get("content-type", "")
-    if "protobuf" in content_type or "cbor" in content_type:
-        raise ApiError(415, f"the body of the request was in an unknown format - {content_type} {NOT_SERVED}")
-    try:
-        return orjson.loads(request.body)
-    except orjson.JSONDecodeError as wrong:
-        if "yaml" not in content_type:
-            raise ApiError(400, f"the object provided is unrecognized: {wrong}") from wrong
-    try:
-        return yaml.load(request.body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe ones
-    except yaml.YAMLError as wrong:
-        raise ApiError(400, f"error decoding YAML: {wrong}") from wrong
-
-
-def _dry_run(text: str) -> bool:
-    if text not in ("", "All"):
-        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{text}": supported values: "All"', "dryRun")
-        raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
-    return text == "All"
-
-
-def _options(request: Request, target: Target, user: str, warnings: list[str]) -> Options:
-    query = request.query
-    is_apply = request.headers.get("content-type", "").startswith("application/apply-patch")
-    agent = "" if is_apply else request.headers.get("user-agent", "").partition("/")[0]
-    validation = query.get("fieldValidation") or "Warn"
-    if validation not in ("Ignore", "Warn", "Strict"):
-        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{validation}"', "fieldValidation")
-        raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
-    return Options(
-        user, query.get("fieldManager") or agent, _dry_run(query.get("dryRun", "")), validation, target.subresource,
-        query.get("force") in ("1", "true"), warnings.append,
-    )  # fmt: skip
-
-
-def _deletion(request: Request, options: Options) -> tuple[Deletion, Options]:
-    """How to delete, from the body and the query; `dryRun` may stand in either."""
-    body = _decoded(request) if request.body else {}
-    if not isinstance(body, dict):
-        raise ApiError(400, "the options of a deletion are an object")
-    wanted = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
-    how = Deletion(
-        wanted.get("uid") or "",
-        wanted.get("resourceVersion") or "",
-        body.get("propagationPolicy") or request.query.get("propagationPolicy", ""),
-        None if grace is None else int(grace),
-    )
-    dry = body.get("dryRun") or []
-    return how, replace(options, dry_run=True) if dry and _dry_run(dry[0]) else options

@@ -52,7 +52,12 @@ def document(registry: Registry, group: str, version: str) -> dict[str, Any] | N
         paths |= _paths(resource, name)
     if _META not in schemas:
         schemas[_META] = _model("V1ObjectMeta", schemas)
-    return {"openapi": "3.0.0", "info": {"title": "Penstock sandbox", "version": "v1.36.3"}, "paths": paths, "components": {"schemas": schemas}}
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "Penstock sandbox", "version": "v1.36.3"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
 
 
 def swagger(registry: Registry) -> dict[str, Any]:
@@ -99,7 +104,11 @@ def _paths(resource: Resource, name: str) -> dict[str, Any]:
     content = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}, "description": "OK"}
 
     def operation(action: str, *, writes: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {"responses": {"200": content}, "x-kubernetes-action": action, "x-kubernetes-group-version-kind": _gvk(resource)}
+        told: dict[str, Any] = {
+            "responses": {"200": content},
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": _gvk(resource),
+        }
         return {**told, "parameters": _WRITE_PARAMETERS} if writes else told
 
     return {
@@ -147,7 +156,11 @@ def _model(name: str, schemas: dict[str, Any]) -> dict[str, Any]:
         if "$ref" in described:
             described = {"allOf": [described], "default": {}}
         properties[model.attribute_map[attribute]] = {**described, **({"description": words} if words else {})}
-    return {"type": "object", "description": f"{name.removeprefix('V1').removeprefix('V2')}, as the official client models it.", "properties": properties}
+    return {
+        "type": "object",
+        "description": f"{name.removeprefix('V1').removeprefix('V2')}, as the official client models it.",
+        "properties": properties,
+    }
 
 
 def _typed(type_name: str, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -163,4 +176,3 @@ def _typed(type_name: str, schemas: dict[str, Any]) -> dict[str, Any]:
         schemas[name] = {}
         schemas[name] = _model(type_name, schemas)
     return {"$ref": f"#/components/schemas/{name}"}
-

@@ -146,8 +146,7 @@ def _replace(document: Any, path: Sequence[str], operation: Any) -> Any:
 
     def put(container: Any, part: str) -> None:
         if isinstance(container, dict):
-            if part not in container:
-                raise _missing(path, operation)
+            # The server's own library sets a field that is absent, other than RFC 6902 says.
             container[part] = value
         else:
             container[_index(part, len(container), path, operation)] = value

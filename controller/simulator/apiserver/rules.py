@@ -19,6 +19,15 @@ MAX_BODY_BYTES = 3 * 1024 * 1024
 MAX_DATA_BYTES = 1024 * 1024
 """The most a ConfigMap or Secret may carry."""
 MAX_ANNOTATION_BYTES = 256 * 1024
+NOT_CHECKED = Cause(
+    "FieldValueInvalid",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+    "<nil>",
+)
+_SHAPE_FAULTS = frozenset(
+    {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported"}
+)
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
@@ -36,6 +45,17 @@ def no_resource_version_on_create(body: Obj) -> None:
     """POST with a resourceVersion is an internal error of the real server, not a polite refusal."""
     if (body.get("metadata") or {}).get("resourceVersion"):
         raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="")
+
+
+def kind_is_named(resource: Resource, body: Obj) -> None:
+    """A custom resource says its `kind` and `apiVersion`; for built-in kinds the URL is enough."""
+    if resource.custom:
+        for key, told in (
+            ("kind", "Object 'Kind' is missing"),
+            ("apiVersion", "the object provided is unrecognized: apiVersion is missing"),
+        ):
+            if not body.get(key):
+                raise ApiError(400, told)
 
 
 def uid_of_new_object(fresh: str, body: Obj) -> str:
@@ -65,7 +85,7 @@ def name_is_valid(resource: Resource, name: str) -> None:
     """Names are DNS subdomains of at most 253 characters."""
     if not name:
         cause = Cause("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")
-        raise _named(resource, name, cause)
+        raise _named(resource, name, cause, *([NOT_CHECKED] if resource.custom else []))
     if len(name) > 253 or _SUBDOMAIN.fullmatch(name) is None:  # noqa: PLR2004 - the length of a DNS name
         message = (
             f"Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
@@ -84,10 +104,10 @@ def namespace_accepts(resource: Resource, namespace: str, name: str, found: Obj 
         raise ApiError(403, where, causes=[cause], target=resource.target(name))
 
 
-def established(resource: Resource | None, *, ready: bool) -> Resource:
+def established(resource: Resource | None, *, ready: bool, what: str = "") -> Resource:
     """The resource that is served; 404 for one that is unknown or whose definition is not established yet."""
     if resource is None or not ready or not resource.served:
-        raise ApiError(404, "the server could not find the requested resource")
+        raise ApiError(404, f"the server could not find the requested resource{': ' if what else ''}{what}")
     return resource
 
 
@@ -107,7 +127,7 @@ def resource_version_is_given(resource: Resource, name: str, metadata: Mapping[s
     """PUT without a resourceVersion: refused for custom resources and Leases, unconditional for the other kinds."""
     if resource.needs_resource_version and metadata.get("resourceVersion", "") in ("", "0"):
         cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
-        raise _named(resource, name, cause)
+        raise invalid(resource.kind.plural, resource.kind.group, name, [cause])
 
 
 def resource_version_is_current(resource: Resource, old: Obj, metadata: Mapping[str, Any]) -> None:
@@ -135,7 +155,7 @@ def system_metadata(old: Obj, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The candidate's metadata with what only the server writes taken from the stored object."""
     kept = old["metadata"]
     result = {key: value for key, value in metadata.items() if key not in _SYSTEM}
-    for key in _SYSTEM:
+    for key in ("name", "namespace", *_SYSTEM):
         if key in kept:
             result[key] = kept[key]
     return result
@@ -166,10 +186,15 @@ def status_endpoint_writes_status_only(resource: Resource, old: Obj, candidate: 
 
 
 def generation_of(resource: Resource, old: Obj, candidate: Obj) -> int | None:
-    """The generation after an update: one more where anything besides metadata and status changed; None for kinds without."""
+    """The generation after an update: one more where anything besides metadata and status changed; None for kinds without.
+
+    Annotations of a Deployment count as its spec: that is how its own strategy decides.
+    """
     stored: int | None = old["metadata"].get("generation")
     if not resource.generation or stored is None:
         return stored
+    if resource.kind.plural == "deployments" and candidate["metadata"].get("annotations") != old["metadata"].get("annotations"):
+        return stored + 1
     for key in candidate.keys() | old.keys():
         if key in ("metadata", "apiVersion", "kind") or (key == "status" and (resource.status or not resource.custom)):
             continue
@@ -215,7 +240,11 @@ def delete_preconditions(resource: Resource, stored: Obj, uid: str, resource_ver
         if asked and asked != found:
             told = f"Precondition failed: {word} in precondition: {asked}, {word} in object meta: {found}"
             name = metadata["name"]
-            raise ApiError(409, f'Operation cannot be fulfilled on {resource.qualified} "{name}": {told}', target=resource.target(name))
+            raise ApiError(
+                409,
+                f'Operation cannot be fulfilled on {resource.qualified} "{name}": {told}',
+                target={**resource.target(name), "kind": resource.kind.kind},
+            )
 
 
 def waits_for_finalizers(stored: Obj) -> bool:
@@ -268,7 +297,9 @@ def strict_fields(report: Report, validation: str) -> list[str]:
 def schema_holds(resource: Resource, name: str, report: Report) -> None:
     """Types, limits and required fields of the schema; 422 with every field at fault."""
     if report.causes:
-        raise _named(resource, name, *report.causes)
+        # Rules are not evaluated over what may have the wrong shape.
+        unchecked = any(cause.reason in _SHAPE_FAULTS for cause in report.causes)
+        raise _named(resource, name, *report.causes, *([NOT_CHECKED] if unchecked else []))
 
 
 def validation_rules_hold(resource: Resource, name: str, report: Report) -> None:
@@ -298,7 +329,7 @@ def data_is_small_enough(resource: Resource, name: str, body: Obj) -> None:
     size = sum(len(str(value)) for part in ("data", "binaryData") for value in (body.get(part) or {}).values())
     if size > MAX_DATA_BYTES:
         told = f"Too long: may not be more than {MAX_DATA_BYTES} bytes"
-        raise _named(resource, name, Cause("FieldValueTooLong", told, ""))
+        raise _named(resource, name, Cause("FieldValueTooLong", told, "[]"))
 
 
 def lease_times_have_microseconds(kind: Kind, body: Obj, *, patching: bool) -> None:
@@ -326,7 +357,7 @@ def revision_number(text: str, *, watching: bool) -> int:
         return 0
     if not text.isdigit():
         told = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise ApiError(500 if watching else 400, told)
+        raise ApiError(500, told, reason="") if watching else ApiError(400, told)
     return int(text)
 
 

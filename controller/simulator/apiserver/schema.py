@@ -172,6 +172,8 @@ class Schema:
     def _wrong_type(value: Any, wanted: str, path: str, report: Report) -> None:
         found = _JSON_NAMES.get(type(value), type(value).__name__)
         report.add("FieldValueTypeInvalid", path, f'Invalid value: "{found}": {path} in body must be of type {wanted}: "{found}"')
+        if isinstance(value, dict):
+            report.unknown += [f"{path}.{key}" for key in value]
 
     def _check_object(self, value: dict[str, Any], old: Mapping[str, Any], path: str, report: Report) -> dict[str, Any]:
         result: dict[str, Any] | None = None
@@ -259,13 +261,13 @@ class Schema:
         raw = self.raw
         if "maxLength" in raw and len(value) > raw["maxLength"]:
             report.add("FieldValueTooLong", path, f"Too long: may not be more than {raw['maxLength']} bytes")
-        if "minLength" in raw and len(value) < raw["minLength"]:
+        elif "minLength" in raw and len(value) < raw["minLength"]:
             report.add(
                 "FieldValueInvalid", path, f'Invalid value: "{value}": {path} in body should be at least {raw["minLength"]} chars long'
             )
-        if "pattern" in raw and re.search(raw["pattern"], value) is None:
+        elif "pattern" in raw and re.search(raw["pattern"], value) is None:
             report.add("FieldValueInvalid", path, f"Invalid value: \"{value}\": {path} in body should match '{raw['pattern']}'")
-        if raw.get("format") == "date-time" and _DATE_TIME.fullmatch(value) is None:
+        elif raw.get("format") == "date-time" and _DATE_TIME.fullmatch(value) is None:
             report.add("FieldValueInvalid", path, f'Invalid value: "{value}": {path} in body must be of type date-time: "{value}"')
 
     def _check_number(self, value: float, path: str, report: Report) -> None:

@@ -13,7 +13,6 @@ _NAME = Column("Name", ".metadata.name", description="Name must be unique within
 _STEP = re.compile(r"""\.?([\w-]+|\\\.)|\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\]|\[(\d+|\*)\]|\['([^']+)'\]""")
 
 
-
 def render(resource: Resource, objects: Sequence[Obj], metadata: Mapping[str, Any], include: str, now: float) -> dict[str, Any]:
     """A Table of objects; `include` is None, Metadata or Object and says what each row carries besides its cells."""
     columns, cells = _layout(resource, now)

@@ -65,7 +65,9 @@ class HttpServer:
         self._handle, self._max_body = handle, max_body
         self._listener = Listener((host, port), Connection)
         self.host, self.port = host, int(self._listener.server_address[1])
-        self._thread = threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="apiserver-http")
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="apiserver-http"
+        )
 
     def start(self) -> None:
         """Listen in a thread of its own."""

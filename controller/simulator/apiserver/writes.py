@@ -57,7 +57,7 @@ def create(server: "ApiServer", served: Served, namespace: str, body: Obj, optio
 def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, options: Options, verb: str) -> Obj:
     """Check and complete the candidate of a change, and store it where it changes something."""
     resource = served.resource
-    if candidate is old:
+    if candidate is old and rules.nothing_changed(old, candidate):
         return _shown(served, old)
     metadata = candidate["metadata"]
     if metadata is not old["metadata"]:
@@ -89,7 +89,10 @@ def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, option
     if rules.stores_nothing(dry_run=options.dry_run):
         return _shown(served, candidate)
     if _is_finished(candidate):
-        return _shown(served, server.commit(served, old, None, options, verb))
+        server.commit(served, old, None, options, verb)
+        if resource.custom:
+            _retire_empty(server, served, options)
+        return _shown(served, candidate)
     return _shown(served, server.commit(served, old, candidate, options, verb))
 
 
@@ -215,3 +218,12 @@ def _retired_crd(server: "ApiServer", served: Served, crd: Obj, options: Options
             return crd
     left = [name for name in crd["metadata"]["finalizers"] if name != CRD_FINALIZER]
     return update(server, served, crd, {**crd, "metadata": {**crd["metadata"], "finalizers": left}}, options, "update")
+
+
+def _retire_empty(server: "ApiServer", served: Served, options: Options) -> None:
+    """Finish the deletion of a definition whose last instance has just gone."""
+    kind = served.resource.kind
+    crds = server.registry.by_kind[ports.CRD]
+    crd = crds.shelf.find("", f"{kind.plural}.{kind.group}")
+    if crd is not None and crd["metadata"].get("deletionTimestamp"):
+        _retired_crd(server, crds, crd, options)

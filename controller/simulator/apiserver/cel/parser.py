@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void while".split()
+    ["true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"]
 )
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*)

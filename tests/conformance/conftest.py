@@ -1,0 +1,38 @@
+"""Both servers as fixtures: ours behind its HTTP front, and the real one of the bed."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from controller.simulator.apiserver.http import HttpFront
+from controller.simulator.apiserver.store import ApiServer
+from tests.conformance.conversation import Server, definition
+from tests.conformance.record import prepared
+from tests.real.conftest import bed  # noqa: F401 - a fixture
+
+
+@contextmanager
+def our_server() -> Iterator[Server]:
+    """A fresh server of ours, with the cases' custom resource."""
+    store = ApiServer(time.time)
+    store.load([definition()])
+    with HttpFront(store, tokens={"token": "admin"}, patience_seconds=0.05) as front:
+        client = httpx.Client(base_url=front.url, headers={"Authorization": "Bearer token"}, timeout=30)
+        with client:
+            yield Server(client)
+
+
+@pytest.fixture(scope="session")
+def ours() -> Iterator[Server]:
+    """Our server, shared by all cases of a process: each case has a namespace of its own."""
+    with our_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real(bed) -> Server:  # noqa: F811 - the fixture above
+    """The real server, with the cases' custom resource."""
+    return prepared(bed)
