@@ -6,7 +6,7 @@ import pytest
 
 from analysis import reasons
 from analysis.model import Outcome, Sample, Series, Window
-from analysis.threshold import Limits, Question, Reading, Rule, applied_limit, failing_together, judge, read, remember, rule_met
+from analysis.threshold import Limits, Line, Question, Reading, Rule, applied_limit, failing_together, judge, read, remember, rule_met
 
 WINDOW = Window(0, 300)
 PASS, FAIL, INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
@@ -112,8 +112,6 @@ class TestLimits:
             ask(1)
 
     def test_an_applied_limit_of_a_ratio_is_the_baselines_multiple(self):
-        from analysis.threshold import Line
-
         assert applied_limit(Line.MAX_RATIO, 1.2, 250) == 300
 
 

@@ -38,7 +38,8 @@ def place(**changes):
 class TestPlaces:
     def test_host_mode_gives_each_slot_its_own_host_in_its_own_namespace(self):
         assert PAIR.blue.host == "shop-svc.prod.svc.cluster.local"
-        assert PAIR.green == Place("prod-green", "shop-green", "shop-svc-green", "shop-svc-green.prod-green.svc.cluster.local", "v2", "green")
+        host = "shop-svc-green.prod-green.svc.cluster.local"
+        assert PAIR.green == Place("prod-green", "shop-green", "shop-svc-green", host, "v2", "green")
 
     def test_after_a_swap_the_second_slot_is_blue(self):
         swapped = pair_of(PLAN, PLAN.all_members[0], Naming("prod", 1, "host", "v3", "v2"))

@@ -78,7 +78,8 @@ class TestCounting:
         assert (traffic.fault, traffic.detail) == (reasons.SEVERAL_CLUSTERS, "east, west")
 
     def test_an_unknown_cluster_is_no_other_cluster(self):
-        traffic = read(series("green", [0, 9], destination_cluster="east"), series("green", [0, 9], destination_cluster="unknown", code="503"))
+        lost = series("green", [0, 9], destination_cluster="unknown", code="503")
+        traffic = read(series("green", [0, 9], destination_cluster="east"), lost)
 
         assert traffic.fault == ""
 

@@ -306,7 +306,7 @@ class TestProber:
         with server(endless) as (url, _):
             assert HttpProber().probe(url, timeout_seconds=2).ok
 
-    @pytest.mark.parametrize("url", ["", "not a url", "http://", "gopher://x/", "http://127.0.0.1:1/", "http://127.0.0.1:99999/", "http://a b"])
+    @pytest.mark.parametrize("url", ["", "not a url", "http://", "gopher://x/", "http://127.0.0.1:1/", "http://127.0.0.1:99999/"])
     def test_a_bad_address_is_a_failed_probe(self, url):
         result = HttpProber().probe(url, timeout_seconds=1)
 
