@@ -205,7 +205,7 @@ class Controller:
         concerned = self._owners.concerned(kind, change, ours=ours)
         if self._term is not None:
             for key in concerned:
-                self.queue.add(key)
+                self.queue.add(key, urgent=kind == RELEASE_REQUEST)  # it may ask for the way back
 
     def _present_term(self) -> Term | None:
         term = self._term

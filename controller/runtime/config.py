@@ -38,7 +38,9 @@ class ControllerConfig(Model):
     providers: str = Field(default="", description="Path of the file that names the Prometheus providers.")
     identity: str = Field(default="penstock", description="The controller's user name, to tell its writes from those of others.")
     cluster_domain: str = Field(default="cluster.local", description="Suffix of in-cluster host names.")
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(default=8, description="Releases that are looked at side by side.")
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=16, description="Releases that are looked at side by side; a quarter of them is kept for those that roll back."
+    )
     lease: LeaseConfig = Field(default_factory=LeaseConfig, description="Leader election.")
     listen: str = Field(
         default="0.0.0.0:8080",

@@ -45,7 +45,8 @@ class WorkQueue:
 
     def __init__(self, clock: Callable[[], float], steady: Steady, *, on_late: Callable[[float], None] | None = None) -> None:
         self._clock, self._steady, self._on_late = clock, steady, on_late
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed, self._urgent_changed = threading.Condition(lock), threading.Condition(lock)
         self._lanes: dict[bool, dict[Key, float]] = {True: {}, False: {}}
         self._waiting: dict[Key, _Due] = {}
         self._heap: list[tuple[float, int, Key]] = []
@@ -112,10 +113,10 @@ class WorkQueue:
             self._lanes[False].pop(key, None)
             self._failures.pop(key, None)
 
-    def next_ready(self, now: float) -> Key | None:
+    def next_ready(self, now: float, *, urgent_only: bool = False) -> Key | None:
         """Take the next key that is due at steady time `now`; None where there is none. `done` must follow."""
         with self._changed:
-            return self._take(now)
+            return self._take(now, urgent_only=urgent_only)
 
     def next_time(self) -> float | None:
         """Steady time at which the next key is due; in the past where one is due already; None where nothing waits.
@@ -134,21 +135,21 @@ class WorkQueue:
             self._working.discard(key)
             due = self._waiting.get(key)
             if due is not None:
-                heapq.heappush(self._heap, (due.at, next(self._order), key))
-                self._changed.notify()
+                self._push(key, due)
 
-    def get(self, timeout: float) -> Key | None:
-        """Wait for a due key; None after `timeout` seconds, or where the queue is closed."""
+    def get(self, timeout: float, *, urgent_only: bool = False) -> Key | None:
+        """Wait for a due key (for an urgent one); None after `timeout` seconds, or where the queue is closed."""
         end = self._steady() + timeout
+        changed = self._urgent_changed if urgent_only else self._changed
         with self._changed:
             while not self._closed:
                 now = self._steady()
-                key = self._take(now)
+                key = self._take(now, urgent_only=urgent_only)
                 if key is not None:
                     return key
                 if now >= end:
                     return None
-                self._changed.wait(min(end, self._heap[0][0] if self._heap else end) - now)
+                changed.wait(min(end, self._heap[0][0] if self._heap else end) - now)
             return None
 
     def close(self) -> None:
@@ -156,6 +157,7 @@ class WorkQueue:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._urgent_changed.notify_all()
 
     def depth(self) -> int:
         """Keys that are due now and not yet taken."""
@@ -170,6 +172,7 @@ class WorkQueue:
             if since is not None:
                 if urgent and not lane_urgent and at <= self._steady():
                     self._lanes[True][key] = self._lanes[False].pop(key)
+                    self._urgent_changed.notify()
                 return
         before = self._waiting.get(key)
         due = _Due(at, urgent) if before is None else _Due(min(at, before.at), urgent or before.urgent)
@@ -177,8 +180,14 @@ class WorkQueue:
             return
         self._waiting[key] = due
         if key not in self._working:
-            heapq.heappush(self._heap, (due.at, next(self._order), key))
-            self._changed.notify()
+            self._push(key, due)
+
+    def _push(self, key: Key, due: _Due) -> None:
+        """Let the key's time be found, and those who wait know of it."""
+        heapq.heappush(self._heap, (due.at, next(self._order), key))
+        self._changed.notify()
+        if due.urgent:
+            self._urgent_changed.notify()
 
     def _prune(self) -> None:
         """Take entries off the heap that no longer speak for their key."""
@@ -198,10 +207,10 @@ class WorkQueue:
             self._lanes[due.urgent][key] = due.at
             self._prune()
 
-    def _take(self, now: float) -> Key | None:
+    def _take(self, now: float, *, urgent_only: bool) -> Key | None:
         self._promote(now)
         urgent, others = self._lanes[True], self._lanes[False]
-        turn_of_others = not urgent or (bool(others) and self._urgent_turns >= URGENT_TURNS)
+        turn_of_others = not urgent_only and (not urgent or (bool(others) and self._urgent_turns >= URGENT_TURNS))
         lane = others if turn_of_others else urgent
         if not lane:
             return None

@@ -63,9 +63,10 @@ class Workers:
         self._stopping = threading.Event()
 
     def start(self, count: int) -> None:
-        """Start the threads."""
+        """Start the threads. A quarter looks at urgent keys only: a Prometheus that hangs cannot hold up a way back."""
         for number in range(count):
-            thread = threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
+            urgent_only = number < count // 4
+            thread = threading.Thread(target=self._run, args=(urgent_only,), name=f"worker-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -82,9 +83,9 @@ class Workers:
         """Whether no worker has died."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def _run(self) -> None:
+    def _run(self, urgent_only: bool) -> None:  # noqa: FBT001 - the only argument of a thread
         while not self._stopping.is_set():
-            key = self._queue.get(timeout=60.0)
+            key = self._queue.get(timeout=60.0, urgent_only=urgent_only)
             if key is not None:
                 self.turn(key)
 

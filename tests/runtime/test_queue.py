@@ -101,6 +101,30 @@ def test_a_waiting_key_that_becomes_urgent_overtakes(world):
     assert world.take() == C
 
 
+def test_workers_for_urgent_keys_leave_the_others_alone(world):
+    world.queue.add(A)
+    world.queue.add(B, urgent=True)
+
+    assert [world.queue.next_ready(0.0, urgent_only=True) for _ in range(2)] == [B, None]
+    assert world.take() == A
+
+
+@pytest.mark.parametrize("make_urgent", ["added", "overtakes"])
+def test_a_waiting_worker_for_urgent_keys_is_woken_by_one(make_urgent):
+    queue = WorkQueue(time.time, time.monotonic)
+    got = []
+    worker = threading.Thread(target=lambda: got.append(queue.get(20.0, urgent_only=True)))
+    if make_urgent == "overtakes":
+        queue.add(A)
+        queue.depth()
+    worker.start()
+    queue.add(B)
+    queue.add(A, urgent=True)
+    worker.join(5.0)
+
+    assert got == [A]
+
+
 def test_failures_are_retried_ever_later_and_urgent_ones_within_a_second(world):
     calm = [world.queue.retry(A) for _ in range(15)]
     urgent = [world.queue.retry(B, urgent=True, at_least=30.0) for _ in range(15)]
