@@ -38,6 +38,9 @@ POOL_SIZE = 16
 MEMO_SECONDS = 1.0
 """How long the answer to the same query of the same moment is given again without asking."""
 
+_ONCE = Retry(0, read=False)
+"""Ask once. Without `read=False` a read time-out comes wrapped as a failed connection."""
+
 _EMPTY = b'{"data":{"result":[]}}'
 _CHUNK_BYTES = 65_536
 _DATE_RESOLUTION_SECONDS = 0.5
@@ -103,10 +106,10 @@ class HttpPrometheus:
         session.headers.update(provider.headers)
         session.auth = _credentials(provider)
         session.hooks["response"].append(self._keep)
-        client = PrometheusConnect(url=provider.url, session=session, retry=Retry(0), timeout=provider.timeout)
+        client = PrometheusConnect(url=provider.url, session=session, retry=_ONCE, timeout=provider.timeout)
         # The library mounts an adapter with its own small pool; ours takes its place, also for redirects.
         for prefix in (provider.url, "http://", "https://"):
-            session.mount(prefix, HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=Retry(0)))
+            session.mount(prefix, HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=_ONCE))
         return client
 
     def query(self, promql: str, time: float) -> Answer:
@@ -145,7 +148,9 @@ class HttpPrometheus:
             return refusal(AnswerFault.TIMEOUT, "the query waited too long for a free connection")
         exchange = self._local.exchange = _Exchange(deadline)
         try:
-            self._client.custom_query(promql, params={"time": f"{at:.3f}", "timeout": f"{left:.3f}s"}, timeout=left)
+            # Prometheus itself stops at the deadline too; its durations are whole numbers with a unit.
+            params = {"time": f"{at:.3f}", "timeout": f"{max(1, int(left * 1000))}ms"}
+            self._client.custom_query(promql, params=params, timeout=left)
         except Exception as error:  # noqa: BLE001 - every way to fail is an answer with a fault
             if exchange.body is None:
                 return _failed(error, self._provider.timeout)

@@ -1,0 +1,73 @@
+"""The client and every built-in query against a real Prometheus (Debian's package)."""
+
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+from analysis.model import Series
+from controller.adapters.prometheus import HttpPrometheus
+from controller.adapters.prometheus_config import Provider
+from controller.api.plan import BuiltIn, PlanSpec
+from controller.core.queries import Mesh, Naming, build_checks_queries, pair_of
+from controller.ports import AnswerFault
+
+BINARY = shutil.which("prometheus")
+
+pytestmark = [pytest.mark.prometheus, pytest.mark.skipif(BINARY is None, reason="apt-get install prometheus")]
+
+PLAN = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}})
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prometheus")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    config = f"global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: self, static_configs: [{{targets: ['{address}']}}]}}]\n"
+    (folder / "prometheus.yml").write_text(config)
+    command = [BINARY, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        client = HttpPrometheus(Provider(name="real", url=f"http://{address}"))
+        deadline = time.monotonic() + 30
+        while not client.query("up == 1", time.time()).series:
+            assert time.monotonic() < deadline, "Prometheus did not come up"
+        yield client
+        client.close()
+        process.terminate()
+
+
+@pytest.mark.parametrize("builtin", list(BuiltIn))
+@pytest.mark.parametrize("mesh", [Mesh(), Mesh(mode="subset", cluster="here"), Mesh(reporter="destination")])
+def test_every_built_in_query_is_accepted_and_has_no_result_without_data(prometheus, builtin, mesh):
+    pair = pair_of(PLAN, PLAN.all_members[0], Naming("prod", 0, mesh.mode))
+
+    answer = prometheus.query(build_checks_queries(builtin, pair, "green", 60, mesh=mesh), time.time())
+
+    assert (answer.fault, answer.series, answer.warnings) == (None, (), ())
+
+
+def test_a_range_gives_raw_samples_and_the_servers_clock(prometheus):
+    now = time.time()
+
+    answer = prometheus.query("up[60s]", now)
+
+    assert (answer.result_type, type(answer.series[0])) == ("matrix", Series)
+    assert answer.server_time == pytest.approx(now, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("sum(", "parse error"), ("up * on() group_left() (up or vector(1))", "many-to-many"), ("nosuch(up)", "unknown function")],
+)
+def test_a_bad_query_is_refused_in_prometheuss_own_words(prometheus, query, words):
+    answer = prometheus.query(query, time.time())
+
+    assert answer.fault is AnswerFault.BAD_QUERY
+    assert words in answer.message
+
+
+def test_a_scalar_is_a_number(prometheus):
+    assert prometheus.query("scalar(vector(7))", time.time()).series[0].samples[0].value == 7
