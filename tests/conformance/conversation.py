@@ -31,7 +31,7 @@ _TYPES = {
     "apply": "application/apply-patch+yaml",
 }
 _TIMES = {"creationTimestamp", "deletionTimestamp", "lastTransitionTime", "time"}
-_DEPLOYMENT = {
+DEPLOYMENT = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": {"name": "web"},
@@ -96,7 +96,7 @@ def hold(server: Server, case: Mapping[str, Any], prefix: str = "conf") -> list[
     namespace = f"{prefix}-{next(_numbers)}"
     server.client.post("/api/v1/namespaces", json={"metadata": {"name": namespace}}).raise_for_status()
     variables: dict[str, Any] = {
-        "NS": namespace, "WIDGET": WIDGET, "DEPLOYMENT": _DEPLOYMENT, "BIG": "x" * (4 * 1024 * 1024), "MEDIUM": "x" * (1200 * 1024)
+        "NS": namespace, "WIDGET": WIDGET, "DEPLOYMENT": DEPLOYMENT, "BIG": "x" * (4 * 1024 * 1024), "MEDIUM": "x" * (1200 * 1024)
     }  # fmt: skip
     symbols = Symbols(namespace)
     answers = []

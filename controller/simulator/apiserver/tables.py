@@ -39,7 +39,10 @@ def _layout(resource: Resource, now: float) -> tuple[Sequence[Column], Cells]:
         columns, cells = known
         if resource.kind.kind == "Event":
             return columns, lambda obj: [since(cells(obj)[0], now), *cells(obj)[1:]]
-        return (_NAME, *columns, _age_column()), lambda obj: [obj["metadata"]["name"], *cells(obj), _age(obj, now)]
+        # The age stands before what only `-o wide` shows.
+        plain = sum(1 for column in columns if not column.priority)
+        ordered = (_NAME, *columns[:plain], _age_column(), *columns[plain:])
+        return ordered, lambda obj: [obj["metadata"]["name"], *(found := cells(obj))[:plain], _age(obj, now), *found[plain:]]
     custom = resource.columns or (_age_column(),)
     return (_NAME, *custom), lambda obj: [obj["metadata"]["name"], *(_cell(obj, column, now) for column in custom)]
 
