@@ -59,7 +59,9 @@ PATIENCE_SECONDS = 5.0
 """Wait at the start for kinds that are not essential."""
 LAST_LOOK_SECONDS = 25.0
 """Time for looks under way at the end; a pod has 30 s."""
-HOUSEKEEPING_SECONDS = 30.0
+HOUSEKEEPING_SECONDS = 60.0
+REFUSED_SECONDS = 3.0
+"""An upgraded schema is noticed this soon."""
 SET_ASIDE_SECONDS = 0.5
 
 
@@ -195,7 +197,7 @@ class Controller:
         while True:
             with contextlib.suppress(KubeError):
                 self._refusal = self._parts.schema_refusal(self._client)
-            if self._stop.wait(HOUSEKEEPING_SECONDS):
+            if self._stop.wait(REFUSED_SECONDS if self._refusal else HOUSEKEEPING_SECONDS):
                 return
 
     def _changed(self, kind: Kind, change: Change, *, ours: bool = False) -> None:

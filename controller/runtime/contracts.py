@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.core.commands import Decision, Subject
-from controller.ports import Clock, Kind, Kube, Listing, Ports, Prober, PrometheusProviders, WatchKube
+from controller.ports import Clock, Kind, Kube, Listing, Obj, Ports, Prober, PrometheusProviders, WatchKube
 
 Key = tuple[str, str]
 """Namespace and name of a Release."""
@@ -57,10 +57,21 @@ class NotLeading(Exception):  # noqa: N818 - a state that ends the reconcile, no
     """The lease was lost, or may have been, before this write: another controller may be acting."""
 
 
+class RawReads(Protocol):
+    """A client that reads any path of the API server."""
+
+    def raw(self, path: str) -> Obj:
+        """A GET; raises `KubeError`s."""
+
+
+class OpenKube(Kube, RawReads, Protocol):
+    """The API by kinds and by paths."""
+
+
 class Refusal(Protocol):
     """Why this controller must not be called ready."""
 
-    def __call__(self, kube: Kube) -> str:
+    def __call__(self, kube: OpenKube) -> str:
         """A sentence, or "" where all is well. May raise `KubeError`: then it is not known, which is no refusal."""
 
 

@@ -29,6 +29,7 @@ from controller.runtime.app import Controller
 from controller.runtime.config import load_config
 from controller.runtime.contracts import Parts
 from controller.runtime.informer import Pace
+from controller.runtime.schema import ServedSchema
 from tests.bed.binaries import why_unavailable
 from tests.bed.cluster import Bed
 from tests.bed.waiting import eventually
@@ -188,6 +189,29 @@ class Running:
 
 def release(name, plan="p"):
     return {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": name}, "spec": {"plan": plan, "revision": "v2"}}
+
+
+class TestTheServedSchema:
+    @pytest.fixture
+    def wanted(self):
+        crds = [yaml.safe_load(file.read_text()) for file in CRDS]
+        return {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in crds}
+
+    def ask(self, kube, wanted):
+        """The document follows a new CRD by some seconds."""
+        eventually(lambda: "does not serve" not in ServedSchema("penstock.dev/v1alpha1", wanted).refusal(kube), 20.0, "the schema")
+        return ServedSchema("penstock.dev/v1alpha1", wanted).refusal(kube)
+
+    def test_the_schema_that_was_installed_is_enough_and_everybody_may_ask(self, bed, wanted):
+        assert self.ask(connect(str(bed.kubeconfig("alice"))).kube, wanted) == ""
+
+    def test_a_field_that_the_server_would_prune_is_named(self, kube, wanted):
+        wanted["Release"]["properties"]["status"]["properties"]["stages"]["items"]["properties"]["brandNew"] = {"type": "string"}
+
+        assert "The installed Release is older than this controller: it does not know status.stages.brandNew" in self.ask(kube, wanted)
+
+    def test_a_group_that_is_not_installed_is_said(self, kube, wanted):
+        assert "does not serve penstock.dev/v9" in ServedSchema("penstock.dev/v9", wanted).refusal(kube)
 
 
 class TestTheController:
