@@ -63,10 +63,18 @@ class Store:
         trim: what is kept of each object; a summary is found by `select`, but `get` says that it is not whole.
         packed: keep JSON instead of dicts.
         indexed: label keys by whose exact value objects are found without a walk.
+        more_labels: further values to find objects by, beside their labels.
     """
 
-    def __init__(self, *, trim: Trim = without_managed_fields, packed: bool = False, indexed: Iterable[str] = ()) -> None:
-        self._trim, self._packed = trim, packed
+    def __init__(
+        self,
+        *,
+        trim: Trim = without_managed_fields,
+        packed: bool = False,
+        indexed: Iterable[str] = (),
+        more_labels: Callable[[Obj], Mapping[str, str]] = lambda _obj: {},
+    ) -> None:
+        self._trim, self._packed, self._more_labels = trim, packed, more_labels
         self._lock = threading.Lock()
         self._held: dict[Ref, _Held] = {}
         self._index: dict[str, dict[str, dict[Ref, None]]] = {key: {} for key in indexed}
@@ -144,6 +152,7 @@ class Store:
             return None
         kept = self._trim(obj)
         labels = {str(key): str(value) for key, value in mapping(metadata(obj).get("labels")).items()}
+        labels.update(self._more_labels(obj))
         held = _Held(orjson.dumps(kept) if self._packed else kept, version, labels, not is_summary(kept))
         old = None if before is None else self._unpack(before.body)
         if before is not None:

@@ -4,7 +4,7 @@ Whole Releases of 10 KB take 45 KB each as dicts, and a long-lived installation 
 ones: of those only a summary is kept. Of kinds that others make in numbers, what is kept is packed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from controller.adapters.marks import PLAN_LABEL, RELEASE_LABEL, items, mapping, metadata
@@ -78,10 +78,19 @@ class Watched:
     trim: Trim = without_managed_fields
     packed: bool = True
     indexed: tuple[str, ...] = ()
+    more_labels: Callable[[Obj], Mapping[str, str]] = lambda _obj: {}
 
     def new_store(self) -> Store:
         """An empty store for it."""
-        return Store(trim=self.trim, packed=self.packed, indexed=self.indexed)
+        return Store(trim=self.trim, packed=self.packed, indexed=self.indexed, more_labels=self.more_labels)
+
+
+PLAN_OF_RELEASE = "spec.plan"
+"""By this Releases are found in memory; no label can have it, for a Release that people write has none."""
+
+
+def _plan_of(release: Obj) -> Mapping[str, str]:
+    return {PLAN_OF_RELEASE: str(mapping(release.get("spec")).get("plan"))}
 
 
 def _whole(obj: Obj) -> Obj:
@@ -89,7 +98,7 @@ def _whole(obj: Obj) -> Obj:
 
 
 WATCHED = (
-    Watched(RELEASE, trim=trim_release, packed=False, indexed=(PLAN_LABEL,)),
+    Watched(RELEASE, trim=trim_release, packed=False, indexed=(PLAN_OF_RELEASE,), more_labels=_plan_of),
     Watched(RELEASE_PLAN, packed=False),
     Watched(RELEASE_REQUEST, packed=False),
     Watched(VIRTUAL_SERVICE, trim=_whole),  # who wrote which field of a route is a question that is asked

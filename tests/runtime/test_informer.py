@@ -258,6 +258,21 @@ class TestSummaries:
         assert cache.get(RELEASE, "shop", "r")["status"]["stages"]
 
 
+def test_the_releases_of_a_plan_are_found_without_their_labels():
+    it = Setting(store=next(w for w in WATCHED if w.kind == RELEASE).new_store())
+    for name, plan in (("a", "p"), ("b", "q"), ("c", "p")):
+        it.kube.put(RELEASE, "shop", name, spec={"plan": plan})
+    memory = Memory()
+    memory.add(it.informer)
+    cache = CachedKube(it.kube, memory, lambda: None)
+    before = [r["metadata"]["name"] for r in cache.releases_of_plan("shop", "p")]
+    it.informer.turn()
+    it.kube.calls.clear()
+
+    assert [r["metadata"]["name"] for r in cache.releases_of_plan("shop", "p")] == before == ["a", "c"]
+    assert it.kube.calls == []
+
+
 class TestCachedReads:
     @pytest.fixture
     def world(self):
