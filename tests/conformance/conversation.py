@@ -99,10 +99,7 @@ def hold(server: Server, case: Mapping[str, Any], prefix: str = "conf") -> list[
         "NS": namespace, "WIDGET": WIDGET, "DEPLOYMENT": DEPLOYMENT, "BIG": "x" * (4 * 1024 * 1024), "MEDIUM": "x" * (1200 * 1024)
     }  # fmt: skip
     symbols = Symbols(namespace)
-    answers = []
-    for step in case["steps"]:
-        answers.append(_one(server, step, variables, symbols))
-    return answers
+    return [_one(server, step, variables, symbols) for step in case["steps"]]
 
 
 def _filled(value: Any, variables: Mapping[str, Any]) -> Any:

@@ -99,20 +99,22 @@ def _without(obj: Any, path: Path) -> Any:
     """The object without what stands at a path; unchanged where nothing does. An item goes only once its other fields are gone."""
     step, rest = path[0], path[1:]
     if step.startswith("f:"):
-        key = step[2:]
-        if not isinstance(obj, Mapping) or key not in obj:
-            return obj
-        if not rest:
-            return {name: value for name, value in obj.items() if name != key}
-        return {**obj, key: _without(obj[key], rest)}
+        return _without_field(obj, step[2:], rest)
     at = _find(obj, step) if isinstance(obj, (list, tuple)) else None
-    if at is None:
+    is_key = step.startswith("k:") and bool(rest) and rest[0].startswith("f:") and rest[0][2:] in _keys_of(step)
+    if at is None or is_key:
         return obj
     if not rest:
         return [item for i, item in enumerate(obj) if i != at]
-    if step.startswith("k:") and rest[0].startswith("f:") and rest[0][2:] in _keys_of(step):
-        return obj
     return [*obj[:at], _without(obj[at], rest), *obj[at + 1 :]]
+
+
+def _without_field(obj: Any, key: str, rest: Path) -> Any:
+    if not isinstance(obj, Mapping) or key not in obj:
+        return obj
+    if not rest:
+        return {name: value for name, value in obj.items() if name != key}
+    return {**obj, key: _without(obj[key], rest)}
 
 
 def _merged(old: Any, new: Any, shape: Shape) -> Any:

@@ -78,8 +78,9 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
         raise ApiError(400, "the kind and the API version of an object cannot be patched")
 
 
-def applied(server: "ApiServer", served: Served, namespace: str, name: str, body: Any, options: Options) -> Obj:
-    """Server-side apply: create the object where it is missing, else merge by ownership."""
+def applied(server: "ApiServer", served: Served, place: tuple[str, str], body: Any, options: Options) -> Obj:
+    """Server-side apply at a place (namespace, name): create the object where it is missing, else merge by ownership."""
+    namespace, name = place
     rules.field_manager_is_given(options.field_manager)
     body = received(served, body)
     metadata = {**body["metadata"], "name": name}
@@ -94,7 +95,7 @@ def applied(server: "ApiServer", served: Served, namespace: str, name: str, body
             server.ledger.applied(served, created, body, options)
         return created
     candidate, settle = apply_candidate(server.ledger, served, old, {**body, "metadata": metadata}, options)
-    stored = writes.update(server, served, old, candidate, options, "apply")
+    stored = writes.update(server, served, old, candidate, options, verb="apply")
     if not options.dry_run:
         settle(stored)
     return stored
@@ -136,7 +137,7 @@ def scale_of(served: Served, obj: Obj) -> Obj:
     }
 
 
-def scale_written(server: "ApiServer", served: Served, old: Obj, scale: Obj, options: Options, verb: str) -> Obj:
+def scale_written(server: "ApiServer", served: Served, old: Obj, scale: Obj, options: Options, *, verb: str) -> Obj:
     """Store the replicas of a Scale in the object that it scales, and return the new Scale."""
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if not isinstance(replicas, int) or replicas < 0:
@@ -149,4 +150,4 @@ def scale_written(server: "ApiServer", served: Served, old: Obj, scale: Obj, opt
     metadata = {key: asked[key] for key in ("resourceVersion", "uid") if asked.get(key)}
     candidate = merge(old, {**change, "metadata": metadata} if metadata else change)
     plain = Options(options.user, options.field_manager, options.dry_run, options.field_validation, warn=options.warn)
-    return scale_of(served, writes.update(server, served, old, candidate, plain, verb))
+    return scale_of(served, writes.update(server, served, old, candidate, plain, verb=verb))

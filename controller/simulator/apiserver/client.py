@@ -19,6 +19,7 @@ from controller.ports import (
 )  # fmt: skip
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.options import Deletion, Options
+from controller.simulator.apiserver.storage import Subscription
 from controller.simulator.apiserver.store import ApiServer
 
 _ERRORS: dict[int, type[KubeError]] = {
@@ -90,7 +91,7 @@ class InMemoryKube:
     def subscribe(self, kind: Kind, namespace: str = "", resource_version: str = "", *, labels: str = "") -> "Feed":
         """A watch to be drained by hand: for the one thread of the simulator."""
         try:
-            return Feed(self.server, kind, namespace, resource_version, self._plain, labels)
+            return Feed(self.server.subscribe(kind, namespace, resource_version, self._plain, labels=labels))
         except ApiError as error:
             raise as_kube_error(error) from error
 
@@ -107,8 +108,8 @@ class InMemoryKube:
 class Feed:
     """A subscription that refuses in the words of the port."""
 
-    def __init__(self, server: ApiServer, kind: Kind, namespace: str, resource_version: str, options: Options, labels: str) -> None:
-        self.subscription = server.subscribe(kind, namespace, resource_version, options, labels=labels)
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
 
     @property
     def resource_version(self) -> str:

@@ -51,7 +51,8 @@ def resource_list(registry: Registry, group_name: str, version: str) -> dict[str
     for resource in resources:
         kind = resource.kind
         entry: dict[str, Any] = {
-            "name": kind.plural, "singularName": resource.singular, "namespaced": kind.namespaced, "kind": kind.kind, "verbs": list(ALL_VERBS)
+            "name": kind.plural, "singularName": resource.singular, "namespaced": kind.namespaced, "kind": kind.kind,
+            "verbs": list(ALL_VERBS),
         }  # fmt: skip
         if resource.short_names:
             entry["shortNames"] = list(resource.short_names)

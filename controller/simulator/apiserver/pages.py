@@ -50,14 +50,14 @@ class Snapshots:
             raise ApiError(410, f"The provided resource version is too old: {asked}")
         live = _items(served, meant)
         if not query.token:
-            return self._cut("", revision, live, live, 0, query.limit)
+            return self._cut("", (revision, live), live, 0, query.limit)
         name, start = _decoded(query.token)
         if name not in self._kept:
             raise ApiError(410, "The provided continue parameter is too old to display a consistent list result. Start a new list.")
-        at, items = self._kept[name]
-        return self._cut(name, at, items, live, start, query.limit)
+        return self._cut(name, self._kept[name], live, start, query.limit)
 
-    def _cut(self, name: str, revision: int, items: Sequence[Obj], live: Sequence[Obj], start: int, limit: int) -> Page:
+    def _cut(self, name: str, snapshot: tuple[int, Sequence[Obj]], live: Sequence[Obj], start: int, limit: int) -> Page:
+        revision, items = snapshot
         page = rules.page_of(items, live, start, limit)
         remaining = len(items) - start - len(page)
         if remaining <= 0 or not limit:

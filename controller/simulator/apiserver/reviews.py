@@ -23,7 +23,13 @@ def answer(server: "ApiServer", user: str, method: str, path: str, body: bytes) 
         return {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "status": {"userInfo": info}}
     if body[:4] == b"k8s\0" and server.authorize is None:
         # A typed client asks in protobuf; where everything is allowed the question need not be read.
-        return {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": {}, "status": {"allowed": True}}
+        return {
+            "kind": "SelfSubjectAccessReview",
+            "apiVersion": "authorization.k8s.io/v1",
+            "metadata": {},
+            "spec": {},
+            "status": {"allowed": True},
+        }
     if body[:4] == b"k8s\0":
         raise ApiError(415, "the body of the request was in an unknown format - a review as protobuf is not in the sandbox")
     try:

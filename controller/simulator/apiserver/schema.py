@@ -135,8 +135,7 @@ class Schema:
     def check_root(self, candidate: dict[str, Any], old: Mapping[str, Any] | None, report: Report) -> dict[str, Any]:
         """A whole object: `apiVersion`, `kind` and `metadata` are the server's own business and stay as they are."""
         checked = self._check_object(candidate, old or _EMPTY, "", report)
-        if self.choices:
-            self._check_choices(checked, "", report)
+        self._check_choices(checked, "", report)
         for rule in self.rules:
             report.pending.append((rule, checked, old, ""))
         return checked
@@ -159,11 +158,7 @@ class Schema:
             self._check_string(value, path, report)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             self._check_number(value, path, report)
-        if "enum" in self.raw and value not in self.raw["enum"]:
-            supported = ", ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in self.raw["enum"])
-            report.add("FieldValueNotSupported", path, f"Unsupported value: {_shown(value)}: supported values: {supported}")
-        if self.choices:
-            self._check_choices(value, path, report)
+        self._check_choices(value, path, report)
         for rule in self.rules:
             report.pending.append((rule, value, old, path))
         return value
@@ -281,6 +276,9 @@ class Schema:
             report.add("FieldValueInvalid", path, f"Invalid value: {value}: {path} in body should be a multiple of {step}")
 
     def _check_choices(self, value: Any, path: str, report: Report) -> None:
+        if "enum" in self.raw and value not in self.raw["enum"]:
+            supported = ", ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in self.raw["enum"])
+            report.add("FieldValueNotSupported", path, f"Unsupported value: {_shown(value)}: supported values: {supported}")
         for word, branches in self.choices:
             fitting = 0
             for branch in branches:

@@ -3,13 +3,15 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from threading import RLock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.ports import Kind, Obj, WatchEvent
 from controller.simulator.apiserver import rules
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.resources import Resource
+
+if TYPE_CHECKING:
+    from threading import RLock
 
 Test = Callable[[Obj], bool]
 View = Callable[[Obj], Obj]

@@ -111,8 +111,7 @@ class ApiServer:
             self._allow(options, "list", kind, namespace, "")
         meant = self.meant(served, namespace, labels, fields)
         with self.lock:
-            page = self._snapshots.page(served, meant, query, self.revision)
-        return page
+            return self._snapshots.page(served, meant, query, self.revision)
 
     def subscribe(
         self, kind: Kind, namespace: str = "", resource_version: str = "", options: Options = DEFAULT, *, labels: str = "", fields: str = ""
@@ -143,7 +142,7 @@ class ApiServer:
         return time.monotonic()
 
     def wait(self, subscription: Subscription, deadline: float) -> bool:
-        """Block a thread until a subscription has something to look at; False when `deadline` of `real_clock` came first or the watch is closed."""
+        """Block a thread until a subscription has something to see; False when `deadline` (of `real_clock`) came first, or it is closed."""
         with self.changed:
             while not subscription.pending():
                 left = deadline - time.monotonic()
@@ -176,13 +175,13 @@ class ApiServer:
                 self._allow(options, "update", kind, namespace, name)
             old = self._stored(served, namespace, name)
             if options.subresource == "scale":
-                return bodies.scale_written(self, served, old, body, options, "update")
+                return bodies.scale_written(self, served, old, body, options, verb="update")
             body = bodies.received(served, body)
             rules.names_agree(name, old["metadata"].get("namespace", ""), body)
             rules.resource_version_is_given(served.resource, name, body["metadata"])
-            return writes.update(self, served, old, body, options, "update")
+            return writes.update(self, served, old, body, options, verb="update")
 
-    def patch(self, kind: Kind, namespace: str, name: str, body: Any, how: str, options: Options = DEFAULT) -> Obj:
+    def patch(self, kind: Kind, namespace: str, name: str, body: Any, how: str, options: Options = DEFAULT) -> Obj:  # noqa: PLR0917 - as the other verbs
         """PATCH by content type: merge, JSON, strategic merge or apply."""
         served = self.served(kind)
         with self.lock:
@@ -190,12 +189,12 @@ class ApiServer:
                 self._allow(options, "patch", kind, namespace, name)
             rules.patch_type_is_served(served.resource, how)
             if how.startswith(bodies.APPLY):
-                return bodies.applied(self, served, namespace, name, body, options)
+                return bodies.applied(self, served, (namespace, name), body, options)
             old = self._stored(served, namespace, name)
             if options.subresource == "scale":
                 shown = bodies.scale_of(served, old)
-                return bodies.scale_written(self, served, old, bodies.patched(served, shown, body, how), options, "patch")
-            return writes.update(self, served, old, bodies.patched(served, old, body, how), options, "patch")
+                return bodies.scale_written(self, served, old, bodies.patched(served, shown, body, how), options, verb="patch")
+            return writes.update(self, served, old, bodies.patched(served, old, body, how), options, verb="patch")
 
     def delete(self, kind: Kind, namespace: str, name: str, how: Deletion = Deletion(), options: Options = DEFAULT) -> Obj:  # noqa: B008 - immutable
         """Delete, or mark for deletion while finalizers stay. Returns the marked object, or a Status of success."""

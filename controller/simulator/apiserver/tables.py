@@ -18,7 +18,8 @@ def render(resource: Resource, objects: Sequence[Obj], metadata: Mapping[str, An
     columns, cells = _layout(resource, now)
     rows = [{"cells": cells(obj), "object": _carried(obj, include)} for obj in objects]
     definitions = [
-        {"name": c.name, "type": c.type if c.type != "date" else "string", "format": "name" if c is _NAME else "", "description": c.description,
+        {"name": c.name, "type": c.type if c.type != "date" else "string", "format": "name" if c is _NAME else "",
+         "description": c.description,
          "priority": c.priority}
         for c in columns
     ]  # fmt: skip

@@ -20,7 +20,7 @@ _PHRASES = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `query` keeps the last value of each name; header names are lower case; `alive` says whether the client is still there."""
+    """One request. `query` keeps the last value of each name; header names are lower case; `alive` asks whether the client is there."""
 
     method: str
     path: str

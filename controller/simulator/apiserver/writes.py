@@ -20,7 +20,7 @@ _PROPAGATION_FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan
 _OMITTED_WHEN_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
-def create(server: "ApiServer", served: Served, namespace: str, body: Obj, options: Options, verb: str = "create") -> Obj:
+def create(server: "ApiServer", served: Served, namespace: str, body: Obj, options: Options, *, verb: str = "create") -> Obj:
     """Check, complete and store a new object."""
     resource, kind = served.resource, served.resource.kind
     rules.no_resource_version_on_create(body)
@@ -48,13 +48,13 @@ def create(server: "ApiServer", served: Served, namespace: str, body: Obj, optio
     if kind == ports.CRD:
         candidate = _prepared_crd(server, candidate)
     candidate = validated(resource, None, candidate, options)
-    candidate = _admitted(server, served, "create", None, candidate, options)
+    candidate = _admitted(server, served, None, candidate, options, verb="create")
     if rules.stores_nothing(dry_run=options.dry_run):
         return _shown(served, candidate)
     return _shown(served, server.commit(served, None, candidate, options, verb))
 
 
-def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, options: Options, verb: str) -> Obj:
+def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, options: Options, *, verb: str) -> Obj:
     """Check and complete the candidate of a change, and store it where it changes something."""
     resource = served.resource
     if candidate is old and rules.nothing_changed(old, candidate):
@@ -66,21 +66,11 @@ def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, option
         rules.no_new_finalizers(resource, old, metadata)
         metadata = _tidy(rules.system_metadata(old, metadata))
         candidate = {**candidate, "metadata": metadata}
-    if options.subresource == "status":
-        if not resource.status:
-            raise ApiError(404, "the server could not find the requested resource")
-        candidate = rules.status_endpoint_writes_status_only(resource, old, candidate)
-    elif options.subresource == "finalize":
-        candidate = {**old, "spec": candidate.get("spec") or {}}
-    else:
-        candidate = dict(candidate)
-        rules.main_endpoint_keeps_status(resource, old, candidate)
-        candidate = dict(with_defaults(resource, candidate))
-        rules.immutable_parts(resource, old, candidate)
+    candidate = _written_part(resource, old, candidate, options.subresource)
     if resource.kind == ports.CRD:
         server.registry.check(candidate)
     candidate = validated(resource, old, candidate, options)
-    candidate = _admitted(server, served, "update", old, candidate, options)
+    candidate = _admitted(server, served, old, candidate, options, verb="update")
     generation = rules.generation_of(resource, old, candidate)
     if generation != old["metadata"].get("generation"):
         candidate = {**candidate, "metadata": {**candidate["metadata"], "generation": generation}}
@@ -96,11 +86,26 @@ def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, option
     return _shown(served, server.commit(served, old, candidate, options, verb))
 
 
+def _written_part(resource: Resource, old: Obj, candidate: Obj, subresource: str) -> dict[str, Any]:
+    """What of a candidate this endpoint may write; the rest is as it was stored."""
+    if subresource == "status":
+        if not resource.status:
+            raise ApiError(404, "the server could not find the requested resource")
+        return rules.status_endpoint_writes_status_only(resource, old, candidate)
+    if subresource == "finalize":
+        return {**old, "spec": candidate.get("spec") or {}}
+    whole = dict(candidate)
+    rules.main_endpoint_keeps_status(resource, old, whole)
+    whole = dict(with_defaults(resource, whole))
+    rules.immutable_parts(resource, old, whole)
+    return whole
+
+
 def delete(server: "ApiServer", served: Served, old: Obj, how: Deletion, options: Options) -> Obj:
     """Remove an object, or mark it where something must happen first."""
     resource, metadata = served.resource, old["metadata"]
     rules.delete_preconditions(resource, old, how.uid, how.resource_version)
-    _admitted(server, served, "delete", old, None, options)
+    _admitted(server, served, old, None, options, verb="delete")
     added = _PROPAGATION_FINALIZERS.get(how.propagation)
     finalizers = list(metadata.get("finalizers") or ())
     if added and added not in finalizers:
@@ -169,7 +174,7 @@ def _is_finished(candidate: Obj) -> bool:
 
 
 def _admitted(
-    server: "ApiServer", served: Served, verb: str, old: Obj | None, candidate: dict[str, Any] | None, options: Options
+    server: "ApiServer", served: Served, old: Obj | None, candidate: dict[str, Any] | None, options: Options, *, verb: str
 ) -> dict[str, Any]:
     if server.admission is None:
         return candidate or {}
@@ -217,7 +222,7 @@ def _retired_crd(server: "ApiServer", served: Served, crd: Obj, options: Options
         if any(custom.shelf.all("")):
             return crd
     left = [name for name in crd["metadata"]["finalizers"] if name != CRD_FINALIZER]
-    return update(server, served, crd, {**crd, "metadata": {**crd["metadata"], "finalizers": left}}, options, "update")
+    return update(server, served, crd, {**crd, "metadata": {**crd["metadata"], "finalizers": left}}, options, verb="update")
 
 
 def _retire_empty(server: "ApiServer", served: Served, options: Options) -> None:

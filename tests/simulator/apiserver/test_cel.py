@@ -58,9 +58,17 @@ def test_the_rule_holds(rule):
 
 @pytest.mark.parametrize(
     "rule",
-    ["self.missing > 1", "self.name > 1", "self.stages[9].weight == 1", "1 / 0 == 1", "self.missing == 1 && true", "duration('soon') > duration('1s')",
-     "self.weight ? true : false", "size(5) == 1"],
-)  # fmt: skip
+    [
+        "self.missing > 1",
+        "self.name > 1",
+        "self.stages[9].weight == 1",
+        "1 / 0 == 1",
+        "self.missing == 1 && true",
+        "duration('soon') > duration('1s')",
+        "self.weight ? true : false",
+        "size(5) == 1",
+    ],
+)
 def test_an_expression_that_makes_no_sense_for_the_values_is_an_error(rule):
     with pytest.raises(CelError):
         compile_rule(rule)({"self": SELF})

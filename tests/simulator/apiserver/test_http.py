@@ -1,5 +1,6 @@
 """The HTTP front: connections, discovery, tables, and what is not in the sandbox."""
 
+import socket
 import threading
 import time
 
@@ -123,8 +124,6 @@ def test_stopping_ends_open_watches(server):
 
 @pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"GET\r\n\r\n"])
 def test_what_is_no_http_is_answered_400_and_the_server_lives_on(server, raw):
-    import socket
-
     with HttpFront(server) as front:
         host, port = front.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5) as connection:

@@ -108,7 +108,7 @@ def test_describe_a_deployment(kubectl):
     assert "1 desired | 0 updated | 0 total" in ok(kubectl("describe", "deployment", "web"))
 
 
-def test_wait_for_a_condition(kubectl, server):
+def test_wait_for_a_condition(kubectl):
     assert "condition met" in ok(kubectl("wait", "--for=condition=Established", "crd/widgets.conformance.penstock.dev", "--timeout=5s"))
 
 
@@ -209,7 +209,7 @@ def test_delete_by_file_and_by_label(kubectl):
 
 
 def test_a_watch_prints_changes(kubectl):
-    code, out, _ = kubectl("get", "widgets", "-w", "--request-timeout=1s")
+    _, out, _ = kubectl("get", "widgets", "-w", "--request-timeout=1s")
 
     assert "one" in out
 

@@ -5,7 +5,10 @@ import pytest
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.selectors import field_test, label_test
 
-OBJECT = {"metadata": {"name": "one", "namespace": "shop", "labels": {"app": "web", "penstock.dev/slot": "green"}}, "involvedObject": {"uid": "u"}}
+OBJECT = {
+    "metadata": {"name": "one", "namespace": "shop", "labels": {"app": "web", "penstock.dev/slot": "green"}},
+    "involvedObject": {"uid": "u"},
+}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,19 @@
 
 import pytest
 
-from controller.ports import CONFIG_MAP, CRD, DEPLOYMENT, EVENT, NAMESPACE, ConflictError, GoneError, Kind, NotFoundError, Patch, RefusedError
+from controller.ports import (
+    CONFIG_MAP,
+    CRD,
+    DEPLOYMENT,
+    EVENT,
+    NAMESPACE,
+    ConflictError,
+    GoneError,
+    Kind,
+    NotFoundError,
+    Patch,
+    RefusedError,
+)
 from controller.ports import UnavailableError as Unavailable
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.errors import ApiError
@@ -99,7 +111,13 @@ class TestCommits:
         kube.patch(CONFIG_MAP, "default", "c", {"data": {"a": "b"}})
         commit = server.history[-1]
 
-        assert (commit.verb, commit.kind, commit.user, commit.time, commit.revision) == ("patch", CONFIG_MAP, "penstock", clock.time, server.revision)
+        assert (commit.verb, commit.kind, commit.user, commit.time, commit.revision) == (
+            "patch",
+            CONFIG_MAP,
+            "penstock",
+            clock.time,
+            server.revision,
+        )
         assert (commit.old.get("data"), commit.new["data"]) == (None, {"a": "b"})
 
     def test_the_same_calls_give_the_same_uids_and_names(self, clock):
@@ -277,5 +295,5 @@ class TestLifeOfOthers:
         other = Options(field_manager="other")
         body = thing(spec={"n": 1})
 
-        with pytest.raises(ApiError, match='conflict with "penstock" using test.penstock.dev/v1: .spec.n'):
+        with pytest.raises(ApiError, match=r'conflict with "penstock" using test.penstock.dev/v1: .spec.n'):
             server.patch(THING, "default", "one", body, Patch.APPLY, other)

@@ -178,7 +178,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "charAt": lambda value, at: value[at : at + 1],
     "indexOf": _index_of,
     "lastIndexOf": _last_index_of,
-    "sum": lambda items: sum(items),
+    "sum": sum,
     "min": lambda items: min(_nonempty(items)),
     "max": lambda items: max(_nonempty(items)),
     "isSorted": _is_sorted,

@@ -5,7 +5,29 @@ from dataclasses import dataclass
 from typing import Any
 
 RESERVED = frozenset(
-    ["true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"]
+    [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
 )
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*)
@@ -17,6 +39,7 @@ _TOKEN = re.compile(
 )
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _BINARY = (("==", "!=", "<", "<=", ">", ">=", "in"), ("+", "-"), ("*", "/", "%"))
+_CONSTANTS = {"true": True, "false": False, "null": None}
 _PROPERTY_ESCAPES = {"__underscores__": "__", "__dot__": ".", "__dash__": "-", "__slash__": "/"}
 
 
@@ -54,6 +77,13 @@ def parse(text: str) -> Node:
     tree = parser.expression()
     parser.end()
     return tree
+
+
+def _number(token: str) -> int | float:
+    if token.startswith("0x"):
+        return int(token.removesuffix("u"), 16)
+    digits = token.removesuffix("u")
+    return float(digits) if any(mark in digits for mark in ".eE") else int(digits)
 
 
 def _unquote(token: str) -> str:
@@ -178,15 +208,11 @@ class _Parser:
         kind, found, _ = self.tokens[self.at]
         self.at += 1
         if kind == "number":
-            digits = found.rstrip("u") if not found.startswith("0x") else found.removesuffix("u")
-            is_float = not digits.startswith("0x") and any(c in digits for c in ".eE")
-            return Node("literal", float(digits) if is_float else int(digits, 0))
+            return Node("literal", _number(found))
         if kind == "string":
             return Node("literal", _unquote(found))
         if kind == "name":
-            if found in ("true", "false", "null"):
-                return Node("literal", {"true": True, "false": False, "null": None}[found])
-            return Node("call", found, tuple(self.arguments(")"))) if self.take("(") else Node("name", found)
+            return self.named(found)
         if found == "(":
             inner = self.expression()
             self.need(")")
@@ -197,6 +223,11 @@ class _Parser:
             return self.map_literal()
         self.at -= 1
         raise self.fail("a value")
+
+    def named(self, found: str) -> Node:
+        if found in _CONSTANTS:
+            return Node("literal", _CONSTANTS[found])
+        return Node("call", found, tuple(self.arguments(")"))) if self.take("(") else Node("name", found)
 
     def map_literal(self) -> Node:
         entries: list[Node] = []
