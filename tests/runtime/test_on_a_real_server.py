@@ -1,5 +1,9 @@
 """The runtime against a real API server: what the fakes above claim of it, it does."""
 
+import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -302,3 +306,49 @@ class TestTheController:
             assert running.wait_for(lambda looks: ("r", 1) in looks)
 
         assert found[0] == "Service"
+
+
+PROCESS = """
+import sys, time
+from controller.adapters.kube_config import connect
+from controller.runtime.app import run_controller
+from controller.runtime.config import load_config
+from controller.runtime.contracts import Parts
+from controller.runtime.logs import log_to
+
+class Clock:
+    def now(self):
+        return time.time()
+
+class Outcome:
+    wake_at, again, urgent, subject, decision, error = None, False, False, None, None, "looked"
+
+def reconcile(key, ports, *, cache):
+    time.sleep(1.0)  # SIGTERM comes in the middle of this look
+    ports.kube.patch(RELEASE, key[0], key[1], {"metadata": {"annotations": {"finished": "yes"}}})
+    return Outcome()
+
+from controller.ports import RELEASE
+log_to()
+connection = connect(sys.argv[1])
+config = load_config(namespaces=[connection.namespace], listen="127.0.0.1:0")
+sys.exit(run_controller(config, connection.kube, Parts(reconcile, None, None, Clock(), lambda kube: ""), home=connection.namespace))
+"""
+
+
+def test_a_process_that_is_told_to_stop_finishes_its_look_gives_the_lease_back_and_exits_with_0(bed, kube, shop):
+    kube.create(RELEASE, shop, release("r"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, str(bed.kubeconfig("admin", namespace=shop))],
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        text=True,
+    )
+    leads = iter(line for line in process.stderr if "leads now" in line)
+    assert json.loads(next(leads))["epoch"] == 1
+    process.send_signal(signal.SIGTERM)
+    process.stderr.read()
+
+    assert process.wait(20) == 0
+    assert kube.get(RELEASE, shop, "r")["metadata"]["annotations"]["finished"] == "yes"
+    assert not kube.get(LEASE, shop, "penstock")["spec"].get("holderIdentity")
