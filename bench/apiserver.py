@@ -1,5 +1,6 @@
 """What one request to the in-memory API server costs, in microseconds: `python bench/apiserver.py`."""
 
+import http.client
 import json
 import platform
 import sys
@@ -7,6 +8,7 @@ import timeit
 
 from controller.ports import CONFIG_MAP, CRD, Kind, Patch
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.apiserver.http import HttpFront
 from controller.simulator.apiserver.store import ApiServer
 
 WIDGET = Kind("bench.penstock.dev", "v1", "Widget", "widgets")
@@ -54,12 +56,27 @@ def prepared() -> InMemoryKube:
     server = ApiServer(lambda: 1_700_000_000.0)
     kube = InMemoryKube(server)
     kube.create(CRD, "", DEFINITION)
-    kube.create(WIDGET, "default", {"metadata": {"name": "w"}, "spec": {"plan": "p", "images": ["a", "b"]}})
+    named = {"apiVersion": WIDGET.api_version, "kind": WIDGET.kind}
+    kube.create(WIDGET, "default", {**named, "metadata": {"name": "w"}, "spec": {"plan": "p", "images": ["a", "b"]}})
     kube.patch(WIDGET, "default", "w", {"status": {"weight": 0, "grant": 100, "epoch": 1, "phase": "Queued"}}, subresource="status")
     kube.create(CONFIG_MAP, "default", {"metadata": {"name": "c"}, "data": {"0": "x"}})
     route = {"route": [{"weight": 100, "destination": {"host": "blue"}}, {"weight": 0, "destination": {"host": "green"}}]}
     kube.create(CONFIG_MAP, "default", {"metadata": {"name": "routes"}, "spec": {"http": [route, route]}})
     return kube
+
+
+def over_http(kube: InMemoryKube) -> float:
+    """Microseconds of one GET through the HTTP front, client included."""
+    with HttpFront(kube.server) as front:
+        connection = http.client.HTTPConnection(front.url.removeprefix("http://"))
+
+        def get() -> None:
+            connection.request("GET", "/apis/bench.penstock.dev/v1/namespaces/default/widgets/w")
+            connection.getresponse().read()
+
+        figure = min(timeit.repeat(get, number=500, repeat=3)) / 500 * 1e6
+        connection.close()
+    return figure
 
 
 def main() -> None:
@@ -93,6 +110,7 @@ def main() -> None:
         feed = kube.subscribe(WIDGET)
         rounds = 5000
         figures[name] = min(timeit.repeat(run, number=rounds, repeat=3)) / rounds * 1e6
+    figures["GET over HTTP, one connection"] = over_http(kube)
     if "--json" in sys.argv:
         print(json.dumps(figures))
         return

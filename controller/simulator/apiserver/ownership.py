@@ -139,7 +139,9 @@ class Ledger:
         if commit.verb != "apply":
             owners.notes.append(commit)
             if len(owners.notes) > MAX_NOTES:
-                self._resolve(owners, None)
+                owners.notes = _joined(owners.notes)
+                if len(owners.notes) > MAX_NOTES // 2:
+                    self._resolve(owners, None)
 
     def owners(self, served: Served, obj: Obj) -> Owners:
         """The owners of a stored object, worked out."""
@@ -176,6 +178,18 @@ class Ledger:
         """`metadata.managedFields` of a stored object."""
         owners = self.owners(served, obj)
         return [_entry(manager, paths, owners.times[manager]) for manager, paths in owners.fields.items()]
+
+
+def _joined(notes: list[Commit]) -> list[Commit]:
+    """Notes with the consecutive writes of one writer made one: what it changed and changed back is no longer seen as its own."""
+    joined: list[Commit] = []
+    for note in notes:
+        last = joined[-1] if joined else None
+        if last is not None and (last.field_manager, last.subresource) == (note.field_manager, note.subresource):
+            joined[-1] = note._replace(old=last.old)
+        else:
+            joined.append(note)
+    return joined
 
 
 def _entry(manager: Manager, paths: frozenset[Path], time: float) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The kinds that are served: built-in ones from a table, custom ones from their CustomResourceDefinition."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +106,24 @@ BUILTIN: tuple[Resource, ...] = (
 )
 
 
+_ANYTHING: Mapping[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
+_KEPT_SCHEMAS = 64
+_schemas: OrderedDict[int, tuple[Mapping[str, Any], Schema]] = OrderedDict()
+
+
+def _compiled(raw: Mapping[str, Any]) -> Schema:
+    """A compiled schema, re-used for the very same object: a swarm of simulations starts many servers with the same definitions.
+
+    Compiling is a function of an immutable object, so sharing it between servers cannot be noticed.
+    """
+    found = _schemas.get(id(raw))
+    if found is None or found[0] is not raw:
+        _schemas[id(raw)] = found = (raw, Schema(raw))
+        if len(_schemas) > _KEPT_SCHEMAS:
+            _schemas.popitem(last=False)
+    return found[1]
+
+
 def from_crd(crd: Obj) -> list[Resource]:
     """The resources of a CustomResourceDefinition, one a version. 422 where its schema or a rule cannot be read."""
     spec = crd["spec"]
@@ -114,7 +133,7 @@ def from_crd(crd: Obj) -> list[Resource]:
         kind = Kind(spec["group"], version["name"], names["kind"], names["plural"], namespaced=spec.get("scope") != "Cluster")
         parts = version.get("subresources") or {}
         try:
-            schema = Schema((version.get("schema") or {}).get("openAPIV3Schema") or {"x-kubernetes-preserve-unknown-fields": True})
+            schema = _compiled((version.get("schema") or {}).get("openAPIV3Schema") or _ANYTHING)
         except CelSyntaxError as wrong:
             where = f"spec.versions[{at}].schema.openAPIV3Schema"
             cause = Cause("FieldValueInvalid", f"Invalid value: compilation failed: {wrong}", where)

@@ -27,6 +27,7 @@ _JSON_NAMES: dict[type, str] = {
     dict: "object", list: "array", tuple: "array", str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"
 }  # fmt: skip
 _EMPTY: Mapping[str, Any] = {}
+_LIMITS = ("maxLength", "minLength", "pattern", "format", "minimum", "maximum", "multipleOf")
 _ROOT = ("apiVersion", "kind", "metadata")
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -105,15 +106,17 @@ class Schema:
     """One node of a compiled structural schema. `check` is the walk; it returns the value pruned and defaulted."""
 
     __slots__ = (
-        "additional", "choices", "default", "defaults", "has_default", "int_or_string", "items", "keys", "list_type", "nullable",
-        "preserve", "properties", "raw", "required", "rules", "type", "types",
+        "additional", "choices", "chosen", "default", "defaults", "exact", "has_default", "int_or_string", "items", "keys",
+        "limited", "list_type", "nullable",
+        "preserve", "properties", "raw", "required", "rules", "type",
     )  # fmt: skip
 
     def __init__(self, raw: Mapping[str, Any], *, lenient: bool = False) -> None:
         self.raw = raw
         self.int_or_string = bool(raw.get("x-kubernetes-int-or-string"))
         self.type: str = raw.get("type", "")
-        self.types = _TYPES.get(self.type, ())
+        self.exact = frozenset({int, str} if self.int_or_string else _TYPES.get(self.type, ()))
+        self.limited = any(word in raw for word in _LIMITS)
         self.nullable = bool(raw.get("nullable"))
         self.preserve = lenient or bool(raw.get("x-kubernetes-preserve-unknown-fields")) or bool(raw.get("x-kubernetes-embedded-resource"))
         self.properties = {name: Schema(child, lenient=lenient) for name, child in (raw.get("properties") or {}).items()}
@@ -131,6 +134,7 @@ class Schema:
             (word, tuple(Schema(branch, lenient=True) for branch in branches))
             for word, branches in ((w, raw[w] if w != "not" else [raw[w]]) for w in ("allOf", "anyOf", "oneOf", "not") if w in raw)
         )
+        self.chosen = bool(self.choices) or "enum" in raw
 
     def check_root(self, candidate: dict[str, Any], old: Mapping[str, Any] | None, report: Report) -> dict[str, Any]:
         """A whole object: `apiVersion`, `kind` and `metadata` are the server's own business and stay as they are."""
@@ -142,26 +146,31 @@ class Schema:
 
     def check(self, value: Any, old: Any, path: str, report: Report) -> Any:
         """The value, pruned and defaulted, and the very same object where nothing had to change. Faults go to the report."""
-        if old is not None and (value is old or value == old):
+        kind = type(value)
+        nested = kind is dict or kind is list
+        # Comparing whole subtrees at every level would cost more than it saves, except where rules would have to run.
+        if old is not None and (value is old or ((not nested or self.rules) and value == old)):
             return old
-        if self.types and (not isinstance(value, self.types) or (isinstance(value, bool) and self.type != "boolean")):
-            self._wrong_type(value, self.type, path, report)
+        if self.exact and kind not in self.exact and not self._fits(value):
+            self._wrong_type(value, self.type or "integer or string", path, report)
             return value
-        if self.int_or_string and (isinstance(value, bool) or not isinstance(value, (int, str))):
-            self._wrong_type(value, "integer or string", path, report)
-            return value
-        if isinstance(value, dict):
+        if kind is dict:
             value = self._check_object(value, old if isinstance(old, dict) else _EMPTY, path, report)
-        elif isinstance(value, (list, tuple)):
+        elif kind is list or kind is tuple:
             value = self._check_list(value, old if isinstance(old, (list, tuple)) else (), path, report)
-        elif isinstance(value, str):
+        elif self.limited and isinstance(value, str):
             self._check_string(value, path, report)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif self.limited and isinstance(value, (int, float)) and kind is not bool:
             self._check_number(value, path, report)
-        self._check_choices(value, path, report)
+        if self.chosen:
+            self._check_choices(value, path, report)
         for rule in self.rules:
             report.pending.append((rule, value, old, path))
         return value
+
+    def _fits(self, value: Any) -> bool:
+        """Whether a value of a subclass (a StrEnum, say) has the type of this node."""
+        return not isinstance(value, bool) and isinstance(value, tuple(self.exact))
 
     @staticmethod
     def _wrong_type(value: Any, wanted: str, path: str, report: Report) -> None:
