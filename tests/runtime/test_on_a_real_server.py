@@ -57,7 +57,8 @@ def shop(bed):
 
 @pytest.fixture
 def kube(bed, shop):
-    return connect(str(bed.kubeconfig("admin", namespace=shop)), limits=Limits(read=2.0)).kube
+    """With patience: the first request to a new kind waits until the server has compiled its rules."""
+    return connect(str(bed.kubeconfig("admin", namespace=shop)), limits=Limits(read=20.0)).kube
 
 
 def config_map(name, **data):
@@ -114,7 +115,7 @@ class TestTheClient:
         try:
             began = time.monotonic()
             with pytest.raises(UnavailableError, match="did not answer in time"):
-                kube.get(CONFIG_MAP, shop, "c")
+                kube.limited_to(1.0).get(CONFIG_MAP, shop, "c")
             took = time.monotonic() - began
         finally:
             bed.apiserver.resume()
