@@ -1,6 +1,7 @@
 """Record the answers of a real API server: `python -m tests.conformance.record`. Needs the binaries of the bed."""
 
 import json
+import ssl
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,12 @@ GOLDEN = Path(__file__).parent / "golden.json"
 def prepared(bed: Bed) -> Server:
     """A client of the bed, with the cases' custom resource installed."""
     bed.install_crds([definition()])
-    client = httpx.Client(base_url=bed.url, headers={"Authorization": f"Bearer {bed.token('admin')}"}, verify=str(bed.ca_file), timeout=30)
+    client = httpx.Client(
+        base_url=bed.url,
+        headers={"Authorization": f"Bearer {bed.token('admin')}"},
+        verify=ssl.create_default_context(cafile=bed.ca_file),
+        timeout=30,
+    )
     return Server(client)
 
 

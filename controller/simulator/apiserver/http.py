@@ -60,7 +60,8 @@ class HttpFront:
         }
 
     def start(self) -> Self:
-        """Listen."""
+        """Listen. Also ends the state that `stop` left in the store, so that a new front can serve it again."""
+        self.server.stopping = False
         self._http.start()
         return self
 

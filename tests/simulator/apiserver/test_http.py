@@ -122,6 +122,15 @@ def test_stopping_ends_open_watches(server):
     assert len(lines) == 4
 
 
+def test_a_store_outlives_its_front(server):
+    with HttpFront(server) as front:
+        httpx.post(f"{front.url}/api/v1/namespaces/default/configmaps", json={"metadata": {"name": "c"}})
+    with HttpFront(server) as front, httpx.stream("GET", f"{front.url}/api/v1/configmaps?watch=1&timeoutSeconds=5") as answer:
+        first = next(answer.iter_lines())
+
+    assert '"name":"c"' in first
+
+
 @pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"GET\r\n\r\n"])
 def test_what_is_no_http_is_answered_400_and_the_server_lives_on(server, raw):
     with HttpFront(server) as front:
