@@ -21,6 +21,7 @@ from controller.ports import (
     VIRTUAL_SERVICE,
     ConflictError,
     Kind,
+    Kube,
     KubeError,
     Listing,
     Obj,
@@ -43,7 +44,7 @@ class FaultyKube:
         conflict: how many further writes are refused because somebody wrote in between.
     """
 
-    def __init__(self, inner: InMemoryKube) -> None:
+    def __init__(self, inner: Kube) -> None:
         self.inner = inner
         self.down = False
         self.lose = 0
@@ -154,9 +155,7 @@ def relieve(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:
 def faulty(sim: Simulation) -> FaultyKube:
     """The controller's client with its faults."""
     if not isinstance(sim.kube, FaultyKube):
-        inner = sim.kube
-        assert isinstance(inner, InMemoryKube)  # noqa: S101 - a simulation starts with one
-        wrapped = FaultyKube(inner)
+        wrapped = FaultyKube(sim.kube)
         if sim.cache is sim.kube:
             sim.cache = wrapped
         sim.kube = wrapped

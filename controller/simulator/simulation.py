@@ -65,6 +65,10 @@ class SimulationError(Exception):
     """The scenario cannot be run; the sentence says why."""
 
 
+class ControllerKilled(BaseException):
+    """The controller's process ends here, in the middle of a look. No handler of the product may catch it."""
+
+
 @dataclass(slots=True)
 class VirtualClock:
     """Virtual time. `offset` is what the controller's clock is wrong by."""
@@ -288,6 +292,10 @@ class Simulation:
             outcome = reconcile(key, self.ports, self.memo, cache=self.cache)
         except Deposed as stop:
             outcome = Outcome(error=str(stop))
+        except ControllerKilled:
+            self.say("the controller is killed and starts again")
+            self.restart_controller()
+            return Outcome(error="killed")
         self.queue.done(key)
         if outcome.error:
             self.queue.retry(key, urgent=outcome.urgent)

@@ -1,0 +1,325 @@
+"""Crash points: a client that fails at one chosen write, and what a run left behind, so that two runs can be compared.
+
+A scenario runs once undisturbed and its writes are numbered. Then it runs again for each write and each way in which a
+write can fail. Whatever happened, the end must be the same, made by the same number of creates, effective updates and
+deletes: a crash may cost time, never a second effect (S11, S15).
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from controller.adapters import marks
+from controller.ports import ConflictError, Kind, Kube, KubeError, Listing, Obj, Patch, UnavailableError
+from controller.simulator.apiserver.storage import Commit
+from controller.simulator.run import Result, run_scenario
+from controller.simulator.scenario import Scenario
+from controller.simulator.simulation import ControllerKilled, Simulation
+
+OURS = "penstock"
+"""Field manager of the controller."""
+
+
+class Mode(StrEnum):
+    """How a write fails."""
+
+    CRASH_BEFORE = "crash-before"
+    CRASH_AFTER = "crash-after"
+    LOST = "lost"
+    LATE_1 = "late-1"
+    LATE_3 = "late-3"
+    LATE_10 = "late-10"
+    CONFLICT = "conflict"
+    ERROR = "error-500"
+
+
+LATE = {Mode.LATE_1: 1, Mode.LATE_3: 3, Mode.LATE_10: 10}
+"""Further requests of the controller until the server applies the write that timed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of the undisturbed run."""
+
+    number: int
+    verb: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.verb} {self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Which write fails, and how."""
+
+    number: int
+    mode: Mode
+
+
+class CrashingKube:
+    """The controller's client: numbers its writes and lets one of them fail.
+
+    Attributes:
+        writes: all writes so far.
+    """
+
+    def __init__(self, inner: Kube, point: Point | None = None) -> None:
+        self.inner, self.point = inner, point
+        self.writes: list[Write] = []
+        self._late: list[tuple[int, Callable[[], Any]]] = []
+        self._requests = 0
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Obj:
+        """One object."""
+        self._step()
+        return self.inner.get(kind, namespace, name)
+
+    def list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> Listing:
+        """All objects of a kind."""
+        self._step()
+        return self.inner.list(kind, namespace, labels=labels)
+
+    def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
+        """Create."""
+        meta = body["metadata"]
+        return self._write("create", kind, namespace, meta.get("name", ""), lambda: self.inner.create(kind, namespace, body))
+
+    def patch(self, kind: Kind, namespace: str, name: str, body: Any, how: Patch = Patch.MERGE, *, subresource: str = "") -> Obj:
+        """Patch."""
+        verb = f"patch/{subresource}" if subresource else "patch"
+        return self._write(verb, kind, namespace, name, lambda: self.inner.patch(kind, namespace, name, body, how, subresource=subresource))
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, resource_version: str = "") -> None:
+        """Delete."""
+        self._write("delete", kind, namespace, name, lambda: self.inner.delete(kind, namespace, name, uid=uid, resource_version=resource_version))
+
+    def _step(self) -> None:
+        """A request of the controller: time for what was on its way to arrive."""
+        self._requests += 1
+        due = [send for at, send in self._late if at <= self._requests]
+        self._late = [(at, send) for at, send in self._late if at > self._requests]
+        for send in due:
+            try:
+                send()
+            except KubeError:
+                continue  # nobody waits for this answer any more
+
+    def _write(self, verb: str, kind: Kind, namespace: str, name: str, send: Callable[[], Any]) -> Any:  # noqa: PLR0917 - one private way
+        self._step()
+        number = len(self.writes)
+        self.writes.append(Write(number, verb, kind.kind, namespace, name))
+        if self.point is None or self.point.number != number:
+            return send()
+        mode = self.point.mode
+        match mode:
+            case Mode.CRASH_BEFORE:
+                raise ControllerKilled
+            case Mode.CONFLICT:
+                raise ConflictError(409, "Conflict", "the object has been modified; please apply your changes to the latest version")
+            case Mode.ERROR:
+                raise UnavailableError(500, "InternalError", "etcdserver: leader changed")
+            case Mode.CRASH_AFTER:
+                self._send_unheard(send)
+                raise ControllerKilled
+            case Mode.LOST:
+                self._send_unheard(send)
+            case Mode.LATE_1 | Mode.LATE_3 | Mode.LATE_10:
+                self._late.append((self._requests + LATE[mode], send))
+        raise UnavailableError(0, "Timeout", "The API server did not answer in time.")
+
+    @staticmethod
+    def _send_unheard(send: Callable[[], Any]) -> None:
+        try:
+            send()
+        except KubeError:
+            return
+
+
+@dataclass(slots=True)
+class Footprint:
+    """What a run left behind, without epochs, times and uids.
+
+    Attributes:
+        objects: end state by `Kind namespace/name`.
+        creates, updates, deletes: how often the controller did so, by object; updates that only stamp are in `stamps`.
+    """
+
+    objects: dict[str, Any] = field(default_factory=dict)
+    creates: Counter[str] = field(default_factory=Counter)
+    updates: Counter[str] = field(default_factory=Counter)
+    stamps: Counter[str] = field(default_factory=Counter)
+    deletes: Counter[str] = field(default_factory=Counter)
+
+
+EXEMPT = frozenset({"Event", "Lease"})
+DERIVED = frozenset({"Pod", "ReplicaSet", "EndpointSlice", "CustomResourceDefinition"})
+"""Written by others in answer to what we do; their names and times differ from run to run."""
+
+RELEASE_FACTS = (
+    "phase", "reason", "phaseCounter", "planHash", "blueSlot", "mode", "blueSubset", "greenSubset", "stage", "weight", "grant", "maxWeight",
+    "imagesBefore", "requests",
+)
+"""Fields of a Release's status that no delay may change."""
+
+
+class Recorder:
+    """Listens to the commits of a run and keeps its footprint."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.print = Footprint()
+        self._server = sim.server
+        self._live: dict[tuple[str, str, str], Obj] = {}
+        sim.server.on_commit(self.commit)
+
+    def commit(self, commit: Commit) -> None:
+        """One change of the store."""
+        kind = commit.kind.kind
+        if kind in EXEMPT or kind in DERIVED:
+            return
+        place = title(kind, commit.last)
+        if commit.field_manager != OURS:
+            return
+        if commit.old is None:
+            self.print.creates[place] += 1
+        elif commit.new is None:
+            self.print.deletes[place] += 1
+        else:
+            old, new = essence(kind, commit.old), essence(kind, commit.new)
+            if old != new:
+                self.print.updates[place] += 1
+            elif stamp_of(commit.old) != stamp_of(commit.new):
+                self.print.stamps[place] += 1
+
+    def finish(self) -> Footprint:
+        """The footprint with the end state."""
+        for shelf in self._server.registry.shelves():
+            if shelf.kind.kind in EXEMPT or shelf.kind.kind in DERIVED:
+                continue
+            for obj in shelf.all(""):
+                self.print.objects[title(shelf.kind.kind, obj)] = essence(shelf.kind.kind, obj)
+        return self.print
+
+
+UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+HISTORY = re.compile(r"(penstock-history-.*)-[0-9a-f]{8}$")
+
+
+def title(kind: str, obj: Obj) -> str:
+    """`Kind namespace/name`, without the uid that a history's name ends in."""
+    meta = obj["metadata"]
+    name = HISTORY.sub(r"\1", meta["name"])
+    return f"{kind} {meta.get('namespace', '')}/{name}"
+
+
+def stamp_of(obj: Obj) -> str:
+    """The rollback stamp."""
+    return marks.annotation(obj, marks.STAMP)
+
+
+def essence(kind: str, obj: Obj) -> Any:
+    """What of an object two runs must agree on."""
+    meta = obj["metadata"]
+    annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in (marks.EPOCH, marks.STAMP)}
+    kept: dict[str, Any] = {
+        "labels": meta.get("labels") or {}, "annotations": annotations, "finalizers": meta.get("finalizers") or [], "spec": obj.get("spec"),
+        "deleted": "deletionTimestamp" in meta,
+    }
+    match kind:
+        case "Release":
+            kept["status"] = release_facts(obj.get("status") or {})
+        case "ReleasePlan" | "ReleaseRequest":
+            kept["status"] = {k: v for k, v in (obj.get("status") or {}).items() if k not in ("epoch", "answeredAt")}
+        case "ConfigMap":
+            kept["data"] = {key: history_words(value) for key, value in (obj.get("data") or {}).items()}
+        case _:
+            pass
+    return json.loads(UID.sub("uid", json.dumps(kept, sort_keys=True, default=str)))
+
+
+def release_facts(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a status that are not times or measurements."""
+    facts = {key: status.get(key) for key in RELEASE_FACTS}
+    facts["stages"] = [(stage.get("weight"), stage.get("verdict"), bool(stage.get("skipped"))) for stage in status.get("stages", ())]
+    facts["rollback"] = {k: (status.get("rollback") or {}).get(k) for k in ("reason", "check", "target", "maxWeight")}
+    facts["reached"] = sorted(k for k, v in (status.get("rollback") or {}).items() if k.endswith("At") and v)
+    facts["hold"] = {k: (status.get("hold") or {}).get(k) for k in ("reason", "then", "waitsFor", "phase")}
+    facts["retention"] = {k: (status.get("retention") or {}).get(k) for k in ("shrunk", "done")}
+    facts["objects"] = sorted(f"{o.get('kind')} {o.get('namespace')}/{o.get('name')} {o.get('made')}" for o in status.get("objects", ()))
+    facts["capacity"] = status.get("capacity")
+    return facts
+
+
+def history_words(value: str) -> Any:
+    """A record without its times and numbers; other data as they are."""
+    try:
+        entry = json.loads(value)
+    except ValueError:
+        return value
+    return (entry["kind"], entry["reason"]) if isinstance(entry, dict) and "reason" in entry and "at" in entry else value
+
+
+def differences(clean: Footprint, other: Footprint) -> list[str]:
+    """How a disturbed run differs from the undisturbed one, as sentences."""
+    found: list[str] = []
+    for place in sorted(clean.objects.keys() | other.objects.keys()):
+        before, after = clean.objects.get(place), other.objects.get(place)
+        if before != after:
+            found.append(f"{place} ended otherwise: {first_difference(before, after)}")
+    for what in ("creates", "updates", "deletes"):
+        mine, theirs = getattr(clean, what), getattr(other, what)
+        found += [f"{place}: {theirs[place]} {what}, undisturbed {mine[place]}" for place in sorted(mine.keys() | theirs.keys()) if mine[place] != theirs[place]]
+    for place in sorted(other.stamps):
+        if other.stamps[place] > clean.stamps[place] + 1:
+            found.append(f"{place}: {other.stamps[place]} writes that only stamp, undisturbed {clean.stamps[place]}, one more is allowed")
+    return found
+
+
+def first_difference(before: Any, after: Any, path: str = "") -> str:
+    """Where two JSON values part, in words."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                return first_difference(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    return f"{path or 'object'} is {json.dumps(after)[:200]}, undisturbed {json.dumps(before)[:200]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The undisturbed run."""
+
+    writes: tuple[Write, ...]
+    footprint: Footprint
+    result: Result
+
+
+Watcher = Callable[[Simulation], Callable[[], list[str]]]
+"""Attaches a checker; what it returns gives the breaches at the end."""
+
+
+def play(scenario: Scenario, folder: Path, point: Point | None, watch: Watcher | None = None) -> Rehearsal:
+    """Run a scenario with one write failing, or none. Breaches of the watcher are among the result's problems."""
+    kept: list[tuple[CrashingKube, Recorder, Callable[[], list[str]]]] = []
+
+    def prepare(sim: Simulation) -> None:
+        kube = CrashingKube(sim.kube, point)
+        sim.kube = sim.cache = kube
+        kept.append((kube, Recorder(sim), watch(sim) if watch else list))
+
+    result = run_scenario(scenario, folder, prepare=prepare)
+    kube, recorder, breaches = kept[0]
+    result.problems += breaches()
+    return Rehearsal(tuple(kube.writes), recorder.finish(), result)
+
+
+def disturb(scenario: Scenario, folder: Path, clean: Rehearsal, point: Point, watch: Watcher | None = None) -> list[str]:
+    """Run it with one write failing: everything that came out otherwise; empty is good."""
+    other = play(scenario, folder, point, watch)
+    return [*other.result.problems, *differences(clean.footprint, other.footprint)]
