@@ -68,8 +68,9 @@ def _routes(
                 kube, subject, traffic, epoch, stamp=stamp, still_ours=lambda: still_ours(subject, ports), sleep=ports.clock.sleep
             )
         case CloseRoutes(serving):
-            close_routes(kube, subject, traffic, epoch, serving=serving)
+            # The owner annotation goes last: without it nothing would bring a leader back to what is left.
             remove_subset(kube, subject, traffic, epoch, serving=serving)
+            close_routes(kube, subject, traffic, epoch, serving=serving)
         case _:
             assert_never(command)
 
@@ -122,7 +123,7 @@ def _workloads(
     kube, members, epoch = ports.kube, seen.members, ports.epoch
     match command:
         case MakeGreen():
-            workloads.make_green(kube, subject, members, epoch)
+            workloads.make_green(kube, subject, members, epoch, may_make_namespaces=ports.settings.make_namespaces)
             ensure_subset(kube, subject, seen.traffic, epoch)
         case SizeGreen():
             workloads.size_green(kube, subject, members, epoch)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from controller.adapters import records
 from controller.adapters.istio.view import TrafficView, observe_traffic
+from controller.adapters.workloads.overlap import live_overlap
 from controller.adapters.workloads.places import Split
 from controller.adapters.workloads.preflight import preflight
 from controller.adapters.workloads.view import CLOSE, STEADY, Look, MembersView, observe_members
@@ -23,9 +24,9 @@ from controller.ports import RELEASE, Kube, NotFoundError, Obj, Ports
 
 LOOKS: dict[Phase, Look] = {
     Phase.PREPARING: CLOSE,
-    Phase.RETURNING: CLOSE,
+    Phase.RETURNING: replace(CLOSE, remains=True),
     Phase.ROLLING_BACK: Look(endpoints=False, pods=False, autoscalers=True),
-    Phase.TEARING_DOWN: Look(endpoints=False, pods=False, autoscalers=True),
+    Phase.TEARING_DOWN: Look(endpoints=False, pods=False, autoscalers=True, remains=True),
     Phase.SUCCEEDED: Look(endpoints=False, pods=False, autoscalers=True),
 }
 
@@ -55,6 +56,17 @@ class Snapshot:
     def split(self) -> Split:
         """How the routes tell the colours apart, for the workloads."""
         return split_of(self.traffic)
+
+
+def routed_members(subject: Subject, traffic: TrafficView) -> tuple[str, ...]:
+    """Members whose Services stand in the managed routes; requests between the others are nobody's split."""
+    if subject.plan is None:
+        return ()
+    services = {
+        member.name: {(slot.namespace or subject.namespace, member.service_name + slot.suffix) for slot in subject.plan.slots}
+        for member in subject.plan.all_members
+    }
+    return tuple(name for name, places in services.items() if places & traffic.routed)
 
 
 def split_of(traffic: TrafficView) -> Split:
@@ -104,6 +116,9 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, plans: dict[tuple[st
         rivals=rivals,
         problems=problems,
         warnings=warnings,
+        routed=routed_members(subject, traffic),
+        domain=ports.settings.cluster_domain,
+        cluster=ports.settings.cluster_name,
     )
     return Snapshot(subject, observed, obj, plan, traffic, members)
 
@@ -144,8 +159,11 @@ def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> tuple[Traffic
     members = observe_members(kube, subject, slot, split_of(traffic), LOOKS.get(phase, STEADY))
     problems, warnings = traffic.problems, traffic.warnings
     if first and slot >= 0 and not problems:
-        found = preflight(kube, subject, slot, split_of(traffic))
+        found = preflight(kube, subject, slot, split_of(traffic), may_make_namespaces=ports.settings.make_namespaces)
         problems, warnings = (*problems, *found.problems), (*warnings, *found.warnings)
+    if phase is Phase.PREPARING and subject.status.ready_at:
+        # Selectors can be read wrongly; the endpoints are what proxies use, so they are asked before the first weight.
+        problems = (*problems, *live_overlap(kube, subject, slot, split_of(traffic)))
     if first:
         problems = (*problems, *unknown_providers(subject, ports))
     return traffic, members, problems, warnings
@@ -161,7 +179,7 @@ def unknown_providers(subject: Subject, ports: Ports) -> tuple[Problem, ...]:
     plan = subject.plan
     if plan is None:
         return ()
-    names = dict.fromkeys(check.provider for check in (*plan.checks, *plan.triggers))
+    names = dict.fromkeys([*(check.provider for check in plan.checks), *(t.provider for t in plan.triggers if t.probe is None)])
     return tuple(
         Problem(reasons.PROVIDER_UNKNOWN, name or "the default one") for name in names if ports.prometheus.provider(name) is None
     )

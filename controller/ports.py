@@ -235,9 +235,13 @@ class Settings:
     Attributes:
         identity: the controller's user name, to tell our writes from others'.
         cluster_domain: suffix of in-cluster host names.
+        cluster_name: our name in Istio's `destination_cluster`; "" accepts one cluster, whichever it is.
+        make_namespaces: a release may make green's namespace (needs the optional ClusterRole).
         time_divisor: the demo and the test bed divide every duration of a plan by this; 1 in production.
     """
 
     identity: str = "penstock"
     cluster_domain: str = "cluster.local"
     time_divisor: float = 1.0
+    make_namespaces: bool = False
+    cluster_name: str = ""

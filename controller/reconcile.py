@@ -41,6 +41,7 @@ RETRY_SECONDS = 1.0
 class Progress:
     """Status that was decided but waits for its checkpoint, and the resourceVersion it builds on."""
 
+    uid: str
     resource_version: str
     status: ReleaseStatus
 
@@ -50,7 +51,7 @@ class Memo:
     """What may be forgotten at any time."""
 
     plans: dict[tuple[str, str], object] = field(default_factory=dict)
-    progress: dict[str, Progress] = field(default_factory=dict)
+    progress: dict[Key, Progress] = field(default_factory=dict)
     first_seen: dict[str, float] = field(default_factory=dict)
 
 
@@ -80,7 +81,7 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
     try:
         return _reconcile(key, ports, memo, cache or ports.kube, now)
     except ConflictError as error:
-        memo.progress.clear()
+        memo.progress.pop(key, None)
         return Outcome(again=True, error=str(error))
     except records.UnreadableError as error:
         return Outcome(wake_at=now + 60.0, error=str(error))
@@ -109,11 +110,16 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
 
 def with_progress(subject: Subject, memo: Memo) -> Subject:
     """The subject with progress that was not yet written, where nobody has written since."""
-    kept = memo.progress.get(subject.uid)
-    if kept is None or kept.resource_version != subject.resource_version:
-        memo.progress.pop(subject.uid, None)
+    kept = memo.progress.get(key_of(subject))
+    if kept is None or kept.uid != subject.uid or kept.resource_version != subject.resource_version:
+        memo.progress.pop(key_of(subject), None)
         return subject
     return replace(subject, status=kept.status)
+
+
+def key_of(subject: Subject) -> Key:
+    """Namespace and name."""
+    return subject.namespace, subject.name
 
 
 def takes_step(subject: Subject, decision: Decision) -> bool:
@@ -121,8 +127,16 @@ def takes_step(subject: Subject, decision: Decision) -> bool:
     if decision.direction is Direction.BACK and any(isinstance(c, RollBackRoutes) for c in decision.commands):
         return False  # roll_back_routes() reads the routes and the Release itself before each write
     before, after = subject.status, decision.status
-    moved = (before.phase_counter, before.weight, before.grant, before.stage) != (after.phase_counter, after.weight, after.grant, after.stage)
-    return bool(decision.commands or decision.records) or moved
+    return bool(decision.commands or decision.records) or essence(before) != essence(after)
+
+
+def essence(status: ReleaseStatus) -> tuple[object, ...]:
+    """What a step changes; the rest is progress, which a checkpoint may write by the cache alone."""
+    stages = tuple((stage.verdict, stage.skipped, stage.shifted_at, stage.settled_at) for stage in status.stages)
+    return (
+        status.phase_counter, status.weight, status.grant, status.stage, stages, status.blue_slot, status.plan_hash, status.ready_at,
+        status.returned_at, status.hold, status.rollback, status.retention, status.requests, status.drift,
+    )
 
 
 def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
@@ -165,10 +179,10 @@ def store(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, 
         records.write_record(ports.kube, subject, entry, ports.epoch)
     if not decision.store:
         if decision.status is not subject.status:
-            memo.progress[subject.uid] = Progress(subject.resource_version, decision.status)
+            memo.progress[key_of(subject)] = Progress(subject.uid, subject.resource_version, decision.status)
         return subject
     written = records.write_status(ports.kube, subject, snapshot.subject.status, decision.status)
-    memo.progress.pop(subject.uid, None)
+    memo.progress.pop(key_of(subject), None)
     for entry in decision.records:
         records.emit_event(ports.kube, subject, entry)
     return written

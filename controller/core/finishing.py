@@ -135,8 +135,8 @@ def _old_is_gone(w: World) -> bool:
     """Deleted, or scaled to zero where it is to be kept."""
     for member in w.observed.members:
         old = member.blue
-        if not old.found:
-            continue
+        if not old.found or old.image != w.status.images_before.get(member.name, old.image):
+            continue  # gone, or a later release has put something of its own in its place
         delete = w.plan.finish.then == "delete" or (w.plan.finish.then == "auto" and old.made)
         if delete or old.replicas > 0:
             return False

@@ -22,7 +22,12 @@ def asks(w: World) -> tuple[Ask, ...]:
     """Everything to ask now; empty where the next step needs no measurement."""
     if w.subject.plan is None or w.status.blue_slot < 0:
         return ()
-    return asking.asks_for(w.subject, w.observed, w.now, wanted(w))
+    return asking.asks_for(w.subject, w.observed, w.now, wanted(w), metrics(w))
+
+
+def metrics(w: World) -> asking.Metrics:
+    """What the installation and the routes say about the metrics."""
+    return asking.Metrics(domain=w.observed.domain, cluster=w.observed.cluster, routed=w.observed.routed)
 
 
 def wanted(w: World) -> asking.Wanted:

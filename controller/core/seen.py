@@ -61,9 +61,9 @@ def read_traffic(w: World) -> traffic.Traffic | None:
     measurement = w.measured.answers.get(asking.TRAFFIC)
     if measurement is None:
         return None
-    naming = asking.naming_of(w.subject, w.observed)
-    pairs = asking.traffic_places(w.plan, naming)
-    mesh = asking.mesh_of(w.subject)
+    naming = asking.naming_of(w.subject, w.observed, domain=w.observed.domain)
+    pairs = asking.traffic_places(w.plan, naming, w.observed.routed)
+    mesh = asking.mesh_of(w.subject, w.observed.cluster)
     return traffic.read_traffic(measurement.answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
 
 

@@ -136,6 +136,8 @@ class Observed:
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
         warnings: what is legal but should be said.
+        routed: members whose Services stand in the managed routes: only their requests are split.
+        domain, cluster: the cluster's domain, and its name in `destination_cluster` ("" if unknown).
     """
 
     live: bool = False
@@ -159,6 +161,9 @@ class Observed:
     rivals: tuple[Rival, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    routed: tuple[str, ...] = ()
+    domain: str = "cluster.local"
+    cluster: str = ""
 
     @property
     def green_weight(self) -> int:

@@ -208,6 +208,14 @@ class Split:
         """Whether some listed bypass rule sends anything to green."""
         return any(rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0 for rule in self.bypass)
 
+    def bypass_stale(self, sides: Sides) -> bool:
+        """Whether green has a weight, and a listed bypass rule is missing or does not send everything to green."""
+        if self.green_weight(sides) == 0:
+            return False
+        return any(bypass.header is not None for bypass in self.unmade) or any(
+            rule.percent(lambda t: sides.side(t.host, t.subset) is not Side.GREEN) != 0 for rule in self.bypass
+        )
+
 
 def count(rule: Rule, sides: Sides, side: Side) -> int:
     """How many destinations of a rule are of that side."""

@@ -166,6 +166,7 @@ def _route_view(route: Route, sides: Sides) -> RouteView:
         blue_only=sides.known and not broken and split.blue_only(sides),
         has_green=sides.known and not broken and split.has_green(sides),
         bypass_green=sides.known and split.bypass_green(sides),
+        bypass_stale=sides.known and split.bypass_stale(sides),
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
         epoch=marks.epoch_of(route.obj),
