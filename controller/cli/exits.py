@@ -1,0 +1,69 @@
+"""Exit codes, the same for every command, and how faults become one sentence with one of them.
+
+A command ends by returning or by raising `CommandError`; `controller.cli.main` prints and exits.
+"""
+
+from enum import IntEnum
+
+from controller.adapters.kube_errors import ConfigError
+from controller.ports import KubeError, NotFoundError, RefusedError, UnauthorizedError, UnavailableError
+
+
+class ExitCode(IntEnum):
+    """What the shell gets."""
+
+    REACHED = 0
+    DEFECT = 1
+    USAGE = 2
+    NO = 3
+    HELD = 4
+    TIMED_OUT = 5
+    REFUSED = 6
+    UNREACHABLE = 7
+    INTERRUPTED = 130
+
+
+MEANINGS: dict[ExitCode, str] = {
+    ExitCode.REACHED: "reached, or the answer is yes",
+    ExitCode.DEFECT: "we broke; the sentence says where the details were written",
+    ExitCode.USAGE: "usage: an unknown option, an image without a tag, a kubeconfig that cannot be used",
+    ExitCode.NO: "the answer is no: rolled back, no such object, an invalid file, a simulation that ended otherwise than expected",
+    ExitCode.HELD: "held for a person",
+    ExitCode.TIMED_OUT: "timed out; the release goes on",
+    ExitCode.REFUSED: "refused, by the controller or by the API server; nothing was changed",
+    ExitCode.UNREACHABLE: "unreachable: the API server is down, slow, does not accept our credentials, or something else answers",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the release goes on",
+}
+
+
+class CommandError(Exception):
+    """The command ends here: one sentence for stderr, and the exit code."""
+
+    def __init__(self, code: ExitCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code, self.sentence = code, sentence
+
+
+NOT_INSTALLED = "This cluster does not know Penstock's resources: run `penstock install` first."
+
+
+def is_missing_kind(error: KubeError) -> bool:
+    """Whether a 404 speaks of the kind (its CRD is not installed) rather than of one object."""
+    return isinstance(error, NotFoundError) and (error.reason == "NoSuchKind" or "could not find the requested resource" in str(error))
+
+
+def explain_fault(error: KubeError | ConfigError) -> CommandError:
+    """The fault as the end of a command."""
+    match error:
+        case ConfigError():
+            return CommandError(ExitCode.USAGE, str(error))
+        case NotFoundError() if is_missing_kind(error):
+            return CommandError(ExitCode.REFUSED, NOT_INSTALLED)
+        case NotFoundError():
+            return CommandError(ExitCode.NO, str(error))
+        case UnavailableError() | UnauthorizedError():
+            return CommandError(ExitCode.UNREACHABLE, str(error))
+        case RefusedError() if error.code == 403:  # noqa: PLR2004 - HTTP's Forbidden
+            return CommandError(ExitCode.REFUSED, f"{str(error).rstrip('.')}. Ask for the Role that `penstock install` prints.")
+        case _:
+            return CommandError(ExitCode.REFUSED, str(error))

@@ -1,0 +1,173 @@
+"""Where a command runs: terminal, environment, time and the way to the API server.
+
+Commands take all of these from here, so that a test runs them against a simulated release in virtual time.
+"""
+
+import getpass
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from controller.ports import Kube
+
+
+class Connected(Protocol):
+    """A way to the API server; `controller.adapters.kube_config.Connection` is one."""
+
+    @property
+    def kube(self) -> Kube:
+        """The client."""
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the context."""
+
+    @property
+    def user(self) -> str:
+        """Name of the user in the kubeconfig."""
+
+
+def _connect(kubeconfig: str, context: str) -> Connected:
+    from controller.adapters.kube_config import connect  # noqa: PLC0415 - the client is a slow import
+
+    return connect(kubeconfig, context)
+
+
+def _confirm(question: str) -> bool:
+    return typer.confirm(question, err=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The world around one command.
+
+    Attributes:
+        connect: kubeconfig and context to a connection; raises `ConfigError`.
+        now: Unix seconds.
+        sleep: wait, seconds.
+        environ: environment variables.
+        out_is_terminal: stdout is one; `asks`: a person can be asked.
+        confirm: ask; True is yes.
+        size: columns and lines of the terminal.
+    """
+
+    connect: Callable[[str, str], Connected] = _connect
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    out_is_terminal: bool = field(default_factory=lambda: sys.stdout.isatty())
+    asks: bool = field(default_factory=lambda: sys.stdin is not None and sys.stdin.isatty())
+    confirm: Callable[[str], bool] = _confirm
+    size: Callable[[], tuple[int, int]] = field(default_factory=lambda: _terminal_size)
+
+    @property
+    def colour(self) -> bool:
+        """Whether stdout may have colours (https://no-color.org)."""
+        return self.out_is_terminal and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+
+
+def _terminal_size() -> tuple[int, int]:
+    size = shutil.get_terminal_size((100, 40))
+    return size.columns, size.lines
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A command that is connected.
+
+    Attributes:
+        namespace: the one that is meant; "" for all.
+        actor: who acts, for records.
+    """
+
+    host: Host
+    kube: Kube
+    namespace: str
+    actor: str
+
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.host.now()
+
+
+def host_of(ctx: typer.Context) -> Host:
+    """The host that `main` was given."""
+    return ctx.obj if isinstance(ctx.obj, Host) else Host()
+
+
+def open_session(ctx: typer.Context, namespace: str, context: str, kubeconfig: str, *, everywhere: bool = False) -> Session:
+    """Connect. Raises `ConfigError`."""
+    host = host_of(ctx)
+    connection = host.connect(kubeconfig, context)
+    return Session(host, connection.kube, "" if everywhere else namespace or connection.namespace, actor_of(connection, host.environ))
+
+
+def actor_of(connection: Connected, environ: Mapping[str, str]) -> str:
+    """Who acts: the kubeconfig's user, else the person that CI names, else the login name."""
+    if connection.user:
+        return connection.user[:256]
+    named = next((environ[name] for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "USER", "LOGNAME") if environ.get(name)), "")
+    if named:
+        return named[:256]
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
+def say(sentence: str) -> None:
+    """Talk goes to stderr."""
+    typer.echo(sentence, err=True)
+
+
+def tell(line: str) -> None:
+    """Data goes to stdout, at once."""
+    typer.echo(line)
+    sys.stdout.flush()
+
+
+NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace; the context's own if absent.", show_default=False)]
+EverywhereOption = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
+ContextOption = Annotated[str, typer.Option("--context", help="Context of the kubeconfig.", show_default=False)]
+KubeconfigOption = Annotated[str, typer.Option("--kubeconfig", help="Path of the kubeconfig; else $KUBECONFIG, else ~/.kube/config.", show_default=False)]
+OutputOption = Annotated[str, typer.Option("--output", "-o", help="table, wide, json, yaml or name.", show_default=False)]
+ReleaseArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")]
+
+FORMATS = ("", "table", "wide", "json", "yaml", "name")
+OBJECT_FORMATS = ("", "json", "yaml", "name")
+
+
+def check_format(output: str, allowed: tuple[str, ...] = FORMATS) -> str:
+    """The format, or a usage error that names those there are."""
+    if output not in allowed:
+        raise typer.BadParameter(f"found {output!r}, expected one of {', '.join(o for o in allowed if o)}", param_hint="-o")
+    return output
+
+
+def plain(obj: Any) -> Any:
+    """The object without the server's bookkeeping, for people to read."""
+    meta = obj.get("metadata") or {}
+    return {**obj, "metadata": {key: value for key, value in meta.items() if key != "managedFields"}}
+
+
+def print_object(obj: Any, output: str) -> None:
+    """One object as json, yaml or name."""
+    if output == "json":
+        import orjson  # noqa: PLC0415 - start-up counts
+
+        tell(orjson.dumps(obj, option=orjson.OPT_INDENT_2).decode())
+    elif output == "yaml":
+        import yaml  # noqa: PLC0415 - start-up counts
+
+        dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        tell(yaml.dump(obj, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120).rstrip())
+    else:
+        group = str(obj.get("apiVersion", "")).partition("/")[0]
+        tell(f"{str(obj.get('kind', '')).lower()}.{group}/{obj['metadata']['name']}")

@@ -1,0 +1,166 @@
+"""The command `penstock`, also as `kubectl penstock`: a table of commands, each imported only when it is used.
+
+`run` turns every way in which a command can end into an exit code and one sentence; a traceback is shown
+to nobody who has not asked for it (PENSTOCK_DEBUG=1).
+"""
+
+import os
+import sys
+import tempfile
+import traceback
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "start": ("start:start", "Start a release of a plan."),
+    "wait": ("wait:wait", "Wait until a release has reached a state; one line a change."),
+    "get": ("get:get", "Show releases, plans or requests; or one release in detail."),
+    "watch": ("watch:watch", "Watch one release live until it has ended."),
+    "why": ("why:why", "Why a release stands where it does, with the numbers and the queries."),
+    "history": ("history:history", "Every decision of a release, with its evidence."),
+    "pause": ("steer:pause", "Freeze a release where it is; triggers stay on."),
+    "resume": ("steer:resume", "Let a paused, held or halted release go on."),
+    "advance": ("steer:advance", "Skip the rest of this stage."),
+    "promote": ("steer:promote", "Skip all stages up to 100 %."),
+    "rollback": ("steer:rollback", "Put everybody back on the version before, now."),
+    "retry": ("again:retry", "Try a rolled back version again, as a new release."),
+    "validate": ("validate:validate", "Every error of plan and scenario files, with line numbers."),
+    "plan": ("plan:plan", "The timetable and the queries of a plan, before anything runs."),
+    "simulate": ("simulate:simulate", "Run scenarios offline, in virtual time."),
+    "controller": ("operate:controller", "Run the controller."),
+    "sandbox": ("sandbox:sandbox", "Serve a simulated cluster with a controller to play with."),
+    "install": ("install:install", "Print or apply what the cluster needs."),
+    "uninstall": ("install:uninstall", "Take everything of ours out of the cluster, safely."),
+    "metrics": ("info:metrics", "The controller's own metrics."),
+    "version": ("info:version", "The version."),
+    "help": ("info:help_", "Help; also on exit-codes, reasons and words."),
+}
+"""Command to module:function of this package, and its line in the help."""
+
+
+def module_of(name: str) -> str:
+    """The module of a command."""
+    return f"controller.cli.{COMMANDS[name][0].partition(':')[0]}"
+
+
+class LazyGroup(TyperGroup):
+    """Knows all commands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature
+        """Names in the order of the table; commands that this installation does not have are left out."""
+        return [name for name in COMMANDS if find_spec(module_of(name)) is not None]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as above
+        """The command, or None."""
+        if cmd_name not in COMMANDS or find_spec(module_of(cmd_name)) is None:
+            return None
+        app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        function = getattr(import_module(module_of(cmd_name)), COMMANDS[cmd_name][0].partition(":")[2])
+        app.command(cmd_name)(function)
+        return typer.main.get_command(app)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands with their lines, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Names of commands, without importing any; options as usual."""
+        found = super().shell_complete(ctx, incomplete) if incomplete.startswith("-") else []
+        if incomplete.startswith("-"):
+            return found
+        item = import_module(f"{TyperGroup.__mro__[1].__module__.rpartition('.')[0]}.shell_completion").CompletionItem
+        return [item(name, help=COMMANDS[name][1]) for name in self.list_commands(ctx) if name.startswith(incomplete)]
+
+
+app = typer.Typer(
+    name="penstock", cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - the signature of a callback
+    if value:
+        from controller.cli.info import own_version  # noqa: PLC0415 - start-up counts
+
+        typer.echo(f"penstock {own_version()}")
+        raise typer.Exit
+
+
+@app.callback(epilog="`penstock COMMAND --help` explains a command, `penstock help exit-codes` what the shell gets.")
+def root(
+    *,
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="The version."),
+) -> None:
+    """Shift traffic to a new version in stages, judge it from Prometheus, put everybody back when it fails."""
+    del version
+
+
+def run(arguments: list[str], host: Any = None, *, program: str = "penstock") -> int:
+    """Run one command line; the exit code. Everything that is not a result goes to stderr."""
+    usage_error: Any = typer.BadParameter.__base__
+    try:
+        command = typer.main.get_command(app)
+        result = command.main(arguments, prog_name=program, complete_var="_PENSTOCK_COMPLETE", standalone_mode=False, obj=host)
+    except usage_error.__base__ as error:
+        error.show()
+        return int(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except Exception as error:  # noqa: BLE001 - the boundary of one command
+        return _failed(error)
+    code = result if isinstance(result, int) else 0
+    return _interrupted() if code == 130 else code  # noqa: PLR2004 - typer's word for Ctrl-C
+
+
+def _interrupted() -> int:
+    typer.echo("Interrupted; nothing was aborted, releases go on.", err=True)
+    return 130
+
+
+def _failed(error: Exception) -> int:
+    """A fault that has a sentence, or a defect of ours."""
+    from controller.adapters.kube_errors import ConfigError  # noqa: PLC0415 - start-up counts
+    from controller.cli.exits import CommandError, explain_fault  # noqa: PLC0415 - as above
+    from controller.ports import KubeError  # noqa: PLC0415 - as above
+
+    if os.environ.get("PENSTOCK_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, (KubeError, ConfigError)):
+        error = explain_fault(error)
+    if isinstance(error, CommandError):
+        if error.sentence:
+            typer.echo(error.sentence, err=True)
+        return int(error.code)
+    typer.echo(f"Penstock broke, this is our defect ({type(error).__name__}); the details were written to {_kept(error)}.", err=True)
+    return 1
+
+
+def _kept(error: Exception) -> str:
+    """Where the traceback lies now."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="penstock-defect-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.writelines(traceback.format_exception(error))
+    except OSError:
+        return "nowhere (no temporary folder); PENSTOCK_DEBUG=1 shows them"
+    return file.name
+
+
+def main() -> None:
+    """The entry point of `penstock` and of `kubectl-penstock`."""
+    program = "kubectl penstock" if Path(sys.argv[0]).name.startswith("kubectl-") else "penstock"
+    sys.exit(run(sys.argv[1:], program=program))
+
+
+if __name__ == "__main__":
+    main()

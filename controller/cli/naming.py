@@ -1,0 +1,79 @@
+"""Names that are derived: the revision from an image, names of releases, images by member. Pure."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+REVISION_LENGTH, NAME_LENGTH = 40, 63
+DIGEST_DIGITS = 12
+_RETRIES = re.compile(r"-r([0-9]+)$")
+
+
+class NamingError(ValueError):
+    """Something cannot be named; the message is one sentence."""
+
+
+def slug(text: str, length: int = REVISION_LENGTH) -> str:
+    """Lower-case letters, digits and dashes: `V2.0_rc1` -> `v2-0-rc1`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:length].strip("-")
+
+
+def revision_of(image: str) -> str:
+    """The revision that an image's tag (else its digest) names. Raises `NamingError` where it has neither."""
+    name, _, digest = image.partition("@")
+    last = name.rpartition("/")[2]
+    tag = last.partition(":")[2]
+    if tag and slug(tag):
+        return slug(tag)
+    algorithm, _, hexadecimal = digest.partition(":")
+    if algorithm and hexadecimal:
+        return slug(hexadecimal[:DIGEST_DIGITS])
+    raise NamingError(f"The image {image!r} has neither a tag nor a digest, so nobody could tell later what was released: write {image}:TAG.")
+
+
+def images_by_member(given: Iterable[str], members: Sequence[str]) -> dict[str, str]:
+    """`MEMBER=REF` and `REF` as a mapping; a bare one belongs to the only member. Raises `NamingError`."""
+    images: dict[str, str] = {}
+    for one in given:
+        member, equals, reference = one.partition("=")
+        if not equals:
+            if len(members) != 1:
+                raise NamingError(f"The plan has several members ({', '.join(members)}): write --image MEMBER={one}.")
+            member, reference = members[0], one
+        if member not in members:
+            raise NamingError(f"The plan has no member {member!r}; it has {', '.join(members)}.")
+        if member in images:
+            raise NamingError(f"Member {member!r} was given two images.")
+        if not reference or re.search(r"\s", reference):
+            raise NamingError(f"Member {member!r} was given no image: write --image {member}=REGISTRY/NAME:TAG.")
+        revision_of(reference)
+        images[member] = reference
+    return images
+
+
+def release_name(plan: str, revision: str) -> str:
+    """`<plan>-<revision>`, cut to a DNS label at the plan's end."""
+    return f"{plan[: NAME_LENGTH - 1 - len(revision)].rstrip('-')}-{revision}"
+
+
+def name_for_id(plan: str, id_: str) -> str:
+    """The same name for the same plan and id, always."""
+    return f"{plan[:45].rstrip('-')}-{hashlib.sha256(id_.encode()).hexdigest()[:10]}"
+
+
+def free_name(wanted: str, taken: Iterable[str]) -> str:
+    """The wanted name, else with -2, -3, ... behind it."""
+    names = set(taken)
+    if wanted not in names:
+        return wanted
+    numbers = range(2, len(names) + 3)
+    return next(name for n in numbers if (name := f"{wanted[: NAME_LENGTH - 1 - len(str(n))].rstrip('-')}-{n}") not in names)
+
+
+def next_try(revision: str) -> str:
+    """The revision of a further attempt: `v2` -> `v2-r2` -> `v2-r3`."""
+    found = _RETRIES.search(revision)
+    number = int(found.group(1)) + 1 if found else 2
+    base = revision[: found.start()] if found else revision
+    suffix = f"-r{number}"
+    return f"{base[: REVISION_LENGTH - len(suffix)].rstrip('-')}{suffix}"

@@ -1,0 +1,346 @@
+"""A Release as people see it: one view model for `get`, `watch`, `why` and `wait`. Pure.
+
+It reads plain JSON and takes any nonsense in it for absence: a status that somebody edited must still be
+shown. The sentences are those of `core.reasons` and `core.sentences`; nothing is decided here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from controller.cli.words import clock, created_at, number, record, rows, span, text, whole
+from controller.core import reasons
+
+FINAL = frozenset({"Succeeded", "RolledBack", "Refused"})
+BACKWARD = frozenset({"RollingBack", "TearingDown"})
+JUDGING = frozenset({"Measuring", "Baking"})
+
+
+class Mark(StrEnum):
+    """How something does; each has a glyph, a word and a colour in the renderer."""
+
+    GOOD = "good"
+    BAD = "bad"
+    WAIT = "wait"
+    RUN = "run"
+    REST = "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """One stage: what it is (`weight`, percent), where it stands, and in words how far."""
+
+    weight: int
+    mark: Mark
+    word: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """One check or trigger.
+
+    Attributes:
+        words: its numbers, or why there are none.
+        tightness: how much of the room to its limit is used: 0 none, 1 all of it; None without numbers.
+        trigger: it is watched all the time.
+    """
+
+    name: str
+    mark: Mark
+    word: str
+    words: str
+    tightness: float | None = None
+    trigger: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """One release.
+
+    Attributes:
+        weight, seen, most: green's percent as commanded, as observed on the routes, and the most it ever had.
+        tightest: name of the check closest to its limit; "" without numbers.
+        next: what happens next, a sentence. `can`: what a person can do. `command`: the one command to stop it, or to go on.
+        command_does: what that command does.
+    """
+
+    namespace: str
+    name: str
+    plan: str
+    revision: str
+    phase: str
+    mark: Mark
+    reason: str
+    sentence: str
+    since: float
+    created: float
+    finished: float
+    weight: int
+    seen: int
+    most: int
+    actor: str
+    stages: tuple[StageView, ...]
+    checks: tuple[CheckView, ...]
+    tightest: str
+    next: str
+    can: str
+    command: str
+    command_does: str
+    deleting: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def change(self) -> tuple[str, str, int, str]:
+        """Where this differs, a new line is printed."""
+        return self.phase, self.reason, self.weight, self.sentence if self.phase in FINAL else ""
+
+
+def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *, now: float, divisor: float = 1.0) -> ReleaseView:
+    """The view of a Release.
+
+    Args:
+        release: as the API server gives it.
+        plan: the spec it runs by (the frozen plan, else the live one), as JSON; None where unknown.
+        now: Unix seconds.
+        divisor: by what the controller divides the plan's durations.
+    """
+    meta, spec, status = record(release.get("metadata")), record(release.get("spec")), record(release.get("status"))
+    phase = text(status.get("phase")) or "Queued"
+    reason = text(status.get("reason"))
+    namespace, name = text(meta.get("namespace")), text(meta.get("name"))
+    stages = stages_of(spec, status, plan, now, divisor)
+    checks = checks_of(status)
+    numbered = [check for check in checks if check.tightness is not None]
+    tightest = max(numbered, key=lambda check: check.tightness or 0.0).name if numbered else ""
+    command, does = command_of(phase, name, namespace)
+    return ReleaseView(
+        namespace=namespace, name=name, plan=text(spec.get("plan")), revision=text(spec.get("revision")),
+        phase=phase, mark=mark_of(phase), reason=reason,
+        sentence=text(status.get("message")) or (reasons.say(reason) if reason else "No controller has looked at it yet."),
+        since=number(status.get("phaseSince")), created=created_at(release), finished=number(status.get("finishedAt")),
+        weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
+        actor=text(record(spec.get("origin")).get("actor")),
+        stages=stages, checks=checks, tightest=tightest,
+        next=next_of(phase, status, stages, now), can=reasons.next_step(reason) if reason else "",
+        command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status),
+    )  # fmt: skip
+
+
+def mark_of(phase: str) -> Mark:
+    """How a phase does."""
+    if phase == "Succeeded":
+        return Mark.GOOD
+    if phase in ("RolledBack", "Refused", "RollingBack", "TearingDown"):
+        return Mark.BAD
+    return Mark.WAIT if phase in ("Holding", "Halted", "Queued") else Mark.RUN
+
+
+def waits_for_person(status: Mapping[str, Any]) -> bool:
+    """Whether nothing goes on before a person asks for it."""
+    held = record(status.get("hold"))
+    phase = text(status.get("phase"))
+    return phase == "Halted" or (phase == "Holding" and bool(held.get("waitsFor")) and held.get("until") is None)
+
+
+def notes_of(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """What should be said besides."""
+    notes = []
+    if status.get("planChanged") is True:
+        notes.append("The plan was edited since; this release goes on with the frozen one.")
+    rollback = record(status.get("rollback"))
+    if rollback.get("blueUnhealthy") is True:
+        notes.append("Blue was not healthy when it had to take everything.")
+    overruns = rollback.get("overruns")
+    if isinstance(overruns, list) and overruns:
+        notes.append(f"Budgets overrun: {', '.join(map(str, overruns))}.")
+    return tuple(notes)
+
+
+def command_of(phase: str, name: str, namespace: str) -> tuple[str, str]:
+    """The one command that matters now, and what it does."""
+    where = f"{name} -n {namespace}" if namespace else name
+    match phase:
+        case "Succeeded":
+            return f"penstock rollback {where}", "brings the old version back"
+        case "RolledBack" | "Refused":
+            return f"penstock retry {where}", "tries the same version again"
+        case "RollingBack" | "TearingDown":
+            return "", ""
+        case _:
+            return f"penstock rollback {where}", "puts everybody back on blue"
+
+
+# Stages.
+
+
+def stages_of(
+    spec: Mapping[str, Any], status: Mapping[str, Any], plan: Mapping[str, Any] | None, now: float, divisor: float
+) -> tuple[StageView, ...]:
+    """What happened in each stage, and those to come as the plan has them."""
+    past, current = rows(status.get("stages")), whole(status.get("stage"), -1)
+    planned = planned_stages(spec, plan, divisor)
+    known = [(whole(stage.get("weight")), None) for stage in past]
+    both = [*planned, *known[len(planned):]]
+    views = []
+    for index, (weight, window) in enumerate(both):
+        stage = past[index] if index < len(past) else None
+        if stage is None or (index > current >= 0):
+            views.append(StageView(weight, Mark.REST, "to come", f"window {span(window)}" if window else ""))
+        else:
+            views.append(_begun(stage, weight, window, status, now, now_running=index == current))
+    return tuple(views)
+
+
+def planned_stages(spec: Mapping[str, Any], plan: Mapping[str, Any] | None, divisor: float) -> list[tuple[int, float | None]]:
+    """Weights and windows (seconds) of the plan; a reverse release has only the last one."""
+    stages = rows(record(plan).get("stages"))
+    found = [(whole(stage.get("weight")), _seconds(stage.get("window"), divisor)) for stage in stages]
+    return found[-1:] if spec.get("kind") == "reverse" else found
+
+
+def _seconds(value: Any, divisor: float) -> float | None:
+    from controller.api.base import parse_duration  # noqa: PLC0415 - brings pydantic, which a table does not need
+
+    try:
+        return parse_duration(value) / divisor
+    except ValueError:
+        return None
+
+
+def _begun(stage: Mapping[str, Any], weight: int, window: float | None, status: Mapping[str, Any], now: float, *, now_running: bool) -> StageView:
+    phase = text(status.get("phase"))
+    n = number(record(stage.get("window")).get("nGreen"))
+    requests = f"{n:,.0f} requests of green" if n else ""
+    if stage.get("verdict") == "fail":
+        return StageView(weight, Mark.BAD, "failed", requests)
+    if stage.get("verdict") == "pass":
+        return StageView(weight, Mark.GOOD, "passed", requests)
+    if stage.get("skipped"):
+        return StageView(weight, Mark.REST, "skipped", "by a person")
+    if not now_running or phase in FINAL:
+        return StageView(weight, Mark.GOOD if phase == "Succeeded" else Mark.REST, "passed" if phase == "Succeeded" else "left", requests)
+    if phase in BACKWARD:
+        return StageView(weight, Mark.BAD, "given up", requests)
+    if phase in ("Holding", "Halted"):
+        return StageView(weight, Mark.WAIT, "held", requests)
+    if not number(stage.get("settledAt")):
+        return StageView(weight, Mark.RUN, "settling", "until the observed split is the granted one")
+    ran = judged(stage, window, now)
+    detail = f"{span(ran)} of {span(window)}" if window else span(ran)
+    return StageView(weight, Mark.RUN, "baking" if phase == "Baking" else "judging", detail)
+
+
+def judged(stage: Mapping[str, Any], window: float | None, now: float) -> float:
+    """How much of the window is judged by now, seconds: what is stored, and what has passed since.
+
+    The status is written once a minute; in between this is an estimate that assumes data.
+    """
+    of = record(stage.get("window"))
+    opened, last = number(of.get("openedAt")), number(of.get("lastSample"))
+    ran = number(of.get("ran")) + max(0.0, now - max(opened, last))
+    return min(ran, window) if window else ran
+
+
+# Checks.
+
+
+def checks_of(status: Mapping[str, Any]) -> tuple[CheckView, ...]:
+    """The checks of the current stage (else of the last that has any), then the triggers."""
+    begun = rows(status.get("stages"))
+    gates = next((rows(stage.get("checks")) for stage in reversed(begun) if rows(stage.get("checks"))), [])
+    return (*(_check(one, trigger=False) for one in gates), *(_check(one, trigger=True) for one in rows(status.get("triggers"))))
+
+
+def _check(of: Mapping[str, Any], *, trigger: bool) -> CheckView:
+    outcome = text(of.get("outcome"))
+    mark, word = {
+        "pass": (Mark.GOOD, "pass"), "fail": (Mark.BAD, "fail"), "inconclusive": (Mark.WAIT, "no answer"),
+    }.get(outcome, (Mark.REST, "not yet"))  # fmt: skip
+    return CheckView(text(of.get("name")) or "?", mark, word, explained(of), tightness_of(of), trigger)
+
+
+def explained(of: Mapping[str, Any]) -> str:
+    """The numbers of a check as `core.sentences` says them, without its name."""
+    from pydantic import ValidationError  # noqa: PLC0415 - a table does not need it
+
+    from controller.api.release import CheckStatus  # noqa: PLC0415 - as above
+    from controller.core.sentences import explain  # noqa: PLC0415 - as above
+
+    try:
+        status = CheckStatus.model_validate(of)
+    except ValidationError:
+        return "cannot be read"
+    return explain(status).removeprefix(f"{status.name}: ")
+
+
+def tightness_of(of: Mapping[str, Any]) -> float | None:
+    """How much of the room to the limit is used; 1 and more is beyond it. None where there are no numbers."""
+    if of.get("value") is None or of.get("limit") is None:
+        return None
+    value, limit, line = number(of.get("value")), number(of.get("limit")), text(of.get("line"))
+    baseline = of.get("baseline")
+    if line.endswith(("_ratio", "_difference")) and baseline is not None:
+        room = limit - number(baseline)
+        return (value - number(baseline)) / room if room else float(value != limit)
+    if line == "min":
+        return limit / value if value > 0 else 1.0
+    return value / limit if limit > 0 else float(value >= limit)
+
+
+# What happens next.
+
+
+def next_of(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...], now: float) -> str:
+    """A sentence about the future."""
+    match phase:
+        case "Queued":
+            return "It begins when it holds the plan."
+        case "Preparing":
+            return "When green is ready it gets its first requests; not ready by the preparation deadline, it is taken down."
+        case "Shifting":
+            return "The window opens when the observed split is the granted one."
+        case "Measuring" | "Baking":
+            return _after_window(phase, status, stages)
+        case "Returning":
+            return "When the original does well with the new image, the clone goes and the release has succeeded."
+        case "Holding":
+            return _after_hold(status, now)
+        case "Halted":
+            return "Nothing, until a person asks."
+        case "RollingBack":
+            return "Blue is verified, green drains and is taken down."
+        case "TearingDown":
+            return "Green is taken down."
+        case "Succeeded":
+            return _after_success(status, now)
+        case "RolledBack" | "Refused":
+            return "Nothing, it has ended."
+        case _:
+            return "This version of penstock does not know that phase."
+
+
+def _after_window(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...]) -> str:
+    if phase == "Baking":
+        return "When the bake has passed, the release has succeeded."
+    index = whole(status.get("stage"), -1) + 1
+    following = f"green gets {stages[index].weight} %" if 0 < index < len(stages) else "the next stage begins"
+    return f"At the end of the window the checks are judged; if they pass, {following}, if not, everybody goes back to blue."
+
+
+def _after_hold(status: Mapping[str, Any], now: float) -> str:
+    held = record(status.get("hold"))
+    if held.get("until") is None:
+        return f"Nothing, until {'a person asks' if held.get('waitsFor') else 'the reason is gone'}; triggers stay on."
+    then = {"halt": "it stops for a person", "resume": "it waits for a person"}.get(text(held.get("then")), "everybody goes back to blue")
+    until = number(held.get("until"))
+    return f"It goes on by itself when the reason is gone; at {clock(until)} UTC (in {span(until - now)}) {then}."
+
+
+def _after_success(status: Mapping[str, Any], now: float) -> str:
+    kept = record(status.get("retention"))
+    until = number(kept.get("until"))
+    if kept.get("done") is True or not until:
+        return "Nothing, it has ended."
+    return f"The old version is kept until {clock(until)} UTC (for {span(until - now)})."

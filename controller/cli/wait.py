@@ -1,0 +1,141 @@
+"""`penstock wait`: one line a change, ends when a state is reached. It never aborts a release.
+
+It reads the one release every second. A loss of the API server is said once and ridden out.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from controller.cli import host as hosts
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import Session, say, tell
+from controller.cli.read import Follower, release_of
+from controller.cli.render import line_of
+from controller.cli.view import FINAL, waits_for_person
+from controller.cli.words import record, text, whole
+from controller.ports import Obj
+
+POLL_SECONDS = 1.0
+
+FORS = "succeeded, rolledback, held, stage=N or ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A state to wait for; `stage` counts from 1."""
+
+    word: str
+    stage: int = 0
+
+
+def parse_goal(text_: str) -> Goal:
+    """The goal, or a usage error."""
+    if text_ in ("succeeded", "rolledback", "held", "ended"):
+        return Goal(text_)
+    found = re.fullmatch(r"stage=([1-9][0-9]{0,2})", text_)
+    if found is None:
+        raise typer.BadParameter(f"found {text_!r}, expected {FORS}", param_hint="--for")
+    return Goal("stage", int(found.group(1)))
+
+
+def parse_timeout(text_: str, option: str = "--timeout") -> float:
+    """Seconds of `45m`, or a usage error."""
+    from controller.api.base import parse_duration  # noqa: PLC0415 - start-up counts
+
+    try:
+        return parse_duration(text_)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def answer(goal: Goal, release: Obj) -> ExitCode | None:
+    """The exit code where the wait is over; None where it goes on."""
+    status = record(release.get("status"))
+    phase = text(status.get("phase"))
+    person = waits_for_person(status)
+    reached = {
+        "succeeded": phase == "Succeeded",
+        "rolledback": phase == "RolledBack",
+        "held": phase in ("Holding", "Halted"),
+        "ended": phase in FINAL or phase == "Halted",
+        "stage": phase == "Succeeded" or (whole(status.get("stage"), -1) + 1 >= goal.stage and not status.get("rollback")),
+    }[goal.word]
+    if reached:
+        return ExitCode.REACHED
+    if phase in FINAL:
+        return ExitCode.REFUSED if phase == "Refused" else ExitCode.NO
+    return ExitCode.HELD if person else None
+
+
+def verdict_sentence(goal: Goal, code: ExitCode, release: Obj) -> str:
+    """Why the wait ended with this code."""
+    status = record(release.get("status"))
+    name = text(record(release.get("metadata")).get("name"))
+    phase, message = text(status.get("phase")), text(status.get("message"))
+    match code:
+        case ExitCode.REACHED:
+            return f"Release {name} is {phase}."
+        case ExitCode.HELD:
+            return f"Release {name} is held for a person: {message}"
+        case ExitCode.REFUSED:
+            return f"Release {name} was refused before anything was touched: {message}"
+        case _:
+            return f"Release {name} ended as {phase}, which is not {goal.word}: {message}"
+
+
+def follow(session: Session, name: str, goal: Goal, timeout: float) -> ExitCode:
+    """Print a line a change until the goal is reached or cannot be reached any more, or the time is over."""
+    follower = Follower(session, name)
+    end, last = session.now + timeout if timeout else float("inf"), None
+    while True:
+        seen = follower.look()
+        if seen is not None:
+            release, view = seen
+            if view.change != last:
+                tell(line_of(view, session.now))
+                last = view.change
+            code = answer(goal, release)
+            if code is not None:
+                say(verdict_sentence(goal, code, release))
+                return code
+        if session.now >= end:
+            if follower.lost:
+                raise CommandError(ExitCode.UNREACHABLE, f"The API server was out of reach when the time was over; release {name} goes on.")
+            raise CommandError(ExitCode.TIMED_OUT, f"Release {name} did not get there in time; it goes on. Nothing was aborted.")
+        session.host.sleep(min(POLL_SECONDS, max(0.01, end - session.now)))
+
+
+
+def finish(code: ExitCode) -> None:
+    """End the command with this code."""
+    if code is not ExitCode.REACHED:
+        raise typer.Exit(int(code))
+
+
+def wait(
+    ctx: typer.Context,
+    name: hosts.ReleaseArgument,
+    *,
+    until: Annotated[str, typer.Option("--for", metavar="STATE", help=f"{FORS}.")] = "succeeded",
+    timeout: Annotated[str, typer.Option("--timeout", help="Stop waiting after this time; the release goes on. 0s: never.")] = "45m",
+    namespace: hosts.NamespaceOption = "",
+    context: hosts.ContextOption = "",
+    kubeconfig: hosts.KubeconfigOption = "",
+    output: hosts.OutputOption = "",
+) -> None:
+    """Wait until a release has reached a state; one line a change. Never aborts it."""
+    goal, seconds = parse_goal(until), parse_timeout(timeout)
+    hosts.check_format(output, hosts.OBJECT_FORMATS)
+    session = hosts.open_session(ctx, namespace, context, kubeconfig)
+    code = follow(session, name, goal, seconds)
+    print_end(session, name, output)
+    finish(code)
+
+
+def print_end(session: Session, name: str, output: str) -> None:
+    """The release as it ended, where a format was asked for."""
+    if output:
+        hosts.print_object(hosts.plain(release_of(session, name)), output)

@@ -1,0 +1,128 @@
+"""`penstock why`: the reason as a sentence with both numbers, the query, what happens next, what you can do."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+
+from controller.cli import host as hosts
+from controller.cli.host import tell
+from controller.cli.read import plan_in_force, release_of
+from controller.cli.view import Mark, ReleaseView, view_of
+from controller.cli.words import clock, number, record, span, text
+from controller.core import reasons
+from controller.ports import Obj
+
+
+def why(
+    ctx: typer.Context,
+    name: hosts.ReleaseArgument,
+    *,
+    namespace: hosts.NamespaceOption = "",
+    context: hosts.ContextOption = "",
+    kubeconfig: hosts.KubeconfigOption = "",
+    output: hosts.OutputOption = "",
+) -> None:
+    """Why a release stands where it does: the numbers, the queries, what happens next and what you can do."""
+    hosts.check_format(output, ("", "json", "yaml"))
+    session = hosts.open_session(ctx, namespace, context, kubeconfig)
+    release = release_of(session, name)
+    plan = plan_in_force(session, release)
+    view = view_of(release, plan, now=session.now)
+    queries = queries_of(release, plan, session.now)
+    if output:
+        hosts.print_object(as_data(release, view, queries), output)
+        return
+    for line in story(release, view, queries, session.now):
+        tell(line)
+
+
+def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]], now: float) -> Iterator[str]:
+    """The answer, line by line."""
+    since = f", for {span(now - view.since)}" if view.since and not view.finished else ""
+    yield f"{view.namespace}/{view.name} is {view.phase} at {view.weight} % green{since}."
+    yield f"Why:   {view.sentence}"
+    rollback = record(record(release.get("status")).get("rollback"))
+    if rollback:
+        yield from way_back(rollback)
+    culprits = culprits_of(view, text(rollback.get("check")))
+    for check in culprits:
+        if not view.sentence.count(check.words):
+            yield f"Check: {check.name}: {check.words}"
+        for colour, query in queries.get(check.name, {}).items():
+            yield f"Query: {colour}: {query}"
+    for note in view.notes:
+        yield f"Note:  {note}"
+    yield f"Next:  {view.next}"
+    cause = text(rollback.get("reason")) or view.reason
+    steps = dict.fromkeys(step for step in (view.can, reasons.next_step(cause) if cause else "") if step)
+    own = f"penstock why"
+    yield f"Can:   {' '.join(step for step in steps if not step.startswith(own)) or 'penstock history shows every decision.'}"
+    if view.command:
+        yield f"       {view.command} {view.command_does}."
+
+
+def culprits_of(view: ReleaseView, caused: str) -> list[Any]:
+    """The checks that the answer is about: what caused a rollback, else what fails, else what has no answer, else the tightest."""
+    named = [check for check in view.checks if check.name == caused]
+    failing = [check for check in view.checks if check.mark is Mark.BAD]
+    silent = [check for check in view.checks if check.mark is Mark.WAIT]
+    tight = [check for check in view.checks if check.name == view.tightest]
+    return named or failing or silent or tight
+
+
+def way_back(rollback: Mapping[str, Any]) -> Iterator[str]:
+    """How the rollback went: exposure, time to detect and to recover."""
+    if text(rollback.get("message")):
+        yield f"Cause: {text(rollback.get('message'))}"
+    decided, traffic = number(rollback.get("decidedAt")), number(rollback.get("trafficAt"))
+    failed, gone = number(rollback.get("failedAt")), number(rollback.get("goneAt"))
+    exposed = number(rollback.get("exposedSeconds"))
+    yield f"Green: at most {number(rollback.get('maxWeight')):.0f} % of the traffic{f', for {span(exposed)}' if exposed else ''}."
+    times = [f"decided {clock(decided)} UTC"] if decided else []
+    times += [f"{span(decided - failed)} after the first failing sample"] if decided and failed else []
+    times += [f"traffic back after {traffic - decided:.1f} s"] if traffic else ["traffic not back yet"]
+    times += [f"green gone after {span(gone - decided)}"] if gone else []
+    yield f"Times: {'; '.join(times)}."
+
+
+def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict[str, dict[str, str]]:
+    """The queries by check and colour, parameters filled in; empty where the plan or the release cannot be read."""
+    from dataclasses import replace  # noqa: PLC0415 - start-up counts
+
+    from pydantic import ValidationError  # noqa: PLC0415 - as above
+
+    from analysis.model import Window  # noqa: PLC0415 - as above
+    from controller.adapters.records import UnreadableError, read_subject  # noqa: PLC0415 - as above
+    from controller.api.plan import PlanSpec  # noqa: PLC0415 - as above
+    from controller.core.asking import Wanted, asks_for  # noqa: PLC0415 - as above
+    from controller.core.world import Observed  # noqa: PLC0415 - as above
+
+    if plan is None:
+        return {}
+    try:
+        subject = replace(read_subject(release), plan=PlanSpec.model_validate(plan))
+    except (UnreadableError, ValidationError, KeyError):
+        return {}
+    if subject.status.blue_slot < 0 or subject.plan is None:
+        return {}
+    stage = subject.plan.stages[max(0, min(subject.status.stage, len(subject.plan.stages) - 1))]
+    everything_due = replace(subject, status=subject.status.model_copy(update={"triggers": [], "weight": 0, "observed_weight": 0}))
+    found: dict[str, dict[str, str]] = {}
+    for ask in asks_for(everything_due, Observed(), now, Wanted(gate=Window(now - stage.window, now), triggers=True)):
+        _, check, arm = ask.key.split("/")
+        found.setdefault(check, {})["green" if arm == "candidate" else "blue"] = ask.query or ask.url
+    return found
+
+
+def as_data(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]) -> dict[str, Any]:
+    """The same for programs."""
+    status = record(release.get("status"))
+    return {
+        "release": view.name, "namespace": view.namespace, "phase": view.phase, "weight": view.weight, "reason": view.reason,
+        "sentence": view.sentence, "next": view.next, "can": view.can, "command": view.command,
+        "rollback": dict(record(status.get("rollback"))) or None, "hold": dict(record(status.get("hold"))) or None,
+        "checks": [
+            {"name": c.name, "outcome": c.word, "words": c.words, "tightness": c.tightness, "queries": queries.get(c.name, {})} for c in view.checks
+        ],
+    }  # fmt: skip
