@@ -7,7 +7,7 @@ ones: of those only a summary is kept. Of kinds that others make in numbers, wha
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from controller.adapters.marks import PLAN_LABEL, RELEASE_LABEL, items, mapping, metadata
+from controller.adapters.marks import FINALIZER, PLAN_LABEL, RELEASE_LABEL, items, mapping, metadata
 from controller.api.release import Phase
 from controller.ports import (
     DEPLOYMENT,
@@ -36,10 +36,12 @@ _STATUS_KEPT = (
 
 
 def is_finished(release: Obj) -> bool:
-    """Whether nothing is left to do for a Release: a final phase, its retention over, no deletion asked for."""
+    """Whether nothing is left to do for a Release: a final phase, its retention over, everything given back, no deletion asked for."""
     status = mapping(release.get("status"))
     if str(status.get("phase")) not in FINAL or metadata(release).get("deletionTimestamp"):
         return False
+    if FINALIZER in items(metadata(release).get("finalizers")):
+        return False  # a leader that died between the last phase and the finalizer leaves this to the next one
     return status.get("phase") != Phase.SUCCEEDED.value or mapping(status.get("retention")).get("done") is True
 
 
