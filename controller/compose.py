@@ -11,13 +11,15 @@ from controller.adapters.http import HttpProber
 from controller.adapters.kube_config import connect
 from controller.adapters.prometheus import HttpProviders
 from controller.adapters.prometheus_config import PrometheusConfig, load_config
-from controller.api.base import GROUP
-from controller.api.crd import KINDS, definitions
-from controller.ports import CRD, Kube, NotFoundError, Ports, RefusedError
+from controller.api.base import API_VERSION
+from controller.api.crd import definitions
+from controller.ports import Kube, Ports
 from controller.reconcile import Key, Memo, Outcome, reconcile
 from controller.runtime.app import run_controller
 from controller.runtime.config import ControllerConfig
 from controller.runtime.contracts import Parts
+from controller.runtime.logs import log_to
+from controller.runtime.schema import ServedSchema
 
 
 class WallClock:
@@ -46,21 +48,10 @@ class Loop:
         return reconcile(key, ports, self.memo, cache=cache)
 
 
-def schema_refusal(kube: Kube) -> str:
-    """Why the installed CRDs are not enough: an older schema silently prunes what this controller writes."""
-    wanted = {f"{plural}.{GROUP}": name for name, plural, *_ in KINDS}
-    for crd in definitions().values():
-        name = crd["metadata"]["name"]
-        try:
-            found = kube.get(CRD, "", name)
-        except NotFoundError:
-            return f"The CRD {name} is not installed: run `penstock install`."
-        except RefusedError:
-            continue  # no right to look: the namespaced Role has none, and the first refused write will say so
-        mine, theirs = (o["metadata"].get("annotations", {}).get("penstock.dev/schema-hash", "") for o in (crd, found))
-        if mine != theirs:
-            return f"The installed CRD of {wanted[name]} is not of this version: run `penstock install` of this version."
-    return ""
+def served_schema() -> ServedSchema:
+    """Asks whether the API server keeps everything that this version writes."""
+    wanted = {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in definitions().values()}
+    return ServedSchema(API_VERSION, wanted)
 
 
 def production_parts(config: ControllerConfig) -> Parts:
@@ -70,11 +61,12 @@ def production_parts(config: ControllerConfig) -> Parts:
         prometheus=HttpProviders(load_config(Path(config.providers)) if config.providers else PrometheusConfig()),
         prober=HttpProber(),
         clock=WallClock(),
-        schema_refusal=schema_refusal,
+        schema_refusal=served_schema().refusal,
     )
 
 
 def run(config: ControllerConfig) -> int:
     """The controller in the foreground; its exit code."""
+    log_to(level=config.log_level)
     connection = connect(config.kubeconfig, config.context)
     return run_controller(config, connection.kube, production_parts(config), home=connection.namespace)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from controller import act as acting
 from controller import observe as observing
 from controller.adapters import records
+from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseStatus
 from controller.core import conditions, needs
 from controller.core.commands import Decision, Direction, RollBackRoutes, Subject
@@ -50,7 +51,7 @@ class Progress:
 class Memo:
     """What may be forgotten at any time."""
 
-    plans: dict[tuple[str, str], object] = field(default_factory=dict)
+    plans: dict[tuple[str, str], PlanSpec] = field(default_factory=dict)
     progress: dict[Key, Progress] = field(default_factory=dict)
     first_seen: dict[str, float] = field(default_factory=dict)
 

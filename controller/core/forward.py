@@ -194,7 +194,7 @@ def shifting(w: World) -> Decision:
         return act(w, SetWeight(target))
     if w.status.weight != target or not w.stage_status.shifted_at:
         status = set_stage(w.status, shifted_at=w.now)
-        update = {"weight": target, "observed_weight": target, "max_weight": max(status.max_weight, target)}
+        update: dict[str, float] = {"weight": target, "observed_weight": target, "max_weight": max(status.max_weight, target)}
         if not status.exposed_since:
             update["exposed_since"] = w.now
         return stored(status.model_copy(update=update))

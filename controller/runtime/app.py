@@ -223,7 +223,13 @@ class Controller:
             prober=parts.prober,
             clock=parts.clock,
             epoch=epoch,
-            settings=Settings(config.identity, config.cluster_domain, config.time_divisor),
+            settings=Settings(
+                identity=config.identity,
+                cluster_domain=config.cluster_domain,
+                time_divisor=config.time_divisor,
+                make_namespaces=config.make_namespaces,
+                cluster_name=config.cluster_name,
+            ),
         )
         self._term = Term(epoch, ports, CachedKube(self._client, self.memory, fence))
         self.metrics.epoch.set(epoch)

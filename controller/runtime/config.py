@@ -48,6 +48,8 @@ class ControllerConfig(Model):
         description="Address of /livez, /readyz, /healthz and /metrics.",
     )
     time_divisor: Annotated[float, Field(ge=1)] = Field(default=1.0, description="Divides every duration of a plan; for demos and tests.")
+    make_namespaces: bool = Field(default=False, description="A release may make green's namespace; needs the optional ClusterRole.")
+    cluster_name: str = Field(default="", description="Our name in Istio's destination_cluster; one cluster, whichever it is, if empty.")
     resync: Duration = Field(default=300.0, description="Every unfinished release is looked at at least this often.")
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = Field(default="INFO", description="Least that is logged.")
 

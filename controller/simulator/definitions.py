@@ -25,7 +25,7 @@ def istio_definition(group: str, kind: str, plural: str, short: str) -> dict[str
     """A CRD that keeps every field."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     schema = {"type": "object", "properties": {"spec": anything, "status": anything}}
-    versions = [
+    versions: list[dict[str, Any]] = [
         {"name": name, "served": True, "storage": name == "v1", "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}}
         for name in ("v1", "v1beta1")
     ]

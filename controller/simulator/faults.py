@@ -66,11 +66,13 @@ class FaultyKube:
 
     def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
         """Create."""
-        return self._write(lambda: self.inner.create(kind, namespace, body))
+        created: Obj = self._write(lambda: self.inner.create(kind, namespace, body))
+        return created
 
     def patch(self, kind: Kind, namespace: str, name: str, body: Any, how: Patch = Patch.MERGE, *, subresource: str = "") -> Obj:
         """Patch."""
-        return self._write(lambda: self.inner.patch(kind, namespace, name, body, how, subresource=subresource))
+        patched: Obj = self._write(lambda: self.inner.patch(kind, namespace, name, body, how, subresource=subresource))
+        return patched
 
     def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, resource_version: str = "") -> None:
         """Delete."""

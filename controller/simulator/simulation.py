@@ -383,11 +383,11 @@ def metric_of(metric: AppMetricModel) -> AppMetric:
     of = Selector(metric.namespace, metric.workload, "*", metric.image)
     value = steps(metric.value)
     first = metric.value[0].value
-    more: dict[str, Any] = {
+    kinds: dict[str, dict[str, Any]] = {
         "good": {"per_success": first},
         "bad": {"per_error": first},
         "all": {"per_request": first},
         "gauge": {"gauge": value},
         "rate": {"per_second": value},
-    }[metric.kind]
-    return AppMetric(metric.name, of, metric.labels, **more)
+    }
+    return AppMetric(metric.name, of, metric.labels, **kinds[metric.kind])
