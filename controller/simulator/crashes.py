@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from controller.adapters import marks
 from controller.ports import ConflictError, Kind, Kube, KubeError, Listing, Obj, Patch, UnavailableError
@@ -300,22 +300,29 @@ class Rehearsal:
     result: Result
 
 
-Watcher = Callable[[Simulation], Callable[[], list[str]]]
-"""Attaches a checker; what it returns gives the breaches at the end."""
+class Checks(Protocol):
+    """A checker at the end of a run."""
+
+    def finish(self) -> list[str]:
+        """All breaches, as sentences."""
+
+
+Watcher = Callable[[Simulation], Checks]
+"""Attaches a checker to a simulation."""
 
 
 def play(scenario: Scenario, folder: Path, point: Point | None, watch: Watcher | None = None) -> Rehearsal:
     """Run a scenario with one write failing, or none. Breaches of the watcher are among the result's problems."""
-    kept: list[tuple[CrashingKube, Recorder, Callable[[], list[str]]]] = []
+    kept: list[tuple[CrashingKube, Recorder, Checks | None]] = []
 
     def prepare(sim: Simulation) -> None:
         kube = CrashingKube(sim.kube, point)
         sim.kube = sim.cache = kube
-        kept.append((kube, Recorder(sim), watch(sim) if watch else list))
+        kept.append((kube, Recorder(sim), watch(sim) if watch else None))
 
     result = run_scenario(scenario, folder, prepare=prepare)
-    kube, recorder, breaches = kept[0]
-    result.problems += breaches()
+    kube, recorder, checks = kept[0]
+    result.problems += checks.finish() if checks else []
     return Rehearsal(tuple(kube.writes), recorder.finish(), result)
 
 

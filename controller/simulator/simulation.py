@@ -169,9 +169,10 @@ class Simulation:
         )
         self.store = Store(retention_seconds=4 * 3600)
         self.engine = Engine(self.store)
+        self.sources = [source_of(users) for users in scenario.users]
         self.traffic = Traffic(
             self.mesh,
-            [source_of(users) for users in scenario.users],
+            self.sources,
             self.store,
             behaviours=[behaviour_of(version) for version in scenario.versions],
             app_metrics=[metric_of(metric) for metric in scenario.metrics],

@@ -1,0 +1,223 @@
+"""Checks S1 to S17 on every commit and every update of a proxy, and L1 to L7 over the whole run.
+
+    commits ------> History (invariants_store): pure, also for a real API server's watch history
+    proxies ------> Checker: what users get of it
+    end of a run -> Checker.finish: how long things took
+
+START HERE with `watch(sim)`. Breaches are sentences; an empty list is good.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from controller.ports import Obj
+from controller.simulator.apiserver.storage import Commit
+from controller.simulator.invariants_model import FINAL, ReleaseFacts, splits
+from controller.simulator.invariants_store import Breach, History
+from controller.simulator.mesh.mesh import ProxyState
+from controller.simulator.simulation import START, Simulation
+
+MARGIN_SECONDS = 60.0
+DRIFT_SECONDS = 5.0
+ROLLBACK_SECONDS = 1.0
+ROLLBACK_AFTER_FAULT_SECONDS = 20.0
+"""A lease and 10 s (L2)."""
+
+FIGHTS = 3
+
+
+class Checker:
+    """Watches one simulation.
+
+    Attributes:
+        history: the part that only needs the store.
+    """
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        jumps = any(fault.kind == "clock-jump" for fault in sim.scenario.faults)
+        self.history = History(clock_may_jump=jumps)
+        self._drifted: dict[tuple[str, str], tuple[float, float]] = {}
+        self._unknown: set[tuple[str, str, str]] = set()
+        self._faults = [(START + f.at, START + f.at + f.lasts) for f in sim.scenario.faults]
+        for shelf in sim.server.registry.shelves():
+            for obj in shelf.all(""):
+                self.history.commit(sim.clock.time, shelf.kind.kind, None, obj, "setup")
+        sim.server.on_commit(self.commit)
+        sim.mesh.on_proxy_update(self.proxy)
+
+    @property
+    def breaches(self) -> list[str]:
+        """All breaches so far, with seconds since the start of the run."""
+        return [str(Breach(b.at - START, b.name, b.sentence)) for b in self.history.breaches]
+
+    def faulty(self, since: float) -> bool:
+        """Whether a fault was at work since that time."""
+        return any(begin <= self.sim.clock.time and end + MARGIN_SECONDS / 2 >= since for begin, end in self._faults)
+
+    # Store.
+
+    def commit(self, commit: Commit) -> None:
+        """One change of the store."""
+        kind = commit.kind.kind
+        if kind in ("Pod", "ReplicaSet", "EndpointSlice", "Event", "Lease"):
+            return
+        now = commit.time
+        if kind == "Deployment" and commit.field_manager in self.history.ours:
+            self._still_served(commit.old, commit.new)
+        before = self._rollbacks()
+        self.history.commit(now, kind, commit.old, commit.new, commit.field_manager)
+        if kind == "Release":
+            self._rolled_back_in_time(before)
+        if kind == "VirtualService":
+            self._drift(commit)
+        self._drift_overdue(now)
+
+    def _rollbacks(self) -> dict[str, bool]:
+        return {uid: bool(facts.status.get("rollback")) for uid, facts in self.history.releases.items()}
+
+    def _rolled_back_in_time(self, before: Mapping[str, bool]) -> None:
+        """L2: from the decision to weight 0 on every route that exists."""
+        for uid, facts in self.history.releases.items():
+            rollback = facts.status.get("rollback")
+            if not rollback or before.get(uid) or facts.plan is None or not facts.status.get("exposedSince"):
+                continue
+            if not facts.zero_since:
+                self.history.breach("L2", f"{facts.name} recorded a rollback while green still has weight")
+                continue
+            decided = rollback.get("decidedAt", 0) - self.sim.clock.offset
+            took = facts.zero_since - decided
+            allowed = ROLLBACK_AFTER_FAULT_SECONDS if self.faulty(decided) else ROLLBACK_SECONDS
+            if took > allowed:
+                self.history.breach("L2", f"{facts.name}: {took:.1f} s from the verdict to weight 0, {allowed:.0f} s are allowed")
+
+    def _drift(self, commit: Commit) -> None:
+        """L4: somebody else raised green above what we commanded."""
+        obj = commit.new
+        if obj is None:
+            return
+        place = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        self._drifted.pop(place, None)
+        for facts in self.history.releases.values():
+            ref = facts.targets().get(place)
+            if ref is None or facts.phase not in ("Shifting", "Measuring", "Baking", "Holding"):
+                continue
+            share = max((split.share for split in splits(facts, ref, obj)), default=0.0)
+            if share > max(facts.status.get("weight", 0), facts.status.get("grant", 0)):
+                self._drifted[place] = (commit.time, share)
+
+    def _drift_overdue(self, now: float) -> None:
+        for place, (since, share) in list(self._drifted.items()):
+            if now - since > DRIFT_SECONDS and not self._cut_off(since):
+                self.history.breach("L4", f"VirtualService {place[0]}/{place[1]}: green has {share:.0f} % by another hand for {now - since:.1f} s")
+                del self._drifted[place]
+
+    def _cut_off(self, since: float) -> bool:
+        kinds = {"api-down", "stale-reads", "api-conflict", "api-lost-answer", "clock-jump"}
+        spans = [(START + f.at, START + f.at + f.lasts) for f in self.sim.scenario.faults if f.kind in kinds]
+        return any(begin <= self.sim.clock.time and end + DRIFT_SECONDS >= since for begin, end in spans)
+
+    # Proxies.
+
+    def proxy(self, state: ProxyState, now: float) -> None:
+        """S4: what users of this proxy get after its update, where the routes are as we wrote them."""
+        for source in self.sim.sources:
+            if source.proxy != state.proxy.name:
+                continue
+            for outcome in state.answer(source.request):
+                if outcome.flag not in ("NC", "UH") or outcome.fraction <= 0 or outcome.cluster is None:
+                    continue
+                facts = self._ours_of(outcome.cluster.host)
+                if facts is None or (outcome.flag == "UH" and not self._has_ready(outcome.cluster.host, outcome.cluster.subset)):
+                    continue  # nobody of ours routed it, or its pods are gone for everybody: the workload's fault
+                what = "does not know" if outcome.flag == "NC" else "sees no ready endpoint of"
+                self.history.now = now
+                self.history.breach(
+                    "S4",
+                    f"proxy {state.proxy.name} sends {100 * outcome.fraction:.0f} % to {outcome.cluster.host} {outcome.cluster.subset}, which it {what}",
+                )
+
+    def _ours_of(self, host: str) -> ReleaseFacts | None:
+        """The release whose last write of weights this host's requests follow."""
+        name, _, rest = host.partition(".")
+        place = (rest.split(".")[0], name)
+        for facts in self.history.releases.values():
+            active = facts.plan is not None and facts.status.get("stage", -1) >= 0 and facts.shifted_at
+            if active and any(place in facts.services(slot) for slot in (0, 1)) and self._undisturbed(facts):
+                return facts
+        return None
+
+    def _undisturbed(self, facts: ReleaseFacts) -> bool:
+        """No hand but ours touched its routes or clusters."""
+        return not any(fault.kind in ("drift", "delete", "patch") for fault in self.sim.scenario.faults) and facts.phase not in ("Halted",)
+
+    def _has_ready(self, host: str, subset: str) -> bool:
+        """Whether that cluster has ready pods in the store, whatever the proxies have heard of."""
+        service = self.sim.mesh.world.hosts.get(host)
+        return bool(service) and any(e.ready for e in self.sim.mesh.world.endpoints_of(service)) and (not subset or bool(subset))
+
+    def _still_served(self, old: Obj | None, new: Obj | None) -> None:
+        """S5, S6: no proxy sends to pods of a Deployment that we bring down."""
+        if old is None:
+            return
+        size, left = old["spec"].get("replicas", 1), 0 if new is None else new["spec"].get("replicas", 1)
+        if left >= size:
+            return
+        place = (old["metadata"]["namespace"], old["metadata"]["name"])
+        for source in self.sim.sources:
+            for outcome in self.sim.mesh.proxies[source.proxy].answer(source.request):
+                pod = outcome.pod
+                if pod is not None and (pod.namespace, pod.workload) == place and outcome.fraction > 0 and (left == 0):
+                    share = 100 * outcome.fraction
+                    self.history.now = self.sim.clock.time
+                    self.history.breach(
+                        "S5", f"Deployment {place[0]}/{place[1]} was brought down to {left} while proxy {source.proxy} sends {share:.0f} % to {pod.name}"
+                    )
+
+    # The end.
+
+    def finish(self) -> list[str]:
+        """L1, L4 and L6 at the end of a run; then all breaches."""
+        now = self.history.now = self.sim.clock.time
+        self._drift_overdue(now)
+        unfinished = [facts for facts in self.history.releases.values() if facts.phase not in FINAL and not waits_for_person(facts.status)]
+        last = max((end for _, end in self._faults), default=START)
+        for facts in unfinished:
+            budget = budget_seconds(facts)
+            since = max(last, facts.status.get("startedAt") or START)
+            if facts.phase != "Queued" and now - since > budget:
+                self.history.breach("L1", f"{facts.name} is {facts.phase} ({facts.status.get('reason')}) after {now - since:.0f} s, {budget:.0f} s are allowed")
+        if unfinished and all(facts.phase == "Queued" for facts in unfinished) and now - last > MARGIN_SECONDS:
+            names = ", ".join(facts.name for facts in unfinished)
+            self.history.breach("L6", f"{names}: everybody is Queued and nobody runs")
+        return self.breaches
+
+
+def waits_for_person(status: Mapping[str, Any]) -> bool:
+    """Halted, or held for a named person without a deadline."""
+    hold = status.get("hold") or {}
+    return status.get("phase") == "Halted" or (status.get("phase") == "Holding" and bool(hold.get("waitsFor")) and hold.get("until") is None)
+
+
+def budget_seconds(facts: ReleaseFacts) -> float:
+    """The sum of all times and deadlines of a plan, generously: every stage may hold once for data."""
+    plan = facts.plan
+    if plan is None:
+        return MARGIN_SECONDS
+    patience = max((check.no_data.deadline for check in plan.checks), default=900.0)
+    stages = sum(stage.window + stage.warm_up + plan.settle.deadline + patience for stage in plan.stages)
+    back = plan.rollback.traffic + plan.rollback.blue_ready + plan.rollback.blue_healthy + plan.rollback.drain_deadline + plan.rollback.teardown
+    return plan.preparation.deadline + stages + back + 900.0 + MARGIN_SECONDS
+
+
+def watch(sim: Simulation) -> Checker:
+    """Check everything that happens in this simulation from now on."""
+    return Checker(sim)
+
+
+def replay(commits: Iterable[tuple[float, str, Obj | None, Obj | None, str]], *, ours: Iterable[str] = ("penstock",)) -> list[Breach]:
+    """The store's part over a recorded history: (time, kind, old, new, field manager), in the order of revisions."""
+    history = History(ours=ours)
+    for commit in commits:
+        history.commit(*commit)
+    return history.breaches

@@ -1,0 +1,105 @@
+"""`python -m tests.matrix`: every crash point of every example's scenarios, as a table of write by way of failing.
+
+    --examples NAME ...   only these examples
+    --sample N --seed S   N cells drawn by a seed instead of all
+    --jobs N              processes
+    --only "FILE SCENARIO NUMBER MODE"   one cell, with all that differs: how a failing cell is replayed
+
+An interrupted run goes on where it stopped, as long as neither code nor examples have changed.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from multiprocessing import Pool
+from pathlib import Path
+
+from controller.simulator.crashes import Mode
+from tests.matrix.plans import ROOT, Cell, cells, files, fingerprint, rehearsal, run_cell, sample, scenarios_of
+
+STATE = ROOT / "build" / "matrix.jsonl"
+
+
+def known(state: Path, mark: str) -> dict[str, list[str]]:
+    """Results of this very state of the project."""
+    if not state.exists():
+        return {}
+    lines = (json.loads(line) for line in state.read_text(encoding="utf-8").splitlines())
+    return {line["cell"]: line["found"] for line in lines if line["mark"] == mark}
+
+
+def run(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
+    """Run what is not yet known, and remember it."""
+    STATE.parent.mkdir(exist_ok=True)
+    mark = fingerprint()
+    done = known(STATE, mark)
+    results = {cell: done[cell.title] for cell in chosen if cell.title in done}
+    todo = [cell for cell in chosen if cell not in results]
+    with STATE.open("a", encoding="utf-8") as log:
+        for cell, found in answers(todo, jobs):
+            results[cell] = found
+            log.write(json.dumps({"mark": mark, "cell": cell.title, "found": found}) + "\n")
+            log.flush()
+    return results
+
+
+def answers(todo: list[Cell], jobs: int) -> Iterable[tuple[Cell, list[str]]]:
+    if jobs == 1:
+        return ((cell, run_cell(cell)) for cell in todo)
+    return parallel(todo, jobs)
+
+
+def parallel(todo: list[Cell], jobs: int) -> Iterable[tuple[Cell, list[str]]]:
+    with Pool(jobs) as pool:
+        yield from zip(todo, pool.imap(run_cell, todo, chunksize=16), strict=True)
+
+
+def print_matrix(results: dict[Cell, list[str]]) -> None:
+    """One row a write, one column a way of failing: `.` as undisturbed, `X` otherwise, empty where it was not run."""
+    stories: dict[tuple[str, str], dict[int, dict[Mode, list[str]]]] = defaultdict(lambda: defaultdict(dict))
+    for cell, found in results.items():
+        stories[cell.file, cell.scenario][cell.number][cell.mode] = found
+    for (file, name), rows in stories.items():
+        writes = rehearsal(file, name).writes
+        print(f"\n{file}  {name}: {len(writes)} writes")
+        print(" ".join(f"{mode:>12}" for mode in Mode))
+        for number in sorted(rows):
+            marks = " ".join(f"{'' if mode not in rows[number] else 'X' if rows[number][mode] else '.':>12}" for mode in Mode)
+            print(f"{marks}   {writes[number]}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", nargs="*", default=[])
+    parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", default="")
+    asked = parser.parse_args()
+    if asked.only:
+        file, name, number, mode = asked.only.split()
+        found = run_cell(Cell(file, name, int(number), Mode(mode)))
+        print("\n".join(found) or "as undisturbed")
+        return 1 if found else 0
+    began = time.monotonic()
+    chosen = sample(asked.examples, asked.sample, asked.seed) if asked.sample else list(cells(asked.examples))
+    clean = {(file, name): rehearsal(file, name).result.problems for file in files(asked.examples) for name in scenarios_of(file)}
+    results = run(chosen, asked.jobs)
+    print_matrix(results)
+    failed = {cell: found for cell, found in results.items() if found}
+    for cell, found in failed.items():
+        print(f'\n{cell.title}\n  python -m tests.matrix --only "{cell.file} {cell.scenario} {cell.number} {cell.mode}"')
+        print("\n".join(f"  {sentence}" for sentence in found[:8]))
+    broken = {story: problems for story, problems in clean.items() if problems}
+    for (file, name), problems in broken.items():
+        print(f"\n{file} {name}, undisturbed: {'; '.join(problems)}")
+    seed = f", drawn by seed {asked.seed}" if asked.sample else ""
+    print(f"\n{len(results)} cells{seed}, {len(failed)} otherwise than undisturbed; {len(clean)} scenarios, {time.monotonic() - began:.0f} s")
+    return 1 if failed or broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
