@@ -116,6 +116,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, plans: dict[tuple[st
         rivals=rivals,
         problems=problems,
         warnings=warnings,
+        schema_problem=ports.schema_problem(),
         routed=routed_members(subject, traffic),
         domain=ports.settings.cluster_domain,
         cluster=ports.settings.cluster_name,

@@ -6,7 +6,7 @@ this seam as plain mappings *that nobody may change in place*: the simulator han
 objects without a copy.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -225,6 +225,7 @@ class Ports:
     prober: Prober
     clock: Clock
     epoch: int
+    schema_problem: Callable[[], str] = lambda: ""
     settings: "Settings" = field(default_factory=lambda: Settings())
 
 

@@ -23,13 +23,13 @@ from controller import observe as observing
 from controller.adapters import records
 from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseStatus
-from controller.core import conditions, needs
+from controller.core import conditions, needs, trouble
 from controller.core.commands import Decision, Direction, RollBackRoutes, Subject
 from controller.core.decide import decide
 from controller.core.phases import BACKWARD
 from controller.core.steps import World
 from controller.core.world import Ask, Measured, Measurement
-from controller.ports import ConflictError, Kube, KubeError, Ports, UnavailableError
+from controller.ports import ConflictError, Kube, KubeError, Ports, RefusedError, UnavailableError
 
 Key = tuple[str, str]
 """Namespace and name of a Release."""
@@ -105,8 +105,25 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         decision = decide(subject, observed, measured, now)
         decision = replace(decision, status=conditions.derive(subject, decision.status, observed, now, ports.epoch))
         if live or not takes_step(subject, decision):
-            return carry_out(snapshot, subject, decision, ports, memo)
+            try:
+                return carry_out(snapshot, subject, decision, ports, memo)
+            except RefusedError as error:
+                return refused(key, ports, memo, error)
     raise AssertionError("the second look is live")
+
+
+def refused(key: Key, ports: Ports, memo: Memo, error: RefusedError) -> Outcome:
+    """A step was refused: look again, and write down what is in the way."""
+    snapshot = observing.observe(key, ports.kube, ports, memo.plans, live=True)
+    if snapshot is None:
+        return Outcome()
+    subject, now = snapshot.subject, ports.clock.now()
+    decision = trouble.refused(World(subject, snapshot.observed, now), error.code, str(error))
+    decision = replace(decision, commands=(), status=conditions.derive(subject, decision.status, snapshot.observed, now, ports.epoch))
+    store(snapshot, subject, decision, ports, memo)
+    urgent = decision.status.phase in BACKWARD
+    wake_at = decision.wake_at or now + trouble.RETRY_SECONDS
+    return Outcome(wake_at=wake_at, urgent=urgent, subject=subject, decision=decision, error=str(error))
 
 
 def with_progress(subject: Subject, memo: Memo) -> Subject:

@@ -6,6 +6,7 @@ Every write here is conditional or idempotent by name, and carries the epoch. No
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,9 +62,9 @@ def read_subject(obj: Obj) -> Subject:
     meta = obj["metadata"]
     try:
         spec = ReleaseSpec.model_validate(obj.get("spec") or {})
-        status = ReleaseStatus.model_validate(obj.get("status") or {})
     except ValidationError as error:
         raise UnreadableError(f"Release {meta.get('namespace')}/{meta.get('name')}: {first_error(error)}") from error
+    status, damage = read_status(obj.get("status") or {})
     return Subject(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -76,7 +77,21 @@ def read_subject(obj: Obj) -> Subject:
         spec=spec,
         status=status,
         plan=None,
+        damage=damage,
     )
+
+
+def read_status(stored: Mapping[str, Any]) -> tuple[ReleaseStatus, str]:
+    """The status, and what of it was nonsense: such fields are left out, the others still say where traffic is."""
+    try:
+        return ReleaseStatus.model_validate(stored), ""
+    except ValidationError as error:
+        bad = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+        kept = {key: value for key, value in stored.items() if key not in bad}
+        try:
+            return ReleaseStatus.model_validate(kept), first_error(error)
+        except ValidationError:
+            return ReleaseStatus(), first_error(error)
 
 
 def read_plan(kube: Kube, namespace: str, name: str) -> PlanView:
@@ -158,7 +173,7 @@ def unlock_plan(kube: Kube, subject: Subject, plan: PlanView, images: dict[str, 
 
 def status_patch(subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> dict[str, Any]:
     """The merge patch from what is stored to what shall be: changed fields only, so that unknown ones survive."""
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    old, new = {} if subject.damage else before.model_dump(mode="json"), after.model_dump(mode="json")
     changed = {key: value for key, value in new.items() if old.get(key) != value}
     return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": changed}
 

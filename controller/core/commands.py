@@ -20,6 +20,7 @@ class Subject:
         created: Unix seconds.
         deleted: deletion was asked for.
         finalizer: our finalizer is on it.
+        damage: what of the stored status could not be read and was left out; "" if all could.
     """
 
     namespace: str
@@ -33,6 +34,7 @@ class Subject:
     spec: ReleaseSpec
     status: ReleaseStatus
     plan: PlanSpec | None
+    damage: str = ""
 
     @property
     def stamp(self) -> str:

@@ -9,7 +9,7 @@ step of the phase.
 from typing import assert_never
 
 from controller.api.release import Phase, Verb
-from controller.core import backward, drift, finishing, forward, reasons, requests, seen
+from controller.core import backward, drift, finishing, forward, reasons, requests, seen, trouble
 from controller.core.commands import Decision, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.steps import POLL_SECONDS, World, hold, moved, record, stored
@@ -20,6 +20,9 @@ from controller.core.world import Measured, Observed
 def decide(subject: Subject, observed: Observed, measured: Measured, now: float) -> Decision:
     """The next step of one release. Pure; raises only on defects of ours."""
     w = World(subject, observed, now, measured)
+    broken = trouble.damaged(w)
+    if broken:
+        return broken
     if w.status.phase in FINAL:
         return finishing.finished(w)
     return (
@@ -29,6 +32,7 @@ def decide(subject: Subject, observed: Observed, measured: Measured, now: float)
         or superseded(w)
         or _backward(w)
         or triggered(w)
+        or trouble.schema_old(w)
         or drift.answer(w)
         or _requests(w)
         or step(w)

@@ -134,6 +134,9 @@ HPA_FOREIGN = _reason("AutoscalerForeign", "{detail}", "Pause that autoscaler fo
 RIGHTS_MISSING = _reason("RightsMissing", "The controller may not do this: {detail}", "Apply the Role that the sentence names (penstock install).", _W)
 PROVIDER_UNKNOWN = _reason("ProviderUnknown", "The plan names a Prometheus that the controller does not know: {detail}", "Add it to the controller's configuration.", _W)
 MIXED_REVERSE = _reason("NothingToReverse", "There is no version to go back to: {detail}", "Start a release with the old image.", _W)
+ACTION_REFUSED = _reason("ActionRefused", "The cluster refused a step: {detail}", "Remove what is in the way; the release tries again.", _W)
+SCHEMA_OLD = _reason("SchemaOld", "The installed CRDs are older than this controller: {detail}", "Run penstock install of this version.", _W)
+ROUTE_CHANGED = _reason("RouteChanged", "The route was changed in mid-release: {detail}", "Put it right, then penstock resume; or penstock rollback.", _W)
 # Warnings.
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)

@@ -136,6 +136,7 @@ class Observed:
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
         warnings: what is legal but should be said.
+        schema_problem: why the server would not keep what we write; "" if it would.
         routed: members whose Services stand in the managed routes: only their requests are split.
         domain, cluster: the cluster's domain, and its name in `destination_cluster` ("" if unknown).
     """
@@ -161,6 +162,7 @@ class Observed:
     rivals: tuple[Rival, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    schema_problem: str = ""
     routed: tuple[str, ...] = ()
     domain: str = "cluster.local"
     cluster: str = ""

@@ -223,6 +223,7 @@ class Controller:
             prober=parts.prober,
             clock=parts.clock,
             epoch=epoch,
+            schema_problem=lambda: self._refusal,
             settings=Settings(
                 identity=config.identity,
                 cluster_domain=config.cluster_domain,
