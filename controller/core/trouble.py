@@ -1,0 +1,65 @@
+"""What the cluster refuses: it stops this one release with a sentence, never the controller, and never silently.
+
+A command that is refused (a missing right, an admission webhook, a foreign object in the way) will be
+refused again; a person decides. Toward green the release holds with a deadline and tries again now and
+then; on the way back nothing is given up, the sentence only says what is in the way.
+"""
+
+from controller.api.release import Phase
+from controller.core import backward, reasons
+from controller.core.commands import Decision, RecordKind
+from controller.core.phases import BACKWARD, FINAL
+from controller.core.steps import DATA_DEADLINE_SECONDS, World, hold, moved, record, saying, stored
+
+FORBIDDEN = 403
+RETRY_SECONDS = 5.0
+BACK_RETRY_SECONDS = 1.0
+TEARDOWN_PATIENCE_SECONDS = 600.0
+"""How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
+
+
+def refused(w: World, code: int, sentence: str) -> Decision:
+    """The decision after a command was refused."""
+    word = reasons.RIGHTS_MISSING if code == FORBIDDEN else reasons.ACTION_REFUSED
+    match w.status.phase:
+        case Phase.SHIFTING | Phase.MEASURING | Phase.BAKING | Phase.RETURNING:
+            return hold(w, word, sentence, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS)
+        case Phase.TEARING_DOWN if _teardown_late(w):
+            return stored(moved(w, Phase.HALTED, word, sentence), record(w, RecordKind.HOLD, word, sentence))
+        case phase:
+            status = saying(w.status, word, sentence)
+            pause = BACK_RETRY_SECONDS if phase is Phase.ROLLING_BACK else RETRY_SECONDS
+            if phase in FINAL:
+                pause = 60.0  # a finished release is not written again for this (S16)
+                return Decision(status=w.status, wake_at=w.now + pause)
+            return Decision(status=status, store=w.status.reason != word, wake_at=w.now + pause)
+
+
+def _teardown_late(w: World) -> bool:
+    rollback = w.status.rollback
+    return rollback is not None and bool(rollback.drained_at) and w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS
+
+
+def damaged(w: World) -> Decision | None:
+    """A status that somebody edited to nonsense: what can be read stays, and a person decides. Never toward green by itself."""
+    if not w.subject.damage:
+        return None
+    detail = f"the status was edited and cannot be read: {w.subject.damage}"
+    status = w.status.model_copy(
+        update={
+            "phase": Phase.HALTED, "phase_since": w.now, "phase_counter": w.status.phase_counter + 1, "hold": None,
+            "reason": reasons.HALTED, "message": reasons.say(reasons.HALTED, detail),
+        }
+    )
+    return stored(status, record(w, RecordKind.HOLD, reasons.HALTED, detail))
+
+
+def schema_old(w: World) -> Decision | None:
+    """With an older schema the server silently prunes what is written: only the way back is open."""
+    if not w.observed.schema_problem or w.status.phase in BACKWARD | FINAL | {Phase.HALTED}:
+        return None
+    if w.status.phase in (Phase.QUEUED, Phase.PREPARING, Phase.HOLDING):
+        if w.status.phase is Phase.PREPARING and w.now > w.status.phase_since + w.plan.preparation.deadline:
+            return backward.roll_back(w, reasons.PREPARATION_DEADLINE, w.observed.schema_problem)
+        return Decision(status=w.status, wake_at=w.now + RETRY_SECONDS)
+    return hold(w, reasons.SCHEMA_OLD, w.observed.schema_problem, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS)
