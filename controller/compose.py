@@ -59,7 +59,7 @@ def production_parts(config: ControllerConfig) -> Parts:
     return Parts(
         reconcile=Loop(Memo()),
         prometheus=HttpProviders(load_config(Path(config.providers)) if config.providers else PrometheusConfig()),
-        prober=HttpProber(),
+        prober=HttpProber(config.probe_proxy),
         clock=WallClock(),
         schema_refusal=served_schema().refusal,
     )

@@ -16,10 +16,15 @@ _HEALTHY = range(200, 400)
 
 
 class HttpProber:
-    """Probes from where the controller stands; used by many threads at once."""
+    """Probes from where the controller stands; used by many threads at once.
 
-    def __init__(self) -> None:
+    Args:
+        proxy: address of an HTTP proxy that stands where in-cluster names are known; "" asks directly.
+    """
+
+    def __init__(self, proxy: str = "") -> None:
         self._client = httpx.Client(
+            proxy=proxy or None,
             verify=False,  # noqa: S501 - see the module's docstring
             follow_redirects=True,
             max_redirects=MAX_REDIRECTS,

@@ -50,6 +50,11 @@ class ControllerConfig(Model):
     time_divisor: Annotated[float, Field(ge=1)] = Field(default=1.0, description="Divides every duration of a plan; for demos and tests.")
     make_namespaces: bool = Field(default=False, description="A release may make green's namespace; needs the optional ClusterRole.")
     cluster_name: str = Field(default="", description="Our name in Istio's destination_cluster; one cluster, whichever it is, if empty.")
+    probe_proxy: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/]+/?)?$",
+        description="HTTP proxy through which health probes are sent, where the controller cannot reach in-cluster addresses itself.",
+    )
     resync: Duration = Field(default=300.0, description="Every unfinished release is looked at at least this often.")
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = Field(default="INFO", description="Least that is logged.")
 
