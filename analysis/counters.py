@@ -1,0 +1,364 @@
+"""Raw counter samples of both arms become ticks: differenced per series, cut on one grid, resumable.
+
+It stands before every rate and latency test. It asks nobody and stores one number: the time up to which
+everything was counted. What a series contributes follows from its own samples alone:
+
+    series          scrape 1   scrape 2   scrape 3
+    {code: 200}     100        150        20         +50, then +20: the counter was reset
+    {code: 503}     -          7          7          +7: its target was already scraped, so it started at 0
+    of a new pod    -          30         90         30 are only a base, then +60; but +30, +60 where the pod
+                                                     is known to have started after the scrape before
+
+An increment belongs to the tick in which it *ends*. Ticks are cut at `cursor + k * every`, wherever both
+arms have a sample since the cut before; an arm without one lengthens the tick. So the ticks depend on
+the samples and not on when somebody looked, and a restart counts nothing twice and loses nothing: asking
+again from `Cursor.until - look_back` finds every base again.
+
+A tick is only given out once every live target has a sample at or past its end, because Prometheus takes
+a target's samples in order of time and nothing can then be added before it. A target that missed scrapes lengthens
+the tick, so that both arms' increments cover the same seconds to one scrape. A target that is silent for longer than
+`patience` is not waited for. If it comes back, its increment covers other seconds than the other arm's: it is set
+aside, and the number of its events is reported.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from analysis.model import Arm, Labels, Sample, Series, Tick
+
+TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "cluster"})
+"""Labels that Prometheus gives to a scraped target, as most set-ups name them."""
+
+REPLICA_LABELS = frozenset({"prometheus", "prometheus_replica", "replica", "__replica__"})
+"""Labels by which two servers that scrape the same targets mark their copies."""
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """How the samples are made and cut.
+
+    Attributes:
+        interval: seconds between two scrapes of a target.
+        every: seconds between two cuts; at least `interval`.
+        patience: seconds of silence after which a target is not waited for.
+        candidate_ahead: seconds by which the candidate's timestamps run ahead of the baseline's (two servers' clocks).
+        target_labels, replica_labels: names of labels.
+    """
+
+    interval: float = 15.0
+    every: float = 15.0
+    patience: float = 45.0
+    candidate_ahead: float = 0.0
+    target_labels: frozenset[str] = TARGET_LABELS
+    replica_labels: frozenset[str] = REPLICA_LABELS
+
+    def __post_init__(self) -> None:
+        if not 0 < self.interval <= self.every:
+            raise ValueError(f"ticks of {self.every:g} s cannot be cut from scrapes every {self.interval:g} s")
+        if not self.patience >= self.interval:
+            raise ValueError(f"a patience of {self.patience:g} s is shorter than one scrape of {self.interval:g} s")
+
+    @property
+    def look_back(self) -> float:
+        """Seconds before the cursor that a query must reach back to, so that every base is found."""
+        return self.patience + 2 * self.interval
+
+    @property
+    def slack(self) -> float:
+        """One scrape and its jitter, seconds: what "the same interval" may differ by."""
+        return 1.5 * self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Everything up to `until` (sample time, Unix seconds) was counted. The whole state of differencing."""
+
+    until: float
+
+    def to_json(self) -> dict[str, float]:
+        """A small versioned value."""
+        return {"v": VERSION, "until": self.until}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, object]) -> "Cursor":
+        """Read back what `to_json` gave; ValueError on anything else."""
+        until = stored.get("until")
+        if stored.get("v") != VERSION or not isinstance(until, int | float) or not math.isfinite(until):
+            raise ValueError("this is not a cursor of version 1")
+        return cls(float(until))
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One arm's series that count the same thing; `name` tells its counters apart ("n", "bad", a bucket edge)."""
+
+    arm: Arm
+    name: Hashable
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What is known of targets beside the counters.
+
+    Attributes:
+        scraped: series that exist in every scrape of a target, such as `up`; only their times are used.
+        started: start times of targets' processes, Unix seconds, by the value of a target label (the pod's name or the instance).
+    """
+
+    scraped: tuple[Series, ...] = ()
+    started: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Counts of all counters within `(start, end]`, by arm and name."""
+
+    start: float
+    end: float
+    counts: Mapping[tuple[Arm, Hashable], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Differenced:
+    """What one look gave.
+
+    Attributes:
+        slices: complete ticks, oldest first.
+        cursor: where the next look goes on.
+        waiting_for: arms without a sample since the last cut: they lengthen the tick.
+        set_aside: events of targets that came back after a silence, by counter: not in any slice.
+    """
+
+    slices: tuple[Slice, ...]
+    cursor: Cursor
+    waiting_for: tuple[Arm, ...] = ()
+    set_aside: Mapping[tuple[Arm, Hashable], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Increment:
+    start: float
+    end: float
+    count: float
+
+
+def ticks(differenced: Differenced, total: Hashable = "n", bad: Hashable = "bad") -> tuple[Tick, ...]:
+    """The slices as ticks. Bad events beyond the requests (two counters that disagree) are cut to them."""
+    return tuple(_tick(part, total, bad) for part in differenced.slices)
+
+
+def _tick(part: Slice, total: Hashable, bad: Hashable) -> Tick:
+    n = {arm: part.counts.get((arm, total), 0.0) for arm in Arm}
+    x = {arm: min(part.counts.get((arm, bad), 0.0), n[arm]) for arm in Arm}
+    return Tick(part.start, part.end, n[Arm.CANDIDATE], x[Arm.CANDIDATE], n[Arm.BASELINE], x[Arm.BASELINE])
+
+
+def difference(
+    counters: Sequence[Counter],
+    cursor: Cursor,
+    scrapes: Scrapes,
+    *,
+    witness: Witness | None = None,
+    needs: Iterable[Arm] = (Arm.BASELINE, Arm.CANDIDATE),
+) -> Differenced:
+    """All complete ticks after the cursor.
+
+    Values that are not finite or below 0 and times that are not finite are no samples; a doubled time counts
+    once; order of series and of samples does not matter.
+
+    Args:
+        counters: both arms' counters, with samples from `cursor.until - scrapes.look_back` on.
+        cursor: what was counted already.
+        scrapes: how samples are made and cut.
+        witness: what else is known of the targets.
+        needs: arms that must be fresh for a tick; the candidate alone where the baseline has no traffic.
+    """
+    known = witness or Witness()
+    cleaned = [(counter, _one_replica([_clean(one, counter.arm, scrapes) for one in counter.series], scrapes)) for counter in counters]
+    targets = _targets(cleaned, known, scrapes)
+    fresh = {arm: _times(series for counter, series in cleaned if counter.arm is arm) for arm in Arm}
+    needed = tuple(needs)
+    increments = {(counter.arm, counter.name): _increments(series, targets, known.started, scrapes) for counter, series in cleaned}
+    until = _settled_until(fresh, needed, targets, scrapes)
+    cuts = _cuts(_Grid(cursor.until, until, scrapes.every, _missed(targets, scrapes)), [fresh[arm] for arm in needed])
+    slices, aside = _fill(cuts, increments, scrapes.slack)
+    end = Cursor(cuts[-1])
+    waiting = tuple(arm for arm in needed if not fresh[arm] or fresh[arm][-1] <= end.until)
+    return Differenced(slices, end, waiting, aside)
+
+
+def _clean(series: Series, arm: Arm, scrapes: Scrapes) -> Series:
+    """Finite samples by time, one a time; of two values at one time the larger, whatever their order."""
+    ahead = scrapes.candidate_ahead if arm is Arm.CANDIDATE else 0.0
+    found: dict[float, float] = {}
+    for sample in series.samples:
+        if math.isfinite(sample.value) and sample.value >= 0 and math.isfinite(sample.time):
+            time = sample.time - ahead
+            found[time] = max(sample.value, found.get(time, 0.0))
+    return Series(series.labels, tuple(Sample(time, found[time]) for time in sorted(found)))
+
+
+def _one_replica(every: Iterable[Series], scrapes: Scrapes) -> list[Series]:
+    """One copy of each series: copies of two servers count once, and are never mixed (their clocks differ)."""
+    copies: dict[Labels, dict[Labels, list[Series]]] = {}
+    for series in every:
+        if series.samples:
+            identity = tuple(pair for pair in series.labels if pair[0] not in scrapes.replica_labels)
+            copies.setdefault(identity, {}).setdefault(series.labels, []).append(series)
+    chosen = []
+    for identity in sorted(copies):
+        merged = [_merge(labels, copies[identity][labels]) for labels in sorted(copies[identity])]
+        newest = max(series.samples[-1].time for series in merged)
+        chosen.append(next(series for series in merged if series.samples[-1].time >= newest - scrapes.patience))
+    return chosen
+
+
+def _merge(labels: Labels, parts: Sequence[Series]) -> Series:
+    if len(parts) == 1:
+        return parts[0]
+    return _clean(Series(labels, tuple(sample for part in parts for sample in part.samples)), Arm.BASELINE, Scrapes())
+
+
+def _target(labels: Labels, scrapes: Scrapes) -> Labels:
+    return tuple(pair for pair in labels if pair[0] in scrapes.target_labels)
+
+
+def _targets(cleaned: Sequence[tuple[Counter, list[Series]]], witness: Witness, scrapes: Scrapes) -> dict[Labels, list[float]]:
+    """Sample times by target, sorted, of everything that was scraped from it."""
+    times: dict[Labels, set[float]] = {}
+    for series in [*(one for _, every in cleaned for one in every), *witness.scraped]:
+        times.setdefault(_target(series.labels, scrapes), set()).update(sample.time for sample in series.samples)
+    return {target: sorted(found) for target, found in times.items()}
+
+
+def _times(every: Iterable[list[Series]]) -> list[float]:
+    return sorted({sample.time for several in every for series in several for sample in series.samples})
+
+
+def _increments(
+    every: Sequence[Series], targets: Mapping[Labels, list[float]], started: Mapping[str, float], scrapes: Scrapes
+) -> list[_Increment]:
+    """Increments of all series, by end. Buckets of one histogram are reset together (`le` apart, same labels)."""
+    resets: dict[Labels, set[float]] = {}
+    for series in every:
+        family = tuple(pair for pair in series.labels if pair[0] != "le")
+        fallen = {after.time for before, after in pairwise(series.samples) if after.value < before.value}
+        resets.setdefault(family, set()).update(fallen)
+    found: list[_Increment] = []
+    for series in every:
+        target = _target(series.labels, scrapes)
+        begun = _began(series, targets[target], _start(target, started), scrapes)
+        if begun is not None:
+            found.append(_Increment(begun, series.samples[0].time, series.samples[0].value))
+        reset = resets[tuple(pair for pair in series.labels if pair[0] != "le")]
+        for before, after in pairwise(series.samples):
+            gained = after.value if after.time in reset else after.value - before.value
+            found.append(_Increment(before.time, after.time, gained))
+    # The sum of floats depends on their order, and the same samples must give the same state to the bit.
+    return sorted((one for one in found if one.count > 0), key=lambda one: (one.end, one.start, one.count))
+
+
+def _start(target: Labels, started: Mapping[str, float]) -> float | None:
+    times = [started[value] for _, value in target if value in started]
+    return max(times) if times else None
+
+
+def _began(series: Series, scraped: Sequence[float], start: float | None, scrapes: Scrapes) -> float | None:
+    """Since when the first sample counts, or None where it is only a base."""
+    first = series.samples[0].time
+    earlier = bisect_right(scraped, first) - 1
+    while earlier >= 0 and scraped[earlier] >= first:
+        earlier -= 1
+    if earlier >= 0:
+        return scraped[earlier]
+    return start if start is not None and first - scrapes.interval < start <= first else None
+
+
+def _settled_until(
+    fresh: Mapping[Arm, list[float]], needed: Sequence[Arm], targets: Mapping[Labels, list[float]], scrapes: Scrapes
+) -> float:
+    """The time before which no sample can be added: the least newest sample of the targets that still live."""
+    if any(not fresh[arm] for arm in needed):
+        return -math.inf
+    newest = min(fresh[arm][-1] for arm in needed)
+    lasts = [times[-1] for times in targets.values() if times]
+    reach = max(lasts)
+    return min([newest, *(last for last in lasts if last > reach - scrapes.patience)])
+
+
+def _missed(targets: Mapping[Labels, list[float]], scrapes: Scrapes) -> tuple[list[float], list[float]]:
+    """Starts and ends of the open stretches in which no cut may fall, merged: a live target missed scrapes there."""
+    found = sorted(
+        (before + scrapes.slack, after)
+        for times in targets.values()
+        for before, after in pairwise(times)
+        if scrapes.slack < after - before <= scrapes.patience
+    )
+    starts: list[float] = []
+    ends: list[float] = []
+    for start, end in found:
+        if ends and start < ends[-1]:
+            ends[-1] = max(ends[-1], end)
+        else:
+            starts.append(start)
+            ends.append(end)
+    return starts, ends
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    since: float
+    until: float
+    every: float
+    missed: tuple[list[float], list[float]]
+
+    def may_cut(self, time: float) -> bool:
+        starts, ends = self.missed
+        index = bisect_left(starts, time) - 1
+        return index < 0 or time >= ends[index]
+
+
+def _cuts(grid: _Grid, fresh: Sequence[Sequence[float]]) -> list[float]:
+    """The cursor, then every point of its grid before which each arm has a new sample and no target missed one."""
+    cuts = [grid.since]
+    points = int(max(0.0, (grid.until - grid.since) / grid.every)) if math.isfinite(grid.until) else 0
+    step = 0
+    while step < points:
+        step += 1
+        nexts = [bisect_right(times, cuts[-1]) for times in fresh]
+        if any(index == len(times) for index, times in zip(nexts, fresh, strict=True)):
+            break
+        # The first point that every arm's next sample reaches; a long outage is one step, not thousands.
+        latest = max(times[index] for index, times in zip(nexts, fresh, strict=True))
+        step = max(step, math.ceil((latest - grid.since) / grid.every))
+        cut = grid.since + step * grid.every
+        if step <= points and grid.may_cut(cut):
+            cuts.append(cut)
+    return cuts
+
+
+def _fill(
+    cuts: Sequence[float], increments: Mapping[tuple[Arm, Hashable], list[_Increment]], slack: float
+) -> tuple[tuple[Slice, ...], dict[tuple[Arm, Hashable], float]]:
+    counts: list[dict[tuple[Arm, Hashable], float]] = [dict.fromkeys(increments, 0.0) for _ in cuts[1:]]
+    aside: dict[tuple[Arm, Hashable], float] = {}
+    for key, found in increments.items():
+        index = 0
+        for one in found:
+            while index < len(counts) and one.end > cuts[index + 1]:
+                index += 1
+            if index == len(counts):
+                break
+            if one.end <= cuts[0]:
+                continue
+            if one.start < cuts[index] - slack:
+                aside[key] = aside.get(key, 0.0) + one.count
+            else:
+                counts[index][key] += one.count
+    return tuple(Slice(start, end, part) for (start, end), part in zip(pairwise(cuts), counts, strict=True)), aside
