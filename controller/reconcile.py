@@ -15,6 +15,7 @@ very function; nothing below it knows which of them it is in.
 checkpoint will write. Losing it costs a minute of passing trigger polls.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -24,7 +25,7 @@ from controller.adapters import records
 from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseStatus
 from controller.core import conditions, needs, trouble
-from controller.core.commands import Decision, Direction, RollBackRoutes, Subject
+from controller.core.commands import Command, Decision, Direction, RollBackRoutes, Subject
 from controller.core.decide import decide
 from controller.core.phases import BACKWARD
 from controller.core.steps import World
@@ -47,6 +48,10 @@ class Progress:
     status: ReleaseStatus
 
 
+Tried = tuple[str, tuple[Command, ...]]
+"""The Release's resourceVersion and the commands of the last look."""
+
+
 @dataclass(slots=True)
 class Memo:
     """What may be forgotten at any time."""
@@ -54,6 +59,7 @@ class Memo:
     plans: dict[tuple[str, str], PlanSpec] = field(default_factory=dict)
     progress: dict[Key, Progress] = field(default_factory=dict)
     first_seen: dict[str, float] = field(default_factory=dict)
+    tried: dict[Key, Tried] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +194,17 @@ def carry_out(snapshot: "observing.Snapshot", subject: Subject, decision: Decisi
     current = subject
     for step in steps:
         current = step(current)
-    return Outcome(wake_at=decision.wake_at, again=decision.again, urgent=urgent, subject=subject, decision=decision)
+    again = decision.again and not repeats(subject, current, decision, memo)
+    wake_at = decision.wake_at if again or not decision.again else min(ports.clock.now() + RETRY_SECONDS, decision.wake_at or math.inf)
+    return Outcome(wake_at=wake_at, again=again, urgent=urgent, subject=subject, decision=decision)
+
+
+def repeats(before: Subject, after: Subject, decision: Decision, memo: Memo) -> bool:
+    """Whether the same commands were carried out in the last look already: what they wait for takes time, and must not make us spin."""
+    now = (after.resource_version, decision.commands)
+    known = memo.tried.get(key_of(before))
+    memo.tried[key_of(before)] = now
+    return bool(decision.commands) and known == now
 
 
 def store(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports, memo: Memo) -> Subject:
