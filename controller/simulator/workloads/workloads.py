@@ -339,7 +339,8 @@ def _key(obj: Obj) -> Key:
 
 
 def _spec_changed(old: Obj | None, new: Obj) -> bool:
-    return old is None or bool(old.get("spec") != new.get("spec"))
+    """Or its generation: a Deployment's rises with its annotations too, and has to be observed."""
+    return old is None or bool(old.get("spec") != new.get("spec") or old["metadata"].get("generation") != new["metadata"].get("generation"))
 
 
 def _selectable(pod: Obj) -> tuple[Any, bool]:
