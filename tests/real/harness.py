@@ -1,0 +1,325 @@
+"""A release on real components: the production controller as a process beside a real API server and a real Prometheus.
+
+    with Scene(bed) as scene:
+        shop = scene.shop()
+        scene.start_controller()
+        shop.start("v2")
+        shop.reaches("Succeeded")
+
+The controller divides all times of plans by `DIVISOR`: a minute of a plan is a second here, which is one scrape.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+
+from tests.bed.api import JSON_PATCH, Api, ApiError, JsonObject, documents
+from tests.bed.cluster import Bed
+from tests.bed.exporter import Exporter, Workload
+from tests.bed.processes import PortLease, Program, scratch_folder
+from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.traffic import Flow
+from tests.bed.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST_RELEASE = ROOT / "examples" / "first-release"
+CRDS = sorted((ROOT / "manifests" / "crds").glob("*.yaml"))
+DIVISOR = 60
+RELEASES = "/apis/penstock.dev/v1alpha1/namespaces/{namespace}/releases"
+ISTIO = "/apis/networking.istio.io/v1/namespaces/{namespace}"
+NOT_FOUND = 404
+# One latency for all: a quantile of a hundred requests would be noise, and chance is not what is tested here.
+STEADY = {20.0: 1.0}
+
+
+def stages(*weights: int) -> list[JsonObject]:
+    """Stages with windows of eight scrapes."""
+    return [{"weight": weight, "window": "8m", "warmUp": "1m"} for weight in weights]
+
+
+def shortened() -> JsonObject:
+    """Times that keep a release of four stages under a minute: windows of eight scrapes, of which six are needed."""
+    return {
+        "traffic": {"virtualService": "shop", "scrapeInterval": "1m"},
+        "stages": stages(5, 25, 50, 100),
+        "triggers": [
+            {
+                "name": "errors",
+                "builtin": "error-rate",
+                "limit": {"maxDifference": 30},
+                "unit": "%",
+                "interval": "1m",
+                "range": "5m",
+                "repeat": {"consecutive": 2},
+            }
+        ],
+        "settle": {"deadline": "30m"},
+        "rollback": {"drain": "2m", "drainDeadline": "60m", "traffic": "5m", "teardown": "20m"},
+        "finish": {"retention": "3m"},
+    }
+
+
+class Controllers:
+    """Replicas of the production controller that share one Lease.
+
+    Args:
+        kubeconfig: whose rights they have.
+        lease_seconds: duration of the Lease.
+        settings: further settings of the controller's configuration file, in its own words.
+    """
+
+    def __init__(self, kubeconfig: Path, prometheus_url: str, *, lease_seconds: float = 2.0, settings: Mapping[str, Any] | None = None) -> None:
+        self.folder = scratch_folder("controllers")
+        self._ports = PortLease()
+        self._providers = self.folder / "providers.yaml"
+        self._providers.write_text(yaml.safe_dump({"providers": [{"name": "default", "url": prometheus_url}]}))
+        self._common = {
+            "kubeconfig": str(kubeconfig),
+            "providers": str(self._providers),
+            "timeDivisor": DIVISOR,
+            "lease": {"name": self.folder.name, "namespace": "default", "duration": f"{lease_seconds:g}s", "renew": f"{lease_seconds / 5:g}s"},
+            **(settings or {}),
+        }
+        self.programs: list[Program] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in self.programs:
+            program.resume()
+            program.stop(30)
+        self._ports.release()
+        if not os.environ.get("PENSTOCK_BED_KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> Program:
+        """Start one more replica; it may take until `leads` before it acts."""
+        number = len(self.programs)
+        config = self.folder / f"settings-{number}.yaml"
+        config.write_text(yaml.safe_dump({**self._common, "listen": f"127.0.0.1:{self._ports.take()}"}))
+        # The bytecode cache is what an installed controller has.
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPATH": str(ROOT)}
+        program = Program(f"controller-{number}", [sys.executable, "-m", "tests.real.process", config], self.folder / f"{number}.log", env)
+        self.programs.append(program.start())
+        return program
+
+    def log(self) -> list[JsonObject]:
+        """What all replicas logged, oldest first."""
+        lines = [line for program in self.programs for line in program.log.read_text(errors="replace").splitlines()]
+        entries = [json.loads(line) for line in lines if line.startswith("{")]
+        return sorted(entries, key=lambda entry: entry["time"])
+
+    def defects(self) -> list[str]:
+        """Lines that no run may have: tracebacks, and errors of our own."""
+        found = []
+        for program in self.programs:
+            for line in program.log.read_text(errors="replace").splitlines():
+                if not line.startswith("{") or json.loads(line)["level"] in ("error", "critical"):
+                    found.append(f"{program.name}: {line}")
+        return found
+
+
+@dataclass(slots=True)
+class Shop:
+    """One plan with its world in one namespace (host mode: two), and the release that was started last."""
+
+    api: Api
+    exporter: Exporter
+    namespace: str
+    second: str = ""
+    release: str = ""
+
+    @property
+    def green_namespace(self) -> str:
+        """Where the second slot lies."""
+        return self.second or self.namespace
+
+    @property
+    def green(self) -> str:
+        """Name of the Deployment in the second slot."""
+        return "shop" if self.second else "shop-green"
+
+    def start(self, revision: str, name: str = "") -> None:
+        """Start a release of this revision."""
+        self.release = name or f"to-{revision}"
+        body = {
+            "apiVersion": "penstock.dev/v1alpha1",
+            "kind": "Release",
+            "metadata": {"name": self.release, "namespace": self.namespace},
+            "spec": {"plan": "shop", "revision": revision, "images": {"shop": f"registry.example/shop:{revision}"}},
+        }
+        self.api.create(RELEASES.format(namespace=self.namespace), body)
+
+    @property
+    def path(self) -> str:
+        """Of the release that was started last."""
+        return f"{RELEASES.format(namespace=self.namespace)}/{self.release}"
+
+    @property
+    def status(self) -> JsonObject:
+        """Its status; empty before the first write, or where it is gone."""
+        try:
+            status: JsonObject = self.api.get(self.path).get("status", {})
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return {}
+        return status
+
+    def reaches(self, *phases: str, seconds: float = 90.0) -> JsonObject:
+        """Wait for one of these phases; any other final one ends the wait with its sentence."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.status
+            if status.get("phase") in phases:
+                return status
+            story = f"{self.namespace}/{self.release} is {status.get('phase')} at {status.get('weight')} %: {status.get('message')}"
+            if status.get("phase") in ("Succeeded", "RolledBack", "Refused", "Halted"):
+                raise AssertionError(f"{story}; expected {' or '.join(phases)}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{story}; {' or '.join(phases)} was not reached within {seconds:g} s")
+            time.sleep(0.05)
+
+    def measures_at(self, weight: int, seconds: float = 60.0) -> JsonObject:
+        """Wait until the window at this weight is open."""
+        return eventually(
+            lambda: (found := self.status) and found.get("weight") == weight and found.get("phase") in ("Measuring", "Baking") and found,
+            seconds,
+            f"the window of {self.namespace} at {weight} %",
+        )
+
+    def weights(self) -> dict[str, int]:
+        """The weights that stand on the route, by subset or host."""
+        service = self.api.get(f"{ISTIO.format(namespace=self.namespace)}/virtualservices/shop")
+        routes = service["spec"]["http"][0]["route"]
+        alone = len(routes) == 1
+        return {r["destination"].get("subset") or r["destination"]["host"]: 100 if alone else r.get("weight", 0) for r in routes}
+
+    def edit_weights(self, *weights: int) -> None:
+        """What `kubectl edit` does: both weights, unconditionally."""
+        patch = [{"op": "add", "path": f"/spec/http/0/route/{index}/weight", "value": weight} for index, weight in enumerate(weights)]
+        path = f"{ISTIO.format(namespace=self.namespace)}/virtualservices/shop"
+        answer = self.api.request("PATCH", path, patch, JSON_PATCH)
+        if answer.is_error:
+            raise ApiError(answer)
+
+    def idle(self) -> tuple[str, str]:
+        """Namespace and name of the Deployment of the slot that does not serve: the next green."""
+        first = (self.namespace, "shop")
+        second = (self.green_namespace, self.green)
+        serving = max(self.weights().items(), key=lambda item: item[1])[0]
+        if self.second:
+            return first if f".{self.second}." in f"{serving}." else second
+        replicas = self.deployments()
+        return second if replicas.get("shop") else first
+
+    def fails(self, place: tuple[str, str], error_rate: float = 0.1) -> None:
+        """From now on a share of this Deployment's requests fail: beyond the gate's limit of 1 %, below the trigger's."""
+        self.exporter.set(*place, Workload(error_rate=error_rate, latency_ms=STEADY))
+
+    def heals(self, place: tuple[str, str]) -> None:
+        """From now on this Deployment answers well again."""
+        self.exporter.set(*place, Workload(latency_ms=STEADY))
+
+    def deployments(self) -> dict[str, int]:
+        """Wanted replicas by name, of both namespaces."""
+        places = dict.fromkeys((self.namespace, self.green_namespace))
+        items = [item for place in places for item in self.api.get(f"/apis/apps/v1/namespaces/{place}/deployments")["items"]]
+        prefix = {self.namespace: "", self.second: "second/"}
+        return {prefix[item["metadata"]["namespace"]] + item["metadata"]["name"]: item["spec"]["replicas"] for item in items}
+
+
+class Scene:
+    """Everything that a release meets, from `__enter__` to `__exit__`; several shops may share it.
+
+    Args:
+        kubeconfig: whose rights the controller has; an administrator's by default.
+    """
+
+    def __init__(self, bed: Bed, *, lease_seconds: float = 2.0, kubeconfig: Path | None = None, settings: Mapping[str, Any] | None = None) -> None:
+        self.bed, self.api = bed, bed.admin
+        self._lease_seconds, self._settings = lease_seconds, dict(settings or {})
+        self._kubeconfig = kubeconfig
+        self._stack = ExitStack()
+        self.shops: list[Shop] = []
+        self._namespaces: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.exporter = self._stack.enter_context(Exporter(self.api))
+        self.prometheus = self._stack.enter_context(Prometheus([Scrape("istio", self.exporter.address)]))
+        self._stack.callback(self._forget)
+        config = self._kubeconfig or self.bed.kubeconfig("admin")
+        self.controllers = self._stack.enter_context(
+            Controllers(config, self.prometheus.url, lease_seconds=self._lease_seconds, settings=self._settings)
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _forget(self) -> None:
+        """Remove the namespaces, finalizers first: no controller is left to take them off."""
+        for namespace in self._namespaces:
+            for release in self.api.get(RELEASES.format(namespace=namespace))["items"]:
+                path = f"{RELEASES.format(namespace=namespace)}/{release['metadata']['name']}"
+                self.api.request("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+            self.api.delete(f"/api/v1/namespaces/{namespace}")
+
+    def namespace(self, prefix: str = "shop") -> str:
+        """Make a namespace that goes with the scene."""
+        name = self.bed.namespace(prefix)
+        self._namespaces.append(name)
+        return name
+
+    def shop(self, change: Callable[[JsonObject], None] | None = None, *, two_namespaces: bool = False, per_second: float = 300.0) -> Shop:
+        """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place."""
+        namespace = self.namespace()
+        second = self.namespace("green") if two_namespaces else ""
+        for item in documents(FIRST_RELEASE / "world.yaml"):
+            self._apply(_in_host_mode(item) if two_namespaces else item, namespace)
+        plan = documents(FIRST_RELEASE / "plan.yaml")[0]
+        plan["spec"] |= shortened()
+        if two_namespaces:
+            plan["spec"]["slots"] = [{"name": "first", "namespace": namespace}, {"name": "second", "namespace": second}]
+        if change is not None:
+            change(plan["spec"])
+        self._apply(plan, namespace)
+        made = Shop(self.api, self.exporter, namespace, second)
+        for place in ((namespace, "shop"), (made.green_namespace, made.green)):
+            made.heals(place)
+        self.exporter.flow(namespace, Flow((namespace, "shop"), per_second=per_second))
+        self.shops.append(made)
+        return made
+
+    def _apply(self, item: JsonObject | None, namespace: str) -> None:
+        if item is not None:
+            self.api.apply([item | {"metadata": item["metadata"] | {"namespace": namespace}}])
+
+    def start_controller(self) -> Program:
+        """Start a replica, and wait until one of them leads."""
+        program = self.controllers.start()
+        eventually(lambda: any("leads now" in entry["message"] for entry in self.controllers.log()), 30, "a leading controller")
+        return program
+
+
+def _in_host_mode(item: JsonObject) -> JsonObject | None:
+    """The example's world without subsets: the route names the Service's host alone."""
+    if item["kind"] == "DestinationRule":
+        return None
+    if item["kind"] == "VirtualService":
+        item["spec"]["http"][0]["route"] = [{"destination": {"host": "shop"}}]
+    return item

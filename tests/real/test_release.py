@@ -1,0 +1,240 @@
+"""The ten-line example on real components. All stories run side by side under one controller; each test waits for its own."""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bed.waiting import eventually
+from tests.real.harness import RELEASES, Scene, Shop, stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.bed.api import JsonObject
+    from tests.bed.cluster import Bed
+
+pytestmark = [pytest.mark.bed, pytest.mark.prometheus, pytest.mark.xdist_group("release")]
+
+
+def two_stages(spec: JsonObject) -> None:
+    """Enough for stories that need several releases in a row."""
+    spec["stages"] = stages(25, 100)
+
+
+def home(spec: JsonObject) -> None:
+    """The original gets the new image, and traffic returns to it."""
+    two_stages(spec)
+    spec["finish"] = {"mode": "home", "retention": "3m"}
+
+
+def kubectl(scene: Scene, *words: str) -> str:
+    """What a real kubectl prints."""
+    argv = [str(scene.bed.binaries.kubectl), f"--kubeconfig={scene.bed.kubeconfig('admin')}", *words]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def fails_at(shop: Shop, weight: int) -> JsonObject:
+    """A release whose green begins to fail at this weight; its final status."""
+    green = shop.idle()
+    shop.start("v2")
+    shop.measures_at(weight)
+    shop.fails(green)
+    return shop.reaches("RolledBack")
+
+
+def row(shop: Shop) -> list[str]:
+    """Success, rollback, success, success; then every finished Release is deleted. The revision that served after each."""
+    served = []
+    for revision, bad in (("v2", False), ("v3", True), ("v4", False), ("v5", False)):
+        green = shop.idle()
+        (shop.fails if bad else shop.heals)(green)
+        shop.start(revision)
+        shop.reaches("RolledBack" if bad else "Succeeded")
+        served.append(serving_image(shop))
+    releases = RELEASES.format(namespace=shop.namespace)
+    shop.api.delete(releases)
+    eventually(lambda: not shop.api.get(releases)["items"], 30, "the end of all Releases")
+    served.append(serving_image(shop))
+    return served
+
+
+def serving_image(shop: Shop) -> str:
+    """The version of the one Deployment that the route leads to."""
+    namespace, name = next(place for place in _places(shop) if place != shop.idle())
+    deployment = shop.api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+    assert deployment["status"]["readyReplicas"] == 3
+    assert max(shop.weights().values()) == 100
+    return deployment["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]
+
+
+def _places(shop: Shop) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (shop.namespace, "shop"), (shop.green_namespace, shop.green)
+
+
+@pytest.fixture(scope="module")
+def scene(bed: Bed, nodes: object) -> Iterator[Scene]:
+    """One controller for all stories; at the end it must have broken no invariant and met no defect of its own."""
+    with Scene(bed) as scene:
+        yield scene
+        assert scene.controllers.defects() == []
+        assert scene.exporter.problems == []
+
+
+@pytest.fixture(scope="module")
+def stories(scene: Scene) -> Iterator[dict[str, Future[object]]]:
+    """Every story begins at once, each with a shop of its own."""
+    told: dict[str, Callable[[], object]] = {}
+
+    def story(function: Callable[[Scene, Shop], object], shop: Shop) -> None:
+        told[function.__name__] = lambda: function(scene, shop)
+
+    story(it_succeeds, scene.shop())
+    story(it_fails_at_25, scene.shop())
+    story(two_namespaces_fail_at_25, scene.shop(two_namespaces=True))
+    story(in_a_row_with_subsets, scene.shop(two_stages))
+    story(in_a_row_with_two_namespaces, scene.shop(two_stages, two_namespaces=True))
+    story(in_a_row_with_home, scene.shop(home))
+    story(deleted_at_25, scene.shop())
+    story(edited_toward_blue, scene.shop())
+    story(edited_toward_green, scene.shop())
+    scene.start_controller()
+    with ThreadPoolExecutor(len(told)) as pool:
+        yield {name: pool.submit(told[name]) for name in told}
+
+
+def it_succeeds(scene: Scene, shop: Shop) -> dict[str, object]:
+    shop.start("v2")
+    shop.measures_at(5)
+    running = kubectl(scene, "-n", shop.namespace, "get", "releases")
+    kubectl(scene, "-n", shop.namespace, "wait", "--for=condition=Succeeded", "release/to-v2", "--timeout=90s")
+    ended = kubectl(scene, "-n", shop.namespace, "get", "releases")
+    status = shop.status
+    eventually(lambda: shop.deployments() == {"shop": 0, "shop-green": 3}, 20, "the end of the retention")
+    return {"running": running, "ended": ended, "status": status, "weights": shop.weights()}
+
+
+def it_fails_at_25(_: Scene, shop: Shop) -> tuple[JsonObject, dict[str, int], dict[str, int]]:
+    return fails_at(shop, 25), shop.weights(), shop.deployments()
+
+
+def two_namespaces_fail_at_25(_: Scene, shop: Shop) -> tuple[JsonObject, dict[str, int], dict[str, int]]:
+    return fails_at(shop, 25), shop.weights(), shop.deployments()
+
+
+def in_a_row_with_subsets(_: Scene, shop: Shop) -> list[str]:
+    return row(shop)
+
+
+def in_a_row_with_two_namespaces(_: Scene, shop: Shop) -> list[str]:
+    return row(shop)
+
+
+def in_a_row_with_home(_: Scene, shop: Shop) -> list[str]:
+    return row(shop)
+
+
+def deleted_at_25(_: Scene, shop: Shop) -> tuple[dict[str, int], dict[str, int]]:
+    shop.start("v2")
+    shop.measures_at(25)
+    shop.api.delete(shop.path)
+    eventually(lambda: shop.status == {}, 30, "the Release's end")
+    return shop.weights(), shop.deployments()
+
+
+def edited_toward_blue(_: Scene, shop: Shop) -> tuple[JsonObject, dict[str, int]]:
+    shop.start("v2")
+    shop.measures_at(25)
+    shop.edit_weights(90, 10)
+    held = shop.reaches("Holding", seconds=10)
+    return held, shop.weights()
+
+
+def edited_toward_green(_: Scene, shop: Shop) -> tuple[list[int], JsonObject]:
+    shop.start("v2")
+    shop.measures_at(25)
+    shop.edit_weights(10, 90)
+    eventually(lambda: sorted(shop.weights().values()) == [25, 75], 5, "the correction")
+    return sorted(shop.weights().values()), shop.reaches("Succeeded")
+
+
+class TestSuccess:
+    def test_it_goes_to_the_end(self, stories: dict[str, Future]) -> None:
+        told = stories["it_succeeds"].result()
+
+        assert [stage["weight"] for stage in told["status"]["stages"]] == [5, 25, 50, 100]
+        assert all(stage["verdict"] == "pass" for stage in told["status"]["stages"])
+        assert told["weights"] == {"v1": 0, "v2": 100}
+
+    def test_no_window_was_shorter_than_the_plan_says(self, stories: dict[str, Future]) -> None:
+        for stage in stories["it_succeeds"].result()["status"]["stages"]:
+            assert stage["window"]["ran"] >= 8
+            assert stage["verdictAt"] - stage["window"]["openedAt"] >= 8
+
+    def test_kubectl_get_releases_tells_the_story(self, stories: dict[str, Future]) -> None:
+        told = stories["it_succeeds"].result()
+
+        assert all(word in told["running"] for word in ("NAME", "to-v2", "Measuring", " 5 "))
+        assert all(word in told["ended"] for word in ("to-v2", "Succeeded", "100"))
+
+
+class TestRollback:
+    @pytest.mark.parametrize("name", ["it_fails_at_25", "two_namespaces_fail_at_25"])
+    def test_a_green_that_fails_at_25_percent_is_rolled_back(self, name: str, stories: dict[str, Future]) -> None:
+        status, weights, deployments = stories[name].result()
+
+        assert status["rollback"]["check"] == "error-rate"
+        assert (status["maxWeight"], status["weight"], status["grant"]) == (25, 0, 0)
+        assert list(weights.values()) == [100]
+        assert deployments == {"shop": 3}
+
+    def test_a_deleted_release_is_rolled_back_before_it_goes(self, stories: dict[str, Future]) -> None:
+        weights, deployments = stories["deleted_at_25"].result()
+
+        assert weights == {"v1": 100}
+        assert deployments == {"shop": 3}
+
+
+class TestInARow:
+    def test_roles_swap_with_subsets(self, stories: dict[str, Future]) -> None:
+        assert stories["in_a_row_with_subsets"].result() == ["v2", "v2", "v4", "v5", "v5"]
+
+    def test_roles_swap_with_two_namespaces(self, stories: dict[str, Future]) -> None:
+        assert stories["in_a_row_with_two_namespaces"].result() == ["v2", "v2", "v4", "v5", "v5"]
+
+    def test_traffic_returns_home(self, stories: dict[str, Future]) -> None:
+        assert stories["in_a_row_with_home"].result() == ["v2", "v2", "v4", "v5", "v5"]
+
+
+class TestForeignEdits:
+    def test_an_edit_toward_blue_is_obeyed(self, stories: dict[str, Future]) -> None:
+        status, weights = stories["edited_toward_blue"].result()
+
+        assert status["reason"] == "DriftTowardBlue"
+        assert sorted(weights.values()) == [10, 90]
+
+    def test_an_edit_toward_green_is_corrected_and_the_release_goes_on(self, stories: dict[str, Future]) -> None:
+        weights, status = stories["edited_toward_green"].result()
+
+        assert weights == [25, 75]
+        assert status["phase"] == "Succeeded"
+
+
+class TestKill:
+    def test_a_killed_controller_loses_no_second_of_a_window_and_shortens_none(self, bed: Bed, nodes: object) -> None:
+        with Scene(bed) as scene:
+            shop = scene.shop(two_stages)
+            first = scene.start_controller()
+            shop.start("v2")
+            before = eventually(lambda: (found := shop.status) and found.get("stages") and found["stages"][0].get("window") and found, 40)
+            first.kill()
+            scene.controllers.start()
+            after = eventually(lambda: (found := shop.status).get("stage") == 1 and found, 40, "the next stage")["stages"][0]
+
+            assert after["window"]["openedAt"] == before["stages"][0]["window"]["openedAt"]
+            assert after["window"]["ran"] >= 8
+            assert after["verdictAt"] - after["window"]["openedAt"] < 8 + 6
+            assert scene.controllers.defects() == []
