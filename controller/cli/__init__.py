@@ -1,0 +1,1 @@
+"""The command line. `main` knows every command by name and imports one when it is used; `host` is the world around it."""

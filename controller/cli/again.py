@@ -62,7 +62,7 @@ def show(release: Obj, output: str) -> None:
         tell(str(release["metadata"]["name"]))
 
 
-def reverse(session: Session, release: Obj, reason: str, seconds: float, output: str, *, now: bool) -> None:
+def reverse(session: Session, release: Obj, reason: str, *, seconds: float, output: str, now: bool) -> None:
     """Start the release that takes a success back, or find the one that already does; wait until the controller has it."""
     name, spec = text(record(release.get("metadata")).get("name")), record(release.get("spec"))
     before = {str(k): str(v) for k, v in record(record(release.get("status")).get("imagesBefore")).items() if v}
@@ -95,7 +95,8 @@ def _refuse_if_not_last(session: Session, plan: str, name: str) -> None:
     except KubeError:
         return
     if last not in ("", name):
-        raise CommandError(ExitCode.REFUSED, f"Release {last} has succeeded after {name}, so {name} no longer serves: penstock rollback {last}.")
+        sentence = f"Release {last} has succeeded after {name}, so {name} no longer serves: penstock rollback {last}"
+        raise CommandError(ExitCode.REFUSED, sentence)
 
 
 def _taken_up(session: Session, release: Obj, seconds: float) -> Obj:
@@ -105,8 +106,9 @@ def _taken_up(session: Session, release: Obj, seconds: float) -> Obj:
         found = release_of(session, name)
         status = record(found.get("status"))
         if text(status.get("reason")):
-            say(f"{text(status.get('phase'))}: {text(status.get('message'))}")
+            say(f"{text(status.get('phase')) or 'Queued'}: {text(status.get('message'))}")
             return found
         if session.now >= end:
-            raise CommandError(ExitCode.TIMED_OUT, f"No controller has taken up release {name} within {seconds:g} s; it stays and begins when one runs.")
+            sentence = f"No controller has taken up release {name} within {seconds:g} s; it stays and begins when one runs."
+            raise CommandError(ExitCode.TIMED_OUT, sentence)
         session.host.sleep(POLL_SECONDS)

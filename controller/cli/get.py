@@ -50,7 +50,8 @@ TABLES: dict[str, tuple[Kind, tuple[Column, ...]]] = {
         RELEASE,
         (
             NAME, ("PLAN", _at("spec", "plan"), False), ("REVISION", _at("spec", "revision"), False),
-            ("PHASE", lambda o, _: text(record(o.get("status")).get("phase")) or "Queued", False), ("GREEN", _percent("status", "weight"), False),
+            ("PHASE", lambda o, _: text(record(o.get("status")).get("phase")) or "Queued", False),
+            ("GREEN", _percent("status", "weight"), False),
             ("REASON", _at("status", "reason"), False), AGE,
             ("SEEN", _percent("status", "observedWeight"), True), ("MOST", _percent("status", "maxWeight"), True),
             ("BY", _at("spec", "origin", "actor"), True), ("MESSAGE", _at("status", "message"), True),
@@ -89,7 +90,9 @@ def table(columns: Sequence[Column], objects: Sequence[Obj], now: float, *, wide
 
 def get(
     ctx: typer.Context,
-    what: Annotated[list[str] | None, typer.Argument(metavar="[releases|plans|requests] [NAME]", help="What to show; releases if absent.")] = None,
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[releases|plans|requests] [NAME]", help="What to show; releases if absent.")
+    ] = None,
     *,
     namespace: hosts.NamespaceOption = "",
     everywhere: hosts.EverywhereOption = False,
@@ -114,7 +117,8 @@ def get(
 
 def _all(session: Session, noun: str, output: str, *, everywhere: bool) -> None:
     kind, columns = TABLES[noun]
-    found = sorted(session.kube.list(kind, session.namespace).items, key=lambda o: (-created_at(o), str(record(o.get("metadata")).get("name"))))
+    listed = session.kube.list(kind, session.namespace).items
+    found = sorted(listed, key=lambda o: (-created_at(o), str(record(o.get("metadata")).get("name"))))
     objects = [hosts.plain(obj) for obj in found]
     if output in ("json", "yaml"):
         hosts.print_object({"apiVersion": "v1", "kind": "List", "items": objects}, output)
@@ -167,7 +171,12 @@ def images(release: Obj) -> list[str]:
     """Which images move, and where the release comes from."""
     spec, status = record(release.get("spec")), record(release.get("status"))
     before, origin = record(status.get("imagesBefore")), record(spec.get("origin"))
-    lines = [f"Image {member}: {before.get(member, '?')} -> {image}" for member, image in record(spec.get("images")).items()]
-    lines += [f"{title}{text(origin.get(key))}" for key, title in (("run", "Run   "), ("commit", "From  "), ("id", "Id    ")) if origin.get(key)]
-    lines += [f"{title}{text(spec.get(key))}" for key, title in (("retryOf", "Again "), ("reverseOf", "Back  "), ("supersedes", "After ")) if spec.get(key)]
+    moved = {member: f"{before[member]} -> {image}" if member in before else image for member, image in record(spec.get("images")).items()}
+    lines = [f"Image {member}: {change}" for member, change in moved.items()]
+    for source, key, title in (
+        (origin, "run", "Run  "), (origin, "commit", "From "), (origin, "id", "Id   "),
+        (spec, "retryOf", "Again"), (spec, "reverseOf", "Back "), (spec, "supersedes", "After"),
+    ):  # fmt: skip
+        if source.get(key):
+            lines.append(f"{title} {text(source.get(key))}")
     return lines

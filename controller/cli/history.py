@@ -13,6 +13,9 @@ from controller.cli.view import explained
 from controller.cli.words import record, rows, text
 from controller.ports import CONFIG_MAP, NotFoundError, Obj
 
+KINDS = ("started", "request", "verdict", "hold", "rollback", "grant", "phase", "finished")
+"""What a record may be, in the order within one moment."""
+
 
 def history(
     ctx: typer.Context,
@@ -45,13 +48,20 @@ def records_of(session: Session, release: Obj) -> list[Mapping[str, Any]]:
         data = record(session.kube.get(CONFIG_MAP, session.namespace, name).get("data"))
     except NotFoundError:
         return []
-    entries = []
-    for key in sorted(data):
+    entries: list[Mapping[str, Any]] = []
+    for key in sorted(data, key=order):
         try:
             entries.append(record(orjson.loads(text(data[key]))))
         except orjson.JSONDecodeError:
             entries.append({"at": "", "kind": "unreadable", "reason": "", "message": f"the record {key} cannot be read", "data": {}})
     return sorted(entries, key=lambda entry: text(entry.get("at")))
+
+
+def order(key: str) -> tuple[str, int]:
+    """By the phase counter that the key begins with; within it the evidence before what rests on it."""
+    counter, _, rest = key.partition("-")
+    kind = rest.partition("-")[0]
+    return counter, KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
 def lines_of(entry: Mapping[str, Any], *, queries: bool) -> Iterator[str]:

@@ -39,8 +39,22 @@ def _connect(kubeconfig: str, context: str) -> Connected:
     return connect(kubeconfig, context)
 
 
+def _out_is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _asks() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _confirm(question: str) -> bool:
     return typer.confirm(question, err=True)
+
+
+def terminal_size() -> tuple[int, int]:
+    """Columns and lines."""
+    size = shutil.get_terminal_size((100, 40))
+    return size.columns, size.lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +75,15 @@ class Host:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    out_is_terminal: bool = field(default_factory=lambda: sys.stdout.isatty())
-    asks: bool = field(default_factory=lambda: sys.stdin is not None and sys.stdin.isatty())
+    out_is_terminal: bool = field(default_factory=_out_is_terminal)
+    asks: bool = field(default_factory=_asks)
     confirm: Callable[[str], bool] = _confirm
-    size: Callable[[], tuple[int, int]] = field(default_factory=lambda: _terminal_size)
+    size: Callable[[], tuple[int, int]] = terminal_size
 
     @property
     def colour(self) -> bool:
         """Whether stdout may have colours (https://no-color.org)."""
         return self.out_is_terminal and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
-
-
-def _terminal_size() -> tuple[int, int]:
-    size = shutil.get_terminal_size((100, 40))
-    return size.columns, size.lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,9 @@ def tell(line: str) -> None:
 NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace; the context's own if absent.", show_default=False)]
 EverywhereOption = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
 ContextOption = Annotated[str, typer.Option("--context", help="Context of the kubeconfig.", show_default=False)]
-KubeconfigOption = Annotated[str, typer.Option("--kubeconfig", help="Path of the kubeconfig; else $KUBECONFIG, else ~/.kube/config.", show_default=False)]
+KubeconfigOption = Annotated[
+    str, typer.Option("--kubeconfig", help="Path of the kubeconfig; else $KUBECONFIG, else ~/.kube/config.", show_default=False)
+]
 OutputOption = Annotated[str, typer.Option("--output", "-o", help="table, wide, json, yaml or name.", show_default=False)]
 ReleaseArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")]
 

@@ -79,7 +79,8 @@ def metrics(
             tell(answer.read().decode("utf-8", "replace").rstrip())
     except (URLError, OSError, ValueError) as error:
         why = getattr(error, "reason", None) or error
-        raise CommandError(ExitCode.UNREACHABLE, f"No controller's metrics at {url}: {why}. `penstock metrics --once` asks the cluster.") from error
+        sentence = f"No controller's metrics at {url}: {why}. `penstock metrics --once` asks the cluster."
+        raise CommandError(ExitCode.UNREACHABLE, sentence) from error
 
 
 def help_(
@@ -119,6 +120,7 @@ def _command_help(ctx: typer.Context, topic: str) -> None:
         return
     command = parent.command.get_command(parent, topic)  # type: ignore[attr-defined]
     if command is None:
-        raise typer.BadParameter(f"there is no command or topic {topic!r}; topics are exit-codes, reasons and words", param_hint="TOPIC")
+        sentence = f"there is no command or topic {topic!r}; topics are exit-codes, reasons and words"
+        raise typer.BadParameter(sentence, param_hint="TOPIC")
     with type(ctx)(command, info_name=topic, parent=parent) as inner:
         tell(command.get_help(inner))

@@ -28,7 +28,7 @@ def revision_of(image: str) -> str:
     algorithm, _, hexadecimal = digest.partition(":")
     if algorithm and hexadecimal:
         return slug(hexadecimal[:DIGEST_DIGITS])
-    raise NamingError(f"The image {image!r} has neither a tag nor a digest, so nobody could tell later what was released: write {image}:TAG.")
+    raise NamingError(f"The image {image!r} has neither a tag nor a digest, so nobody could tell what was released: write {image}:TAG.")
 
 
 def images_by_member(given: Iterable[str], members: Sequence[str]) -> dict[str, str]:

@@ -97,10 +97,8 @@ def _bar(weight: int, size: int) -> list[Part]:
 def _stages(stages: tuple[StageView, ...]) -> list[list[Part]]:
     if not stages:
         return []
-    lines = [[Part("")], [Part("Stages", BOLD)]]
-    for stage in stages:
-        lines.append([Part(f"  {stage.weight:>3} %  "), marked(stage.mark, stage.word, 9), Part(f"  {stage.detail}", DIM)])
-    return lines
+    rows = [[Part(f"  {stage.weight:>3} %  "), marked(stage.mark, stage.word, 9), Part(f"  {stage.detail}", DIM)] for stage in stages]
+    return [[Part("")], [Part("Stages", BOLD)], *rows]
 
 
 def _checks(view: ReleaseView, width: int) -> list[list[Part]]:
@@ -134,6 +132,6 @@ def _foot(view: ReleaseView, width: int) -> list[list[Part]]:
 
 def line_of(view: ReleaseView, now: float) -> str:
     """One change as one plain line: time since the start, phase, green's percent, the sentence."""
-    total = max(0, round((view.finished or view.since or now) - view.created)) if view.created else 0
+    total = max(0, round((view.finished or view.updated or now) - view.created)) if view.created else 0
     at = f"{total // 3600:02d}:{total % 3600 // 60:02d}:{total % 60:02d}"
     return f"{at}  {GLYPHS[view.mark]} {view.phase:<12} {view.weight:>3} %  {view.sentence}"

@@ -10,10 +10,10 @@ from controller.cli import wait as waiting
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
 from controller.cli.naming import NamingError, free_name, images_by_member, name_for_id, release_name, revision_of
-from controller.cli.read import insist
+from controller.cli.read import insist, release_of
 from controller.cli.view import FINAL
 from controller.cli.words import record, rows, text
-from controller.ports import RELEASE, RELEASE_PLAN, ConflictError, NotFoundError, Obj
+from controller.ports import RELEASE, RELEASE_PLAN, ConflictError, KubeError, NotFoundError, Obj
 
 INSIST_SECONDS = 10.0
 
@@ -59,7 +59,7 @@ def start(
     ctx: typer.Context,
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.")],
     *,
-    image: Annotated[list[str] | None, typer.Option("--image", metavar="[MEMBER=]REF", help="New image; repeat it for several members.")] = None,
+    image: Annotated[list[str] | None, typer.Option("--image", metavar="[MEMBER=]REF", help="New image; repeat it by member.")] = None,
     revision: Annotated[str, typer.Option("--revision", help="Name of the new version; else the image's tag or digest.")] = "",
     name: Annotated[str, typer.Option("--name", help="Name of the release; else PLAN-REVISION.")] = "",
     id_: Annotated[str, typer.Option("--id", help="Idempotency key: the same id finds the same release again.")] = "",
@@ -84,13 +84,15 @@ def start(
     except NamingError as error:
         raise CommandError(ExitCode.USAGE, str(error)) from error
     if not images and record(spec.get("preparation")).get("green") != "adopt":
-        raise CommandError(ExitCode.USAGE, f"Which image? Write --image {members_of(spec)[0] if members_of(spec) else 'MEMBER'}=REGISTRY/NAME:TAG.")
+        member = next(iter(members_of(spec)), "MEMBER")
+        raise CommandError(ExitCode.USAGE, f"Which image? Write --image {member}=REGISTRY/NAME:TAG.")
     if not wanted:
         raise CommandError(ExitCode.USAGE, "Green is adopted and no image names it: give --revision.")
     environ = session.host.environ
     origin = {"actor": session.actor, "id": id_, "run": (run or run_url(environ))[:512], "commit": (commit or commit_of(environ))[:128]}
     body: dict[str, Any] = {"plan": plan, "revision": wanted, "images": images, "origin": {k: v for k, v in origin.items() if v}}
     if supersede:
+        release_of(session, supersede)  # a name that does not exist is a typo, and would never be superseded
         body["supersedes"] = supersede
     release = create(session, body, name=name or (name_for_id(plan, id_) if id_ else ""))
     created = release["metadata"]["name"]
@@ -121,7 +123,7 @@ def create(session: Session, spec: Mapping[str, Any], *, name: str = "") -> Obj:
         if is_missing_kind(error):
             raise explain_fault(error) from error
         raise CommandError(ExitCode.REFUSED, f"The release was not created: {error}") from error
-    say(f"Release {fixed} starts with revision {revision}.{_behind(session, plan, fixed)}")
+    say(f"Release {fixed} is created, revision {revision}.{'' if spec.get('kind') == 'reverse' else _behind(session, plan, fixed)}")
     return made
 
 
@@ -132,7 +134,8 @@ def _derived(session: Session, plan: str, revision: str) -> str:
     running = wanted in found and text(record(found[wanted].get("status")).get("phase")) not in FINAL
     if running:
         raise CommandError(
-            ExitCode.REFUSED, f"Release {wanted} of this very revision runs already: penstock wait {wanted}. A pipeline that may run again gives --id."
+            ExitCode.REFUSED,
+            f"Release {wanted} of this very revision runs already (penstock wait {wanted}); a pipeline that may run again gives --id.",
         )
     return free_name(wanted, found)
 
@@ -155,5 +158,10 @@ def _existing(session: Session, name: str, spec: Mapping[str, Any], error: Confl
 
 def _behind(session: Session, plan: str, name: str) -> str:
     """A word on the release that runs before this one, if there is one."""
-    active = text(record(session.kube.get(RELEASE_PLAN, session.namespace, plan).get("status")).get("activeName"))
-    return f" Release {active} holds the plan; this one waits for it (penstock start --supersede {active} would not)." if active not in ("", name) else ""
+    try:
+        active = text(record(session.kube.get(RELEASE_PLAN, session.namespace, plan).get("status")).get("activeName"))
+    except KubeError:
+        return ""  # the release is created; this is only a word beside it
+    if active in ("", name):
+        return ""
+    return f" It waits for release {active}, which holds the plan (--supersede {active} would take its place)."

@@ -40,7 +40,7 @@ def pause(
 ) -> None:
     """Freeze weight and window of a release; triggers stay on."""
     session = _open(ctx, namespace, context, kubeconfig, output)
-    ask(session, release_of(session, name), "pause", reason, {}, parse_timeout(timeout), output)
+    ask(session, release_of(session, name), "pause", reason, seconds=parse_timeout(timeout), output=output)
 
 
 def resume(
@@ -57,7 +57,7 @@ def resume(
     """Let a paused, held or halted release go on, with a new window."""
     session = _open(ctx, namespace, context, kubeconfig, output)
     release = release_of(session, name)
-    ask(session, release, "resume", reason, {"revision": _revision(release)}, parse_timeout(timeout), output)
+    ask(session, release, "resume", reason, expect={"revision": _revision(release)}, seconds=parse_timeout(timeout), output=output)
 
 
 def advance(
@@ -74,7 +74,7 @@ def advance(
 ) -> None:
     """Skip the rest of this stage's window and its verdict."""
     session = _open(ctx, namespace, context, kubeconfig, output)
-    _forward(session, name, "advance", reason, parse_timeout(timeout), output, yes=yes)
+    _forward(session, name, "advance", reason, seconds=parse_timeout(timeout), output=output, yes=yes)
 
 
 def promote(
@@ -91,7 +91,7 @@ def promote(
 ) -> None:
     """Skip all stages before the last: green gets 100 %, and bakes."""
     session = _open(ctx, namespace, context, kubeconfig, output)
-    _forward(session, name, "promote", reason, parse_timeout(timeout), output, yes=yes)
+    _forward(session, name, "promote", reason, seconds=parse_timeout(timeout), output=output, yes=yes)
 
 
 def rollback(
@@ -99,7 +99,7 @@ def rollback(
     name: hosts.ReleaseArgument,
     *,
     reason: ReasonOption = "",
-    now: Annotated[bool, typer.Option("--now", help="Of a success: switch at once, without waiting for the old version's capacity.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Of a success: switch at once, whatever capacity the old version has.")] = False,
     timeout: TimeoutOption = "10s",
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
@@ -113,9 +113,9 @@ def rollback(
     if text(record(release.get("status")).get("phase")) == "Succeeded":
         from controller.cli.again import reverse  # noqa: PLC0415 - seldom needed
 
-        reverse(session, release, reason, seconds, output, now=now)
+        reverse(session, release, reason, seconds=seconds, output=output, now=now)
         return
-    ask(session, release, "rollback", reason, {}, seconds, output)
+    ask(session, release, "rollback", reason, seconds=seconds, output=output)
 
 
 def _open(ctx: typer.Context, namespace: str, context: str, kubeconfig: str, output: str) -> Session:
@@ -127,7 +127,7 @@ def _revision(release: Obj) -> str:
     return text(record(release.get("spec")).get("revision"))
 
 
-def _forward(session: Session, name: str, verb: str, reason: str, seconds: float, output: str, *, yes: bool) -> None:
+def _forward(session: Session, name: str, verb: str, reason: str, *, seconds: float, output: str, yes: bool) -> None:
     """Toward green: a reason, what is skipped, a yes, and what was seen."""
     if not reason.strip():
         raise CommandError(ExitCode.USAGE, f"`penstock {verb}` skips what would have been judged: say why with --reason.")
@@ -139,7 +139,7 @@ def _forward(session: Session, name: str, verb: str, reason: str, seconds: float
         if not session.host.confirm(f"{verb.capitalize()} {name}?"):
             raise CommandError(ExitCode.REFUSED, "Nothing was done.")
     expect = {"stage": whole(record(release.get("status")).get("stage"), -1), "revision": _revision(release)}
-    ask(session, release, verb, reason, expect, seconds, output)
+    ask(session, release, verb, reason, expect=expect, seconds=seconds, output=output)
 
 
 def skipped_words(verb: str, release: Obj, plan: Any) -> str:
@@ -163,13 +163,15 @@ def skipped_words(verb: str, release: Obj, plan: Any) -> str:
     return f"Skips the rest of the stage of {weight} %{judged}{also}; green gets {target} % next."
 
 
-def ask(session: Session, release: Obj, verb: str, reason: str, expect: dict[str, Any], seconds: float, output: str) -> None:
+def ask(
+    session: Session, release: Obj, verb: str, reason: str, *, seconds: float, output: str, expect: dict[str, Any] | None = None
+) -> None:
     """Create the request and wait for its answer. Raises where it is refused or nobody answers."""
     meta = record(release.get("metadata"))
     release_name = text(meta.get("name"))
     # The name is ours, so that asking again after a lost answer cannot ask twice.
     name = f"{release_name[:45]}-{verb}-{secrets.token_hex(4)}"
-    spec = {"release": release_name, "releaseUid": text(meta.get("uid")), "verb": verb, "actor": session.actor}
+    spec: dict[str, Any] = {"release": release_name, "releaseUid": text(meta.get("uid")), "verb": verb, "actor": session.actor}
     spec |= ({"reason": reason[:1024]} if reason else {}) | ({"expect": expect} if expect else {})
     body = {"apiVersion": RELEASE_REQUEST.api_version, "kind": "ReleaseRequest", "metadata": {"name": name}, "spec": spec}
 
@@ -208,6 +210,6 @@ def answered(session: Session, name: str, seconds: float) -> Obj:
         if session.now >= end:
             raise CommandError(
                 ExitCode.TIMED_OUT,
-                f"No controller has answered within {seconds:g} s. The request {name} stays and is answered when one runs: penstock get request {name}.",
+                f"No controller has answered within {seconds:g} s; the request stays and is answered when one runs: penstock get request {name}",
             )
         session.host.sleep(POLL_SECONDS)

@@ -60,6 +60,7 @@ class ReleaseView:
     """One release.
 
     Attributes:
+        since, updated: when the phase began, and the newest time in the status; by the controller's clock, Unix seconds.
         weight, seen, most: green's percent as commanded, as observed on the routes, and the most it ever had.
         tightest: name of the check closest to its limit; "" without numbers.
         next: what happens next, a sentence. `can`: what a person can do. `command`: the one command to stop it, or to go on.
@@ -75,6 +76,7 @@ class ReleaseView:
     reason: str
     sentence: str
     since: float
+    updated: float
     created: float
     finished: float
     weight: int
@@ -119,13 +121,20 @@ def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *
         namespace=namespace, name=name, plan=text(spec.get("plan")), revision=text(spec.get("revision")),
         phase=phase, mark=mark_of(phase), reason=reason,
         sentence=text(status.get("message")) or (reasons.say(reason) if reason else "No controller has looked at it yet."),
-        since=number(status.get("phaseSince")), created=created_at(release), finished=number(status.get("finishedAt")),
+        since=number(status.get("phaseSince")), updated=updated_at(status), created=created_at(release), finished=number(status.get("finishedAt")),
         weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
         actor=text(record(spec.get("origin")).get("actor")),
         stages=stages, checks=checks, tightest=tightest,
         next=next_of(phase, status, stages, now), can=reasons.next_step(reason) if reason else "",
         command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status),
     )  # fmt: skip
+
+
+def updated_at(status: Mapping[str, Any]) -> float:
+    """The newest time that the controller has written, Unix seconds; 0 where there is none."""
+    stage = rows(status.get("stages"))[-1:]
+    times = [status.get("phaseSince"), status.get("checkpointAt"), *(o.get(k) for o in stage for k in ("shiftedAt", "settledAt"))]
+    return max([*map(number, times), *(number(one.get("polledAt")) for one in rows(status.get("triggers")))])
 
 
 def mark_of(phase: str) -> Mark:
@@ -209,7 +218,9 @@ def _seconds(value: Any, divisor: float) -> float | None:
         return None
 
 
-def _begun(stage: Mapping[str, Any], weight: int, window: float | None, status: Mapping[str, Any], now: float, *, now_running: bool) -> StageView:
+def _begun(  # noqa: PLR0911 - one answer a state
+    stage: Mapping[str, Any], weight: int, window: float | None, status: Mapping[str, Any], now: float, *, now_running: bool
+) -> StageView:
     phase = text(status.get("phase"))
     n = number(record(stage.get("window")).get("nGreen"))
     requests = f"{n:,.0f} requests of green" if n else ""
@@ -219,10 +230,10 @@ def _begun(stage: Mapping[str, Any], weight: int, window: float | None, status: 
         return StageView(weight, Mark.GOOD, "passed", requests)
     if stage.get("skipped"):
         return StageView(weight, Mark.REST, "skipped", "by a person")
+    if now_running and (phase in BACKWARD or phase == "RolledBack"):
+        return StageView(weight, Mark.BAD, "given up", requests)
     if not now_running or phase in FINAL:
         return StageView(weight, Mark.GOOD if phase == "Succeeded" else Mark.REST, "passed" if phase == "Succeeded" else "left", requests)
-    if phase in BACKWARD:
-        return StageView(weight, Mark.BAD, "given up", requests)
     if phase in ("Holding", "Halted"):
         return StageView(weight, Mark.WAIT, "held", requests)
     if not number(stage.get("settledAt")):
@@ -292,38 +303,34 @@ def tightness_of(of: Mapping[str, Any]) -> float | None:
 # What happens next.
 
 
+NEXT = {
+    "Queued": "It begins when it holds the plan.",
+    "Preparing": "When green is ready it gets its first requests; not ready by the preparation deadline, it is taken down.",
+    "Shifting": "The window opens when the observed split is the granted one.",
+    "Baking": "When the bake has passed, the release has succeeded.",
+    "Returning": "When the original does well with the new image, the clone goes and the release has succeeded.",
+    "Halted": "Nothing, until a person asks.",
+    "RollingBack": "Blue is verified, green drains and is taken down.",
+    "TearingDown": "Green is taken down.",
+    "RolledBack": "Nothing, it has ended.",
+    "Refused": "Nothing, it has ended.",
+}
+
+
 def next_of(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...], now: float) -> str:
     """A sentence about the future."""
     match phase:
-        case "Queued":
-            return "It begins when it holds the plan."
-        case "Preparing":
-            return "When green is ready it gets its first requests; not ready by the preparation deadline, it is taken down."
-        case "Shifting":
-            return "The window opens when the observed split is the granted one."
-        case "Measuring" | "Baking":
-            return _after_window(phase, status, stages)
-        case "Returning":
-            return "When the original does well with the new image, the clone goes and the release has succeeded."
+        case "Measuring":
+            return _after_window(status, stages)
         case "Holding":
             return _after_hold(status, now)
-        case "Halted":
-            return "Nothing, until a person asks."
-        case "RollingBack":
-            return "Blue is verified, green drains and is taken down."
-        case "TearingDown":
-            return "Green is taken down."
         case "Succeeded":
             return _after_success(status, now)
-        case "RolledBack" | "Refused":
-            return "Nothing, it has ended."
         case _:
-            return "This version of penstock does not know that phase."
+            return NEXT.get(phase, "This version of penstock does not know that phase.")
 
 
-def _after_window(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...]) -> str:
-    if phase == "Baking":
-        return "When the bake has passed, the release has succeeded."
+def _after_window(status: Mapping[str, Any], stages: tuple[StageView, ...]) -> str:
     index = whole(status.get("stage"), -1) + 1
     following = f"green gets {stages[index].weight} %" if 0 < index < len(stages) else "the next stage begins"
     return f"At the end of the window the checks are judged; if they pass, {following}, if not, everybody goes back to blue."

@@ -77,7 +77,8 @@ def verdict_sentence(goal: Goal, code: ExitCode, release: Obj) -> str:
     phase, message = text(status.get("phase")), text(status.get("message"))
     match code:
         case ExitCode.REACHED:
-            return f"Release {name} is {phase}."
+            where = f"has reached stage {goal.stage}" if goal.word == "stage" else f"is {phase}"
+            return f"Release {name} {where}."
         case ExitCode.HELD:
             return f"Release {name} is held for a person: {message}"
         case ExitCode.REFUSED:

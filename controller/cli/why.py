@@ -56,8 +56,8 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
     yield f"Next:  {view.next}"
     cause = text(rollback.get("reason")) or view.reason
     steps = dict.fromkeys(step for step in (view.can, reasons.next_step(cause) if cause else "") if step)
-    own = f"penstock why"
-    yield f"Can:   {' '.join(step for step in steps if not step.startswith(own)) or 'penstock history shows every decision.'}"
+    useful = " ".join(step for step in steps if not step.startswith("penstock why"))
+    yield f"Can:   {useful or 'penstock history shows every decision.'}"
     if view.command:
         yield f"       {view.command} {view.command_does}."
 
@@ -123,6 +123,7 @@ def as_data(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str
         "sentence": view.sentence, "next": view.next, "can": view.can, "command": view.command,
         "rollback": dict(record(status.get("rollback"))) or None, "hold": dict(record(status.get("hold"))) or None,
         "checks": [
-            {"name": c.name, "outcome": c.word, "words": c.words, "tightness": c.tightness, "queries": queries.get(c.name, {})} for c in view.checks
+            {"name": c.name, "outcome": c.word, "words": c.words, "tightness": c.tightness, "queries": queries.get(c.name, {})}
+            for c in view.checks
         ],
     }  # fmt: skip

@@ -1,0 +1,79 @@
+"""What the demo says: before, between and after its acts. Pure, but for how the command is typed on this machine."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from controller.cli.sandbox_world import Story, penstock
+from controller.cli.words import number, record, span, text
+
+
+def opening(speed: float) -> str:
+    """What is about to be seen, and how fast."""
+    return (
+        "A release of six services through the production controller, twice, in a simulated cluster on this machine.\n"
+        f"Times are divided by {speed:g}: 15 minutes last {span(900 / speed)}. Users send as many requests in them."
+    )
+
+
+def heading(act: int, acts: int, story: Story) -> str:
+    """The title of an act."""
+    return f"\n[{act}/{acts}] {story.scenario.about}"
+
+
+def seconds(value: float) -> str:
+    """Seconds with as many digits as they are worth."""
+    return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"  # noqa: PLR2004 - one digit below ten
+
+
+def outcome_of(release: Mapping[str, Any], speed: float) -> str:
+    """How a release ended: the verdict, the most traffic, and how long it took to notice and to put everybody back."""
+    status, name = record(release.get("status")), text(record(release.get("metadata")).get("name"))
+    ended = f"{name} {text(status.get('phase'))}: {text(status.get('message'))}"
+    back = record(status.get("rollback"))
+    if not back:
+        return ended
+    failed, decided, moved = (number(back.get(key)) for key in ("failedAt", "decidedAt", "trafficAt"))
+    detect, recover = max(0.0, decided - failed), max(0.0, moved - decided)
+    return (
+        f"{ended}\n"
+        f"     Most traffic of green: {number(back.get('maxWeight')):g} %, for {seconds(number(back.get('exposedSeconds')))} in all. "
+        f"Noticed {seconds(detect)} after the first bad sample ({span(detect * speed)} of the plan's time), "
+        f"everybody back on blue {recover * 1000:.0f} ms after that (not divided: writes take what they take)."
+    )
+
+
+def shown(path: Path) -> str:
+    """The path as it is typed from here."""
+    with contextlib.suppress(ValueError):
+        path = path.resolve().relative_to(Path.cwd())
+    return str(path)
+
+
+def next_commands(example: Path) -> list[str]:
+    """Three commands to try, as they are typed from here."""
+    command = penstock()
+    return [
+        f"{command} plan {shown(example / 'plan.yaml')}",
+        f"{command} simulate {shown(example)} --scenario fails-at-25",
+        f"{command} sandbox --example {example.name} --speed 60",
+    ]
+
+
+def closing(outcomes: Sequence[str], folders: Sequence[Path], example: Path, took: float) -> str:
+    """What happened, where the records lie, and what to try next."""
+    explained = ("the timetable and every query, before anything runs", "the same failure offline, in virtual time", "the same cluster, to play with")
+    commands = next_commands(example)
+    broad = max(map(len, commands))
+    return "\n".join([
+        "",
+        f"What happened, in {took:.0f} s:",
+        *(f"  {index}. {outcome}" for index, outcome in enumerate(outcomes, 1)),
+        "",
+        "The records (release, every decision with its numbers, plan, routes, workloads, the controller's log):",
+        *(f"  {shown(folder)}/" for folder in folders),
+        "",
+        "Try next:",
+        *(f"  {one:<{broad}}   {why}" for one, why in zip(commands, explained, strict=True)),
+    ])  # fmt: skip
