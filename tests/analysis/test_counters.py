@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -203,7 +204,7 @@ def arms(draw):
     """Pods of both arms with phases, steps, resets and single missed scrapes."""
     rng = random.Random(draw(st.integers(0, 10_000)))
     found = {GREEN: [], BLUE: []}
-    for arm in found:
+    for arm, pods in found.items():
         for pod in range(draw(st.integers(1, 3))):
             value, samples, missed = 0, {}, 0
             phase = rng.randrange(10)
@@ -214,7 +215,7 @@ def arms(draw):
                     continue
                 missed = 0
                 samples[phase + 10 * scrape] = value
-            found[arm].append(series(samples, f"{arm}{pod}"))
+            pods.append(series(samples, f"{arm}{pod}"))
     return found
 
 
@@ -272,7 +273,7 @@ class TestResuming:
             total = 0
             for one in every:
                 inside = [s for s in one.samples if s.time <= result.cursor.until]
-                for before, after in zip(inside, inside[1:], strict=False):
+                for before, after in pairwise(inside):
                     total += after.value - before.value if after.value >= before.value else after.value
             assert sum(part.counts[arm, "n"] for part in result.slices) + result.set_aside.get((arm, "n"), 0) == total
 
