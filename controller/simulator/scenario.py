@@ -151,6 +151,7 @@ class Scenario(Model):
 
     name: Name = Field(description="Its name.")
     about: str = Field(default="", description="What it shows, a sentence.")
+    base: str = Field(default="", description="File with words that this scenario shares with others, relative to it; its lists come after.")
     plan: str = Field(default="plan.yaml", description="File of the ReleasePlan, relative to the scenario.")
     world: str = Field(default="world.yaml", description="File of the Kubernetes objects, relative to the scenario.")
     release: ReleaseModel = Field(default_factory=ReleaseModel, description="The release that is started.")
@@ -176,4 +177,22 @@ class Scenario(Model):
 def load(path: Path) -> list[Scenario]:
     """All scenarios of a YAML file (one a document). Raises pydantic's ValidationError or yaml's."""
     with path.open(encoding="utf-8") as handle:
-        return [Scenario.model_validate(document) for document in yaml.safe_load_all(handle) if document is not None]
+        documents = [document for document in yaml.safe_load_all(handle) if document is not None]
+    return [Scenario.model_validate(with_base(document, path.parent)) for document in documents]
+
+
+def with_base(document: Any, folder: Path) -> Any:
+    """The document on top of the file that its `base` names: its own words count, its lists come before the base's.
+
+    A metric that the document names is taken from the document alone. Raises OSError or yaml's errors.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("base"), str):
+        return document
+    base = yaml.safe_load((folder / document["base"]).read_text(encoding="utf-8")) or {}
+    merged = {**base, **document}
+    for word, below in base.items():
+        own = document.get(word, [])
+        if isinstance(below, list) and isinstance(own, list):
+            known = {one.get("name") for one in own if isinstance(one, dict)} if word == "metrics" else set()
+            merged[word] = own + [one for one in below if not (known and isinstance(one, dict) and one.get("name") in known)]
+    return merged
