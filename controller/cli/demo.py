@@ -123,7 +123,7 @@ def demo(example: Path, folder: Path, speed: float) -> int:
     tell(closing([outcome_of(act.release, speed) for act in acts], [act.folder for act in acts], example, time.monotonic() - begun))
     wrong = [act for act in acts if act.phase != act.expected]
     for act in wrong:
-        say(f"That is not what should have happened: {act.phase or 'no end in time'} instead of {act.expected}; see {act.folder}/controller.log.")
+        say(f"That is not what should have happened: it ended {act.phase or 'not'}, not {act.expected}; see {act.folder}/controller.log.")
     return 1 if wrong else 0
 
 

@@ -1,5 +1,6 @@
 """What the demo leaves on disk: the objects that tell a release's story, as YAML and as JSON."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
@@ -23,7 +24,7 @@ def export(kube: Kube, release: Obj, folder: Path) -> None:
     (folder / "history.json").write_bytes(orjson.dumps(history, option=orjson.OPT_INDENT_2))
 
 
-def write(file: Path, objects: list[Obj] | tuple[Obj, ...]) -> None:
+def write(file: Path, objects: Iterable[Obj]) -> None:
     """Objects as a YAML file of several documents."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text = yaml.dump_all((plain(obj) for obj in objects), Dumper=dumper, sort_keys=False, allow_unicode=True, width=120)

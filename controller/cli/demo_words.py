@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.cli.sandbox_world import Story, penstock
-from controller.cli.words import number, record, span, text
+from controller.cli.words import number, record, rows, span, text
 
 
 def opening(speed: float) -> str:
@@ -22,11 +22,6 @@ def heading(act: int, acts: int, story: Story) -> str:
     return f"\n[{act}/{acts}] {story.scenario.about}"
 
 
-def seconds(value: float) -> str:
-    """Seconds with as many digits as they are worth."""
-    return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"  # noqa: PLR2004 - one digit below ten
-
-
 def outcome_of(release: Mapping[str, Any], speed: float) -> str:
     """How a release ended: the verdict, the most traffic, and how long it took to notice and to put everybody back."""
     status, name = record(release.get("status")), text(record(release.get("metadata")).get("name"))
@@ -34,13 +29,13 @@ def outcome_of(release: Mapping[str, Any], speed: float) -> str:
     back = record(status.get("rollback"))
     if not back:
         return ended
-    failed, decided, moved = (number(back.get(key)) for key in ("failedAt", "decidedAt", "trafficAt"))
-    detect, recover = max(0.0, decided - failed), max(0.0, moved - decided)
+    most, decided, moved = (number(back.get(key)) for key in ("maxWeight", "decidedAt", "trafficAt"))
+    given = max((number(stage.get("shiftedAt")) for stage in rows(status.get("stages"))), default=decided)
+    detect, recover = max(0.0, decided - given), max(0.0, moved - decided)
     return (
         f"{ended}\n"
-        f"     Most traffic of green: {number(back.get('maxWeight')):g} %, for {seconds(number(back.get('exposedSeconds')))} in all. "
-        f"Noticed {seconds(detect)} after the first bad sample ({span(detect * speed)} of the plan's time), "
-        f"everybody back on blue {recover * 1000:.0f} ms after that (not divided: writes take what they take)."
+        f"     Noticed {detect:.2f} s after green got {most:g} % ({span(detect * speed)} of the plan's time);\n"
+        f"     everybody back on blue {recover * 1000:.0f} ms later (not divided: a write takes what it takes)."
     )
 
 
@@ -63,7 +58,7 @@ def next_commands(example: Path) -> list[str]:
 
 def closing(outcomes: Sequence[str], folders: Sequence[Path], example: Path, took: float) -> str:
     """What happened, where the records lie, and what to try next."""
-    explained = ("the timetable and every query, before anything runs", "the same failure offline, in virtual time", "the same cluster, to play with")
+    explained = ("the timetable and every query of the plan", "the same failure offline, in virtual time", "the same cluster, to play with")
     commands = next_commands(example)
     broad = max(map(len, commands))
     return "\n".join([
