@@ -144,10 +144,30 @@ def mesh_of(subject: Subject, cluster: str = "") -> Mesh:
     return Mesh(mode=subject.status.mode or "host", reporter=reporter, cluster=cluster)
 
 
-def arms_asked(check: Check | Trigger, *, blue_serves: bool) -> tuple[Arm, ...]:
-    """Green always; blue where a limit is relative and blue has requests to measure."""
-    relative = check.limit is not None and check.limit.relative
-    return (Arm.CANDIDATE, Arm.BASELINE) if relative and blue_serves else (Arm.CANDIDATE,)
+def arms_asked(check: Check | Trigger, status: ReleaseStatus, at: float) -> tuple[tuple[Arm, float], ...]:
+    """Whose numbers, as of when: green's now; blue's too where a limit is relative.
+
+    Where blue has no requests any more its last judged numbers count; where none were judged (an instant
+    switch, a promotion), what it did just before the switch.
+    """
+    green = (Arm.CANDIDATE, at)
+    if check.limit is None or not check.limit.relative:
+        return (green,)
+    if blue_serves(status):
+        return green, (Arm.BASELINE, at)
+    known = polled(status.baseline, check.name).baseline if isinstance(check, Check) else remembered_by_trigger(check, status)
+    return (green,) if known is not None else (green, (Arm.BASELINE, switched_at(status) or at))
+
+
+def remembered_by_trigger(trigger: Trigger, status: ReleaseStatus) -> float | None:
+    """Blue's number as a trigger last saw it, else as a gate of the same name judged it."""
+    own = polled(status.triggers, trigger.name).baseline
+    return own if own is not None else polled(status.baseline, trigger.name).baseline
+
+
+def switched_at(status: ReleaseStatus) -> float:
+    """When the weights of the present stage were accepted; 0.0 before any."""
+    return status.stages[status.stage].shifted_at if 0 <= status.stage < len(status.stages) else 0.0
 
 
 def blue_serves(status: ReleaseStatus) -> bool:
@@ -192,12 +212,12 @@ class _Asker:
         return fill(check.query or "", pair.of(colour), seconds)
 
     def gate(self, check: Check, window: Window) -> Iterator[Ask]:
-        for arm in arms_asked(check, blue_serves=blue_serves(self.subject.status)):
+        for arm, at in arms_asked(check, self.subject.status, window.end):
             try:
                 query = self.query(check, colour_of(arm), window.seconds)
             except ValueError:
                 continue
-            yield Ask(key=gate_key(check.name, arm), query=query, time=window.end, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+            yield Ask(key=gate_key(check.name, arm), query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def trigger(self, trigger: Trigger) -> Iterator[Ask]:
         if trigger.probe is not None:
@@ -206,13 +226,13 @@ class _Asker:
                 url = probe_url(trigger.probe, pair, colour_of(arm))
                 yield Ask(key=trigger_key(trigger.name, arm), time=self.now, url=url, timeout=trigger.probe.timeout)
             return
-        for arm in arms_asked(trigger, blue_serves=blue_serves(self.subject.status)):
+        for arm, at in arms_asked(trigger, self.subject.status, self.now):
             try:
                 query = self.query(trigger, colour_of(arm), trigger.range)
             except ValueError:
                 continue
             key = trigger_key(trigger.name, arm)
-            yield Ask(key=key, query=query, time=self.now, provider=trigger.provider, timeout=QUERY_TIMEOUT_SECONDS)
+            yield Ask(key=key, query=query, time=at, provider=trigger.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def probes(self, colour: str) -> Iterator[Ask]:
         for member in self.plan.all_members:

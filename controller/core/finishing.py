@@ -17,6 +17,10 @@ from controller.core.commands import (
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, moved, record, stored, wait
 
 
+FULL = 100
+"""All requests, percent."""
+
+
 def finish(w: World) -> Decision:
     """The last window has passed and the gates are open."""
     if w.plan.finish.mode == "home" and w.status.blue_slot == 0 and w.subject.spec.kind == "forward":
@@ -69,9 +73,12 @@ def home_lacks(w: World, wanted: dict[str, str]) -> str:
 
 def return_failed(w: World, reason: str, detail: str) -> Decision:
     """The original does badly with the new image: back to the clone, which was judged, and wait for a person."""
-    if any(r.found and r.green_weight != 100 for r in w.observed.routes):
-        return act(w, SetWeight(100))
-    return hold(w, reason, detail, phase=Phase.RETURNING, waits_for="operator", until=w.now + DATA_DEADLINE_SECONDS, then="halt")
+    if w.status.returned_at and any(r.found and r.green_weight != FULL for r in w.observed.routes):
+        return act(w, SetWeight(FULL))
+    status = w.status.model_copy(update={"returned_at": 0.0, "weight": FULL, "observed_weight": FULL})
+    return hold(
+        w.with_status(status), reason, detail, phase=Phase.RETURNING, waits_for="operator", until=w.now + DATA_DEADLINE_SECONDS, then="halt"
+    )
 
 
 def finished(w: World) -> Decision:

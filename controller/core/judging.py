@@ -51,6 +51,7 @@ class Context:
         min_requests: of green in a gate's window.
         counted: requests are counted (`traffic.metrics` is istio); otherwise there is no n and no minimum.
         blue_serves: blue has requests to compare with.
+        switched_at: when blue lost its last requests; its numbers from just before are asked where none were judged.
         baseline: blue's last judged numbers (`status.baseline`).
         traffic: the answer of the traffic query, to print n for triggers; None if not asked.
     """
@@ -60,6 +61,7 @@ class Context:
     min_requests: float = 100
     counted: bool = True
     blue_serves: bool = True
+    switched_at: float = 0.0
     baseline: Sequence[CheckStatus] = ()
     traffic: Traffic | None = None
 
@@ -146,6 +148,8 @@ def _baseline(limit: Limit, measured: Measurement | None, remembered: float | No
         return None
     if context.blue_serves:
         return reading_of(measured, asked_at, context)
+    if remembered is None and measured is not None:
+        return reading_of(measured, context.switched_at or asked_at, context)
     if remembered is None:
         return Reading(reason=reasons.BASELINE_MISSING, detail="Blue has no requests now and none were judged before.")
     return Reading(value=remembered)

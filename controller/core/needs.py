@@ -22,6 +22,7 @@ def asks(w: World) -> tuple[Ask, ...]:
     """Everything to ask now; empty where the next step needs no measurement."""
     if w.subject.plan is None or w.status.blue_slot < 0:
         return ()
+    w = w.at_home
     return asking.asks_for(w.subject, w.observed, w.now, wanted(w), metrics(w))
 
 

@@ -140,6 +140,7 @@ def context(w: World) -> judging.Context:
         min_requests=w.stage.min_requests,
         counted=w.plan.traffic.metrics is TrafficMetrics.ISTIO,
         blue_serves=asking.blue_serves(w.status),
+        switched_at=asking.switched_at(w.status),
         baseline=w.status.baseline,
         traffic=read_traffic(w),
     )
@@ -147,9 +148,9 @@ def context(w: World) -> judging.Context:
 
 def watch(w: World) -> Watch:
     """The triggers as far as they were asked in this look, and whether they demand a rollback."""
-    if w.subject.plan is None or w.status.stage < 0 or not w.status.weight:
+    if w.subject.plan is None or w.status.stage < 0 or not w.at_home.status.weight:
         return Watch(w.status)
-    around = context(w)
+    around = context(w.at_home)
     after = [judging.judge_trigger(t, w.measured, asking.polled(w.status.triggers, t.name), around) for t in w.plan.triggers]
     status = w.status.model_copy(update={"triggers": after}) if after != w.status.triggers else w.status
     next_at = asking.next_poll(w.plan, status, w.now)

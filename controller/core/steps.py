@@ -65,6 +65,14 @@ class World:
         """Whether the next one would be beyond the plan."""
         return self.status.stage >= len(self.stages) - 1
 
+    @property
+    def at_home(self) -> "World":
+        """`finish: home` after the return: the original is what is judged, so the colours change places for measuring."""
+        if self.status.phase is not Phase.RETURNING or not self.status.returned_at:
+            return self
+        turned = {"blue_slot": 1 - self.status.blue_slot, "blue_subset": self.status.green_subset, "green_subset": self.status.blue_subset}
+        return self.with_status(self.status.model_copy(update={**turned, "weight": 100, "observed_weight": 100}))
+
     def with_status(self, status: ReleaseStatus) -> "World":
         """The same world, seen with another status."""
         return replace(self, subject=replace(self.subject, status=status))

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.model import Window
 from controller.api.plan import PlanSpec
-from controller.api.release import CheckStatus, ReleaseSpec, ReleaseStatus
+from controller.api.release import CheckStatus, ReleaseSpec, ReleaseStatus, StageStatus
 from controller.core.asking import Metrics, Wanted, asks_for, due_triggers, next_poll
 from controller.core.commands import Subject
 from controller.core.world import MemberView, Observed, WorkloadView
@@ -77,8 +77,21 @@ class TestGates:
         assert {ask.time for ask in asks.values()} == {960}
         assert all("[360s]" in ask.query for ask in asks.values())
 
-    def test_at_a_hundred_percent_blue_is_not_asked(self):
-        assert set(asked(self.WANTED, subject(stage=1, weight=100))) == {"gate/p99/candidate", "gate/cpu/candidate", "gate/late/candidate"}
+    def test_at_a_hundred_percent_blue_is_not_asked_where_its_numbers_were_judged_before(self):
+        known = [CheckStatus(name=name, baseline=200.0) for name in ("p99", "late")]
+
+        asks = asked(self.WANTED, subject(stage=1, weight=100, baseline=known))
+
+        assert set(asks) == {"gate/p99/candidate", "gate/cpu/candidate", "gate/late/candidate"}
+
+    def test_after_an_instant_switch_blue_is_asked_as_of_just_before_it(self):
+        """A single stage of 100 %, or a promotion: blue's numbers were never judged, so its last window before the switch counts."""
+        stages = [StageStatus(weight=5), StageStatus(weight=100, shifted_at=500.0)]
+
+        asks = asked(self.WANTED, subject(stage=1, weight=100, stages=stages))
+
+        assert asks["gate/p99/baseline"].time == 500.0
+        assert asks["gate/p99/candidate"].time == 960
 
     def test_a_reverse_release_is_judged_by_the_checks_of_the_last_stage(self):
         assert "gate/late/candidate" in asked(self.WANTED, subject(kind="reverse"))

@@ -105,7 +105,7 @@ def build_close_patch(draft: Draft, serving: Side) -> Patch:
         ops.append({"op": "test", "path": marks.pointer("spec", "http", rule.index, "name"), "value": rule.name})
         ops.append({"op": "remove", "path": marks.pointer("spec", "http", rule.index)})
     left = Added(frozenset(pair for pair in rest if pair[1] not in gone), subsets=added.subsets)
-    values: dict[str, str | None] = {marks.OWNER: None, OWNER_NAME: None, **_added(draft, left)}
+    values: dict[str, str | None] = {marks.OWNER: None, OWNER_NAME: None, marks.STAMP: None, **_added(draft, left)}
     standing = marks.mapping(marks.metadata(draft.obj).get("annotations"))
     changes = {key: value for key, value in values.items() if standing.get(key) != value}
     return _finish(draft, ops, changes) if ops or changes else []

@@ -378,7 +378,7 @@ class TestClose:
         back(bed)
         close_routes(bed.kube, RUNNING, bed.look(RUNNING), EPOCH, serving="blue")
         assert bed.web()["spec"] == start
-        assert set(annotations(bed)) == {STAMP, "penstock.dev/epoch"}
+        assert set(annotations(bed)) == {"penstock.dev/epoch"}
 
     def test_a_destination_of_the_user_stays(self):
         bed = host_bed()

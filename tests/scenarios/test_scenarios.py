@@ -1,0 +1,83 @@
+"""Whole stories in virtual time, with what they must leave behind."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.ports import DEPLOYMENT, DESTINATION_RULE, HPA, RELEASE_PLAN, SERVICE, VIRTUAL_SERVICE
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.run import run_scenario
+from controller.simulator.scenario import Scenario, load
+
+HERE = Path(__file__).parent
+STORIES = [(path.parent, scenario) for path in sorted(HERE.glob("*/scenarios.yaml")) for scenario in load(path)]
+
+
+def run(folder: Path, scenario: Scenario):
+    kept = []
+    result = run_scenario(scenario, folder, prepare=kept.append)
+    return result, InMemoryKube(kept[0].server)
+
+
+def story(name: str):
+    return next(pair for pair in STORIES if pair[1].name == name)
+
+
+@pytest.mark.parametrize(("folder", "scenario"), STORIES, ids=[scenario.name for _, scenario in STORIES])
+def test_the_story_ends_as_it_says(folder, scenario):
+    """The expectation stands in the scenario itself."""
+    result, _ = run(folder, scenario)
+
+    assert result.problems == [], "\n".join(map(str, result.transcript))
+
+
+@pytest.mark.parametrize("name", ["host-in-a-row", "home-in-a-row", "subset-in-a-row"])
+def test_nothing_borrowed_is_left_after_several_releases(name):
+    """Owner annotations, the plan's lock, raised autoscalers: all of it goes back."""
+    _, kube = run(*story(name))
+
+    for route in kube.list(VIRTUAL_SERVICE).items:
+        assert not {key for key in route["metadata"].get("annotations", {}) if "owner" in key or "stamp" in key}
+    assert [plan["status"]["active"] for plan in kube.list(RELEASE_PLAN).items] == [""]
+    assert {hpa["spec"]["minReplicas"] for hpa in kube.list(HPA).items} <= {2}
+
+
+def test_the_roles_swap_with_each_success():
+    """After four swaps the user's own Deployment serves again, with the newest image; the clone, which was ours, is gone."""
+    _, kube = run(*story("subset-in-a-row"))
+
+    left = [
+        (d["metadata"]["name"], d["spec"]["replicas"], d["spec"]["template"]["spec"]["containers"][0]["image"])
+        for d in kube.list(DEPLOYMENT, "shop").items
+    ]
+    assert left == [("shop", 3, "registry.example/shop:4.0")]
+    subsets = [s["name"] for s in kube.list(DESTINATION_RULE, "shop").items[0]["spec"]["subsets"]]
+    assert "v1" in subsets, "the user's own subset stays"
+
+
+def test_after_one_success_the_users_own_deployment_idles():
+    """What the user made is scaled to zero after the retention, never deleted."""
+    _, kube = run(*story("requests"))
+
+    replicas = {d["metadata"]["name"]: d["spec"]["replicas"] for d in kube.list(DEPLOYMENT, "shop").items}
+    assert replicas == {"shop": 0, "shop-green": 3}
+
+
+def test_home_keeps_the_original_and_removes_the_clone():
+    """`finish: home`: the original serves the newest image; green's namespace is empty again."""
+    _, kube = run(*story("home-in-a-row"))
+
+    images = {d["metadata"]["name"]: d["spec"]["template"]["spec"]["containers"][0]["image"] for d in kube.list(DEPLOYMENT, "prod").items}
+    assert images == {"api": "registry.example/api:4.0", "worker": "registry.example/worker:4.0"}
+    assert not kube.list(DEPLOYMENT, "prod-green").items
+    assert not kube.list(SERVICE, "prod-green").items
+
+
+def test_a_rollback_leaves_blue_as_it_was():
+    """A green that was never healthy leaves no object, and the route without a trace."""
+    _, kube = run(*story("probes-fail"))
+
+    assert not kube.list(DEPLOYMENT, "prod-green").items
+    route = kube.get(VIRTUAL_SERVICE, "prod", "api")
+    assert [r.get("name") for r in route["spec"]["http"]] == ["main"]
+    assert [len(r["route"]) for r in route["spec"]["http"]] == [1]
