@@ -252,15 +252,14 @@ def history_name(subject: Subject) -> str:
 
 
 def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> None:
-    """One durable record: a key of the history ConfigMap, so that a retry writes the same one."""
+    """One durable record: a key of the history ConfigMap, so that a retry writes the same one. Raises `Deposed` as every write does."""
     key = _KEY.sub("-", f"{subject.status.phase_counter:04d}-{record.key}")
     line = orjson.dumps(
         {"at": rfc3339(record.at), "kind": record.kind, "reason": record.reason, "message": record.message, "data": record.data},
         default=str,
     ).decode()
-    body = {"metadata": {"annotations": {marks.EPOCH: str(epoch)}}, "data": {key: line}}
     try:
-        kube.patch(CONFIG_MAP, subject.namespace, history_name(subject), body, Patch.MERGE)
+        stored = kube.get(CONFIG_MAP, subject.namespace, history_name(subject))
     except NotFoundError:
         owner = {"apiVersion": RELEASE.api_version, "kind": "Release", "name": subject.name, "uid": subject.uid}
         metadata = {
@@ -270,6 +269,10 @@ def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> No
             "ownerReferences": [owner],
         }
         kube.create(CONFIG_MAP, subject.namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {key: line}})
+        return
+    marks.check_epoch(stored, epoch)
+    meta = {"resourceVersion": stored["metadata"]["resourceVersion"], "annotations": {marks.EPOCH: str(epoch)}}
+    kube.patch(CONFIG_MAP, subject.namespace, history_name(subject), {"metadata": meta, "data": {key: line}}, Patch.MERGE)
 
 
 def emit_event(kube: Kube, subject: Subject, record: Record) -> None:
