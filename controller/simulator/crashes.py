@@ -36,10 +36,15 @@ class Mode(StrEnum):
     LATE_10 = "late-10"
     CONFLICT = "conflict"
     ERROR = "error-500"
+    PAUSED = "paused"
+    PAUSED_LONG = "paused-long"
 
 
 LATE = {Mode.LATE_1: 1, Mode.LATE_3: 3, Mode.LATE_10: 10}
 """Further requests of the controller until the server applies the write that timed out."""
+
+PAUSE_SECONDS = {Mode.PAUSED: 40.0, Mode.PAUSED_LONG: 4 * 3600.0}
+"""How long the leader stands still before the write while another one acts; the long pause ends in the teardown or with the release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class CrashingKube:
 
     Attributes:
         writes: all writes so far.
+        pause: stands still for some seconds while another leader takes over; set by `play`.
     """
 
     def __init__(self, inner: Kube, point: Point | None = None) -> None:
@@ -76,6 +82,7 @@ class CrashingKube:
         self.writes: list[Write] = []
         self._late: list[tuple[int, Callable[[], Any]]] = []
         self._requests = 0
+        self.pause: Callable[[float], None] = lambda _seconds: None
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj:
         """One object."""
@@ -119,6 +126,9 @@ class CrashingKube:
         if self.point is None or self.point.number != number:
             return send()
         mode = self.point.mode
+        if mode in PAUSE_SECONDS:
+            self.pause(PAUSE_SECONDS[mode])
+            return send()
         match mode:
             case Mode.CRASH_BEFORE:
                 raise ControllerKilled
@@ -318,12 +328,28 @@ def play(scenario: Scenario, folder: Path, point: Point | None, watch: Watcher |
     def prepare(sim: Simulation) -> None:
         kube = CrashingKube(sim.kube, point)
         sim.kube = sim.cache = kube
+        kube.pause = lambda seconds: hand_over(sim, kube.inner, seconds)
         kept.append((kube, Recorder(sim), watch(sim) if watch else None))
 
     result = run_scenario(scenario, folder, prepare=prepare)
     kube, recorder, checks = kept[0]
     result.problems += checks.finish() if checks else []
     return Rehearsal(tuple(kube.writes), recorder.finish(), result)
+
+
+def hand_over(sim: Simulation, client: Kube, seconds: float) -> None:
+    """Another leader acts, with a client of its own, while the caller stands still in the middle of a look."""
+    keys = sorted(sim.owners.unfinished())
+    sim.say("the leader stands still, another one takes over")
+    sim.kube = sim.cache = client
+    sim.restart_controller()
+    sim.run_until(sim.clock.time + seconds, lambda: bool(keys) and all(past_danger(sim.release(key)) for key in keys))
+    sim.say("the deposed leader goes on")
+
+
+def past_danger(release: Obj | None) -> bool:
+    """A rollback has put everybody on blue, or the release has ended: here a late write does the most harm."""
+    return release is None or (release.get("status") or {}).get("phase") in ("TearingDown", "Succeeded", "RolledBack", "Refused", "Halted")
 
 
 def disturb(scenario: Scenario, folder: Path, clean: Rehearsal, point: Point, watch: Watcher | None = None) -> list[str]:

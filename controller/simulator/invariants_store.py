@@ -122,6 +122,7 @@ class History:
             self._grant(facts, before, after)
             self._verdicts(facts, before, after)
             self._held(facts, before, after)
+            self._stamped(facts, before, after)
             self._recorded(facts, before, after)
             self._ended(facts, before, after)
 
@@ -215,6 +216,15 @@ class History:
             self.breach("S16", f"{facts.name} waits for a person and was written twice within {gap:.0f} s")
         facts.waiting_writes.append(self.now)
 
+    def _stamped(self, facts: ReleaseFacts, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Rule 3: a rollback stamps every route, also one that seems unchanged: this is what stops a deposed leader's write."""
+        if not (after.get("rollback") or {}).get("trafficAt") or (before.get("rollback") or {}).get("trafficAt"):
+            return
+        for place in facts.targets():
+            obj = self.find("VirtualService", place)
+            if self._owner(obj) is facts and obj is not None and not marks.annotation(obj, marks.STAMP).startswith(f"{facts.uid}/"):
+                self.breach("S8", f"{facts.name}: VirtualService {place[0]}/{place[1]} counts as rolled back and bears no stamp")
+
     def _recorded(self, facts: ReleaseFacts, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """S15: what a status rests on stands in the history already."""
         counter = before.get("phaseCounter", 0)
@@ -275,7 +285,15 @@ class History:
     def _owner(self, obj: Obj | None) -> ReleaseFacts | None:
         return self.releases.get(marks.annotation(obj, marks.OWNER)) if obj is not None else None
 
+    def _late(self, old: Obj | None, new: Obj | None) -> None:
+        """Rule 3: the rollback of a release that has ended is dropped."""
+        stamp = marks.annotation(new, marks.STAMP) if new is not None else ""
+        facts = self.releases.get(stamp.partition("/")[0])
+        if facts is not None and facts.phase in FINAL and old is not None and stamp != marks.annotation(old, marks.STAMP):
+            self.breach("S7", f"VirtualService {place_of(new)} was rolled back for {facts.name}, which is {facts.phase}")
+
     def _route(self, old: Obj | None, new: Obj | None) -> None:
+        self._late(old, new)
         facts = self._owner(new) or self._owner(old)
         if facts is None or old is None or new is None:
             return
@@ -441,3 +459,9 @@ class History:
         }
         if mine not in listed and not marks.is_made(old):
             self.breach("S14", f"{kind} {mine[1]}/{mine[2]} was written, and no release lists it")
+
+
+def place_of(obj: Obj | None) -> str:
+    """`namespace/name`."""
+    meta = obj["metadata"] if obj is not None else {}
+    return f"{meta.get('namespace', '')}/{meta.get('name', '')}"

@@ -289,6 +289,7 @@ class Simulation:
         self.looks += 1
         if self.looks > MAX_LOOKS:
             raise SimulationError(f"the controller looked {MAX_LOOKS} times: it never waits")
+        queue = self.queue  # of this leader: another one, that took over in the middle of this look, has its own
         try:
             outcome = reconcile(key, self.ports, self.memo, cache=self.cache)
         except Deposed as stop:
@@ -297,15 +298,15 @@ class Simulation:
             self.say("the controller is killed and starts again")
             self.restart_controller()
             return Outcome(error="killed")
-        self.queue.done(key)
+        queue.done(key)
         if outcome.error:
-            self.queue.retry(key, urgent=outcome.urgent)
+            queue.retry(key, urgent=outcome.urgent)
         else:
-            self.queue.forget_failures(key)
+            queue.forget_failures(key)
         if outcome.again:
-            self.queue.add(key, urgent=outcome.urgent)
+            queue.add(key, urgent=outcome.urgent)
         if outcome.wake_at is not None:
-            self.queue.add_at(key, outcome.wake_at, urgent=outcome.urgent)
+            queue.add_at(key, outcome.wake_at, urgent=outcome.urgent)
         for listener in self.on_look:
             listener(key, outcome)
         return outcome
