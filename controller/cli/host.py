@@ -118,11 +118,14 @@ def open_session(ctx: typer.Context, namespace: str, context: str, kubeconfig: s
     return Session(host, connection.kube, "" if everywhere else namespace or connection.namespace, actor_of(connection, host.environ))
 
 
+ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "USER", "LOGNAME")
+
+
 def actor_of(connection: Connected, environ: Mapping[str, str]) -> str:
     """Who acts: the kubeconfig's user, else the person that CI names, else the login name."""
     if connection.user:
         return connection.user[:256]
-    named = next((environ[name] for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "USER", "LOGNAME") if environ.get(name)), "")
+    named = next((environ[name] for name in ACTORS if environ.get(name)), "")
     if named:
         return named[:256]
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 REVISION_LENGTH, NAME_LENGTH = 40, 63
 DIGEST_DIGITS = 12
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _RETRIES = re.compile(r"-r([0-9]+)$")
 
 
@@ -49,6 +50,14 @@ def images_by_member(given: Iterable[str], members: Sequence[str]) -> dict[str, 
         revision_of(reference)
         images[member] = reference
     return images
+
+
+def checked(word: str, text: str, length: int) -> str:
+    """The text where it is a DNS label of at most that length (or empty); raises `NamingError` naming one that would do."""
+    if text and (len(text) > length or not _LABEL.match(text)):
+        would = f"such as {slug(text, length)}" if slug(text, length) else "of lower-case letters, digits and dashes"
+        raise NamingError(f"The {word} {text!r} cannot be used: expected at most {length} characters, {would}.")
+    return text
 
 
 def release_name(plan: str, revision: str) -> str:

@@ -9,7 +9,7 @@ from controller.cli import host as hosts
 from controller.cli import wait as waiting
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
-from controller.cli.naming import NamingError, free_name, images_by_member, name_for_id, release_name, revision_of
+from controller.cli.naming import NAME_LENGTH, REVISION_LENGTH, NamingError, checked, free_name, images_by_member, name_for_id, release_name, revision_of
 from controller.cli.read import insist, release_of
 from controller.cli.view import FINAL
 from controller.cli.words import record, rows, text
@@ -80,7 +80,9 @@ def start(
     spec = plan_spec(session, plan)
     try:
         images = images_by_member(image or [], members_of(spec))
-        wanted = revision or revision_of(next(iter(images.values()), "")) if images or revision else ""
+        checked("name", name, NAME_LENGTH)
+        tagged = revision_of(next(iter(images.values()))) if images and not revision else ""
+        wanted = checked("revision", revision, REVISION_LENGTH) or tagged
     except NamingError as error:
         raise CommandError(ExitCode.USAGE, str(error)) from error
     if not images and record(spec.get("preparation")).get("green") != "adopt":

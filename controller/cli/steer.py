@@ -210,6 +210,6 @@ def answered(session: Session, name: str, seconds: float) -> Obj:
         if session.now >= end:
             raise CommandError(
                 ExitCode.TIMED_OUT,
-                f"No controller has answered within {seconds:g} s; the request stays and is answered when one runs: penstock get request {name}",
+                f"No controller has answered within {seconds:g} s; the request stays until one does: penstock get request {name}",
             )
         session.host.sleep(POLL_SECONDS)

@@ -1,0 +1,156 @@
+"""Whatever is wrong with the way to the cluster is one sentence with its exit code, never a traceback."""
+
+import io
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+
+import pytest
+
+from controller.adapters.kube_errors import ConfigError, error_of, not_kubernetes
+from controller.cli.exits import MEANINGS
+from controller.cli.host import Host
+from controller.cli.main import COMMANDS, run
+from controller.ports import UnavailableError
+from tests.cli.cli_bed import LOST, a_terminal, refusing
+
+SERVER = "https://api"
+STATUS = b'{"kind":"Status","message":"no","reason":"%s"}'
+
+
+def penstock(host, *words):
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(list(words), host)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def terminal():
+    return a_terminal()
+
+
+FAULTS = [
+    (LOST, 7),
+    (UnavailableError(0, "Timeout", f"The API server at {SERVER} did not answer in time."), 7),
+    (error_of(401, {}, STATUS % b"Unauthorized", SERVER), 7),
+    (error_of(403, {}, STATUS % b"Forbidden", SERVER), 6),
+    (error_of(429, {}, b"Too many requests", SERVER), 7),
+    (error_of(500, {}, STATUS % b"InternalError", SERVER), 7),
+    (not_kubernetes(200, {"Content-Type": "text/html"}, b"<html>Log in</html>", SERVER), 7),
+    (error_of(404, {}, b"404 page not found\n", SERVER), 6),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), FAULTS, ids=["down", "slow", "401", "403", "429", "500", "html", "no CRD"])
+@pytest.mark.parametrize(
+    "words", [["get"], ["get", "shop-v2"], ["wait", "shop-v2"], ["start", "shop", "--image", "x:1"], ["rollback", "shop-v2"], ["watch", "shop-v2"]],
+    ids=" ".join,
+)
+def test_a_fault_of_the_api_server_is_one_sentence(terminal, words, error, code):
+    found, out, err = penstock(refusing(terminal, error), *words)
+
+    assert (found, out) == (code, "")
+    assert "Traceback" not in err
+    assert 1 <= len(err.splitlines()) <= 2  # a rollback says besides that it tries again
+
+
+def test_missing_definitions_name_the_command_that_brings_them(terminal):
+    _, _, err = penstock(refusing(terminal, FAULTS[-1][0]), "get")
+
+    assert err == "This cluster does not know Penstock's resources: run `penstock install` first.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "said"),
+    [
+        (None, [], "There is no kubeconfig at"),
+        ("a: [", [], "is not valid YAML"),
+        ("{}", ["--context", "prod"], "has no context 'prod'"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_2(tmp_path, content, words, said):
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+
+    code, out, err = penstock(Host(), "get", "--kubeconfig", str(path), *words)
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def test_a_defect_of_ours_is_1_and_says_where_the_details_are(terminal, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    broken = replace(terminal.host(), connect=lambda *_: 1 / 0)
+
+    code, _, err = penstock(broken, "get")
+
+    kept = list(tmp_path.glob("penstock-defect-*"))
+    assert code == 1
+    assert str(kept[0]) in err
+    assert "ZeroDivisionError: division by zero" in kept[0].read_text(encoding="utf-8")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("word", ["wibble", "--wibble"])
+def test_an_unknown_word_is_2(word):
+    assert penstock(None, word)[0] == 2
+
+
+def test_every_exit_code_is_explained():
+    code, out, _ = penstock(None, "help", "exit-codes")
+
+    assert code == 0
+    assert [int(line.split()[0]) for line in out.splitlines()] == [int(code) for code in MEANINGS] == [0, 1, 2, 3, 4, 5, 6, 7, 130]
+
+
+@pytest.mark.parametrize("topic", ["reasons", "words", "start", ""])
+def test_help_explains_it(topic):
+    code, out, _ = penstock(None, "help", *([topic] if topic else []))
+
+    assert code == 0
+    assert len(out.splitlines()) > 5
+
+
+IMPORTS = "import sys; from controller.cli.main import run; run(sys.argv[1:]); print(*sorted(sys.modules), file=sys.stderr)"
+
+
+def modules_after(*words):
+    done = subprocess.run([sys.executable, "-c", IMPORTS, *words], capture_output=True, text=True, check=False)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["version"], ["help", "exit-codes"]], ids=" ".join)
+def test_help_imports_neither_client_nor_models(words):
+    """Start-up is counted in modules here, because time is not the same everywhere."""
+    loaded = modules_after(*words)
+
+    assert not loaded & {"kubernetes", "pydantic", "yaml", "httpx", "requests", "rich", "controller.api.plan"}
+    assert len(loaded) < 420
+
+
+def test_a_table_imports_the_client_but_not_the_models(tmp_path):
+    loaded = modules_after("get", "--kubeconfig", str(tmp_path / "none"))
+
+    assert not loaded & {"pydantic", "httpx", "requests", "controller.simulator"}
+
+
+def test_every_command_of_the_table_that_is_installed_has_its_own_help():
+    listed = penstock(None, "--help")[1]
+    for name in COMMANDS:
+        if f"  {name} " in listed:
+            code, out, _ = penstock(None, name, "--help")
+            assert code == 0, name
+            assert "Usage:" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_offers_commands(shell):
+    env = {"_PENSTOCK_COMPLETE": f"complete_{shell}", "COMP_WORDS": "penstock ro", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "penstock ro"}
+    env |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = subprocess.run([sys.executable, "-m", "controller.cli.main"], env=env, capture_output=True, text=True, check=False)
+
+    assert "rollback" in done.stdout

@@ -1,0 +1,95 @@
+"""`start`: what is created, found again, and refused before anything is created."""
+
+import pytest
+
+from tests.cli.cli_bed import a_terminal
+
+IMAGE = "registry.example/shop:2.0"
+
+
+def idle(**changes):
+    return a_terminal(started=False, **changes)
+
+
+class TestStart:
+    def test_the_revision_is_the_tag_and_the_name_is_the_only_data(self):
+        terminal = idle(environ={"GITHUB_SHA": "abc123", "GITHUB_RUN_ID": "7", "GITHUB_REPOSITORY": "shop/shop"})
+
+        result = terminal.penstock("start", "shop", "--image", IMAGE)
+
+        spec = terminal.release("shop-2-0")["spec"]
+        assert (result.code, result.out) == (0, "shop-2-0\n")
+        assert (spec["revision"], spec["images"]) == ("2-0", {"shop": IMAGE})
+        assert spec["origin"] == {"actor": "alice", "commit": "abc123", "run": "https://github.com/shop/shop/actions/runs/7"}
+
+    def test_waiting_for_it_ends_with_its_success(self):
+        result = idle().penstock("start", "shop", "--image", f"shop={IMAGE}", "--wait")
+
+        assert result.code == 0
+        assert result.out.splitlines()[0] == "shop-2-0"
+
+    def test_the_same_id_finds_the_same_release(self):
+        terminal = idle()
+        words = ("start", "shop", "--image", IMAGE, "--id", "run 7")
+
+        first, second = terminal.penstock(*words), terminal.penstock(*words)
+
+        assert (first.code, second.code) == (0, 0)
+        assert first.out == second.out
+        assert len(terminal.releases()) == 1
+
+    def test_the_same_id_with_another_image_is_refused(self):
+        terminal = idle()
+        terminal.penstock("start", "shop", "--image", IMAGE, "--id", "run 7")
+
+        assert terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0", "--id", "run 7").code == 6
+
+    def test_a_lost_answer_does_not_start_it_twice(self):
+        terminal = idle()
+        terminal.kube.lose = 1
+
+        assert terminal.penstock("start", "shop", "--image", IMAGE).code == 0
+        assert len(terminal.releases()) == 1
+
+    def test_the_same_revision_while_it_runs_is_refused(self):
+        terminal = idle()
+        terminal.penstock("start", "shop", "--image", IMAGE)
+        terminal.until(60)
+
+        assert terminal.penstock("start", "shop", "--image", IMAGE).code == 6
+
+    def test_another_revision_while_one_runs_waits_for_it_and_says_so(self):
+        terminal = idle()
+        terminal.penstock("start", "shop", "--image", IMAGE)
+        terminal.until(60)
+
+        result = terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0")
+
+        assert result.code == 0
+        assert "It waits for release shop-2-0" in result.err
+
+    def test_after_a_finished_one_of_that_name_the_name_gets_a_number(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+
+        assert terminal.penstock("start", "shop", "--image", IMAGE, "--revision", "v2").out == "shop-v2-2\n"
+
+    @pytest.mark.parametrize(
+        ("words", "code", "said"),
+        [
+            (["shop"], 2, "Which image? Write --image shop=REGISTRY/NAME:TAG."),
+            (["shop", "--image", "registry.example:5000/shop"], 2, "neither a tag nor a digest"),
+            (["shop", "--image", "cart=x:1"], 2, "The plan has no member 'cart'; it has shop."),
+            (["shp", "--image", IMAGE], 6, "There is no plan shp in namespace shop. There are: shop."),
+            (["shop", "--image", IMAGE, "--supersede", "nope"], 3, "There is no release nope"),
+            (["shop", "--image", IMAGE, "--revision", "Not Good"], 2, "The revision 'Not Good' cannot be used: expected at most 40 characters, such as not-good."),
+        ],
+    )
+    def test_bad_input_is_one_sentence_and_creates_nothing(self, words, code, said):
+        terminal = idle()
+
+        result = terminal.penstock("start", *words)
+
+        assert result.code == code
+        assert said in result.err
+        assert terminal.releases() == {}

@@ -1,0 +1,152 @@
+"""Commands on a live simulated release: answers, exit codes, and what is never done."""
+
+import pytest
+
+from controller.ports import RELEASE_REQUEST
+from controller.simulator.apiserver.client import InMemoryKube
+from tests.cli.cli_bed import a_terminal
+
+
+def requests_of(terminal):
+    return InMemoryKube(terminal.sim.server).list(RELEASE_REQUEST, "shop").items
+
+
+class TestPauseAndResume:
+    def test_a_pause_prints_the_controllers_answer_and_holds(self):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        result = terminal.penstock("pause", "shop-v2", "--reason", "lunch")
+
+        assert (result.code, result.out) == (0, "accepted: Done: pause\n")
+        assert terminal.phase() == "Holding"
+
+    def test_resume_of_what_is_not_paused_is_refused_with_exit_code_6(self):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        result = terminal.penstock("resume", "shop-v2")
+
+        assert result.code == 6
+        assert result.out == "refused: Refused, the release is not held: it is Measuring\n"
+
+    def test_without_a_controller_the_request_stays_and_the_exit_code_is_5(self):
+        terminal = a_terminal()
+        terminal.until(100)
+        terminal.controller_runs = False
+
+        result = terminal.penstock("pause", "shop-v2", "--timeout", "3s")
+
+        assert result.code == 5
+        assert "No controller has answered within 3 s" in result.err
+        assert len(requests_of(terminal)) == 1
+
+
+class TestTowardGreen:
+    @pytest.mark.parametrize("verb", ["advance", "promote"])
+    def test_a_reason_is_needed(self, verb):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        assert terminal.penstock(verb, "shop-v2", "--yes").code == 2
+        assert requests_of(terminal) == []
+
+    def test_without_a_terminal_yes_is_needed_and_what_is_skipped_is_said(self):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        result = terminal.penstock("promote", "shop-v2", "--reason", "hurry")
+
+        assert result.code == 2
+        assert "its window of 5m unjudged and the stages of 25 %, 50 %; green gets 100 % next" in result.err
+        assert requests_of(terminal) == []
+
+    def test_on_a_terminal_a_no_leaves_everything_as_it_is(self):
+        terminal = a_terminal(asks=True, says_yes=False)
+        terminal.until(100)
+
+        assert terminal.penstock("advance", "shop-v2", "--reason", "x").code == 6
+        assert terminal.questions == ["Advance shop-v2?"]
+        assert requests_of(terminal) == []
+
+    def test_an_advance_carries_the_stage_and_revision_that_were_seen(self):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        assert terminal.penstock("advance", "shop-v2", "--reason", "x", "--yes").code == 0
+        assert requests_of(terminal)[0]["spec"]["expect"] == {"stage": 0, "revision": "v2"}
+        assert terminal.release()["status"]["weight"] == 25
+
+
+class TestRollback:
+    def test_it_never_asks_and_needs_no_reason(self):
+        terminal = a_terminal(asks=True)
+        terminal.until(100)
+
+        result = terminal.penstock("rollback", "shop-v2")
+
+        assert (result.code, terminal.questions) == (0, [])
+        assert terminal.release()["status"]["observedWeight"] == 0
+
+    def test_of_a_finished_one_it_is_a_recorded_no_op(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+
+        result = terminal.penstock("rollback", "shop-v2")
+
+        assert (result.code, result.out) == (0, "accepted: Nothing to do, the release has ended: RolledBack\n")
+
+    def test_of_a_success_it_starts_one_reverse_release_with_the_images_before(self):
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+
+        first = terminal.penstock("rollback", "shop-v2", "--now")
+        second = terminal.penstock("rollback", "shop-v2")
+
+        assert (first.code, first.out, second.code, second.out) == (0, "shop-v2-back\n", 0, "shop-v2-back\n")
+        spec = terminal.release("shop-v2-back")["spec"]
+        assert (spec["kind"], spec["reverseOf"], spec["now"]) == ("reverse", "shop-v2", True)
+        assert spec["images"] == {"shop": "registry.example/shop:1.0"}
+
+    def test_it_is_sent_again_while_the_api_server_does_not_answer(self):
+        terminal = a_terminal()
+        terminal.until(100)
+        terminal.kube.lose = 1
+
+        result = terminal.penstock("rollback", "shop-v2")
+
+        assert result.code == 0
+        assert len(requests_of(terminal)) == 1
+
+
+class TestRetry:
+    def test_a_rolled_back_release_is_tried_again_under_a_new_revision(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+
+        result = terminal.penstock("retry", "shop-v2")
+
+        spec = terminal.release("shop-v2-r2")["spec"]
+        assert (result.code, result.out) == (0, "shop-v2-r2\n")
+        assert (spec["retryOf"], spec["revision"], spec["images"]) == ("shop-v2", "v2-r2", {"shop": "registry.example/shop:2.0"})
+
+    def test_a_second_retry_while_the_first_runs_is_refused(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+        terminal.penstock("retry", "shop-v2")
+
+        assert terminal.penstock("retry", "shop-v2").code == 6
+
+    def test_of_a_success_it_is_refused(self):
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+
+        result = terminal.penstock("retry", "shop-v2")
+
+        assert (result.code, result.err) == (6, "Release shop-v2 has succeeded, there is nothing to try again.\n")
+
+    def test_of_a_running_one_it_is_refused(self):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        assert terminal.penstock("retry", "shop-v2").code == 6

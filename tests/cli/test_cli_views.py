@@ -1,0 +1,179 @@
+"""What people see: golden pictures of a release's life, and statuses that somebody has edited to nonsense."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from controller.cli.read import with_defaults
+from controller.cli.render import render
+from controller.cli.view import tightness_of, view_of
+from controller.ports import RELEASE, RELEASE_PLAN, Patch
+from controller.simulator.apiserver.client import InMemoryKube
+from tests.cli.cli_bed import a_terminal
+
+GOLDEN = Path(__file__).parent / "golden"
+
+MOMENTS = [
+    ("healthy", 5), ("healthy", 30), ("healthy", 200), ("healthy", 1300), ("healthy", 1500),
+    ("fails-at-25", 430), ("fails-at-25", 900),
+]  # fmt: skip
+
+
+def picture(terminal, width, *, colour=False):
+    kube = InMemoryKube(terminal.sim.server)
+    plan = with_defaults(kube.get(RELEASE_PLAN, "shop", "shop")["spec"])
+    now = terminal.sim.clock.time
+    return render(view_of(terminal.release(), plan, now=now), width, now, colour=colour)
+
+
+@pytest.mark.parametrize("width", [60, 110])
+@pytest.mark.parametrize(("scenario", "seconds"), MOMENTS)
+def test_the_live_view_is_as_it_was_looked_at(scenario, seconds, width):
+    """PENSTOCK_GOLDEN=write draws the pictures again; look at the difference before committing it."""
+    terminal = a_terminal(scenario)
+    terminal.until(seconds)
+    drawn = "\n".join(picture(terminal, width)) + "\n"
+    file = GOLDEN / f"{scenario}-{seconds}-{width}.txt"
+    if os.environ.get("PENSTOCK_GOLDEN") == "write":
+        GOLDEN.mkdir(exist_ok=True)
+        file.write_text(drawn, encoding="utf-8")
+
+    assert file.read_text(encoding="utf-8") == drawn
+
+
+@pytest.mark.parametrize("width", [1, 20, 37, 80])
+def test_no_line_is_wider_than_the_terminal(width):
+    terminal = a_terminal("fails-at-25")
+    terminal.until(430)
+
+    assert max(map(len, picture(terminal, width))) <= max(width, 20)
+
+
+def test_colours_add_nothing_but_colours():
+    terminal = a_terminal()
+    terminal.until(200)
+    import re
+
+    coloured = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in picture(terminal, 100, colour=True)]
+    assert coloured == picture(terminal, 100)
+
+
+NONSENSE = [
+    {"phase": "Dancing", "reason": "Whim"},
+    {"stages": "none", "triggers": 7, "hold": [], "rollback": "yes", "stage": "three", "weight": None},
+    {"phase": "Measuring", "stage": 99, "stages": [None, {"window": "x", "checks": [{"name": 1, "value": "a"}]}]},
+    {"phase": "Holding", "hold": {"until": "tomorrow"}, "phaseSince": 1e300},
+    {"phase": "Succeeded", "retention": {"until": 1e300}, "conditions": {}},
+    {"rollback": {"overruns": 5, "decidedAt": 1e300}, "phase": "RolledBack"},
+]
+
+
+@pytest.mark.parametrize("status", NONSENSE)
+@pytest.mark.parametrize("words", [["get", "shop-v2"], ["get"], ["why", "shop-v2"], ["history", "shop-v2"]], ids=" ".join)
+def test_a_status_that_was_edited_to_nonsense_is_still_shown(status, words):
+    terminal = a_terminal(started=False)
+    body = {"metadata": {"name": "shop-v2", "namespace": "shop", "uid": "u", "creationTimestamp": "2025-06-15T15:06:40Z"},
+            "spec": {"plan": "shop", "revision": "v2"}, "status": status, "apiVersion": RELEASE.api_version, "kind": "Release"}
+    inner = terminal.kube.inner
+
+    class Edited:
+        def get(self, kind, namespace, name):
+            return body if kind == RELEASE else inner.get(kind, namespace, name)
+
+        def list(self, kind, namespace="", *, labels=""):
+            from controller.ports import Listing
+
+            return Listing([body], "1") if kind == RELEASE else inner.list(kind, namespace, labels=labels)
+
+    terminal.kube = Edited()
+
+    assert terminal.penstock(*words).code == 0
+
+
+class TestTables:
+    def test_a_table_is_aligned_and_tells_the_story(self):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        assert terminal.penstock("get").out == (
+            "NAME      PLAN   REVISION   PHASE       GREEN   REASON      AGE\n"
+            "shop-v2   shop   v2         Measuring   5 %     Measuring   1m40s\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("words", "begins"),
+        [
+            (["-A"], "NAMESPACE   NAME"), (["-o", "name"], "release.penstock.dev/shop-v2"), (["-o", "json"], '{\n  "apiVersion": "v1"'),
+            (["shop-v2", "-o", "yaml"], "metadata:"), (["plans"], "NAME   ACTIVE"), (["plan", "shop", "-o", "name"], "releaseplan.penstock.dev/shop"),
+        ],
+    )  # fmt: skip
+    def test_every_format_is_data_on_stdout_alone(self, words, begins):
+        terminal = a_terminal()
+        terminal.until(100)
+
+        result = terminal.penstock("get", *words)
+
+        assert (result.code, result.err) == (0, "")
+        if words[-1] == "yaml":
+            assert "kind: Release" in result.out
+        else:
+            assert result.out.startswith(begins)
+
+    def test_nothing_there_is_no_error_and_no_data(self):
+        result = a_terminal(started=False).penstock("get")
+
+        assert (result.code, result.out, result.err) == (0, "", "There are no releases in namespace shop.\n")
+
+    @pytest.mark.parametrize("words", [["a", "b"], ["shop-v2", "-A"], ["-o", "xml"]])
+    def test_what_cannot_be_meant_is_2(self, words):
+        assert a_terminal().penstock("get", *words).code == 2
+
+
+class TestWhyAndHistory:
+    def test_why_has_the_numbers_the_query_and_the_way_on(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+
+        out = terminal.penstock("why", "shop-v2").out
+
+        assert "errors: 6.96 % vs 0.1 % (+6.86 points, limit +5 points, n = 707)" in out
+        assert 'Query: green: 100 * ((sum(rate(istio_requests_total{reporter="source",destination_workload="shop-green"' in out
+        assert "Green: at most 25 % of the traffic, for 6m40s." in out
+        assert "penstock retry shop-v2 -n shop tries the same version again." in out
+
+    def test_history_has_every_decision_and_the_evidence_before_what_rests_on_it(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+
+        kinds = [line.split()[1] for line in terminal.penstock("history", "shop-v2").out.splitlines() if line.startswith("20")]
+
+        assert kinds == ["started", "grant", "verdict", "grant", "rollback", "finished"]
+
+    def test_a_record_that_cannot_be_read_does_not_hide_the_others(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+        from controller.ports import CONFIG_MAP
+
+        kube = InMemoryKube(terminal.sim.server, user="vandal")
+        name = next(o["metadata"]["name"] for o in kube.list(CONFIG_MAP, "shop").items if "history" in o["metadata"]["name"])
+        kube.patch(CONFIG_MAP, "shop", name, {"data": {"0001-grant-1--1": "{"}}, Patch.MERGE)
+
+        out = terminal.penstock("history", "shop-v2").out
+
+        assert "the record 0001-grant-1--1 cannot be read" in out
+        assert "finished" in out
+
+
+@pytest.mark.parametrize(
+    ("check", "used"),
+    [
+        ({"value": 6.0, "baseline": 1.0, "limit": 11.0, "line": "max_difference"}, 0.5),
+        ({"value": 300.0, "baseline": 200.0, "limit": 240.0, "line": "max_ratio"}, 2.5),
+        ({"value": 50.0, "limit": 100.0, "line": "max"}, 0.5),
+        ({"value": 99.0, "limit": 98.01, "line": "min"}, 0.99),
+        ({"value": None, "limit": 1.0, "line": "max"}, None),
+    ],
+)
+def test_tightness_is_the_used_part_of_the_room(check, used):
+    assert tightness_of(check) == (None if used is None else pytest.approx(used))

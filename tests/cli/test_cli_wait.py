@@ -1,0 +1,121 @@
+"""`wait`, `watch` and `start --wait`: every end has its exit code, and nothing is ever aborted."""
+
+import pytest
+
+from tests.cli.cli_bed import a_terminal
+
+
+class TestWait:
+    def test_success_is_0_with_a_line_a_change(self):
+        terminal = a_terminal()
+
+        result = terminal.penstock("wait", "shop-v2")
+
+        assert result.code == 0
+        assert result.err == "Release shop-v2 is Succeeded.\n"
+        assert "00:00:17  ▶ Shifting       5 %" in result.out
+        assert result.out.splitlines()[-1].split()[2:5] == ["Succeeded", "100", "%"]
+
+    def test_a_rollback_is_3_and_the_sentence_has_both_numbers(self):
+        terminal = a_terminal("fails-at-25")
+
+        result = terminal.penstock("wait", "shop-v2")
+
+        assert result.code == 3
+        assert "6.96 % vs 0.1 % (+6.86 points, limit +5 points, n = 707)" in result.err
+
+    def test_a_rollback_that_is_waited_for_is_0(self):
+        assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "rolledback").code == 0
+
+    def test_held_for_a_person_is_4(self):
+        terminal = a_terminal()
+        terminal.until(100)
+        terminal.penstock("pause", "shop-v2")
+
+        assert terminal.penstock("wait", "shop-v2").code == 4
+        assert terminal.penstock("wait", "shop-v2", "--for", "held").code == 0
+
+    def test_a_time_out_is_5_and_the_release_goes_on(self):
+        terminal = a_terminal()
+
+        result = terminal.penstock("wait", "shop-v2", "--timeout", "1m")
+
+        assert result.code == 5
+        terminal.until_phase("Succeeded")
+        assert terminal.phase() == "Succeeded"
+
+    def test_a_stage_counts_from_1(self):
+        terminal = a_terminal()
+
+        result = terminal.penstock("wait", "shop-v2", "--for", "stage=2")
+
+        assert (result.code, terminal.release()["status"]["grant"]) == (0, 25)
+
+    def test_ended_is_0_whatever_the_end(self):
+        assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "ended").code == 0
+
+    def test_a_release_that_is_not_there_is_3_and_names_those_there_are(self):
+        result = a_terminal().penstock("wait", "nope")
+
+        assert (result.code, result.err) == (3, "There is no release nope in namespace shop. There are: shop-v2.\n")
+
+    @pytest.mark.parametrize("words", [["--for", "done"], ["--for", "stage=0"], ["--timeout", "45"], ["-o", "xml"]])
+    def test_what_cannot_be_understood_is_2(self, words):
+        assert a_terminal().penstock("wait", "shop-v2", *words).code == 2
+
+    def test_a_loss_of_the_api_server_is_said_once_and_ridden_out(self):
+        terminal = a_terminal()
+        start = terminal.sim.clock.time
+        terminal.sim.at(start + 60, lambda: setattr(terminal.kube, "down", True))
+        terminal.sim.at(start + 120, lambda: setattr(terminal.kube, "down", False))
+
+        result = terminal.penstock("wait", "shop-v2")
+
+        assert result.code == 0
+        assert result.err.count("cannot be reached") == 1
+        assert result.err.count("answers again") == 1
+
+    def test_an_api_server_that_is_gone_at_the_time_out_is_7(self):
+        terminal = a_terminal()
+        terminal.sim.at(terminal.sim.clock.time + 60, lambda: setattr(terminal.kube, "down", True))
+
+        assert terminal.penstock("wait", "shop-v2", "--timeout", "5m").code == 7
+
+    def test_a_deleted_release_ends_the_wait_with_3(self):
+        terminal = a_terminal()
+        terminal.until(100)
+        uid = terminal.release()["metadata"]["uid"]
+        from controller.ports import RELEASE
+
+        terminal.sim.at(terminal.sim.clock.time + 5, lambda: terminal.kube.inner.delete(RELEASE, "shop", "shop-v2", uid=uid))
+
+        result = terminal.penstock("wait", "shop-v2")
+
+        assert result.code == 3
+
+    def test_ctrl_c_is_130_and_aborts_nothing(self):
+        terminal = a_terminal()
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        terminal.sim.at(terminal.sim.clock.time + 60, interrupt)
+
+        assert terminal.penstock("wait", "shop-v2").code == 130
+        assert terminal.phase() != "RolledBack"
+
+
+class TestWatch:
+    def test_without_a_terminal_it_prints_plain_lines_and_ends_with_the_release(self):
+        result = a_terminal("fails-at-25").penstock("watch", "shop-v2")
+
+        assert result.code == 3
+        assert "\x1b" not in result.out
+
+    def test_on_a_terminal_it_draws_until_the_release_ends_and_leaves_the_last_view(self):
+        result = a_terminal("fails-at-25", is_terminal=True, environ={"NO_COLOR": "1"}).penstock("watch", "shop-v2")
+
+        last = result.out.rpartition("\x1b[?1049l")[2]
+        assert result.code == 3
+        assert "✖ RolledBack" in last
+        assert "\x1b[3" not in result.out
