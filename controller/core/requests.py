@@ -5,6 +5,8 @@ afterwards. A crash between the two finds the uid and only answers again (S11). 
 never refused for an unmet expectation.
 """
 
+from dataclasses import replace
+
 from controller.api.release import Phase, ReleaseStatus, Verb
 from controller.core import backward, forward, gates, reasons
 from controller.core.commands import AnswerRequest, Decision, RecordKind
@@ -87,21 +89,30 @@ def apply(w: World, request: RequestView) -> Decision:
     noted = w.with_status(remember(w.status, request.uid))
     who = f"{spec.actor or 'somebody'}{': ' + spec.reason if spec.reason else ''}"
     entry = record(w, RecordKind.REQUEST, reasons.ACCEPTED, f"{spec.verb} by {who}", uid=request.uid, verb=spec.verb)
-    match spec.verb:
-        case Verb.ROLLBACK:
-            if w.status.phase in BACKWARD or (w.status.rollback and w.status.phase is not Phase.HALTED):
-                return stored(noted.status, entry)
-            return backward.abandon(noted, reasons.ROLLBACK_REQUESTED, who, also=(entry,))
+    entry = replace(entry, key=f"{entry.key}/{request.uid[:8]}")  # two people may ask in the same phase
+    if spec.verb is Verb.ROLLBACK:
+        if w.status.phase in BACKWARD or (w.status.rollback and w.status.phase is not Phase.HALTED):
+            return stored(noted.status, entry)
+        return backward.abandon(noted, reasons.ROLLBACK_REQUESTED, who, also=(entry,))
+    effect = forward_effect(noted, request, who)
+    return replace(effect, records=(entry, *effect.records))
+
+
+def forward_effect(w: World, request: RequestView, who: str) -> Decision:
+    """What every other verb does."""
+    match request.spec.verb:
         case Verb.PAUSE:
-            return pause(noted, who)
+            return pause(w, who)
         case Verb.RESUME:
-            return resume(noted, who)
+            return resume(w, who)
         case Verb.ADVANCE:
-            if noted.last_stage:
-                return forward.next_stage(noted.with_status(_skip(noted.status, request.uid)))
-            return forward.enter_stage(noted, noted.status.stage + 1, skipped=request.uid)
+            if w.last_stage:
+                return forward.next_stage(w.with_status(_skip(w.status, request.uid)))
+            return forward.enter_stage(w, w.status.stage + 1, skipped=request.uid)
         case Verb.PROMOTE:
-            return forward.enter_stage(noted, len(noted.stages) - 1, skipped=request.uid)
+            return forward.enter_stage(w, len(w.stages) - 1, skipped=request.uid)
+        case Verb.ROLLBACK:
+            raise AssertionError("apply() has taken the way back")
 
 
 def _skip(status: ReleaseStatus, uid: str) -> ReleaseStatus:
@@ -124,13 +135,12 @@ def pause(w: World, who: str) -> Decision:
 def resume(w: World, who: str) -> Decision:
     """Go on from the highest stage that is not above the observed weight, or from the first, with a new window."""
     status = w.status
-    entry = record(w, RecordKind.REQUEST, reasons.ACCEPTED, f"resume by {who}")
     if status.phase is Phase.HALTED and status.rollback is not None:
         # Only the teardown is left: a person says that green gets no traffic.
         done = status.rollback.model_copy(update={"drained_at": w.now})
-        return stored(moved(w, Phase.TEARING_DOWN, reasons.TEARING_DOWN, rollback=done), entry)
+        return stored(moved(w, Phase.TEARING_DOWN, reasons.TEARING_DOWN, rollback=done))
     if status.hold and status.hold.phase in (Phase.PREPARING, Phase.RETURNING):
-        return stored(moved(w, status.hold.phase, reasons.ACCEPTED, f"resume by {who}"), entry)
+        return stored(moved(w, status.hold.phase, reasons.ACCEPTED, f"resume by {who}"))
     if status.hold and status.hold.reason == reasons.MANUAL_HOLD:
         return forward.enter_stage(w, status.stage + 1, skipped=status.requests[-1])
     weights = [stage.weight for stage in w.stages]

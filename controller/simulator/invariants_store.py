@@ -62,6 +62,7 @@ class History:
         self._plans: dict[Place, PlanSpec] = {}
         self._records: dict[str, dict[str, Any]] = {}
         self._answered: dict[str, Any] = {}
+        self._acted: set[str] = set()
 
     def find(self, kind: str, place: Place) -> Obj | None:
         """An object as it is stored now."""
@@ -418,6 +419,7 @@ class History:
                 elif now is not None and now["kind"] != entry["kind"]:
                     self.breach("S15", f"ConfigMap {meta['namespace']}/{meta['name']}: the record {key} was {entry['kind']}, now {now['kind']}")
             acted = [entry["data"]["uid"] for entry in entries.values() if (entry.get("data") or {}).get("uid")]
+            self._acted |= set(acted)
             if len(acted) != len(set(acted)):
                 self.breach("S11", f"ConfigMap {meta['namespace']}/{meta['name']}: a request was applied more than once")
             known |= entries
@@ -427,6 +429,10 @@ class History:
         uid, answer = new["metadata"]["uid"], (status.get("state"), status.get("reason"))
         if not status.get("state"):
             return
+        if answer[0] == "refused" and uid in self._acted:
+            self.breach("S11", f"ReleaseRequest {new['metadata']['name']} was acted on and then refused with {answer[1]}")
+        if answer == ("accepted", "Accepted") and uid not in self._acted:
+            self.breach("S15", f"ReleaseRequest {new['metadata']['name']} was accepted and has no record")
         if self._answered.setdefault(uid, answer) != answer:
             self.breach("S11", f"ReleaseRequest {new['metadata']['name']} was answered {self._answered[uid][0]}, then {answer[0]}")
 
