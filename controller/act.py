@@ -10,6 +10,7 @@ from controller.adapters import records
 from controller.adapters.istio.rollback import roll_back_routes
 from controller.adapters.istio.subsets import ensure_subset, remove_subset
 from controller.adapters.istio.writes import claim_routes, close_routes, open_routes, set_weight
+from controller.adapters.pruning import prune
 from controller.adapters.workloads import teardown
 from controller.adapters.workloads import writes as workloads
 from controller.core.commands import (
@@ -24,6 +25,7 @@ from controller.core.commands import (
     LockPlan,
     MakeGreen,
     OpenRoutes,
+    PruneHistory,
     RemoveClone,
     RemoveGreen,
     RestoreCapacity,
@@ -46,6 +48,8 @@ def perform(command: Command, subject: Subject, seen: Snapshot, ports: Ports) ->
     match command:
         case ClaimRoutes() | OpenRoutes() | SetWeight() | RollBackRoutes() | CloseRoutes():
             _routes(command, subject, seen, ports)
+        case PruneHistory(names):
+            prune(ports.kube, subject, names)
         case LockPlan() | UnlockPlan() | FreezePlan() | AddFinalizer() | DropFinalizer() | AnswerRequest():
             _records(command, subject, seen, ports)
         case _:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from controller.adapters import records
 from controller.adapters.istio.view import TrafficView, observe_traffic
+from controller.adapters.pruning import read_finished
 from controller.adapters.workloads.overlap import live_overlap
 from controller.adapters.workloads.places import Split
 from controller.adapters.workloads.preflight import preflight
@@ -116,6 +117,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, plans: dict[tuple[st
         rivals=rivals,
         problems=problems,
         warnings=warnings,
+        finished=read_finished(kube, subject) if live and subject.status.phase in FINAL and subject.finalizer else (),
         schema_problem=ports.schema_problem(),
         routed=routed_members(subject, traffic),
         domain=ports.settings.cluster_domain,

@@ -163,6 +163,13 @@ class RemoveClone:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneHistory:
+    """Remove finished releases that the plan no longer keeps, their records and orphaned frozen plans with them."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRequest:
     """Write the answer into a ReleaseRequest's status."""
 
@@ -175,7 +182,7 @@ class AnswerRequest:
 
 Command = (
     LockPlan | UnlockPlan | FreezePlan | AddFinalizer | DropFinalizer | ClaimRoutes | OpenRoutes | SetWeight | RollBackRoutes | CloseRoutes
-    | MakeGreen | SizeGreen | KeepCapacity | RestoreCapacity | RemoveGreen | ShrinkOld | RetireOld | UpdateHome | RemoveClone | AnswerRequest
+    | MakeGreen | SizeGreen | KeepCapacity | RestoreCapacity | RemoveGreen | ShrinkOld | RetireOld | UpdateHome | RemoveClone | PruneHistory | AnswerRequest
 )
 
 

@@ -7,6 +7,7 @@ from controller.core.commands import (
     Command,
     Decision,
     DropFinalizer,
+    PruneHistory,
     RecordKind,
     RemoveClone,
     RetireOld,
@@ -14,6 +15,7 @@ from controller.core.commands import (
     ShrinkOld,
     UpdateHome,
 )
+from controller.core.retention import no_longer_kept
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, moved, record, stored, wait
 
 
@@ -97,6 +99,9 @@ def finished(w: World) -> Decision:
         if decision:
             return decision
     if w.subject.finalizer:
+        gone = no_longer_kept(w.observed.finished, w.plan.history, w.now) if w.subject.plan is not None else ()
+        if gone:
+            return act(w, PruneHistory(tuple(release.name for release in gone)))
         return act(w, DropFinalizer())
     return Decision(status=w.status)
 

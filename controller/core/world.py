@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from analysis.model import Series
 from controller.api.release import ManagedObject, Phase, RequestSpec
+from controller.core.retention import Finished
 from controller.ports import Answer, ProbeResult
 
 
@@ -136,6 +137,7 @@ class Observed:
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
         warnings: what is legal but should be said.
+        finished: finished releases of the plan; only looked at when this one is about to be left alone.
         schema_problem: why the server would not keep what we write; "" if it would.
         routed: members whose Services stand in the managed routes: only their requests are split.
         domain, cluster: the cluster's domain, and its name in `destination_cluster` ("" if unknown).
@@ -163,6 +165,7 @@ class Observed:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     schema_problem: str = ""
+    finished: tuple[Finished, ...] = ()
     routed: tuple[str, ...] = ()
     domain: str = "cluster.local"
     cluster: str = ""

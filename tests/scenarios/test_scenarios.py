@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.ports import DEPLOYMENT, DESTINATION_RULE, HPA, RELEASE_PLAN, SERVICE, VIRTUAL_SERVICE
+from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, RELEASE, RELEASE_PLAN, SERVICE, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Scenario, load
@@ -16,7 +16,9 @@ STORIES = [(path.parent, scenario) for path in sorted(HERE.glob("*/scenarios.yam
 def run(folder: Path, scenario: Scenario):
     kept = []
     result = run_scenario(scenario, folder, prepare=kept.append)
-    return result, InMemoryKube(kept[0].server)
+    sim = kept[0]
+    sim.run_until(sim.clock.time + 60, lambda: False)  # the garbage collector takes its moment
+    return result, InMemoryKube(sim.server)
 
 
 def story(name: str):
@@ -81,3 +83,14 @@ def test_a_rollback_leaves_blue_as_it_was():
     route = kube.get(VIRTUAL_SERVICE, "prod", "api")
     assert [r.get("name") for r in route["spec"]["http"]] == ["main"]
     assert [len(r["route"]) for r in route["spec"]["http"]] == [1]
+
+
+def test_finished_releases_are_kept_by_the_plans_history():
+    """A plan that keeps two: of four finished releases the two newest are there, with their records and one frozen plan."""
+    folder, scenario = story("subset-in-a-row")
+    _, kube = run(folder, scenario.model_copy(update={"plan": "short-history.yaml"}))
+
+    releases = {r["metadata"]["name"] for r in kube.list(RELEASE, "shop").items}
+    maps = [c["metadata"]["name"] for c in kube.list(CONFIG_MAP, "shop").items]
+    assert releases == {"shop-v3", "shop-v4"}
+    assert [name.split("-")[1] for name in sorted(maps)] == ["history", "history", "plan"]

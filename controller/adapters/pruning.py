@@ -1,0 +1,61 @@
+"""Reading and removing finished releases and their records. Which ones go is `core.retention`'s decision."""
+
+from collections.abc import Iterable
+
+import orjson
+
+from controller.adapters import marks
+from controller.adapters.records import frozen_name, read_status
+from controller.core.commands import Subject
+from controller.core.phases import FINAL
+from controller.core.retention import Finished
+from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kube, NotFoundError, Obj
+
+
+def read_finished(kube: Kube, subject: Subject) -> tuple[Finished, ...]:
+    """All finished releases of the plan, the subject among them, with the size of their records."""
+    sizes = {_owner(obj): len(orjson.dumps(obj.get("data") or {})) for obj in _records(kube, subject)}
+    found = []
+    for obj in _releases(kube, subject):
+        status, _ = read_status(obj.get("status") or {})
+        meta = obj["metadata"]
+        waiting = meta.get("finalizers") and meta["uid"] != subject.uid
+        if status.phase in FINAL and not waiting:
+            found.append(Finished(meta["name"], meta["uid"], status.finished_at, sizes.get(meta["uid"], 0), status.plan_hash))
+    return tuple(found)
+
+
+def _releases(kube: Kube, subject: Subject) -> list[Obj]:
+    return [o for o in kube.list(RELEASE, subject.namespace).items if (o.get("spec") or {}).get("plan") == subject.spec.plan]
+
+
+def _records(kube: Kube, subject: Subject) -> Iterable[Obj]:
+    return kube.list(CONFIG_MAP, subject.namespace, labels=f"{marks.PLAN_LABEL}={subject.spec.plan}").items
+
+
+def _owner(obj: Obj) -> str:
+    return next((str(ref.get("uid")) for ref in marks.items(marks.metadata(obj).get("ownerReferences"))), "")
+
+
+def prune(kube: Kube, subject: Subject, names: Iterable[str]) -> None:
+    """Delete these finished releases (their records go with them), then frozen plans that nobody names any more.
+
+    Deleting a finished Release never touches a version that serves: nothing that carries traffic is owned by it.
+    """
+    wanted = set(names)
+    for obj in _releases(kube, subject):
+        if obj["metadata"]["name"] in wanted:
+            _delete(kube, subject, obj)
+    named = {str((o.get("status") or {}).get("planHash") or "") for o in _releases(kube, subject) if o["metadata"]["name"] not in wanted}
+    kept = {frozen_name(hash_) for hash_ in named if hash_}
+    for obj in _records(kube, subject):
+        name = obj["metadata"]["name"]
+        if name.startswith(frozen_name("")) and name not in kept:
+            kube.delete(CONFIG_MAP, subject.namespace, name, uid=obj["metadata"]["uid"])
+
+
+def _delete(kube: Kube, subject: Subject, obj: Obj) -> None:
+    try:
+        kube.delete(RELEASE, subject.namespace, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
+    except (NotFoundError, ConflictError):
+        return  # gone, or written meanwhile: the next finished release looks again
