@@ -1,0 +1,163 @@
+"""Every error of a file at once: path with line number, what was found, what was expected, what to do.
+
+`penstock validate` prints the findings; the controller refuses a plan with the same sentences
+(`plan_findings`). Nothing here reads a cluster.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from controller.api.base import API_VERSION, GROUP
+from controller.api.plan import PlanSpec
+from controller.api.release import ReleaseSpec, RequestSpec
+from controller.api.validate_plan import rules
+from controller.api.validate_queries import notes, provider_notes
+from controller.api.validate_words import translate
+from controller.api.validate_yaml import Document, Finding, documents, dotted, shown
+
+__all__ = ["MAX_BYTES", "Finding", "Scenarios", "plan_findings", "validate_file", "validate_text"]
+
+MAX_BYTES = 1_000_000
+"""A larger object would not fit into the API server's store (1.5 MB with its bookkeeping)."""
+
+SPECS: dict[str, type[BaseModel]] = {"ReleasePlan": PlanSpec, "Release": ReleaseSpec, "ReleaseRequest": RequestSpec}
+_TOP = ("apiVersion", "kind", "metadata", "spec", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenarios:
+    """What the simulator knows of its own files; it is handed in, because nothing here imports the simulator.
+
+    Attributes:
+        model: of one scenario.
+        with_base: puts a document on top of its base. May raise OSError.
+    """
+
+    model: type[BaseModel]
+    with_base: Callable[[Any, Path], Any]
+
+
+def validate_file(path: Path, *, scenarios: Scenarios | None = None, providers: frozenset[str] | None = None) -> list[Finding]:
+    """All findings of a file, in the order of its lines. Raises OSError where it cannot be read."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        return [Finding("error", "", 1, f"a file of {size:,} bytes", f"at most {MAX_BYTES:,}", "split the plan, or move its comments elsewhere")]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return [Finding("error", "", 1, f"a byte that is no text at position {error.start}", "UTF-8", "save the file as UTF-8")]
+    return validate_text(text, folder=path.parent, scenarios=scenarios, providers=providers)
+
+
+def validate_text(
+    text: str, *, folder: Path | None = None, scenarios: Scenarios | None = None, providers: frozenset[str] | None = None
+) -> list[Finding]:
+    """As `validate_file`, of a text."""
+    found, problems = documents(text)
+    known = 0
+    for document in found:
+        data = document.data
+        if scenarios is not None and isinstance(data, dict) and "kind" not in data and "apiVersion" not in data:
+            known += 1
+            problems += _scenario(document, scenarios, folder or Path())
+        elif not isinstance(data, dict) or "kind" not in data or str(data.get("apiVersion", GROUP)).startswith(GROUP):
+            known += 1
+            problems += _object(document, providers)
+    if not known and not problems:
+        kinds = ", ".join(SPECS)
+        problems.append(Finding("error", "", 1, "nothing of Penstock's", f"a document of kind {kinds}, or a scenario", "name another file"))
+    return sorted(set(problems), key=lambda one: (one.line, one.severity, one.path, one.found))
+
+
+def plan_findings(obj: dict[str, Any], *, providers: frozenset[str] | None = None) -> list[Finding]:
+    """The findings of a ReleasePlan as the API server has it, without lines."""
+    found, _ = documents(orjson.dumps({k: obj[k] for k in _TOP if k in obj}, default=str).decode())
+    return [Finding(f.severity, f.path, 0, f.found, f.expected, f.hint, 0) for f in _object(found[0], providers)]
+
+
+def _object(document: Document, providers: frozenset[str] | None) -> list[Finding]:
+    """One of our objects, its envelope first."""
+    data = document.data
+    if not isinstance(data, dict):
+        return [_error(document, (), shown(data), "fields with values", "begin with apiVersion, kind, metadata and spec")]
+    problems = _envelope(document, data)
+    model = SPECS.get(str(data.get("kind")))
+    if model is None or data.get("apiVersion") not in (API_VERSION, None):
+        return problems
+    spec = data.get("spec")
+    if not isinstance(spec, dict):
+        return [*problems, _error(document, ("spec",), shown(spec), "fields with values", "what is asked for stands under spec")]
+    problems += _modelled(document, model, spec, ("spec",))
+    if model is PlanSpec:
+        namespace = str((data.get("metadata") or {}).get("namespace") or "default") if isinstance(data.get("metadata"), dict) else "default"
+        for severity, path, what, expected, hint in [*rules(spec), *notes(spec, namespace), *provider_notes(spec, providers)]:
+            place = ("spec", *path)
+            problems.append(Finding(severity, dotted(place), document.line(place), what, expected, hint, document.number))
+    if model is ReleaseSpec:
+        problems += _images(document, spec.get("images"))
+    return problems
+
+
+def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
+    """apiVersion, kind and metadata."""
+    problems = []
+    for key in data:
+        if key not in _TOP:
+            problems.append(_error(document, (str(key),), f"the unknown field {key!r}", f"one of {', '.join(_TOP)}", "move it under spec, or remove it"))
+    version, kind = data.get("apiVersion"), data.get("kind")
+    if version != API_VERSION:
+        newer = isinstance(version, str) and version.startswith(f"{GROUP}/")
+        hint = "this Penstock does not know that version: use a newer one" if newer else f"begin with apiVersion: {API_VERSION}"
+        problems.append(_error(document, ("apiVersion",), shown(version), API_VERSION, hint))
+    if kind not in SPECS:
+        problems.append(_error(document, ("kind",), shown(kind), f"one of {', '.join(SPECS)}", "correct the kind"))
+    metadata = data.get("metadata")
+    if not isinstance(metadata, dict):
+        problems.append(_error(document, ("metadata",), shown(metadata), "fields with values", "give it a name: metadata: {name: my-plan}"))
+    elif not metadata.get("name") and not metadata.get("generateName"):
+        problems.append(_error(document, ("metadata", "name"), "nothing", "a name", "plans are started by name"))
+    return problems
+
+
+def _modelled(document: Document, model: type[BaseModel], data: Any, top: tuple[str, ...]) -> list[Finding]:
+    """What the model says, strictly: as the API server, which converts nothing."""
+    try:
+        model.model_validate_json(orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS), strict=True)
+    except ValidationError as error:
+        return [translate(one, model, document, top) for one in error.errors(include_url=False)]
+    except TypeError:
+        return [_error(document, top, "values that JSON cannot carry", "texts, numbers, lists and fields", "quote dates and huge numbers")]
+    return []
+
+
+def _images(document: Document, images: Any) -> list[Finding]:
+    problems = []
+    for member, image in images.items() if isinstance(images, dict) else ():
+        if isinstance(image, str) and "@" not in image and ":" not in image.rpartition("/")[2]:
+            path = ("spec", "images", str(member))
+            hint = "without one the node decides which version runs, and it may differ from pod to pod"
+            problems.append(Finding("warning", dotted(path), document.line(path), repr(image), "an image with a tag or digest", hint, document.number))
+    return problems
+
+
+def _scenario(document: Document, scenarios: Scenarios, folder: Path) -> list[Finding]:
+    """A scenario, on top of its base; a base alone is no scenario and is checked with those that use it."""
+    try:
+        data = scenarios.with_base(document.data, folder)
+    except OSError as error:
+        return [_error(document, ("base",), f"{document.data['base']!r} ({error.strerror})", "a file that exists", "it is relative to this file")]
+    problems = _modelled(document, scenarios.model, data, ())
+    for word, default in (("plan", "plan.yaml"), ("world", "world.yaml")):
+        name = data.get(word, default)
+        if isinstance(name, str) and not (folder / name).is_file():
+            problems.append(_error(document, (word,), repr(name), "a file that exists", "it is relative to this file"))
+    return problems
+
+
+def _error(document: Document, path: tuple[str | int, ...], found: str, expected: str, hint: str = "") -> Finding:
+    return Finding("error", dotted(path), document.line(path), found, expected, hint, document.number)

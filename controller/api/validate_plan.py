@@ -1,0 +1,189 @@
+"""Rules of a plan that cross its fields, and warnings about what is legal but unwise.
+
+They look at the raw data, so that a wrong field somewhere does not hide what is wrong elsewhere. Each
+rule is a small generator of (severity, path, found, expected, hint).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from controller.api.base import parse_duration
+from controller.api.plan import PlanSpec
+from controller.api.validate_yaml import Path, shown
+
+Note = tuple[str, Path, str, str, str]
+"""severity, path below `spec`, found, expected, hint."""
+
+MIN_SCRAPES = 6
+BAKE_SECONDS = 120.0
+"""Less than this at 100 % shows nothing that a user would notice."""
+
+DEFAULTS = PlanSpec.model_validate({"workload": "w", "traffic": {"virtualService": "v"}})
+
+
+def each(data: Any, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The entries of a list that are mappings, with their index."""
+    listed = data.get(name) if isinstance(data, dict) else None
+    if isinstance(listed, list):
+        yield from ((index, one) for index, one in enumerate(listed) if isinstance(one, dict))
+
+
+def part(data: Any, name: str) -> dict[str, Any]:
+    """A mapping below, empty where it is none."""
+    found = data.get(name) if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def seconds(value: Any, default: float) -> float:
+    """A duration, or the default where it is absent or wrong (which is said elsewhere)."""
+    try:
+        return default if value is None else parse_duration(value)
+    except ValueError:
+        return default
+
+
+def scrape_of(spec: dict[str, Any]) -> float:
+    """The scrape interval, seconds."""
+    return seconds(part(spec, "traffic").get("scrapeInterval"), DEFAULTS.traffic.scrape_interval)
+
+
+def stages_of(spec: dict[str, Any]) -> list[tuple[int, int, float]]:
+    """Index, weight and window seconds of the stages that have a weight; the defaults where there are none."""
+    if "stages" not in spec:
+        return [(i, stage.weight, stage.window) for i, stage in enumerate(DEFAULTS.stages)]
+    return [
+        (i, one["weight"], seconds(one.get("window"), DEFAULTS.stages[0].window))
+        for i, one in each(spec, "stages")
+        if isinstance(one.get("weight"), int)
+    ]
+
+
+def member_names(spec: dict[str, Any]) -> list[str]:
+    """Names of the members, the short form included."""
+    short = [spec["workload"]] if isinstance(spec.get("workload"), str) else []
+    return short + [one["name"] for _, one in each(spec, "members") if isinstance(one.get("name"), str)]
+
+
+def rules(spec: dict[str, Any]) -> list[Note]:
+    """Everything that is wrong across fields, and all warnings but those about queries."""
+    return [note for rule in RULES for note in rule(spec)]
+
+
+def _targets(spec: dict[str, Any]) -> Iterator[Note]:
+    traffic = part(spec, "traffic")
+    if isinstance(spec.get("traffic"), dict) and not traffic.get("virtualService") and not traffic.get("virtualServices"):
+        yield "error", ("traffic",), "no VirtualService", "virtualService or virtualServices", "name the one whose weights are moved"
+    if not member_names(spec) and not spec.get("members"):
+        yield "error", (), "no workload", "workload or members", "name the Deployment that moves"
+
+
+def _weights(spec: dict[str, Any]) -> Iterator[Note]:
+    stages = stages_of(spec)
+    for (_, before, _), (index, weight, _) in zip(stages, stages[1:], strict=False):
+        if weight <= before:
+            path: Path = ("stages", index, "weight")
+            yield "error", path, f"{weight} after {before}", "strictly rising weights", "sort the stages, and remove doubles"
+    if stages and stages[-1][1] != 100:  # noqa: PLR2004 - percent
+        yield "error", ("stages", stages[-1][0], "weight"), f"{stages[-1][1]} at the last stage", "100", "add a stage with weight: 100"
+
+
+def _names(spec: dict[str, Any]) -> Iterator[Note]:
+    for section in ("members", "slots", "checks", "triggers", "groups"):
+        seen: dict[str, int] = {}
+        for index, one in each(spec, section):
+            name = one.get("name")
+            if isinstance(name, str):
+                if name in seen:
+                    yield "error", (section, index, "name"), f"the name {name!r} a second time", f"unique names in {section}", "rename one of the two"
+                seen.setdefault(name, index)
+    workload = spec.get("workload")
+    if workload and any(one.get("name") == workload for _, one in each(spec, "members")):
+        yield "error", ("workload",), f"{workload!r} also under members", "either the short form or members", "remove `workload`"
+
+
+def _slots(spec: dict[str, Any]) -> Iterator[Note]:
+    slots = [one for _, one in each(spec, "slots")]
+    if len(slots) == 2 and all(slots[0].get(k, "") == slots[1].get(k, "") for k in ("namespace", "suffix")):  # noqa: PLR2004 - blue and green
+        yield "error", ("slots", 1), "the same namespace and suffix as the first slot", "two different places", "give one a suffix or a namespace"
+
+
+def _references(spec: dict[str, Any]) -> Iterator[Note]:
+    members = member_names(spec)
+    groups = [one.get("name") for _, one in each(spec, "groups")]
+    weights = {weight for _, weight, _ in stages_of(spec)}
+    for section in ("checks", "triggers"):
+        for index, one in each(spec, section):
+            member = one.get("member")
+            if member is not None and members and member not in members:
+                yield "error", (section, index, "member"), shown(member), f"one of the members {', '.join(members)}", "correct the name"
+            for at, weight in enumerate(one.get("stages") or () if isinstance(one.get("stages"), list) else ()):
+                if weights and weight not in weights:
+                    known = ", ".join(map(str, sorted(weights)))
+                    yield "error", (section, index, "stages", at), shown(weight), f"the weight of a stage: {known}", "a check names stages by weight"
+            together = one.get("together")
+            if together is not None and together not in groups:
+                yield "error", (section, index, "together"), shown(together), "the name of a group", f"add `groups: [{{name: {together}, failing: 2}}]`"
+
+
+def _groups(spec: dict[str, Any]) -> Iterator[Note]:
+    for index, group in each(spec, "groups"):
+        size = sum(one.get("together") == group.get("name") for _, one in each(spec, "triggers"))
+        failing = group.get("failing")
+        if isinstance(failing, int) and failing > size:
+            hint = "add triggers with `together`, or lower it: this group could never act"
+            yield "error", ("groups", index, "failing"), f"{failing} of {size} triggers", f"at most {size}", hint
+
+
+def _questions(spec: dict[str, Any]) -> Iterator[Note]:
+    for section, ways in (("checks", ("builtin", "query")), ("triggers", ("builtin", "query", "probe"))):
+        for index, one in each(spec, section):
+            given = [way for way in ways if one.get(way) is not None]
+            if len(given) != 1:
+                found = " and ".join(given) if given else f"none of {', '.join(ways)}"
+                yield "error", (section, index), found, f"exactly one of {', '.join(ways)}", "say one way in which it is asked"
+            if section == "triggers" and "probe" not in given and one.get("limit") is None:
+                yield "error", (section, index), "no limit", "a limit, such as {max: 5}", "only a probe needs none"
+            if "probe" in given and one.get("limit") is not None:
+                yield "error", (section, index, "limit"), "a limit of a probe", "no limit", "a probe passes or fails; use repeat to count failures"
+            if "quantile" in one and one.get("builtin") != "latency":
+                yield "warning", (section, index, "quantile"), "a quantile", "builtin: latency with it", "it is ignored elsewhere"
+
+
+def _intervals(spec: dict[str, Any]) -> Iterator[Note]:
+    scrape = scrape_of(spec)
+    for index, one in each(spec, "triggers"):
+        interval = seconds(one.get("interval"), 10.0)
+        if interval < 1:
+            yield "error", ("triggers", index, "interval"), shown(one.get("interval")), "1s or more", "a shorter interval shows nothing new"
+        elif "interval" in one and interval < scrape and one.get("probe") is None:
+            hint = f"Prometheus has nothing new in between: ask every {scrape:g} s, or scrape more often and say so in traffic.scrapeInterval"
+            yield "warning", ("triggers", index, "interval"), f"{interval:g} s", f"at least the scrape interval of {scrape:g} s", hint
+
+
+def _windows(spec: dict[str, Any]) -> Iterator[Note]:
+    scrape = scrape_of(spec)
+    for index, weight, window in stages_of(spec):
+        path: Path = ("stages", index, "window")
+        if window < MIN_SCRAPES * scrape:
+            hint = "with fewer scrapes it can never pass: make the window longer or scrape more often"
+            yield "warning", path, f"a window of {window:g} s", f"at least {MIN_SCRAPES} scrapes of {scrape:g} s ({MIN_SCRAPES * scrape:g} s)", hint
+        elif weight == 100 and window < BAKE_SECONDS:  # noqa: PLR2004 - percent
+            hint = "faults that need load or time show only then, and blue is still ready"
+            yield "warning", path, f"a bake of {window:g} s at 100 %", f"{BAKE_SECONDS:g} s or more", hint
+
+
+def _capacity(spec: dict[str, Any]) -> Iterator[Note]:
+    finish = part(spec, "finish")
+    if finish and seconds(finish.get("retention"), 1.0) == 0:
+        hint = "a rollback after success would have to start the old version first"
+        yield "warning", ("finish", "retention"), "0 s", "some time in which the old version is kept", hint
+    if "triggers" in spec and not spec["triggers"]:
+        yield "warning", ("triggers",), "no triggers", "at least one", "between the gates nothing would put users back"
+    if "checks" in spec and not spec["checks"]:
+        yield "warning", ("checks",), "no checks", "at least one", "every stage would pass that has enough requests"
+
+
+RULES: tuple[Callable[[dict[str, Any]], Iterator[Note]], ...] = (
+    _targets, _weights, _names, _slots, _references, _groups, _questions, _intervals, _windows, _capacity,
+)  # fmt: skip
+"""In the order in which they are printed."""

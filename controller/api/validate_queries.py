@@ -1,0 +1,108 @@
+"""What is wrong or unwise about the queries of a plan, with their parameters filled in by sample places."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from controller.api.promql import AdviceKind, ProblemKind, advice, check_query
+from controller.api.promql_facts import facts
+from controller.api.validate_plan import DEFAULTS, Note, each, part, seconds, stages_of
+from controller.api.validate_yaml import Path
+from controller.core.queries import Place, fill
+
+_EXPECTED = {
+    AdviceKind.LABEL_BY_LABEL: "one number for green",
+    AdviceKind.MANY_SERIES: "one series",
+    AdviceKind.NO_SELECTOR: "a selector for green in every part of the query",
+    AdviceKind.SHORT_RANGE: "[$window]",
+    AdviceKind.LONG_RANGE: "[$window]",
+}
+_HINTS = {
+    AdviceKind.NO_SELECTOR: 'add {namespace="$namespace",workload="$workload"} or the labels that tell the versions apart',
+    AdviceKind.SHORT_RANGE: "write [$window] for the fixed range",
+    AdviceKind.LONG_RANGE: "write [$window] for the fixed range",
+}
+
+
+def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
+    """Everything about the queries of checks and triggers."""
+    windows = {weight: window for _, weight, window in stages_of(spec)}
+    for section in ("checks", "triggers"):
+        for index, one in each(spec, section):
+            query = one.get("query")
+            if not isinstance(query, str):
+                continue
+            if section == "triggers":
+                lengths = [seconds(one.get("range"), 60.0)]
+            else:
+                judged = one.get("stages") if isinstance(one.get("stages"), list) else []
+                lengths = [window for weight, window in windows.items() if not judged or weight in judged] or [DEFAULTS.stages[0].window]
+            yield from _of_query((section, index, "query"), query, places(spec, one.get("member"), namespace), sorted(lengths))
+
+
+def places(spec: dict[str, Any], member: Any, namespace: str) -> tuple[Place, Place]:
+    """Sample places of a member's two slots; blue's, then green's."""
+    members = [one for _, one in each(spec, "members")]
+    workload = spec.get("workload")
+    if isinstance(workload, str):
+        members.insert(0, {"name": workload, "workload": workload})
+    chosen = next((one for one in members if one.get("name") == member), members[0] if members else {})
+    name = str(chosen.get("workload") or "workload")
+    service = str(chosen.get("service") or name)
+    slots = [one for _, one in each(spec, "slots")]
+    if len(slots) < 2:  # noqa: PLR2004 - blue and green
+        slots = [{"suffix": slot.suffix} for slot in DEFAULTS.slots]
+
+    def place(slot: dict[str, Any], colour: str) -> Place:
+        where, suffix = str(slot.get("namespace") or namespace), str(slot.get("suffix") or "")
+        host = f"{service}{suffix}.{where}.svc.cluster.local"
+        return Place(where, name + suffix, service + suffix, host, f"revision-of-{colour}", colour)
+
+    return place(slots[0], "blue"), place(slots[1], "green")
+
+
+def _of_query(path: Path, query: str, pair: tuple[Place, Place], lengths: list[float]) -> Iterator[Note]:
+    blue, green = pair
+    try:
+        filled = fill(query, green, lengths[-1])
+    except ValueError as error:
+        yield "error", path, str(error), "a query whose parameters are known", "parameters stand in label values, $window in brackets"
+        return
+    problems = check_query(filled)
+    for problem in problems:
+        severity = "error" if problem.kind is ProblemKind.SYNTAX else "warning"
+        expected = "PromQL" if severity == "error" else "functions that the simulator evaluates too"
+        yield severity, path, str(problem), expected, "" if severity == "warning" else f"near {problem.hint.strip().splitlines()[0].strip()!r}"
+    if any(problem.kind is ProblemKind.SYNTAX for problem in problems):
+        return
+    if facts(filled).result_type == "string":
+        yield "error", path, "a text as the result", "one number", "use rate(), sum() or a function over the range"
+        return
+    telling = {a for a, b in _both(green, blue) if a != b}
+    for found in advice(filled, green=telling, window_seconds=lengths[-1]):
+        if found.kind is not AdviceKind.LONG_RANGE:
+            yield "warning", path, f"a query that {_verb(found.sentence)}", _EXPECTED[found.kind], _HINTS.get(found.kind, "")
+    for found in advice(fill(query, green, lengths[0]), window_seconds=lengths[0]):
+        if found.kind is AdviceKind.LONG_RANGE:
+            yield "warning", path, f"a query that {_verb(found.sentence)}", _EXPECTED[found.kind], _HINTS[found.kind]
+
+
+def _verb(sentence: str) -> str:
+    """The sentence as a clause behind "a query that"."""
+    return f"has {sentence}" if sentence.startswith("a fixed") else sentence
+
+
+def _both(green: Place, blue: Place) -> tuple[tuple[str, str], ...]:
+    return tuple((getattr(green, name), getattr(blue, name)) for name in ("namespace", "workload", "service", "host", "revision", "colour"))
+
+
+def provider_notes(spec: dict[str, Any], known: frozenset[str] | None) -> Iterator[Note]:
+    """Providers that the controller's configuration does not have; nothing where that is not known."""
+    for section in ("checks", "triggers"):
+        for index, one in each(spec, section):
+            name = one.get("provider")
+            if known is not None and name and name not in known:
+                expected = f"one of {', '.join(sorted(known))}" if known else "no provider: only the default one is configured"
+                yield "error", (section, index, "provider"), repr(name), expected, "add it to the controller's configuration"
+
+
+__all__ = ["notes", "part", "places", "provider_notes"]

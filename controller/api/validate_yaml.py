@@ -1,0 +1,159 @@
+"""YAML with its places: documents as plain data, the line of every field, and what YAML itself lets through silently.
+
+A key that stands twice is legal for most parsers, and the second one wins without a word.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+"""Keys and indices from the top of a document."""
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong or unwise.
+
+    Attributes:
+        severity: "error" or "warning".
+        path: the field, such as `spec.stages[1].weight`.
+        line: in the file, from 1; 0 where there is no file.
+        found, expected: what stands there, and what should.
+        hint: what to do.
+        document: number of the YAML document in the file, from 1.
+    """
+
+    severity: str
+    path: str
+    line: int
+    found: str
+    expected: str
+    hint: str = ""
+    document: int = 1
+
+    @property
+    def sentence(self) -> str:
+        """Without its place."""
+        return f"found {self.found}, expected {self.expected}{f'; {self.hint}' if self.hint else ''}"
+
+    def __str__(self) -> str:
+        """The path, then the sentence."""
+        return f"{self.path or 'the file'}: {self.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document: its data, its nodes, and its number from 1."""
+
+    number: int
+    data: Any
+    node: yaml.Node
+
+    def line(self, path: Path) -> int:
+        """The line of a field, or of the nearest thing above it that exists."""
+        node, line = self.node, self.node.start_mark.line + 1
+        for part in path:
+            found = _below(node, part)
+            if found is None:
+                break
+            node, line = found
+        return line
+
+
+def dotted(path: Path) -> str:
+    """`spec.stages[1].weight`."""
+    out = ""
+    for part in path:
+        out += f"[{part}]" if isinstance(part, int) else f"{'.' if out else ''}{part}"
+    return out
+
+
+def shown(value: Any) -> str:
+    """A value as it may stand in a sentence."""
+    text = "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line of a terminal
+
+
+def documents(text: str) -> tuple[list[Document], list[Finding]]:
+    """All documents of a file, and what is wrong with it as YAML."""
+    found: list[Document] = []
+    problems: list[Finding] = []
+    try:
+        for number, node in enumerate((n for n in yaml.compose_all(text, Loader=LOADER) if n is not None), start=1):
+            problems += [_twice(path, key, number) for path, key in _duplicates(node)]
+            data = yaml.SafeLoader("").construct_document(node)
+            document = Document(number, data, node)
+            problems += [_infinite(document, path, value) for path, value in _odd_numbers(data)]
+            found.append(document)
+    except yaml.MarkedYAMLError as error:
+        problems.append(_not_yaml(error))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problems.append(Finding("error", "", 1, f"text that is not YAML ({str(error).splitlines()[0]})", "YAML"))
+    return found, problems
+
+
+def _not_yaml(error: yaml.MarkedYAMLError) -> Finding:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    hint = "quote a text that contains `: ` or `#`, indent with spaces, close every bracket"
+    return Finding("error", "", line, f"text that is not YAML at column {column}: {error.problem or error}", "YAML", hint)
+
+
+def _twice(path: Path, key: yaml.Node, number: int) -> Finding:
+    return Finding(
+        "error", dotted(path), key.start_mark.line + 1, f"the key {key.value!r} a second time", "each key once",
+        "remove one of the two: the first would be lost silently", number,
+    )
+
+
+def _infinite(document: Document, path: Path, value: float) -> Finding:
+    return Finding("error", dotted(path), document.line(path), shown(value), "a finite number", "", document.number)
+
+
+def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int] | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark.line + 1
+    return None
+
+
+def _duplicates(root: yaml.Node) -> Iterator[tuple[Path, yaml.Node]]:
+    """Keys that stand twice in their mapping, anchors looked at once."""
+    waiting: list[tuple[Path, yaml.Node]] = [((), root)]
+    seen: set[int] = set()
+    while waiting:
+        path, node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [((*path, i), child) for i, child in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            names: set[Any] = set()
+            for key, child in node.value:
+                name = key.value if isinstance(key, yaml.ScalarNode) else str(key.value)
+                if name in names and name != "<<":
+                    yield (*path, name), key
+                names.add(name)
+                waiting.append(((*path, name), child))
+
+
+def _odd_numbers(data: Any, path: Path = ()) -> Iterator[tuple[Path, float]]:
+    """NaN and infinities, which no JSON can carry."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield path, data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _odd_numbers(value, (*path, str(key)))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _odd_numbers(value, (*path, index))
