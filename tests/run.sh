@@ -1,0 +1,12 @@
+#!/bin/sh
+# `make test`: the offline suite first, then the tests with real components. What was skipped stands in the closing lines.
+set -eu
+BIN=${BIN:-.venv/bin}
+echo "== The offline suite"
+"$BIN/python" -m pytest tests -n 2 --dist loadgroup -m "not bed and not prometheus"
+if command -v go >/dev/null 2>&1 || [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+    echo "== The real API server: its programs are built once, about three and a half minutes"
+    "$BIN/python" -m tests.bed.binaries >/dev/null
+fi
+echo "== The tests on real components"
+"$BIN/python" -m pytest tests -n 2 --dist loadgroup -m "bed or prometheus"
