@@ -18,6 +18,10 @@ QUIET_SECONDS = 3600.0
 """Finished must stay finished for so long (L3)."""
 
 
+REST_SECONDS = 60.0
+"""A release that waits for a person still corrects what others do: so long it is watched after it came to rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a transcript: seconds since the start, and what happened."""
@@ -113,6 +117,7 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
     sim.run_until(START + scenario.limit, lambda: sim.clock.time > last_deed and over(sim, key))
     result.ended_at = sim.clock.time - START
     if over(sim, key):
+        sim.run_until(sim.clock.time + REST_SECONDS, lambda: False)
         quiet(sim, key, result)
     teller.catch_up()
     finish(sim, key, scenario, result)
@@ -140,7 +145,9 @@ def at_rest(release: Obj | None) -> bool:
     if status.get("phase") in {phase.value for phase in FINAL}:
         return not release["metadata"].get("finalizers")
     held = status.get("hold") or {}
-    return status.get("phase") == "Halted" or (status.get("phase") == "Holding" and bool(held.get("waitsFor")) and held.get("until") is None)
+    return status.get("phase") == "Halted" or (
+        status.get("phase") == "Holding" and bool(held.get("waitsFor")) and held.get("until") is None
+    )
 
 
 def quiet(sim: Simulation, key: Key, result: Result) -> None:
@@ -169,11 +176,29 @@ def finish(sim: Simulation, key: Key, scenario: Scenario, result: Result) -> Non
     differences = [
         ("phase", status.phase, expect.phase, status.phase is expect.phase),
         ("reason", ", ".join(sorted(reasons)), expect.reason, not expect.reason or expect.reason in reasons),
-        ("most weight", status.max_weight, f"at most {expect.max_weight}", expect.max_weight is None or status.max_weight <= expect.max_weight),
-        ("most weight", status.max_weight, f"at least {expect.min_weight}", expect.min_weight is None or status.max_weight >= expect.min_weight),
-        ("check", status.rollback.check if status.rollback else "none", expect.check,
-         not expect.check or (status.rollback is not None and status.rollback.check == expect.check)),
-        ("end", f"{(status.finished_at or START + result.ended_at) - START:.0f} s", f"within {expect.within} s",
-         expect.within is None or (status.finished_at or START + result.ended_at) - START <= expect.within),
+        (
+            "most weight",
+            status.max_weight,
+            f"at most {expect.max_weight}",
+            expect.max_weight is None or status.max_weight <= expect.max_weight,
+        ),
+        (
+            "most weight",
+            status.max_weight,
+            f"at least {expect.min_weight}",
+            expect.min_weight is None or status.max_weight >= expect.min_weight,
+        ),
+        (
+            "check",
+            status.rollback.check if status.rollback else "none",
+            expect.check,
+            not expect.check or (status.rollback is not None and status.rollback.check == expect.check),
+        ),
+        (
+            "end",
+            f"{(status.finished_at or START + result.ended_at) - START:.0f} s",
+            f"within {expect.within} s",
+            expect.within is None or (status.finished_at or START + result.ended_at) - START <= expect.within,
+        ),
     ]
     result.problems += [f"{what}: found {found}, expected {wanted}" for what, found, wanted, ok in differences if not ok]
