@@ -1,0 +1,142 @@
+"""Defects that were sown on purpose, each by replacing one function of the product; the suite must find every one of them."""
+
+import itertools
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from analysis import threshold
+from controller import act, observe, reconcile
+from controller.adapters import marks
+from controller.adapters.istio import patches, rollback, writes
+from controller.core import backward, forward, gates, judging, requests
+from controller.core.commands import Direction, SetWeight
+from controller.core.steps import stored
+from controller.ports import RELEASE
+
+REAL = {
+    "enter_stage": forward.enter_stage, "with_progress": reconcile.with_progress, "reading_of": judging.reading_of,
+    "build_rollback_patch": patches.build_rollback_patch, "send": writes.send, "observe": observe.observe,
+}
+
+
+@contextmanager
+def replaced(*swaps: tuple[Any, str, Any]):
+    with ExitStack() as stack:
+        for owner, name, value in swaps:
+            stack.enter_context(mock.patch.object(owner, name, value))
+        yield
+
+
+class FirstRelease:
+    """A client that reads each Release once a look: the first answer stands."""
+
+    def __init__(self, inner):
+        self.inner, self.kept = inner, {}
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def get(self, kind, namespace, name):
+        if kind != RELEASE:
+            return self.inner.get(kind, namespace, name)
+        if (namespace, name) not in self.kept:
+            self.kept[namespace, name] = self.inner.get(kind, namespace, name)
+        return self.kept[namespace, name]
+
+
+def authority_first():
+    def early(key, kube, ports, plans, *, live):
+        return REAL["observe"](key, FirstRelease(kube), ports, plans, live=live)
+
+    return replaced((observe, "observe", early))
+
+
+def no_resource_version():
+    return replaced((marks, "guard_ops", lambda obj: iter(())))
+
+
+def grant_before_verdict():
+    return replaced((gates, "GATES", tuple(gate for gate in gates.GATES if gate is not gates.verdict)), (gates, "verdict", lambda w: gates.OPEN))
+
+
+def late_rollback():
+    return replaced((act, "still_ours", lambda subject, ports: True), (marks, "check_epoch", lambda obj, epoch: None))
+
+
+def weight_before_grant():
+    def eager(w, index, *, skipped=""):
+        decision = REAL["enter_stage"](w, index, skipped=skipped)
+        return replace(decision, commands=(SetWeight(w.stages[index].weight),), direction=Direction.BACK)
+
+    return replaced((forward, "enter_stage", eager))
+
+
+def no_drain():
+    return replaced((backward, "drain", lambda w, r: stored(w.status.model_copy(update={"rollback": r.model_copy(update={"drained_at": w.now})}))))
+
+
+def unchanged_is_skipped():
+    def lazy(draft, stamp):
+        return REAL["build_rollback_patch"](draft, stamp) if draft.split.green_weight(draft.sides) else []
+
+    return replaced((rollback, "build_rollback_patch", lazy))
+
+
+def nan_passes():
+    def zero(measurement, asked_at, context):
+        reading = REAL["reading_of"](measurement, asked_at, context)
+        return threshold.Reading(value=0.0) if reading.value is None else reading
+
+    return replaced((judging, "reading_of", zero))
+
+
+def last_series_wins():
+    def last(measurement, asked_at, context):
+        if measurement is None or len(measurement.series) < 2:
+            return REAL["reading_of"](measurement, asked_at, context)
+        one = replace(measurement, answer=replace(measurement.answer, series=measurement.series[-1:]))
+        return REAL["reading_of"](one, asked_at, context)
+
+    return replaced((judging, "reading_of", last))
+
+
+def bake_lost_on_restart():
+    known: set[int] = set()
+    alive: list[Any] = []
+
+    def forgetful(subject, memo):
+        subject = REAL["with_progress"](subject, memo)
+        status = subject.status
+        if id(memo) in known or not status.stages or status.stage < 0 or status.stages[status.stage].window is None:
+            return subject
+        known.add(id(memo))
+        alive.append(memo)
+        stages = list(status.stages)
+        window = stages[status.stage].window.model_copy(update={"ran": 0.0, "n_green": 0.0, "n_blue": 0.0})
+        stages[status.stage] = stages[status.stage].model_copy(update={"window": window})
+        return replace(subject, status=status.model_copy(update={"stages": stages}))
+
+    return replaced((reconcile, "with_progress", forgetful))
+
+
+def whole_http():
+    def careless(kube, kind, obj, patch):
+        if kind.kind == "VirtualService" and patch:
+            bare = [{key: rule[key] for key in ("name", "match", "route") if key in rule} for rule in obj["spec"]["http"]]
+            first = [op for op in patch if op["op"] == "test" or op["path"] == "/metadata/resourceVersion"]
+            rest = [op for op in patch if op not in first]
+            patch = [*first, {"op": "replace", "path": "/spec/http", "value": bare}, *rest]
+        return REAL["send"](kube, kind, obj, patch)
+
+    return replaced((writes, "send", careless), (rollback, "send", careless))
+
+
+def request_forgotten():
+    counter = itertools.count()
+    return replaced((requests, "remember", lambda status, uid: status.model_copy(update={"requests": [*status.requests, f"{next(counter)}"]})))
+
+
+def lower_epoch():
+    return replaced((marks, "check_epoch", lambda obj, epoch: None))
