@@ -90,7 +90,10 @@ def still_ours(subject: Subject, ports: Ports) -> bool:
 
 
 def _records(
-    command: LockPlan | UnlockPlan | FreezePlan | AddFinalizer | DropFinalizer | AnswerRequest, subject: Subject, seen: Snapshot, ports: Ports
+    command: LockPlan | UnlockPlan | FreezePlan | AddFinalizer | DropFinalizer | AnswerRequest,
+    subject: Subject,
+    seen: Snapshot,
+    ports: Ports,
 ) -> None:
     kube, epoch = ports.kube, ports.epoch
     match command:
@@ -107,7 +110,7 @@ def _records(
             records.set_finalizer(kube, subject, seen.release, epoch, present=False)
         case AnswerRequest():
             view = next(view for view in seen.observed.requests if view.uid == command.uid)
-            records.answer_request(kube, subject, view, command, epoch, ports.clock.now())
+            records.answer_request(kube, subject, view, command, epoch=epoch, now=ports.clock.now())
         case _:
             assert_never(command)
 
@@ -148,5 +151,3 @@ def _workloads(
             teardown.remove_clone(kube, subject, members, epoch)
         case _:
             assert_never(command)
-
-

@@ -151,7 +151,9 @@ def frozen_exists(kube: Kube, subject: Subject) -> bool:
     return bool(subject.status.plan_hash) and records.read_frozen(kube, subject.namespace, subject.status.plan_hash) is not None
 
 
-def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ...]]:
+def look_at_targets(
+    kube: Kube, subject: Subject, ports: Ports
+) -> tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ...]]:
     """Routes, then workloads, as closely as the phase needs; with everything that would refuse the release at its beginning."""
     phase = subject.status.phase
     if subject.plan is None or phase in UNTOUCHED or (phase in FINAL and not needs_look(subject)):
@@ -183,6 +185,4 @@ def unknown_providers(subject: Subject, ports: Ports) -> tuple[Problem, ...]:
     if plan is None:
         return ()
     names = dict.fromkeys([*(check.provider for check in plan.checks), *(t.provider for t in plan.triggers if t.probe is None)])
-    return tuple(
-        Problem(reasons.PROVIDER_UNKNOWN, name or "the default one") for name in names if ports.prometheus.provider(name) is None
-    )
+    return tuple(Problem(reasons.PROVIDER_UNKNOWN, name or "the default one") for name in names if ports.prometheus.provider(name) is None)

@@ -217,19 +217,6 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything that one reconcile may touch."""
-
-    kube: Kube
-    prometheus: PrometheusProviders
-    prober: Prober
-    clock: Clock
-    epoch: int
-    schema_problem: Callable[[], str] = lambda: ""
-    settings: "Settings" = field(default_factory=lambda: Settings())
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What the installation decides, not the plan.
 
@@ -246,3 +233,16 @@ class Settings:
     time_divisor: float = 1.0
     make_namespaces: bool = False
     cluster_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that one reconcile may touch."""
+
+    kube: Kube
+    prometheus: PrometheusProviders
+    prober: Prober
+    clock: Clock
+    epoch: int
+    schema_problem: Callable[[], str] = lambda: ""
+    settings: Settings = field(default_factory=Settings)

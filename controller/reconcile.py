@@ -158,8 +158,20 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
     """What a step changes; the rest is progress, which a checkpoint may write by the cache alone."""
     stages = tuple((stage.verdict, stage.skipped, stage.shifted_at, stage.settled_at) for stage in status.stages)
     return (
-        status.phase_counter, status.weight, status.grant, status.stage, stages, status.blue_slot, status.plan_hash, status.ready_at,
-        status.returned_at, status.hold, status.rollback, status.retention, status.requests, status.drift,
+        status.phase_counter,
+        status.weight,
+        status.grant,
+        status.stage,
+        stages,
+        status.blue_slot,
+        status.plan_hash,
+        status.ready_at,
+        status.returned_at,
+        status.hold,
+        status.rollback,
+        status.retention,
+        status.requests,
+        status.drift,
     )
 
 
@@ -227,5 +239,3 @@ def perform(snapshot: "observing.Snapshot", subject: Subject, decision: Decision
     for command in decision.commands:
         acting.perform(command, subject, snapshot, ports)
     return subject
-
-

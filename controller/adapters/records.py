@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -21,7 +21,19 @@ from controller.core.commands import AnswerRequest, Record, Subject
 from controller.core.phases import FINAL
 from controller.core.reasons import Severity
 from controller.core.world import RequestView, Rival
-from controller.ports import CONFIG_MAP, EVENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, ConflictError, Kube, KubeError, NotFoundError, Obj, Patch
+from controller.ports import (
+    CONFIG_MAP,
+    EVENT,
+    RELEASE,
+    RELEASE_PLAN,
+    RELEASE_REQUEST,
+    ConflictError,
+    Kube,
+    KubeError,
+    NotFoundError,
+    Obj,
+    Patch,
+)
 from controller.times import rfc3339, unix
 
 FINALIZER = marks.FINALIZER
@@ -40,7 +52,7 @@ class PlanView:
     found: bool
     spec: PlanSpec | None = None
     hash: str = ""
-    status: PlanStatus = PlanStatus()
+    status: PlanStatus = field(default_factory=PlanStatus)
     resource_version: str = ""
     problem: str = ""
 
@@ -213,11 +225,13 @@ def read_requests(kube: Kube, subject: Subject) -> tuple[RequestView, ...]:
         except ValidationError:
             continue
         meta = obj["metadata"]
-        views.append((meta.get("creationTimestamp", ""), meta["name"], RequestView(meta["name"], meta["uid"], meta["resourceVersion"], parsed)))
+        views.append(
+            (meta.get("creationTimestamp", ""), meta["name"], RequestView(meta["name"], meta["uid"], meta["resourceVersion"], parsed))
+        )
     return tuple(view for _, _, view in sorted(views, key=lambda item: item[:2]))
 
 
-def answer_request(kube: Kube, subject: Subject, view: RequestView, answer: AnswerRequest, epoch: int, now: float) -> None:
+def answer_request(kube: Kube, subject: Subject, view: RequestView, answer: AnswerRequest, *, epoch: int, now: float) -> None:
     """Write the answer; answered twice with the same words equals once."""
     state = "accepted" if answer.accepted else "refused"
     body = {
@@ -284,7 +298,11 @@ def emit_event(kube: Kube, subject: Subject, record: Record) -> None:
         "kind": "Event",
         "metadata": {"name": f"{subject.name}.{digest}"},
         "involvedObject": {
-            "apiVersion": RELEASE.api_version, "kind": "Release", "namespace": subject.namespace, "name": subject.name, "uid": subject.uid,
+            "apiVersion": RELEASE.api_version,
+            "kind": "Release",
+            "namespace": subject.namespace,
+            "name": subject.name,
+            "uid": subject.uid,
         },
         "reason": record.reason,
         "message": record.message[:1000],

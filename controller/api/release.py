@@ -35,7 +35,9 @@ class Origin(Model):
     """Who started the release, and from where."""
 
     actor: Annotated[str, Field(max_length=256)] = Field(default="", description="Person or service that started it.")
-    id: Annotated[str, Field(max_length=128)] = Field(default="", description="Idempotency key: a pipeline that runs again finds its release by it.")
+    id: Annotated[str, Field(max_length=128)] = Field(
+        default="", description="Idempotency key: a pipeline that runs again finds its release by it."
+    )
     run: Annotated[str, Field(max_length=512)] = Field(default="", description="CI run that started it.")
     commit: Annotated[str, Field(max_length=128)] = Field(default="", description="Commit that is released.")
 
@@ -54,7 +56,9 @@ class ReleaseSpec(Model):
     now: bool = Field(default=False, description="In reverse: switch at once, without waiting for capacity.")
     supersedes: Annotated[str, Field(max_length=63)] = Field(default="", description="Name of a release that ends first.")
     retry_of: Annotated[str, Field(max_length=63)] = Field(default="", description="Name of the release that this one tries again.")
-    reverse_of: Annotated[str, Field(max_length=63)] = Field(default="", description="Name of the succeeded release that this one takes back.")
+    reverse_of: Annotated[str, Field(max_length=63)] = Field(
+        default="", description="Name of the succeeded release that this one takes back."
+    )
     origin: Origin = Field(default_factory=Origin, description="Who started it, and from where.")
 
 
@@ -196,7 +200,9 @@ class ReleaseStatus(StatusModel):
     reason: str = Field(default="", description="Why it stands there.")
     message: str = Field(default="", description="The reason's sentence.")
     plan_hash: str = Field(default="", description="Hash of the frozen plan, and name of its ConfigMap.")
-    plan_changed: bool = Field(default=False, description="The plan was edited after it was frozen; the release goes on with the frozen one.")
+    plan_changed: bool = Field(
+        default=False, description="The plan was edited after it was frozen; the release goes on with the frozen one."
+    )
     blue_slot: int = Field(default=-1, description="Index of the slot that served at the start; -1 before it is known.")
     mode: Literal["", "host", "subset"] = Field(default="", description="How the routes tell the versions apart.")
     blue_subset: str = Field(default="", description="Subset of blue.")

@@ -11,8 +11,18 @@ from dataclasses import dataclass
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
 from controller.core import phases, reasons, seen
-from controller.core.commands import CloseRoutes, Command, Decision, Record, RecordKind, RemoveGreen, RestoreCapacity, RollBackRoutes, UnlockPlan
-from controller.core.steps import World, act, back, moved, record, stored, wait
+from controller.core.commands import (
+    CloseRoutes,
+    Command,
+    Decision,
+    Record,
+    RecordKind,
+    RemoveGreen,
+    RestoreCapacity,
+    RollBackRoutes,
+    UnlockPlan,
+)
+from controller.core.steps import World, back, moved, record, stored, wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +132,10 @@ def tearing_down(w: World) -> Decision:
     routes = [r for r in w.observed.routes if r.found and not _foreign(w, r.owner)]
     if any(not r.blue_only for r in routes):
         # Rule 6: somebody gave green traffic again. Never take it down under users.
-        return back(moved(w, Phase.ROLLING_BACK, rollback.reason, rollback.message, rollback=rollback.model_copy(update={"traffic_at": 0.0})),
-                    RollBackRoutes(f"{w.subject.uid}/{w.status.phase_counter + 1}"))
+        return back(
+            moved(w, Phase.ROLLING_BACK, rollback.reason, rollback.message, rollback=rollback.model_copy(update={"traffic_at": 0.0})),
+            RollBackRoutes(f"{w.subject.uid}/{w.status.phase_counter + 1}"),
+        )
     if not rollback.drained_at:
         return drain(w, rollback)
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
@@ -164,7 +176,11 @@ def borrowed(w: World, *, serving: str) -> tuple[Command, ...]:
     commands: list[Command] = []
     if any(r.found and r.owner == w.subject.uid for r in w.observed.routes):
         commands.append(CloseRoutes(serving))
-    if any(c.hpa and m.name == c.member and m.blue.hpa == c.hpa and m.blue.hpa_min != c.hpa_min for c in w.status.capacity for m in w.observed.members):
+    if any(
+        c.hpa and m.name == c.member and m.blue.hpa == c.hpa and m.blue.hpa_min != c.hpa_min
+        for c in w.status.capacity
+        for m in w.observed.members
+    ):
         commands.append(RestoreCapacity())
     if w.observed.lock == w.subject.uid:
         commands.append(UnlockPlan(succeeded=w.status.phase is Phase.SUCCEEDED))
@@ -192,8 +208,6 @@ def _overruns(w: World, rollback: RollbackStatus, *, traffic: float) -> list[str
 def is_backward(status: ReleaseStatus) -> bool:
     """Whether nothing may raise green's weight any more (S8)."""
     return status.phase in phases.BACKWARD or status.rollback is not None
-
-
 
 
 def abandon(w: World, reason: str, detail: str = "", *, also: tuple[Record, ...] = ()) -> Decision:

@@ -181,8 +181,27 @@ class AnswerRequest:
 
 
 Command = (
-    LockPlan | UnlockPlan | FreezePlan | AddFinalizer | DropFinalizer | ClaimRoutes | OpenRoutes | SetWeight | RollBackRoutes | CloseRoutes
-    | MakeGreen | SizeGreen | KeepCapacity | RestoreCapacity | RemoveGreen | ShrinkOld | RetireOld | UpdateHome | RemoveClone | PruneHistory | AnswerRequest
+    LockPlan
+    | UnlockPlan
+    | FreezePlan
+    | AddFinalizer
+    | DropFinalizer
+    | ClaimRoutes
+    | OpenRoutes
+    | SetWeight
+    | RollBackRoutes
+    | CloseRoutes
+    | MakeGreen
+    | SizeGreen
+    | KeepCapacity
+    | RestoreCapacity
+    | RemoveGreen
+    | ShrinkOld
+    | RetireOld
+    | UpdateHome
+    | RemoveClone
+    | PruneHistory
+    | AnswerRequest
 )
 
 

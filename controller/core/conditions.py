@@ -45,8 +45,14 @@ def conditions(status: ReleaseStatus, generation: int, now: float) -> list[Condi
         old = before.get(kind)
         since = old.last_transition_time if old and old.status == state else rfc3339(now)
         result.append(
-            Condition(type=kind, status=state, reason=status.reason or status.phase, message=status.message,
-                      last_transition_time=since, observed_generation=generation)
+            Condition(
+                type=kind,
+                status=state,
+                reason=status.reason or status.phase,
+                message=status.message,
+                last_transition_time=since,
+                observed_generation=generation,
+            )
         )
     return result
 

@@ -10,10 +10,9 @@ from typing import assert_never
 
 from controller.api.release import Phase, Verb
 from controller.core import backward, drift, finishing, forward, reasons, requests, seen, trouble
-from controller.core.commands import Decision, Subject
+from controller.core.commands import Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
-from controller.core.steps import POLL_SECONDS, World, hold, moved, record, stored
-from controller.core.commands import RecordKind
+from controller.core.steps import World, moved, record, stored
 from controller.core.world import Measured, Observed
 
 
@@ -44,9 +43,13 @@ def unusable(w: World) -> Decision | None:
     if w.subject.plan is not None:
         return None
     if w.status.phase is Phase.QUEUED:
-        return forward.queued(w) if w.subject.finalizer else stored(
-            moved(w, Phase.REFUSED, reasons.PLAN_MISSING, w.subject.spec.plan),
-            record(w, RecordKind.FINISHED, reasons.PLAN_MISSING, w.subject.spec.plan),
+        return (
+            forward.queued(w)
+            if w.subject.finalizer
+            else stored(
+                moved(w, Phase.REFUSED, reasons.PLAN_MISSING, w.subject.spec.plan),
+                record(w, RecordKind.FINISHED, reasons.PLAN_MISSING, w.subject.spec.plan),
+            )
         )
     if w.status.phase is Phase.HALTED:
         return Decision(status=w.status)
@@ -109,8 +112,13 @@ def step(w: World) -> Decision:
     status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in WATCHED else decision.status
     wake = min((t for t in (decision.wake_at, watched.next_at) if t is not None), default=None)
     return Decision(
-        status=status, commands=decision.commands, direction=decision.direction, store=worth, records=decision.records,
-        wake_at=wake, again=decision.again,
+        status=status,
+        commands=decision.commands,
+        direction=decision.direction,
+        store=worth,
+        records=decision.records,
+        wake_at=wake,
+        again=decision.again,
     )
 
 
@@ -150,8 +158,14 @@ def holding(w: World) -> Decision:
     still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason
     if still or (not tried.store and tried.status.phase is held.phase and not _moving_again(w, tried)):
         status = tried.status.model_copy(
-            update={"phase": Phase.HOLDING, "hold": held, "phase_since": w.status.phase_since, "phase_counter": w.status.phase_counter,
-                    "reason": held.reason, "message": held.message}
+            update={
+                "phase": Phase.HOLDING,
+                "hold": held,
+                "phase_since": w.status.phase_since,
+                "phase_counter": w.status.phase_counter,
+                "reason": held.reason,
+                "message": held.message,
+            }
         )
         until = min(t for t in (held.until, w.now + seen.look_again(w)) if t is not None)
         return Decision(status=status, commands=tried.commands, wake_at=until, again=False)
@@ -180,5 +194,3 @@ def hold_deadline(w: World) -> Decision:
         return stored(w.status.model_copy(update={"hold": again}))
     word = reasons.NO_DATA_DEADLINE if held.reason == reasons.NO_DATA else reasons.HOLD_DEADLINE
     return backward.roll_back(w, word, held.message)
-
-

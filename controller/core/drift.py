@@ -3,7 +3,7 @@
 from controller.api.release import DriftStatus, Phase
 from controller.core import backward, forward, reasons
 from controller.core.commands import Decision, RecordKind, SetWeight
-from controller.core.steps import World, record, stored
+from controller.core.steps import World, record
 from controller.core.world import RouteView
 
 FIGHT_WRITES = 3
@@ -27,6 +27,9 @@ def answer(w: World) -> Decision | None:
         return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
     if any(is_rollback_stamp(w, route) for route in w.observed.routes):
         return backward.roll_back(w, reasons.ROLLBACK_FOUND)
+    broken = "; ".join(problem.detail for r in w.observed.routes for problem in r.problems)
+    if broken and status.phase not in (Phase.HOLDING, Phase.HALTED):
+        return forward.hold_for_person(w, reasons.ROUTE_CHANGED, broken, phase=status.phase)
     above = [r for r in w.observed.routes if r.green_weight > allowed(w)]
     if above:
         return correct(w, above)

@@ -18,7 +18,6 @@ from controller.core.commands import (
 from controller.core.retention import no_longer_kept
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, moved, record, stored, wait
 
-
 FULL = 100
 """All requests, percent."""
 
@@ -86,7 +85,9 @@ def return_failed(w: World, reason: str, detail: str) -> Decision:
 def finished(w: World) -> Decision:
     """A final phase: requests get their answer, what was borrowed goes back, the retention runs out. Then silence (S16)."""
     answers = tuple(
-        AnswerRequest(r.name, r.uid, accepted=True, reason=reasons.ALREADY_FINISHED, message=reasons.say(reasons.ALREADY_FINISHED, w.status.phase))
+        AnswerRequest(
+            r.name, r.uid, accepted=True, reason=reasons.ALREADY_FINISHED, message=reasons.say(reasons.ALREADY_FINISHED, w.status.phase)
+        )
         for r in w.observed.requests
     )
     if answers:
@@ -126,7 +127,7 @@ def retention(w: World) -> Decision | None:
     over = w.now >= kept.until or bool(w.observed.rivals) or w.subject.deleted
     if reversed_by or (over and (w.plan.finish.then == "keep" or _old_is_gone(w))):
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True})}))
-    if any(r.found and r.green_weight < 100 for r in w.observed.routes):
+    if any(r.found and r.green_weight < FULL for r in w.observed.routes):
         # S5: somebody gave the old version traffic again. It is not taken away under users.
         return wait(w, reasons.SUCCEEDED, "the old version has traffic again and is kept", until=w.now + 60.0)
     if over:
@@ -153,5 +154,3 @@ def _old_is_gone(w: World) -> bool:
         if delete or old.replicas > 0:
             return False
     return True
-
-

@@ -52,7 +52,9 @@ def queued(w: World) -> Decision:
     if w.observed.frozen != w.status.plan_hash:
         return act(w, FreezePlan(w.status.plan_hash))
     status = moved(w, Phase.PREPARING, reasons.PREPARING_GREEN, "looks at what is there")
-    return stored(status, record(w, RecordKind.STARTED, reasons.PREPARING_GREEN, w.subject.spec.revision, images=dict(w.subject.spec.images)))
+    return stored(
+        status, record(w, RecordKind.STARTED, reasons.PREPARING_GREEN, w.subject.spec.revision, images=dict(w.subject.spec.images))
+    )
 
 
 def is_ahead(w: World, rival: Rival) -> bool:
@@ -94,12 +96,17 @@ def preparing(w: World) -> Decision:
         return identify(w)
     if w.observed.problems and all(route.owner != w.subject.uid for route in w.observed.routes):
         return refuse_prepared(w)
+    if w.now > w.status.phase_since + w.plan.preparation.deadline:
+        return backward.roll_back(w, reasons.PREPARATION_DEADLINE, unready(w) or "the time is over")
     if any(route.owner != w.subject.uid for route in w.observed.routes):
         return act(w, ClaimRoutes())
     if any(m.blue.hpa and m.blue.hpa_min < m.blue.replicas for m in w.observed.members):
         return act(w, KeepCapacity())
-    if w.now > w.status.phase_since + w.plan.preparation.deadline:
-        return backward.roll_back(w, reasons.PREPARATION_DEADLINE, unready(w) or "the time is over")
+    return bring_up(w)
+
+
+def bring_up(w: World) -> Decision:
+    """Make what is missing, wait until it is ready, and give its cluster time to reach the proxies."""
     if not w.observed.green_made or not w.observed.cluster_ready:
         return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing")
     if len(listed(w)) > len(w.status.objects):
@@ -114,6 +121,9 @@ def preparing(w: World) -> Decision:
     opens = w.status.ready_at + w.plan.preparation.route_delay
     if w.now < opens and not w.subject.spec.now:
         return wait(w, reasons.WAITING_FOR_CLUSTER, until=opens)
+    if w.observed.problems:
+        # What was fine at the start is not any more, or only the live endpoints show it: nobody has got a request yet.
+        return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
     return enter_stage(w, 0)
 
 
@@ -181,8 +191,13 @@ def enter_stage(w: World, index: int, *, skipped: str = "") -> Decision:
         stages.append(StageStatus(weight=w.stages[len(stages)].weight, skipped=skipped))
     stages.append(StageStatus(weight=weight, entered_at=w.now))
     status = moved(
-        w.with_status(before), Phase.SHIFTING, reasons.GRANTED, str(weight),
-        stage=index, stages=stages, grant=max(before.grant, weight),
+        w.with_status(before),
+        Phase.SHIFTING,
+        reasons.GRANTED,
+        str(weight),
+        stage=index,
+        stages=stages,
+        grant=max(before.grant, weight),
     )
     return stored(status, record(w, RecordKind.GRANT, reasons.GRANTED, str(weight), weight=weight, stage=index, request=skipped))
 
@@ -241,11 +256,18 @@ def progress(w: World, remaining: float) -> Decision:
     limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
     detail = f"{window.ran:.0f} of {w.stage.window:.0f} s"
     if stalled > limit:
-        return hold(w, reasons.NO_DATA, f"no sample of both versions since {stalled:.0f} s ({detail} judged)",
-                    phase=w.status.phase, until=w.now + no_data_deadline(w))
+        return hold(
+            w,
+            reasons.NO_DATA,
+            f"no sample of both versions since {stalled:.0f} s ({detail} judged)",
+            phase=w.status.phase,
+            until=w.now + no_data_deadline(w),
+        )
     word = reasons.BAKING if w.status.phase is Phase.BAKING else reasons.MEASURING
     if w.now < window.opened_at:
-        return wait(w, reasons.WARMING_UP, f"in {window.opened_at - w.now:.0f} s", until=window.opened_at + seen.look_again(w), status=w.status)
+        return wait(
+            w, reasons.WARMING_UP, f"in {window.opened_at - w.now:.0f} s", until=window.opened_at + seen.look_again(w), status=w.status
+        )
     return wait(w, word, detail, until=w.now + min(remaining, seen.look_again(w)), status=w.status)
 
 
@@ -270,7 +292,9 @@ def judge(w: World) -> Decision:
         if answer.confirming:
             return wait(w, reasons.MEASURING, answer.detail, until=w.now + POLL_SECONDS, status=w.status)
         then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else answer.then
-        return hold(w, answer.reason, answer.detail, phase=w.status.phase, until=w.now + (answer.deadline or no_data_deadline(w)), then=then)
+        return hold(
+            w, answer.reason, answer.detail, phase=w.status.phase, until=w.now + (answer.deadline or no_data_deadline(w)), then=then
+        )
     passed = set_stage(status, verdict=Outcome.PASS, verdict_at=w.now, verdict_key=gates.verdict_key(w))
     if answer.baseline:
         passed = passed.model_copy(update={"baseline": list(answer.baseline)})

@@ -1,4 +1,4 @@
-"""Every legal phase transition, in one table.
+r"""Every legal phase transition, in one table.
 
 A release is born `Queued`. It takes the lock of its plan, brings green up (`Preparing`), and then goes
 round and round: `Shifting` (a grant is written, then the weight, then the split settles), `Measuring`
@@ -10,7 +10,7 @@ Everything that goes wrong meets in `RollingBack`: traffic first, then `TearingD
 final for that uid and revision: nothing leads out of them.
 
     Queued -> Preparing -> Shifting -> Measuring -> Shifting -> ... -> Baking -> [Returning] -> Succeeded
-                   \\___________\\__________\\__________________________\\____ RollingBack -> TearingDown -> RolledBack
+                   \___________\__________\__________________________\____ RollingBack -> TearingDown -> RolledBack
 """
 
 from controller.api.release import Phase

@@ -178,9 +178,7 @@ def _quiet(w: World, since: float, colour: str) -> bool | None:
     seen = read_traffic(w)
     if seen is None:
         return None
-    answer = traffic.quiet(
-        seen, since=since, drain=w.plan.rollback.drain, scrape_interval=w.plan.traffic.scrape_interval, colour=colour
-    )
+    answer = traffic.quiet(seen, since=since, drain=w.plan.rollback.drain, scrape_interval=w.plan.traffic.scrape_interval, colour=colour)
     return answer.quiet if answer.known else None
 
 

@@ -146,12 +146,19 @@ def _words_changed(before: ReleaseStatus, after: ReleaseStatus) -> bool:
     return before.reason != after.reason
 
 
-def hold(w: World, reason: str, detail: str = "", *, phase: Phase, until: float | None = None, then: str = "rollback", waits_for: str = "") -> Decision:
+def hold(
+    w: World, reason: str, detail: str = "", *, phase: Phase, until: float | None = None, then: str = "rollback", waits_for: str = ""
+) -> Decision:
     """Wait with a deadline, or for the named person (rule 8)."""
     held = HoldStatus.model_validate(
         {
-            "reason": reason, "since": w.now, "until": until, "then": then,
-            "waits_for": waits_for, "phase": phase, "message": reasons.say(reason, detail),
+            "reason": reason,
+            "since": w.now,
+            "until": until,
+            "then": then,
+            "waits_for": waits_for,
+            "phase": phase,
+            "message": reasons.say(reason, detail),
         }
     )
     status = moved(w, Phase.HOLDING, reason, detail).model_copy(update={"hold": held})

@@ -47,8 +47,12 @@ def damaged(w: World) -> Decision | None:
     detail = f"the status was edited and cannot be read: {w.subject.damage}"
     status = w.status.model_copy(
         update={
-            "phase": Phase.HALTED, "phase_since": w.now, "phase_counter": w.status.phase_counter + 1, "hold": None,
-            "reason": reasons.HALTED, "message": reasons.say(reasons.HALTED, detail),
+            "phase": Phase.HALTED,
+            "phase_since": w.now,
+            "phase_counter": w.status.phase_counter + 1,
+            "hold": None,
+            "reason": reasons.HALTED,
+            "message": reasons.say(reasons.HALTED, detail),
         }
     )
     return stored(status, record(w, RecordKind.HOLD, reasons.HALTED, detail))

@@ -175,9 +175,7 @@ def probe_hosts(sim: Simulation, key: tuple[str, str], colour: str) -> set[str]:
         return set()
     blue = max(subject.status.blue_slot, 0)
     wanted = {"green": (1 - blue,), "blue": (blue,), "both": (0, 1)}[colour]
-    return {
-        f"//{m.service_name}{plan.slots[i].suffix}.{plan.slots[i].namespace or key[0]}." for m in plan.all_members for i in wanted
-    }
+    return {f"//{m.service_name}{plan.slots[i].suffix}.{plan.slots[i].namespace or key[0]}." for m in plan.all_members for i in wanted}
 
 
 def drift(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:

@@ -49,7 +49,11 @@ def request(people: InMemoryKube, namespace: str, name: str, act: Act) -> dict[s
     """The request object; toward green it says what the person saw."""
     release = people.get(RELEASE, namespace, name)
     spec: dict[str, Any] = {
-        "release": name, "releaseUid": release["metadata"]["uid"], "verb": act.verb, "actor": act.actor, "reason": act.reason,
+        "release": name,
+        "releaseUid": release["metadata"]["uid"],
+        "verb": act.verb,
+        "actor": act.actor,
+        "reason": act.reason,
     }
     if act.verb in (Verb.ADVANCE, Verb.PROMOTE):
         spec["expect"] = {"stage": (release.get("status") or {}).get("stage", -1)}

@@ -40,7 +40,9 @@ class Users(Model):
     gateway: str = Field(default="", description="`namespace/name` of the Gateway they come through; from a sidecar in the mesh if empty.")
     namespace: Name = Field(default="clients", description="Namespace of the sidecar they send from.")
     grpc: bool = Field(default=False, description="gRPC instead of HTTP.")
-    delay: Duration = Field(default=0.0, description="How late their proxy learns of routes, clusters and endpoints, at most; each drawn for itself.")
+    delay: Duration = Field(
+        default=0.0, description="How late their proxy learns of routes, clusters and endpoints, at most; each drawn for itself."
+    )
 
 
 class LatencyModel(Model):
@@ -100,8 +102,23 @@ class Fault(Model):
     """Something that goes wrong."""
 
     kind: Literal[
-        "crash", "prometheus-down", "prometheus-empty", "prometheus-nan", "prometheus-error", "prometheus-slow", "prometheus-partial",
-        "api-down", "api-conflict", "api-lost-answer", "stale-reads", "control-plane-down", "clock-jump", "drift", "delete", "patch", "probe",
+        "crash",
+        "prometheus-down",
+        "prometheus-empty",
+        "prometheus-nan",
+        "prometheus-error",
+        "prometheus-slow",
+        "prometheus-partial",
+        "api-down",
+        "api-conflict",
+        "api-lost-answer",
+        "stale-reads",
+        "control-plane-down",
+        "clock-jump",
+        "drift",
+        "delete",
+        "patch",
+        "probe",
     ] = Field(description="What.")
     at: Duration = Field(description="When it begins.")
     lasts: Duration = Field(default=0.0, description="For how long, where it lasts.")
@@ -151,7 +168,9 @@ class Scenario(Model):
 
     name: Name = Field(description="Its name.")
     about: str = Field(default="", description="What it shows, a sentence.")
-    base: str = Field(default="", description="File with words that this scenario shares with others, relative to it; its lists come after.")
+    base: str = Field(
+        default="", description="File with words that this scenario shares with others, relative to it; its lists come after."
+    )
     plan: str = Field(default="plan.yaml", description="File of the ReleasePlan, relative to the scenario.")
     world: str = Field(default="world.yaml", description="File of the Kubernetes objects, relative to the scenario.")
     release: ReleaseModel = Field(default_factory=ReleaseModel, description="The release that is started.")
