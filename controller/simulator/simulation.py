@@ -57,6 +57,9 @@ START = 1_750_000_000.0
 WARM_SECONDS = 300.0
 """Users are there before the release: so long, so that windows look back on something."""
 
+SETTLE_SECONDS = 60.0
+"""The proxies know the world when the first users come."""
+
 MAX_LOOKS = 2_000_000
 """A loop that never waits is a defect; it ends here instead of never."""
 
@@ -176,7 +179,7 @@ class Simulation:
             self.store,
             behaviours=[behaviour_of(version) for version in scenario.versions],
             app_metrics=[metric_of(metric) for metric in scenario.metrics],
-            settings=TrafficSettings(start=START, seed=seed, fluid=not scenario.random),
+            settings=TrafficSettings(start=START, since=self.clock.time + SETTLE_SECONDS, seed=seed, fluid=not scenario.random),
         )
         self.prometheus = SwitchedPrometheus(SimulatedPrometheus(self.engine, self.true_time))
         self.failing_probes: set[str] = set()
@@ -197,7 +200,7 @@ class Simulation:
         self.server.load(crds)
         self.server.load(with_namespaces(objects))
         self.workloads.settle(self.clock.time)
-        self.mesh.advance(self.clock.time + 60)
+        self.mesh.advance(self.clock.time + SETTLE_SECONDS)
         self.mesh.settle(self.clock.time)
         self._run_until(START)
 

@@ -51,6 +51,7 @@ class TrafficSettings:
 
     Attributes:
         start: Unix seconds at which the scenario's time is 0.
+        since: Unix seconds from which users are there; from `start` if absent.
         seed: of the random mode.
         fluid: expected counts instead of draws.
         retries: whether Istio's default retries happen.
@@ -61,6 +62,7 @@ class TrafficSettings:
     """
 
     start: float = 0.0
+    since: float | None = None
     seed: int = 0
     fluid: bool = True
     retries: bool = True
@@ -127,7 +129,8 @@ class Traffic:
         self.settings = settings or TrafficSettings()
         self._mesh, self._sink, self._behaviours = mesh, sink, tuple(behaviours)
         start = self.settings.start
-        self._flows = [_Flow(s, mesh.proxies[s.proxy], start, rng=random.Random(f"{self.settings.seed}/{s.name}")) for s in sources]  # noqa: S311 - a simulation
+        since = start if self.settings.since is None else self.settings.since
+        self._flows = [_Flow(s, mesh.proxies[s.proxy], since, rng=random.Random(f"{self.settings.seed}/{s.name}")) for s in sources]  # noqa: S311 - a simulation
         self._streams: dict[tuple[object, ...], Stream] = {}
         self._shapes: dict[tuple[Latency, tuple[float, ...], float], Shape] = {}
         self._first: dict[tuple[str, str, str, str], float] = {}
