@@ -135,7 +135,7 @@ def _all(session: Session, noun: str, output: str, *, everywhere: bool) -> None:
 def _one(session: Session, noun: str, name: str, output: str) -> None:
     kind, columns = TABLES[noun]
     if noun == "releases":
-        from controller.cli.read import release_of  # noqa: PLC0415 - a table does not need it
+        from controller.cli.read import release_of
 
         obj = release_of(session, name)
     else:
@@ -155,9 +155,9 @@ def _one(session: Session, noun: str, name: str, output: str) -> None:
 
 
 def _detail(session: Session, release: Obj) -> None:
-    from controller.cli.read import plan_in_force  # noqa: PLC0415 - a table does not need it
-    from controller.cli.render import render  # noqa: PLC0415 - as above
-    from controller.cli.view import view_of  # noqa: PLC0415 - as above
+    from controller.cli.read import plan_in_force
+    from controller.cli.render import render
+    from controller.cli.view import view_of
 
     view = view_of(release, plan_in_force(session, release), now=session.now)
     width = session.host.size()[0]

@@ -34,7 +34,7 @@ class Connected(Protocol):
 
 
 def _connect(kubeconfig: str, context: str) -> Connected:
-    from controller.adapters.kube_config import connect  # noqa: PLC0415 - the client is a slow import
+    from controller.adapters.kube_config import connect
 
     return connect(kubeconfig, context)
 
@@ -174,11 +174,11 @@ def plain(obj: Any) -> Any:
 def print_object(obj: Any, output: str) -> None:
     """One object as json, yaml or name."""
     if output == "json":
-        import orjson  # noqa: PLC0415 - start-up counts
+        import orjson
 
         tell(orjson.dumps(obj, option=orjson.OPT_INDENT_2).decode())
     elif output == "yaml":
-        import yaml  # noqa: PLC0415 - start-up counts
+        import yaml
 
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
         tell(yaml.dump(obj, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120).rstrip())

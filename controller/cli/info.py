@@ -67,7 +67,7 @@ def metrics(
 ) -> None:
     """The metrics of a running controller, or (--once) what the cluster itself says."""
     if once:
-        from controller.runtime.metrics import metrics_once  # noqa: PLC0415 - start-up counts
+        from controller.runtime.metrics import metrics_once
 
         session = hosts.open_session(ctx, namespace, context, kubeconfig, everywhere=everywhere)
         tell(metrics_once(session.kube, [session.namespace]).rstrip())
@@ -107,7 +107,7 @@ def _definitions(words: dict[str, str]) -> None:
 
 
 def _reasons() -> None:
-    from controller.core.reasons import REASONS  # noqa: PLC0415 - start-up counts
+    from controller.core.reasons import REASONS
 
     for word, reason in REASONS.items():
         tell(f"{word} ({reason.severity})\n    {reason.say('...')}\n    What to do: {reason.next_step}")

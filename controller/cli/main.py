@@ -86,7 +86,7 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - the signature of a callback
     if value:
-        from controller.cli.info import own_version  # noqa: PLC0415 - start-up counts
+        from controller.cli.info import own_version
 
         typer.echo(f"penstock {own_version()}")
         raise typer.Exit
@@ -130,9 +130,9 @@ def _interrupted() -> int:
 
 def _failed(error: Exception) -> int:
     """A fault that has a sentence, or a defect of ours."""
-    from controller.adapters.kube_errors import ConfigError  # noqa: PLC0415 - start-up counts
-    from controller.cli.exits import CommandError, explain_fault  # noqa: PLC0415 - as above
-    from controller.ports import KubeError  # noqa: PLC0415 - as above
+    from controller.adapters.kube_errors import ConfigError
+    from controller.cli.exits import CommandError, explain_fault
+    from controller.ports import KubeError
 
     if os.environ.get("PENSTOCK_DEBUG"):
         traceback.print_exception(error)

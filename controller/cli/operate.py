@@ -26,9 +26,9 @@ def controller(
     kubeconfig: hosts.KubeconfigOption = "",
 ) -> None:
     """Run the controller in the foreground until SIGTERM or SIGINT; logs are JSON lines on stderr."""
-    from controller import compose  # noqa: PLC0415 - start-up counts
-    from controller.runtime.config import load_config  # noqa: PLC0415 - as above
-    from controller.runtime.logs import log_to  # noqa: PLC0415 - as above
+    from controller import compose
+    from controller.runtime.config import load_config
+    from controller.runtime.logs import log_to
 
     settings = load_config(
         config, namespaces=watched or None, kubeconfig=kubeconfig or None, context=context or None, providers=providers, workers=workers,

@@ -55,9 +55,9 @@ def plan_in_force(session: Session, release: Obj) -> Mapping[str, Any] | None:
 
 def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """A plan as its author wrote it, filled up; None where it is not valid."""
-    from pydantic import ValidationError  # noqa: PLC0415 - start-up counts
+    from pydantic import ValidationError
 
-    from controller.api.plan import PlanSpec  # noqa: PLC0415 - as above
+    from controller.api.plan import PlanSpec
 
     try:
         return PlanSpec.model_validate(spec).model_dump(mode="json")

@@ -111,7 +111,7 @@ def rollback(
     seconds = parse_timeout(timeout)
     release = insist(session, seconds, lambda: release_of(session, name))
     if text(record(release.get("status")).get("phase")) == "Succeeded":
-        from controller.cli.again import reverse  # noqa: PLC0415 - seldom needed
+        from controller.cli.again import reverse
 
         reverse(session, release, reason, seconds=seconds, output=output, now=now)
         return
@@ -192,7 +192,7 @@ def ask(
     else:
         tell(f"refused: {text(status.get('message'))}")
     if text(status.get("state")) != "accepted":
-        from controller.core.reasons import next_step  # noqa: PLC0415 - only here
+        from controller.core.reasons import next_step
 
         raise CommandError(ExitCode.REFUSED, next_step(text(status.get("reason"))))
 

@@ -211,7 +211,7 @@ def planned_stages(spec: Mapping[str, Any], plan: Mapping[str, Any] | None, divi
 
 
 def _seconds(value: Any, divisor: float) -> float | None:
-    from controller.api.base import parse_duration  # noqa: PLC0415 - brings pydantic, which a table does not need
+    from controller.api.base import parse_duration
 
     try:
         return parse_duration(value) / divisor
@@ -219,7 +219,7 @@ def _seconds(value: Any, divisor: float) -> float | None:
         return None
 
 
-def _begun(  # noqa: PLR0911 - one answer a state
+def _begun(
     stage: Mapping[str, Any], weight: int, window: float | None, status: Mapping[str, Any], now: float, *, now_running: bool
 ) -> StageView:
     phase = text(status.get("phase"))
@@ -275,10 +275,10 @@ def _check(of: Mapping[str, Any], *, trigger: bool) -> CheckView:
 
 def explained(of: Mapping[str, Any]) -> str:
     """The numbers of a check as `core.sentences` says them, without its name."""
-    from pydantic import ValidationError  # noqa: PLC0415 - a table does not need it
+    from pydantic import ValidationError
 
-    from controller.api.release import CheckStatus  # noqa: PLC0415 - as above
-    from controller.core.sentences import explain  # noqa: PLC0415 - as above
+    from controller.api.release import CheckStatus
+    from controller.core.sentences import explain
 
     try:
         status = CheckStatus.model_validate(of)

@@ -43,7 +43,7 @@ def parse_goal(text_: str) -> Goal:
 
 def parse_timeout(text_: str, option: str = "--timeout") -> float:
     """Seconds of `45m`, or a usage error."""
-    from controller.api.base import parse_duration  # noqa: PLC0415 - start-up counts
+    from controller.api.base import parse_duration
 
     try:
         return parse_duration(text_)

@@ -88,15 +88,15 @@ def way_back(rollback: Mapping[str, Any]) -> Iterator[str]:
 
 def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict[str, dict[str, str]]:
     """The queries by check and colour, parameters filled in; empty where the plan or the release cannot be read."""
-    from dataclasses import replace  # noqa: PLC0415 - start-up counts
+    from dataclasses import replace
 
-    from pydantic import ValidationError  # noqa: PLC0415 - as above
+    from pydantic import ValidationError
 
-    from analysis.model import Window  # noqa: PLC0415 - as above
-    from controller.adapters.records import UnreadableError, read_subject  # noqa: PLC0415 - as above
-    from controller.api.plan import PlanSpec  # noqa: PLC0415 - as above
-    from controller.core.asking import Wanted, asks_for  # noqa: PLC0415 - as above
-    from controller.core.world import Observed  # noqa: PLC0415 - as above
+    from analysis.model import Window
+    from controller.adapters.records import UnreadableError, read_subject
+    from controller.api.plan import PlanSpec
+    from controller.core.asking import Wanted, asks_for
+    from controller.core.world import Observed
 
     if plan is None:
         return {}

@@ -102,9 +102,8 @@ class TestTables:
         ("words", "begins"),
         [
             (["-A"], "NAMESPACE   NAME"), (["-o", "name"], "release.penstock.dev/shop-v2"),
-            (["-o", "json"], '{\n  "apiVersion": "v1"'),
-
-            (["shop-v2", "-o", "yaml"], ""), (["plans"], "NAME   ACTIVE"), (["plan", "shop", "-o", "name"], "releaseplan.penstock.dev/shop"),
+            (["-o", "json"], '{\n  "apiVersion": "v1"'), (["shop-v2", "-o", "yaml"], ""), (["plans"], "NAME   ACTIVE"),
+            (["plan", "shop", "-o", "name"], "releaseplan.penstock.dev/shop"),
         ],
     )  # fmt: skip
     def test_every_format_is_data_on_stdout_alone(self, words, begins):
