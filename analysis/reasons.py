@@ -24,3 +24,16 @@ MISSING_DATA = frozenset(
     {NO_SERIES, NOT_A_NUMBER, INFINITE, SEVERAL_SERIES, PARTIAL_ANSWER, STALE_SAMPLE, WRONG_TYPE, BASELINE_MISSING, BASELINE_UNUSABLE}
 )
 """The words of an answer that cannot be judged: never a pass and never a failure."""
+
+# Of sequential checks.
+EVIDENCE_AGAINST = "EvidenceAgainst"
+NO_EVIDENCE_AGAINST = "NoEvidenceAgainst"
+
+# Of histograms.
+NO_INF_BUCKET = "NoInfBucket"
+BAD_BUCKET_EDGE = "BadBucketEdge"
+FALLING_BUCKETS = "FallingBuckets"
+NO_COMMON_EDGE = "NoCommonEdge"
+
+UNUSABLE_HISTOGRAM = frozenset({NO_INF_BUCKET, BAD_BUCKET_EDGE, FALLING_BUCKETS, NO_COMMON_EDGE})
+"""The words of a histogram that cannot be judged: inconclusive, like missing data."""

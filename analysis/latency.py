@@ -1,0 +1,224 @@
+"""Is the candidate slower? Its tail at bucket edges against the baseline's, by the Bernoulli form.
+
+A bad event at an edge is a request slower than it, taken from the same scrape as `+Inf`. The e-value of
+the check is the mean over edges: an average of e-values is one, under any dependence. The edges are those of
+the baseline's history and fixed before the release. A latency *ratio* compares different edges: the
+baseline's tail beyond u with the candidate's beyond the first edge at or above ratio * u, so that the
+rounding favours the candidate.
+
+Layouts that differ (an upgrade, a new library) are intersected. A histogram that contradicts itself is a
+word of `analysis.reasons`, never a number. `histogram_quantile` is for people: it interpolates, and a
+quantile has no count to bet on.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis import rate, reasons
+from analysis.counters import Counter, Slice
+from analysis.model import Arm, Labels, Series, Tick
+from analysis.numbers import logsumexp
+from analysis.rate import LATENCY_GRID, Dispersion, Form, RateState, RateTest
+
+LEAST_TAIL, MOST_TAIL = 0.001, 0.5
+MOST_EDGES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Both arms' histograms as counters, one an edge, or why there are none.
+
+    Attributes:
+        counters: named by their edge (the metric's unit; infinity is all requests), common edges only.
+        edges: the common finite edges, rising.
+        fault: "" or a word of `reasons.UNUSABLE_HISTOGRAM`.
+        detail: what was found, for people.
+    """
+
+    counters: tuple[Counter, ...] = ()
+    edges: tuple[float, ...] = ()
+    fault: str = ""
+    detail: str = ""
+
+
+def read_buckets(arms: Mapping[Arm, Sequence[Series]]) -> Buckets:
+    """The counters of classic buckets with an `le` label. Never raises: a fault is a `Buckets`."""
+    common: set[float] | None = None
+    named: dict[tuple[Arm, float], list[Series]] = {}
+    for arm, every in arms.items():
+        for identity, buckets in _histograms(every).items():
+            fault, detail = _fault(identity, buckets)
+            if fault:
+                return Buckets(fault=fault, detail=detail)
+            edges = {float(edge) for edge in buckets}
+            common = edges if common is None else common & edges
+            for edge, series in buckets.items():
+                named.setdefault((arm, float(edge)), []).extend(series)
+    if common is None:
+        return Buckets(fault=reasons.NO_SERIES)
+    finite = tuple(sorted(edge for edge in common if math.isfinite(edge)))
+    if not finite:
+        return Buckets(fault=reasons.NO_COMMON_EDGE, detail="the histograms share no edge but +Inf")
+    kept = [(arm, edge) for arm, edge in sorted(named) if edge in common]
+    return Buckets(tuple(Counter(arm, edge, tuple(named[arm, edge])) for arm, edge in kept), finite)
+
+
+def _histograms(every: Iterable[Series]) -> dict[Labels, dict[str, list[Series]]]:
+    found: dict[Labels, dict[str, list[Series]]] = {}
+    for series in every:
+        edge = dict(series.labels).get("le", "")
+        identity = tuple(pair for pair in series.labels if pair[0] != "le")
+        found.setdefault(identity, {}).setdefault(edge, []).append(series)
+    return found
+
+
+def _fault(identity: Labels, buckets: Mapping[str, Sequence[Series]]) -> tuple[str, str]:
+    name = ", ".join(f'{key}="{value}"' for key, value in identity) or "without labels"
+    for edge in buckets:
+        if _is_no_number(edge):
+            return reasons.BAD_BUCKET_EDGE, f'the bucket edge "{edge}" of the histogram {name} is no number'
+    edges = sorted((float(edge), edge) for edge in buckets)
+    if edges[-1][0] != math.inf:
+        return reasons.NO_INF_BUCKET, f"the histogram {name} has no +Inf bucket"
+    scrapes: dict[float, list[float]] = {}
+    for _, edge in edges:
+        for sample in buckets[edge][0].samples[-1:]:
+            scrapes.setdefault(sample.time, []).append(sample.value)
+    if any(counts != sorted(counts) for counts in scrapes.values()):
+        return reasons.FALLING_BUCKETS, f"the histogram {name} counts less below a larger edge"
+    return "", ""
+
+
+def _is_no_number(edge: str) -> bool:
+    try:
+        return math.isnan(float(edge))
+    except ValueError:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTest:
+    """One edge: requests of each arm slower than its edge are bad."""
+
+    baseline_edge: float
+    candidate_edge: float
+    test: RateTest
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyTest:
+    """What is tested; frozen before the release."""
+
+    edges: tuple[EdgeTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyState:
+    """A rate state for each edge."""
+
+    edges: tuple[RateState, ...]
+
+    @property
+    def ln_e(self) -> float:
+        """The log of the mean of the edges' e-values."""
+        return logsumexp(state.ln_e for state in self.edges) - math.log(len(self.edges))
+
+    def to_json(self) -> dict[str, Any]:
+        """A small versioned value: less than 4 KB for five edges."""
+        return {"v": rate.VERSION, "edges": [state.to_json() for state in self.edges]}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], test: LatencyTest) -> "LatencyState":
+        """Read back what `to_json` gave for this test; ValueError on anything else."""
+        edges = stored.get("edges")
+        if stored.get("v") != rate.VERSION or not isinstance(edges, list) or len(edges) != len(test.edges):
+            raise ValueError("this is not the state of this latency test in version 1")
+        return cls(tuple(RateState.from_json(one, edge.test) for one, edge in zip(edges, test.edges, strict=True)))
+
+
+def usable_edges(below: Mapping[float, float], total: float) -> tuple[float, ...]:
+    """At most five edges whose tail held between 0.1 % and 50 % of the baseline's requests, spread evenly.
+
+    Args:
+        below: the baseline's requests at or below each edge, in history.
+        total: all of them.
+    """
+    fit = [edge for edge in sorted(below) if math.isfinite(edge) and total > 0 and LEAST_TAIL <= 1 - below[edge] / total <= MOST_TAIL]
+    if len(fit) <= MOST_EDGES:
+        return tuple(fit)
+    return tuple(fit[round(index * (len(fit) - 1) / (MOST_EDGES - 1))] for index in range(MOST_EDGES))
+
+
+def plan_latency(
+    below: Mapping[float, float],
+    total: float,
+    *,
+    ratio: float = 1.0,
+    rho: float = 1.1,
+    delta: float = 0.001,
+    dispersion: Dispersion | None = None,
+    cap: float = math.log(100) / 2,
+) -> LatencyTest:
+    """The test that follows from the baseline's history.
+
+    Args:
+        below: the baseline's requests at or below each common edge.
+        total: all of them.
+        ratio: how many times slower the candidate may be; 1 compares the same edges.
+        rho: tolerated ratio of tail shares.
+        delta: tolerated difference of tail shares.
+        dispersion: from history; 2 without any.
+        cap: most that one tick may add to an edge's ln E.
+
+    Raises:
+        ValueError: no edge is usable.
+    """
+    known = sorted(edge for edge in below if math.isfinite(edge))
+    found = []
+    for edge in usable_edges(below, total):
+        slower = next((other for other in known if other >= ratio * edge * (1 - 1e-9)), None)
+        if slower is not None:
+            test = RateTest(
+                rho=rho,
+                delta=delta,
+                grid=LATENCY_GRID,
+                form=Form.BERNOULLI,
+                p_hist=1 - below[edge] / total,
+                dispersion=dispersion or Dispersion(),
+                cap=cap,
+            )
+            found.append(EdgeTest(edge, slower, test))
+    if not found:
+        raise ValueError("no bucket edge can be tested: none has between 0.1 % and 50 % of the baseline's requests beyond it")
+    return LatencyTest(tuple(found))
+
+
+def start(test: LatencyTest) -> LatencyState:
+    """The state before the first tick."""
+    return LatencyState(tuple(rate.start(edge.test) for edge in test.edges))
+
+
+def step(test: LatencyTest, state: LatencyState, part: Slice, stage: str = "") -> LatencyState:
+    """The state after one more slice of bucket counters; an edge that the slice lacks stays as it is."""
+    return LatencyState(
+        tuple(
+            rate.step(edge.test, one, tick, stage) if (tick := edge_tick(edge, part)) is not None else one
+            for edge, one in zip(test.edges, state.edges, strict=True)
+        )
+    )
+
+
+def edge_tick(edge: EdgeTest, part: Slice) -> Tick | None:
+    """Requests and slow requests of both arms at this edge; None where a bucket is missing.
+
+    An arm without any histogram had no request; a bucket that is missing beside others cannot be counted.
+    """
+    numbers = {}
+    for arm, at in ((Arm.BASELINE, edge.baseline_edge), (Arm.CANDIDATE, edge.candidate_edge)):
+        n = part.counts.get((arm, math.inf), 0.0)
+        if n and (arm, at) not in part.counts:
+            return None
+        numbers[arm] = n, min(max(n - part.counts.get((arm, at), 0.0), 0.0), n)
+    return Tick(part.start, part.end, *numbers[Arm.CANDIDATE], *numbers[Arm.BASELINE])
