@@ -34,7 +34,15 @@ class Blue:
     detail: str
 
 
-def roll_back(w: World, reason: str, detail: str = "", *, cause: CheckStatus | None = None, also: tuple[Record, ...] = ()) -> Decision:
+def roll_back(
+    w: World,
+    reason: str,
+    detail: str = "",
+    *,
+    cause: CheckStatus | None = None,
+    also: tuple[Record, ...] = (),
+    queries: tuple[str, ...] = (),
+) -> Decision:
     """Decide that everybody goes back to blue, and do it at once.
 
     The patch carries the stamp of the phase that this decision begins, so that a controller which
@@ -50,14 +58,14 @@ def roll_back(w: World, reason: str, detail: str = "", *, cause: CheckStatus | N
         limit=cause.limit if cause else None,
         n=cause.n if cause else None,
         unit=cause.unit if cause else "",
-        failed_at=cause.polled_at if cause else w.now,
+        failed_at=(cause.failing_since or w.now) if cause else w.now,
         decided_at=w.now,
         max_weight=status.max_weight,
     )
     after = moved(w, Phase.ROLLING_BACK, reason, detail, rollback=rollback)
     stamp = f"{w.subject.uid}/{after.phase_counter}"
-    data = {"check": rollback.check, "value": rollback.value, "baseline": rollback.baseline, "limit": rollback.limit, "n": rollback.n}
-    entry = record(w, RecordKind.ROLLBACK, reason, detail, **data)
+    numbers = cause.model_dump(mode="json") if cause else {}
+    entry = record(w, RecordKind.ROLLBACK, reason, detail, check=rollback.check, numbers=numbers, queries=queries, weight=status.weight)
     commands: tuple[Command, ...] = (RollBackRoutes(stamp),) if w.observed.routes else ()
     return back(after, *commands, records=(*also, entry))
 
@@ -166,9 +174,20 @@ def give_back(w: World, rollback: RollbackStatus) -> Decision:
     commands = borrowed(w, serving="blue")
     if commands:
         return back(w.status, *commands)
-    detail = f"{rollback.message} Green had at most {rollback.max_weight} %, for {rollback.exposed_seconds:.0f} s."
+    detail = f"{rollback.message.rstrip('.')}. {summary(rollback)}"
     status = moved(w, Phase.ROLLED_BACK, reasons.ROLLED_BACK, detail, grant=0)
     return stored(status, record(w, RecordKind.FINISHED, reasons.ROLLED_BACK, detail))
+
+
+def summary(rollback: RollbackStatus) -> str:
+    """What the failure cost: most traffic and for how long, time to detect and to recover, budgets that were overrun."""
+    words = [f"Green had at most {rollback.max_weight} %, for {rollback.exposed_seconds:.0f} s"]
+    if rollback.check:
+        words.append(f"decided {max(0.0, rollback.decided_at - rollback.failed_at):.0f} s after the first bad answer")
+    words.append(f"everybody on blue {max(0.0, rollback.traffic_at - rollback.decided_at):.1f} s after the decision")
+    if rollback.overruns:
+        words.append(f"over budget: {', '.join(rollback.overruns)}")
+    return ", ".join(words) + "."
 
 
 def borrowed(w: World, *, serving: str) -> tuple[Command, ...]:

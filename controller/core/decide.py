@@ -95,7 +95,7 @@ def triggered(w: World) -> Decision | None:
     fired = w.with_status(watch.status)
     if w.status.phase is Phase.RETURNING:
         return finishing.return_failed(fired, reasons.TRIGGER_FIRED, watch.detail)
-    return backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired)
+    return backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, queries=seen.queries_of(w, watch.fired.name))
 
 
 def _requests(w: World) -> Decision | None:

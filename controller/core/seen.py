@@ -151,13 +151,31 @@ def watch(w: World) -> Watch:
     if w.subject.plan is None or w.status.stage < 0 or not w.at_home.status.weight:
         return Watch(w.status)
     around = context(w.at_home)
-    after = [judging.judge_trigger(t, w.measured, asking.polled(w.status.triggers, t.name), around) for t in w.plan.triggers]
+    after = [judge_one(w, trigger, around) for trigger in w.plan.triggers]
     status = w.status.model_copy(update={"triggers": after}) if after != w.status.triggers else w.status
     next_at = asking.next_poll(w.plan, status, w.now)
     fired = judging.fired(w.plan.triggers, after, w.plan.groups)
     if fired is None:
         return Watch(status, next_at=next_at)
     return Watch(status, fired.cause, fired.reason, fired.detail, next_at)
+
+
+def judge_one(w: World, trigger: Trigger, around: judging.Context) -> CheckStatus:
+    """One trigger's new status, with the beginning of its streak: time to detect is counted from there."""
+    before = asking.polled(w.status.triggers, trigger.name)
+    after = judging.judge_trigger(trigger, w.measured, before, around)
+    match after.outcome:
+        case Outcome.FAIL if not after.failing_since:
+            return after.model_copy(update={"failing_since": w.now})
+        case Outcome.PASS if after.failing_since:
+            return after.model_copy(update={"failing_since": 0.0})
+        case _:
+            return after
+
+
+def queries_of(w: World, trigger: str) -> tuple[str, ...]:
+    """What was asked for a trigger in this look: a rollback's record shows it."""
+    return tuple(ask.query or ask.url for ask in needs.asks(w) if ask.key.startswith(f"trigger/{trigger}/"))
 
 
 def no_traffic(w: World) -> bool | None:
