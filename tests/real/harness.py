@@ -1,4 +1,4 @@
-"""A release on real components: the production controller as a process beside a real API server and a real Prometheus.
+"""A release on real components: the production controller as a process, a real API server, a real Prometheus.
 
     with Scene(bed) as scene:
         shop = scene.shop()
@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,6 +30,8 @@ from tests.bed.processes import PortLease, Program, scratch_folder
 from tests.bed.prometheus import Prometheus, Scrape
 from tests.bed.traffic import Flow
 from tests.bed.waiting import eventually
+from tests.real.history import Recorder
+from tests.real.probes import ProbeProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,6 +56,11 @@ def shortened() -> JsonObject:
     """Times that keep a release of four stages under a minute: windows of eight scrapes, of which six are needed."""
     return {
         "traffic": {"virtualService": "shop", "scrapeInterval": "1m"},
+        "preparation": {"deadline": "60m"},
+        "checks": [
+            {"name": "error-rate", "builtin": "error-rate", "limit": {"maxDifference": 1}, "unit": "%", "noData": {"deadline": "60m"}},
+            {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}, "unit": "ms", "noData": {"deadline": "60m"}},
+        ],
         "stages": stages(5, 25, 50, 100),
         "triggers": [
             {
@@ -81,7 +88,7 @@ class Controllers:
         settings: further settings of the controller's configuration file, in its own words.
     """
 
-    def __init__(self, kubeconfig: Path, prometheus_url: str, *, lease_seconds: float = 2.0, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, kubeconfig: Path, prometheus_url: str, *, lease_seconds: float, settings: Mapping[str, Any]) -> None:
         self.folder = scratch_folder("controllers")
         self._ports = PortLease()
         self._providers = self.folder / "providers.yaml"
@@ -89,9 +96,13 @@ class Controllers:
         self._common = {
             "kubeconfig": str(kubeconfig),
             "providers": str(self._providers),
-            "timeDivisor": DIVISOR,
-            "lease": {"name": self.folder.name, "namespace": "default", "duration": f"{lease_seconds:g}s", "renew": f"{lease_seconds / 5:g}s"},
-            **(settings or {}),
+            "lease": {
+                "name": self.folder.name,
+                "namespace": "default",
+                "duration": f"{lease_seconds:g}s",
+                "renew": f"{lease_seconds / 5:g}s",
+            },
+            **settings,
         }
         self.programs: list[Program] = []
 
@@ -117,50 +128,53 @@ class Controllers:
         self.programs.append(program.start())
         return program
 
-    def log(self) -> list[JsonObject]:
-        """What all replicas logged, oldest first."""
-        lines = [line for program in self.programs for line in program.log.read_text(errors="replace").splitlines()]
-        entries = [json.loads(line) for line in lines if line.startswith("{")]
-        return sorted(entries, key=lambda entry: entry["time"])
+    def leaders(self) -> list[str]:
+        """Names of the replicas that took the lease, in the order in which they did."""
+        taken = [
+            (json.loads(line)["time"], program.name)
+            for program in self.programs
+            for line in program.log.read_text(errors="replace").splitlines()
+            if "leads now" in line
+        ]
+        return [name for _, name in sorted(taken)]
 
     def defects(self) -> list[str]:
         """Lines that no run may have: tracebacks, and errors of our own."""
         found = []
         for program in self.programs:
-            for line in program.log.read_text(errors="replace").splitlines():
-                if not line.startswith("{") or json.loads(line)["level"] in ("error", "critical"):
-                    found.append(f"{program.name}: {line}")
+            lines = program.log.read_text(errors="replace").splitlines()
+            # Of a process that was killed the last line may be cut.
+            found += [f"{program.name}: {line}" for line in lines if not line.startswith("{") or '"level":"error"' in line]
         return found
 
 
 @dataclass(slots=True)
-class Shop:
-    """One plan with its world in one namespace (host mode: two), and the release that was started last."""
+class Running:
+    """One plan in its world, and the release that was started last.
+
+    Attributes:
+        namespace: of the plan and its VirtualService.
+        plan, route: their names.
+        members: of the plan.
+    """
 
     api: Api
     exporter: Exporter
     namespace: str
-    second: str = ""
-    release: str = ""
+    plan: str
+    route: str
+    members: tuple[str, ...]
+    release: str = field(default="", init=False)
 
-    @property
-    def green_namespace(self) -> str:
-        """Where the second slot lies."""
-        return self.second or self.namespace
-
-    @property
-    def green(self) -> str:
-        """Name of the Deployment in the second slot."""
-        return "shop" if self.second else "shop-green"
-
-    def start(self, revision: str, name: str = "") -> None:
-        """Start a release of this revision."""
-        self.release = name or f"to-{revision}"
+    def start(self, revision: str) -> None:
+        """Start a release of this revision, which is also the tag of its images."""
+        self.release = f"to-{revision}"
+        images = {name: f"registry.example/{name}:{revision}" for name in self.members}
         body = {
             "apiVersion": "penstock.dev/v1alpha1",
             "kind": "Release",
             "metadata": {"name": self.release, "namespace": self.namespace},
-            "spec": {"plan": "shop", "revision": revision, "images": {"shop": f"registry.example/shop:{revision}"}},
+            "spec": {"plan": self.plan, "revision": revision, "images": images},
         }
         self.api.create(RELEASES.format(namespace=self.namespace), body)
 
@@ -204,28 +218,18 @@ class Shop:
 
     def weights(self) -> dict[str, int]:
         """The weights that stand on the route, by subset or host."""
-        service = self.api.get(f"{ISTIO.format(namespace=self.namespace)}/virtualservices/shop")
-        routes = service["spec"]["http"][0]["route"]
+        service = self.api.get(f"{ISTIO.format(namespace=self.namespace)}/virtualservices/{self.route}")
+        routes = service["spec"]["http"][-1]["route"]
         alone = len(routes) == 1
         return {r["destination"].get("subset") or r["destination"]["host"]: 100 if alone else r.get("weight", 0) for r in routes}
 
     def edit_weights(self, *weights: int) -> None:
         """What `kubectl edit` does: both weights, unconditionally."""
         patch = [{"op": "add", "path": f"/spec/http/0/route/{index}/weight", "value": weight} for index, weight in enumerate(weights)]
-        path = f"{ISTIO.format(namespace=self.namespace)}/virtualservices/shop"
+        path = f"{ISTIO.format(namespace=self.namespace)}/virtualservices/{self.route}"
         answer = self.api.request("PATCH", path, patch, JSON_PATCH)
         if answer.is_error:
             raise ApiError(answer)
-
-    def idle(self) -> tuple[str, str]:
-        """Namespace and name of the Deployment of the slot that does not serve: the next green."""
-        first = (self.namespace, "shop")
-        second = (self.green_namespace, self.green)
-        serving = max(self.weights().items(), key=lambda item: item[1])[0]
-        if self.second:
-            return first if f".{self.second}." in f"{serving}." else second
-        replicas = self.deployments()
-        return second if replicas.get("shop") else first
 
     def fails(self, place: tuple[str, str], error_rate: float = 0.1) -> None:
         """From now on a share of this Deployment's requests fail: beyond the gate's limit of 1 %, below the trigger's."""
@@ -234,6 +238,39 @@ class Shop:
     def heals(self, place: tuple[str, str]) -> None:
         """From now on this Deployment answers well again."""
         self.exporter.set(*place, Workload(latency_ms=STEADY))
+
+
+@dataclass(slots=True)
+class Shop(Running):
+    """The ten-line example in one namespace, or in host mode in two.
+
+    Attributes:
+        second: the second namespace; empty with subsets.
+    """
+
+    second: str = ""
+
+    @property
+    def green_namespace(self) -> str:
+        """Where the second slot lies."""
+        return self.second or self.namespace
+
+    @property
+    def green(self) -> str:
+        """Name of the Deployment in the second slot."""
+        return "shop" if self.second else "shop-green"
+
+    def idle(self) -> tuple[str, str]:
+        """Namespace and name of the Deployment of the slot that does not serve: the next green."""
+        first = (self.namespace, "shop")
+        second = (self.green_namespace, self.green)
+        serving = max(self.weights().items(), key=lambda item: item[1])[0]
+        if self.second:
+            return first if f".{self.second}." in f"{serving}." else second
+        rule = self.api.get(f"{ISTIO.format(namespace=self.namespace)}/destinationrules/shop")
+        selected = next(subset["labels"] for subset in rule["spec"]["subsets"] if subset["name"] == serving)
+        original = self.api.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/shop")
+        return second if selected.items() <= original["spec"]["template"]["metadata"]["labels"].items() else first
 
     def deployments(self) -> dict[str, int]:
         """Wanted replicas by name, of both namespaces."""
@@ -247,29 +284,36 @@ class Scene:
     """Everything that a release meets, from `__enter__` to `__exit__`; several shops may share it.
 
     Args:
+        divisor: all times of plans are divided by it.
         kubeconfig: whose rights the controller has; an administrator's by default.
     """
 
-    def __init__(self, bed: Bed, *, lease_seconds: float = 2.0, kubeconfig: Path | None = None, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, bed: Bed, *, lease_seconds: float = 2.0, divisor: float = DIVISOR, kubeconfig: Path | None = None) -> None:
         self.bed, self.api = bed, bed.admin
-        self._lease_seconds, self._settings = lease_seconds, dict(settings or {})
+        self._lease_seconds, self._divisor = lease_seconds, divisor
         self._kubeconfig = kubeconfig
         self._stack = ExitStack()
-        self.shops: list[Shop] = []
         self._namespaces: list[str] = []
 
     def __enter__(self) -> Self:
         self.exporter = self._stack.enter_context(Exporter(self.api))
         self.prometheus = self._stack.enter_context(Prometheus([Scrape("istio", self.exporter.address)]))
         self._stack.callback(self._forget)
+        self.recorder = self._stack.enter_context(Recorder(self.api))
+        self.probes = self._stack.enter_context(ProbeProxy())
         config = self._kubeconfig or self.bed.kubeconfig("admin")
+        settings = {"timeDivisor": self._divisor, "probeProxy": self.probes.url}
         self.controllers = self._stack.enter_context(
-            Controllers(config, self.prometheus.url, lease_seconds=self._lease_seconds, settings=self._settings)
+            Controllers(config, self.prometheus.url, lease_seconds=self._lease_seconds, settings=settings)
         )
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def faults(self) -> list[str]:
+        """What no run may show: breached invariants, defects that a controller logged, routes that could not be followed."""
+        return [*self.recorder.breaches(self._namespaces, self._divisor), *self.controllers.defects(), *self.exporter.problems]
 
     def _forget(self) -> None:
         """Remove the namespaces, finalizers first: no controller is left to take them off."""
@@ -282,8 +326,12 @@ class Scene:
     def namespace(self, prefix: str = "shop") -> str:
         """Make a namespace that goes with the scene."""
         name = self.bed.namespace(prefix)
-        self._namespaces.append(name)
+        self.adopt(name)
         return name
+
+    def adopt(self, namespace: str) -> None:
+        """Take a namespace that somebody else made: it is checked, and goes with the scene."""
+        self._namespaces.append(namespace)
 
     def shop(self, change: Callable[[JsonObject], None] | None = None, *, two_namespaces: bool = False, per_second: float = 300.0) -> Shop:
         """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place."""
@@ -298,11 +346,10 @@ class Scene:
         if change is not None:
             change(plan["spec"])
         self._apply(plan, namespace)
-        made = Shop(self.api, self.exporter, namespace, second)
+        made = Shop(self.api, self.exporter, namespace, "shop", "shop", ("shop",), second)
         for place in ((namespace, "shop"), (made.green_namespace, made.green)):
             made.heals(place)
         self.exporter.flow(namespace, Flow((namespace, "shop"), per_second=per_second))
-        self.shops.append(made)
         return made
 
     def _apply(self, item: JsonObject | None, namespace: str) -> None:
@@ -312,7 +359,7 @@ class Scene:
     def start_controller(self) -> Program:
         """Start a replica, and wait until one of them leads."""
         program = self.controllers.start()
-        eventually(lambda: any("leads now" in entry["message"] for entry in self.controllers.log()), 30, "a leading controller")
+        program.wait_until(lambda: bool(self.controllers.leaders()), 30)
         return program
 
 

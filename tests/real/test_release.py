@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.bed.api import JsonObject
     from tests.bed.cluster import Bed
 
-pytestmark = [pytest.mark.bed, pytest.mark.prometheus, pytest.mark.xdist_group("release")]
+pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus, pytest.mark.xdist_group("release")]
 
 
 def two_stages(spec: JsonObject) -> None:
@@ -76,12 +76,11 @@ def _places(shop: Shop) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def scene(bed: Bed, nodes: object) -> Iterator[Scene]:
+def scene(bed: Bed) -> Iterator[Scene]:
     """One controller for all stories; at the end it must have broken no invariant and met no defect of its own."""
     with Scene(bed) as scene:
         yield scene
-        assert scene.controllers.defects() == []
-        assert scene.exporter.problems == []
+        assert scene.faults() == []
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +223,7 @@ class TestForeignEdits:
 
 
 class TestKill:
-    def test_a_killed_controller_loses_no_second_of_a_window_and_shortens_none(self, bed: Bed, nodes: object) -> None:
+    def test_a_killed_controller_loses_no_second_of_a_window_and_shortens_none(self, bed: Bed) -> None:
         with Scene(bed) as scene:
             shop = scene.shop(two_stages)
             first = scene.start_controller()
@@ -237,4 +236,4 @@ class TestKill:
             assert after["window"]["openedAt"] == before["stages"][0]["window"]["openedAt"]
             assert after["window"]["ran"] >= 8
             assert after["verdictAt"] - after["window"]["openedAt"] < 8 + 6
-            assert scene.controllers.defects() == []
+            assert scene.faults() == []

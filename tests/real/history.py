@@ -1,0 +1,197 @@
+"""What a real API server committed, in the order of its revisions, for the checker of invariants.
+
+    watches of nine kinds --> commits by revision, each with its author --> controller.simulator.invariants_store.History
+
+The author of a change is read off `managedFields`: whose entry changed. Their times have whole seconds, so two like writes of
+one manager within a second leave them unchanged; such a change is the controller's where anything but a status differs, since
+nobody else writes these objects silently.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from controller.api.plan import PlanSpec
+from controller.api.scale import divided
+from controller.simulator.invariants_store import History
+from tests.bed.api import Api, ApiError, JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+OURS = "penstock"
+OTHERS = "others"
+KINDS = {
+    "Release": "/apis/penstock.dev/v1alpha1/releases",
+    "ReleasePlan": "/apis/penstock.dev/v1alpha1/releaseplans",
+    "ReleaseRequest": "/apis/penstock.dev/v1alpha1/releaserequests",
+    "VirtualService": "/apis/networking.istio.io/v1/virtualservices",
+    "DestinationRule": "/apis/networking.istio.io/v1/destinationrules",
+    "Deployment": "/apis/apps/v1/deployments",
+    "Service": "/api/v1/services",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/horizontalpodautoscalers",
+    "ConfigMap": "/api/v1/configmaps",
+}
+# A commit is dated when its watch event arrives, which is a little late on a busy machine.
+LATE_SECONDS = 0.5
+SETTLE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One change: `old` is None for a creation, `new` for a deletion; `at` is wall time."""
+
+    revision: int
+    at: float
+    kind: str
+    old: JsonObject | None
+    new: JsonObject | None
+    manager: str
+
+    @property
+    def namespace(self) -> str:
+        """Of the object; empty for cluster-scoped ones."""
+        found: str = (self.new or self.old or {})["metadata"].get("namespace", "")
+        return found
+
+
+class Recorder:
+    """Records from `__enter__` on; what was there before is its first commits."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._commits: list[Commit] = []
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._newest: dict[tuple[str, str, str], JsonObject] = {}
+        self._routes_written = threading.Event()
+        self.gaps: list[str] = []
+
+    def newest(self, kind: str, namespace: str, name: str) -> JsonObject:
+        """An object as it was last seen; empty where there is none."""
+        with self._lock:
+            return self._newest.get((kind, namespace, name), {})
+
+    def wait_for_a_route(self, seconds: float) -> bool:
+        """Wait for the controller's next write of any VirtualService."""
+        self._routes_written.clear()
+        return self._routes_written.wait(seconds)
+
+    def __enter__(self) -> Self:
+        for kind, path in KINDS.items():
+            listing = self._api.get(path)
+            known = {_key(item): {**item, "kind": kind} for item in listing["items"]}
+            for item in known.values():
+                self._note(Commit(int(item["metadata"]["resourceVersion"]), time.time(), kind, None, _slim(item), OTHERS))
+            begin = (kind, path, listing["metadata"]["resourceVersion"], known)
+            threading.Thread(target=self._follow, args=begin, name=f"record {kind}", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+
+    def commits(self, namespaces: Collection[str]) -> list[Commit]:
+        """All changes in these namespaces so far, in the order of revisions."""
+        time.sleep(SETTLE_SECONDS)  # events under way
+        with self._lock:
+            found = [commit for commit in self._commits if commit.namespace in namespaces]
+        return sorted(found, key=lambda commit: commit.revision)
+
+    def breaches(self, namespaces: Collection[str], divisor: float) -> list[str]:
+        """Every breach of an invariant in these namespaces, in sentences; plans are divided as the controller divided them."""
+        history = History(ours=(OURS,))
+        for commit in self.commits(namespaces):
+            new = _divided_plan(commit.new, divisor) if commit.kind == "ConfigMap" and commit.new else commit.new
+            history.commit(commit.at, commit.kind, commit.old, new, commit.manager)
+        return [*map(str, history.breaches), *self.gaps]
+
+    def summary(self) -> str:
+        """How much was recorded, in a sentence."""
+        with self._lock:
+            ours = sum(commit.manager == OURS for commit in self._commits)
+            return f"Commits checked: {len(self._commits)}, of them {ours} by the controller."
+
+    def _note(self, commit: Commit) -> None:
+        with self._lock:
+            self._commits.append(commit)
+            meta = (commit.new or commit.old or {})["metadata"]
+            self._newest[commit.kind, meta.get("namespace", ""), meta["name"]] = commit.new or {}
+        if commit.kind == "VirtualService" and commit.manager == OURS:
+            self._routes_written.set()
+
+    def _follow(self, kind: str, path: str, version: str, known: dict[tuple[str, str], JsonObject]) -> None:
+        """Watch on from the last revision that was seen, also across restarts of the API server."""
+        while not self._stopping.is_set():
+            try:
+                for event in self._api.watch(path, version):
+                    if event["type"] == "ERROR":
+                        self.gaps.append(f"The record of {kind} has a gap: {event['object'].get('message')}")
+                        return
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        self._event(kind, event, known)
+            except (httpx.HTTPError, ApiError, RuntimeError):
+                self._stopping.wait(0.2)
+
+    def _event(self, kind: str, event: JsonObject, known: dict[tuple[str, str], JsonObject]) -> None:
+        obj = {**event["object"], "kind": kind}
+        revision, key = int(obj["metadata"]["resourceVersion"]), _key(obj)
+        old = known.get(key)
+        if event["type"] == "DELETED":
+            known.pop(key, None)
+            # Nobody says who deleted something; objects of a release are deleted by the controller, until its namespace goes.
+            self._note(Commit(revision, time.time(), kind, _slim(old or obj), None, OURS))
+            return
+        known[key] = obj
+        self._note(Commit(revision, time.time(), kind, _slim(old) if old else None, _slim(obj), author(old, obj)))
+
+
+def author(old: JsonObject | None, new: JsonObject) -> str:
+    """`penstock` or `others`."""
+    before, after = _entries(old or {}), _entries(new)
+    changed = {key[0] for key in after if _wrote(before.get(key), after[key])}
+    if changed:
+        return OURS if OURS in changed else OTHERS
+    return OURS if old is not None and _substance(old) != _substance(new) else OTHERS
+
+
+def _entries(obj: JsonObject) -> dict[tuple[str, str], Any]:
+    return {(e["manager"], e.get("subresource", "")): e for e in obj.get("metadata", {}).get("managedFields", ())}
+
+
+def _wrote(before: JsonObject | None, after: JsonObject) -> bool:
+    """Whether this entry's manager has written: one that merely lost a field to another keeps its time, and has less."""
+    return before is None or before.get("time") != after.get("time") or len(str(after["fieldsV1"])) > len(str(before["fieldsV1"]))
+
+
+def _substance(obj: JsonObject) -> Any:
+    """All that only the controller writes without leaving a trace."""
+    meta = obj["metadata"]
+    marks = {key: value for key, value in meta.get("annotations", {}).items() if key.startswith("penstock.dev/")}
+    ours = obj.get("apiVersion", "").startswith("penstock.dev/") or obj.get("kind", "").startswith("Release")
+    return [obj.get("spec"), marks, meta.get("finalizers"), obj.get("data"), obj.get("status") if ours else None]
+
+
+def _slim(obj: JsonObject) -> JsonObject:
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "managedFields"}}
+
+
+def _key(item: JsonObject) -> tuple[str, str]:
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _divided_plan(config_map: JsonObject, divisor: float) -> JsonObject:
+    """A frozen plan in the times that its controller went by; its drain a little shorter, as commits are dated late."""
+    text = config_map.get("data", {}).get("plan.json")
+    if not text:
+        return config_map
+    plan = divided(PlanSpec.model_validate(json.loads(text)), divisor)
+    drain = max(0.0, plan.rollback.drain - LATE_SECONDS)
+    plan = plan.model_copy(update={"rollback": plan.rollback.model_copy(update={"drain": drain})})
+    return {**config_map, "data": {"plan.json": plan.model_dump_json(by_alias=True)}}
