@@ -1,0 +1,323 @@
+"""What one look decides: transitions, gates, requests, drift, holds, the end, the queue."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from controller.api.release import Phase, Verb
+from controller.core import gates, phases, reasons
+from controller.core.commands import Direction, RollBackRoutes, SetWeight
+from controller.core.phases import FINAL, TRANSITIONS, IllegalTransitionError
+from controller.core.steps import moved
+from tests.core.releases import NOW, UID, a_release, names
+
+ILLEGAL = [(before, after) for before, after in product(Phase, Phase) if after not in TRANSITIONS[before]]
+BEFORE_THE_END = [p for p in Phase if p not in FINAL]
+
+
+class TestTransitions:
+    @pytest.mark.parametrize(("before", "after"), ILLEGAL, ids=[f"{a}-{b}" for a, b in ILLEGAL])
+    def test_an_illegal_transition_is_refused_and_changes_nothing(self, before, after):
+        w = a_release().in_phase(before).world()
+        untouched = w.status.model_copy(deep=True)
+
+        with pytest.raises(IllegalTransitionError):
+            moved(w, after, reasons.MEASURING)
+
+        assert w.status == untouched
+
+    def test_every_phase_has_a_row(self):
+        assert set(TRANSITIONS) == set(Phase)
+
+    @pytest.mark.parametrize("phase", sorted(FINAL))
+    def test_nothing_leads_out_of_a_final_phase(self, phase):
+        assert not TRANSITIONS[phase]
+
+    @pytest.mark.parametrize("phase", BEFORE_THE_END)
+    def test_an_end_can_be_reached_from_everywhere(self, phase):
+        reached, todo = set(), [phase]
+        while todo:
+            reached.add(one := todo.pop())
+            todo += [after for after in TRANSITIONS[one] if after not in reached]
+        assert Phase.ROLLED_BACK in reached
+
+    def test_each_move_counts_and_ends_a_hold(self):
+        w = a_release().at_stage(1).holding(reasons.PAUSED, waits_for="operator").world()
+
+        status = moved(w, Phase.SHIFTING, reasons.GRANTED, "5")
+
+        assert (status.phase_counter, status.hold, status.phase_since) == (6, None, NOW)
+
+
+class TestGates:
+    def test_evidence_comes_before_people_and_people_before_capacity(self):
+        assert [gate.__name__ for gate in gates.GATES] == ["verdict", "manual_hold", "green_capacity"]
+
+    def test_a_stage_that_is_not_judged_is_closed(self):
+        assert gates.first_closed(a_release().at_stage(2).world()).reason == reasons.MEASURING
+
+    @pytest.mark.parametrize("key", ["v1/hash/1", "v2/other/1", "v2/hash/0"])
+    def test_a_verdict_on_another_revision_plan_or_stage_opens_nothing(self, key):
+        assert not gates.first_closed(a_release().at_stage(2).passed(key).world()).open
+
+    def test_a_plan_that_asks_for_a_person_waits_for_one_after_the_verdict(self):
+        held = a_release().with_plan(stages=[{"weight": 5, "hold": True}, {"weight": 100}]).at_stage(1).passed()
+
+        gate = gates.first_closed(held.world())
+
+        assert (gate.reason, gate.waits_for) == (reasons.MANUAL_HOLD, "operator")
+
+    def test_missing_pods_of_green_are_named_with_both_numbers(self):
+        few = a_release().at_stage(1).passed()
+        gate = gates.first_closed(replace(few, green=replace(few.green, available=2)).world())
+
+        assert (gate.reason, gate.detail) == (reasons.CAPACITY_MISSING, "shop/shop-green has 2 of 3")
+
+    def test_a_passed_stage_leads_to_the_next_grant_and_not_yet_to_its_weight(self):
+        decision = a_release().at_stage(1).passed().decided()
+
+        assert (decision.status.stage, decision.status.grant, decision.status.weight) == (1, 25, 5)
+        assert decision.commands == ()
+        assert decision.direction is Direction.FORWARD
+
+
+class TestRequests:
+    def test_a_rollback_is_taken_in_every_phase_that_is_not_over(self):
+        for phase in (Phase.PREPARING, Phase.SHIFTING, Phase.MEASURING, Phase.BAKING):
+            builder = a_release().at_stage(1, phase) if phase is not Phase.PREPARING else a_release().in_phase(phase)
+            decision = builder.asked(Verb.ROLLBACK).decided()
+            assert (decision.status.phase, decision.direction) == (Phase.ROLLING_BACK, Direction.BACK)
+            assert decision.status.requests == ["req-1"]
+
+    def test_a_queued_release_is_rolled_back_without_touching_anything(self):
+        decision = a_release().asked(Verb.ROLLBACK).decided()
+
+        assert (decision.status.phase, decision.commands) == (Phase.ROLLED_BACK, ())
+
+    @pytest.mark.parametrize("phase", sorted(FINAL))
+    @pytest.mark.parametrize("verb", list(Verb))
+    def test_a_request_for_something_finished_is_an_answered_no_op(self, phase, verb):
+        builder = a_release().in_phase(phase).asked(verb)
+
+        decision = builder.decided()
+
+        assert names(decision) == ["AnswerRequest"]
+        assert decision.commands[0].reason == reasons.ALREADY_FINISHED
+        assert decision.status == builder.status
+
+    def test_a_request_that_was_acted_on_is_only_answered(self):
+        builder = a_release().at_stage(1).in_phase(Phase.MEASURING, requests=["req-1"]).asked(Verb.PAUSE)
+
+        decision = builder.decided()
+
+        assert names(decision) == ["AnswerRequest"]
+        assert decision.status.phase is Phase.MEASURING
+
+    @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.MEASURING, Phase.BAKING])
+    def test_a_pause_holds_for_a_person_and_keeps_the_weight(self, phase):
+        decision = a_release().at_stage(2, phase).asked(Verb.PAUSE).decided()
+
+        assert (decision.status.phase, decision.status.weight) == (Phase.HOLDING, 25)
+        assert (decision.status.hold.waits_for, decision.status.hold.phase) == ("operator", phase)
+
+    def test_a_resume_goes_on_from_the_stage_that_is_seen(self):
+        held = a_release().at_stage(3).holding(reasons.PAUSED, waits_for="operator")
+        held = replace(held, route=replace(held.route, green_weight=30), status=held.status.model_copy(update={"weight": 30}))
+
+        decision = held.asked(Verb.RESUME).decided()
+
+        assert (decision.status.stage, decision.status.phase) == (1, Phase.SHIFTING)
+        assert decision.status.stages[1].window is None
+
+    @pytest.mark.parametrize("phase", [Phase.MEASURING, Phase.PREPARING])
+    def test_a_resume_of_what_runs_is_refused(self, phase):
+        builder = a_release().at_stage(1, phase) if phase is Phase.MEASURING else a_release().in_phase(phase)
+        assert builder.asked(Verb.RESUME).decided().commands[0].reason == reasons.NOT_PAUSED
+
+    @pytest.mark.parametrize("verb", [Verb.ADVANCE, Verb.PROMOTE])
+    def test_skipping_a_gate_needs_a_reason(self, verb):
+        assert a_release().at_stage(1).asked(verb, reason=" ").decided().commands[0].reason == reasons.REASON_NEEDED
+
+    @pytest.mark.parametrize("verb", [Verb.ADVANCE, Verb.PROMOTE])
+    def test_skipping_a_gate_keeps_the_capacity_gate(self, verb):
+        few = a_release().at_stage(1)
+        few = replace(few, green=replace(few.green, available=0))
+        assert few.asked(verb).decided().commands[0].reason == reasons.CAPACITY_MISSING
+
+    @pytest.mark.parametrize(("verb", "stage", "grant"), [(Verb.ADVANCE, 1, 25), (Verb.PROMOTE, 3, 100)])
+    def test_skipping_a_gate_leaves_its_request_in_the_stage(self, verb, stage, grant):
+        decision = a_release().at_stage(1).asked(verb).decided()
+
+        assert (decision.status.stage, decision.status.grant, decision.status.stages[0].skipped) == (stage, grant, "req-1")
+
+    def test_an_expectation_that_no_longer_holds_refuses_the_way_to_green(self):
+        decision = a_release().at_stage(2).asked(Verb.PROMOTE, stage=0).decided()
+
+        assert decision.commands[0].reason == reasons.EXPECTATION
+        assert "stage is 2, expected 1" in decision.commands[0].message
+
+    def test_an_expectation_never_stands_in_the_way_of_a_rollback(self):
+        assert a_release().at_stage(2).asked(Verb.ROLLBACK, stage=0).decided().status.phase is Phase.ROLLING_BACK
+
+    def test_a_rollback_overtakes_older_requests(self):
+        decision = a_release().at_stage(2).asked(Verb.PAUSE).asked(Verb.ROLLBACK, uid="req-2").decided()
+
+        assert decision.status.requests == ["req-2"]
+
+    @pytest.mark.parametrize("verb", [Verb.PAUSE, Verb.RESUME, Verb.ADVANCE, Verb.PROMOTE])
+    def test_nothing_turns_a_rollback_round(self, verb):
+        decision = a_release().at_stage(2).rolling_back().asked(verb).decided()
+
+        assert decision.commands[0].accepted is False
+
+    @pytest.mark.parametrize("verb", [Verb.PAUSE, Verb.ADVANCE, Verb.PROMOTE, Verb.ROLLBACK])
+    def test_every_request_that_acts_has_one_record_of_its_own(self, verb):
+        records = a_release().at_stage(1).asked(verb).decided().records
+
+        assert [record.data["uid"] for record in records if record.kind == "request"] == ["req-1"]
+
+
+class TestDrift:
+    def test_more_for_green_by_another_hand_is_taken_back_at_once(self):
+        builder = a_release().at_stage(1)
+        decision = replace(builder, route=replace(builder.route, green_weight=50)).decided()
+
+        assert decision.commands == (SetWeight(5, stamp=f"{UID}/5"),)
+        assert decision.status.drift.count == 1
+
+    def test_less_for_green_by_another_hand_is_obeyed(self):
+        builder = a_release().at_stage(2)
+        decision = replace(builder, route=replace(builder.route, green_weight=10)).decided()
+
+        assert (decision.status.phase, decision.status.weight, decision.commands) == (Phase.HOLDING, 10, ())
+
+    def test_a_weight_that_is_under_way_is_not_drift(self):
+        builder = a_release().at_stage(2, Phase.SHIFTING)
+        decision = replace(builder, route=replace(builder.route, green_weight=5), status=builder.status.model_copy(update={"weight": 5})).decided()
+
+        assert decision.commands == (SetWeight(25),)
+
+    def test_the_third_correction_in_a_minute_holds_and_names_the_field(self):
+        builder = a_release().at_stage(1)
+        drifted = builder.status.drift.model_copy(update={"count": 2, "since": NOW - 20})
+        builder = replace(builder, status=builder.status.model_copy(update={"drift": drifted}), route=replace(builder.route, green_weight=60))
+
+        decision = builder.decided()
+
+        assert decision.status.hold.reason == reasons.FIGHTER
+        assert "/spec/http/*/route/*/weight" in decision.status.message
+
+    def test_a_rollback_stamp_of_a_leader_that_died_is_carried_on(self):
+        builder = a_release().at_stage(2)
+        decision = replace(builder, route=replace(builder.route, green_weight=0, blue_only=True, stamp=f"{UID}/6")).decided()
+
+        assert (decision.status.phase, decision.status.reason) == (Phase.ROLLING_BACK, reasons.ROLLBACK_FOUND)
+
+
+class TestHolds:
+    @pytest.mark.parametrize(("then", "phase"), [("rollback", Phase.ROLLING_BACK), ("halt", Phase.HALTED), ("resume", Phase.HOLDING)])
+    def test_a_deadline_does_what_the_plan_said(self, then, phase):
+        decision = a_release().at_stage(1).holding(reasons.NO_DATA, until=NOW - 1, then=then).decided()
+
+        assert decision.status.phase is phase
+
+    def test_a_hold_for_a_person_has_no_deadline_of_its_own(self):
+        decision = a_release().at_stage(1).holding(reasons.MANUAL_HOLD, waits_for="operator").decided()
+
+        assert decision.status.phase is Phase.HOLDING
+
+    def test_a_deleted_release_rolls_back_from_its_hold(self):
+        builder = a_release().at_stage(1).holding(reasons.PAUSED, waits_for="operator")
+
+        assert replace(builder, deleted=True).decided().status.rollback.reason == reasons.RELEASE_DELETED
+
+
+class TestTheWayBack:
+    def test_routes_come_before_the_record(self):
+        decision = a_release().at_stage(2).asked(Verb.ROLLBACK).decided()
+
+        assert decision.direction is Direction.BACK
+        assert decision.commands == (RollBackRoutes(f"{UID}/6"),)
+
+    def test_green_stays_until_the_drain_is_over(self):
+        waiting = a_release().at_stage(2).rolling_back(Phase.TEARING_DOWN, traffic_at=NOW - 10, ready_at=NOW - 9, healthy_at=NOW - 9)
+
+        assert names(waiting.decided()) == []
+        assert waiting.decided().wake_at == NOW + 20
+
+    def test_green_with_traffic_is_never_taken_down(self):
+        builder = a_release().at_stage(2).rolling_back(Phase.TEARING_DOWN, traffic_at=NOW - 100, drained_at=NOW - 60)
+        decision = replace(builder, route=replace(builder.route, green_weight=10, blue_only=False)).decided()
+
+        assert (decision.status.phase, names(decision)) == (Phase.ROLLING_BACK, ["RollBackRoutes"])
+
+
+class TestTheEnd:
+    def test_the_old_version_is_kept_for_its_retention(self):
+        decision = a_release().succeeded(until=NOW + 100).decided()
+
+        assert (names(decision), decision.wake_at) == ([], NOW + 100)
+
+    def test_then_it_is_retired(self):
+        assert names(a_release().succeeded(until=NOW - 1).decided()) == ["RetireOld"]
+
+    def test_it_is_not_retired_while_somebody_sends_to_it(self):
+        builder = a_release().succeeded(until=NOW - 1)
+        decision = replace(builder, route=replace(builder.route, green_weight=90)).decided()
+
+        assert names(decision) == []
+
+    def test_the_next_start_cuts_the_retention_short(self):
+        assert names(a_release().succeeded(until=NOW + 100).with_rival(Phase.QUEUED, created=9_000).decided()) == ["RetireOld"]
+
+    def test_a_release_that_takes_it_back_finds_the_old_version_alive(self):
+        decision = a_release().succeeded(until=NOW + 100).with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()
+
+        assert decision.status.retention.done
+        assert names(decision) == []
+
+    def test_a_plan_that_goes_home_returns_before_it_succeeds(self):
+        decision = a_release().with_plan(finish={"mode": "home"}).at_stage(4, Phase.BAKING).passed().decided()
+
+        assert decision.status.phase is Phase.RETURNING
+
+    def test_a_reverse_release_succeeds_where_it_stands(self):
+        builder = a_release().with_plan(finish={"mode": "home"}).at_stage(1, Phase.BAKING)
+        back = builder.spec.model_copy(update={"kind": "reverse", "reverse_of": "shop-v3"})
+        full = replace(builder, spec=back, route=replace(builder.route, green_weight=100)).passed()
+        at_100 = replace(full, status=full.status.model_copy(update={"weight": 100, "grant": 100}))
+
+        assert at_100.decided().status.phase is Phase.SUCCEEDED
+
+
+class TestTheQueue:
+    def test_an_older_release_goes_first(self):
+        decision = a_release().with_rival(Phase.QUEUED, created=1_000).decided()
+
+        assert (decision.status.reason, decision.commands) == (reasons.WAITING_FOR_PLAN, ())
+
+    def test_a_younger_one_waits(self):
+        assert names(a_release().with_rival(Phase.QUEUED, created=9_000).seeing(lock="").decided()) == ["LockPlan"]
+
+    def test_a_running_one_is_waited_for_however_young(self):
+        assert a_release().with_rival(Phase.MEASURING, created=9_000).decided().status.reason == reasons.WAITING_FOR_PLAN
+
+    def test_a_queued_release_ends_when_a_newer_one_supersedes_it(self):
+        decision = a_release().with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()
+
+        assert (decision.status.phase, decision.status.reason) == (Phase.ROLLED_BACK, reasons.SUPERSEDED)
+
+    def test_a_running_release_rolls_back_for_the_one_that_supersedes_it(self):
+        decision = a_release().at_stage(2).with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()
+
+        assert decision.status.rollback.reason == reasons.SUPERSEDED
+
+    def test_a_plan_that_supersedes_does_so_for_every_newer_release(self):
+        builder = a_release().with_plan(concurrency="supersede").at_stage(2)
+
+        assert builder.with_rival(Phase.QUEUED, created=9_000).decided().status.rollback.reason == reasons.SUPERSEDED
+        assert builder.with_rival(Phase.QUEUED, created=1_000).decided().status.rollback is None
+
+    def test_the_table_and_the_watched_phases_agree(self):
+        assert phases.BACKWARD.isdisjoint(phases.WATCHED)
