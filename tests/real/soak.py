@@ -32,7 +32,7 @@ class Log:
         seconds = time.monotonic() - self._begun
         text = f"{int(seconds // 60):3d}:{seconds % 60:04.1f}  {line}"
         print(text, flush=True)  # noqa: T201 - a command's own output
-        print(text, file=self._file, flush=True)  # noqa: T201 - as above
+        print(text, file=self._file, flush=True)
 
 
 def main() -> int:
@@ -63,7 +63,8 @@ def soak(asked: argparse.Namespace, say: Log) -> int:
         chaos.pauses(asked.pauses)
         chaos.end()
         found = [*scene.faults(), *chaos.surprises]
-        say(f"Releases: {chaos.summary()}. Terms of leadership: {len(scene.controllers.leaders())}. {scene.recorder.summary()}")
+        terms = len(scene.controllers.leaders())
+        say(f"Releases: {chaos.summary()}. Terms of leadership: {terms}. {scene.recorder.summary()}")
     for sentence in found:
         say(sentence)
     say(f"{len(found)} breaches, defects and surprises.")
