@@ -9,13 +9,14 @@ import argparse
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import wrap
 
 from controller.adapters.kube_config import connect
 from controller.adapters.kube_errors import ConfigError
 from controller.cli.demo_records import export
-from controller.cli.demo_words import closing, heading, opening, outcome_of
+from controller.cli.demo_words import OPENING, closing, heading, outcome_of
 from controller.cli.exits import CommandError, explain_fault
 from controller.cli.host import Host, Session, say, tell
 from controller.cli.read import plan_in_force, release_of
@@ -30,9 +31,23 @@ from controller.ports import KubeError, Obj
 SPEED = 100.0
 """85 minutes of stages in 51 seconds; the shortest interval (a scrape) is 0.15 s, which a laptop keeps up with."""
 
+SLOWER = 0.5
+"""The second act is told at half the speed: it is shorter, and its end is what people want to see."""
+
 FRAME_SECONDS = 0.2
 LONGEST_SECONDS = 300.0
-ACTS = (("healthy", "Succeeded", "1-succeeds"), ("fails-at-25", "RolledBack", "2-rolls-back"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an act is to show: a scenario, the phase that it should end in, and the name of its records' folder."""
+
+    scenario: str
+    expected: str
+    place: str
+
+
+SCENES = (Scene("healthy", "Succeeded", "1-succeeds"), Scene("fails-at-25", "RolledBack", "2-rolls-back"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +58,13 @@ class Act:
         expected: the phase that it should end in.
         release: the Release at its end.
         folder: where its records lie.
+        speed: by what its times were divided.
     """
 
     expected: str
     release: Obj
     folder: Path
+    speed: float
 
     @property
     def phase(self) -> str:
@@ -55,38 +72,38 @@ class Act:
         return text(record(self.release.get("status")).get("phase"))
 
 
-def perform(example: Path, act: tuple[str, str, str], folder: Path, speed: float, number: int) -> Act:
+def perform(example: Path, scene: Scene, folder: Path, speed: float) -> Act:
     """One act, from an empty cluster to the records on disk."""
-    name, expected, place = act
-    story = find_story(example, name)
-    records = folder / place
+    story = find_story(example, scene.scenario)
+    records = folder / scene.place
     shutil.rmtree(records, ignore_errors=True)
-    say(heading(number, len(ACTS), story))
+    head = heading(SCENES.index(scene) + 1, len(SCENES), story.scenario.about, speed)
+    say(head)
     with SandboxWorld(story, records, speed=speed) as world:
         connection = connect(str(world.kubeconfig))
         session = Session(Host(), connection.kube, story.namespace, "demo")
         scenario = story.scenario.release
         spec = {"plan": story.plan, "revision": scenario.revision, "images": scenario.images, "origin": {"actor": "demo"}}
-        created = create(session, spec, name=world.release_name)
+        create(session, spec, name=world.release_name)
         show = live if session.host.out_is_terminal else lines
-        show(session, created["metadata"]["name"], world, heading(number, len(ACTS), story))
+        show(session, world, head)
         release = release_of(session, world.release_name)
         export(connection.kube, release, records)
-    return Act(expected, release, records)
+    return Act(scene.expected, release, records, speed)
 
 
-def seen(session: Session, name: str, divisor: float) -> ReleaseView:
+def seen(session: Session, world: SandboxWorld) -> ReleaseView:
     """The release as people see it, with its plan's durations as they run here."""
-    release = release_of(session, name)
-    return view_of(release, plan_in_force(session, release), now=session.now, divisor=divisor)
+    world.watch_over()
+    release = release_of(session, world.release_name)
+    return view_of(release, plan_in_force(session, release), now=session.now, divisor=world.speed)
 
 
-def lines(session: Session, name: str, world: SandboxWorld, _head: str) -> None:
+def lines(session: Session, world: SandboxWorld, _head: str) -> None:
     """One line a change, for a pipe or a file."""
     last, end = None, time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < end:
-        world.watch_over()
-        view = seen(session, name, world.speed)
+        view = seen(session, world)
         if view.change != last:
             tell(line_of(view, session.now))
             last = view.change
@@ -95,32 +112,37 @@ def lines(session: Session, name: str, world: SandboxWorld, _head: str) -> None:
         time.sleep(FRAME_SECONDS)
 
 
-def live(session: Session, name: str, world: SandboxWorld, head: str) -> None:
+def live(session: Session, world: SandboxWorld, head: str) -> None:
     """The live view, drawn again five times a second; the last one stays on the screen."""
     end = time.monotonic() + LONGEST_SECONDS
-    view = seen(session, name, world.speed)
+    view = seen(session, world)
     sys.stdout.write(ALTERNATE + HIDE)
     try:
         while view.phase not in FINAL and time.monotonic() < end:
-            width, height = session.host.size()
-            drawn = [*head.splitlines(), "", *render(view, width, session.now, colour=session.host.colour)]
-            sys.stdout.write(HOME + "".join(f"{line}{CLEAR_LINE}\r\n" for line in drawn[: max(1, height - 1)]) + CLEAR_REST)
+            sys.stdout.write(frame(session, view, head))
             sys.stdout.flush()
             time.sleep(FRAME_SECONDS)
-            world.watch_over()
-            view = seen(session, name, world.speed)
+            view = seen(session, world)
     finally:
         width, _ = session.host.size()
-        sys.stdout.write(SHOW + USUAL + "\n".join(render(view, width, session.now, colour=session.host.colour)) + "\n")
+        last = replace(view, can="", command="", next="")  # its cluster is gone when anybody could type a command
+        sys.stdout.write(SHOW + USUAL + "\n".join(render(last, width, session.now, colour=session.host.colour)[:-2]) + "\n")
         sys.stdout.flush()
+
+
+def frame(session: Session, view: ReleaseView, head: str) -> str:
+    """One screen, each line cleared to its end."""
+    width, height = session.host.size()
+    drawn = [*wrap(head.strip(), width), "", *render(view, width, session.now, colour=session.host.colour)]
+    return HOME + "".join(f"{line}{CLEAR_LINE}\r\n" for line in drawn[: max(1, height - 1)]) + CLEAR_REST
 
 
 def demo(example: Path, folder: Path, speed: float) -> int:
     """Both acts and the closing words; 0 where both ended as they should."""
     begun = time.monotonic()
-    say(opening(speed))
-    acts = [perform(example, act, folder, speed, number) for number, act in enumerate(ACTS, 1)]
-    tell(closing([outcome_of(act.release, speed) for act in acts], [act.folder for act in acts], example, time.monotonic() - begun))
+    say(OPENING)
+    acts = [perform(example, scene, folder, speed * pace) for scene, pace in zip(SCENES, (1.0, SLOWER), strict=True)]
+    tell(closing([outcome_of(act.release, act.speed) for act in acts], [act.folder for act in acts], example, time.monotonic() - begun))
     wrong = [act for act in acts if act.phase != act.expected]
     for act in wrong:
         say(f"That is not what should have happened: it ended {act.phase or 'not'}, not {act.expected}; see {act.folder}/controller.log.")
@@ -132,7 +154,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="The Hwayo release twice, against the embedded cluster.")
     parser.add_argument("--example", default="hwayo", help="folder of examples/ (default: hwayo)")
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where the records go (default: .demo)")
-    parser.add_argument("--speed", type=float, default=SPEED, help=f"by what times are divided (default: {SPEED:g})")
+    parser.add_argument("--speed", type=float, default=SPEED, help=f"divides times; the second act runs at half of it (default: {SPEED:g})")
     given = parser.parse_args()
     try:
         return demo(EXAMPLES / given.example, given.folder, given.speed)

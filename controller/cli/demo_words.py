@@ -3,23 +3,20 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
-from controller.cli.sandbox_world import Story, penstock
+from controller.cli.sandbox_world import penstock
 from controller.cli.words import number, record, rows, span, text
 
-
-def opening(speed: float) -> str:
-    """What is about to be seen, and how fast."""
-    return (
-        "A release of six services through the production controller, twice, in a simulated cluster on this machine.\n"
-        f"Times are divided by {speed:g}: 15 minutes last {span(900 / speed)}. Users send as many requests in them."
-    )
+OPENING = "A release of several services through the production controller, twice, in a simulated cluster on this machine."
+WIDTH = 100
 
 
-def heading(act: int, acts: int, story: Story) -> str:
-    """The title of an act."""
-    return f"\n[{act}/{acts}] {story.scenario.about}"
+def heading(act: int, acts: int, about: str, speed: float) -> str:
+    """The title of an act, and how fast it is told."""
+    pace = f"Times are divided by {speed:g}: 15 minutes last {span(900 / speed)}, with as many requests in them."
+    return f"\n[{act}/{acts}] {about} {pace}"
 
 
 def outcome_of(release: Mapping[str, Any], speed: float) -> str:
@@ -33,9 +30,8 @@ def outcome_of(release: Mapping[str, Any], speed: float) -> str:
     given = max((number(stage.get("shiftedAt")) for stage in rows(status.get("stages"))), default=decided)
     detect, recover = max(0.0, decided - given), max(0.0, moved - decided)
     return (
-        f"{ended}\n"
-        f"     Noticed {detect:.2f} s after green got {most:g} % ({span(detect * speed)} of the plan's time);\n"
-        f"     everybody back on blue {recover * 1000:.0f} ms later (not divided: a write takes what it takes)."
+        f"{ended} Noticed {detect:.2f} s after green got {most:g} % ({span(detect * speed)} of the plan's time); "
+        f"everybody back on blue {recover * 1000:.0f} ms later (not divided: a write takes what it takes)."
     )
 
 
@@ -59,16 +55,20 @@ def next_commands(example: Path) -> list[str]:
 def closing(outcomes: Sequence[str], folders: Sequence[Path], example: Path, took: float) -> str:
     """What happened, where the records lie, and what to try next."""
     explained = ("the timetable and every query of the plan", "the same failure offline, in virtual time", "the same cluster, to play with")
-    commands = next_commands(example)
-    broad = max(map(len, commands))
+    tries = [line for command, why in zip(next_commands(example), explained, strict=True) for line in (f"  {command}", f"      {why}")]
+    told = [
+        line
+        for index, outcome in enumerate(outcomes, 1)
+        for line in wrap(f"{index}. {outcome}", WIDTH, initial_indent="  ", subsequent_indent="     ")
+    ]
     return "\n".join([
         "",
         f"What happened, in {took:.0f} s:",
-        *(f"  {index}. {outcome}" for index, outcome in enumerate(outcomes, 1)),
+        *told,
         "",
         "The records (release, every decision with its numbers, plan, routes, workloads, the controller's log):",
         *(f"  {shown(folder)}/" for folder in folders),
         "",
         "Try next:",
-        *(f"  {one:<{broad}}   {why}" for one, why in zip(commands, explained, strict=True)),
+        *tries,
     ])  # fmt: skip

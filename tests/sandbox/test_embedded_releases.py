@@ -1,0 +1,76 @@
+"""The production controller as a process of its own takes releases through the embedded cluster, over HTTP."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, find_story, story_of
+from controller.ports import RELEASE
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.scenario import Step
+
+FINAL = ("Succeeded", "RolledBack", "Refused", "Halted")
+
+
+def ended(story, folder, speed):
+    """The status of the story's release at its end; started and awaited by the command line."""
+    with SandboxWorld(story, folder, speed=speed) as world:
+        scenario = story.scenario.release
+        spec = {"plan": story.plan, "revision": scenario.revision, "images": scenario.images, "origin": {"actor": "ci"}}
+        body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": world.release_name}, "spec": spec}
+        kube = InMemoryKube(world.cluster.server, user="ci", field_manager="penstock-cli")
+        kube.create(RELEASE, story.namespace, body)
+        waited = subprocess.run(
+            [sys.executable, "-m", "controller.cli.main", "wait", world.release_name, "--for", "ended", "--timeout", "90s"],
+            env={**os.environ, "KUBECONFIG": str(world.kubeconfig)}, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        status = kube.get(RELEASE, story.namespace, world.release_name)["status"]
+        assert status["phase"] in FINAL, waited.stdout
+        assert world.cluster.defect is None
+        assert world.restarts == 0
+        return status
+
+
+def test_a_healthy_release_of_the_ten_line_plan_succeeds(tmp_path):
+    status = ended(find_story(EXAMPLES / "first-release", "healthy"), tmp_path, 150)
+
+    assert status["phase"] == "Succeeded"
+    assert status["maxWeight"] == 100
+
+
+def test_a_green_that_fails_at_25_percent_goes_back(tmp_path):
+    status = ended(find_story(EXAMPLES / "first-release", "fails-at-25"), tmp_path, 100)
+
+    assert status["phase"] == "RolledBack"
+    assert status["rollback"]["check"] == "errors"
+    assert status["maxWeight"] == 25
+
+
+@pytest.mark.parametrize(("rate", "phase"), [(0.09, "RolledBack"), (0.001, "Succeeded")])
+def test_the_failing_green_of_the_demo_succeeds_with_an_error_rate_of_a_thousandth(tmp_path, rate, phase):
+    """Its errors are told to nobody: they pass through proxies, counters, PromQL and the judge."""
+    story = find_story(EXAMPLES / "hwayo", "fails-at-25")
+    failing, *others = story.scenario.versions
+    assert failing.errors[0].value == 0.09
+    changed = failing.model_copy(update={"errors": [Step(value=rate)]})
+    story = story_of(story.scenario.model_copy(update={"versions": [changed, *others]}), story.folder)
+
+    status = ended(story, tmp_path, 200)
+
+    assert status["phase"] == phase, status["message"]
+
+
+def test_the_demo_says_what_happened_and_where_the_records_lie(tmp_path):
+    command = [sys.executable, "-m", "controller.cli.demo", "--example", "first-release", "--speed", "200", "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Times are divided by 200: 15 minutes last 4s" in " ".join(done.stderr.split())
+    assert "1. shop-v2 Succeeded" in done.stdout
+    assert "2. shop-v2 RolledBack" in done.stdout
+    assert str(tmp_path / "2-rolls-back") in done.stdout
+    assert yaml.safe_load((tmp_path / "2-rolls-back" / "release.yaml").read_text())["status"]["phase"] == "RolledBack"
+    assert (tmp_path / "1-succeeds" / "history.json").stat().st_size > 1000
