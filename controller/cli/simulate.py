@@ -1,0 +1,171 @@
+"""`penstock simulate DIR|FILE`: scenarios run offline under virtual time, by the production reconcile and adapters."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controller.api.validate import validate_file
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import check_format, print_object, say, tell
+from controller.cli.validate import counted, line_of, scenario_rules
+
+if TYPE_CHECKING:
+    from controller.simulator.run import Result
+    from controller.simulator.scenario import Scenario
+    from controller.simulator.simulation import Simulation
+
+PROGRESS_SECONDS = 2.0
+"""A word about how far it is, this often, where runs take longer."""
+
+PlaceArgument = Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A scenario file, or a folder with scenarios below it.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random; the first one of several runs.")]
+ScenarioOption = Annotated[str, typer.Option("--scenario", help="Only the scenario of this name.", show_default=False)]
+RunsOption = Annotated[int, typer.Option("--runs", min=1, max=1_000_000, help="Run each scenario this often, with rising seeds.")]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help="json: one object a run.", show_default=False)]
+TraceOption = Annotated[bool, typer.Option("--trace", help="Also print every write to the API server.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A scenario and the file it stands in."""
+
+    path: Path
+    scenario: "Scenario"
+
+
+def command(
+    place: PlaceArgument,
+    seed: SeedOption = 0,
+    scenario: ScenarioOption = "",
+    runs: RunsOption = 1,
+    output: FormatOption = "",
+    *,
+    trace: TraceOption = False,
+) -> None:
+    """Run scenarios in virtual time, and say what happened and whether it was what they expect.
+
+    Ends with 0 where every run ended as expected without a breach of an invariant, else with 3.
+    """
+    check_format(output, ("", "json"))
+    chosen = choose(place, scenario)
+    failed, started, spoken = 0, monotonic(), monotonic()
+    total = len(chosen) * runs
+    for number, (one, own_seed) in enumerate(((one, seed + i) for one in chosen for i in range(runs)), start=1):
+        result, writes = run_one(one, own_seed, trace=trace)
+        failed += bool(result.problems)
+        if output == "json":
+            print_object(as_json(one, result, writes), "json")
+        elif runs == 1 or result.problems:
+            for line in [*story(one, result, writes), ""]:
+                tell(line)
+        if monotonic() - spoken > PROGRESS_SECONDS and number < total:
+            spoken = monotonic()
+            say(f"{number:,} of {total:,} runs, {failed} otherwise than expected, {spoken - started:.0f} s.")
+    sentence = f"{counted(total, 'run')}: {total - failed} as expected, {failed} otherwise."
+    if failed:
+        raise CommandError(ExitCode.NO, sentence)
+    say(sentence)
+
+
+simulate = command
+
+
+def choose(place: Path, name: str) -> list[Found]:
+    """The scenarios that are meant. Raises `CommandError` where a file is invalid, and where there is none of that name."""
+    from controller.simulator.scenario import load  # noqa: PLC0415 - start-up counts
+
+    found = []
+    for path in files_of(place):
+        errors = [line_of(path, one) for one in validate_file(path, scenarios=scenario_rules()) if one.severity == "error"]
+        if errors:
+            raise CommandError(ExitCode.NO, "\n".join(errors))
+        found += [Found(path, one) for one in load(path)]
+    chosen = [one for one in found if name in ("", one.scenario.name)]
+    if not chosen:
+        known = ", ".join(one.scenario.name for one in found) or "none"
+        raise CommandError(ExitCode.USAGE, f"{place} has no scenario{f' {name!r}' if name else ''}; known: {known}.")
+    return chosen
+
+
+def files_of(place: Path) -> Iterator[Path]:
+    """The scenario files of a place."""
+    if place.is_file():
+        yield place
+    elif place.is_dir():
+        yield from (path for path in sorted(place.rglob("*.yaml")) if "scenarios" in path.parts or path.parent == place and _has_scenario(path))
+    else:
+        raise CommandError(ExitCode.USAGE, f"{place}: there is no such file or folder.")
+
+
+def _has_scenario(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "\nexpect:" in text and (text.startswith("name:") or "\nname:" in text)
+
+
+def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, list[str]]":
+    """One run with its invariants, and the writes where they are asked for. Raises `CommandError` where it cannot be run."""
+    from controller.simulator.invariants import Checker, watch  # noqa: PLC0415 - start-up counts
+    from controller.simulator.run import run_scenario  # noqa: PLC0415 - start-up counts
+    from controller.simulator.simulation import START, SimulationError  # noqa: PLC0415 - start-up counts
+
+    checkers: list[Checker] = []
+    writes: list[str] = []
+
+    def prepare(sim: "Simulation") -> None:
+        checkers.append(watch(sim))
+        if trace:
+            sim.server.on_commit(lambda commit: writes.append(write_line(commit, sim.clock.time - START)))
+
+    try:
+        result = run_scenario(one.scenario, one.path.parent, seed=seed, prepare=prepare)
+    except SimulationError as error:
+        raise CommandError(ExitCode.NO, f"{one.path}: scenario {one.scenario.name!r} cannot be run: {error}.") from error
+    result.problems += [f"invariant {breach}" for checker in checkers for breach in checker.finish()]
+    return result, writes
+
+
+def write_line(commit: Any, at: float) -> str:
+    """One write: when, what became of which object, by whom."""
+    meta = commit.last["metadata"]
+    verb = "creates" if commit.old is None else "deletes" if commit.new is None else "changes"
+    return f"{at:10.3f}  {commit.field_manager or 'cluster'} {verb} {commit.kind.kind} {meta.get('namespace', '')}/{meta['name']}"
+
+
+def story(one: Found, result: "Result", writes: list[str]) -> list[str]:
+    """The transcript in prose, the outcome, and the command that repeats a failed run."""
+    head = f"{one.scenario.name}: {one.scenario.about}" if one.scenario.about else one.scenario.name
+    lines = [head, *(f"  {line}" for line in result.transcript)]
+    lines += [f"  write {line}" for line in writes]
+    if not result.problems:
+        return [*lines, f"  => as expected: {outcome(result)}"]
+    lines += [f"  => OTHERWISE THAN EXPECTED: {problem}" for problem in result.problems]
+    return [*lines, f"  repeat it: {repeat(one, result.seed)}"]
+
+
+def outcome(result: "Result") -> str:
+    """The end in a few words."""
+    if result.status is None:
+        return "the release is gone"
+    return f"{result.status.phase}, green had at most {result.status.max_weight} %"
+
+
+def repeat(one: Found, seed: int) -> str:
+    """The one command that runs this again."""
+    return f"penstock simulate {quote(str(one.path))} --scenario {one.scenario.name} --seed {seed} --trace"
+
+
+def as_json(one: Found, result: "Result", writes: list[str]) -> dict[str, Any]:
+    """A run for machines."""
+    return {
+        "file": str(one.path), "scenario": one.scenario.name, "seed": result.seed, "asExpected": not result.problems,
+        "problems": result.problems, "phase": result.status.phase if result.status else None,
+        "reason": result.status.reason if result.status else None, "maxWeight": result.status.max_weight if result.status else None,
+        "endedAfterSeconds": round(result.ended_at, 3), "looks": result.looks, "queries": result.queries, "revisions": result.revisions,
+        "transcript": [{"at": round(line.at, 3), "text": line.text} for line in result.transcript], "writes": writes,
+        "repeat": repeat(one, result.seed),
+    }  # fmt: skip

@@ -1,0 +1,87 @@
+"""`penstock validate FILE...`: every error of plans, releases, requests and scenarios at once, with line numbers."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controller.api.validate import Finding, Scenarios, validate_file
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import check_format, print_object, say, tell
+
+FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders (all .yaml files below).")]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
+
+
+def command(files: FilesArgument, output: FormatOption = "") -> None:
+    """Say everything that is wrong with plan and scenario files, and what is legal but unwise.
+
+    Ends with 0 where there is no error, with 3 where there is one; warnings alone end with 0.
+    """
+    check_format(output, ("", "json"))
+    found = [(path, validate_file(path, scenarios=scenario_rules())) for path in listed(files)]
+    if output == "json":
+        print_object([{"file": str(path), **as_json(finding)} for path, findings in found for finding in findings], "json")
+    else:
+        for path, findings in found:
+            for finding in findings:
+                tell(line_of(path, finding))
+    report([finding for _, findings in found for finding in findings], len(found), quiet=output == "json")
+
+
+validate = command
+
+
+def scenario_rules() -> Scenarios:
+    """What the simulator knows of scenario files."""
+    from controller.simulator.scenario import Scenario, with_base  # noqa: PLC0415 - start-up counts
+
+    return Scenarios(Scenario, with_base)
+
+
+def listed(files: list[Path]) -> list[Path]:
+    """The files, folders replaced by the files in them that are ours. Raises a usage error for what is not there."""
+    out: list[Path] = []
+    for path in files:
+        if path.is_dir():
+            inside = [one for one in sorted(path.rglob("*.yaml")) if _is_ours(one)]
+            if not inside:
+                raise CommandError(ExitCode.USAGE, f"{path}: found no plan and no scenario, expected .yaml files with one.")
+            out += inside
+        elif path.is_file():
+            out.append(path)
+        else:
+            raise CommandError(ExitCode.USAGE, f"{path}: there is no such file or folder.")
+    return out
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file of a folder has a plan, a release, a request or a scenario in it."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "penstock.dev/" in text or text.startswith("name: ") or "\nname: " in text
+
+
+def line_of(path: Path, finding: Finding) -> str:
+    """`file:line: error: path: found X, expected Y; do Z`."""
+    return f"{path}:{finding.line}: {finding.severity}: {finding}"
+
+
+def as_json(finding: Finding) -> dict[str, Any]:
+    """A finding for machines."""
+    return {name: getattr(finding, name) for name in ("severity", "path", "line", "document", "found", "expected", "hint")}
+
+
+def report(findings: list[Finding], files: int, *, quiet: bool = False) -> None:
+    """The closing line on stderr. Raises `CommandError` (3) where there is an error."""
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = len(findings) - errors
+    sentence = f"{counted(files, 'file')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}."
+    if errors:
+        raise CommandError(ExitCode.NO, "" if quiet else sentence)
+    if not quiet:
+        say(sentence)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
