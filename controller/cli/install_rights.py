@@ -5,7 +5,7 @@ Roles: nothing is refused, and for each verb there is a request that would be. N
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from controller.ports import (
@@ -78,17 +78,17 @@ _VERSIONS = (
 )
 
 WATCHED_NAMESPACE: tuple[Right, ...] = (
-    Right(RELEASE, ("get", "list", "watch", "patch"), "releases, and our finalizer on them"),
+    Right(RELEASE, ("get", "list", "watch", "patch", "delete"), "releases, our finalizer on them, and the end of old ones"),
     Right(RELEASE, ("patch",), "the truth about a release", "status"),
     Right(RELEASE_PLAN, READ, "plans"),
     Right(RELEASE_PLAN, ("patch",), "the lock of a plan", "status"),
     Right(RELEASE_REQUEST, LOOK, "what people ask"),
     Right(RELEASE_REQUEST, ("patch",), "the answers", "status"),
     Right(VIRTUAL_SERVICE, ("get", "list", "watch", "patch"), "weights, the owner annotation, listed bypass routes"),
-    *(replace(right, why="frozen plans and history; copies of the ConfigMaps that a member names") if right.kind is CONFIG_MAP else right
-      for right in _VERSIONS),
+    *(right for right in _VERSIONS if right.kind is not CONFIG_MAP),
+    Right(CONFIG_MAP, ("get", "list", "create", "patch", "delete"), "frozen plans, histories, copies of what a member names"),
     Right(EVENT, ("create",), "tell people what happened"),
-)  # fmt: skip
+)
 """In each namespace that has plans: `penstock install --namespace NS`."""
 
 GREEN_NAMESPACE: tuple[Right, ...] = (
@@ -108,8 +108,7 @@ HOME: tuple[Right, ...] = (
 
 NAMESPACE_MAKER: tuple[Right, ...] = (
     Right(NAMESPACE, ("get", "create", "delete"), "make green's namespace in a release, and remove it with what was made"),
-    Right(CONFIG_MAP, ("list",), "see whether anything foreign lives there before the namespace goes"),
-    Right(PVC, ("list",), "as above"),
+    Right(PVC, ("list",), "see whether anything foreign lives there before the namespace goes"),
     Right(SERVICE_ACCOUNT, ("list",), "as above"),
 )
 """Cluster-wide, besides the cluster-wide Role: a namespace that does not exist yet has no Role."""

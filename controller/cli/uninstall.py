@@ -1,0 +1,265 @@
+"""`penstock uninstall`: everybody on one side first, then everything of ours out of the cluster, CRDs and rights last.
+
+By default each running release is rolled back by the controller, as `penstock rollback` does. With `--leave` the controller
+is stopped and every route stays as it stands at that moment: safe, since weights sum to 100 and both sides keep their size.
+"""
+
+import secrets
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from controller.adapters import marks
+from controller.adapters.marks import mapping, metadata
+from controller.adapters.workloads.autoscalers import own_minimum
+from controller.adapters.workloads.view import FLOOR, hpa_minimum
+from controller.api.base import API_VERSION
+from controller.api.crd import definitions
+from controller.cli import host as hosts
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import Session, say
+from controller.cli.install_kinds import (
+    BUDGET,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    NETWORK_POLICY,
+    POLICY,
+    POLICY_BINDING,
+    ROLE,
+    ROLE_BINDING,
+    find,
+)
+from controller.cli.install_objects import NAME, OWNER, SYSTEM
+from controller.cli.wait import parse_timeout
+from controller.core.phases import FINAL
+from controller.ports import (
+    CONFIG_MAP,
+    CRD,
+    DEPLOYMENT,
+    HPA,
+    LEASE,
+    NAMESPACE,
+    POD,
+    RELEASE,
+    RELEASE_PLAN,
+    RELEASE_REQUEST,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    ConflictError,
+    Kind,
+    Kube,
+    NotFoundError,
+    Obj,
+    RefusedError,
+)
+
+POLL_SECONDS = 0.5
+LEASE_SECONDS = 15.0
+"""Longer than a lease that nobody changed (10 s by default): a controller that runs has renewed it meanwhile."""
+
+STOP_SECONDS = 90.0
+"""Longer than the pod's grace period."""
+
+FINAL_WORDS = {phase.value for phase in FINAL}
+
+
+def uninstall(
+    ctx: typer.Context,
+    *,
+    leave: Annotated[bool, typer.Option("--leave", help="Leave the traffic as it stands instead of rolling back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")] = False,
+    timeout: Annotated[str, typer.Option("--timeout", help="How long to wait for rollbacks.")] = "30m",
+    home: Annotated[str, typer.Option("--controller-namespace", help="Namespace of the controller.")] = SYSTEM,
+    context: hosts.ContextOption = "",
+    kubeconfig: hosts.KubeconfigOption = "",
+) -> None:
+    """Roll back (or --leave) what runs, then take everything of ours out of the cluster."""
+    seconds = parse_timeout(timeout)
+    session = hosts.open_session(ctx, "", context, kubeconfig, everywhere=True)
+    running = [release for release in listed(session.kube, RELEASE) if is_running(release)]
+    confirm(session, running, leave=leave, yes=yes)
+    if running and not leave:
+        if not controller_runs(session, home):
+            raise CommandError(ExitCode.REFUSED, sentence_without_controller(running))
+        roll_back_all(session, running, seconds)
+    stop_controller(session, home)
+    late = [release for release in listed(session.kube, RELEASE) if is_running(release)]
+    if late and not leave:
+        sentence = f"{names(late)} was started meanwhile, and the controller is stopped: run `penstock uninstall --leave`."
+        raise CommandError(ExitCode.REFUSED, sentence)
+    let_go(session.kube)
+    remove_all(session, home)
+    say("Penstock is gone. Applications, routes and their weights stay as they are.")
+
+
+def is_running(release: Obj) -> bool:
+    """Whether it may have traffic, or a place in the queue."""
+    return str(mapping(release.get("status")).get("phase", "Queued")) not in FINAL_WORDS
+
+
+def names(releases: list[Obj]) -> str:
+    """`namespace/name, ...`."""
+    return ", ".join(f"{metadata(one).get('namespace')}/{metadata(one).get('name')}" for one in releases)
+
+
+def sentence_without_controller(running: list[Obj]) -> str:
+    """Why nothing was done."""
+    return (
+        f"{names(running)} must be rolled back first, and no controller runs that could: "
+        "start it again, or run `penstock uninstall --leave`, which leaves the traffic as it stands."
+    )
+
+
+def listed(kube: Kube, kind: Kind, labels: str = "") -> list[Obj]:
+    """All objects of a kind everywhere; none where the kind is not served."""
+    try:
+        return list(kube.list(kind, "", labels=labels).items)
+    except NotFoundError:
+        return []
+
+
+def confirm(session: Session, running: list[Obj], *, leave: bool, yes: bool) -> None:
+    """Say what will happen, and let a person agree."""
+    plans = len(listed(session.kube, RELEASE_PLAN))
+    finished = len(listed(session.kube, RELEASE)) - len(running)
+    say(f"With the resources go {plans} plans and {finished} finished releases with their records; keep a copy of what is not in git.")
+    for release in running:
+        status = mapping(release.get("status"))
+        what = "is left as it stands" if leave else "is rolled back"
+        say(f"{names([release])} ({status.get('phase', 'Queued')}, {status.get('weight', 0)} % on green) {what}.")
+    if yes:
+        return
+    if not session.host.asks:
+        raise CommandError(ExitCode.USAGE, "Nobody can be asked here: give --yes to uninstall.")
+    if not session.host.confirm("Uninstall Penstock?"):
+        raise CommandError(ExitCode.REFUSED, "Nothing was done.")
+
+
+def controller_runs(session: Session, home: str) -> bool:
+    """Whether somebody renews the Lease. Watched rather than compared with our clock, which may be another."""
+    first = _lease(session.kube, home)
+    end = session.now + LEASE_SECONDS
+    while first and session.now < end:
+        session.host.sleep(POLL_SECONDS)
+        now = _lease(session.kube, home)
+        if now.get("holderIdentity") and now.get("renewTime") != first.get("renewTime"):
+            return True
+    return False
+
+
+def _lease(kube: Kube, home: str) -> Obj:
+    return mapping(find(kube, LEASE, home, NAME).get("spec"))
+
+
+def roll_back_all(session: Session, running: list[Obj], seconds: float) -> None:
+    """Ask for each rollback and wait until every release has ended; nothing is removed before."""
+    for release in running:
+        ask_rollback(session, release)
+    end, told = session.now + seconds, ""
+    while waiting := [one for one in listed(session.kube, RELEASE) if is_running(one)]:
+        if names(waiting) != told:
+            told = names(waiting)
+            say(f"Waits for {told}.")
+        if session.now >= end:
+            sentence = f"{told} was not rolled back within {seconds:.0f} s; nothing was removed. `penstock why` says what it waits for."
+            raise CommandError(ExitCode.TIMED_OUT, sentence)
+        session.host.sleep(POLL_SECONDS)
+
+
+def ask_rollback(session: Session, release: Obj) -> None:
+    """The same request that `penstock rollback` makes."""
+    meta = metadata(release)
+    spec = {"release": meta["name"], "releaseUid": meta["uid"], "verb": "rollback", "actor": session.actor, "reason": "penstock uninstall"}
+    name = f"{str(meta['name'])[:40]}-rollback-{secrets.token_hex(4)}"
+    body: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "ReleaseRequest", "metadata": {"name": name}, "spec": spec}
+    session.kube.create(RELEASE_REQUEST, str(meta["namespace"]), body)
+
+
+def stop_controller(session: Session, home: str) -> None:
+    """Delete its Deployment and wait until its pods are gone: from here on nobody writes but this command."""
+    kube = session.kube
+    delete(kube, DEPLOYMENT, find(kube, DEPLOYMENT, home, NAME))
+    end = session.now + STOP_SECONDS
+    labels = f"app.kubernetes.io/name={NAME},app.kubernetes.io/component=controller"
+    while pods := kube.list(POD, home, labels=labels).items:
+        if session.now >= end:
+            raise CommandError(ExitCode.TIMED_OUT, f"{names(list(pods))} did not end within {STOP_SECONDS:.0f} s; run it again.")
+        session.host.sleep(POLL_SECONDS)
+    if _lease(kube, home).get("holderIdentity") and controller_runs(session, home):
+        raise CommandError(ExitCode.REFUSED, "A controller outside of this cluster's Deployment still runs: stop it, then run it again.")
+
+
+def let_go(kube: Kube) -> None:
+    """Autoscalers get their own minimum back, Releases lose our finalizer. Repeating it changes nothing."""
+    for hpa in listed(kube, HPA):
+        if marks.annotation(hpa, FLOOR):
+            restore(kube, hpa)
+    for release in listed(kube, RELEASE):
+        meta = metadata(release)
+        if marks.FINALIZER in marks.items(meta.get("finalizers")):
+            others = [one for one in meta["finalizers"] if one != marks.FINALIZER]
+            body = {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": others}}
+            kube.patch(RELEASE, str(meta["namespace"]), str(meta["name"]), body)
+
+
+def restore(kube: Kube, hpa: Obj) -> None:
+    """The minimum that its owner chose, from the note that stands beside the raised one."""
+    meta, wanted = metadata(hpa), own_minimum(hpa)
+    spec = {"spec": {"minReplicas": wanted}} if wanted != hpa_minimum(hpa) else {}
+    body = {"metadata": {"resourceVersion": meta["resourceVersion"], "annotations": {FLOOR: None}}, **spec}
+    kube.patch(HPA, str(meta["namespace"]), str(meta["name"]), body)
+
+
+def remove_all(session: Session, home: str) -> None:
+    """CRDs with all their objects, our records, then rights and what ran the controller."""
+    kube = session.kube
+    for kind in (POLICY_BINDING, POLICY):
+        for obj in listed(kube, kind, OWNER):
+            delete(kube, kind, obj)
+    for config_map in records(kube):
+        delete(kube, CONFIG_MAP, config_map)
+    for crd in definitions().values():
+        delete(kube, CRD, find(kube, CRD, "", crd["metadata"]["name"]))
+    for kind in (
+        NETWORK_POLICY, BUDGET, SERVICE, CONFIG_MAP, ROLE_BINDING, ROLE, CLUSTER_ROLE_BINDING, CLUSTER_ROLE, SERVICE_ACCOUNT,
+    ):  # fmt: skip
+        for obj in listed(kube, kind, OWNER):
+            delete(kube, kind, obj)
+    delete(kube, LEASE, find(kube, LEASE, home, NAME))
+    remove_home(kube, home)
+
+
+def records(kube: Kube) -> Iterator[Obj]:
+    """Frozen plans and histories; copies that a green was given stay with it."""
+    for config_map in listed(kube, CONFIG_MAP, marks.PLAN_LABEL):
+        if str(metadata(config_map).get("name")).startswith(("penstock-plan-", "penstock-history-")):
+            yield config_map
+
+
+def remove_home(kube: Kube, home: str) -> None:
+    """The controller's namespace, where install made it and nothing of others lives there."""
+    namespace = find(kube, NAMESPACE, "", home)
+    if mapping(metadata(namespace).get("labels")).get("app.kubernetes.io/managed-by") != "penstock-install":
+        return
+    try:
+        strangers = [obj for kind in (DEPLOYMENT, POD, SERVICE, SECRET, CONFIG_MAP) for obj in kube.list(kind, home).items]
+    except RefusedError:
+        strangers = [namespace]
+    strangers = [obj for obj in strangers if metadata(obj).get("name") not in ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl")]
+    if strangers:
+        say(f"Namespace {home} stays: other objects live in it.")
+        return
+    delete(kube, NAMESPACE, namespace)
+
+
+def delete(kube: Kube, kind: Kind, obj: Obj) -> None:
+    """Delete exactly this object; nothing where there is none, or where it is another one by now."""
+    meta = metadata(obj)
+    if not meta.get("uid") or meta.get("deletionTimestamp"):
+        return
+    try:
+        kube.delete(kind, str(meta.get("namespace", "")), str(meta["name"]), uid=str(meta["uid"]))
+    except (NotFoundError, ConflictError):
+        return
