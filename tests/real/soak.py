@@ -55,7 +55,8 @@ def main() -> int:
 def soak(asked: argparse.Namespace, say: Log) -> int:
     """All of it, in sentences."""
     say(f"python -m tests.real.soak --kills {asked.kills} --pauses {asked.pauses} --releases {asked.releases} --seed {asked.seed}")
-    say(f"Kubernetes {binaries.versions()['kubernetes']}, {platform.platform()}, Python {platform.python_version()}, lease {LEASE_SECONDS:g} s")
+    versions = f"Kubernetes {binaries.versions()['kubernetes']}, Python {platform.python_version()}"
+    say(f"{versions}, {platform.platform()}, lease {LEASE_SECONDS:g} s")
     with Bed(crds=CRDS) as bed, NodeSimulator(bed.admin), Scene(bed, lease_seconds=LEASE_SECONDS) as scene:
         chaos = Chaos(scene, asked.seed, say)
         chaos.shops(asked.releases)
