@@ -87,7 +87,7 @@ def check_asked(asked: Asked) -> None:
     if asked.cluster_wide and asked.namespaces:
         raise CommandError(ExitCode.USAGE, "--cluster-wide watches all namespaces already: leave --namespace out.")
     if asked.secrets and not (asked.namespaces or asked.green_namespaces):
-        raise CommandError(ExitCode.USAGE, "--secret gives rights in the namespaces that the other flags name: add --namespace or --green-namespace.")
+        raise CommandError(ExitCode.USAGE, "--secret gives rights in named namespaces: add --namespace or --green-namespace.")
     if asked.prometheus:
         try:
             PrometheusConfig.model_validate(providers_of(asked.prometheus))
