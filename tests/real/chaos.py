@@ -154,7 +154,7 @@ class Chaos:
         release = self._release(life)
         status = release.get("status", {})
         where = f"{life.shop.namespace}/{life.shop.release}"
-        if life.fails_at and status.get("weight", 0) >= life.fails_at:
+        if life.fails_at > 0 and status.get("weight", 0) >= life.fails_at:
             life.shop.fails(life.green)
             life.fails_at = -life.fails_at
         if life.deleted_at > 0 and status.get("weight", 0) >= life.deleted_at and status.get("phase") not in FINAL:

@@ -293,7 +293,7 @@ class Scene:
         self._lease_seconds, self._divisor = lease_seconds, divisor
         self._kubeconfig = kubeconfig
         self._stack = ExitStack()
-        self._namespaces: list[str] = []
+        self.namespaces: list[str] = []
 
     def __enter__(self) -> Self:
         self.exporter = self._stack.enter_context(Exporter(self.api))
@@ -313,11 +313,11 @@ class Scene:
 
     def faults(self) -> list[str]:
         """What no run may show: breached invariants, defects that a controller logged, routes that could not be followed."""
-        return [*self.recorder.breaches(self._namespaces, self._divisor), *self.controllers.defects(), *self.exporter.problems]
+        return [*self.recorder.breaches(self.namespaces, self._divisor), *self.controllers.defects(), *self.exporter.problems]
 
     def _forget(self) -> None:
         """Remove the namespaces, finalizers first: no controller is left to take them off."""
-        for namespace in self._namespaces:
+        for namespace in self.namespaces:
             for release in self.api.get(RELEASES.format(namespace=namespace))["items"]:
                 path = f"{RELEASES.format(namespace=namespace)}/{release['metadata']['name']}"
                 self.api.request("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
@@ -331,7 +331,7 @@ class Scene:
 
     def adopt(self, namespace: str) -> None:
         """Take a namespace that somebody else made: it is checked, and goes with the scene."""
-        self._namespaces.append(namespace)
+        self.namespaces.append(namespace)
 
     def shop(self, change: Callable[[JsonObject], None] | None = None, *, two_namespaces: bool = False, per_second: float = 300.0) -> Shop:
         """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place."""

@@ -103,9 +103,12 @@ class Recorder:
             found = [commit for commit in self._commits if commit.namespace in namespaces]
         return sorted(found, key=lambda commit: commit.revision)
 
-    def breaches(self, namespaces: Collection[str], divisor: float) -> list[str]:
-        """Every breach of an invariant in these namespaces, in sentences; plans are divided as the controller divided them."""
-        history = History(ours=(OURS,))
+    def breaches(self, namespaces: Collection[str], divisor: float, ours: Collection[str] = (OURS,)) -> list[str]:
+        """Every breach of an invariant in these namespaces, in sentences; plans are divided as the controller divided them.
+
+        `ours` with `OTHERS` in it asks what would be found if people's edits had been the controller's.
+        """
+        history = History(ours=ours)
         for commit in self.commits(namespaces):
             new = _divided_plan(commit.new, divisor) if commit.kind == "ConfigMap" and commit.new else commit.new
             history.commit(commit.at, commit.kind, commit.old, new, commit.manager)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bed.waiting import eventually
-from tests.real.harness import RELEASES, Scene, Shop, stages
+from tests.real.harness import DIVISOR, RELEASES, Scene, Shop, stages
+from tests.real.history import OTHERS, OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -220,6 +221,12 @@ class TestForeignEdits:
 
         assert weights == [25, 75]
         assert status["phase"] == "Succeeded"
+
+    def test_the_checker_would_have_found_the_edit_had_it_been_the_controllers(self, scene: Scene, stories: dict[str, Future]) -> None:
+        stories["edited_toward_green"].result()
+        found = scene.recorder.breaches(scene.namespaces, DIVISOR, ours=(OURS, OTHERS))
+
+        assert any(sentence.startswith("S2") and "green has 90 %" in sentence for sentence in found)
 
 
 class TestKill:
