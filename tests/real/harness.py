@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -97,7 +98,7 @@ class Controllers:
             "kubeconfig": str(kubeconfig),
             "providers": str(self._providers),
             "lease": {
-                "name": self.folder.name,
+                "name": f"penstock-{secrets.token_hex(4)}",
                 "namespace": "default",
                 "duration": f"{lease_seconds:g}s",
                 "renew": f"{lease_seconds / 5:g}s",
