@@ -1,0 +1,184 @@
+"""The CRDs on a real API server: accepted, served, and every rule refuses what it should and lets the rest through."""
+
+import subprocess
+
+import pytest
+
+from controller.api.base import GROUP, VERSION
+from controller.api.crd import definitions
+
+API = f"/apis/{GROUP}/{VERSION}"
+PLAN = {"workload": "shop", "traffic": {"virtualService": "shop"}}
+CHECK = {"name": "c", "builtin": "error-rate", "limit": {"max": 1}}
+TRIGGER = {"name": "t", "builtin": "error-rate", "limit": {"max": 1}}
+LIMITS = ("max", "min", "below", "maxRatio", "minRatio", "maxDifference", "minDifference")
+RELEASE = {"plan": "shop", "revision": "v2"}
+REQUEST = {"release": "r", "verb": "pause"}
+
+
+def body(kind, name, spec):
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture
+def ask(bed, namespace):
+    """Dry runs of a create: what the server says, without leaving anything behind."""
+
+    def asked(plural, kind, spec):
+        path = f"{API}/namespaces/{namespace}/{plural}"
+        return bed.admin.request("POST", path, body(kind, "x", spec), dryRun="All", fieldValidation="Strict")
+
+    return asked
+
+
+@pytest.fixture
+def make(bed, namespace):
+    def made(plural, kind, spec, name="x"):
+        path = f"{API}/namespaces/{namespace}/{plural}"
+        bed.admin.create(path, body(kind, name, spec))
+        return f"{path}/{name}"
+
+    return made
+
+
+@pytest.mark.parametrize("name", [crd["metadata"]["name"] for crd in definitions().values()])
+def test_the_crd_is_established_and_structural(bed, name):
+    crd = bed.admin.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    conditions = {one["type"]: one["status"] for one in crd["status"]["conditions"]}
+
+    assert conditions["Established"] == "True"
+    assert "NonStructuralSchema" not in conditions
+
+
+ACCEPTED = [
+    PLAN,
+    {"members": [{"name": "m", "workload": "shop"}], "traffic": {"virtualServices": [{"name": "shop"}]}},
+    {**PLAN, "stages": [{"weight": 5}, {"weight": 100}]},
+    {**PLAN, "stages": [{"weight": 100}]},
+    {**PLAN, "checks": [CHECK, {"name": "q", "query": "vector(1)", "limit": {"maxRatio": 1.2}}]},
+    {**PLAN, "triggers": [TRIGGER, {"name": "p", "probe": {"path": "/health"}}]},
+    *({**PLAN, "checks": [{**CHECK, "limit": {key: 1}}]} for key in LIMITS),
+]
+
+REFUSED = [
+    ({"traffic": PLAN["traffic"]}, "name a workload, or members"),
+    ({"traffic": PLAN["traffic"], "members": []}, "name a workload, or members"),
+    ({"workload": "shop", "traffic": {}}, "name a virtualService, or virtualServices"),
+    ({**PLAN, "stages": [{"weight": 50}, {"weight": 25}, {"weight": 100}]}, "weights must rise strictly"),
+    ({**PLAN, "stages": [{"weight": 50}, {"weight": 50}, {"weight": 100}]}, "weights must rise strictly"),
+    ({**PLAN, "stages": [{"weight": 5}, {"weight": 50}]}, "the last weight must be 100"),
+    ({**PLAN, "stages": []}, "at least 1 items"),
+    ({**PLAN, "stages": [{"weight": 0}, {"weight": 100}]}, "greater than or equal to 1"),
+    ({**PLAN, "stages": [{"weight": 101}]}, "less than or equal to 100"),
+    ({**PLAN, "stages": [{"weight": 100, "window": "5"}]}, "should match"),
+    ({**PLAN, "checks": [{**CHECK, "query": "vector(1)"}]}, "give a builtin or a query, not both"),
+    ({**PLAN, "checks": [{"name": "c", "limit": {"max": 1}}]}, "give a builtin or a query, not both"),
+    ({**PLAN, "checks": [{**CHECK, "limit": {}}]}, "give at least one limit"),
+    ({**PLAN, "checks": [CHECK, CHECK]}, "Duplicate value"),
+    ({**PLAN, "triggers": [{**TRIGGER, "probe": {"path": "/"}}]}, "give one of builtin, query and probe"),
+    ({**PLAN, "triggers": [{"name": "t", "limit": {"max": 1}}]}, "give one of builtin, query and probe"),
+    ({**PLAN, "triggers": [{"name": "t", "builtin": "error-rate"}]}, "give a limit"),
+    ({**PLAN, "triggers": [{**TRIGGER, "limit": {}}]}, "give at least one limit"),
+    ({**PLAN, "slots": [{"name": "a"}]}, "at least 2 items"),
+    ({**PLAN, "slots": [{"name": "a"}, {"name": "a"}]}, "Duplicate value"),
+    ({**PLAN, "stagez": []}, "unknown field"),
+]
+
+
+@pytest.mark.parametrize("spec", ACCEPTED, ids=range(len(ACCEPTED)))
+def test_a_legal_plan_is_accepted(ask, spec):
+    answer = ask("releaseplans", "ReleasePlan", spec)
+
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize(("spec", "sentence"), REFUSED, ids=range(len(REFUSED)))
+def test_an_illegal_plan_is_refused_with_the_rules_sentence(ask, spec, sentence):
+    answer = ask("releaseplans", "ReleasePlan", spec)
+
+    assert answer.status_code in (400, 422), answer.text
+    assert sentence in answer.text
+
+
+@pytest.mark.parametrize(
+    ("what", "changes"),
+    [
+        (("releases", "Release", RELEASE), ({"revision": "v3"}, {"supersedes": "v1"}, {"images": {"shop": "x:1"}})),
+        (("releaserequests", "ReleaseRequest", REQUEST), ({"verb": "promote"}, {"releaseUid": "u"}, {"reason": "because"})),
+    ],
+)
+class TestAnImmutableSpec:
+    def test_is_neither_changed_nor_extended(self, bed, make, what, changes):
+        path = make(*what)
+        answers = [bed.admin.request("PATCH", path, {"spec": change}, "application/merge-patch+json") for change in changes]
+
+        assert [answer.status_code for answer in answers] == [422] * len(changes)
+        assert all("the spec is immutable" in answer.text for answer in answers)
+
+    def test_does_not_hinder_labels(self, bed, make, what, changes):
+        del changes
+        path = make(*what)
+
+        assert bed.admin.patch(path, {"metadata": {"labels": {"a": "b"}}})["metadata"]["labels"] == {"a": "b"}
+
+
+class TestTheStatusOfARelease:
+    def test_holds_no_weight_above_the_grant(self, bed, make):
+        path = make("releases", "Release", RELEASE) + "/status"
+        bed.admin.patch(path, {"status": {"weight": 25, "grant": 25, "epoch": 1}})
+        answers = [
+            bed.admin.request("PATCH", path, {"status": status}, "application/merge-patch+json")
+            for status in ({"weight": 50}, {"grant": 5}, {"grant": None})
+        ]
+
+        assert [answer.status_code for answer in answers] == [422, 422, 422]
+        assert all("status.weight must not exceed status.grant" in answer.text for answer in answers)
+
+    def test_may_record_drift_above_the_grant(self, bed, make):
+        path = make("releases", "Release", RELEASE) + "/status"
+
+        assert bed.admin.patch(path, {"status": {"weight": 5, "grant": 5, "observedWeight": 80}})["status"]["observedWeight"] == 80
+
+    def test_epoch_never_falls(self, bed, make):
+        path = make("releases", "Release", RELEASE) + "/status"
+        bed.admin.patch(path, {"status": {"epoch": 7}})
+        bed.admin.patch(path, {"status": {"epoch": 7, "message": "the same leader"}})
+        answer = bed.admin.request("PATCH", path, {"status": {"epoch": 6}}, "application/merge-patch+json")
+
+        assert answer.status_code == 422
+        assert "the epoch never falls" in answer.text
+
+
+class TestKubectl:
+    def run(self, bed, namespace, *words):
+        argv = [bed.binaries.kubectl, f"--kubeconfig={bed.kubeconfig('admin', namespace)}", *words]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("releaseplan.spec.stages.window", "How long this stage is judged"),
+            ("release.status.grant", "Highest weight that evidence has allowed so far"),
+            ("releaserequest.spec.verb", "What is asked"),
+        ],
+    )
+    def test_explains_a_field(self, bed, namespace, path, words):
+        assert words in " ".join(self.run(bed, namespace, "explain", path).split())
+
+    def test_get_tells_the_story(self, bed, namespace, make):
+        path = make("releases", "Release", RELEASE, name="shop-v2")
+        bed.admin.patch(f"{path}/status", {"status": {"phase": "Measuring", "weight": 25, "grant": 25, "reason": "Measuring"}})
+        header, row = self.run(bed, namespace, "get", "rel").splitlines()
+
+        assert header.split() == ["NAME", "PLAN", "REVISION", "PHASE", "WEIGHT", "REASON", "AGE"]
+        assert row.split()[:6] == ["shop-v2", "shop", "v2", "Measuring", "25", "Measuring"]
+        assert "shop-v2" in self.run(bed, namespace, "get", "penstock")
+
+    def test_wait_ends_with_the_condition(self, bed, namespace, make):
+        path = make("releases", "Release", RELEASE, name="shop-v2")
+        condition = {"type": "Succeeded", "status": "True", "reason": "Succeeded", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        bed.admin.patch(f"{path}/status", {"status": {"conditions": [condition]}})
+
+        assert "condition met" in self.run(bed, namespace, "wait", "--for=condition=Succeeded", "release/shop-v2", "--timeout=20s")
