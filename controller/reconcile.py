@@ -60,6 +60,8 @@ class Memo:
     progress: dict[Key, Progress] = field(default_factory=dict)
     first_seen: dict[str, float] = field(default_factory=dict)
     tried: dict[Key, Tried] = field(default_factory=dict)
+    behind: set[Key] = field(default_factory=set)
+    """Releases whose last write met a conflict: the cache is older than the store, so the next look does not use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
         return _reconcile(key, ports, memo, cache or ports.kube, now)
     except ConflictError as error:
         memo.progress.pop(key, None)
+        memo.behind.add(key)
         return Outcome(again=True, error=str(error))
     except records.UnreadableError as error:
         return Outcome(wake_at=now + 60.0, error=str(error))
@@ -101,7 +104,9 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
 def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> Outcome:
     """Look by the cache; where a step comes out of it, look again live and decide again."""
     measured = Measured()
-    for kube in (cache, ports.kube):
+    looks = (ports.kube,) if key in memo.behind else (cache, ports.kube)
+    memo.behind.discard(key)
+    for kube in looks:
         live = kube is ports.kube
         snapshot = observing.observe(key, kube, ports, memo.plans, live=live)
         if snapshot is None:
