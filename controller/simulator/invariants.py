@@ -38,7 +38,7 @@ class Checker:
         jumps = any(fault.kind == "clock-jump" for fault in sim.scenario.faults)
         self.history = History(clock_may_jump=jumps)
         self._drifted: dict[tuple[str, str], tuple[float, float]] = {}
-        self._unknown: set[tuple[str, str, str]] = set()
+        self._ready: set[tuple[str, str, str]] = set()
         self._faults = [(START + f.at, START + f.at + f.lasts) for f in sim.scenario.faults]
         for shelf in sim.server.registry.shelves():
             for obj in shelf.all(""):
@@ -125,16 +125,20 @@ class Checker:
             if source.proxy != state.proxy.name:
                 continue
             for outcome in state.answer(source.request):
-                if outcome.flag not in ("NC", "UH") or outcome.fraction <= 0 or outcome.cluster is None:
+                cluster = outcome.cluster
+                if cluster is None or outcome.fraction <= 0:
                     continue
-                facts = self._ours_of(outcome.cluster.host)
-                if facts is None or (outcome.flag == "UH" and not self._has_ready(outcome.cluster.host, outcome.cluster.subset)):
-                    continue  # nobody of ours routed it, or its pods are gone for everybody: the workload's fault
+                if outcome.pod is not None:
+                    self._ready.add((state.proxy.name, cluster.host, cluster.subset))
+                if outcome.flag not in ("NC", "UH") or self._ours_of(cluster.host) is None:
+                    continue  # answered, or nobody of ours routed it
+                if outcome.flag == "UH" and (state.proxy.name, cluster.host, cluster.subset) in self._ready:
+                    continue  # its pods went away later: the workload's fault; what we bring down ourselves is looked at in time
                 what = "does not know" if outcome.flag == "NC" else "sees no ready endpoint of"
                 self.history.now = now
                 self.history.breach(
                     "S4",
-                    f"proxy {state.proxy.name} sends {100 * outcome.fraction:.0f} % to {outcome.cluster.host} {outcome.cluster.subset}, which it {what}",
+                    f"proxy {state.proxy.name} sends {100 * outcome.fraction:.0f} % to {cluster.host} {cluster.subset}, which it {what}",
                 )
 
     def _ours_of(self, host: str) -> ReleaseFacts | None:
@@ -149,12 +153,7 @@ class Checker:
 
     def _undisturbed(self, facts: ReleaseFacts) -> bool:
         """No hand but ours touched its routes or clusters."""
-        return not any(fault.kind in ("drift", "delete", "patch") for fault in self.sim.scenario.faults) and facts.phase not in ("Halted",)
-
-    def _has_ready(self, host: str, subset: str) -> bool:
-        """Whether that cluster has ready pods in the store, whatever the proxies have heard of."""
-        service = self.sim.mesh.world.hosts.get(host)
-        return bool(service) and any(e.ready for e in self.sim.mesh.world.endpoints_of(service)) and (not subset or bool(subset))
+        return not any(fault.kind in ("drift", "delete", "patch") for fault in self.sim.scenario.faults) and facts.phase != "Halted"
 
     def _still_served(self, old: Obj | None, new: Obj | None) -> None:
         """S5, S6: no proxy sends to pods of a Deployment that we bring down."""
