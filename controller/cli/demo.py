@@ -35,7 +35,7 @@ SLOWER = 0.5
 """The second act is told at half the speed: it is shorter, and its end is what people want to see."""
 
 FRAME_SECONDS = 0.2
-LONGEST_SECONDS = 300.0
+LONGEST_SECONDS = 150.0
 
 
 @dataclass(frozen=True, slots=True)

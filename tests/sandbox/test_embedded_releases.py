@@ -25,28 +25,13 @@ def ended(story, folder, speed):
         kube.create(RELEASE, story.namespace, body)
         waited = subprocess.run(
             [sys.executable, "-m", "controller.cli.main", "wait", world.release_name, "--for", "ended", "--timeout", "90s"],
-            env={**os.environ, "KUBECONFIG": str(world.kubeconfig)}, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "KUBECONFIG": str(world.kubeconfig)}, check=False, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         status = kube.get(RELEASE, story.namespace, world.release_name)["status"]
         assert status["phase"] in FINAL, waited.stdout
         assert world.cluster.defect is None
         assert world.restarts == 0
         return status
-
-
-def test_a_healthy_release_of_the_ten_line_plan_succeeds(tmp_path):
-    status = ended(find_story(EXAMPLES / "first-release", "healthy"), tmp_path, 150)
-
-    assert status["phase"] == "Succeeded"
-    assert status["maxWeight"] == 100
-
-
-def test_a_green_that_fails_at_25_percent_goes_back(tmp_path):
-    status = ended(find_story(EXAMPLES / "first-release", "fails-at-25"), tmp_path, 100)
-
-    assert status["phase"] == "RolledBack"
-    assert status["rollback"]["check"] == "errors"
-    assert status["maxWeight"] == 25
 
 
 @pytest.mark.parametrize(("rate", "phase"), [(0.09, "RolledBack"), (0.001, "Succeeded")])
@@ -58,17 +43,18 @@ def test_the_failing_green_of_the_demo_succeeds_with_an_error_rate_of_a_thousand
     changed = failing.model_copy(update={"errors": [Step(value=rate)]})
     story = story_of(story.scenario.model_copy(update={"versions": [changed, *others]}), story.folder)
 
-    status = ended(story, tmp_path, 200)
+    status = ended(story, tmp_path, 300)
 
     assert status["phase"] == phase, status["message"]
 
 
 def test_the_demo_says_what_happened_and_where_the_records_lie(tmp_path):
+    """With the ten-line plan, which is sooner over: a success and a way back."""
     command = [sys.executable, "-m", "controller.cli.demo", "--example", "first-release", "--speed", "200", "--folder", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Times are divided by 200: 15 minutes last 4s" in " ".join(done.stderr.split())
+    assert "Times are divided by 200: 15 minutes last 5s" in " ".join(done.stderr.split())
     assert "1. shop-v2 Succeeded" in done.stdout
     assert "2. shop-v2 RolledBack" in done.stdout
     assert str(tmp_path / "2-rolls-back") in done.stdout

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from conftest import alive
+from sandbox_bed import alive
 
 from controller.cli.main import run
 

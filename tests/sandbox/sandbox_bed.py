@@ -1,0 +1,61 @@
+"""A sandbox as a process of its own, as a person starts it."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+class Sandbox:
+    """`penstock sandbox` in a child process; `run` is a penstock command against it."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.kubeconfig = folder / "sandbox.kubeconfig"
+        self.log = folder / "sandbox.log"
+        command = [sys.executable, "-m", "controller.cli.main", "sandbox", "--kubeconfig", str(self.kubeconfig), *arguments]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self.until(lambda: "Ctrl-C ends everything." in self.text)
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def until(self, reached, seconds=30.0):
+        """Wait for a state; the log is shown where it does not come."""
+        end = time.monotonic() + seconds
+        while not reached():
+            assert self.process.poll() is None or reached(), self.text
+            assert time.monotonic() < end, self.text
+            time.sleep(0.05)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"}
+        command = [sys.executable, "-m", "controller.cli.main", *arguments]
+        return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+
+    def children(self) -> set[int]:
+        """Processes whose parent is the sandbox."""
+        found = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == self.process.pid:
+                found.add(int(stat.parent.name))
+        return found
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(20)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
