@@ -1,0 +1,31 @@
+"""A few seeds in every run of the suite; more with `python -m tests.invariants.swarm --seeds 0 1000`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.invariants.swarm import run
+
+SEEDS = range(int(os.environ.get("PENSTOCK_SWARM_SEEDS", "8")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_invariant_breaks_under_random_faults(seed):
+    found, _, _ = run(seed)
+
+    if found:
+        pytest.fail(f"python -m tests.invariants.swarm --seed {seed}: {found[:4]}", pytrace=False)
+
+
+def test_the_same_seed_gives_the_same_trace_in_another_process_with_another_hash_seed():
+    digests = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.invariants.swarm", "--seed", "3", "--digest"], env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+
+    assert len(digests) == 1
