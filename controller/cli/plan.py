@@ -1,0 +1,229 @@
+"""`penstock plan FILE`: the timetable of a plan, its queries filled in, and what will be written where. Nothing runs."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from controller.api.base import format_duration
+from controller.api.plan import Check, Limit, PlanSpec, Stage, Trigger
+from controller.api.validate import validate_file
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import check_format, print_object, say, tell
+from controller.cli.validate import line_of
+from controller.core.asking import probe_url
+from controller.core.judging import unit_of
+from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, pair_of
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
+RevisionOption = Annotated[str, typer.Option("--revision", help="Revision to show in the queries.")]
+ModeOption = Annotated[str, typer.Option("--mode", help="How the routes tell the versions apart: host or subset. Seen from the plan if absent.", show_default=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage: seconds since green is ready, at the earliest."""
+
+    weight: int
+    shifts_at: float
+    window_opens_at: float
+    window_closes_at: float
+    min_requests: int
+    waits_for_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One check or trigger as it will be asked."""
+
+    name: str
+    kind: str
+    limit: str
+    when: str
+    green: str
+    blue: str
+
+
+def command(file: FileArgument, output: FormatOption = "", revision: RevisionOption = "v2", mode: ModeOption = "") -> None:
+    """Show when each stage can come at the earliest, what will be asked of Prometheus, and what will be written.
+
+    Ends with 3 where the file has an error.
+    """
+    check_format(output, ("", "json"))
+    if mode not in ("", "host", "subset"):
+        raise typer.BadParameter(f"found {mode!r}, expected host or subset", param_hint="--mode")
+    name, namespace, spec = read(file)
+    naming = Naming(namespace=namespace, mode=mode or likely_mode(spec), revision=revision, blue_revision="v1")
+    steps, questions = timetable(spec), [*asked(spec, naming)]
+    if output == "json":
+        print_object({"plan": name, "namespace": namespace, "mode": naming.mode, "earliestEndSeconds": end_of(steps),
+                      "stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions], "writes": writes(spec, naming)}, "json")  # fmt: skip
+        return
+    for line in [f"Plan {namespace}/{name}", "", *stage_lines(spec, steps), "", *question_lines(questions), "", *write_lines(spec, naming)]:
+        tell(line)
+
+
+plan = command
+
+
+def read(file: Path) -> tuple[str, str, PlanSpec]:
+    """Name, namespace and spec of the one plan of a file; its warnings go to stderr. Raises `CommandError`."""
+    if not file.is_file():
+        raise CommandError(ExitCode.USAGE, f"{file}: there is no such file.")
+    findings = validate_file(file)
+    if any(one.severity == "error" for one in findings):
+        raise CommandError(ExitCode.NO, "\n".join(line_of(file, one) for one in findings))
+    for one in findings:
+        say(line_of(file, one))
+    objects = [one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict) and one.get("kind") == "ReleasePlan"]
+    if len(objects) != 1:
+        raise CommandError(ExitCode.NO, f"{file}: found {len(objects)} ReleasePlans, expected one.")
+    meta = objects[0]["metadata"]
+    return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate(objects[0]["spec"])
+
+
+def likely_mode(spec: PlanSpec) -> str:
+    """Slots in two namespaces can only be told apart by host; otherwise the route decides when the release starts."""
+    return "host" if spec.slots[0].namespace != spec.slots[1].namespace else "subset" if spec.traffic.destination_rule else "host"
+
+
+def timetable(spec: PlanSpec) -> list[Step]:
+    """The earliest times of all stages: settling takes at least one scrape, or the fixed time without metrics."""
+    settle = spec.settle.time if spec.traffic.metrics == "none" else spec.traffic.scrape_interval
+    now, steps = spec.preparation.route_delay, []
+    for stage in spec.stages:
+        opens = now + settle + stage.warm_up
+        steps.append(Step(stage.weight, now, opens, opens + stage.window, stage.min_requests, stage.hold))
+        now = opens + stage.window
+    return steps
+
+
+def end_of(steps: list[Step]) -> float:
+    """Seconds from green's readiness to success, at the earliest."""
+    return steps[-1].window_closes_at
+
+
+def asked(spec: PlanSpec, naming: Naming) -> list[Question]:
+    """Every check and trigger with its queries for both colours."""
+    gates = [_question(spec, naming, check, longest(check, spec.stages)) for check in spec.checks]
+    return gates + [_question(spec, naming, trigger, trigger.range) for trigger in spec.triggers]
+
+
+def longest(check: Check, stages: list[Stage]) -> float:
+    """The longest window that a check judges, seconds."""
+    return max((stage.window for stage in stages if not check.stages or stage.weight in check.stages), default=stages[0].window)
+
+
+def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: float) -> Question:
+    pair = pair_of(spec, member_of(spec, check.member), naming)
+    compares = check.limit is not None and check.limit.relative
+    if isinstance(check, Trigger):
+        times = f"{_repeat(check)} every {format_duration(check.interval)}"
+        kind = "trigger" if check.together is None else f"trigger of group {check.together}"
+        if check.probe is not None:
+            green, blue = (f"GET {probe_url(check.probe, pair, colour)}" for colour in ("green", "blue"))
+            return Question(check.name, kind, "status 200-399", times, green, blue)
+    else:
+        judged = ", ".join(f"{weight} %" for weight in check.stages) or "every stage"
+        kind, times = "check", f"at the end of the window of {judged}"
+    blue_query = _query(spec, naming, check, pair, "blue", window) if compares else ""
+    return Question(check.name, kind, limit_words(check.limit, unit_of(check)), times, _query(spec, naming, check, pair, "green", window), blue_query)
+
+
+def _query(spec: PlanSpec, naming: Naming, check: Check | Trigger, pair: Pair, colour: str, window: float) -> str:
+    if check.builtin is not None:
+        mesh = Mesh(mode=naming.mode, reporter=spec.traffic.reporter)
+        return build_checks_queries(check.builtin, pair, colour, window, mesh=mesh, quantile=check.quantile)
+    return fill(check.query or "", pair.of(colour), window)
+
+
+def _repeat(trigger: Trigger) -> str:
+    repeat = trigger.repeat
+    if repeat.failures is not None:
+        return f"{repeat.failures} failures of the last {repeat.of}, asked"
+    return f"{repeat.consecutive} failures in a row, asked" if (repeat.consecutive or 1) > 1 else "one failure, asked"
+
+
+def limit_words(limit: Limit | None, unit: str = "") -> str:
+    """The limits in words, with their unit where they have one."""
+    if limit is None:
+        return "none"
+    words = {
+        "max": "at most {}{}", "min": "at least {}{}", "below": "below {}{}", "max_ratio": "at most {} times blue",
+        "min_ratio": "at least {} times blue", "max_difference": "at most {}{} above blue", "min_difference": "at least {}{} against blue",
+    }  # fmt: skip
+    behind = f" {unit}" if unit else ""
+    return " and ".join(text.format(f"{value:g}", behind) for name, text in words.items() if (value := getattr(limit, name)) is not None)
+
+
+def stage_lines(spec: PlanSpec, steps: list[Step]) -> list[str]:
+    """The timetable."""
+    lines = [f"Timetable, from the moment at which green is ready (within {format_duration(spec.preparation.deadline)}), at the earliest:"]
+    lines.append("  green   shifts at   judged from       until      at least")
+    for step in steps:
+        tail = "   then waits for penstock advance" if step.waits_for_person else ""
+        lines.append(
+            f"  {step.weight:>4} %   {span(step.shifts_at):>9}   {span(step.window_opens_at):>11}   {span(step.window_closes_at):>9}   "
+            f"{step.min_requests:>5} requests{tail}"
+        )
+    lines.append(f"  success at {span(end_of(steps))}; the old version is kept for {format_duration(spec.finish.retention)} after it.")
+    return lines
+
+
+def span(seconds: float) -> str:
+    """Whole seconds as a duration."""
+    return format_duration(float(round(seconds)))
+
+
+def question_lines(questions: list[Question]) -> list[str]:
+    """Checks and triggers with their queries."""
+    lines = ["What is asked:"]
+    for one in questions:
+        lines.append(f"  {one.name} ({one.kind}): {one.limit}; {one.when}")
+        lines.append(f"    green  {one.green}")
+        if one.blue:
+            lines.append(f"    blue   {one.blue}")
+    return lines
+
+
+def writes(spec: PlanSpec, naming: Naming) -> list[str]:
+    """What a release of this plan writes, and where; slots as in the first release."""
+    out = []
+    for target in spec.traffic.targets:
+        where = f"{target.namespace or naming.namespace}/{target.name}"
+        routes = ", ".join(target.routes) or "every rule whose destinations are blue and green, or blue alone"
+        out.append(f"VirtualService {where}: the weights of {routes}; annotations penstock.dev/*")
+        out += [f"VirtualService {where}: the destination of bypass rule {bypass.route}" for bypass in target.bypass]
+    if naming.mode == "subset":
+        out.append("DestinationRule of the host: one subset for green")
+    for member in spec.all_members:
+        pair = pair_of(spec, member, naming)
+        green, blue = pair.green, pair.blue
+        if spec.preparation.green == "clone":
+            out.append(f"Deployment {green.namespace}/{green.workload}: a clone of {blue.namespace}/{blue.workload} with the new image")
+            if naming.mode == "host":
+                out.append(f"Service {green.namespace}/{green.service}")
+            if green.namespace != blue.namespace:
+                out += [f"ConfigMap {green.namespace}/{name}" for name in member.config_maps]
+                out += [f"Secret {green.namespace}/{name} (needs the optional Role)" for name in member.secrets]
+        else:
+            out.append(f"Deployment {green.namespace}/{green.workload}: its size only; it was made by others")
+        out.append(f"HorizontalPodAutoscaler of {blue.namespace}/{blue.workload}, if there is one: its minimum, restored at the end")
+    return list(dict.fromkeys(out))
+
+
+def write_lines(spec: PlanSpec, naming: Naming) -> list[str]:
+    """What is written, with what happens on the way back and after success."""
+    back, finish = spec.rollback, spec.finish
+    size = f"at {finish.size} replica{'' if finish.size == 1 else 's'}" if finish.size is not None else "at full size"
+    then = {"auto": "deleted if Penstock made it, else scaled to zero", "delete": "deleted", "scale": "scaled to zero", "keep": "left alone"}[finish.then]
+    return [
+        f"What is written ({naming.mode} mode, which the route decides when a release starts; blue in slot {spec.slots[0].name!r}):",
+        *(f"  {line}" for line in writes(spec, naming)),
+        f"On a rollback: every route on blue within {format_duration(back.traffic)}, blue ready within {format_duration(back.blue_ready)}, "
+        f"healthy within {format_duration(back.blue_healthy)}, green gone {format_duration(back.teardown)} after a drain of {format_duration(back.drain)}.",
+        f"After success: the old version is kept {size} for {format_duration(finish.retention)}, then {then}.",
+    ]

@@ -1,0 +1,267 @@
+"""Every error of a file at once: where it is, what was found, what was expected, what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.api.plan import PlanSpec
+from controller.api.validate import MAX_BYTES, Finding, plan_findings, validate_file, validate_text
+from controller.cli.validate import scenario_rules
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = "apiVersion: penstock.dev/v1alpha1\nkind: ReleasePlan\nmetadata: {name: shop, namespace: shop}\nspec:\n"
+GOOD = HEAD + "  workload: shop\n  traffic: {virtualService: shop}\n"
+
+
+def findings(body: str, good: str = GOOD) -> dict[str, Finding]:
+    """By path; of two of one path the first counts."""
+    out: dict[str, Finding] = {}
+    for one in validate_text(good + body):
+        out.setdefault(one.path, one)
+    return out
+
+
+def only(body: str) -> Finding:
+    found = validate_text(GOOD + body)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_the_ten_line_plan_has_nothing_to_say():
+    assert validate_text(GOOD) == []
+
+
+class TestShapes:
+    def test_an_unknown_field_is_answered_with_the_nearest_name(self):
+        one = only("  concurency: queue\n")
+
+        assert one.line == 7
+        assert one.found == "the unknown field 'concurency'"
+        assert one.hint == "did you mean 'concurrency'?"
+
+    def test_a_text_is_no_number(self):
+        one = findings('  stages: [{weight: "5"}, {weight: 100}]\n')["spec.stages[0].weight"]
+
+        assert (one.found, one.expected) == ("'5'", "a whole number")
+
+    @pytest.mark.parametrize("value", ["30", "-5m", "5 minutes", '""'])
+    def test_a_duration_needs_its_unit_and_is_not_negative(self, value):
+        one = findings(f"  stages: [{{weight: 100, window: {value}}}]\n")["spec.stages[0].window"]
+
+        assert one.expected == "a duration with its unit, such as 30s, 5m, 1h30m"
+
+    def test_a_limit_without_a_number_names_those_there_are(self):
+        one = findings("  checks: [{name: a, builtin: cpu, limit: {}}]\n")["spec.checks[0].limit"]
+
+        assert one.expected.startswith("at least one of max, min, below")
+
+    def test_a_limit_that_is_not_a_number_is_said_so(self):
+        assert findings("  checks: [{name: a, builtin: cpu, limit: {max: .nan}}]\n")["spec.checks[0].limit.max"].found == "nan"
+
+    def test_a_key_that_stands_twice_is_not_lost_silently(self):
+        one = only("  workload: other\n")
+
+        assert (one.path, one.line, one.found) == ("spec.workload", 7, "the key 'workload' a second time")
+
+    def test_text_that_is_not_yaml_has_its_place(self):
+        found = validate_text("kind: ReleasePlan\nspec: [1, 2\n")
+
+        assert [one.expected for one in found] == ["YAML"]
+        assert found[0].line >= 2
+
+    def test_all_errors_come_at_once_in_the_order_of_the_file(self):
+        found = validate_text(GOOD + "  stages: [{weight: 50}, {weight: 20, window: 5}]\n  checks: [{name: a, builtin: nope, limit: {max: 1}}]\n  nope: 1\n")
+
+        assert [one.line for one in found] == sorted(one.line for one in found)
+        assert {one.path for one in found} >= {"spec.stages[1].weight", "spec.stages[1].window", "spec.checks[0].builtin", "spec.nope"}
+
+    def test_several_documents_are_all_looked_at(self):
+        release = "apiVersion: penstock.dev/v1alpha1\nkind: Release\nmetadata: {name: r}\nspec: {plan: shop, revision: V2}\n"
+
+        assert [(one.document, one.path) for one in validate_text(GOOD + "---\n" + release)] == [(2, "spec.revision")]
+
+
+class TestEnvelope:
+    def test_a_newer_version_of_the_api_is_refused(self):
+        one = next(one for one in validate_text(GOOD.replace("v1alpha1", "v2")) if one.path == "apiVersion")
+
+        assert "use a newer one" in one.hint
+
+    def test_an_unknown_kind_of_ours_is_named(self):
+        assert "kind" in {one.path for one in validate_text(GOOD.replace("ReleasePlan", "ReleaseFlan"))}
+
+    def test_objects_of_others_are_let_through(self):
+        assert validate_text("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n" + GOOD) == []
+
+    def test_a_file_with_nothing_of_ours_is_said_so(self):
+        assert validate_text("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n")[0].found == "nothing of Penstock's"
+
+    def test_a_file_of_more_than_a_megabyte_is_refused_unread(self, tmp_path):
+        path = tmp_path / "plan.yaml"
+        path.write_text(GOOD + "# " + "x" * MAX_BYTES)
+
+        assert [one.expected for one in validate_file(path)] == ["at most 1,000,000"]
+
+    def test_bytes_that_are_no_text_are_refused(self, tmp_path):
+        path = tmp_path / "plan.yaml"
+        path.write_bytes(b"\xff\xfe\x00")
+
+        assert [one.expected for one in validate_file(path)] == ["UTF-8"]
+
+
+class TestRulesAcrossFields:
+    def test_weights_rise_strictly_and_end_at_100(self):
+        found = findings("  stages: [{weight: 50}, {weight: 50}, {weight: 90}]\n")
+
+        assert found["spec.stages[1].weight"].expected == "strictly rising weights"
+        assert found["spec.stages[2].weight"].expected == "100"
+
+    def test_a_weight_beyond_100_is_refused(self):
+        assert findings("  stages: [{weight: 5}, {weight: 120}]\n")["spec.stages[1].weight"].severity == "error"
+
+    @pytest.mark.parametrize("section", ["checks", "triggers"])
+    def test_names_are_unique(self, section):
+        body = f"  {section}: [{{name: a, builtin: up, limit: {{min: 1}}}}, {{name: a, builtin: up, limit: {{min: 1}}}}]\n"
+
+        assert findings(body)[f"spec.{section}[1].name"].found == "the name 'a' a second time"
+
+    def test_a_check_speaks_of_a_member_and_of_stages_that_exist(self):
+        found = findings("  checks: [{name: a, builtin: cpu, member: nobody, stages: [7], limit: {max: 1}}]\n")
+
+        assert found["spec.checks[0].member"].expected == "one of the members shop"
+        assert found["spec.checks[0].stages[0]"].expected == "the weight of a stage: 5, 25, 50, 100"
+
+    @pytest.mark.parametrize("ways", ["", "builtin: cpu, query: up, "])
+    def test_a_check_is_asked_in_exactly_one_way(self, ways):
+        assert findings(f"  checks: [{{name: a, {ways}limit: {{max: 1}}}}]\n")["spec.checks[0]"].expected == "exactly one of builtin, query"
+
+    def test_only_a_probe_needs_no_limit(self):
+        assert findings("  triggers: [{name: a, builtin: cpu}]\n")["spec.triggers[0]"].found == "no limit"
+        assert findings("  triggers: [{name: a, probe: {path: /x}}]\n") == {}
+        assert findings("  triggers: [{name: a, probe: {path: x}}]\n")["spec.triggers[0].probe.path"].expected == "a text that begins with /"
+
+    def test_together_names_a_group_that_can_act(self):
+        one = "{name: a, builtin: cpu, limit: {max: 1}, together: g}"
+
+        assert findings(f"  triggers: [{one}]\n")["spec.triggers[0].together"].expected == "the name of a group"
+        assert findings(f"  triggers: [{one}]\n  groups: [{{name: g, failing: 2}}]\n")["spec.groups[0].failing"].expected == "at most 1"
+
+    def test_two_slots_are_two_places(self):
+        assert "spec.slots[1]" in findings("  slots: [{name: a}, {name: b}]\n")
+
+    def test_a_quantile_lies_between_0_and_1(self):
+        found = findings("  checks: [{name: a, builtin: latency, quantile: 95, limit: {max: 1}}]\n")
+
+        assert found["spec.checks[0].quantile"].expected == "a number below 1.0"
+
+    def test_an_unknown_provider_is_named_where_the_known_ones_are(self):
+        text = GOOD + "  checks: [{name: a, builtin: cpu, provider: other, limit: {max: 1}}]\n"
+
+        assert validate_text(text) == []
+        assert [one.path for one in validate_text(text, providers=frozenset({"main"}))] == ["spec.checks[0].provider"]
+
+
+class TestQueries:
+    def query(self, text: str, more: str = "") -> list[Finding]:
+        body = f"  checks:\n    - name: a\n      query: >-\n        {text}\n      limit: {{max: 1}}\n{more}"
+        return [one for one in validate_text(GOOD + body) if one.path == "spec.checks[0].query"]
+
+    def test_bad_promql_has_its_position(self):
+        (one,) = self.query('sum(rate(x{a="b"}[5m])')
+
+        assert one.severity == "error"
+        assert one.found.startswith("line 1, column ")
+
+    def test_an_unknown_parameter_names_the_known_ones(self):
+        (one,) = self.query('sum(rate(x{a="$deployment"}[$window]))')
+
+        assert one.severity == "error"
+        assert "unknown parameter $deployment at column 15; known: $namespace, $workload" in one.found
+
+    def test_a_query_of_one_number_about_green_has_nothing_to_say(self):
+        assert self.query('sum(rate(x{namespace="$namespace",workload="$workload"}[$window]))') == []
+
+    def test_a_query_without_green_is_told(self):
+        (one,) = self.query("sum(rate(x[$window]))")
+
+        assert one.severity == "warning"
+        assert "no selector for green" in one.found
+
+    def test_the_workload_alone_does_not_tell_slots_in_two_namespaces_apart(self):
+        slots = "  slots: [{name: a}, {name: b, namespace: other}]\n"
+
+        assert len(self.query('sum(rate(x{workload="$workload"}[$window]))', slots)) == 1
+        assert self.query('sum(rate(x{namespace="$namespace",workload="$workload"}[$window]))', slots) == []
+
+    def test_a_fixed_range_says_which_share_is_never_judged(self):
+        (one,) = self.query('sum(rate(x{workload="$workload"}[1m]))')
+
+        assert "80 % of the window is never judged" in one.found
+
+    def test_a_function_that_only_the_simulator_lacks_is_a_warning(self):
+        assert [one.severity for one in self.query('sum(mad_over_time(x{workload="$workload"}[$window]))')] in (["warning"], ["error"])
+
+    def test_what_is_wrong_with_each_of_hwayos_queries(self):
+        found = validate_file(ROOT / "examples/hwayo/as-written.yaml")
+        told = {index: " ".join(one.found for one in found if one.path == f"spec.checks[{index}].query") for index in range(5)}
+
+        assert {one.severity for one in found} == {"warning"}
+        assert all("no selector for green" in words for words in told.values())
+        assert "divides two vectors label by label (status differs" in told[0]
+        assert "83 % of the window is never judged" in told[1]
+        assert "many series" in told[4]
+
+
+class TestWarnings:
+    def test_a_window_shorter_than_six_scrapes_can_never_pass(self):
+        one = only("  stages: [{weight: 50, window: 60s}, {weight: 100}]\n")
+
+        assert (one.severity, one.path) == ("warning", "spec.stages[0].window")
+        assert "can never pass" in one.hint
+
+    def test_a_stage_of_100_without_a_bake(self):
+        assert "a bake of 95 s at 100 %" in only("  stages: [{weight: 100, window: 95s}]\n").found
+
+    def test_no_capacity_kept_for_blue(self):
+        assert only("  finish: {retention: 0s}\n").severity == "warning"
+
+    def test_a_trigger_that_is_asked_more_often_than_prometheus_scrapes(self):
+        assert only("  triggers: [{name: a, builtin: cpu, interval: 5s, limit: {max: 1}}]\n").severity == "warning"
+        assert only("  triggers: [{name: a, builtin: cpu, interval: 500ms, limit: {max: 1}}]\n").severity == "error"
+
+    def test_an_image_without_tag(self):
+        text = "apiVersion: penstock.dev/v1alpha1\nkind: Release\nmetadata: {name: r}\nspec: {plan: shop, revision: v2, images: {shop: '%s'}}\n"
+
+        assert [one.severity for one in validate_text(text % "registry:5000/shop")] == ["warning"]
+        assert validate_text(text % "registry:5000/shop:1") == []
+        assert validate_text(text % "shop@sha256:0123") == []
+
+
+class TestScenarios:
+    def test_a_scenario_is_checked_on_top_of_its_base(self, tmp_path):
+        (tmp_path / "base.yaml").write_text("users: [{host: a, rps: 1, wrong: 2}]\n")
+        path = tmp_path / "one.yaml"
+        path.write_text("name: one\nbase: base.yaml\nexpect: {phase: Done}\n")
+        found = {one.path for one in validate_file(path, scenarios=scenario_rules())}
+
+        assert found == {"users[0].wrong", "expect.phase", "plan", "world"}
+
+    def test_a_base_that_is_missing_is_named(self, tmp_path):
+        path = tmp_path / "one.yaml"
+        path.write_text("name: one\nbase: nowhere.yaml\nexpect: {phase: Succeeded}\n")
+
+        assert [one.path for one in validate_file(path, scenarios=scenario_rules())] == ["base"]
+
+
+def test_the_controller_refuses_with_the_same_sentences():
+    """An object of the API server has no lines, and fields that are not the user's."""
+    obj = {
+        "apiVersion": "penstock.dev/v1alpha1", "kind": "ReleasePlan", "metadata": {"name": "shop", "managedFields": []},
+        "spec": {"workload": "shop", "traffic": {"virtualService": "shop"}, "stages": [{"weight": 50}]}, "status": {"active": "x"},
+    }
+
+    assert [str(one) for one in plan_findings(obj)] == ["spec.stages[0].weight: found 50 at the last stage, expected 100; add a stage with weight: 100"]
+
+
+def test_every_field_of_the_plan_is_a_word_that_validate_knows():
+    assert PlanSpec.model_validate({"workload": "a", "traffic": {"virtualService": "b"}}).model_dump(mode="json", by_alias=True)
