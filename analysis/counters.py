@@ -27,6 +27,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from analysis import reasons
 from analysis.model import Arm, Labels, Sample, Series, Tick
 
 TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "cluster"})
@@ -133,12 +134,14 @@ class Differenced:
         cursor: where the next look goes on.
         waiting_for: arms without a sample since the last cut: they lengthen the tick.
         set_aside: events of targets that came back after a silence, by counter: not in any slice.
+        fault: "" or a word of `analysis.reasons`: both arms count the same series, so there are no slices.
     """
 
     slices: tuple[Slice, ...]
     cursor: Cursor
     waiting_for: tuple[Arm, ...] = ()
     set_aside: Mapping[tuple[Arm, Hashable], float] = field(default_factory=dict)
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,8 @@ def difference(
         witness: what else is known of the targets.
         needs: arms that must be fresh for a tick; the candidate alone where the baseline has no traffic.
     """
+    if _same_series(counters):
+        return Differenced((), cursor, fault=reasons.SAME_SERIES)
     known = witness or Witness()
     cleaned = [(counter, _one_replica([_clean(one, counter.arm, scrapes) for one in counter.series], scrapes)) for counter in counters]
     targets = _targets(cleaned, known, scrapes)
@@ -191,6 +196,12 @@ def difference(
     end = Cursor(cuts[-1])
     waiting = tuple(arm for arm in needed if not fresh[arm] or fresh[arm][-1] <= end.until)
     return Differenced(slices, end, waiting, aside)
+
+
+def _same_series(counters: Sequence[Counter]) -> bool:
+    """Whether some series counts for both arms: a selector matched too much, and the arms could never differ."""
+    seen = {arm: {series.labels for counter in counters if counter.arm is arm for series in counter.series} for arm in Arm}
+    return bool(seen[Arm.BASELINE] & seen[Arm.CANDIDATE])
 
 
 def _clean(series: Series, arm: Arm, scrapes: Scrapes) -> Series:

@@ -22,6 +22,7 @@ _MISSING = {
     reasons.BASELINE_UNUSABLE: "the baseline's number cannot be compared with",
     reasons.TOO_FEW_SAMPLES: "there were too few samples",
     reasons.NOT_CONFIRMED: "it was not confirmed by further measurements",
+    reasons.SAME_SERIES: "both arms are the same series, so they can never differ",
     reasons.NO_INF_BUCKET: "a histogram had no +Inf bucket",
     reasons.BAD_BUCKET_EDGE: "a bucket's edge was no number",
     reasons.FALLING_BUCKETS: "a histogram counted less below a larger edge",

@@ -28,6 +28,7 @@ MISSING_DATA = frozenset(
 # Of sequential checks.
 EVIDENCE_AGAINST = "EvidenceAgainst"
 NO_EVIDENCE_AGAINST = "NoEvidenceAgainst"
+SAME_SERIES = "SameSeries"
 
 # Of histograms.
 NO_INF_BUCKET = "NoInfBucket"

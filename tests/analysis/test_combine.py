@@ -130,7 +130,7 @@ class TestSentences:
             "errors: too few requests to tell; 800 requests of the candidate are needed: 2.1 % vs 0.5 % (+320 %, n = 12)."
         )
 
-    @pytest.mark.parametrize("word", sorted(reasons.MISSING_DATA | reasons.UNUSABLE_HISTOGRAM))
+    @pytest.mark.parametrize("word", sorted(reasons.MISSING_DATA | reasons.UNUSABLE_HISTOGRAM | {reasons.SAME_SERIES}))
     def test_every_kind_of_missing_data_has_words(self, word):
         sentence = explain(Verdict("errors", Outcome.INCONCLUSIVE, word, WINDOW))
 

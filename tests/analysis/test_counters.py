@@ -4,11 +4,13 @@ import json
 import math
 import random
 from itertools import pairwise
+from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis import reasons
 from analysis.counters import Counter, Cursor, Scrapes, Witness, difference, ticks
 from analysis.model import Arm, Sample, Series
 
@@ -162,6 +164,12 @@ class TestTwoArms:
 
         assert found.cursor == Cursor(30)
 
+    def test_a_series_of_both_arms_is_a_fault_and_never_a_tick(self):
+        """A selector that matched too much: the arms could never differ, and everything would pass."""
+        found = look([steady("same", 5)], [steady("same", 5), steady("b", 5)])
+
+        assert (found.fault, found.slices, found.cursor) == (reasons.SAME_SERIES, (), Cursor(0))
+
 
 class TestTargets:
     def test_a_live_target_that_missed_scrapes_lengthens_the_tick(self):
@@ -290,3 +298,16 @@ class TestBadInput:
 
     def test_no_series_at_all_give_no_tick(self):
         assert look([], []).slices == ()
+
+    def test_one_sample_in_each_arm_gives_no_increment(self):
+        assert numbers(look([series({10: 5}, "g")], [series({10: 7}, "b")])) == [(0, 10, 0, 0, 0, 0)]
+
+    def test_a_hundred_thousand_samples_are_differenced_in_seconds(self):
+        """0.4 s where it was written; the bound only keeps it from becoming quadratic."""
+        many = [steady(f"g{pod}", 5, until=50_000) for pod in range(20)]
+        before = perf_counter()
+
+        found = look(many, [steady("b", 50, until=50_000)])
+
+        assert len(found.slices) == 5000
+        assert perf_counter() - before < 10
