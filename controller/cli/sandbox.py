@@ -45,6 +45,7 @@ def sandbox(
                 where = Path(kubeconfig)
                 where.write_text(yaml.safe_dump(world.cluster.kubeconfig(story.namespace), sort_keys=False), encoding="utf-8")
             introduce(world, where)
+            world.cluster.on_say = lambda what: say(f"-- {what}")
             watch_over(world, ended)
             say("\nThe sandbox ends; its cluster and its controller are gone.")
 

@@ -107,6 +107,7 @@ class SandboxWorld:
     def __init__(self, story: Story, folder: Path, *, speed: float) -> None:
         self.story, self.folder, self.speed = story, folder, speed
         self.cluster = EmbeddedCluster(story.scenario, story.objects, divisor=speed)
+        self.cluster.kill_controller = self.kill_controller
         self.kubeconfig = folder / "kubeconfig"
         self.log = folder / "controller.log"
         self.metrics = f"127.0.0.1:{free_port()}"
@@ -157,6 +158,11 @@ class SandboxWorld:
             child.wait()
         if child.stdin is not None:
             child.stdin.close()
+
+    def kill_controller(self) -> None:
+        """End it without a word, as `kill -9` does; `watch_over` starts the next one."""
+        if self._child is not None:
+            self._child.kill()
 
     def watch_over(self) -> None:
         """Start the controller again where it has ended. Raises what ended the cluster."""

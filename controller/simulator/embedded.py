@@ -30,6 +30,7 @@ from controller.simulator.apiserver.store import ApiServer
 from controller.simulator.apiserver.wire import HttpServer
 from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.embedded_http import ProbeProxy, PrometheusFront
+from controller.simulator.embedded_story import arrange
 from controller.simulator.embedded_time import hastened
 from controller.simulator.mesh.mesh import Mesh, MeshSettings
 from controller.simulator.mesh.traffic import Traffic, TrafficSettings
@@ -65,6 +66,8 @@ class EmbeddedCluster:
         server: the store behind the API.
         prometheus: the front of Prometheus, with the switch for its faults.
         probes: the proxy for health probes, with the switch for its faults.
+        on_say: told of the scenario's faults and deeds.
+        kill_controller: what ends the controller's process, for a scenario that wants it.
         defect: what ended the driving thread, None while all is well.
     """
 
@@ -92,7 +95,9 @@ class EmbeddedCluster:
         self._next_scrape = self.now()
         self.prometheus = PrometheusFront(HttpApi(Engine(self.store), time.time), self._lock)
         self.probes = ProbeProxy(self.server)
-        self._story_told = False
+        self.on_say: Callable[[str], None] | None = None
+        self.kill_controller: Callable[[], None] | None = None
+        self._story_begun = False
         self._begin(objects)
         self._front = HttpFront(self.server)
         self._prometheus_http = HttpServer(self.prometheus.handle)
@@ -223,11 +228,29 @@ class EmbeddedCluster:
         with self._lock:
             self.mesh.apply(commit.kind, commit.old, commit.new, now)
             self.workloads.apply(commit.kind, commit.old, commit.new, now)
-            if not self._story_told and commit.kind == RELEASE and commit.old is None:
-                self._story_told = True
-                self.traffic.advance(now)
-                self.traffic.settings = replace(self.traffic.settings, start=now)
-                self.traffic.change_behaviours([behaviour_of(version) for version in self.scenario.versions], now)
+            if not self._story_begun and commit.kind == RELEASE and commit.old is None:
+                self._begin_story(commit.last, now)
+
+    def _begin_story(self, release: Obj, now: float) -> None:
+        """The first release: times of the scenario are counted from here on."""
+        self._story_begun = True
+        self.traffic.advance(now)
+        self.traffic.settings = replace(self.traffic.settings, start=now)
+        self.traffic.change_behaviours([behaviour_of(version) for version in self.scenario.versions], now)
+        meta = release["metadata"]
+        arrange(self, (meta["namespace"], meta["name"]), str(release["spec"].get("plan", "")))
+
+    def release(self, key: tuple[str, str]) -> Obj | None:
+        """A Release as it is stored."""
+        try:
+            return self.server.get(RELEASE, *key)
+        except ApiError:
+            return None
+
+    def say(self, what: str) -> None:
+        """A word to those who watch."""
+        if self.on_say is not None:
+            self.on_say(what)
 
     @staticmethod
     def _admit(attempt: Attempt) -> Obj | None:
