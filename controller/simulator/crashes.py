@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,16 +98,21 @@ class CrashingKube:
     def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
         """Create."""
         meta = body["metadata"]
-        return self._write("create", kind, namespace, meta.get("name", ""), lambda: self.inner.create(kind, namespace, body))
+        stored: Obj = self._write("create", kind, namespace, meta.get("name", ""), lambda: self.inner.create(kind, namespace, body))
+        return stored
 
     def patch(self, kind: Kind, namespace: str, name: str, body: Any, how: Patch = Patch.MERGE, *, subresource: str = "") -> Obj:
         """Patch."""
         verb = f"patch/{subresource}" if subresource else "patch"
-        return self._write(verb, kind, namespace, name, lambda: self.inner.patch(kind, namespace, name, body, how, subresource=subresource))
+        send = partial(self.inner.patch, kind, namespace, name, body, how, subresource=subresource)
+        stored: Obj = self._write(verb, kind, namespace, name, send)
+        return stored
 
     def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, resource_version: str = "") -> None:
         """Delete."""
-        self._write("delete", kind, namespace, name, lambda: self.inner.delete(kind, namespace, name, uid=uid, resource_version=resource_version))
+        self._write(
+            "delete", kind, namespace, name, lambda: self.inner.delete(kind, namespace, name, uid=uid, resource_version=resource_version)
+        )
 
     def _step(self) -> None:
         """A request of the controller: time for what was on its way to arrive."""
@@ -119,7 +125,7 @@ class CrashingKube:
             except KubeError:
                 continue  # nobody waits for this answer any more
 
-    def _write(self, verb: str, kind: Kind, namespace: str, name: str, send: Callable[[], Any]) -> Any:  # noqa: PLR0917 - one private way
+    def _write(self, verb: str, kind: Kind, namespace: str, name: str, send: Callable[[], Any]) -> Any:
         self._step()
         number = len(self.writes)
         self.writes.append(Write(number, verb, kind.kind, namespace, name))
@@ -174,8 +180,20 @@ DERIVED = frozenset({"Pod", "ReplicaSet", "EndpointSlice", "CustomResourceDefini
 """Written by others in answer to what we do; their names and times differ from run to run."""
 
 RELEASE_FACTS = (
-    "phase", "reason", "phaseCounter", "planHash", "blueSlot", "mode", "blueSubset", "greenSubset", "stage", "weight", "grant", "maxWeight",
-    "imagesBefore", "requests",
+    "phase",
+    "reason",
+    "phaseCounter",
+    "planHash",
+    "blueSlot",
+    "mode",
+    "blueSubset",
+    "greenSubset",
+    "stage",
+    "weight",
+    "grant",
+    "maxWeight",
+    "imagesBefore",
+    "requests",
 )
 """Fields of a Release's status that no delay may change."""
 
@@ -242,7 +260,10 @@ def essence(kind: str, obj: Obj) -> Any:
     meta = obj["metadata"]
     annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in (marks.EPOCH, marks.STAMP)}
     kept: dict[str, Any] = {
-        "labels": meta.get("labels") or {}, "annotations": annotations, "finalizers": meta.get("finalizers") or [], "spec": obj.get("spec"),
+        "labels": meta.get("labels") or {},
+        "annotations": annotations,
+        "finalizers": meta.get("finalizers") or [],
+        "spec": obj.get("spec"),
         "deleted": "deletionTimestamp" in meta,
     }
     match kind:
@@ -291,7 +312,11 @@ def differences(clean: Footprint, other: Footprint, *, fought: frozenset[str] = 
             found.append(f"{place} ended otherwise: {first_difference(before, after)}")
     for what in ("creates", "updates", "deletes"):
         mine, theirs = getattr(clean, what), getattr(other, what)
-        found += [f"{place}: {theirs[place]} {what}, undisturbed {mine[place]}" for place in sorted(mine.keys() | theirs.keys()) if mine[place] != theirs[place] and place not in fought]
+        found += [
+            f"{place}: {theirs[place]} {what}, undisturbed {mine[place]}"
+            for place in sorted(mine.keys() | theirs.keys())
+            if mine[place] != theirs[place] and place not in fought
+        ]
     for place in sorted(other.stamps):
         if other.stamps[place] > clean.stamps[place] + 1 and place not in fought:
             found.append(f"{place}: {other.stamps[place]} writes that only stamp, undisturbed {clean.stamps[place]}, one more is allowed")

@@ -109,7 +109,9 @@ class Checker:
     def _drift_overdue(self, now: float) -> None:
         for place, (since, share) in list(self._drifted.items()):
             if now - since > DRIFT_SECONDS and not self._cut_off(since):
-                self.history.breach("L4", f"VirtualService {place[0]}/{place[1]}: green has {share:.0f} % by another hand for {now - since:.1f} s")
+                self.history.breach(
+                    "L4", f"VirtualService {place[0]}/{place[1]}: green has {share:.0f} % by another hand for {now - since:.1f} s"
+                )
                 del self._drifted[place]
 
     def _cut_off(self, since: float) -> bool:
@@ -170,7 +172,8 @@ class Checker:
                     share = 100 * outcome.fraction
                     self.history.now = self.sim.clock.time
                     self.history.breach(
-                        "S5", f"Deployment {place[0]}/{place[1]} was brought down to {left} while proxy {source.proxy} sends {share:.0f} % to {pod.name}"
+                        "S5",
+                        f"Deployment {place[0]}/{place[1]} was brought down to {left}, and proxy {source.proxy} sends {share:.0f} % to it",
                     )
 
     # The end.
@@ -185,7 +188,10 @@ class Checker:
             budget = budget_seconds(facts)
             since = max(last, facts.status.get("startedAt") or START)
             if facts.phase != "Queued" and now - since > budget:
-                self.history.breach("L1", f"{facts.name} is {facts.phase} ({facts.status.get('reason')}) after {now - since:.0f} s, {budget:.0f} s are allowed")
+                self.history.breach(
+                    "L1",
+                    f"{facts.name} is {facts.phase} ({facts.status.get('reason')}) after {now - since:.0f} s, {budget:.0f} s are allowed",
+                )
         if unfinished and all(facts.phase == "Queued" for facts in unfinished) and now - last > MARGIN_SECONDS:
             names = ", ".join(facts.name for facts in unfinished)
             self.history.breach("L6", f"{names}: everybody is Queued and nobody runs")
@@ -195,7 +201,9 @@ class Checker:
 def waits_for_person(status: Mapping[str, Any]) -> bool:
     """Halted, or held for a named person without a deadline."""
     hold = status.get("hold") or {}
-    return status.get("phase") == "Halted" or (status.get("phase") == "Holding" and bool(hold.get("waitsFor")) and hold.get("until") is None)
+    return status.get("phase") == "Halted" or (
+        status.get("phase") == "Holding" and bool(hold.get("waitsFor")) and hold.get("until") is None
+    )
 
 
 def budget_seconds(facts: ReleaseFacts) -> float:
@@ -205,7 +213,13 @@ def budget_seconds(facts: ReleaseFacts) -> float:
         return MARGIN_SECONDS
     patience = max((check.no_data.deadline for check in plan.checks), default=900.0)
     stages = sum(stage.window + stage.warm_up + plan.settle.deadline + patience for stage in plan.stages)
-    back = plan.rollback.traffic + plan.rollback.blue_ready + plan.rollback.blue_healthy + plan.rollback.drain_deadline + plan.rollback.teardown
+    back = (
+        plan.rollback.traffic
+        + plan.rollback.blue_ready
+        + plan.rollback.blue_healthy
+        + plan.rollback.drain_deadline
+        + plan.rollback.teardown
+    )
     return plan.preparation.deadline + stages + back + 900.0 + MARGIN_SECONDS
 
 

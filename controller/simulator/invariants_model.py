@@ -191,6 +191,4 @@ def unowned(obj: Obj, release: ReleaseFacts, ref: VirtualServiceRef) -> Any:
 def foreign_marks(obj: Obj) -> Any:
     """Labels and annotations that are not ours."""
     meta = obj["metadata"]
-    return [
-        {k: v for k, v in (meta.get(part) or {}).items() if not k.startswith("penstock.dev/")} for part in ("labels", "annotations")
-    ]
+    return [{k: v for k, v in (meta.get(part) or {}).items() if not k.startswith("penstock.dev/")} for part in ("labels", "annotations")]

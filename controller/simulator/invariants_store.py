@@ -16,7 +16,16 @@ from controller.adapters import marks
 from controller.api.plan import PlanSpec
 from controller.ports import Obj
 from controller.simulator.invariants_model import (
-    BACKWARD, FINAL, FULL, Place, ReleaseFacts, Split, bypass_to_green, foreign_marks, splits, unowned,
+    BACKWARD,
+    FINAL,
+    FULL,
+    Place,
+    ReleaseFacts,
+    Split,
+    bypass_to_green,
+    foreign_marks,
+    splits,
+    unowned,
 )  # fmt: skip
 
 CHECKPOINT_SECONDS = 59.0
@@ -173,7 +182,10 @@ class History:
         status = facts.status
         wanted = f"{facts.obj['spec']['revision']}/{status.get('planHash')}/{i}"
         if stage.get("verdict") != "pass":
-            self.breach("S3", f"{facts.name}: the grant of {status.get('grant')} % rests on stage {i + 1}, whose stored verdict is {stage.get('verdict')}")
+            self.breach(
+                "S3",
+                f"{facts.name}: the grant of {status.get('grant')} % rests on stage {i + 1}, whose verdict is {stage.get('verdict')}",
+            )
             return
         if stage.get("verdictKey") != wanted:
             self.breach("S10", f"{facts.name}: the verdict of stage {i + 1} is about {stage.get('verdictKey')}, expected {wanted}")
@@ -184,10 +196,12 @@ class History:
                 self.breach("S3", f"{facts.name}: stage {i + 1} passed after {window.get('ran', 0):.0f} s of {asked.window:.0f} s")
             if window.get("openedAt", 0) < facts.shifted_at:
                 late = facts.shifted_at - window.get("openedAt", 0)
-                self.breach("S3", f"{facts.name}: the window of stage {i + 1} opened {late:.1f} s before its weights were written")
+                self.breach("S3", f"{facts.name}: the window of stage {i + 1} opened {late:.1f} s before its weights")
             counted = facts.plan.traffic.metrics == "istio" and stage.get("checks")
             if counted and window.get("nGreen", 0) < asked.min_requests:
-                self.breach("S3", f"{facts.name}: stage {i + 1} passed with n = {window.get('nGreen', 0):.0f}, expected {asked.min_requests}")
+                self.breach(
+                    "S3", f"{facts.name}: stage {i + 1} passed with n = {window.get('nGreen', 0):.0f}, expected {asked.min_requests}"
+                )
 
     def _verdicts(self, facts: ReleaseFacts, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         was = [stage.get("verdict") for stage in before.get("stages", ())]
@@ -207,7 +221,10 @@ class History:
         hold = after.get("hold") or {}
         if after.get("phase") == "Holding" and hold.get("until") is None and not hold.get("waitsFor"):
             self.breach("L6", f"{facts.name} holds for {hold.get('reason')} with neither a deadline nor a person")
-        same = all(before.get(k) == after.get(k) for k in ("phase", "phaseCounter", "requests", "drift", "weight", "observedWeight", "reason", "objects"))
+        same = all(
+            before.get(k) == after.get(k)
+            for k in ("phase", "phaseCounter", "requests", "drift", "weight", "observedWeight", "reason", "objects")
+        )
         polls = [[(t["name"], t.get("outcome"), t.get("recent")) for t in s.get("triggers", ())] for s in (before, after)]
         if after.get("phase") != "Holding" or not hold.get("waitsFor") or not same or polls[0] != polls[1] or before.get("hold") != hold:
             facts.waiting_writes.clear()
@@ -265,12 +282,17 @@ class History:
         for place in facts.workloads(1 - after["blueSlot"]):
             green = self.find("Deployment", place)
             if green is not None and (green.get("spec") or {}).get("replicas", 1) > 0 and not facts.plan.rollback.keep_green:
-                self.breach("S7", f"{facts.name} is RolledBack while Deployment {place[0]}/{place[1]} has {green['spec'].get('replicas', 1)} replicas")
+                self.breach(
+                    "S7",
+                    f"{facts.name} is RolledBack while Deployment {place[0]}/{place[1]} has {green['spec'].get('replicas', 1)} replicas",
+                )
         sizes = {c["member"]: c["replicas"] for c in after.get("capacity", ())}
         for place, member in facts.workloads(after["blueSlot"]).items():
             blue = self.find("Deployment", place)
             if blue is not None and blue["spec"].get("replicas", 1) < min(sizes.get(member, 0), 1):
-                self.breach("S7", f"{facts.name} is RolledBack while blue {place[0]}/{place[1]} has {blue['spec'].get('replicas')} replicas")
+                self.breach(
+                    "S7", f"{facts.name} is RolledBack while blue {place[0]}/{place[1]} has {blue['spec'].get('replicas')} replicas"
+                )
 
     # Routes.
 
@@ -322,7 +344,10 @@ class History:
         if abs(total - FULL) > EPSILON or not split.named or min(split.blue, split.green) < 0:
             self.breach("S1", f"{where}, {split.title}: weights {split.blue:.0f} + {split.green:.0f} + {split.other:.0f}, expected 100")
         if sorted(split.sides) != ["blue", "green"] and facts.phase != "RollingBack":
-            self.breach("S1", f"{where}, {split.title}: destinations are {', '.join(side or 'other' for side in split.sides)}, expected blue and green")
+            self.breach(
+                "S1",
+                f"{where}, {split.title}: destinations are {', '.join(side or 'other' for side in split.sides)}, expected blue and green",
+            )
 
     def _raised(self, facts: ReleaseFacts, where: str, share: float) -> None:
         if facts.phase in BACKWARD or (facts.status.get("rollback") and facts.phase != "Halted"):
@@ -335,7 +360,9 @@ class History:
             ready = ((green or {}).get("status") or {}).get("availableReplicas", 0)
             needed = 1 if facts.plan.preparation.size == "own" else sizes.get(member, 1)
             if ready < needed:
-                self.breach("S4", f"{where}: green was raised to {share:.0f} % while {place[0]}/{place[1]} has {ready} of {needed} pods available")
+                self.breach(
+                    "S4", f"{where}: green was raised to {share:.0f} % while {place[0]}/{place[1]} has {ready} of {needed} pods available"
+                )
 
     def _measure_zero(self, *, ours: bool, old: Obj | None, new: Obj | None) -> None:
         """Since when green has nothing, and when we last moved weights."""
@@ -417,7 +444,9 @@ class History:
                 if not gone and now is None:
                     self.breach("S15", f"ConfigMap {meta['namespace']}/{meta['name']}: the record {key} is gone")
                 elif now is not None and now["kind"] != entry["kind"]:
-                    self.breach("S15", f"ConfigMap {meta['namespace']}/{meta['name']}: the record {key} was {entry['kind']}, now {now['kind']}")
+                    self.breach(
+                        "S15", f"ConfigMap {meta['namespace']}/{meta['name']}: the record {key} was {entry['kind']}, now {now['kind']}"
+                    )
             acted = [entry["data"]["uid"] for entry in entries.values() if (entry.get("data") or {}).get("uid")]
             self._acted |= set(acted)
             if len(acted) != len(set(acted)):
@@ -461,7 +490,8 @@ class History:
         mine = (kind, meta.get("namespace", ""), meta["name"])
         listed = {
             (o.get("kind"), o.get("namespace"), o.get("name")): o.get("uid", "")
-            for facts in self.releases.values() for o in facts.status.get("objects", ())
+            for facts in self.releases.values()
+            for o in facts.status.get("objects", ())
         }
         if mine not in listed and not marks.is_made(old):
             self.breach("S14", f"{kind} {mine[1]}/{mine[2]} was written, and no release lists it")

@@ -6,8 +6,18 @@ from typing import Any
 from analysis.model import Outcome
 from controller.api.plan import PlanSpec
 from controller.api.release import (
-    CapacityStatus, Expectation, HoldStatus, Phase, ReleaseSpec, ReleaseStatus, RequestSpec, RetentionStatus, RollbackStatus, StageStatus,
-    Verb, WindowStatus,
+    CapacityStatus,
+    Expectation,
+    HoldStatus,
+    Phase,
+    ReleaseSpec,
+    ReleaseStatus,
+    RequestSpec,
+    RetentionStatus,
+    RollbackStatus,
+    StageStatus,
+    Verb,
+    WindowStatus,
 )  # fmt: skip
 from controller.core.commands import Decision, Subject
 from controller.core.decide import decide
@@ -22,6 +32,11 @@ def plan_of(**spec: Any) -> PlanSpec:
     return PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}, **spec})
 
 
+BLUE = WorkloadView("shop", "shop", "b", "1", found=True, replicas=3, ready=3, available=3, current=True, endpoints=3, image="shop:1")
+GREEN = replace(BLUE, name="shop-green", uid="g", image="shop:2", made=True)
+ROUTE = RouteView("shop", "shop", "r", "1", found=True, owner=UID, has_green=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Builder:
     """A release that stands somewhere, in a world that agrees with it."""
@@ -32,18 +47,20 @@ class Builder:
     observed: Observed = field(default_factory=lambda: Observed(live=True, plan_hash="hash", frozen="hash", lock=UID))
     deleted: bool = False
     finalizer: bool = True
-    blue: WorkloadView = WorkloadView("shop", "shop", "b", "1", found=True, replicas=3, ready=3, available=3, current=True, endpoints=3, image="shop:1")
-    green: WorkloadView = WorkloadView(
-        "shop", "shop-green", "g", "1", found=True, replicas=3, ready=3, available=3, current=True, endpoints=3, image="shop:2", made=True
-    )
-    route: RouteView = RouteView("shop", "shop", "r", "1", found=True, owner=UID, has_green=True)
+    blue: WorkloadView = BLUE
+    green: WorkloadView = GREEN
+    route: RouteView = ROUTE
     now: float = NOW
 
     def with_plan(self, **spec: Any) -> "Builder":
         return replace(self, plan=plan_of(**spec))
 
     def in_phase(self, phase: Phase, **changes: Any) -> "Builder":
-        begun = {"phase": phase, "phase_since": NOW - 60, "plan_hash": "hash", "blue_slot": 0, "mode": "subset"} if phase is not Phase.QUEUED else {}
+        begun = (
+            {"phase": phase, "phase_since": NOW - 60, "plan_hash": "hash", "blue_slot": 0, "mode": "subset"}
+            if phase is not Phase.QUEUED
+            else {}
+        )
         capacity = [CapacityStatus(member="shop", replicas=3)] if begun else []
         return replace(self, status=self.status.model_copy(update={**begun, "capacity": capacity, "phase_counter": 5, **changes}))
 
@@ -55,8 +72,14 @@ class Builder:
         past = [StageStatus(weight=w, verdict=Outcome.PASS, verdict_key=f"v2/hash/{i}") for i, w in enumerate(weights[:-1])]
         here = StageStatus(weight=weights[-1], entered_at=NOW - 200, shifted_at=NOW - 190, settled_at=NOW - 130, window=window)
         there = self.in_phase(
-            phase, stage=number - 1, weight=weights[-1], observed_weight=weights[-1], grant=weights[-1], max_weight=weights[-1],
-            exposed_since=NOW - 200, stages=[*past, here],
+            phase,
+            stage=number - 1,
+            weight=weights[-1],
+            observed_weight=weights[-1],
+            grant=weights[-1],
+            max_weight=weights[-1],
+            exposed_since=NOW - 200,
+            stages=[*past, here],
         )
         return replace(there, route=replace(self.route, green_weight=weights[-1], blue_only=False))
 
@@ -67,9 +90,16 @@ class Builder:
         return replace(self, status=self.status.model_copy(update={"stages": stages}))
 
     def holding(self, reason: str, *, until: float | None = None, then: str = "rollback", waits_for: str = "") -> "Builder":
-        held = HoldStatus.model_validate({
-            "reason": reason, "since": NOW - 30, "until": until, "then": then, "waits_for": waits_for, "phase": self.status.phase,
-        })
+        held = HoldStatus.model_validate(
+            {
+                "reason": reason,
+                "since": NOW - 30,
+                "until": until,
+                "then": then,
+                "waits_for": waits_for,
+                "phase": self.status.phase,
+            }
+        )
         return replace(self, status=self.status.model_copy(update={"phase": Phase.HOLDING, "hold": held, "reason": reason}))
 
     def rolling_back(self, phase: Phase = Phase.ROLLING_BACK, **rollback: Any) -> "Builder":
@@ -95,8 +125,13 @@ class Builder:
 
     def world(self) -> World:
         observed = replace(
-            self.observed, routes=self.observed.routes or (self.route,), members=(MemberView("shop", self.blue, self.green),), blue_slot=0,
-            mode="subset", cluster_ready=True, green_made=True,
+            self.observed,
+            routes=self.observed.routes or (self.route,),
+            members=(MemberView("shop", self.blue, self.green),),
+            blue_slot=0,
+            mode="subset",
+            cluster_ready=True,
+            green_made=True,
         )
         subject = Subject("shop", "shop-v2", UID, "7", 1, 5_000.0, self.deleted, self.finalizer, self.spec, self.status, self.plan)
         return World(subject, observed, self.now)

@@ -194,14 +194,18 @@ class TestDrift:
 
     def test_a_weight_that_is_under_way_is_not_drift(self):
         builder = a_release().at_stage(2, Phase.SHIFTING)
-        decision = replace(builder, route=replace(builder.route, green_weight=5), status=builder.status.model_copy(update={"weight": 5})).decided()
+        decision = replace(
+            builder, route=replace(builder.route, green_weight=5), status=builder.status.model_copy(update={"weight": 5})
+        ).decided()
 
         assert decision.commands == (SetWeight(25),)
 
     def test_the_third_correction_in_a_minute_holds_and_names_the_field(self):
         builder = a_release().at_stage(1)
         drifted = builder.status.drift.model_copy(update={"count": 2, "since": NOW - 20})
-        builder = replace(builder, status=builder.status.model_copy(update={"drift": drifted}), route=replace(builder.route, green_weight=60))
+        builder = replace(
+            builder, status=builder.status.model_copy(update={"drift": drifted}), route=replace(builder.route, green_weight=60)
+        )
 
         decision = builder.decided()
 

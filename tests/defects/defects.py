@@ -16,8 +16,12 @@ from controller.core.steps import stored
 from controller.ports import RELEASE
 
 REAL = {
-    "enter_stage": forward.enter_stage, "with_progress": reconcile.with_progress, "reading_of": judging.reading_of,
-    "build_rollback_patch": patches.build_rollback_patch, "send": writes.send, "observe": observe.observe,
+    "enter_stage": forward.enter_stage,
+    "with_progress": reconcile.with_progress,
+    "reading_of": judging.reading_of,
+    "build_rollback_patch": patches.build_rollback_patch,
+    "send": writes.send,
+    "observe": observe.observe,
 }
 
 
@@ -54,15 +58,17 @@ def authority_first():
 
 
 def no_resource_version():
-    return replaced((marks, "guard_ops", lambda obj: iter(())))
+    return replaced((marks, "guard_ops", lambda _obj: iter(())))
 
 
 def grant_before_verdict():
-    return replaced((gates, "GATES", tuple(gate for gate in gates.GATES if gate is not gates.verdict)), (gates, "verdict", lambda w: gates.OPEN))
+    return replaced(
+        (gates, "GATES", tuple(gate for gate in gates.GATES if gate is not gates.verdict)), (gates, "verdict", lambda _w: gates.OPEN)
+    )
 
 
 def late_rollback():
-    return replaced((act, "still_ours", lambda subject, ports: True), (marks, "check_epoch", lambda obj, epoch: None))
+    return replaced((act, "still_ours", lambda _subject, _ports: True), (marks, "check_epoch", lambda _obj, _epoch: None))
 
 
 def weight_before_grant():
@@ -74,7 +80,9 @@ def weight_before_grant():
 
 
 def no_drain():
-    return replaced((backward, "drain", lambda w, r: stored(w.status.model_copy(update={"rollback": r.model_copy(update={"drained_at": w.now})}))))
+    return replaced(
+        (backward, "drain", lambda w, r: stored(w.status.model_copy(update={"rollback": r.model_copy(update={"drained_at": w.now})})))
+    )
 
 
 def unchanged_is_skipped():
@@ -135,8 +143,10 @@ def whole_http():
 
 def request_forgotten():
     counter = itertools.count()
-    return replaced((requests, "remember", lambda status, uid: status.model_copy(update={"requests": [*status.requests, f"{next(counter)}"]})))
+    return replaced(
+        (requests, "remember", lambda status, _uid: status.model_copy(update={"requests": [*status.requests, f"{next(counter)}"]}))
+    )
 
 
 def lower_epoch():
-    return replaced((marks, "check_epoch", lambda obj, epoch: None))
+    return replaced((marks, "check_epoch", lambda _obj, _epoch: None))

@@ -187,7 +187,7 @@ def test_a_query_of_many_series_whose_last_one_counts_is_found():
 
     def run():
         scenario = story("healthy", versions=[{"errors": 0.2}], limit="2h", expect={"phase": "RolledBack"})
-        return run_objects(scenario, [*load_objects(FOLDER / scenario.world), body], prepare=lambda sim: watch(sim)).problems
+        return run_objects(scenario, [*load_objects(FOLDER / scenario.world), body], prepare=watch).problems
 
     assert not run()
     with defects.last_series_wins():

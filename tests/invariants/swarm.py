@@ -1,7 +1,8 @@
+# ruff: noqa: T201 - a command prints
 """Random faults by seed over a release: whatever happens, no invariant breaks.
 
-    python -m tests.invariants.swarm --seeds 0 100     runs these seeds, prints the failing ones
-    python -m tests.invariants.swarm --seed 17         replays one, with its story
+python -m tests.invariants.swarm --seeds 0 100     runs these seeds, prints the failing ones
+python -m tests.invariants.swarm --seed 17         replays one, with its story
 """
 
 import argparse
@@ -59,10 +60,15 @@ def deed(draw: random.Random) -> dict[str, Any]:
 
 def story(seed: int) -> Scenario:
     draw = random.Random(f"swarm/{seed}")
-    base = {one.name: one for name in ("healthy", "fails-at-25") for one in load(FOLDER / f"{name}.yaml")}[draw.choice(["healthy", "healthy", "fails-at-25"])]
+    base = {one.name: one for name in ("healthy", "fails-at-25") for one in load(FOLDER / f"{name}.yaml")}[
+        draw.choice(["healthy", "healthy", "fails-at-25"])
+    ]
     users = [{"host": "shop.shop.svc.cluster.local", "rps": draw.choice([20, 100]), "delay": draw.choice(["0s", "2s", "10s"])}]
     body = base.model_dump(exclude_unset=True, by_alias=True) | {
-        "name": f"swarm-{seed}", "users": users, "expect": {"phase": "Succeeded"}, "limit": "4h",
+        "name": f"swarm-{seed}",
+        "users": users,
+        "expect": {"phase": "Succeeded"},
+        "limit": "4h",
         "faults": [fault(draw) for _ in range(draw.randint(1, 4))],
         "people": [deed(draw) for _ in range(draw.choice([0, 0, 1, 2]))],
     }
@@ -105,7 +111,9 @@ def evict(sim: Simulation, draw: random.Random) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.invariants.swarm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.invariants.swarm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", nargs=2, type=int, default=[0, 20])
     parser.add_argument("--seed", type=int)
     parser.add_argument("--digest", action="store_true", help="print the digest of the seed's trace alone")

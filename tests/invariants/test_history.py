@@ -4,7 +4,11 @@ from controller.simulator.invariants import replay
 
 
 def release(**status):
-    return {"metadata": {"namespace": "shop", "name": "a", "uid": "u1"}, "spec": {"revision": "v2", "plan": "shop"}, "status": {"epoch": 1, **status}}
+    return {
+        "metadata": {"namespace": "shop", "name": "a", "uid": "u1"},
+        "spec": {"revision": "v2", "plan": "shop"},
+        "status": {"epoch": 1, **status},
+    }
 
 
 def said(*versions):
@@ -51,7 +55,9 @@ def test_a_grant_after_a_rollback_is_a_breach():
 
 def test_a_pass_without_a_number_is_a_breach():
     before = release(phase="Measuring", stage=0, grant=5, stages=[stage(5)])
-    after = release(phase="Measuring", stage=0, grant=5, stages=[stage(5, verdict="pass", checks=[{"name": "c", "outcome": "pass", "value": None}])])
+    after = release(
+        phase="Measuring", stage=0, grant=5, stages=[stage(5, verdict="pass", checks=[{"name": "c", "outcome": "pass", "value": None}])]
+    )
 
     assert "S13" in said(before, after)
 
@@ -67,6 +73,9 @@ def test_an_epoch_that_falls_is_a_breach():
 
 
 def test_what_others_write_is_no_breach():
-    commits = [(0.0, "Release", None, release(phase="RolledBack"), "penstock-cli"), (1.0, "Release", release(), release(phase="Shifting"), "kubectl")]
+    commits = [
+        (0.0, "Release", None, release(phase="RolledBack"), "penstock-cli"),
+        (1.0, "Release", release(), release(phase="Shifting"), "kubectl"),
+    ]
 
     assert replay(commits) == []

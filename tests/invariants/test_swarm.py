@@ -22,8 +22,11 @@ def test_no_invariant_breaks_under_random_faults(seed):
 def test_the_same_seed_gives_the_same_trace_in_another_process_with_another_hash_seed():
     digests = {
         subprocess.run(
-            [sys.executable, "-m", "tests.invariants.swarm", "--seed", "3", "--digest"], env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True, text=True, check=True,
+            [sys.executable, "-m", "tests.invariants.swarm", "--seed", "3", "--digest"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for hash_seed in ("1", "2")
     }

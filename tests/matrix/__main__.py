@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - a command prints
 """`python -m tests.matrix`: every crash point of every example's scenarios, as a table of write by way of failing.
 
     --examples NAME ...   only these examples
@@ -72,7 +73,9 @@ def print_matrix(results: dict[Cell, list[str]]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.matrix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--examples", nargs="*", default=[])
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
@@ -97,7 +100,9 @@ def main() -> int:
     for (file, name), problems in broken.items():
         print(f"\n{file} {name}, undisturbed: {'; '.join(problems)}")
     seed = f", drawn by seed {asked.seed}" if asked.sample else ""
-    print(f"\n{len(results)} cells{seed}, {len(failed)} otherwise than undisturbed; {len(clean)} scenarios, {time.monotonic() - began:.0f} s")
+    print(
+        f"\n{len(results)} cells{seed}, {len(failed)} otherwise than undisturbed; {len(clean)} scenarios, {time.monotonic() - began:.0f} s"
+    )
     return 1 if failed or broken else 0
 
 
