@@ -7,7 +7,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
 
 from analysis import confidence
 from analysis.confidence import GRID, RatioState, interval
@@ -91,6 +90,10 @@ class TestDispersion:
             dispersion([Tick(0, 10, 300, 0, 300, 0)] * 100)
 
 
+def binomial(x, n, p):
+    return math.comb(n, x) * p**x * (1 - p) ** (n - x)
+
+
 class TestRatioInterval:
     def test_before_any_bad_event_every_ratio_is_possible(self):
         assert interval(RatioState()) == (0.0, math.inf)
@@ -111,7 +114,7 @@ class TestRatioInterval:
         mean = 0.0
         for x_g in range(n_g + 1):
             for x_b in range(n_b + 1):
-                weight = binom.pmf(x_g, n_g, p_b * GRID[index]) * binom.pmf(x_b, n_b, p_b)
+                weight = binomial(x_g, n_g, p_b * GRID[index]) * binomial(x_b, n_b, p_b)
                 held = confidence.step(RatioState(), Tick(0, 1, n_g, x_g, n_b, x_b), Dispersion(1, 1)).likelihood
                 mean += weight * sum(math.exp(value - held[index]) for value in held) / len(held)
 
