@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import sys
 import time
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
+from controller.cli import install_objects
 from tests.bed.api import JSON_PATCH, Api, ApiError, JsonObject, documents
 from tests.bed.cluster import Bed
 from tests.bed.exporter import Exporter, Workload
@@ -35,7 +35,7 @@ from tests.real.history import Recorder
 from tests.real.probes import ProbeProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_RELEASE = ROOT / "examples" / "first-release"
@@ -94,12 +94,11 @@ class Controllers:
         self._ports = PortLease()
         self._providers = self.folder / "providers.yaml"
         self._providers.write_text(yaml.safe_dump({"providers": [{"name": "default", "url": prometheus_url}]}))
-        self._common = {
+        self._common: dict[str, Any] = {
             "kubeconfig": str(kubeconfig),
             "providers": str(self._providers),
             "lease": {
-                "name": f"penstock-{secrets.token_hex(4)}",
-                "namespace": "default",
+                "name": "penstock",
                 "duration": f"{lease_seconds:g}s",
                 "renew": f"{lease_seconds / 5:g}s",
             },
@@ -117,6 +116,10 @@ class Controllers:
         self._ports.release()
         if not os.environ.get("PENSTOCK_BED_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def watch(self, namespaces: Sequence[str]) -> None:
+        """Let replicas that start from now on watch these namespaces; all, if there are none."""
+        self._common["namespaces"] = list(namespaces)
 
     def start(self) -> Program:
         """Start one more replica; it may take until `leads` before it acts."""
@@ -286,15 +289,28 @@ class Scene:
 
     Args:
         divisor: all times of plans are divided by it.
-        kubeconfig: whose rights the controller has; an administrator's by default.
+        cluster_wide: the controller has the overlay's ClusterRole and watches all namespaces, instead of the shipped Role in each.
+        secrets: names that the overlay for Secrets allows.
+
+    One scene at a time has its controller in the home namespace: there is one Lease.
     """
 
-    def __init__(self, bed: Bed, *, lease_seconds: float = 2.0, divisor: float = DIVISOR, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self,
+        bed: Bed,
+        *,
+        lease_seconds: float = 2.0,
+        divisor: float = DIVISOR,
+        cluster_wide: bool = False,
+        secrets: tuple[str, ...] = (),
+    ) -> None:
         self.bed, self.api = bed, bed.admin
         self._lease_seconds, self._divisor = lease_seconds, divisor
-        self._kubeconfig = kubeconfig
+        self._cluster_wide, self._secrets = cluster_wide, secrets
+        self._installed = False
         self._stack = ExitStack()
         self.namespaces: list[str] = []
+        self._green_namespaces: list[str] = []
 
     def __enter__(self) -> Self:
         self.exporter = self._stack.enter_context(Exporter(self.api))
@@ -302,7 +318,7 @@ class Scene:
         self._stack.callback(self._forget)
         self.recorder = self._stack.enter_context(Recorder(self.api))
         self.probes = self._stack.enter_context(ProbeProxy())
-        config = self._kubeconfig or self.bed.kubeconfig("admin")
+        config = self.bed.kubeconfig("penstock", namespace=install_objects.SYSTEM)
         settings = {"timeDivisor": self._divisor, "probeProxy": self.probes.url}
         self.controllers = self._stack.enter_context(
             Controllers(config, self.prometheus.url, lease_seconds=self._lease_seconds, settings=settings)
@@ -324,20 +340,22 @@ class Scene:
                 self.api.request("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
             self.api.delete(f"/api/v1/namespaces/{namespace}")
 
-    def namespace(self, prefix: str = "shop") -> str:
-        """Make a namespace that goes with the scene."""
+    def namespace(self, prefix: str = "shop", *, green: bool = False) -> str:
+        """Make a namespace that goes with the scene; a `green` one only holds a slot."""
         name = self.bed.namespace(prefix)
-        self.adopt(name)
+        self.adopt(name, green=green)
         return name
 
-    def adopt(self, namespace: str) -> None:
+    def adopt(self, namespace: str, *, green: bool = False) -> None:
         """Take a namespace that somebody else made: it is checked, and goes with the scene."""
         self.namespaces.append(namespace)
+        if green:
+            self._green_namespaces.append(namespace)
 
     def shop(self, change: Callable[[JsonObject], None] | None = None, *, two_namespaces: bool = False, per_second: float = 300.0) -> Shop:
         """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place."""
         namespace = self.namespace()
-        second = self.namespace("green") if two_namespaces else ""
+        second = self.namespace("green", green=True) if two_namespaces else ""
         for item in documents(FIRST_RELEASE / "world.yaml"):
             self._apply(_in_host_mode(item) if two_namespaces else item, namespace)
         plan = documents(FIRST_RELEASE / "plan.yaml")[0]
@@ -353,12 +371,30 @@ class Scene:
         self.exporter.flow(namespace, Flow((namespace, "shop"), per_second=per_second))
         return made
 
+    def _install(self) -> None:
+        """What `penstock install` applies, but for the Deployment: exactly the shipped rights."""
+        self._installed = True
+        plans = tuple(name for name in self.namespaces if name not in self._green_namespaces)
+        greens = tuple(self._green_namespaces)
+        chosen = {"cluster_wide": True} if self._cluster_wide else {"namespaces": plans, "green_namespaces": greens}
+        options = install_objects.Options(secrets=self._secrets, **chosen)
+        objects = [*install_objects.namespaces(options), *install_objects.home_objects(options), *install_objects.access(options)]
+        objects = [item for item in objects if item["kind"] not in ("Deployment", "Namespace") or item["metadata"]["name"] == options.home]
+        self.api.apply(objects)
+        self.controllers.watch(() if self._cluster_wide else options.watched)
+        for item in objects:
+            if item["kind"].startswith("ClusterRole"):
+                path = self.api.path_of(item["apiVersion"], item["kind"], name=item["metadata"]["name"])
+                self._stack.callback(self.api.delete, path)
+
     def _apply(self, item: JsonObject | None, namespace: str) -> None:
         if item is not None:
             self.api.apply([item | {"metadata": item["metadata"] | {"namespace": namespace}}])
 
     def start_controller(self) -> Program:
-        """Start a replica, and wait until one of them leads."""
+        """Start a replica, and wait until one of them leads; the shops must stand by then, for their rights are given once."""
+        if not self._installed:
+            self._install()
         program = self.controllers.start()
         program.wait_until(lambda: bool(self.controllers.leaders()), 30)
         return program

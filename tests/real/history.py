@@ -21,6 +21,7 @@ from controller.api.plan import PlanSpec
 from controller.api.scale import divided
 from controller.simulator.invariants_store import History
 from tests.bed.api import Api, ApiError, JsonObject
+from tests.bed.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,7 +41,7 @@ KINDS = {
 }
 # A commit is dated when its watch event arrives, which is a little late on a busy machine.
 LATE_SECONDS = 0.5
-SETTLE_SECONDS = 0.5
+CATCH_UP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,28 @@ class Recorder:
         self._stopping.set()
 
     def commits(self, namespaces: Collection[str]) -> list[Commit]:
-        """All changes in these namespaces so far, in the order of revisions."""
-        time.sleep(SETTLE_SECONDS)  # events under way
+        """All changes in these namespaces up to now, in the order of revisions: none of an earlier revision is still under way."""
+        until = min(self._caught_up(kind, namespaces) for kind in KINDS)
         with self._lock:
-            found = [commit for commit in self._commits if commit.namespace in namespaces]
+            found = [commit for commit in self._commits if commit.namespace in namespaces and commit.revision <= until]
         return sorted(found, key=lambda commit: commit.revision)
+
+    def _caught_up(self, kind: str, namespaces: Collection[str]) -> int:
+        """The present revision, once the watch of this kind has brought everything that is stored at it."""
+        listing = self._api.get(KINDS[kind])
+        stored = [item["metadata"] for item in listing["items"] if item["metadata"].get("namespace", "") in namespaces]
+
+        def brought() -> bool:
+            with self._lock:
+                seen = [self._newest.get((kind, meta.get("namespace", ""), meta["name"])) for meta in stored]
+            # An empty one was deleted since.
+            return all(
+                obj is not None and (not obj or int(obj["metadata"]["resourceVersion"]) >= int(meta["resourceVersion"]))
+                for obj, meta in zip(seen, stored, strict=True)
+            )
+
+        eventually(brought, CATCH_UP_SECONDS, f"the watch of {kind}")
+        return int(listing["metadata"]["resourceVersion"])
 
     def breaches(self, namespaces: Collection[str], divisor: float, ours: Collection[str] = (OURS,)) -> list[str]:
         """Every breach of an invariant in these namespaces, in sentences; plans are divided as the controller divided them.

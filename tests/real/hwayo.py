@@ -73,7 +73,7 @@ def hwayo(scene: Scene) -> Hwayo:
     name = scene.namespace("hwayo")
     for item in _documents("world.yaml", name):
         if item["kind"] == "Namespace" and item["metadata"]["name"] != name:
-            scene.adopt(item["metadata"]["name"])
+            scene.adopt(item["metadata"]["name"], green=True)
         scene.api.apply([item])
     plan = _documents("plan.yaml", name)[0]
     _fit(plan["spec"])

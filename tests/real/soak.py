@@ -57,7 +57,7 @@ def soak(asked: argparse.Namespace, say: Log) -> int:
     say(f"python -m tests.real.soak --kills {asked.kills} --pauses {asked.pauses} --releases {asked.releases} --seed {asked.seed}")
     versions = f"Kubernetes {binaries.versions()['kubernetes']}, Python {platform.python_version()}"
     say(f"{versions}, {platform.platform()}, lease {LEASE_SECONDS:g} s")
-    with Bed(crds=CRDS) as bed, NodeSimulator(bed.admin), Scene(bed, lease_seconds=LEASE_SECONDS) as scene:
+    with Bed(crds=CRDS) as bed, NodeSimulator(bed.admin), Scene(bed, lease_seconds=LEASE_SECONDS, cluster_wide=True) as scene:
         chaos = Chaos(scene, asked.seed, say)
         chaos.shops(asked.releases)
         chaos.kills(asked.kills)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real.chaos import LEASE_SECONDS, Chaos
+from tests.bed.waiting import eventually
+from tests.real.chaos import LEASE_SECONDS, Chaos, in_three_stages
 from tests.real.harness import Scene
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.pro
 
 
 def test_fifteen_kills_and_five_long_pauses_breach_nothing(bed: Bed) -> None:
-    with Scene(bed, lease_seconds=LEASE_SECONDS) as scene:
+    with Scene(bed, lease_seconds=LEASE_SECONDS, cluster_wide=True) as scene:
         chaos = Chaos(scene, seed=1, say=print)
         chaos.shops(20)
         chaos.kills(15)
@@ -26,3 +27,19 @@ def test_fifteen_kills_and_five_long_pauses_breach_nothing(bed: Bed) -> None:
         assert scene.faults() == []
         assert chaos.surprises == []
         assert min(chaos.outcomes.get(phase, 0) for phase in ("Succeeded", "RolledBack", "deleted")) >= 1, chaos.summary()
+
+
+def test_a_killed_controller_loses_no_second_of_a_window_and_shortens_none(bed: Bed) -> None:
+    with Scene(bed) as scene:
+        shop = scene.shop(in_three_stages)
+        first = scene.start_controller()
+        shop.start("v2")
+        before = eventually(lambda: (found := shop.status) and found.get("stages") and found["stages"][0].get("window") and found, 40)
+        first.kill()
+        scene.controllers.start()
+        after = eventually(lambda: (found := shop.status).get("stage") == 1 and found, 40, "the next stage")["stages"][0]
+
+        assert after["window"]["openedAt"] == before["stages"][0]["window"]["openedAt"]
+        assert after["window"]["ran"] >= 8
+        assert after["verdictAt"] - after["window"]["openedAt"] < 8 + 6
+        assert scene.faults() == []

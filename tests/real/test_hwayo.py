@@ -1,4 +1,7 @@
-"""The Hwayo release on real components with its times divided. All stories run side by side under one controller."""
+"""The Hwayo release on real components with its times divided, under the shipped Role and the overlay for its Secret.
+
+All stories run side by side under one controller; each test waits for its own.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ FULL = dict.fromkeys(MEMBERS, 3)
 @pytest.fixture(scope="module")
 def scene(bed: Bed) -> Iterator[Scene]:
     """One controller for all; at the end it must have broken no invariant and met no defect of its own."""
-    with Scene(bed, divisor=DIVISOR) as scene:
+    with Scene(bed, divisor=DIVISOR, secrets=("hwayo-secrets",)) as scene:
         yield scene
         assert scene.faults() == []
 
