@@ -22,6 +22,8 @@ def answer(w: World) -> Decision | None:
     status = w.status
     if status.stage < 0 or status.phase not in STEADY | {Phase.SHIFTING}:
         return None
+    if status.phase is Phase.HALTED and status.rollback:
+        return None  # a rollback that is owed waits for the route (backward.halted); rolling back again would never end
     gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
     if gone:
         return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
