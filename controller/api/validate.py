@@ -46,7 +46,8 @@ def validate_file(path: Path, *, scenarios: Scenarios | None = None, providers: 
     """All findings of a file, in the order of its lines. Raises OSError where it cannot be read."""
     size = path.stat().st_size
     if size > MAX_BYTES:
-        return [Finding("error", "", 1, f"a file of {size:,} bytes", f"at most {MAX_BYTES:,}", "split the plan, or move its comments elsewhere")]
+        hint = "split the plan, or move its comments elsewhere"
+        return [Finding("error", "", 1, f"a file of {size:,} bytes", f"at most {MAX_BYTES:,}", hint)]
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -105,10 +106,9 @@ def _object(document: Document, providers: frozenset[str] | None) -> list[Findin
 
 def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
     """apiVersion, kind and metadata."""
-    problems = []
-    for key in data:
-        if key not in _TOP:
-            problems.append(_error(document, (str(key),), f"the unknown field {key!r}", f"one of {', '.join(_TOP)}", "move it under spec, or remove it"))
+    hint = "move it under spec, or remove it"
+    unknown = [key for key in data if key not in _TOP]
+    problems = [_error(document, (str(key),), f"the unknown field {key!r}", f"one of {', '.join(_TOP)}", hint) for key in unknown]
     version, kind = data.get("apiVersion"), data.get("kind")
     if version != API_VERSION:
         newer = isinstance(version, str) and version.startswith(f"{GROUP}/")
@@ -141,7 +141,8 @@ def _images(document: Document, images: Any) -> list[Finding]:
         if isinstance(image, str) and "@" not in image and ":" not in image.rpartition("/")[2]:
             path = ("spec", "images", str(member))
             hint = "without one the node decides which version runs, and it may differ from pod to pod"
-            problems.append(Finding("warning", dotted(path), document.line(path), repr(image), "an image with a tag or digest", hint, document.number))
+            line, expected = document.line(path), "an image with a tag or digest"
+            problems.append(Finding("warning", dotted(path), line, repr(image), expected, hint, document.number))
     return problems
 
 
@@ -150,7 +151,8 @@ def _scenario(document: Document, scenarios: Scenarios, folder: Path) -> list[Fi
     try:
         data = scenarios.with_base(document.data, folder)
     except OSError as error:
-        return [_error(document, ("base",), f"{document.data['base']!r} ({error.strerror})", "a file that exists", "it is relative to this file")]
+        found = f"{document.data['base']!r} ({error.strerror})"
+        return [_error(document, ("base",), found, "a file that exists", "it is relative to this file")]
     problems = _modelled(document, scenarios.model, data, ())
     for word, default in (("plan", "plan.yaml"), ("world", "world.yaml")):
         name = data.get(word, default)

@@ -5,6 +5,7 @@ rule is a small generator of (severity, path, found, expected, hint).
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from controller.api.base import parse_duration
@@ -79,7 +80,7 @@ def _targets(spec: dict[str, Any]) -> Iterator[Note]:
 
 def _weights(spec: dict[str, Any]) -> Iterator[Note]:
     stages = stages_of(spec)
-    for (_, before, _), (index, weight, _) in zip(stages, stages[1:], strict=False):
+    for (_, before, _), (index, weight, _) in pairwise(stages):
         if weight <= before:
             path: Path = ("stages", index, "weight")
             yield "error", path, f"{weight} after {before}", "strictly rising weights", "sort the stages, and remove doubles"
@@ -94,7 +95,8 @@ def _names(spec: dict[str, Any]) -> Iterator[Note]:
             name = one.get("name")
             if isinstance(name, str):
                 if name in seen:
-                    yield "error", (section, index, "name"), f"the name {name!r} a second time", f"unique names in {section}", "rename one of the two"
+                    found = f"the name {name!r} a second time"
+                    yield "error", (section, index, "name"), found, f"unique names in {section}", "rename one of the two"
                 seen.setdefault(name, index)
     workload = spec.get("workload")
     if workload and any(one.get("name") == workload for _, one in each(spec, "members")):
@@ -104,7 +106,8 @@ def _names(spec: dict[str, Any]) -> Iterator[Note]:
 def _slots(spec: dict[str, Any]) -> Iterator[Note]:
     slots = [one for _, one in each(spec, "slots")]
     if len(slots) == 2 and all(slots[0].get(k, "") == slots[1].get(k, "") for k in ("namespace", "suffix")):  # noqa: PLR2004 - blue and green
-        yield "error", ("slots", 1), "the same namespace and suffix as the first slot", "two different places", "give one a suffix or a namespace"
+        found, hint = "the same namespace and suffix as the first slot", "give one a suffix or a namespace"
+        yield "error", ("slots", 1), found, "two different places", hint
 
 
 def _references(spec: dict[str, Any]) -> Iterator[Note]:
@@ -119,10 +122,12 @@ def _references(spec: dict[str, Any]) -> Iterator[Note]:
             for at, weight in enumerate(one.get("stages") or () if isinstance(one.get("stages"), list) else ()):
                 if weights and weight not in weights:
                     known = ", ".join(map(str, sorted(weights)))
-                    yield "error", (section, index, "stages", at), shown(weight), f"the weight of a stage: {known}", "a check names stages by weight"
+                    path: Path = (section, index, "stages", at)
+                    yield "error", path, shown(weight), f"the weight of a stage: {known}", "a check names stages by weight"
             together = one.get("together")
             if together is not None and together not in groups:
-                yield "error", (section, index, "together"), shown(together), "the name of a group", f"add `groups: [{{name: {together}, failing: 2}}]`"
+                hint = f"add `groups: [{{name: {together}, failing: 2}}]`"
+                yield "error", (section, index, "together"), shown(together), "the name of a group", hint
 
 
 def _groups(spec: dict[str, Any]) -> Iterator[Note]:
@@ -144,7 +149,8 @@ def _questions(spec: dict[str, Any]) -> Iterator[Note]:
             if section == "triggers" and "probe" not in given and one.get("limit") is None:
                 yield "error", (section, index), "no limit", "a limit, such as {max: 5}", "only a probe needs none"
             if "probe" in given and one.get("limit") is not None:
-                yield "error", (section, index, "limit"), "a limit of a probe", "no limit", "a probe passes or fails; use repeat to count failures"
+                hint = "a probe passes or fails; use repeat to count failures"
+                yield "error", (section, index, "limit"), "a limit of a probe", "no limit", hint
             if "quantile" in one and one.get("builtin") != "latency":
                 yield "warning", (section, index, "quantile"), "a quantile", "builtin: latency with it", "it is ignored elsewhere"
 
@@ -156,7 +162,7 @@ def _intervals(spec: dict[str, Any]) -> Iterator[Note]:
         if interval < 1:
             yield "error", ("triggers", index, "interval"), shown(one.get("interval")), "1s or more", "a shorter interval shows nothing new"
         elif "interval" in one and interval < scrape and one.get("probe") is None:
-            hint = f"Prometheus has nothing new in between: ask every {scrape:g} s, or scrape more often and say so in traffic.scrapeInterval"
+            hint = f"Prometheus has nothing new in between: ask every {scrape:g} s, or scrape more often and say so in scrapeInterval"
             yield "warning", ("triggers", index, "interval"), f"{interval:g} s", f"at least the scrape interval of {scrape:g} s", hint
 
 
@@ -166,7 +172,8 @@ def _windows(spec: dict[str, Any]) -> Iterator[Note]:
         path: Path = ("stages", index, "window")
         if window < MIN_SCRAPES * scrape:
             hint = "with fewer scrapes it can never pass: make the window longer or scrape more often"
-            yield "warning", path, f"a window of {window:g} s", f"at least {MIN_SCRAPES} scrapes of {scrape:g} s ({MIN_SCRAPES * scrape:g} s)", hint
+            least = f"at least {MIN_SCRAPES} scrapes of {scrape:g} s ({MIN_SCRAPES * scrape:g} s)"
+            yield "warning", path, f"a window of {window:g} s", least, hint
         elif weight == 100 and window < BAKE_SECONDS:  # noqa: PLR2004 - percent
             hint = "faults that need load or time show only then, and blue is still ready"
             yield "warning", path, f"a bake of {window:g} s at 100 %", f"{BAKE_SECONDS:g} s or more", hint

@@ -71,7 +71,8 @@ def _of_query(path: Path, query: str, pair: tuple[Place, Place], lengths: list[f
     for problem in problems:
         severity = "error" if problem.kind is ProblemKind.SYNTAX else "warning"
         expected = "PromQL" if severity == "error" else "functions that the simulator evaluates too"
-        yield severity, path, str(problem), expected, "" if severity == "warning" else f"near {problem.hint.strip().splitlines()[0].strip()!r}"
+        near = problem.hint.strip().splitlines()[0].strip()
+        yield severity, path, str(problem), expected, f"near {near!r}" if severity == "error" else ""
     if any(problem.kind is ProblemKind.SYNTAX for problem in problems):
         return
     if facts(filled).result_type == "string":

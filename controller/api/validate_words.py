@@ -61,7 +61,8 @@ def _unknown(root: type[BaseModel], loc: Path) -> tuple[str, str, str]:
     parent = model_at(root, loc[:-1])
     names = [field.alias or name for name, field in parent.model_fields.items()] if parent else []
     name = str(loc[-1])
-    close = get_close_matches(name, names, n=1, cutoff=0.6) or [n for n in names if n.lower() == name.replace("_", "").replace("-", "").lower()]
+    bare = name.replace("_", "").replace("-", "").lower()
+    close = get_close_matches(name, names, n=1, cutoff=0.6) or [one for one in names if one.lower() == bare]
     hint = f"did you mean {close[0]!r}?" if close else "remove it, or look it up in the plan reference"
     return f"the unknown field {name!r}", f"one of {', '.join(names)}", hint
 

@@ -20,7 +20,8 @@ from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fi
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
 RevisionOption = Annotated[str, typer.Option("--revision", help="Revision to show in the queries.")]
-ModeOption = Annotated[str, typer.Option("--mode", help="How the routes tell the versions apart: host or subset. Seen from the plan if absent.", show_default=False)]
+MODE_HELP = "How the routes tell the versions apart: host or subset. Guessed from the plan if absent."
+ModeOption = Annotated[str, typer.Option("--mode", help=MODE_HELP, show_default=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ def command(file: FileArgument, output: FormatOption = "", revision: RevisionOpt
     naming = Naming(namespace=namespace, mode=mode or likely_mode(spec), revision=revision, blue_revision="v1")
     steps, questions = timetable(spec), [*asked(spec, naming)]
     if output == "json":
-        print_object({"plan": name, "namespace": namespace, "mode": naming.mode, "earliestEndSeconds": end_of(steps),
-                      "stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions], "writes": writes(spec, naming)}, "json")  # fmt: skip
+        data = {"plan": name, "namespace": namespace, "mode": naming.mode, "earliestEndSeconds": end_of(steps)}
+        lists = {"stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions], "writes": writes(spec, naming)}
+        print_object(data | lists, "json")
         return
     for line in [f"Plan {namespace}/{name}", "", *stage_lines(spec, steps), "", *question_lines(questions), "", *write_lines(spec, naming)]:
         tell(line)
@@ -78,7 +80,8 @@ def read(file: Path) -> tuple[str, str, PlanSpec]:
         raise CommandError(ExitCode.NO, "\n".join(line_of(file, one) for one in findings))
     for one in findings:
         say(line_of(file, one))
-    objects = [one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict) and one.get("kind") == "ReleasePlan"]
+    loaded = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    objects = [one for one in loaded if isinstance(one, dict) and one.get("kind") == "ReleasePlan"]
     if len(objects) != 1:
         raise CommandError(ExitCode.NO, f"{file}: found {len(objects)} ReleasePlans, expected one.")
     meta = objects[0]["metadata"]
@@ -87,7 +90,8 @@ def read(file: Path) -> tuple[str, str, PlanSpec]:
 
 def likely_mode(spec: PlanSpec) -> str:
     """Slots in two namespaces can only be told apart by host; otherwise the route decides when the release starts."""
-    return "host" if spec.slots[0].namespace != spec.slots[1].namespace else "subset" if spec.traffic.destination_rule else "host"
+    two_namespaces = spec.slots[0].namespace != spec.slots[1].namespace
+    return "subset" if spec.traffic.destination_rule and not two_namespaces else "host"
 
 
 def timetable(spec: PlanSpec) -> list[Step]:
@@ -129,13 +133,14 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
     else:
         judged = ", ".join(f"{weight} %" for weight in check.stages) or "every stage"
         kind, times = "check", f"at the end of the window of {judged}"
-    blue_query = _query(spec, naming, check, pair, "blue", window) if compares else ""
-    return Question(check.name, kind, limit_words(check.limit, unit_of(check)), times, _query(spec, naming, check, pair, "green", window), blue_query)
+    green = _query(spec, naming.mode, check, pair, colour="green", window=window)
+    blue = _query(spec, naming.mode, check, pair, colour="blue", window=window) if compares else ""
+    return Question(check.name, kind, limit_words(check.limit, unit_of(check)), times, green, blue)
 
 
-def _query(spec: PlanSpec, naming: Naming, check: Check | Trigger, pair: Pair, colour: str, window: float) -> str:
+def _query(spec: PlanSpec, mode: str, check: Check | Trigger, pair: Pair, *, colour: str, window: float) -> str:
     if check.builtin is not None:
-        mesh = Mesh(mode=naming.mode, reporter=spec.traffic.reporter)
+        mesh = Mesh(mode=mode, reporter=spec.traffic.reporter)
         return build_checks_queries(check.builtin, pair, colour, window, mesh=mesh, quantile=check.quantile)
     return fill(check.query or "", pair.of(colour), window)
 
@@ -219,11 +224,12 @@ def write_lines(spec: PlanSpec, naming: Naming) -> list[str]:
     """What is written, with what happens on the way back and after success."""
     back, finish = spec.rollback, spec.finish
     size = f"at {finish.size} replica{'' if finish.size == 1 else 's'}" if finish.size is not None else "at full size"
-    then = {"auto": "deleted if Penstock made it, else scaled to zero", "delete": "deleted", "scale": "scaled to zero", "keep": "left alone"}[finish.then]
-    return [
-        f"What is written ({naming.mode} mode, which the route decides when a release starts; blue in slot {spec.slots[0].name!r}):",
-        *(f"  {line}" for line in writes(spec, naming)),
-        f"On a rollback: every route on blue within {format_duration(back.traffic)}, blue ready within {format_duration(back.blue_ready)}, "
-        f"healthy within {format_duration(back.blue_healthy)}, green gone {format_duration(back.teardown)} after a drain of {format_duration(back.drain)}.",
-        f"After success: the old version is kept {size} for {format_duration(finish.retention)}, then {then}.",
-    ]
+    ends = {"auto": "deleted if Penstock made it, else scaled to zero", "delete": "deleted", "scale": "scaled to zero", "keep": "left alone"}
+    head = f"What is written ({naming.mode} mode, the route decides; blue in slot {spec.slots[0].name!r}):"
+    way_back = [
+        f"every route on blue within {format_duration(back.traffic)}", f"blue ready within {format_duration(back.blue_ready)}",
+        f"healthy within {format_duration(back.blue_healthy)}",
+        f"green gone {format_duration(back.teardown)} after a drain of {format_duration(back.drain)}",
+    ]  # fmt: skip
+    after = f"After success: the old version is kept {size} for {format_duration(finish.retention)}, then {ends[finish.then]}."
+    return [head, *(f"  {line}" for line in writes(spec, naming)), f"On a rollback: {', '.join(way_back)}.", after]

@@ -77,7 +77,7 @@ simulate = command
 
 def choose(place: Path, name: str) -> list[Found]:
     """The scenarios that are meant. Raises `CommandError` where a file is invalid, and where there is none of that name."""
-    from controller.simulator.scenario import load  # noqa: PLC0415 - start-up counts
+    from controller.simulator.scenario import load
 
     found = []
     for path in files_of(place):
@@ -97,7 +97,7 @@ def files_of(place: Path) -> Iterator[Path]:
     if place.is_file():
         yield place
     elif place.is_dir():
-        yield from (path for path in sorted(place.rglob("*.yaml")) if "scenarios" in path.parts or path.parent == place and _has_scenario(path))
+        yield from (path for path in sorted(place.rglob("*.yaml")) if "scenarios" in path.parts or _has_scenario(path))
     else:
         raise CommandError(ExitCode.USAGE, f"{place}: there is no such file or folder.")
 
@@ -109,9 +109,9 @@ def _has_scenario(path: Path) -> bool:
 
 def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, list[str]]":
     """One run with its invariants, and the writes where they are asked for. Raises `CommandError` where it cannot be run."""
-    from controller.simulator.invariants import Checker, watch  # noqa: PLC0415 - start-up counts
-    from controller.simulator.run import run_scenario  # noqa: PLC0415 - start-up counts
-    from controller.simulator.simulation import START, SimulationError  # noqa: PLC0415 - start-up counts
+    from controller.simulator.invariants import Checker, watch
+    from controller.simulator.run import run_scenario
+    from controller.simulator.simulation import START, SimulationError
 
     checkers: list[Checker] = []
     writes: list[str] = []

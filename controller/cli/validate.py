@@ -34,7 +34,7 @@ validate = command
 
 def scenario_rules() -> Scenarios:
     """What the simulator knows of scenario files."""
-    from controller.simulator.scenario import Scenario, with_base  # noqa: PLC0415 - start-up counts
+    from controller.simulator.scenario import Scenario, with_base
 
     return Scenarios(Scenario, with_base)
 

@@ -1,0 +1,97 @@
+"""`penstock validate`, `plan` and `simulate`, as a shell sees them: output, talk and exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from controller.cli.main import run
+
+ROOT = Path(__file__).resolve().parents[2]
+HWAYO, FIRST = ROOT / "examples/hwayo", ROOT / "examples/first-release"
+
+
+class TestValidate:
+    def test_a_good_file_ends_with_0(self, capsys):
+        assert run(["validate", str(HWAYO / "plan.yaml")]) == 0
+        assert capsys.readouterr().err == "1 file: 0 errors, 0 warnings.\n"
+
+    def test_warnings_alone_end_with_0_and_stand_on_stdout(self, capsys):
+        assert run(["validate", str(HWAYO / "as-written.yaml")]) == 0
+        assert "as-written.yaml:20: warning: spec.checks[0].query: " in capsys.readouterr().out
+
+    def test_an_error_ends_with_3_and_has_its_line(self, tmp_path, capsys):
+        path = tmp_path / "plan.yaml"
+        path.write_text((FIRST / "plan.yaml").read_text() + "  stages: [{weight: 5}]\n")
+
+        assert run(["validate", str(path)]) == 3
+        captured = capsys.readouterr()
+        assert f"{path}:10: error: spec.stages[0].weight: found 5 at the last stage, expected 100" in captured.out
+        assert captured.err == "1 file: 1 error, 0 warnings.\n"
+
+    def test_json_is_a_list_of_findings(self, capsys):
+        assert run(["validate", str(HWAYO / "as-written.yaml"), "-o", "json"]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["line"] == 20
+
+    @pytest.mark.parametrize("arguments", [["nowhere.yaml"], ["x", "-o", "xml"]])
+    def test_wrong_usage_ends_with_2(self, arguments):
+        assert run(["validate", *arguments]) == 2
+
+
+class TestPlan:
+    def test_it_shows_the_timetable_and_the_queries(self, capsys):
+        assert run(["plan", str(HWAYO / "plan.yaml")]) == 0
+        out = capsys.readouterr().out
+        assert "success at 1h28m12s" in out
+        assert 'user_login_success_total{namespace="hwayo-production-green",workload="auth-service"}[1800s]' in out
+        assert "VirtualService hwayo-production/hwayo-canary: the weights of weighted" in out
+
+    def test_relative_limits_show_blues_query_too(self, capsys):
+        assert run(["plan", str(FIRST / "plan.yaml"), "-o", "json"]) == 0
+        questions = {one["name"]: one for one in json.loads(capsys.readouterr().out)["questions"]}
+        assert "shop-green" in questions["latency-p99"]["green"]
+        assert "shop-green" not in questions["latency-p99"]["blue"]
+
+    def test_an_invalid_plan_ends_with_3(self, tmp_path, capsys):
+        path = tmp_path / "plan.yaml"
+        path.write_text((FIRST / "plan.yaml").read_text() + "  nope: 1\n")
+
+        assert run(["plan", str(path)]) == 3
+        assert "the unknown field 'nope'" in capsys.readouterr().err
+
+
+class TestSimulate:
+    def test_a_run_as_expected_ends_with_0_and_tells_its_story(self, capsys):
+        assert run(["simulate", str(FIRST), "--scenario", "fails-at-5"]) == 0
+        assert "=> as expected: RolledBack, green had at most 5 %" in capsys.readouterr().out
+
+    def test_a_run_otherwise_than_expected_ends_with_3_and_names_the_command_that_repeats_it(self, tmp_path, capsys):
+        for name in ("plan.yaml", "world.yaml"):
+            (tmp_path / name).write_text((FIRST / name).read_text())
+        path = tmp_path / "wrong.yaml"
+        text = (FIRST / "scenarios/healthy.yaml").read_text().replace("../", "").replace("Succeeded", "RolledBack")
+        path.write_text(text)
+
+        assert run(["simulate", str(path), "--seed", "7"]) == 3
+        captured = capsys.readouterr()
+        assert "OTHERWISE THAN EXPECTED: phase: found Succeeded, expected RolledBack" in captured.out
+        assert f"penstock simulate {path} --scenario healthy --seed 7 --trace" in captured.out
+
+    def test_the_trace_has_every_write(self, capsys):
+        assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--trace"]) == 0
+        assert "penstock changes VirtualService shop/shop" in capsys.readouterr().out
+
+    def test_several_runs_rise_their_seeds(self, capsys):
+        assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "2", "-o", "json"]) == 0
+        assert '"seed": 1' in capsys.readouterr().out
+
+    def test_an_unknown_scenario_names_those_there_are(self, capsys):
+        assert run(["simulate", str(FIRST), "--scenario", "nope"]) == 2
+        assert "known: " in capsys.readouterr().err
+
+    def test_an_invalid_scenario_ends_with_3(self, tmp_path, capsys):
+        path = tmp_path / "one.yaml"
+        path.write_text("name: one\nexpect: {phase: Done}\n")
+
+        assert run(["simulate", str(path)]) == 3
+        assert "expect.phase" in capsys.readouterr().err
