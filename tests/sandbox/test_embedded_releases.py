@@ -1,12 +1,15 @@
 """The production controller as a process of its own takes releases through the embedded cluster, over HTTP."""
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+from controller.cli.demo_words import next_commands
 from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, find_story, story_of
 from controller.ports import RELEASE
 from controller.simulator.apiserver.client import InMemoryKube
@@ -50,13 +53,31 @@ def test_the_failing_green_of_the_demo_succeeds_with_an_error_rate_of_a_thousand
 
 def test_the_demo_says_what_happened_and_where_the_records_lie(tmp_path):
     """With the ten-line plan, which is sooner over: a success and a way back."""
-    command = [sys.executable, "-m", "controller.cli.demo", "--example", "first-release", "--speed", "200", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "controller.cli.demo", "--example", "first-release", "--speed", "300", "--folder", str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Times are divided by 200: 15 minutes last 5s" in " ".join(done.stderr.split())
+    assert "Times are divided by 300: 15 minutes last 3s" in " ".join(done.stderr.split())
     assert "1. shop-v2 Succeeded" in done.stdout
     assert "2. shop-v2 RolledBack" in done.stdout
     assert str(tmp_path / "2-rolls-back") in done.stdout
     assert yaml.safe_load((tmp_path / "2-rolls-back" / "release.yaml").read_text())["status"]["phase"] == "RolledBack"
     assert (tmp_path / "1-succeeds" / "history.json").stat().st_size > 1000
+
+
+def test_the_three_next_commands_work_as_they_are_typed():
+    look, offline, play = next_commands(EXAMPLES / "first-release")
+    timetable = subprocess.run(shlex.split(look), check=False, capture_output=True, text=True, timeout=60)
+    story = subprocess.run(shlex.split(offline), check=False, capture_output=True, text=True, timeout=60)
+
+    assert timetable.returncode == 0, timetable.stderr
+    assert "Timetable" in timetable.stdout
+    assert story.returncode == 0, story.stderr
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    with subprocess.Popen(shlex.split(play), **piped) as sandbox:
+        for line in sandbox.stdout:
+            if "Ctrl-C ends everything." in line:
+                break
+        os.killpg(sandbox.pid, signal.SIGINT)
+        sandbox.stdout.read()
+    assert sandbox.returncode == 0
