@@ -38,6 +38,8 @@ _PER_TEN_SECONDS = 0.001
 _LEAST_RATE, _MOST_RATE = 1e-7, 0.9
 _ALMOST_ONE = 1 - 1e-12
 _TINY_RATE = 1e-12
+_LAST_STEP = 1e-9
+_MOST_STEPS = 200
 _SAME_TIME = 1e-6
 
 
@@ -303,7 +305,7 @@ def bernoulli_null(rho: float, delta: float, n: tuple[float, float], candidate: 
     other = min(max((candidate - delta) / rho, _TINY_RATE), _ALMOST_ONE, (_ALMOST_ONE - delta) / rho)
     low, high = min(baseline, other), max(baseline, other)
     y = (rho * n_g * other + n_b * baseline) / (rho * n_g + n_b)
-    for _ in range(200):
+    for _ in range(_MOST_STEPS):
         g = rho * y + delta
         u, v = g * (1 - g), y * (1 - y)
         slope_g, slope_b = n_g * rho * (candidate - g) / u, n_b * (baseline - y) / v
@@ -314,8 +316,9 @@ def bernoulli_null(rho: float, delta: float, n: tuple[float, float], candidate: 
             high = y
         change = -rho * (n_g * rho + slope_g * (1 - 2 * g)) / u - (n_b + slope_b * (1 - 2 * y)) / v
         nearer = y - value / change if change < 0 else low
-        nearer = nearer if low < nearer < high else (low + high) / 2
-        if abs(nearer - y) <= 1e-16 * y or nearer in (low, high):
+        moved = abs(nearer - y)
+        y = nearer if low <= nearer <= high else (low + high) / 2
+        # Newton's steps square the error, so after one of 1e-9 nothing is left to gain.
+        if y == nearer and moved <= _LAST_STEP * y:
             break
-        y = nearer
     return rho * y + delta, y

@@ -153,9 +153,13 @@ class TestEvidence:
         with pytest.raises(ValueError, match="latency test"):
             LatencyState.from_json({**state.to_json(), "edges": []}, test)
 
-    def test_a_tick_of_five_edges_costs_some_1_ms(self):
-        """0.2 ms an edge; the bound of 1 ms holds for the three edges that are usual here."""
-        test, state = after(SLOW)
-        tick = part(1, SLOW, USUAL)
+    def test_a_tick_of_five_edges_costs_less_than_a_millisecond(self):
+        """Some 0.4 ms where it was written; the best of many, because others share the machine."""
+        edges = {float(edge): 500.0 + 40 * edge for edge in range(12)}
+        test = plan_latency(edges, 1000.0)
+        counts = {**{edge: below / 10 for edge, below in edges.items()}, math.inf: 100.0}
+        state = latency.step(test, latency.start(test), part(0, counts, counts), "5")
+        tick = part(1, counts, counts)
 
+        assert len(test.edges) == 5
         assert min(timeit.repeat(lambda: latency.step(test, state, tick, "5"), number=3, repeat=20)) / 3 < 0.001

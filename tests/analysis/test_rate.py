@@ -347,7 +347,7 @@ class TestBadInput:
 
 @pytest.mark.parametrize(("form", "grid"), [(Form.POISSON, ERROR_GRID), (Form.BERNOULLI, LATENCY_GRID), (Form.BERNOULLI, PROMOTION_GRID)])
 def test_a_tick_costs_less_than_a_millisecond(form, grid):
-    """Some 0.1 and 0.25 ms on the machine it was written on; the best of many, because others share the machine."""
+    """Some 0.06 and 0.08 ms on the machine it was written on; the best of many, because others share the machine."""
     test = RateTest(form=form, grid=grid)
     state = run(test, REFERENCE)
 
