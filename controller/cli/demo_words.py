@@ -30,7 +30,7 @@ def outcome_of(release: Mapping[str, Any], speed: float) -> str:
     given = max((number(stage.get("shiftedAt")) for stage in rows(status.get("stages"))), default=decided)
     detect, recover = max(0.0, decided - given), max(0.0, moved - decided)
     return (
-        f"{ended} Noticed {detect:.2f} s after green got {most:g} % ({span(detect * speed)} of the plan's time); "
+        f"{ended} From the moment at which green got {most:g} %: decided after {detect:.2f} s ({span(detect * speed)} of the plan's time), "
         f"everybody back on blue {recover * 1000:.0f} ms later (not divided: a write takes what it takes)."
     )
 
