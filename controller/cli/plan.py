@@ -224,7 +224,7 @@ def write_lines(spec: PlanSpec, naming: Naming) -> list[str]:
     """What is written, with what happens on the way back and after success."""
     back, finish = spec.rollback, spec.finish
     size = f"at {finish.size} replica{'' if finish.size == 1 else 's'}" if finish.size is not None else "at full size"
-    ends = {"auto": "deleted if Penstock made it, else scaled to zero", "delete": "deleted", "scale": "scaled to zero", "keep": "left alone"}
+    ends = {"auto": "deleted if Penstock made it, else scaled to zero", "delete": "deleted", "scale": "scaled to zero", "keep": "left"}
     head = f"What is written ({naming.mode} mode, the route decides; blue in slot {spec.slots[0].name!r}):"
     way_back = [
         f"every route on blue within {format_duration(back.traffic)}", f"blue ready within {format_duration(back.blue_ready)}",

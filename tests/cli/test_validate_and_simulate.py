@@ -1,6 +1,9 @@
 """`penstock validate`, `plan` and `simulate`, as a shell sees them: output, talk and exit codes."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +98,13 @@ class TestSimulate:
 
         assert run(["simulate", str(path)]) == 3
         assert "expect.phase" in capsys.readouterr().err
+
+    def test_ctrl_c_ends_with_130(self):
+        code = "import sys; from controller.cli.main import run; sys.exit(run(sys.argv[1:]))"
+        command = [sys.executable, "-c", code, "simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "100000", "-o", "json"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+
+            assert process.wait(timeout=30) == 130
