@@ -1,9 +1,9 @@
 """Foreign changes of the weights: toward blue obeyed, toward green corrected, a fighter held off (rule 7)."""
 
-from controller.api.release import DriftStatus, Phase
+from controller.api.release import DriftStatus, Phase, ReleaseStatus
 from controller.core import backward, forward, reasons
 from controller.core.commands import Decision, RecordKind, SetWeight
-from controller.core.steps import World, record
+from controller.core.steps import World, back, moved, record, set_stage
 from controller.core.world import RouteView
 
 FIGHT_WRITES = 3
@@ -65,9 +65,17 @@ def correct(w: World, routes: list[RouteView]) -> Decision:
     if drift.count >= FIGHT_WRITES and w.status.phase is not Phase.HOLDING and w.status.phase is not Phase.HALTED:
         detail = f"{names}; the field to ignore is {IGNORE}"
         held = forward.hold_for_person(w.with_status(status), reasons.FIGHTER, detail, phase=w.status.phase)
-        return Decision(status=held.status, commands=(command,), direction=held.direction, store=True, records=held.records, again=True)
+        return back(held.status, command, records=held.records)
     entry = record(w, RecordKind.HOLD, reasons.DRIFT_CORRECTED, names)
-    return Decision(status=status, commands=(command,), store=True, records=(entry,), again=True)
+    return back(reopened(w.with_status(status), names), command, records=(entry,))
+
+
+def reopened(w: World, names: str) -> ReleaseStatus:
+    """A window that has seen another split is worth nothing: settle again, and judge a new one."""
+    if w.status.phase not in (Phase.MEASURING, Phase.BAKING):
+        return w.status
+    fresh = set_stage(w.status, window=None, shifted_at=w.now, settled_at=0.0, checks=[], verdict=None)
+    return moved(w.with_status(fresh), Phase.SHIFTING, reasons.DRIFT_CORRECTED, names)
 
 
 def obey(w: World, routes: list[RouteView]) -> Decision:
