@@ -20,7 +20,7 @@ from controller.cli.host import Session, say, tell
 from controller.cli.install_kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KINDS, ROLE, find
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects, copied_labels, default_image
 from controller.cli.uninstall import uninstall
-from controller.ports import CONFIG_MAP, CRD, DEPLOYMENT, NAMESPACE, Kube, KubeError, Obj, Patch
+from controller.ports import CONFIG_MAP, CRD, DEPLOYMENT, NAMESPACE, Kind, Kube, KubeError, Obj, Patch
 from controller.runtime.config import ControllerConfig
 
 __all__ = ["install", "uninstall"]
@@ -135,13 +135,17 @@ def as_yaml(objects: Iterable[Obj]) -> str:
 def apply_all(session: Session, asked: Asked) -> None:
     """CRDs first, served, then the rest."""
     kube = session.kube
+    for kind, name in [(NAMESPACE, asked.home), *((CRD, crd["metadata"]["name"]) for crd in definitions().values())]:
+        wait_deleted(session, kind, name)
     options = with_labels(kube, with_present(kube, asked, session.namespace))
     for crd in definitions().values():
         apply(kube, crd)
     for crd in definitions().values():
         wait_established(session, crd["metadata"]["name"])
     for obj in all_objects(options):
-        apply(kube, obj)
+        # Somebody else's namespace is left as it is; applied without its labels, one that we made would lose them.
+        if obj["kind"] != "Namespace" or obj["metadata"]["name"] == options.home or not find(kube, NAMESPACE, "", obj["metadata"]["name"]):
+            apply(kube, obj)
     if not options.cluster_wide:
         forget_cluster_wide(kube)
     where = "all namespaces" if options.cluster_wide else ", ".join(options.watched)
@@ -187,6 +191,15 @@ def apply(kube: Kube, obj: Obj) -> None:
     except KubeError as error:
         error.args = (f"{kind.kind} {meta['name']} could not be applied: {error}",)
         raise
+
+
+def wait_deleted(session: Session, kind: Kind, name: str) -> None:
+    """Where an uninstall is still at work on it: what is applied to an object that is going goes with it."""
+    end = session.now + ESTABLISH_SECONDS
+    while metadata(find(session.kube, kind, "", name)).get("deletionTimestamp"):
+        if session.now >= end:
+            raise CommandError(ExitCode.TIMED_OUT, f"{kind.kind} {name} is still being deleted; run it again.")
+        session.host.sleep(POLL_SECONDS)
 
 
 def wait_established(session: Session, name: str) -> None:

@@ -12,6 +12,7 @@ from controller.adapters.prometheus_config import PrometheusConfig
 from controller.cli.install_files import FOLDER, files
 from controller.cli.install_objects import Options, all_objects, pod_spec
 from controller.cli.install_rights import GREEN_NAMESPACE, HOME, NAMESPACE_MAKER, WATCHED_NAMESPACE, secret_rights
+from controller.cli.install_tables import PAGE, page
 from controller.runtime.config import ControllerConfig
 
 EVERY = (*WATCHED_NAMESPACE, *GREEN_NAMESPACE, *HOME, *NAMESPACE_MAKER, *secret_rights(["db"]))
@@ -122,3 +123,10 @@ class TestTheDockerfile:
     def test_bytecode_is_compiled_when_it_is_built(self):
         """The root file system is read-only in the cluster, so that imports would compile at every start."""
         assert any("compileall" in line for line in self.LINES)
+
+
+def test_the_page_on_operating_has_the_rights_as_they_are():
+    before = PAGE.read_text(encoding="utf-8")
+
+    assert "| penstock.dev | releases/status | patch |" in before
+    assert page(before) == before
