@@ -13,7 +13,7 @@ quantile has no count to bet on.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis import rate, reasons
@@ -125,6 +125,11 @@ class LatencyState:
         """The log of the mean of the edges' e-values."""
         return logsumexp(state.ln_e for state in self.edges) - math.log(len(self.edges))
 
+    @property
+    def ln_e_promotion(self) -> float:
+        """The log of the least e-value: for early promotion every edge must be shown to be within its margin."""
+        return min(state.ln_e for state in self.edges)
+
     def to_json(self) -> dict[str, Any]:
         """A small versioned value: less than 4 KB for five edges."""
         return {"v": rate.VERSION, "edges": [state.to_json() for state in self.edges]}
@@ -193,6 +198,11 @@ def plan_latency(
     if not found:
         raise ValueError("no bucket edge can be tested: none has between 0.1 % and 50 % of the baseline's requests beyond it")
     return LatencyTest(tuple(found))
+
+
+def promotion_test(test: LatencyTest, rho: float = 1.5, delta: float = 0.005) -> LatencyTest:
+    """The same edges with the null turned round (`rate.promotion_test`); `LatencyState.ln_e_promotion` is its evidence."""
+    return LatencyTest(tuple(replace(edge, test=rate.promotion_test(edge.test, rho, delta)) for edge in test.edges))
 
 
 def start(test: LatencyTest) -> LatencyState:

@@ -95,7 +95,9 @@ class RateTest:
             raise ValueError("the alternatives of a rate test are all above 1 or all between 0 and 1")
         if self.rho < 0 or self.delta < 0 or self.rho + self.delta <= 0:
             raise ValueError(f"rho {self.rho:g} and delta {self.delta:g} are no tolerance: neither is negative, and one is positive")
-        if self.dispersion.bursts < 0 or not self.cap > 0 or not self.kappa > 0:
+        if not all(map(math.isfinite, (self.rho, self.delta, self.kappa))) or not 0 <= self.p_hist <= 1:
+            raise ValueError(f"a rate test needs finite numbers and a history between 0 and 1, not {self.p_hist:g}")
+        if not self.dispersion.bursts >= 0 or not self.cap > 0 or not self.kappa > 0:
             raise ValueError("dispersion, cap and kappa of a rate test are positive")
 
     @property
@@ -176,6 +178,17 @@ def _or_minus_infinity(time: float | None) -> float:
     return -math.inf if time is None else float(time)
 
 
+def promotion_test(test: RateTest, rho: float = 1.5, delta: float = 0.005) -> RateTest:
+    """The test for early promotion: its null is that the candidate is at least as bad as this margin allows.
+
+    Args:
+        test: the check's own test; history and guard are kept.
+        rho: ratio that would be refused.
+        delta: difference that would be refused.
+    """
+    return replace(test, rho=rho, delta=delta, grid=PROMOTION_GRID)
+
+
 def start(test: RateTest) -> RateState:
     """The state before the first tick: ln E is 0."""
     each = math.log(_AT_START) - math.log(len(test.grid))
@@ -194,11 +207,11 @@ def step(test: RateTest, state: RateState, tick: Tick, stage: str = "") -> RateS
     Raises:
         ValueError: the tick has been counted in part, or its numbers are no counts.
     """
+    _check(tick)
     if tick.end <= state.last:
         return state
     if tick.start < state.last - _SAME_TIME:
         raise ValueError(f"a tick from {tick.start:g} to {tick.end:g} was counted in part: everything up to {state.last:g} was")
-    _check(tick)
     after = replace(
         state, baseline_n=state.baseline_n + tick.baseline_n, baseline_bad=state.baseline_bad + tick.baseline_bad, last=tick.end
     )
@@ -228,6 +241,8 @@ def run(test: RateTest, ticks: Sequence[Tick], state: RateState | None = None, s
 
 
 def _check(tick: Tick) -> None:
+    if not (math.isfinite(tick.start) and math.isfinite(tick.end) and tick.start < tick.end):
+        raise ValueError(f"from {tick.start:g} to {tick.end:g} is no interval")
     for n, bad in ((tick.candidate_n, tick.candidate_bad), (tick.baseline_n, tick.baseline_bad)):
         if not (math.isfinite(n) and 0 <= bad <= n):
             raise ValueError(f"{bad:g} bad events of {n:g} requests are no counts")

@@ -208,21 +208,20 @@ class TestTargets:
 
 
 @st.composite
-def arms(draw):
-    """Pods of both arms with phases, steps, resets and single missed scrapes."""
+def arms(draw, silences=(1,)):
+    """Pods of both arms with phases, steps, resets and silences of so many scrapes."""
     rng = random.Random(draw(st.integers(0, 10_000)))
     found = {GREEN: [], BLUE: []}
     for arm, pods in found.items():
         for pod in range(draw(st.integers(1, 3))):
-            value, samples, missed = 0, {}, 0
+            value, samples, quiet_until = 0, {}, 0
             phase = rng.randrange(10)
-            for scrape in range(30):
+            for scrape in range(40):
                 value = 0 if rng.random() < 0.05 else value + rng.randrange(20)
-                if missed < 1 and rng.random() < 0.1 and scrape:
-                    missed += 1
-                    continue
-                missed = 0
-                samples[phase + 10 * scrape] = value
+                if scrape > quiet_until and rng.random() < 0.1:
+                    quiet_until = scrape + rng.choice(silences)
+                if not 0 < scrape < quiet_until:
+                    samples[phase + 10 * scrape] = value
             pods.append(series(samples, f"{arm}{pod}"))
     return found
 
@@ -232,14 +231,14 @@ def visible(every, until):
 
 
 class TestResuming:
-    @given(arms(), st.lists(st.integers(0, 300), max_size=8))
-    @settings(max_examples=60, deadline=None)
+    @given(arms(silences=(2, 3, 4, 5, 9)), st.lists(st.integers(0, 400), max_size=10))
+    @settings(max_examples=150, deadline=None)
     def test_looking_often_or_once_and_restarting_between_gives_the_same_ticks(self, found, moments):
         """The cursor is all that is stored; each look sees only the samples of its look-back."""
         once = look(found[GREEN], found[BLUE])
 
         cursor, slices = Cursor(0.0), []
-        for now in [*sorted(moments), 400]:
+        for now in [*sorted(moments), 500]:
             recent = {
                 arm: [
                     Series(one.labels, tuple(s for s in one.samples if s.time >= cursor.until - TENS.look_back))
@@ -254,7 +253,7 @@ class TestResuming:
         assert tuple(slices) == once.slices
         assert cursor == once.cursor
 
-    @given(arms(), st.randoms())
+    @given(arms(silences=(2, 3, 9)), st.randoms())
     @settings(max_examples=30, deadline=None)
     def test_the_order_of_series_and_samples_does_not_matter(self, found, rng):
         mixed = {arm: [Series(o.labels, tuple(rng.sample(o.samples, len(o.samples)))) for o in every] for arm, every in found.items()}
@@ -272,8 +271,8 @@ class TestResuming:
 
         assert [t[2:] for t in numbers(scaled)] == [t[2:] for t in numbers(look(found[GREEN], found[BLUE]))]
 
-    @given(arms())
-    @settings(max_examples=30, deadline=None)
+    @given(arms(silences=(2, 3, 9)))
+    @settings(max_examples=60, deadline=None)
     def test_all_increments_up_to_the_cursor_are_counted_once(self, found):
         result = look(found[GREEN], found[BLUE])
 

@@ -147,6 +147,18 @@ class TestEvidence:
         assert LatencyState.from_json(json.loads(stored), test) == state
         assert len(stored) < 4096
 
+    def test_early_promotion_waits_for_every_edge(self):
+        """An average would promote on one edge while another is beyond its margin."""
+        test = latency.promotion_test(plan_latency(HISTORY, 1000.0))
+        state = latency.start(test)
+        slow_at_the_end = {0.1: 13.0, 0.25: 22.0, 0.5: 23.0, 1.0: 25.0, math.inf: 25.0}
+        for index in range(60):
+            state = latency.step(test, state, part(index, slow_at_the_end, USUAL), "5")
+
+        assert state.edges[0].ln_e > math.log(80)
+        assert state.edges[2].ln_e < 0
+        assert state.ln_e_promotion == min(one.ln_e for one in state.edges)
+
     def test_a_foreign_state_is_refused(self):
         test, state = after(SLOW)
 

@@ -335,11 +335,29 @@ class TestBadInput:
         with pytest.raises(ValueError, match="no counts"):
             step(RateTest(), start(RateTest()), Tick(0, 10, *counts))
 
+    @pytest.mark.parametrize("times", [(10, 10), (20, 10), (0, math.nan), (math.nan, 10), (0, math.inf)])
+    def test_times_that_are_no_interval_are_refused(self, times):
+        with pytest.raises(ValueError, match="no interval"):
+            step(RateTest(), start(RateTest()), Tick(*times, 10, 0, 100, 0))
+
     def test_a_tick_that_was_counted_in_part_is_refused(self):
         with pytest.raises(ValueError, match="in part"):
             step(RateTest(), run(RateTest(), REFERENCE), Tick(25, 35, 1, 0, 1, 0))
 
-    @pytest.mark.parametrize("fault", [{"grid": ()}, {"grid": (0.5, 2)}, {"rho": -1}, {"rho": 0, "delta": 0}, {"cap": 0}, {"kappa": 0}])
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"grid": ()},
+            {"grid": (0.5, 2)},
+            {"rho": -1},
+            {"rho": 0, "delta": 0},
+            {"cap": 0},
+            {"kappa": 0},
+            {"rho": math.nan},
+            {"p_hist": 1.5},
+            {"p_hist": math.nan},
+        ],
+    )
     def test_a_test_that_makes_no_sense_is_refused(self, fault):
         with pytest.raises(ValueError, match=r"rate test|tolerance"):
             RateTest(**fault)

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from analysis.combine import Weighted, release_evidence
+from analysis.combine import Weighted, promotes, release_evidence
 from analysis.counters import Counter, Cursor, Scrapes, difference, ticks
 from analysis.model import Arm, Sample, Series, Tick
 from analysis.numbers import lower_bound
-from analysis.rate import Dispersion, RateTest, run, start, step
+from analysis.rate import Dispersion, RateTest, promotion_test, run, start, step
 
 STAGES = (("5", 0.05, 120), ("25", 0.25, 120), ("50", 0.5, 120))
 ALPHA = 0.01
@@ -45,16 +45,16 @@ class TestFalseRollbacks:
     @pytest.mark.parametrize(("seed", "p_hist"), [(1, 0.01), (2, 0.001)])
     def test_at_the_boundary_of_the_null_they_are_within_alpha(self, seed, p_hist):
         """Watched every 10 s for an hour; history may be wrong by ten times, that costs power and never validity."""
-        times = rolled_back(seed, RateTest(p_hist=p_hist, **FREE), (1.1 * 0.01 + 0.0005, 0.01), 100)
+        times = rolled_back(seed, RateTest(p_hist=p_hist, **FREE), (1.1 * 0.01 + 0.0005, 0.01), 300)
         false = sum(time is not None for time in times)
 
         assert lower_bound(false, len(times), 0.95) <= ALPHA
 
     def test_bursts_of_three_are_kept_within_alpha_by_the_guard(self):
         guarded = RateTest(p_hist=0.01, dispersion=Dispersion(3, 3))
-        false = sum(time is not None for time in rolled_back(3, guarded, (0.01, 0.01), 60, burst=3))
+        false = sum(time is not None for time in rolled_back(3, guarded, (0.01, 0.01), 200, burst=3))
 
-        assert lower_bound(false, 60, 0.95) <= ALPHA
+        assert lower_bound(false, 200, 0.95) <= ALPHA
 
     def test_without_the_guard_bursts_break_the_bound(self):
         """So that the test above is known to be able to fail."""
@@ -71,6 +71,33 @@ class TestDetection:
         times = rolled_back(5, RateTest(p_hist=rates[1], **FREE), rates, 61, per_second=per_second)
 
         assert sorted(math.inf if time is None else time for time in times)[30] <= median + 20
+
+
+class TestEarlyPromotion:
+    @pytest.mark.parametrize(("share", "per_second", "median"), [(0.05, 500, 70), (0.25, 500, 20), (0.5, 50, 130)])
+    def test_a_healthy_stage_is_promoted_in_the_methods_time(self, share, per_second, median):
+        rng = np.random.default_rng(7)
+        times = [seconds_to_promotion(rng, share, per_second, p=0.01) for _ in range(41)]
+
+        assert sorted(times)[20] <= median + 20
+
+    def test_a_candidate_at_the_margin_is_promoted_in_no_more_than_its_share_of_beta(self):
+        rng = np.random.default_rng(8)
+        early = sum(seconds_to_promotion(rng, 0.25, 50, p=0.01, p_candidate=0.02) < math.inf for _ in range(100))
+
+        assert lower_bound(early, 100, 0.95) <= 0.05 / 4
+
+
+def seconds_to_promotion(rng, share, per_second, *, p, p_candidate=None):
+    test = promotion_test(RateTest(p_hist=p, **FREE))
+    state = start(test)
+    for index in range(120):
+        n, m = int(rng.poisson(10 * per_second * share)), int(rng.poisson(10 * per_second * (1 - share)))
+        x = int(rng.binomial(n, p if p_candidate is None else p_candidate))
+        state = step(test, state, Tick(10.0 * index, 10.0 * index + 10, n, x, m, int(rng.binomial(m, p))), "25")
+        if promotes([state.ln_e], stages=4, dwelled=True):
+            return 10 * index + 10
+    return math.inf
 
 
 class TestThroughCounters:
