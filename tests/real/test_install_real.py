@@ -220,7 +220,8 @@ class TestUninstall:
         assert bed.admin.get(f"{CRDS}/releases.penstock.dev")["status"]
 
     def test_where_nothing_is_installed_nothing_happens(self, bed, penstock):
-        penstock("uninstall", "--yes")
+        once = penstock("uninstall", "--yes")
+        assert once.code == 0, once.err
         gone(bed)
         again = penstock("uninstall", "--yes")
 
