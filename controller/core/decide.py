@@ -173,7 +173,7 @@ def holding(w: World) -> Decision:
         back_to = moved(w, held.phase, tried.status.reason or reasons.MEASURING).model_copy(
             update={"stages": tried.status.stages, "message": tried.status.message}
         )
-        return stored(back_to)
+        return stored(back_to, *tried.records)  # a verdict that the first data after the hold complete has its record too
     return tried
 
 
