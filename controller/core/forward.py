@@ -96,9 +96,11 @@ def preparing(w: World) -> Decision:
         return identify(w)
     if w.observed.problems and all(route.owner != w.subject.uid for route in w.observed.routes):
         return refuse_prepared(w)
-    if w.now > w.status.phase_since + w.plan.preparation.deadline:
-        return backward.roll_back(w, reasons.PREPARATION_DEADLINE, unready(w) or "the time is over")
-    if any(route.owner != w.subject.uid for route in w.observed.routes):
+    claimed = all(route.owner == w.subject.uid for route in w.observed.routes)
+    if w.now > w.status.phase_since + w.plan.preparation.deadline and (not claimed or not made(w) or unready(w)):
+        # A green that got ready while no controller looked is not sent away for that.
+        return backward.roll_back(w, reasons.PREPARATION_DEADLINE, unready(w) or "not all of it could be made")
+    if not claimed:
         return act(w, ClaimRoutes())
     if any(m.blue.hpa and m.blue.hpa_min < m.blue.replicas for m in w.observed.members):
         return act(w, KeepCapacity())
@@ -107,7 +109,7 @@ def preparing(w: World) -> Decision:
 
 def bring_up(w: World) -> Decision:
     """Make what is missing, wait until it is ready, and give its cluster time to reach the proxies."""
-    if not w.observed.green_made or not w.observed.cluster_ready:
+    if not made(w):
         return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing")
     if len(listed(w)) > len(w.status.objects):
         return stored(w.status.model_copy(update={"objects": listed(w)}))
@@ -125,6 +127,11 @@ def bring_up(w: World) -> Decision:
         # What was fine at the start is not any more, or only the live endpoints show it: nobody has got a request yet.
         return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
     return enter_stage(w, 0)
+
+
+def made(w: World) -> bool:
+    """Whether everything of green stands, ready or not, its cluster included."""
+    return w.observed.green_made and w.observed.cluster_ready
 
 
 def identify(w: World) -> Decision:
