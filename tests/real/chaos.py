@@ -28,7 +28,8 @@ END_SECONDS = 180.0
 
 
 def in_three_stages(spec: JsonObject) -> None:
-    """Short enough that many releases of a shop fit in, and budgets that no kill overruns."""
+    """Short enough that many releases of a shop fit in, and a preparation that may outlast many kills."""
+    spec["preparation"] = {"deadline": "10h"}
     spec["stages"] = stages(*WEIGHTS)
     spec["finish"] = {"retention": "2m"}
 
