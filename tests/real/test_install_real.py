@@ -68,8 +68,8 @@ def ours(bed):
     for path in paths:
         for item in bed.admin.get(path, labelSelector=OWNER)["items"]:
             meta = item["metadata"]
-            # A Deployment's status is written by others meanwhile.
-            version = meta["generation" if "/apps/" in path else "resourceVersion"]
+            # The status of a Deployment or a budget is written by others meanwhile.
+            version = meta.get("generation") or meta["resourceVersion"]
             found[path.rpartition("/")[2], meta.get("namespace", ""), meta["name"]] = version
     return found
 
