@@ -1,0 +1,1 @@
+"""The adapters: JSON objects and HTTP answers on one side, the core's words on the other. They decide nothing."""

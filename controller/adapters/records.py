@@ -125,7 +125,10 @@ def plan_view(obj: Obj) -> PlanView:
     try:
         spec = PlanSpec.model_validate(obj.get("spec") or {})
     except ValidationError as error:
-        return PlanView(found=True, status=status, resource_version=version, problem=first_error(error))
+        from controller.api.validate import plan_findings  # noqa: PLC0415 - only a plan that cannot be used needs the sentences
+
+        sentences = [str(f) for f in plan_findings(dict(obj)) if f.severity == "error"] or [first_error(error)]
+        return PlanView(found=True, status=status, resource_version=version, problem="; ".join(sentences)[:1500])
     return PlanView(found=True, spec=spec, hash=plan_hash(spec), status=status, resource_version=version)
 
 

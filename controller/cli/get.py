@@ -159,7 +159,7 @@ def _detail(session: Session, release: Obj) -> None:
     from controller.cli.render import render
     from controller.cli.view import view_of
 
-    view = view_of(release, plan_in_force(session, release), now=session.now)
+    view = view_of(release, plan_in_force(session, release), now=session.now, divisor=session.divisor)
     width = session.host.size()[0]
     for line in render(view, width, session.now, colour=session.host.colour):
         tell(line)

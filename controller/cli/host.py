@@ -105,6 +105,14 @@ class Session:
         """Unix seconds."""
         return self.host.now()
 
+    @property
+    def divisor(self) -> float:
+        """What the controller divides the plans' times by: the sandbox says so in $PENSTOCK_TIME_DIVISOR; 1 in production."""
+        try:
+            return max(1.0, float(self.host.environ.get("PENSTOCK_TIME_DIVISOR", "1")))
+        except ValueError:
+            return 1.0
+
 
 def host_of(ctx: typer.Context) -> Host:
     """The host that `main` was given."""

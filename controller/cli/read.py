@@ -91,7 +91,7 @@ class Follower:
         hash_ = text(record(found.get("status")).get("planHash"))
         if self._hash != hash_ or self._plan is None:
             self._plan, self._hash = plan_in_force(self._session, found), hash_
-        return found, view_of(found, self._plan, now=self._session.now)
+        return found, view_of(found, self._plan, now=self._session.now, divisor=self._session.divisor)
 
     def _missed(self, error: Exception) -> None:
         if not self._uid:

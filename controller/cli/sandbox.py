@@ -71,7 +71,7 @@ def introduce(world: SandboxWorld, kubeconfig: Path) -> None:
     say(f"  controller   process {world.controller_pid}, http://{world.metrics}/metrics, log {world.log}")
     say("")
     say("In another terminal:")
-    tell(f"export KUBECONFIG={kubeconfig}")
+    tell(f"export KUBECONFIG={kubeconfig} PENSTOCK_TIME_DIVISOR={world.speed:g}")
     say(world.start_command().replace("penstock", command, 1))
     say(f"{command} watch {world.release_name}")
     say("kubectl get releases,virtualservices,pods -A")

@@ -28,7 +28,7 @@ def why(
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
     release = release_of(session, name)
     plan = plan_in_force(session, release)
-    view = view_of(release, plan, now=session.now)
+    view = view_of(release, plan, now=session.now, divisor=session.divisor)
     queries = queries_of(release, plan, session.now)
     if output:
         hosts.print_object(as_data(release, view, queries), output)

@@ -43,14 +43,9 @@ def unusable(w: World) -> Decision | None:
     if w.subject.plan is not None:
         return None
     if w.status.phase is Phase.QUEUED:
-        return (
-            forward.queued(w)
-            if w.subject.finalizer
-            else stored(
-                moved(w, Phase.REFUSED, reasons.PLAN_MISSING, w.subject.spec.plan),
-                record(w, RecordKind.FINISHED, reasons.PLAN_MISSING, w.subject.spec.plan),
-            )
-        )
+        word = reasons.PLAN_INVALID if w.observed.plan_problem else reasons.PLAN_MISSING
+        detail = w.observed.plan_problem or w.subject.spec.plan
+        return stored(moved(w, Phase.REFUSED, word, detail), record(w, RecordKind.FINISHED, word, detail))
     if w.status.phase is Phase.HALTED:
         return Decision(status=w.status)
     detail = f"the frozen plan {w.status.plan_hash} is gone, the routes cannot be told"

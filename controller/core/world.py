@@ -138,6 +138,7 @@ class Observed:
         problems: why the release must not start or go on; empty is good.
         warnings: what is legal but should be said.
         finished: finished releases of the plan; only looked at when this one is about to be left alone.
+        plan_problem: why the plan as it stands cannot be used; "" if it can.
         schema_problem: why the server would not keep what we write; "" if it would.
         routed: members whose Services stand in the managed routes: only their requests are split.
         domain, cluster: the cluster's domain, and its name in `destination_cluster` ("" if unknown).
@@ -164,6 +165,7 @@ class Observed:
     rivals: tuple[Rival, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    plan_problem: str = ""
     schema_problem: str = ""
     finished: tuple[Finished, ...] = ()
     routed: tuple[str, ...] = ()

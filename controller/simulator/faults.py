@@ -107,7 +107,7 @@ def _times(begin: float, end: float, every: float | None) -> Iterator[float]:
         yield begin
 
 
-def strike(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:
+def strike(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:  # noqa: C901 - one branch a fault
     """The fault begins, or happens."""
     sim.say(f"fault: {fault.kind}{f' {fault.target}' if fault.target else ''}{f' {fault.weight} %' if fault.weight is not None else ''}")
     match fault.kind:

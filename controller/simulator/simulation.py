@@ -61,6 +61,7 @@ SETTLE_SECONDS = 60.0
 """The proxies know the world when the first users come."""
 
 MAX_LOOKS = 2_000_000
+MAX_LOOKS_IN_AN_INSTANT = 2_000
 """A loop that never waits is a defect; it ends here instead of never."""
 
 
@@ -190,6 +191,7 @@ class Simulation:
         self.cache: Kube = self.kube
         self.epoch = 1
         self.looks = 0
+        self._instant, self._in_this_instant = 0.0, 0
         self.cache_lag = 0.0
         self.sayings: list[tuple[float, str]] = []
         self.on_look: list[Callable[[Key, Outcome], None]] = []
@@ -290,8 +292,10 @@ class Simulation:
     def look(self, key: Key) -> Outcome:
         """One reconcile, and what the queue does with its outcome."""
         self.looks += 1
-        if self.looks > MAX_LOOKS:
-            raise SimulationError(f"the controller looked {MAX_LOOKS} times: it never waits")
+        self._in_this_instant = self._in_this_instant + 1 if self.clock.time == self._instant else 1
+        self._instant = self.clock.time
+        if self.looks > MAX_LOOKS or self._in_this_instant > MAX_LOOKS_IN_AN_INSTANT:
+            raise SimulationError(f"the controller looked {self.looks} times, {self._in_this_instant} in this instant: it never waits")
         queue = self.queue  # of this leader: another one, that took over in the middle of this look, has its own
         try:
             outcome = reconcile(key, self.ports, self.memo, cache=self.cache)

@@ -23,7 +23,7 @@ def functions(path: Path):
 def test_modules_and_functions_fit_the_reader(path):
     """A function fits a screen; a module can be read in one sitting."""
     lines = path.read_text(encoding="utf-8").count("\n")
-    long = [f"{f.name}: {f.end_lineno - f.lineno + 1} lines" for f in functions(path) if f.end_lineno - f.lineno >= LONGEST_FUNCTION]
+    long = [f"{f.name}: {f.end_lineno - f.lineno} lines" for f in functions(path) if f.end_lineno - f.lineno >= LONGEST_FUNCTION]
 
     assert long == []
     assert lines <= LONGEST_MODULE
@@ -49,7 +49,8 @@ def test_the_simulator_brings_ports_and_no_adapters_of_its_own():
 def test_only_the_composition_reads_the_wall_clock_for_the_core():
     """The core, the adapters it acts through and the loop take `now` as an argument."""
     pure = [p for p in PRODUCT if "core" in p.parts or "analysis" in p.parts or p.name in ("reconcile.py", "act.py", "observe.py")]
-    reading = [str(p) for p in pure if "import time" in (text := p.read_text(encoding="utf-8")) or "datetime.now" in text or "import random" in text]
+    forbidden = ("import time", "datetime.now", "import random")
+    reading = [str(p) for p in pure if any(word in p.read_text(encoding="utf-8") for word in forbidden)]
 
     assert reading == []
 

@@ -2,7 +2,7 @@
 
 import math
 
-from analysis.model import Labels  # noqa: TC001 - one rule for all modules: imports stand at the top
+from analysis.model import Labels
 from controller.simulator.promql import labels as lb
 from controller.simulator.promql.gomath import INF, NAN, divide
 from controller.simulator.promql.nodes import ScalarNode, Values, VectorNode
