@@ -3,11 +3,13 @@
 An incident that hits both arms breaks an objective although the candidate is innocent. So while the
 baseline has traffic, the evidence is the *lesser* of two: beyond the limit, and worse than the baseline
 (`rho = 1, delta = 0`). In a stage without the baseline's traffic the relative part stands still and the lesser
-of both could never grow; there a process starts afresh and alone decides. The weight is shared in halves,
+of both could never grow; there a process starts afresh and alone decides. The check's weight is shared,
 
-    E = (min(E_limit, E_relative) + E_alone) / 2,    E_alone = 1 until it starts,
+    E = (1 - a) min(E_limit, E_relative) + a E_alone,    E_alone = 1 until it starts,
 
-so that the bound of the release stands. The bare limit pauses and alerts; it never rolls back.
+so that the bound of the release stands. With a = 0.2 the time to find 1 to 2 % at 50 requests a second is 830 s
+instead of 855 s with halves; a plan that always leaves the baseline some traffic needs no share at all. The bare
+limit pauses and alerts; it never rolls back.
 """
 
 import math
@@ -20,16 +22,30 @@ from analysis.model import Tick
 from analysis.numbers import logaddexp, upper_bound
 from analysis.rate import Dispersion, Form, RateState, RateTest
 
+ALONE_SHARE = 0.2
+"""Of the check's weight, for stages without the baseline's traffic."""
+
 _BERNOULLI_FROM = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class SloTest:
-    """What is tested; frozen before the release, `alone` before the first tick without a baseline."""
+    """What is tested; frozen before the release, `alone` before the first tick without a baseline.
+
+    Attributes:
+        limit, relative: both must be broken while the baseline has traffic.
+        alone: the limit where it has none.
+        alone_share: part of the weight that is kept for `alone`; 0 where the baseline always has traffic.
+    """
 
     limit: RateTest
     relative: RateTest
     alone: RateTest
+    alone_share: float = ALONE_SHARE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alone_share < 1:
+            raise ValueError(f"a share of {self.alone_share:g} for stages without a baseline is not between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +56,13 @@ class SloState:
     relative: RateState
     alone: RateState | None = None
 
-    @property
-    def ln_e(self) -> float:
+    def ln_e(self, test: SloTest) -> float:
         """The log of the e-value that may roll back."""
+        both = min(self.limit.ln_e, self.relative.ln_e) + math.log(1 - test.alone_share)
+        if not test.alone_share:
+            return both
         alone = self.alone.ln_e if self.alone is not None else 0.0
-        return logaddexp(min(self.limit.ln_e, self.relative.ln_e), alone) - math.log(2)
+        return logaddexp(both, alone + math.log(test.alone_share))
 
     @property
     def ln_e_alert(self) -> float:
@@ -70,7 +88,13 @@ class SloState:
 
 
 def plan_slo(
-    p0: float, p_hist: float, *, dispersion: Dispersion | None = None, cap: float = math.log(100) / 2, alone: float | None = None
+    p0: float,
+    p_hist: float,
+    *,
+    dispersion: Dispersion | None = None,
+    cap: float = math.log(100) / 2,
+    alone: float | None = None,
+    alone_share: float = ALONE_SHARE,
 ) -> SloTest:
     """The three tests of a limit.
 
@@ -80,6 +104,7 @@ def plan_slo(
         dispersion: from history; 2 without any.
         cap: most that one tick may add to ln E.
         alone: the limit where there is no baseline; `p0` where the plan has an objective, else `default_limit`.
+        alone_share: part of the weight for stages without the baseline's traffic; 0 where there is none.
     """
     phi = dispersion or Dispersion()
 
@@ -88,7 +113,7 @@ def plan_slo(
 
     form = Form.POISSON if p_hist < _BERNOULLI_FROM else Form.BERNOULLI
     relative = RateTest(rho=1, delta=0, form=form, p_hist=p_hist, dispersion=phi, cap=cap)
-    return SloTest(limit(p0), relative, limit(p0 if alone is None else alone))
+    return SloTest(limit(p0), relative, limit(p0 if alone is None else alone), alone_share)
 
 
 def default_limit(bad: float, n: float, *, rho: float = 1.1, delta: float = 0.0005) -> float:

@@ -31,13 +31,13 @@ class TestEvidence:
         state = course(ticks(*[(100, 5, 300, 15)] * 40))
 
         assert state.ln_e_alert > math.log(100)
-        assert state.ln_e < math.log(10)
+        assert state.ln_e(TEST) < math.log(10)
 
     def test_a_candidate_that_breaks_the_limit_alone_is_found(self):
-        assert course(ticks(*[(100, 5, 300, 0)] * 30)).ln_e > math.log(500)
+        assert course(ticks(*[(100, 5, 300, 0)] * 30)).ln_e(TEST) > math.log(500)
 
     def test_a_candidate_worse_than_the_baseline_within_the_limit_is_not(self):
-        assert course(ticks(*[(1000, 5, 3000, 1)] * 40)).ln_e < 0
+        assert course(ticks(*[(1000, 5, 3000, 1)] * 40)).ln_e(TEST) < 0
 
     def test_without_the_baseline_the_limit_starts_afresh_and_decides_alone(self):
         """What was gathered against the limit in an incident of both arms before is not held against the candidate."""
@@ -45,11 +45,20 @@ class TestEvidence:
         healthy = course([Tick(400 + 10.0 * i, 410 + 10.0 * i, 400, 2, 0, 0) for i in range(20)], alone=True, state=before, stage="100")
         broken = course([Tick(400 + 10.0 * i, 410 + 10.0 * i, 400, 20, 0, 0) for i in range(20)], alone=True, state=before, stage="100")
 
-        assert healthy.ln_e < math.log(10)
-        assert broken.ln_e > math.log(500)
+        assert healthy.ln_e(TEST) < math.log(10)
+        assert broken.ln_e(TEST) > math.log(500)
 
     def test_at_the_start_nothing_is_known(self):
-        assert slo.start(TEST).ln_e == pytest.approx(0, abs=1e-12)
+        assert slo.start(TEST).ln_e(TEST) == pytest.approx(0, abs=1e-12)
+
+    def test_a_plan_that_always_has_a_baseline_keeps_no_share_for_its_absence(self):
+        state = course(ticks(*[(100, 5, 300, 0)] * 30))
+
+        assert state.ln_e(plan_slo(0.01, 0.002, alone_share=0)) == min(state.limit.ln_e, state.relative.ln_e)
+
+    def test_a_share_that_is_none_is_refused(self):
+        with pytest.raises(ValueError, match="share of 1"):
+            plan_slo(0.01, 0.002, alone_share=1)
 
     @pytest.mark.parametrize("alone", [False, True])
     def test_its_state_goes_on_to_the_bit_and_is_small(self, alone):

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from analysis import slo
 from analysis.combine import Weighted, promotes, release_evidence
 from analysis.counters import Counter, Cursor, Scrapes, difference, ticks
 from analysis.model import Arm, Sample, Series, Tick
@@ -71,6 +72,43 @@ class TestDetection:
         times = rolled_back(5, RateTest(p_hist=rates[1], **FREE), rates, 61, per_second=per_second)
 
         assert sorted(math.inf if time is None else time for time in times)[30] <= median + 20
+
+
+def seconds_with_all_checks(rng, rates, per_second):
+    """As above, with the limit of 1 % beside the errors and a latency that says nothing; first two stages."""
+    p_g, p_b = rates
+    errors, limit = RateTest(p_hist=p_b, **FREE), slo.plan_slo(0.01, p_b, **FREE)
+    state, beside, clock = start(errors), slo.start(limit), 0.0
+    for stage, share, count in STAGES[:2]:
+        for _ in range(count):
+            n, m = int(rng.poisson(10 * per_second * share)), int(rng.poisson(10 * per_second * (1 - share)))
+            tick = Tick(clock, clock + 10, n, int(rng.binomial(n, p_g)), m, int(rng.binomial(m, p_b)))
+            state, beside = step(errors, state, tick, stage), slo.step(limit, beside, tick, stage)
+            clock += 10
+            checks = [Weighted("errors", 0.5, state.ln_e), Weighted("latency", 0.3), Weighted("slo", 0.2, beside.ln_e(limit))]
+            if release_evidence(checks, ALPHA).reached:
+                return clock
+    return math.inf
+
+
+class TestTheMethodsRow:
+    """All checks together with one alpha; a median of few runs may be two scrapes off."""
+
+    @pytest.mark.parametrize(
+        ("rates", "per_second", "median"),
+        [
+            ((0.01, 0.001), 50, 270),
+            ((0.05, 0.01), 50, 80),
+            ((0.02, 0.01), 500, 90),
+            ((0.01, 0.001), 500, 30),
+            ((0.05, 0.01), 500, 10),
+        ],
+    )
+    def test_the_median_time_is_reached(self, rates, per_second, median):
+        rng = np.random.default_rng(9)
+        times = sorted(seconds_with_all_checks(rng, rates, per_second) for _ in range(61))
+
+        assert times[30] <= median + 20
 
 
 class TestEarlyPromotion:
