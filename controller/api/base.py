@@ -4,6 +4,7 @@ The pydantic models of this package are the one source of the custom resources: 
 reference and `penstock validate` are all made from them. They are frozen, so the core uses them as data.
 """
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -52,7 +53,7 @@ Duration = Annotated[
 
 
 def _finite(value: float) -> float:
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         raise ValueError("expected a finite number")
     return value
 

@@ -26,8 +26,10 @@ RISING = "self.stages.map(s, s.weight).isSorted() && self.stages.all(a, self.sta
 
 PLAN_RULES = [
     ("has(self.workload) || (has(self.members) && size(self.members) > 0)", "name a workload, or members"),
-    ("has(self.traffic.virtualService) || (has(self.traffic.virtualServices) && size(self.traffic.virtualServices) > 0)",
-     "traffic: name a virtualService, or virtualServices"),
+    (
+        "has(self.traffic.virtualService) || (has(self.traffic.virtualServices) && size(self.traffic.virtualServices) > 0)",
+        "traffic: name a virtualService, or virtualServices",
+    ),
     (f"!has(self.stages) || ({RISING})", "stages: weights must rise strictly"),
     ("!has(self.stages) || self.stages[size(self.stages) - 1].weight == 100", "stages: the last weight must be 100"),
 ]
@@ -36,8 +38,8 @@ TRIGGER_RULES = [
     ("[has(self.builtin), has(self.query), has(self.probe)].exists_one(x, x)", "give one of builtin, query and probe"),
     ("has(self.probe) || has(self.limit)", "give a limit"),
 ]
-LIMIT_RULE = ("has(self.max) || has(self.min) || has(self.below) || has(self.maxRatio) || has(self.minRatio) || has(self.maxDifference)"
-              " || has(self.minDifference)", "give at least one limit")
+LIMITS = ("max", "min", "below", "maxRatio", "minRatio", "maxDifference", "minDifference")
+LIMIT_RULE = (" || ".join(f"has(self.{name})" for name in LIMITS), "give at least one limit")
 IMMUTABLE = ("self == oldSelf", "the spec is immutable; make a new object")
 EPOCH_RULE = ("self >= oldSelf", "the epoch never falls: a newer leader has written")
 GRANT_RULE = ("(has(self.weight) ? self.weight : 0) <= (has(self.grant) ? self.grant : 0)", "status.weight must not exceed status.grant")
@@ -51,20 +53,65 @@ def column(name: str, path: str, kind: str = "string", *, wide: bool = False) ->
 AGE = column("Age", ".metadata.creationTimestamp", "date")
 
 KINDS: tuple[tuple[str, str, list[str], type[BaseModel], type[BaseModel], list[Schema]], ...] = (
-    ("ReleasePlan", "releaseplans", ["rp"], PlanSpec, PlanStatus,
-     [column("Active", ".status.activeName"), column("Last succeeded", ".status.lastSucceeded"), AGE]),
-    ("Release", "releases", ["rel"], ReleaseSpec, ReleaseStatus,
-     [column("Plan", ".spec.plan"), column("Revision", ".spec.revision"), column("Phase", ".status.phase"),
-      column("Weight", ".status.weight", "integer"), column("Reason", ".status.reason"),
-      column("Seen", ".status.observedWeight", "integer", wide=True), column("Grant", ".status.grant", "integer", wide=True),
-      column("Message", ".status.message", wide=True), AGE]),
-    ("ReleaseRequest", "releaserequests", ["rrq"], RequestSpec, RequestStatus,
-     [column("Release", ".spec.release"), column("Verb", ".spec.verb"), column("Actor", ".spec.actor"), column("Answer", ".status.state"),
-      column("Message", ".status.message"), AGE]),
+    (
+        "ReleasePlan",
+        "releaseplans",
+        ["rp"],
+        PlanSpec,
+        PlanStatus,
+        [column("Active", ".status.activeName"), column("Last succeeded", ".status.lastSucceeded"), AGE],
+    ),
+    (
+        "Release",
+        "releases",
+        ["rel"],
+        ReleaseSpec,
+        ReleaseStatus,
+        [
+            column("Plan", ".spec.plan"),
+            column("Revision", ".spec.revision"),
+            column("Phase", ".status.phase"),
+            column("Weight", ".status.weight", "integer"),
+            column("Reason", ".status.reason"),
+            column("Seen", ".status.observedWeight", "integer", wide=True),
+            column("Grant", ".status.grant", "integer", wide=True),
+            column("Message", ".status.message", wide=True),
+            AGE,
+        ],
+    ),
+    (
+        "ReleaseRequest",
+        "releaserequests",
+        ["rrq"],
+        RequestSpec,
+        RequestStatus,
+        [
+            column("Release", ".spec.release"),
+            column("Verb", ".spec.verb"),
+            column("Actor", ".spec.actor"),
+            column("Answer", ".status.state"),
+            column("Message", ".status.message"),
+            AGE,
+        ],
+    ),
 )
 
-KEEP = ("type", "description", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum",
-        "exclusiveMaximum", "maxProperties", "format")
+KEEP = (
+    "type",
+    "description",
+    "enum",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "maxProperties",
+    "format",
+)
 
 
 def structural(node: Schema, defs: Schema) -> Schema:
@@ -79,12 +126,7 @@ def structural(node: Schema, defs: Schema) -> Schema:
     if "default" in node and node["default"] not in (None, [], {}, ""):
         out["description"] = f"{out.get('description', '')} Default: {_short(node)}.".strip()
     if node.get("type") == "object":
-        if "properties" in node:
-            out["properties"] = {name: structural(child, defs) for name, child in node["properties"].items()}
-            if node.get("required"):
-                out["required"] = node["required"]
-        elif isinstance(node.get("additionalProperties"), dict):
-            out["additionalProperties"] = structural(node["additionalProperties"], defs)
+        out |= fields_of(node, defs)
     if node.get("type") == "array":
         out["items"] = structural(node["items"], defs)
     if "type" not in out:
@@ -92,6 +134,16 @@ def structural(node: Schema, defs: Schema) -> Schema:
     if out["type"] == "string" and "enum" in out:
         out.pop("pattern", None)
     return out
+
+
+def fields_of(node: Schema, defs: Schema) -> Schema:
+    """What an object node has: named fields, or values under free keys."""
+    if "properties" in node:
+        fields = {"properties": {name: structural(child, defs) for name, child in node["properties"].items()}}
+        return {**fields, "required": node["required"]} if node.get("required") else fields
+    if isinstance(node.get("additionalProperties"), dict):
+        return {"additionalProperties": structural(node["additionalProperties"], defs)}
+    return {}
 
 
 def resolve(node: Schema, defs: Schema) -> Schema:
@@ -142,7 +194,9 @@ def add_rules(kind: str, spec: Schema, status: Schema) -> None:
         status["properties"]["epoch"]["x-kubernetes-validations"] = [rule(*EPOCH_RULE)]
 
 
-def definition(kind: str, plural: str, short: list[str], spec: type[BaseModel], status: type[BaseModel], columns: list[Schema]) -> Schema:
+def definition(  # noqa: PLR0917 - one row of the table above
+    kind: str, plural: str, short: list[str], spec: type[BaseModel], status: type[BaseModel], columns: list[Schema]
+) -> Schema:
     """One CustomResourceDefinition."""
     parts = {}
     for name, model in (("spec", spec), ("status", status)):
@@ -154,24 +208,38 @@ def definition(kind: str, plural: str, short: list[str], spec: type[BaseModel], 
         "description": parts["spec"]["description"],
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}, **parts,
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            **parts,
         },
     }
     if kind != "ReleasePlan":
         # An immutable spec is also one that cannot be dropped and written anew.
         top["x-kubernetes-validations"] = [rule("has(self.spec) == has(oldSelf.spec)", "the spec is immutable; make a new object")]
     version = {
-        "name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": top},
-        "subresources": {"status": {}}, "additionalPrinterColumns": columns,
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": top},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": columns,
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{plural}.{GROUP}", "annotations": {"penstock.dev/schema-hash": schema_hash(top)}},
         "spec": {
-            "group": GROUP, "scope": "Namespaced",
-            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(), "shortNames": short,
-                      "categories": ["penstock"]},
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": short,
+                "categories": ["penstock"],
+            },
             "versions": [version],
         },
     }
@@ -184,12 +252,16 @@ def schema_hash(schema: Schema) -> str:
 
 def definitions() -> dict[str, Schema]:
     """All CRDs by file name."""
-    return {f"{plural}.yaml": definition(kind, plural, short, spec, status, columns) for kind, plural, short, spec, status, columns in KINDS}
+    return {
+        f"{plural}.yaml": definition(kind, plural, short, spec, status, columns) for kind, plural, short, spec, status, columns in KINDS
+    }
 
 
 def render(crd: Schema) -> str:
     """The YAML of a CRD."""
-    return "# Generated from controller/api by `python -m controller.api.crd`. Do not edit.\n" + yaml.safe_dump(crd, sort_keys=False, width=140)
+    return "# Generated from controller/api by `python -m controller.api.crd`. Do not edit.\n" + yaml.safe_dump(
+        crd, sort_keys=False, width=140
+    )
 
 
 def main() -> None:

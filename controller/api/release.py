@@ -75,7 +75,9 @@ class CheckStatus(StatusModel):
     unit: str = Field(default="", description="Unit of the numbers.")
     recent: Annotated[str, Field(max_length=100)] = Field(default="", description="Last answers, newest last: p, f or i.")
     polled_at: float = Field(default=0.0, description="When it was last asked, Unix seconds.")
-    failing_since: float = Field(default=0.0, description="First failing answer of the present streak, Unix seconds; 0 while it does not fail.")
+    failing_since: float = Field(
+        default=0.0, description="First failing answer of the present streak, Unix seconds; 0 while it does not fail."
+    )
     armed: bool = Field(default=False, description="A probe trigger acts only after green has passed it once.")
     line: str = Field(default="", description="Which limit was applied, such as max or max_ratio.")
     remembered: bool = Field(default=False, description="Blue's number is from its last judged window: blue has no requests now.")

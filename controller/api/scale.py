@@ -12,7 +12,9 @@ from controller.api.plan import PlanSpec
 @cache
 def _is_duration(model: type[BaseModel], name: str) -> bool:
     field = model.model_fields[name]
-    return any(isinstance(m, BeforeValidator) and m.func is parse_duration for m in field.metadata) or "parse_duration" in repr(field.annotation)
+    return any(isinstance(m, BeforeValidator) and m.func is parse_duration for m in field.metadata) or "parse_duration" in repr(
+        field.annotation
+    )
 
 
 def _divide(value: Any, divisor: float) -> Any:

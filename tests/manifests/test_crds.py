@@ -61,7 +61,7 @@ FUNCTIONS_OF_1_28 = {"has", "size", "map", "all", "exists_one", "isSorted"}
 
 
 def test_rules_use_only_what_kubernetes_1_28_knows():
-    import re  # noqa: PLC0415 - only here
+    import re
 
     used = set()
     for crd in definitions().values():

@@ -83,7 +83,7 @@ def test_prometheus_accepts_the_alerts():
 
 
 def test_the_alerts_speak_of_metrics_that_the_controller_has():
-    from controller.runtime.metrics import Metrics  # noqa: PLC0415 - only here
+    from controller.runtime.metrics import Metrics
 
     metrics = Metrics()
     known = {sample for family in metrics.text().splitlines() if family.startswith("# TYPE") for sample in [family.split()[2]]}
