@@ -1,0 +1,46 @@
+"""What a controller decides that comes back after nobody looked for a while; both were shown by kills on a real API server."""
+
+from dataclasses import replace
+
+from analysis.model import Outcome
+from controller.api.release import Phase
+from controller.core import reasons
+from controller.core.commands import RecordKind
+from tests.core.releases import GREEN, NOW, a_release
+
+LATE = 10 * 3600.0
+
+
+def by_clock(**spec):
+    """A plan whose windows need no answers, so that the next look may end one."""
+    return {"traffic": {"virtualService": "shop", "metrics": "none"}, "checks": [], "triggers": [], **spec}
+
+
+class TestAHoldForData:
+    def test_a_verdict_that_ends_it_has_its_record(self):
+        stages = [{"weight": 50, "window": "95s"}, {"weight": 100}]
+        held = a_release().with_plan(**by_clock(stages=stages)).at_stage(1).holding(reasons.NO_DATA, until=NOW + 100)
+
+        decision = held.decided()
+
+        assert decision.status.stages[-1].verdict is Outcome.PASS
+        assert [entry.kind for entry in decision.records] == [RecordKind.VERDICT]
+
+
+class TestThePreparationsDeadline:
+    def test_a_green_that_got_ready_meanwhile_goes_on(self):
+        decision = a_release().in_phase(Phase.PREPARING, phase_since=NOW - LATE, ready_at=NOW - LATE).decided()
+
+        assert (decision.status.phase, decision.status.grant) == (Phase.SHIFTING, 5)
+
+    def test_a_green_that_did_not_is_rolled_back(self):
+        late = replace(a_release().in_phase(Phase.PREPARING, phase_since=NOW - LATE), green=replace(GREEN, available=0))
+
+        assert late.decided().status.reason == reasons.PREPARATION_DEADLINE
+
+    def test_routes_that_another_release_keeps_are_not_waited_for_beyond_it(self):
+        late = a_release().in_phase(Phase.PREPARING, phase_since=NOW - LATE)
+
+        decision = replace(late, route=replace(late.route, owner="another")).decided()
+
+        assert decision.status.reason == reasons.PREPARATION_DEADLINE
