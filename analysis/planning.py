@@ -1,6 +1,6 @@
 """Before a release: how long detection will take, how bursty the traffic is, and what makes no sense.
 
-    n = phi (ln(1/alpha) + ln(1/weight) + 2.3) / (p ln(p / b) - (p - b))      green requests, b the boundary
+    n = phi (ln(1/alpha) + ln(1/weight) + 2.3) / (p ln(p / b) - (p - b))      requests of the candidate; b the boundary
 
 The 2.3 pays for not knowing the effect's size and start (method, section 5). Dispersion is measured on the
 baseline before the release, its pods in two halves: how much more the halves differ than independent requests
