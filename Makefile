@@ -34,6 +34,8 @@ check: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m controller.api.crd
+	$(BIN)/python -m controller.cli.install_files
+	$(BIN)/python -m controller.cli.install_tables
 	$(BIN)/python -m controller.cli.documents
 
 bench: $(VENV)/.installed
