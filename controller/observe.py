@@ -162,7 +162,7 @@ def look_at_targets(
     first = phase is Phase.PREPARING and subject.status.blue_slot < 0
     traffic = observe_traffic(kube, subject, first=first, cluster_domain=ports.settings.cluster_domain)
     slot = subject.status.blue_slot if subject.status.blue_slot >= 0 else traffic.blue_slot
-    members = observe_members(kube, subject, slot, split_of(traffic), LOOKS.get(phase, STEADY))
+    members = observe_members(kube, subject, slot, split_of(traffic), look_of(subject))
     problems, warnings = traffic.problems, traffic.warnings
     if first and slot >= 0 and not problems:
         found = preflight(kube, subject, slot, split_of(traffic), may_make_namespaces=ports.settings.make_namespaces)
@@ -173,6 +173,13 @@ def look_at_targets(
     if first:
         problems = (*problems, *unknown_providers(subject, ports))
     return traffic, members, problems, warnings
+
+
+def look_of(subject: Subject) -> Look:
+    """How closely the workloads are looked at: a held release tries its interrupted phase again, so as closely as that one needs."""
+    status = subject.status
+    phase = status.hold.phase if status.phase is Phase.HOLDING and status.hold else status.phase
+    return LOOKS.get(phase, STEADY)
 
 
 def needs_look(subject: Subject) -> bool:

@@ -69,7 +69,8 @@ class Look:
     remains: bool = False
 
 
-STEADY = Look(endpoints=True, pods=False, autoscalers=False)
+STEADY = Look(endpoints=False, pods=False, autoscalers=False)
+"""While a release waits, gates go by available replicas; a subset's endpoints would cost two lists of pods a look."""
 CLOSE = Look(endpoints=True, pods=True, autoscalers=True, brought=True)
 
 

@@ -51,14 +51,14 @@ class TestAWorkload:
     def test_nobody_knows_the_colours_where_no_slot_serves(self):
         assert World().with_blue().look(a_release(), blue_slot=-1) == MembersView()
 
-    def test_a_steady_look_costs_one_deployment_and_one_list_a_colour(self):
+    def test_a_steady_look_costs_one_deployment_a_colour(self):
         world = World().with_blue()
         world.do(make_green, a_release())
         counting = CountingKube(world.pass_time().kube)
 
         observe_members(counting, a_release(), 0, Split(), STEADY)
 
-        assert counting.reads == [("get", "Deployment"), ("list", "EndpointSlice")] * 2
+        assert counting.reads == [("get", "Deployment")] * 2
 
     def test_a_worker_without_a_service_counts_its_ready_pods(self):
         world = World()
