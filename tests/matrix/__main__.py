@@ -88,7 +88,7 @@ def main() -> int:
         print("\n".join(found) or "as undisturbed")
         return 1 if found else 0
     began = time.monotonic()
-    chosen = sample(asked.examples, asked.sample, asked.seed) if asked.sample else list(cells(asked.examples))
+    chosen = list(sample(asked.examples, asked.sample, asked.seed)) if asked.sample else list(cells(asked.examples))
     clean = {(file, name): rehearsal(file, name).result.problems for file in files(asked.examples) for name in scenarios_of(file)}
     results = run(chosen, asked.jobs)
     print_matrix(results)
