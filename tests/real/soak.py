@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--pauses", type=int, default=20)
     parser.add_argument("--releases", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--log", type=Path, default=Path("soak.log"))
+    parser.add_argument("--log", type=Path, default=Path("docs/soak.log"))
     asked = parser.parse_args()
     for why in (binaries.why_unavailable(), prometheus.why_unavailable()):
         if why:
