@@ -30,13 +30,20 @@ from controller.core.decide import decide
 from controller.core.phases import BACKWARD
 from controller.core.steps import World
 from controller.core.world import Ask, Measured, Measurement
-from controller.ports import ConflictError, Kube, KubeError, Ports, RefusedError, UnavailableError
+from controller.ports import AnswerFault, ConflictError, Kube, KubeError, Ports, RefusedError, UnavailableError
 
 Key = tuple[str, str]
 """Namespace and name of a Release."""
 
 RETRY_SECONDS = 1.0
 """Back-off after a fault of the API server; a rollback never waits longer (L2)."""
+
+
+LONGEST_PAUSE_SECONDS = 5.0
+"""However long an overloaded server asks us to wait: a rollback may be owed."""
+
+SILENT = frozenset({AnswerFault.TIMEOUT, AnswerFault.UNREACHABLE})
+"""A provider that answers so is not asked again in the same look: nine triggers must not wait nine times."""
 
 
 @dataclass(slots=True)
@@ -58,10 +65,15 @@ class Memo:
 
     plans: dict[tuple[str, str], PlanSpec] = field(default_factory=dict)
     progress: dict[Key, Progress] = field(default_factory=dict)
-    first_seen: dict[str, float] = field(default_factory=dict)
     tried: dict[Key, Tried] = field(default_factory=dict)
     behind: set[Key] = field(default_factory=set)
     """Releases whose last write met a conflict: the cache is older than the store, so the next look does not use it."""
+
+    def forget(self, key: Key) -> None:
+        """A release that is gone leaves nothing behind."""
+        self.progress.pop(key, None)
+        self.tried.pop(key, None)
+        self.behind.discard(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,8 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
     except records.UnreadableError as error:
         return Outcome(wake_at=now + 60.0, error=str(error))
     except UnavailableError as error:
-        return Outcome(wake_at=now + max(RETRY_SECONDS, error.retry_after), urgent=True, error=str(error))
+        pause = min(max(RETRY_SECONDS, error.retry_after), LONGEST_PAUSE_SECONDS)
+        return Outcome(wake_at=now + pause, urgent=True, error=str(error))
     except KubeError as error:
         return Outcome(wake_at=now + RETRY_SECONDS * 5, error=str(error))
 
@@ -110,6 +123,7 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         live = kube is ports.kube
         snapshot = observing.observe(key, kube, ports, memo.plans, live=live)
         if snapshot is None:
+            memo.forget(key)
             return Outcome()
         subject, observed = with_progress(snapshot.subject, memo), snapshot.observed
         measured = measure(needs.asks(World(subject, observed, now, measured)), ports, measured)
@@ -183,9 +197,13 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
 def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
     """Ask what was not yet answered in this look."""
     answers = dict(known.answers)
+    silent: dict[str, Measurement] = {}
     for ask in asks:
-        if ask.key not in answers:
-            answers[ask.key] = answer(ask, ports)
+        if ask.key in answers:
+            continue
+        found = answers[ask.key] = (None if ask.url else silent.get(ask.provider)) or answer(ask, ports)
+        if not ask.url and found.answer.fault in SILENT:
+            silent[ask.provider] = found
     return Measured(answers)
 
 

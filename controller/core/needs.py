@@ -2,9 +2,9 @@
 
 from analysis.model import Window
 from controller.api.plan import TrafficMetrics
-from controller.api.release import Phase, StageStatus
+from controller.api.release import Phase, StageStatus, Verb
 from controller.core import asking
-from controller.core.phases import WATCHED
+from controller.core.phases import BACKWARD, WATCHED
 from controller.core.steps import World
 from controller.core.world import Ask
 from controller.ports import Answer, AnswerFault
@@ -20,10 +20,16 @@ def unknown_provider(name: str) -> Answer:
 
 def asks(w: World) -> tuple[Ask, ...]:
     """Everything to ask now; empty where the next step needs no measurement."""
-    if w.subject.plan is None or w.status.blue_slot < 0:
+    if w.subject.plan is None or w.status.blue_slot < 0 or going_back(w):
         return ()
     w = w.at_home
     return asking.asks_for(w.subject, w.observed, w.now, wanted(w), metrics(w))
+
+
+def going_back(w: World) -> bool:
+    """A rollback is asked for and not yet begun: nothing that is measured could change it, and a slow Prometheus must not delay it."""
+    asked = w.subject.deleted or any(request.spec.verb is Verb.ROLLBACK for request in w.observed.requests)
+    return asked and w.status.phase not in BACKWARD
 
 
 def metrics(w: World) -> asking.Metrics:
