@@ -201,7 +201,7 @@ def constant_table() -> str:
         ("another look where nothing is due", span(steps.POLL_SECONDS), "As the interval of a trigger."),
         ("progress that is not urgent is written every", span(steps.CHECKPOINT_SECONDS), "A restart finds the rest in Prometheus."),
         ("corrections that make a fight", f"{drift.FIGHT_WRITES} in {span(drift.FIGHT_SECONDS)}", "A tool is at work, not a person."),
-        ("a teardown that is refused is tried for", span(trouble.TEARDOWN_PATIENCE_SECONDS), "Green has no traffic; then a person is asked."),
+        ("a teardown that is refused is tried for", span(trouble.TEARDOWN_PATIENCE_SECONDS), "Then a person is asked."),
     )
     return "\n".join(["| what | value | why |", "|---|---|---|", *(f"| {what} | {value} | {why} |" for what, value, why in rows)])
 
