@@ -143,7 +143,7 @@ checks:
 """,
     "NoData": """
 checks:
-  - {name: error-rate, builtin: error-rate, limit: {max: 1}, noData: {deadline: 30m, then: hold}}
+  - {name: error-rate, builtin: error-rate, limit: {max: 1}, noData: {deadline: 30m, then: rollback}}
 """,
     "Repeat": """
 triggers:
