@@ -203,7 +203,7 @@ class CheckBase(Model):
 class Check(CheckBase):
     """A gate: asked of each stage's window at its end."""
 
-    repeat: Repeat = Field(default_factory=Repeat, description="Judge again every `interval` and fail by count; once at the window's end if absent.")
+    repeat: Repeat = Field(default_factory=Repeat, description="A failure is measured again after the window's end, every 10 s, and counts by this rule; once if absent.")
     stages: Annotated[list[Percent], Field(max_length=32)] = Field(default=[], description="Weights of the stages it judges; all if empty.")
 
 

@@ -115,9 +115,12 @@ class HoldStatus(StatusModel):
     reason: str = Field(description="Reason of the hold.")
     since: float = Field(description="Unix seconds.")
     until: float | None = Field(default=None, description="Deadline; none where a person is waited for.")
-    then: Literal["rollback", "halt", "resume"] = Field(default="rollback", description="What happens at the deadline.")
+    then: Literal["rollback", "halt", "wait"] = Field(
+        default="rollback", description="What happens at the deadline: back to blue, a stop for a person, or on waiting for one."
+    )
     waits_for: str = Field(default="", description="Who can end it, where a person is waited for.")
     phase: Phase = Field(default=Phase.MEASURING, description="Phase to go on with.")
+    detail: str = Field(default="", description="The words that fill the reason's sentence.")
     message: str = Field(default="", description="The reason's sentence with its numbers.")
 
 
@@ -216,6 +219,8 @@ class ReleaseStatus(StatusModel):
     grant: int = Field(default=0, description="Highest weight that evidence has allowed so far.")
     max_weight: int = Field(default=0, description="Most traffic that green ever had, percent.")
     exposed_since: float = Field(default=0.0, description="First weight, Unix seconds.")
+    probe_passes: int = Field(default=0, description="Looks in a row in which every health probe of green passed.")
+    probed_at: float = Field(default=0.0, description="The last of them, Unix seconds.")
     ready_at: float = Field(default=0.0, description="When green was ready and its cluster made, Unix seconds.")
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")

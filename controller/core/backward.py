@@ -24,6 +24,9 @@ from controller.core.commands import (
 )
 from controller.core.steps import World, back, moved, record, stored, wait
 
+TEARDOWN_PATIENCE_SECONDS = 600.0
+"""How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blue:
@@ -147,6 +150,13 @@ def tearing_down(w: World) -> Decision:
     if not rollback.drained_at:
         return drain(w, rollback)
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
+        if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
+            lingering = (
+                ", ".join(f"{m.green.namespace}/{m.green.name}" for m in w.observed.members if m.green.found) or "something that it brought"
+            )
+            return stored(
+                moved(w, Phase.HALTED, reasons.GREEN_STAYS, lingering), record(w, RecordKind.HOLD, reasons.GREEN_STAYS, lingering)
+            )
         return back(w.status, RemoveGreen())
     if not rollback.gone_at:
         late = w.now > rollback.drained_at + w.plan.rollback.teardown

@@ -147,7 +147,7 @@ def holding(w: World) -> Decision:
         return stored(moved(w, Phase.SHIFTING, reasons.SETTLING, "the reason of the hold was lost"))
     if held.until is not None and w.now >= held.until:
         return hold_deadline(w)
-    if held.waits_for:
+    if held.waits_for and held.then != "wait":
         return Decision(status=w.status, wake_at=held.until)
     tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
     still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason
@@ -183,9 +183,9 @@ def hold_deadline(w: World) -> Decision:
     held = w.status.hold
     assert held is not None  # noqa: S101 - holding() has looked
     if held.then == "halt":
-        return stored(moved(w, Phase.HALTED, held.reason, held.message), record(w, RecordKind.HOLD, held.reason, held.message))
-    if held.then == "resume":
+        return stored(moved(w, Phase.HALTED, held.reason, held.detail), record(w, RecordKind.HOLD, held.reason, held.detail))
+    if held.then == "wait":
         again = held.model_copy(update={"until": None, "waits_for": "operator"})
         return stored(w.status.model_copy(update={"hold": again}))
     word = reasons.NO_DATA_DEADLINE if held.reason == reasons.NO_DATA else reasons.HOLD_DEADLINE
-    return backward.roll_back(w, word, held.message)
+    return backward.roll_back(w, word, held.detail if word == reasons.NO_DATA_DEADLINE else held.message)

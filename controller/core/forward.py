@@ -8,8 +8,10 @@ next one, so that a crash between any two leaves something that the next control
       |-- write ---->|-- observed --->|- warm-up ->|==== window ====>|-- verdict, gates --> next grant
 """
 
+from dataclasses import dataclass
+
 from analysis.model import Outcome
-from controller.api.release import CapacityStatus, ManagedObject, Phase, StageStatus, WindowStatus
+from controller.api.release import CapacityStatus, ManagedObject, Phase, ReleaseStatus, StageStatus, WindowStatus
 from controller.core import backward, finishing, gates, reasons, seen
 from controller.core.commands import (
     AddFinalizer,
@@ -115,9 +117,13 @@ def bring_up(w: World) -> Decision:
         return stored(w.status.model_copy(update={"objects": listed(w)}))
     lacking = unready(w)
     if lacking and not w.subject.spec.now:
-        return wait(w, reasons.PREPARING_GREEN, lacking, until=w.now + 2.0, status=w.status.model_copy(update={"ready_at": 0.0}))
+        unready_now = w.status.model_copy(update={"ready_at": 0.0, "probe_passes": 0})
+        return wait(w, reasons.PREPARING_GREEN, lacking, until=w.now + 2.0, status=unready_now)
     if not all(route.has_green for route in w.observed.routes if route.found):
         return act(w, OpenRoutes())
+    unproven = probes_to_go(w)
+    if unproven:
+        return wait(w, reasons.PREPARING_GREEN, unproven.words, until=w.now + PROBE_PAUSE_SECONDS, status=unproven.status)
     if not w.status.ready_at:
         return stored(w.status.model_copy(update={"ready_at": w.now}))
     opens = w.status.ready_at + w.plan.preparation.route_delay
@@ -132,6 +138,31 @@ def bring_up(w: World) -> Decision:
 def made(w: World) -> bool:
     """Whether everything of green stands, ready or not, its cluster included."""
     return w.observed.green_made and w.observed.cluster_ready
+
+
+PROBE_PAUSE_SECONDS = 1.0
+"""Between two probes of the same readiness; more often would count one moment twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Probes that must still pass in a row."""
+
+    status: ReleaseStatus
+    words: str
+
+
+def probes_to_go(w: World) -> Unproven | None:
+    """Whether green's probes must pass more often before it counts as ready; None where they have, or there are none."""
+    attempts = max((member.probe.attempts for member in w.plan.all_members if member.probe is not None), default=0)
+    status = w.status
+    if status.ready_at or status.probe_passes >= attempts or w.subject.spec.now:
+        return None
+    if w.now - status.probed_at >= PROBE_PAUSE_SECONDS * 0.9:
+        status = status.model_copy(update={"probe_passes": status.probe_passes + 1, "probed_at": w.now})
+    if status.probe_passes >= attempts:
+        return None
+    return Unproven(status, f"health probes passed {status.probe_passes} of {attempts} times")
 
 
 def identify(w: World) -> Decision:
@@ -269,6 +300,7 @@ def progress(w: World, remaining: float) -> Decision:
             f"no sample of both versions since {stalled:.0f} s ({detail} judged)",
             phase=w.status.phase,
             until=w.now + no_data_deadline(w),
+            then=THEN[no_data_then(w)],
         )
     word = reasons.BAKING if w.status.phase is Phase.BAKING else reasons.MEASURING
     if w.now < window.opened_at:
@@ -278,9 +310,19 @@ def progress(w: World, remaining: float) -> Decision:
     return wait(w, word, detail, until=w.now + min(remaining, seen.look_again(w)), status=w.status)
 
 
+THEN = {"rollback": "rollback", "hold": "wait"}
+"""The plan's word for the end of a hold without data, in the hold's."""
+
+
 def no_data_deadline(w: World) -> float:
     """The shortest patience of the plan's checks, seconds."""
     return min((check.no_data.deadline for check in w.plan.checks), default=DATA_DEADLINE_SECONDS)
+
+
+def no_data_then(w: World) -> str:
+    """What the least patient check wants at its deadline."""
+    impatient = min(w.plan.checks, key=lambda check: check.no_data.deadline, default=None)
+    return impatient.no_data.then if impatient else "rollback"
 
 
 def judge(w: World) -> Decision:
@@ -298,7 +340,7 @@ def judge(w: World) -> Decision:
     if answer.outcome is Outcome.INCONCLUSIVE:
         if answer.confirming:
             return wait(w, reasons.MEASURING, answer.detail, until=w.now + POLL_SECONDS, status=w.status)
-        then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else answer.then
+        then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else THEN[answer.then]
         return hold(
             w, answer.reason, answer.detail, phase=w.status.phase, until=w.now + (answer.deadline or no_data_deadline(w)), then=then
         )

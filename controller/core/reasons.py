@@ -88,6 +88,7 @@ CAPACITY_MISSING = _reason("CapacityMissing", "The next stage needs more ready p
 PROBE_FAILED_BOTH = _reason("ProbesFailOnBoth", "Health probes fail on green and on blue: {detail}", "Are they asked from outside a strict mTLS mesh?", _W)
 BLUE_UNHEALTHY = _reason("BlueUnhealthy", "Blue is not healthy while it has to take everything: {detail}", "Look at blue now; green has no traffic.", _C)
 DRAIN_UNKNOWN = _reason("DrainUnknown", "Green is at weight 0, but nobody can say that it gets no traffic: {detail}", "Bring Prometheus back, or penstock resume to take green down.", _W)
+GREEN_STAYS = _reason("GreenStays", "Green has no traffic, but does not go away: {detail}", "Look at its finalizers and events, then penstock resume.", _W)
 # Triggers, gates and the way back.
 CHECK_FAILED = _reason("CheckFailed", "{detail}", "penstock why shows the query and both numbers.", _C)
 TRIGGER_FIRED = _reason("TriggerFired", "{detail}", "penstock why shows the query and both numbers.", _C)

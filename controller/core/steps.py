@@ -158,13 +158,9 @@ def hold(
             "then": then,
             "waits_for": waits_for,
             "phase": phase,
+            "detail": detail[:1000],
             "message": reasons.say(reason, detail),
         }
     )
     status = moved(w, Phase.HOLDING, reason, detail).model_copy(update={"hold": held})
     return stored(status, record(w, RecordKind.HOLD, reason, detail))
-
-
-def percent_sentence(green: float | None, granted: int) -> str:
-    """The observed split beside the granted one."""
-    return f"observed {green:.1f} %, granted {granted} %" if green is not None else f"no requests seen, granted {granted} %"

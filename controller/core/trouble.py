@@ -14,8 +14,6 @@ from controller.core.steps import DATA_DEADLINE_SECONDS, World, hold, moved, rec
 FORBIDDEN = 403
 RETRY_SECONDS = 5.0
 BACK_RETRY_SECONDS = 1.0
-TEARDOWN_PATIENCE_SECONDS = 600.0
-"""How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
 
 
 def refused(w: World, code: int, sentence: str) -> Decision:
@@ -37,7 +35,7 @@ def refused(w: World, code: int, sentence: str) -> Decision:
 
 def _teardown_late(w: World) -> bool:
     rollback = w.status.rollback
-    return rollback is not None and bool(rollback.drained_at) and w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS
+    return rollback is not None and bool(rollback.drained_at) and w.now > rollback.drained_at + backward.TEARDOWN_PATIENCE_SECONDS
 
 
 def damaged(w: World) -> Decision | None:

@@ -138,7 +138,7 @@ def over(sim: Simulation, key: Key) -> bool:
 
 
 def at_rest(release: Obj | None) -> bool:
-    """Finished and given everything back, or waiting for a person without a deadline."""
+    """Finished and given everything back, or waiting for a person; one that also waits for data is not at rest."""
     if release is None:
         return True
     status = release.get("status") or {}
@@ -146,7 +146,7 @@ def at_rest(release: Obj | None) -> bool:
         return not release["metadata"].get("finalizers")
     held = status.get("hold") or {}
     return status.get("phase") == "Halted" or (
-        status.get("phase") == "Holding" and bool(held.get("waitsFor")) and held.get("until") is None
+        status.get("phase") == "Holding" and bool(held.get("waitsFor")) and held.get("until") is None and held.get("then") != "wait"
     )
 
 

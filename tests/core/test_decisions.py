@@ -220,7 +220,7 @@ class TestDrift:
 
 
 class TestHolds:
-    @pytest.mark.parametrize(("then", "phase"), [("rollback", Phase.ROLLING_BACK), ("halt", Phase.HALTED), ("resume", Phase.HOLDING)])
+    @pytest.mark.parametrize(("then", "phase"), [("rollback", Phase.ROLLING_BACK), ("halt", Phase.HALTED), ("wait", Phase.HOLDING)])
     def test_a_deadline_does_what_the_plan_said(self, then, phase):
         decision = a_release().at_stage(1).holding(reasons.NO_DATA, until=NOW - 1, then=then).decided()
 
