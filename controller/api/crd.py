@@ -8,6 +8,7 @@ wrote it; they stand in the descriptions.
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -250,8 +251,9 @@ def schema_hash(schema: Schema) -> str:
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@cache
 def definitions() -> dict[str, Schema]:
-    """All CRDs by file name."""
+    """All CRDs by file name. Built once: nobody changes what is handed out."""
     return {
         f"{plural}.yaml": definition(kind, plural, short, spec, status, columns) for kind, plural, short, spec, status, columns in KINDS
     }

@@ -24,18 +24,11 @@ def decide(subject: Subject, observed: Observed, measured: Measured, now: float)
         return broken
     if w.status.phase in FINAL:
         return finishing.finished(w)
-    return (
-        unusable(w)
-        or asked_back(w)
-        or deleted(w)
-        or superseded(w)
-        or _backward(w)
-        or triggered(w)
-        or trouble.schema_old(w)
-        or drift.answer(w)
-        or _requests(w)
-        or step(w)
-    )
+    back_first = unusable(w) or asked_back(w) or deleted(w) or superseded(w) or _backward(w)
+    if back_first:
+        return back_first
+    watched = seen.watch(w)
+    return triggered(w, watched) or trouble.schema_old(w) or drift.answer(w) or _requests(w) or step(w, watched)
 
 
 def unusable(w: World) -> Decision | None:
@@ -80,11 +73,10 @@ def _backward(w: World) -> Decision | None:
     return None
 
 
-def triggered(w: World) -> Decision | None:
+def triggered(w: World, watch: seen.Watch) -> Decision | None:
     """Triggers act whenever green may have traffic, also while somebody is asked (rule 8)."""
     if w.status.phase not in WATCHED or w.status.stage < 0 or (w.status.rollback and w.status.phase is Phase.HALTED):
         return None
-    watch = seen.watch(w)
     if watch.fired is None:
         return None
     fired = w.with_status(watch.status)
@@ -97,9 +89,8 @@ def _requests(w: World) -> Decision | None:
     return requests.answer_first(w)
 
 
-def step(w: World) -> Decision:
+def step(w: World, watched: seen.Watch) -> Decision:
     """The phase's own next step, with what the triggers saw carried along."""
-    watched = seen.watch(w)
     carried = w.with_status(watched.status)
     decision = phase_step(carried)
     checkpoint = seen.checkpoint_due(w, decision.status)
