@@ -45,7 +45,7 @@ class AppSeries:
         self._streams: dict[tuple[int, str, str], Stream] = {}
         self._gauges: dict[tuple[int, str], Handle] = {}
         self._seen: object = None
-        self._present: list[Pod] = []
+        self._unasked: list[tuple[int, AppMetric, Pod]] = []
         self._time = start
 
     def per_request(self, pod: Pod, good: float, bad: float, shape_of: ShapeOf) -> Adds:
@@ -68,11 +68,8 @@ class AppSeries:
             return
         if pods is not self._seen:
             self._look(pods, now)
-        for index, metric in enumerate(self._metrics):
-            if metric.gauge is not None or metric.per_second is not None:
-                for pod in self._present:
-                    if metric.of.covers(pod):
-                        self._by_itself(index, metric, pod, now, skip)
+        for index, metric, pod in self._unasked:
+            self._by_itself(index, metric, pod, now, skip)
         time_ms = round(now * 1000)
         for stream in self._streams.values():
             if stream.target not in skip:
@@ -116,7 +113,14 @@ class AppSeries:
         first: dict[tuple[str, str, str], Pod] = {}
         for pod in sorted(pods, key=lambda pod: (pod.namespace, pod.name)):
             first.setdefault((pod.namespace, pod.workload, version_of(pod)), pod)
-        self._present = list(first.values())
+        # Patterns are matched when pods come or go, not at every scrape.
+        self._unasked = [
+            (index, metric, pod)
+            for index, metric in enumerate(self._metrics)
+            if metric.gauge is not None or metric.per_second is not None
+            for pod in first.values()
+            if metric.of.covers(pod)
+        ]
         living = {f"{pod.namespace}/{pod.name}" for pod in pods}
         uids = {pod.uid for pod in pods}
         for key in [key for key in self._streams if key[1] not in living or key[2] not in uids]:
@@ -134,4 +138,6 @@ def _pieces(steps: Steps[float], start: float, end: float) -> Iterator[float]:
 
 def _integral(steps: Steps[float], start: float, end: float) -> float:
     """What a rate by steps adds up to between two times."""
+    if len(steps.points) == 1:
+        return steps.points[0][1] * (end - start)
     return sum(_pieces(steps, start, end))
