@@ -96,7 +96,7 @@ def read_subject(obj: Obj) -> Subject:
 def read_status(stored: Mapping[str, Any]) -> tuple[ReleaseStatus, str]:
     """The status, and what of it was nonsense: such fields are left out, the others still say where traffic is."""
     try:
-        return ReleaseStatus.model_validate(stored), ""
+        status = ReleaseStatus.model_validate(stored)
     except ValidationError as error:
         bad = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
         kept = {key: value for key, value in stored.items() if key not in bad}
@@ -104,6 +104,10 @@ def read_status(stored: Mapping[str, Any]) -> tuple[ReleaseStatus, str]:
             return ReleaseStatus.model_validate(kept), first_error(error)
         except ValidationError:
             return ReleaseStatus(), first_error(error)
+    if status.phase in FINAL and not status.finished_at:
+        # Whoever ends a release writes its time with the phase: without it the routes and the plan's lock may still be in use.
+        return status, f"phase: found {status.phase.value} without finishedAt, expected both"
+    return status, ""
 
 
 def read_plan(kube: Kube, namespace: str, name: str) -> PlanView:
