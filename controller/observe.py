@@ -118,6 +118,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, plans: dict[tuple[st
         problems=problems,
         warnings=warnings,
         finished=read_finished(kube, subject) if live and subject.status.phase in FINAL and subject.finalizer else (),
+        lock_gone=subject.status.phase in UNTOUCHED and records.holder_is_gone(kube, key[0], plan.status.active),
         plan_problem=plan.problem,
         schema_problem=ports.schema_problem(),
         routed=routed_members(subject, traffic),

@@ -36,6 +36,9 @@ from controller.ports import (
 )
 from controller.times import rfc3339, unix
 
+FULL = 100
+"""All requests, percent."""
+
 FINALIZER = marks.FINALIZER
 HISTORY_LABEL = "penstock.dev/history"
 _KEY = re.compile(r"[^-._a-zA-Z0-9]+")
@@ -107,7 +110,16 @@ def read_status(stored: Mapping[str, Any]) -> tuple[ReleaseStatus, str]:
     if status.phase in FINAL and not status.finished_at:
         # Whoever ends a release writes its time with the phase: without it the routes and the plan's lock may still be in use.
         return status, f"phase: found {status.phase.value} without finishedAt, expected both"
+    if status.phase is Phase.ROLLED_BACK and status.weight:
+        return status, f"phase: found RolledBack with weight {status.weight}, expected 0"
+    if status.phase is Phase.SUCCEEDED and not status.returned_at and status.weight < FULL:
+        return status, f"phase: found Succeeded with weight {status.weight}, expected {FULL}"
     return status, ""
+
+
+def holder_is_gone(kube: Kube, namespace: str, uid: str) -> bool:
+    """Whether the release that holds a plan's lock does not exist any more: its finalizer was taken off by hand."""
+    return bool(uid) and all(obj["metadata"]["uid"] != uid for obj in kube.list(RELEASE, namespace).items)
 
 
 def read_plan(kube: Kube, namespace: str, name: str) -> PlanView:

@@ -92,7 +92,8 @@ def check_asked(asked: Asked) -> None:
         try:
             PrometheusConfig.model_validate(providers_of(asked.prometheus))
         except ValueError as error:
-            raise CommandError(ExitCode.USAGE, f"--prometheus cannot be used: {str(error).splitlines()[2].strip()}.") from error
+            words = str(error).splitlines()[2].strip().removeprefix("Value error, ").partition(" [type=")[0]
+            raise CommandError(ExitCode.USAGE, f"--prometheus cannot be used: {words}.") from error
 
 
 def providers_of(url: str) -> dict[str, Any]:

@@ -44,6 +44,9 @@ def queued(w: World) -> Decision:
         first = min(ahead, key=lambda rival: rival.created)
         word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_PLAN
         return wait(w, word, first.name, until=w.now + POLL_SECONDS)
+    if w.observed.lock_gone:
+        # Nobody is left to give it back. The routes are looked at like at every start: refused where no version has 100 %.
+        return act(w, LockPlan())
     if w.observed.lock not in ("", w.subject.uid):
         return wait(w, reasons.WAITING_FOR_PLAN, w.observed.lock, until=w.now + POLL_SECONDS)
     if not w.observed.lock:

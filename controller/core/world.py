@@ -138,6 +138,7 @@ class Observed:
         problems: why the release must not start or go on; empty is good.
         warnings: what is legal but should be said.
         finished: finished releases of the plan; only looked at when this one is about to be left alone.
+        lock_gone: the release that holds the plan does not exist any more.
         plan_problem: why the plan as it stands cannot be used; "" if it can.
         schema_problem: why the server would not keep what we write; "" if it would.
         routed: members whose Services stand in the managed routes: only their requests are split.
@@ -165,6 +166,7 @@ class Observed:
     rivals: tuple[Rival, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    lock_gone: bool = False
     plan_problem: str = ""
     schema_problem: str = ""
     finished: tuple[Finished, ...] = ()

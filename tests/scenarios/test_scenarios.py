@@ -94,3 +94,17 @@ def test_finished_releases_are_kept_by_the_plans_history():
     maps = [c["metadata"]["name"] for c in kube.list(CONFIG_MAP, "shop").items]
     assert releases == {"shop-v3", "shop-v4"}
     assert [name.split("-")[1] for name in sorted(maps)] == ["history", "history", "plan"]
+
+
+def test_a_plan_whose_holder_was_removed_by_hand_is_taken_over():
+    """Somebody took the finalizer off and deleted the Release that held the plan: the next one does not wait for a ghost."""
+    folder, scenario = story("requests")
+    alone = scenario.model_copy(update={"people": []})
+
+    def ghost(sim):
+        kube = InMemoryKube(sim.server, user="bob", field_manager="kubectl-edit")
+        kube.patch(RELEASE_PLAN, "shop", "shop", {"status": {"active": "uid-of-a-ghost", "activeName": "ghost"}}, subresource="status")
+
+    result = run_scenario(alone.model_copy(update={"expect": alone.expect.model_copy(update={"within": None})}), folder, prepare=ghost)
+
+    assert result.problems == [], "\n".join(map(str, result.transcript))
