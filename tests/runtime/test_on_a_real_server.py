@@ -325,6 +325,7 @@ class Outcome:
     wake_at, again, urgent, subject, decision, error = None, False, False, None, None, "looked"
 
 def reconcile(key, ports, *, cache):
+    print("the look begins", file=sys.stderr, flush=True)
     time.sleep(1.0)  # SIGTERM comes in the middle of this look
     ports.kube.patch(RELEASE, key[0], key[1], {"metadata": {"annotations": {"finished": "yes"}}})
     return Outcome()
@@ -345,8 +346,10 @@ def test_a_process_that_is_told_to_stop_finishes_its_look_gives_the_lease_back_a
         cwd=Path(__file__).parents[2],
         text=True,
     )
-    leads = iter(line for line in process.stderr if "leads now" in line)
-    assert json.loads(next(leads))["epoch"] == 1
+    said: list[str] = []
+    while not (any("leads now" in line for line in said) and any("the look begins" in line for line in said)):
+        said.append(next(process.stderr))
+    assert json.loads(next(line for line in said if "leads now" in line))["epoch"] == 1
     process.send_signal(signal.SIGTERM)
     process.stderr.read()
 
