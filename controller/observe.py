@@ -5,7 +5,7 @@ decision never rests on an authority that is older than what it is about. How cl
 on the phase: a release that waits in a stage needs a handful of reads, all from caches.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from controller.adapters import records
 from controller.adapters.istio.view import TrafficView, observe_traffic
@@ -75,15 +75,24 @@ def split_of(traffic: TrafficView) -> Split:
     return Split(mode=traffic.mode or "host", blue_labels=traffic.blue_labels, green_labels=traffic.green_labels, routed=traffic.routed)
 
 
-def observe(key: tuple[str, str], kube: Kube, ports: Ports, plans: dict[tuple[str, str], PlanSpec], *, live: bool) -> Snapshot | None:
+@dataclass(slots=True)
+class Plans:
+    """Plans that were parsed before, in memory only: frozen ones by namespace and hash, live ones by namespace and name."""
+
+    frozen: dict[tuple[str, str], PlanSpec] = field(default_factory=dict)
+    live: dict[tuple[str, str], records.PlanView] = field(default_factory=dict)
+
+
+def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Plans, *, live: bool) -> Snapshot | None:
     """Look once. None where the Release is gone. Raises `KubeError`s, and `UnreadableError` for nonsense in the Release."""
     namespace, name = key
     try:
-        early = records.read_subject(kube.get(RELEASE, namespace, name))
+        first = kube.get(RELEASE, namespace, name)
     except NotFoundError:
         return None
-    plan = records.read_plan(kube, namespace, early.spec.plan)
-    early = replace(early, plan=effective_plan(kube, early, plan, ports, plans))
+    early = records.read_subject(first)
+    plan = records.read_plan(kube, namespace, early.spec.plan, memo.live)
+    early = replace(early, plan=effective_plan(kube, early, plan, ports, memo.frozen))
     traffic, members, problems, warnings = look_at_targets(kube, early, ports)
     rivals = records.read_rivals(kube, early)
     requests = records.read_requests(kube, early)
@@ -91,10 +100,11 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, plans: dict[tuple[st
         obj = kube.get(RELEASE, namespace, name)
     except NotFoundError:
         return None
-    subject = replace(records.read_subject(obj), plan=early.plan)
+    unchanged = obj["metadata"]["resourceVersion"] == early.resource_version and obj["metadata"]["uid"] == early.uid
+    subject = early if unchanged else replace(records.read_subject(obj), plan=early.plan)
     if subject.uid != early.uid or subject.status.blue_slot != early.status.blue_slot or subject.status.plan_hash != early.status.plan_hash:
         # The Release was replaced, or moved on so far that the targets were looked at with the wrong eyes: look again.
-        return observe(key, kube, ports, plans, live=live)
+        return observe(key, kube, ports, memo, live=live)
     observed = Observed(
         live=live,
         deleted=subject.deleted,

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from controller import act as acting
 from controller import observe as observing
 from controller.adapters import records
-from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseStatus
 from controller.core import conditions, needs, trouble
 from controller.core.commands import Command, Decision, Direction, RollBackRoutes, Subject
@@ -63,7 +62,7 @@ Tried = tuple[str, tuple[Command, ...]]
 class Memo:
     """What may be forgotten at any time."""
 
-    plans: dict[tuple[str, str], PlanSpec] = field(default_factory=dict)
+    plans: observing.Plans = field(default_factory=observing.Plans)
     progress: dict[Key, Progress] = field(default_factory=dict)
     tried: dict[Key, Tried] = field(default_factory=dict)
     behind: set[Key] = field(default_factory=set)
