@@ -22,6 +22,7 @@ from controller.core.commands import Subject
 from controller.core.phases import FINAL
 from controller.core.world import Observed, Problem
 from controller.ports import RELEASE, Kube, NotFoundError, Obj, Ports
+from controller.recall import Recall, version_of
 
 LOOKS: dict[Phase, Look] = {
     Phase.PREPARING: CLOSE,
@@ -75,25 +76,57 @@ def split_of(traffic: TrafficView) -> Split:
     return Split(mode=traffic.mode or "host", blue_labels=traffic.blue_labels, green_labels=traffic.green_labels, routed=traffic.routed)
 
 
+Targets = tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ...]]
+"""Routes, workloads, what stands against the release, and what should be said."""
+
+
 @dataclass(slots=True)
-class Plans:
-    """Plans that were parsed before, in memory only: frozen ones by namespace and hash, live ones by namespace and name."""
+class Parsed:
+    """What was parsed before, in memory only.
+
+    Attributes:
+        frozen, live: plans by namespace and hash, and by namespace and name.
+        subjects: unfinished releases by namespace and name, without their plans.
+        targets: the last views of routes and workloads, by release and kind of look.
+    """
 
     frozen: dict[tuple[str, str], PlanSpec] = field(default_factory=dict)
     live: dict[tuple[str, str], records.PlanView] = field(default_factory=dict)
+    subjects: dict[tuple[str, str], Subject] = field(default_factory=dict)
+    targets: Recall = field(default_factory=Recall)
+
+    def subject(self, obj: Obj) -> Subject:
+        """A Release, parsed once at each resourceVersion. Raises `UnreadableError`."""
+        meta = obj["metadata"]
+        key = (meta["namespace"], meta["name"])
+        known = self.subjects.get(key)
+        if known is not None and (known.uid, known.resource_version) == version_of(obj):
+            return known
+        subject = records.read_subject(obj)
+        if subject.status.phase in FINAL:
+            self.forget(key)
+        else:
+            self.subjects[key] = subject
+        return subject
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """A release that is gone, or has ended, leaves nothing behind."""
+        self.subjects.pop(key, None)
+        for live in (True, False):
+            self.targets.forget((*key, live))
 
 
-def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Plans, *, live: bool) -> Snapshot | None:
+def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, live: bool) -> Snapshot | None:
     """Look once. None where the Release is gone. Raises `KubeError`s, and `UnreadableError` for nonsense in the Release."""
     namespace, name = key
     try:
         first = kube.get(RELEASE, namespace, name)
     except NotFoundError:
         return None
-    early = records.read_subject(first)
+    early = memo.subject(first)
     plan = records.read_plan(kube, namespace, early.spec.plan, memo.live)
     early = replace(early, plan=effective_plan(kube, early, plan, ports, memo.frozen))
-    traffic, members, problems, warnings = look_at_targets(kube, early, ports)
+    traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets, live=live)
     rivals = records.read_rivals(kube, early)
     requests = records.read_requests(kube, early)
     try:
@@ -101,7 +134,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Plans, *, live
     except NotFoundError:
         return None
     unchanged = obj["metadata"]["resourceVersion"] == early.resource_version and obj["metadata"]["uid"] == early.uid
-    subject = early if unchanged else replace(records.read_subject(obj), plan=early.plan)
+    subject = early if unchanged else replace(memo.subject(obj), plan=early.plan)
     if subject.uid != early.uid or subject.status.blue_slot != early.status.blue_slot or subject.status.plan_hash != early.status.plan_hash:
         # The Release was replaced, or moved on so far that the targets were looked at with the wrong eyes: look again.
         return observe(key, kube, ports, memo, live=live)
@@ -163,9 +196,23 @@ def frozen_exists(kube: Kube, subject: Subject) -> bool:
     return bool(subject.status.plan_hash) and records.read_frozen(kube, subject.namespace, subject.status.plan_hash) is not None
 
 
-def look_at_targets(
-    kube: Kube, subject: Subject, ports: Ports
-) -> tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ...]]:
+def recalled_targets(kube: Kube, subject: Subject, ports: Ports, recall: Recall, *, live: bool) -> Targets:
+    """As `look_at_targets`, which reads the same again and only builds its views again where it finds something else.
+
+    While a release prepares, and once it has ended, nothing is remembered: those looks are few and see more.
+    """
+    status = subject.status
+    if status.phase is Phase.PREPARING or status.phase in UNTOUCHED or status.phase in FINAL:
+        return look_at_targets(kube, subject, ports)
+    asked = (
+        subject.uid, subject.finalizer, status.phase, look_of(subject), status.blue_slot, status.mode, status.blue_subset,
+        status.green_subset, tuple(status.capacity), ports.settings.cluster_domain,
+    )  # fmt: skip
+    key = (subject.namespace, subject.name, live)
+    return recall.view(key, kube, asked, subject.plan, lambda reader: look_at_targets(reader, subject, ports))
+
+
+def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> Targets:
     """Routes, then workloads, as closely as the phase needs; with everything that would refuse the release at its beginning."""
     phase = subject.status.phase
     if subject.plan is None or phase in UNTOUCHED or (phase in FINAL and not needs_look(subject)):

@@ -62,7 +62,7 @@ Tried = tuple[str, tuple[Command, ...]]
 class Memo:
     """What may be forgotten at any time."""
 
-    plans: observing.Plans = field(default_factory=observing.Plans)
+    parsed: observing.Parsed = field(default_factory=observing.Parsed)
     progress: dict[Key, Progress] = field(default_factory=dict)
     tried: dict[Key, Tried] = field(default_factory=dict)
     behind: set[Key] = field(default_factory=set)
@@ -73,6 +73,7 @@ class Memo:
         self.progress.pop(key, None)
         self.tried.pop(key, None)
         self.behind.discard(key)
+        self.parsed.forget(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
     memo.behind.discard(key)
     for kube in looks:
         live = kube is ports.kube
-        snapshot = observing.observe(key, kube, ports, memo.plans, live=live)
+        snapshot = observing.observe(key, kube, ports, memo.parsed, live=live)
         if snapshot is None:
             memo.forget(key)
             return Outcome()
@@ -138,7 +139,7 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
 
 def refused(key: Key, ports: Ports, memo: Memo, error: RefusedError) -> Outcome:
     """A step was refused: look again, and write down what is in the way."""
-    snapshot = observing.observe(key, ports.kube, ports, memo.plans, live=True)
+    snapshot = observing.observe(key, ports.kube, ports, memo.parsed, live=True)
     if snapshot is None:
         return Outcome()
     subject, now = snapshot.subject, ports.clock.now()

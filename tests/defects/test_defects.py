@@ -151,7 +151,7 @@ def reads() -> list[str]:
         def look(key, outcome):
             if outcome.subject is not None and outcome.subject.status.phase == "Measuring":
                 looks.append([])
-                observe.observe(key, kube, sim.ports, sim.memo.plans, live=True)
+                observe.observe(key, kube, sim.ports, sim.memo.parsed, live=True)
 
         sim.on_look.append(look)
 
