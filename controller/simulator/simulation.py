@@ -13,6 +13,7 @@ same seed gives the same trace in another process.
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,6 +61,9 @@ WARM_SECONDS = 300.0
 SETTLE_SECONDS = 60.0
 """The proxies know the world when the first users come."""
 
+RETENTION_SECONDS = 4 * 3600.0
+"""How long the simulated Prometheus keeps samples."""
+
 MAX_LOOKS = 2_000_000
 MAX_LOOKS_IN_AN_INSTANT = 2_000
 """A loop that never waits is a defect; it ends here instead of never."""
@@ -91,15 +95,17 @@ class VirtualClock:
 
 @dataclass(slots=True)
 class SwitchedPrometheus:
-    """The simulated Prometheus behind the faults of a scenario."""
+    """The simulated Prometheus behind the faults of a scenario; `scrape` is called before it is asked."""
 
     inner: Prometheus
+    scrape: Callable[[], None]
     fault: str = ""
     asked: int = 0
 
     def query(self, promql: str, time: float) -> Answer:
         """The inner answer, or what the fault makes of it."""
         self.asked += 1
+        self.scrape()
         match self.fault:
             case "":
                 return self.inner.query(promql, time)
@@ -171,7 +177,7 @@ class Simulation:
         self.workloads = Workloads(
             ManagerKube(self.server), WorkloadSettings(behaviours=[pod_behaviour(p) for p in scenario.pods], pods_per_replica_set=1)
         )
-        self.store = Store(retention_seconds=4 * 3600)
+        self.store = Store(retention_seconds=RETENTION_SECONDS)
         self.engine = Engine(self.store)
         self.sources = [source_of(users) for users in scenario.users]
         self.traffic = Traffic(
@@ -182,7 +188,7 @@ class Simulation:
             app_metrics=[metric_of(metric) for metric in scenario.metrics],
             settings=TrafficSettings(start=START, since=self.clock.time + SETTLE_SECONDS, seed=seed, fluid=not scenario.random),
         )
-        self.prometheus = SwitchedPrometheus(SimulatedPrometheus(self.engine, self.true_time))
+        self.prometheus = SwitchedPrometheus(SimulatedPrometheus(self.engine, self.true_time), lambda: self._scrape(self.clock.time))
         self.failing_probes: set[str] = set()
         self.queue = WorkQueue(self.clock.now, self.true_time)
         self.owners = Owners()
@@ -198,6 +204,7 @@ class Simulation:
         self._events: list[Event] = []
         self._order = itertools.count()
         self._next_scrape = self.clock.time
+        self._pods_first = False
         self.server.on_commit(self._committed)
         self.server.load(crds)
         self.server.load(with_namespaces(objects))
@@ -262,22 +269,37 @@ class Simulation:
             self._happen()
 
     def _next_time(self) -> float:
-        times = [self._next_scrape, self.queue.next_time(), self.mesh.next_event_time(), self.workloads.next_event_time()]
+        times = [self.queue.next_time(), self.mesh.next_event_time(), self.workloads.next_event_time()]
         if self._events:
             times.append(self._events[0].time)
-        return min(t for t in times if t is not None)
+        return min((t for t in times if t is not None), default=math.inf)
 
     def _happen(self) -> None:
         """Everything that is due now, in a fixed order: pods, mesh, scrape, people and faults."""
         now = self.clock.time
-        self.workloads.advance(now)
-        self.mesh.advance(now)
-        if self._next_scrape <= now:
-            self.traffic.scrape(self._next_scrape)
-            self.store.trim_sometimes(now)
-            self._next_scrape += self.scenario.scrape
+        if any(time is not None and time <= now for time in (self.mesh.next_event_time(), self.workloads.next_event_time())):
+            self._scrape(now, now_too=False)
+            self._pods_first = True
+            self.workloads.advance(now)
+            self.mesh.advance(now)
+            self._pods_first = False
         while self._events and self._events[0].time <= now:
+            self._scrape(now)
             heapq.heappop(self._events).action()
+
+    def _scrape(self, now: float, *, now_too: bool = True) -> None:
+        """Take the scrapes that are due, before anything changes that they would show, or anybody asks for them.
+
+        Between two changes every one is a multiplication, whenever it is made; samples that the store would have
+        dropped by now are never made.
+        """
+        if self._next_scrape + RETENTION_SECONDS < now:
+            missed = int((now - RETENTION_SECONDS - self._next_scrape) // self.scenario.scrape)
+            self._next_scrape += missed * self.scenario.scrape
+        while self._next_scrape < now or (now_too and self._next_scrape == now):
+            self.traffic.scrape(self._next_scrape)
+            self.store.trim_sometimes(self._next_scrape)
+            self._next_scrape += self.scenario.scrape
 
     def _work(self, done: Callable[[], bool] | None) -> bool:
         """Every release that is due; True where the caller's end is reached."""
@@ -320,6 +342,8 @@ class Simulation:
 
     def _committed(self, commit: Commit) -> None:
         now = self.clock.time
+        if not self._pods_first:
+            self._scrape(now)
         self.mesh.apply(commit.kind, commit.old, commit.new, now)
         self.workloads.apply(commit.kind, commit.old, commit.new, now)
         meta = commit.last["metadata"]
