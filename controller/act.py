@@ -67,10 +67,8 @@ def _routes(
             open_routes(kube, subject, traffic, epoch)
         case SetWeight(weight, stamp):
             set_weight(kube, subject, traffic, epoch, weight=weight, stamp=stamp)
-        case RollBackRoutes(stamp):
-            roll_back_routes(
-                kube, subject, traffic, epoch, stamp=stamp, still_ours=lambda: still_ours(subject, ports), sleep=ports.clock.sleep
-            )
+        case RollBackRoutes():
+            roll_back_routes(kube, subject, traffic, epoch, command, still_ours=lambda: still_ours(subject, ports), sleep=ports.clock.sleep)
         case CloseRoutes(serving):
             # The owner annotation goes last: without it nothing would bring a leader back to what is left.
             remove_subset(kube, subject, traffic, epoch, serving=serving)

@@ -24,6 +24,8 @@ MADE = "penstock.dev/made"
 REVISION = "penstock.dev/revision"
 OWNER = "penstock.dev/owner"
 STAMP = "penstock.dev/stamp"
+BECAUSE = "penstock.dev/because"
+"""Beside a rollback's stamp: why, as JSON, until the record of it is written (and for whoever reads the object)."""
 ADDED = "penstock.dev/added"
 
 

@@ -102,9 +102,14 @@ class SetWeight:
 
 @dataclass(frozen=True, slots=True)
 class RollBackRoutes:
-    """Put every managed route and listed bypass on blue, always written, stamped; repeated until it holds."""
+    """Put every managed route and listed bypass on blue, always written, stamped; repeated until it holds.
+
+    `because` is written beside the stamp: the decision as JSON. It is recorded after the traffic has moved, so a
+    controller that dies between the two leaves its reason here.
+    """
 
     stamp: str
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ def answer(w: World) -> Decision | None:
     gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
     if gone:
         return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
-    if any(is_rollback_stamp(w, route) for route in w.observed.routes):
-        return backward.roll_back(w, reasons.ROLLBACK_FOUND)
+    stamped = next((route for route in w.observed.routes if is_rollback_stamp(w, route)), None)
+    if stamped is not None:
+        return backward.take_up(w, stamped.because)
     broken = "; ".join(problem.detail for r in w.observed.routes for problem in r.problems)
     if broken and status.phase not in (Phase.HOLDING, Phase.HALTED):
         return forward.hold_for_person(w, reasons.ROUTE_CHANGED, broken, phase=status.phase)

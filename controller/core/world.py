@@ -32,7 +32,7 @@ class RouteView:
         bypass_green: some listed bypass route points at green.
         bypass_stale: some listed bypass route does not point where the weights say (green above 0, else blue).
         owner: uid of the release that owns the route (annotation); "" if none.
-        stamp: the rollback stamp (annotation).
+        stamp: the rollback stamp (annotation); `because` is the decision that was written beside it.
         epoch: the epoch annotation; 0 if none.
         foreign: the last writer of our fields was not us.
         problems: why it must not be touched.
@@ -50,6 +50,7 @@ class RouteView:
     bypass_stale: bool = False
     owner: str = ""
     stamp: str = ""
+    because: str = ""
     epoch: int = 0
     foreign: str = ""
     problems: tuple[Problem, ...] = ()

@@ -255,10 +255,14 @@ def stamp_of(obj: Obj) -> str:
     return marks.annotation(obj, marks.STAMP)
 
 
+OF_ONE_WRITE = frozenset({marks.EPOCH, marks.STAMP, marks.BECAUSE})
+"""Annotations that tell which write it was, not what it wrote."""
+
+
 def essence(kind: str, obj: Obj) -> Any:
     """What of an object two runs must agree on."""
     meta = obj["metadata"]
-    annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in (marks.EPOCH, marks.STAMP)}
+    annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in OF_ONE_WRITE}
     kept: dict[str, Any] = {
         "labels": meta.get("labels") or {},
         "annotations": annotations,

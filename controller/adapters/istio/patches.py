@@ -15,7 +15,7 @@ from controller.adapters.istio.owners import OWNER_NAME
 from controller.adapters.istio.rules import FULL, Rule, Split, Target, parse_rules, split_rules
 from controller.adapters.istio.sides import SUBSET, Side, Sides
 from controller.api.plan import Bypass, VirtualServiceRef
-from controller.core.commands import Subject
+from controller.core.commands import RollBackRoutes, Subject
 from controller.ports import Obj
 
 Op = dict[str, Any]
@@ -70,14 +70,15 @@ def build_weight_patch(draft: Draft, subject: Subject, weight: int, stamp: str =
     return _finish(draft, ops, {**_owner(subject), **_added(draft, added), **stamped}) if ops or stamped else []
 
 
-def build_rollback_patch(draft: Draft, stamp: str) -> Patch:
+def build_rollback_patch(draft: Draft, command: RollBackRoutes) -> Patch:
     """Everybody on blue, bypass rules included, stamped. Empty only where this very stamp stands and nothing is to change."""
     ops, added = _weigh_all(draft, 0, need_green=False)
     more, added = _switch_bypasses(draft, Side.BLUE, added)
     ops += more
-    if not ops and stamp == marks.annotation(draft.obj, marks.STAMP):
+    if not ops and command.stamp == marks.annotation(draft.obj, marks.STAMP):
         return []
-    return _finish(draft, ops, {**_added(draft, added), marks.STAMP: stamp})
+    because = {marks.BECAUSE: command.because} if command.because else {}
+    return _finish(draft, ops, {**_added(draft, added), marks.STAMP: command.stamp, **because})
 
 
 def build_close_patch(draft: Draft, serving: Side) -> Patch:
@@ -105,7 +106,7 @@ def build_close_patch(draft: Draft, serving: Side) -> Patch:
         ops.append({"op": "test", "path": marks.pointer("spec", "http", rule.index, "name"), "value": rule.name})
         ops.append({"op": "remove", "path": marks.pointer("spec", "http", rule.index)})
     left = Added(frozenset(pair for pair in rest if pair[1] not in gone), subsets=added.subsets)
-    values: dict[str, str | None] = {marks.OWNER: None, OWNER_NAME: None, marks.STAMP: None, **_added(draft, left)}
+    values: dict[str, str | None] = {marks.OWNER: None, OWNER_NAME: None, marks.STAMP: None, marks.BECAUSE: None, **_added(draft, left)}
     standing = marks.mapping(marks.metadata(draft.obj).get("annotations"))
     changes = {key: value for key, value in values.items() if standing.get(key) != value}
     return _finish(draft, ops, changes) if ops or changes else []

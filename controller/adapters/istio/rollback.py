@@ -15,7 +15,7 @@ from controller.adapters.istio.sides import target_namespace
 from controller.adapters.istio.view import TrafficView
 from controller.adapters.istio.writes import send
 from controller.api.plan import VirtualServiceRef
-from controller.core.commands import Subject
+from controller.core.commands import RollBackRoutes, Subject
 from controller.ports import VIRTUAL_SERVICE, Kube, KubeError, NotFoundError, RefusedError, UnauthorizedError
 
 TRIES = 5
@@ -46,8 +46,8 @@ def roll_back_routes(
     subject: Subject,
     view: TrafficView,
     epoch: int,
+    command: RollBackRoutes,
     *,
-    stamp: str,
     still_ours: Callable[[], bool],
     sleep: Callable[[float], None],
     tries: int = TRIES,
@@ -59,7 +59,7 @@ def roll_back_routes(
         subject: the release.
         view: tells who is blue; its readings of the routes are not used.
         epoch: ours; a higher one on an object raises `Deposed`.
-        stamp: `<uid>/<phase counter>`.
+        command: its stamp is `<uid>/<phase counter>`.
         still_ours: reads the Release again: False where it has finished or is gone. Asked after each read of a route.
         sleep: waits some seconds.
         tries: rounds before the error is raised and the caller queues the release again.
@@ -75,7 +75,7 @@ def roll_back_routes(
         for ref in pending:
             title = f"{target_namespace(ref, subject.namespace)}/{ref.name}"
             try:
-                done[_once(kube, subject, view, ref, epoch, stamp, still_ours)].append(title)
+                done[_once(kube, subject, view, ref, epoch, command, still_ours)].append(title)
                 refused.pop(title, None)
             except (RefusedError, UnauthorizedError) as error:
                 refused[title] = error
@@ -100,7 +100,13 @@ def _in_order(subject: Subject, view: TrafficView) -> list[VirtualServiceRef]:
 
 
 def _once(  # noqa: PLR0917 - the loop's own state
-    kube: Kube, subject: Subject, view: TrafficView, ref: VirtualServiceRef, epoch: int, stamp: str, still_ours: Callable[[], bool]
+    kube: Kube,
+    subject: Subject,
+    view: TrafficView,
+    ref: VirtualServiceRef,
+    epoch: int,
+    command: RollBackRoutes,
+    still_ours: Callable[[], bool],
 ) -> str:
     """One try at one object: which list of the result it belongs to."""
     try:
@@ -111,7 +117,7 @@ def _once(  # noqa: PLR0917 - the loop's own state
         parsed = parse_rules(obj, view.cluster_domain)
         if parsed.garbage and not parsed.rules:
             raise RefusedError(UNPROCESSABLE, "Garbage", f"{marks.where(obj)} cannot be put back: {parsed.garbage[0]}")
-        patch = build_rollback_patch(Draft(obj, ref, view.sides, epoch, view.cluster_domain), stamp)
+        patch = build_rollback_patch(Draft(obj, ref, view.sides, epoch, view.cluster_domain), command)
         send(kube, VIRTUAL_SERVICE, obj, patch)
     except NotFoundError:
         return "missing"

@@ -169,6 +169,7 @@ def _route_view(route: Route, sides: Sides) -> RouteView:
         bypass_stale=sides.known and split.bypass_stale(sides),
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
+        because=marks.annotation(route.obj, marks.BECAUSE),
         epoch=marks.epoch_of(route.obj),
         foreign=last_manager(route.obj),
         problems=_route_problems(route, split, route.parsed, sides),

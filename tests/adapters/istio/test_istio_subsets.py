@@ -8,6 +8,7 @@ from controller.adapters.istio.subsets import ensure_subset, remove_subset
 from controller.adapters.istio.writes import claim_routes, close_routes, open_routes, set_weight
 from controller.adapters.marks import ADDED, MADE, Deposed
 from controller.core import reasons
+from controller.core.commands import RollBackRoutes
 from controller.ports import DEPLOYMENT, DESTINATION_RULE, ConflictError, NotFoundError
 
 V1 = {"name": "v1", "labels": {"version": "v1"}, "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 9}}}}
@@ -181,7 +182,7 @@ class TestWholeWay:
         release = known(bed)
         run(bed, release, 25)
         assert bed.weights() == [[("v1", 75), ("v2", 25)]]
-        roll_back_routes(bed.kube, release, bed.look(release), EPOCH, stamp="u1/2", still_ours=lambda: True, sleep=lambda _: None)
+        roll_back_routes(bed.kube, release, bed.look(release), EPOCH, RollBackRoutes("u1/2"), still_ours=lambda: True, sleep=lambda _: None)
         end(bed, release, "blue")
         assert (bed.weights(), subsets(bed)) == ([[("v1", 100)]], rules)
         assert bed.web()["spec"]["http"][0]["route"][0]["destination"] == web["http"][0]["route"][0]["destination"]
@@ -220,7 +221,7 @@ class TestWholeWay:
         release = known(bed)
         run(bed, release, 5)
         assert bed.weights() == [[("v1", 95), ("v2", 5)]]
-        roll_back_routes(bed.kube, release, bed.look(release), EPOCH, stamp="u1/2", still_ours=lambda: True, sleep=lambda _: None)
+        roll_back_routes(bed.kube, release, bed.look(release), EPOCH, RollBackRoutes("u1/2"), still_ours=lambda: True, sleep=lambda _: None)
         end(bed, release, "blue")
         assert (bed.web()["spec"], subsets(bed)) == (start, [V1, v0])
 

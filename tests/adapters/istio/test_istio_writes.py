@@ -10,6 +10,7 @@ from istio_bed import EPOCH, GREEN, host_bed, rule, subject, to
 from controller.adapters.istio.rollback import roll_back_routes
 from controller.adapters.istio.writes import claim_routes, close_routes, open_routes, set_weight
 from controller.adapters.marks import ADDED, OWNER, STAMP, Deposed
+from controller.core.commands import RollBackRoutes
 from controller.ports import RELEASE, VIRTUAL_SERVICE, ConflictError, NotFoundError, RefusedError, UnavailableError
 
 STATUS = {"blue_slot": 0, "mode": "host"}
@@ -30,7 +31,7 @@ def give(bed, weight, release=RUNNING, stamp="", epoch=EPOCH):
 
 def back(bed, release=RUNNING, still_ours=lambda: True, epoch=EPOCH, waited=None):
     waited = [] if waited is None else waited
-    return roll_back_routes(bed.kube, release, bed.look(release), epoch, stamp="u1/4", still_ours=still_ours, sleep=waited.append)
+    return roll_back_routes(bed.kube, release, bed.look(release), epoch, RollBackRoutes("u1/4"), still_ours=still_ours, sleep=waited.append)
 
 
 def annotations(bed, name="web"):
@@ -327,7 +328,7 @@ class TestBack:
         waited = []
         sleep = lambda seconds: waited.append((seconds, bed.weights("edge")[0][1]))  # noqa: E731
         with pytest.raises(ConflictError):
-            roll_back_routes(bed.kube, release, bed.look(release), EPOCH, stamp="u1/4", still_ours=lambda: True, sleep=sleep)
+            roll_back_routes(bed.kube, release, bed.look(release), EPOCH, RollBackRoutes("u1/4"), still_ours=lambda: True, sleep=sleep)
         assert waited[0][1] == ("api-green", 0)
 
     def test_a_missing_object_is_reported_and_the_others_are_done(self):
