@@ -3,8 +3,10 @@
 A plan names two *slots*, the places where a version can live. Blue is the slot that is observed at 100 %.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -343,11 +345,17 @@ class PlanSpec(Model):
     )
     history: History = Field(default_factory=History, description="What is kept of finished releases.")
 
-    @property
+    @cached_property
     def all_members(self) -> tuple[Member, ...]:
         """All members, the short form included."""
         short = (Member(name=self.workload, workload=self.workload),) if self.workload else ()
         return short + tuple(self.members)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; what was derived from the old fields is derived anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("all_members", None)
+        return copied
 
 
 class PlanStatus(Model):

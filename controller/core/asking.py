@@ -99,7 +99,10 @@ def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
 
 def polled(statuses: Collection[CheckStatus], name: str) -> CheckStatus:
     """The status of that name, or a blank one."""
-    return next((status for status in statuses if status.name == name), CheckStatus(name=name))
+    for status in statuses:
+        if status.name == name:
+            return status
+    return CheckStatus(name=name)
 
 
 def due_triggers(plan: PlanSpec, status: ReleaseStatus, now: float) -> tuple[Trigger, ...]:

@@ -40,15 +40,19 @@ def conditions(status: ReleaseStatus, generation: int, now: float) -> list[Condi
         SUCCEEDED: succeeded(status.phase),
         HEALTHY: "False" if status.rollback else "True",
     }
+    reason = status.reason or status.phase
     result = []
     for kind, state in states.items():
         old = before.get(kind)
+        if old and (old.status, old.reason, old.message, old.observed_generation) == (state, reason, status.message, generation):
+            result.append(old)
+            continue
         since = old.last_transition_time if old and old.status == state else rfc3339(now)
         result.append(
             Condition(
                 type=kind,
                 status=state,
-                reason=status.reason or status.phase,
+                reason=reason,
                 message=status.message,
                 last_transition_time=since,
                 observed_generation=generation,

@@ -155,10 +155,12 @@ def _baseline(limit: Limit, measured: Measurement | None, remembered: float | No
     return Reading(value=remembered)
 
 
-def _from_verdict(before: CheckStatus, verdict: Verdict, detail: str, context: Context) -> CheckStatus:
+def _from_verdict(before: CheckStatus, name: str, at: float, verdict: Verdict, detail: str, context: Context) -> CheckStatus:
     line = next(iter(verdict.detail), "")
     return before.model_copy(
         update={
+            "name": name,
+            "polled_at": at,
             "outcome": verdict.outcome,
             "reason": verdict.reason,
             "value": verdict.candidate,
@@ -202,8 +204,7 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         unit=unit_of(check),
     )
     verdict = threshold.judge(question, candidate, baseline)
-    status = _from_verdict(before, verdict, _gate_detail(verdict, candidate, baseline, context), context)
-    status = status.model_copy(update={"name": check.name, "polled_at": end})
+    status = _from_verdict(before, check.name, end, verdict, _gate_detail(verdict, candidate, baseline, context), context)
     short = too_short(window, context)
     if short and verdict.outcome is not Outcome.INCONCLUSIVE:
         return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
@@ -294,7 +295,6 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     """One poll of a trigger; `before` itself where it was not asked in this look."""
     green = measured.answers.get(trigger_key(trigger.name, Arm.CANDIDATE))
     blue = measured.answers.get(trigger_key(trigger.name, Arm.BASELINE))
-    before = before.model_copy(update={"name": trigger.name})
     if green is None:
         return before
     if trigger.probe is not None or trigger.limit is None:
@@ -308,7 +308,7 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     question = Question(check=trigger.name, limits=limits_of(trigger.limit), window=Window(start, context.now), n=n, unit=unit_of(trigger))
     verdict = threshold.judge(question, candidate, baseline)
     detail = _fault_detail(candidate, baseline) if verdict.outcome is Outcome.INCONCLUSIVE else ""
-    status = _from_verdict(before, verdict, detail, context).model_copy(update={"polled_at": context.now})
+    status = _from_verdict(before, trigger.name, context.now, verdict, detail, context)
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
         status = status.model_copy(update={"baseline": before.baseline})

@@ -16,8 +16,12 @@ Whose samples are counted, by mode and reporter:
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from controller.api.plan import BuiltIn, Member, PlanSpec
+
+QUERIES_KEPT = 8192
+"""Texts that are remembered: the same queries are asked in every look of a release."""
 
 PARAMETERS = ("namespace", "workload", "service", "host", "revision", "colour", "window")
 """The parameters of a query; `$$` is a dollar."""
@@ -121,17 +125,20 @@ class Naming:
 
 def pair_of(plan: PlanSpec, member: Member, naming: Naming) -> Pair:
     """Blue's and green's place of a member. In subset mode both stand behind the first slot's Service."""
+    return _pair(member.workload, member.service_name, tuple((slot.namespace, slot.suffix) for slot in plan.slots), naming)
 
+
+@lru_cache(maxsize=QUERIES_KEPT)
+def _pair(workload: str, service_name: str, slots: tuple[tuple[str | None, str], ...], naming: Naming) -> Pair:
     def place(index: int, colour: str, revision: str) -> Place:
-        slot = plan.slots[index]
-        namespace = slot.namespace or naming.namespace
-        home = plan.slots[0] if naming.mode == "subset" else slot
-        service = member.service_name + home.suffix
+        namespace, suffix = slots[index]
+        home_namespace, home_suffix = slots[0] if naming.mode == "subset" else slots[index]
+        service = service_name + home_suffix
         return Place(
-            namespace=namespace,
-            workload=member.workload + slot.suffix,
+            namespace=namespace or naming.namespace,
+            workload=workload + suffix,
             service=service,
-            host=f"{service}.{home.namespace or naming.namespace}.svc.{naming.domain}",
+            host=f"{service}.{home_namespace or naming.namespace}.svc.{naming.domain}",
             revision=revision,
             colour=colour,
         )
@@ -166,6 +173,7 @@ def parameters_of(text: str) -> frozenset[str]:
     return frozenset(spot.name for spot in _spots(text) if spot.name)
 
 
+@lru_cache(maxsize=QUERIES_KEPT)
 def fill(text: str, place: Place, window_seconds: float) -> str:
     """The query with its parameters filled in, each escaped for where it stands.
 
@@ -279,6 +287,7 @@ class _Asked:
         return f"sum(rate({metric}{{{self.requests}{more}}}[{self.window}]))"
 
 
+@lru_cache(maxsize=QUERIES_KEPT)
 def requests_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
     """Label pairs of the requests that go to these places (module docstring)."""
     reporter, cluster = f'reporter="{mesh.reporter}"', ""
@@ -299,6 +308,7 @@ def one_of(label: str, values: list[str]) -> str:
     return f'{label}=~"{"|".join(label_value(value, regex=True) for value in unique)}"'
 
 
+@lru_cache(maxsize=QUERIES_KEPT)
 def build_checks_queries(builtin: BuiltIn, pair: Pair, colour: str, window_seconds: float, *, mesh: Mesh, quantile: float = 0.99) -> str:
     """The query of a built-in check for one colour: exactly one series, or none where there is nothing to judge.
 

@@ -64,7 +64,10 @@ def read_traffic(w: World) -> traffic.Traffic | None:
     naming = asking.naming_of(w.subject, w.observed, domain=w.observed.domain)
     pairs = asking.traffic_places(w.plan, naming, w.observed.routed)
     mesh = asking.mesh_of(w.subject, w.observed.cluster)
-    return traffic.read_traffic(measurement.answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
+    answer = measurement.answer
+    return w.measured.once(
+        (asking.TRAFFIC, pairs, mesh), lambda: traffic.read_traffic(answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
+    )
 
 
 def split(w: World) -> SplitVerdict:

@@ -3,12 +3,16 @@
 Weights are green's percent as Istio would share the requests, whatever integers stand in the object.
 """
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from analysis.model import Series
 from controller.api.release import ManagedObject, Phase, RequestSpec
 from controller.core.retention import Finished
 from controller.ports import Answer, ProbeResult
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +233,11 @@ class Measured:
     """All answers of one reconcile."""
 
     answers: Measurements = field(default_factory=dict)
+    _read: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What is read off the answers, read only once: three questions of a look need the same traffic."""
+        if key not in self._read:
+            self._read[key] = read()
+        found: T = self._read[key]
+        return found
