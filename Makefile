@@ -1,5 +1,5 @@
 # The two commands a newcomer needs: `make demo` and `make test`. Each makes its own environment first.
-.PHONY: demo test check bench matrix soak clean docs
+.PHONY: demo test check bench bench-analysis matrix soak clean docs
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -12,6 +12,7 @@ help:
 	@echo "make docs     write the generated documents and CRDs again"
 	@echo "make matrix   every crash point of every example's scenarios, with its log"
 	@echo "make bench    the table of figures"
+	@echo "make bench-analysis  false rollbacks and times to detect, by Monte Carlo (QUICK=1: half a minute)"
 	@echo "make soak     a hundred kills on a real API server"
 
 $(VENV)/.installed: pyproject.toml
@@ -40,6 +41,9 @@ docs: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench
+
+bench-analysis: $(VENV)/.installed
+	$(BIN)/python -m bench.analysis $(if $(QUICK),--quick,--write)
 
 matrix: $(VENV)/.installed
 	$(BIN)/python -m tests.matrix

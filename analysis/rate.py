@@ -32,14 +32,15 @@ ERROR_GRID = (1.25, 1.6, 2.2, 3.2, 5.0, 9.0, 20.0, 60.0)
 LATENCY_GRID = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 PROMOTION_GRID = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15)
 
-_AT_START = 0.8
-_AT_STAGE = 0.5
-_PER_TEN_SECONDS = 0.001
-_LEAST_RATE, _MOST_RATE = 1e-7, 0.9
-_ALMOST_ONE = 1 - 1e-12
-_TINY_RATE = 1e-12
-_LAST_STEP = 1e-9
-_MOST_STEPS = 200
+AT_START, AT_STAGE, PER_TEN_SECONDS = 0.8, 0.5, 0.001
+"""How much of what is kept back is bet before the first tick, at a stage's first tick, and in ten seconds (method, section 1)."""
+
+LEAST_RATE, MOST_RATE = 1e-7, 0.9
+"""Between these the plug-in baseline is kept."""
+
+ALMOST_ONE, TINY_RATE, LAST_STEP, MOST_STEPS = 1 - 1e-12, 1e-12, 1e-9, 200
+"""Of the projection on the boundary: its ends, the step that ends it, and the most steps."""
+
 _SAME_TIME = 1e-6
 
 
@@ -191,8 +192,8 @@ def promotion_test(test: RateTest, rho: float = 1.5, delta: float = 0.005) -> Ra
 
 def start(test: RateTest) -> RateState:
     """The state before the first tick: ln E is 0."""
-    each = math.log(_AT_START) - math.log(len(test.grid))
-    return RateState(capital=(each,) * len(test.grid), rest=1 - _AT_START)
+    each = math.log(AT_START) - math.log(len(test.grid))
+    return RateState(capital=(each,) * len(test.grid), rest=1 - AT_START)
 
 
 def step(test: RateTest, state: RateState, tick: Tick, stage: str = "") -> RateState:
@@ -250,14 +251,14 @@ def _check(tick: Tick) -> None:
 
 def _freed(state: RateState, tick: Tick, stage: str) -> float:
     if math.isinf(state.low_at) or stage != state.stage:
-        return _AT_STAGE
-    return float(1 - (1 - _PER_TEN_SECONDS) ** ((tick.end - tick.start) / 10))
+        return AT_STAGE
+    return float(1 - (1 - PER_TEN_SECONDS) ** ((tick.end - tick.start) / 10))
 
 
 def _alternatives(test: RateTest, state: RateState) -> list[tuple[float, float]]:
     """Pairs of rates (candidate, baseline) that are bet on, from the past only; none where no rate is beyond the boundary."""
     seen = (state.baseline_bad + test.kappa * test.p_hist) / (state.baseline_n + test.kappa)
-    baseline = min(max(seen, _LEAST_RATE), _MOST_RATE)
+    baseline = min(max(seen, LEAST_RATE), MOST_RATE)
     boundary = test.rho * baseline + test.delta
     if boundary >= 1:
         return []
@@ -317,10 +318,10 @@ def bernoulli_null(rho: float, delta: float, n: tuple[float, float], candidate: 
     if rho == 0:
         return delta, baseline
     n_g, n_b = n
-    other = min(max((candidate - delta) / rho, _TINY_RATE), _ALMOST_ONE, (_ALMOST_ONE - delta) / rho)
+    other = min(max((candidate - delta) / rho, TINY_RATE), ALMOST_ONE, (ALMOST_ONE - delta) / rho)
     low, high = min(baseline, other), max(baseline, other)
     y = (rho * n_g * other + n_b * baseline) / (rho * n_g + n_b)
-    for _ in range(_MOST_STEPS):
+    for _ in range(MOST_STEPS):
         g = rho * y + delta
         u, v = g * (1 - g), y * (1 - y)
         slope_g, slope_b = n_g * rho * (candidate - g) / u, n_b * (baseline - y) / v
@@ -334,6 +335,6 @@ def bernoulli_null(rho: float, delta: float, n: tuple[float, float], candidate: 
         moved = abs(nearer - y)
         y = nearer if low <= nearer <= high else (low + high) / 2
         # Newton's steps square the error, so after one of 1e-9 nothing is left to gain.
-        if y == nearer and moved <= _LAST_STEP * y:
+        if y == nearer and moved <= LAST_STEP * y:
             break
     return rho * y + delta, y
