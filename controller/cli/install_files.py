@@ -44,10 +44,11 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def kustomization(*resources: str, kind: str = "Kustomization", patches: Sequence[Object] = ()) -> str:
+def kustomization(*resources: str, kind: str = "Kustomization", patches: Sequence[Object] = (), components: Sequence[str] = ()) -> str:
     """A kustomization of these resources."""
     body: Object = {"apiVersion": f"kustomize.config.k8s.io/v1{'alpha1' if kind == 'Component' else 'beta1'}", "kind": kind}
     body |= {"resources": list(resources)} if resources else {}
+    body |= {"components": list(components)} if components else {}
     body |= {"patches": list(patches)} if patches else {}
     return HEAD + yaml.safe_dump(body, sort_keys=False, width=140)
 
@@ -69,16 +70,17 @@ def base() -> dict[str, str]:
 
 def optional() -> dict[str, str]:
     """One folder a choice; each is a kustomize component or a set of resources of its own."""
-    everywhere = settings_map(Options(cluster_wide=True))
     drop = [{"target": {"kind": kind, "name": NAME, "namespace": WATCHED}, "patch": _gone(kind)} for kind in ("Role", "RoleBinding")]
-    replace = {"target": {"kind": "ConfigMap", "name": NAME}, "patch": yaml.safe_dump(everywhere, sort_keys=False)}
     return {
         "cluster-wide/role.yaml": documents(list(cluster_role(NAME, SYSTEM, WATCHED_NAMESPACE))),
-        "cluster-wide/kustomization.yaml": kustomization("role.yaml", kind="Component", patches=[*drop, replace]),
+        "cluster-wide/kustomization.yaml": kustomization("role.yaml", kind="Component", patches=[*drop, _settings({})]),
         "green-namespace/role.yaml": documents([namespaces(Options(namespaces=(GREEN,)))[1], *role(NAME, GREEN, SYSTEM, GREEN_NAMESPACE)]),
         "green-namespace/kustomization.yaml": kustomization("role.yaml", kind="Component"),
         "make-namespaces/role.yaml": documents(namespace_maker(SYSTEM)),
-        "make-namespaces/kustomization.yaml": kustomization("role.yaml", kind="Component"),
+        # With the other component in it, so that its own settings are the last ones whatever order somebody lists them in.
+        "make-namespaces/kustomization.yaml": kustomization(
+            "role.yaml", kind="Component", patches=[_settings({"makeNamespaces": True})], components=["../cluster-wide"]
+        ),
         "secrets/role.yaml": documents(list(role("penstock-secrets", WATCHED, SYSTEM, secret_rights(["name-of-a-secret"])))),
         "secrets/kustomization.yaml": kustomization("role.yaml", kind="Component"),
         "admission/weights.yaml": documents(weights()),
@@ -87,6 +89,12 @@ def optional() -> dict[str, str]:
         "admission/kustomization.yaml": kustomization("weights.yaml", "epochs.yaml", kind="Component"),
         "alerts/rules.yaml": documents([alerts()]),
     }
+
+
+def _settings(more: Object) -> Object:
+    """A patch that gives the controller all namespaces, and further settings."""
+    replaced = settings_map(Options(cluster_wide=True, settings=more))
+    return {"target": {"kind": "ConfigMap", "name": NAME}, "patch": yaml.safe_dump(replaced, sort_keys=False)}
 
 
 def _gone(kind: str) -> str:
