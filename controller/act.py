@@ -143,8 +143,9 @@ def _workloads(
         case RetireOld():
             workloads.follow_autoscaler(kube, subject, members, epoch)
             teardown.retire_old(kube, subject, members, epoch)
-        case UpdateHome():
-            workloads.update_home(kube, subject, members, epoch)
+        case UpdateHome(back):
+            before = subject.status.images_before if back else None
+            workloads.update_home(kube, subject, members, epoch, images=before)
         case RemoveClone():
             teardown.remove_clone(kube, subject, members, epoch)
         case _:

@@ -175,7 +175,8 @@ def takes_step(subject: Subject, decision: Decision) -> bool:
 
 def essence(status: ReleaseStatus) -> tuple[object, ...]:
     """What a step changes; the rest is progress, which a checkpoint may write by the cache alone."""
-    stages = tuple((stage.verdict, stage.skipped, stage.shifted_at, stage.settled_at) for stage in status.stages)
+    begun = (*status.stages, *([status.returning] if status.returning else ()))
+    stages = tuple((stage.verdict, stage.skipped, stage.shifted_at, stage.settled_at) for stage in begun)
     return (
         status.phase_counter,
         status.weight,

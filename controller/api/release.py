@@ -227,7 +227,10 @@ class ReleaseStatus(StatusModel):
     baseline: list[CheckStatus] = Field(default=[], description="Blue's last judged numbers, for the stage without blue.")
     hold: HoldStatus | None = Field(default=None, description="Why it waits.")
     rollback: RollbackStatus | None = Field(default=None, description="How users were put back.")
-    returned_at: float = Field(default=0.0, description="`home`: when the weights went back to the original.")
+    returned_at: float = Field(default=0.0, description="`home`: when the weights went back to the original; 0 while the clone serves.")
+    returning: StageStatus | None = Field(
+        default=None, description="`home`: the return, judged like a stage; there since the original may have the new image."
+    )
     retention: RetentionStatus | None = Field(default=None, description="After success.")
     objects: list[ManagedObject] = Field(default=[], description="The resolved list.")
     capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")

@@ -97,7 +97,11 @@ def _bar(weight: int, size: int) -> list[Part]:
 def _stages(stages: tuple[StageView, ...]) -> list[list[Part]]:
     if not stages:
         return []
-    rows = [[Part(f"  {stage.weight:>3} %  "), marked(stage.mark, stage.word, 9), Part(f"  {stage.detail}", DIM)] for stage in stages]
+    titles = ["home " if stage.home else f"{stage.weight:>3} %" for stage in stages]
+    rows = [
+        [Part(f"  {title}  "), marked(stage.mark, stage.word, 9), Part(f"  {stage.detail}", DIM)]
+        for title, stage in zip(titles, stages, strict=True)
+    ]
     return [[Part("")], [Part("Stages", BOLD)], *rows]
 
 

@@ -29,12 +29,13 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """One stage: what it is (`weight`, percent), where it stands, and in words how far."""
+    """One stage: what it is (`weight`, percent), where it stands, and in words how far; `home` is the return to the original."""
 
     weight: int
     mark: Mark
     word: str
     detail: str = ""
+    home: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +200,31 @@ def stages_of(
         if stage is None or (index > current >= 0):
             views.append(StageView(weight, Mark.REST, "to come", f"window {span(window)}" if window else ""))
         else:
-            views.append(_begun(stage, weight, window, status, now, now_running=index == current))
+            views.append(_begun(stage, weight, window, status, now, now_running=index == current and not status.get("returning")))
+    if status.get("returning"):
+        views.append(_return_of(record(status.get("returning")), status, planned[0][1] if planned else None, now))
     return tuple(views)
+
+
+def _return_of(home: Mapping[str, Any], status: Mapping[str, Any], window: float | None, now: float) -> StageView:
+    """The return to the original, `finish: home`: judged for as long as the first stage."""
+    phase, n = text(status.get("phase")), number(record(home.get("window")).get("nGreen"))
+    requests = f"{n:,.0f} requests of the original" if n else ""
+    if home.get("verdict") == "pass":
+        return StageView(0, Mark.GOOD, "passed", requests, home=True)
+    if not number(status.get("returnedAt")):
+        tried = bool(number(home.get("shiftedAt")))
+        ended = phase in BACKWARD or phase in FINAL
+        word = "failed" if tried else "given up" if ended else "comes up"
+        return StageView(0, Mark.BAD if tried or ended else Mark.RUN, word, requests, home=True)
+    if phase in ("Holding", "Halted"):
+        return StageView(0, Mark.WAIT, "held", requests, home=True)
+    if phase != "Returning":
+        return StageView(0, Mark.BAD, "given up", requests, home=True)
+    if not number(home.get("settledAt")):
+        return StageView(0, Mark.RUN, "settling", "until nobody reaches the clone any more", home=True)
+    ran = judged(home, window, now)
+    return StageView(0, Mark.RUN, "judging", f"{span(ran)} of {span(window)}" if window else span(ran), home=True)
 
 
 def planned_stages(spec: Mapping[str, Any], plan: Mapping[str, Any] | None, divisor: float) -> list[tuple[int, float | None]]:
@@ -260,7 +284,7 @@ def judged(stage: Mapping[str, Any], window: float | None, now: float) -> float:
 
 def checks_of(status: Mapping[str, Any]) -> tuple[CheckView, ...]:
     """The checks of the current stage (else of the last that has any), then the triggers."""
-    begun = rows(status.get("stages"))
+    begun = [*rows(status.get("stages")), record(status.get("returning"))]
     gates = next((rows(stage.get("checks")) for stage in reversed(begun) if rows(stage.get("checks"))), [])
     return (*(_check(one, trigger=False) for one in gates), *(_check(one, trigger=True) for one in rows(status.get("triggers"))))
 

@@ -96,12 +96,13 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     from controller.adapters.records import UnreadableError, read_subject
     from controller.api.plan import PlanSpec
     from controller.core.asking import Wanted, asks_for
+    from controller.core.steps import World
     from controller.core.world import Observed
 
     if plan is None:
         return {}
     try:
-        subject = replace(read_subject(release), plan=PlanSpec.model_validate(plan))
+        subject = World(replace(read_subject(release), plan=PlanSpec.model_validate(plan)), Observed(), now).at_home.subject
     except (UnreadableError, ValidationError, KeyError):
         return {}
     if subject.status.blue_slot < 0 or subject.plan is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from controller.api.base import StatusModel
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus, StageStatus
-from controller.core import phases, reasons, seen
+from controller.core import gates, phases, reasons, seen
 from controller.core.commands import (
     CloseRoutes,
     Command,
@@ -22,6 +22,7 @@ from controller.core.commands import (
     RestoreCapacity,
     RollBackRoutes,
     UnlockPlan,
+    UpdateHome,
 )
 from controller.core.steps import World, back, moved, record, stored, wait
 
@@ -80,6 +81,8 @@ def roll_back(
     entry = record(w, RecordKind.ROLLBACK, reason, detail, check=rollback.check, numbers=numbers, queries=queries, weight=status.weight)
     because = Because(rollback=rollback, stage=w.stage_status if status.stage >= 0 else None).model_dump_json(exclude_defaults=True)
     commands: tuple[Command, ...] = (RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", because),) if w.observed.routes else ()
+    if status.returning is not None and gates.home_lacks(w, status.images_before):
+        commands = (UpdateHome(back=True),)  # the routes follow when the old version is up (old_version_rises)
     return back(after, *commands, records=(*also, entry))
 
 
@@ -108,11 +111,32 @@ def rolling_back(w: World) -> Decision:
     rollback = _rollback(w)
     stamp = w.subject.stamp if w.status.phase is Phase.ROLLING_BACK else ""
     if not rollback.traffic_at:
+        rising = old_version_rises(w, rollback)
+        if rising:
+            return rising
         mine = [r for r in w.observed.routes if r.found and not _foreign(w, r.owner)]
         if any(not r.blue_only or r.stamp != stamp for r in mine):
             return back(w.status, RollBackRoutes(stamp))
         return traffic_on_blue(w, rollback)
     return verify_blue(w, rollback)
+
+
+def old_version_rises(w: World, rollback: RollbackStatus) -> Decision | None:
+    """After `finish: home` gave the original the new image, the old version runs nowhere: it comes up before it gets the traffic.
+
+    Moving the traffic first would only move it to the new version in another place, or to pods that are being
+    replaced. It waits no longer than the plan allows blue to get ready, then the traffic goes whatever the pods say.
+    None in every other rollback, and when it is up.
+    """
+    if w.status.returning is None:
+        return None
+    lacking = gates.home_lacks(w, w.status.images_before)
+    if lacking == gates.OTHER_IMAGE:
+        return back(w.status, UpdateHome(back=True))
+    due = rollback.decided_at + w.plan.rollback.blue_ready
+    if not lacking or w.now >= due:
+        return None
+    return wait(w, reasons.ROLLING_BACK, f"the old version comes up again: {lacking}", until=min(due, w.now + 1.0))
 
 
 def _foreign(w: World, owner: str) -> bool:

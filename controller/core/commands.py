@@ -159,7 +159,9 @@ class RetireOld:
 
 @dataclass(frozen=True, slots=True)
 class UpdateHome:
-    """`finish: home`: give the original workloads the new images at full size."""
+    """`finish: home`: give the original workloads the new images at full size; in a rollback (`back`) the ones they had before."""
+
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ step of the phase.
 from typing import assert_never
 
 from controller.api.release import Phase, Verb
-from controller.core import backward, drift, finishing, forward, reasons, requests, seen, trouble
+from controller.core import backward, drift, finishing, forward, homeward, reasons, requests, returning, seen, trouble
 from controller.core.commands import Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.steps import World, moved, record, stored
@@ -80,8 +80,8 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
     if watch.fired is None:
         return None
     fired = w.with_status(watch.status)
-    if w.status.phase is Phase.RETURNING:
-        return finishing.return_failed(fired, reasons.TRIGGER_FIRED, watch.detail)
+    if w.status.returned_at:
+        return returning.return_failed(fired, reasons.RETURN_FAILED, watch.detail)
     return backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, queries=seen.queries_of(w, watch.fired.name))
 
 
@@ -122,7 +122,7 @@ def phase_step(w: World) -> Decision:
         case Phase.HOLDING:
             return holding(w)
         case Phase.RETURNING:
-            return finishing.returning(w)
+            return returning.returning(w)
         case Phase.HALTED:
             return backward.halted(w)
         case Phase.ROLLING_BACK | Phase.TEARING_DOWN | Phase.SUCCEEDED | Phase.ROLLED_BACK | Phase.REFUSED:
@@ -157,7 +157,7 @@ def holding(w: World) -> Decision:
         return Decision(status=status, commands=tried.commands, wake_at=until, again=False)
     if tried.status.phase is held.phase:
         back_to = moved(w, held.phase, tried.status.reason or reasons.MEASURING).model_copy(
-            update={"stages": tried.status.stages, "message": tried.status.message}
+            update={"stages": tried.status.stages, "returning": tried.status.returning, "message": tried.status.message}
         )
         return stored(back_to, *tried.records)  # a verdict that the first data after the hold complete has its record too
     return tried
@@ -165,7 +165,10 @@ def holding(w: World) -> Decision:
 
 def _moving_again(w: World, tried: Decision) -> bool:
     """The window has grown since the hold began: there are data again."""
-    before, after = w.stage_status.window, tried.status.stages[tried.status.stage].window
+    if w.standing is Phase.RETURNING:
+        before, after = homeward.begun(w.status).window, homeward.begun(tried.status).window
+    else:
+        before, after = w.stage_status.window, tried.status.stages[tried.status.stage].window
     return bool(before and after and after.last_sample > before.last_sample)
 
 
@@ -173,6 +176,9 @@ def hold_deadline(w: World) -> Decision:
     """What the plan says for a hold that lasted too long."""
     held = w.status.hold
     assert held is not None  # noqa: S101 - holding() has looked
+    if held.phase is Phase.RETURNING and w.status.returned_at and held.then == "rollback":
+        # Nobody could judge the original in time: the clone, which was judged, is the safe side.
+        return returning.return_failed(w, reasons.RETURN_FAILED, held.detail)
     if held.then == "halt":
         return stored(moved(w, Phase.HALTED, held.reason, held.detail), record(w, RecordKind.HOLD, held.reason, held.detail))
     if held.then == "wait":

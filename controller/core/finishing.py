@@ -1,7 +1,7 @@
-"""The end: success, the swap of roles or the way home, the retention of the old version, and what finished releases still do."""
+"""The end: success, the retention of the old version, and what finished releases still do. The way home is in `returning`."""
 
-from controller.api.release import Phase, RetentionStatus
-from controller.core import backward, gates, reasons, seen
+from controller.api.release import Phase, RetentionStatus, StageStatus
+from controller.core import backward, reasons, seen
 from controller.core.commands import (
     AnswerRequest,
     Command,
@@ -9,23 +9,19 @@ from controller.core.commands import (
     DropFinalizer,
     PruneHistory,
     RecordKind,
-    RemoveClone,
     RetireOld,
-    SetWeight,
     ShrinkOld,
-    UpdateHome,
 )
+from controller.core.homeward import FULL
 from controller.core.retention import no_longer_kept
-from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, moved, record, stored, wait
-
-FULL = 100
-"""All requests, percent."""
+from controller.core.steps import World, act, moved, record, stored, wait
 
 
 def finish(w: World) -> Decision:
     """The last window has passed and the gates are open."""
     if w.plan.finish.mode == "home" and w.status.blue_slot == 0 and w.subject.spec.kind == "forward":
-        return stored(moved(w, Phase.RETURNING, reasons.RETURNING, "the original gets the new image"))
+        begins = StageStatus(weight=FULL, entered_at=w.now)
+        return stored(moved(w, Phase.RETURNING, reasons.RETURNING, "the original gets the new image", returning=begins))
     return succeed(w)
 
 
@@ -36,50 +32,6 @@ def succeed(w: World) -> Decision:
     retention = RetentionStatus(until=w.now + w.plan.finish.retention)
     status = moved(w, Phase.SUCCEEDED, reasons.SUCCEEDED, detail, retention=retention)
     return stored(status, record(w, RecordKind.FINISHED, reasons.SUCCEEDED, detail))
-
-
-def returning(w: World) -> Decision:
-    """`finish: home`: the original takes the new image, then the traffic, guarded like a stage."""
-    wanted = {m.name: m.green.image for m in w.observed.members}
-    if not w.status.returned_at:
-        lacking = home_lacks(w, wanted)
-        if lacking == "image":
-            return act(w, UpdateHome())
-        if lacking:
-            if w.now > w.status.phase_since + w.plan.preparation.deadline:
-                return hold(w, reasons.CAPACITY_MISSING, lacking, phase=Phase.RETURNING, waits_for="operator")
-            return wait(w, reasons.RETURNING, lacking, until=w.now + 2.0)
-        if any(r.found and r.green_weight for r in w.observed.routes):
-            return act(w, SetWeight(0))
-        return stored(w.status.model_copy(update={"returned_at": w.now, "weight": 0, "observed_weight": 0}))
-    guard = w.status.returned_at + w.plan.stages[0].window
-    if w.now < guard:
-        return wait(w, reasons.RETURNING, "watches the original with the new image", until=min(guard, w.now + seen.look_again(w)))
-    if not w.observed.green_gone:
-        return act(w, RemoveClone())
-    return succeed(w)
-
-
-def home_lacks(w: World, wanted: dict[str, str]) -> str:
-    """`image` where the original still has the old one, else what its pods lack; empty when it is ready."""
-    lacking = []
-    for member in w.observed.members:
-        blue, needed = member.blue, gates.needed_replicas(w, member.name)
-        if wanted[member.name] and blue.image != wanted[member.name]:
-            return "image"
-        if not blue.current or blue.available < needed or blue.endpoints < needed:
-            lacking.append(f"{blue.namespace}/{blue.name} has {blue.available} of {needed} pods available")
-    return "; ".join(lacking)
-
-
-def return_failed(w: World, reason: str, detail: str) -> Decision:
-    """The original does badly with the new image: back to the clone, which was judged, and wait for a person."""
-    if w.status.returned_at and any(r.found and r.green_weight != FULL for r in w.observed.routes):
-        return act(w, SetWeight(FULL))
-    status = w.status.model_copy(update={"returned_at": 0.0, "weight": FULL, "observed_weight": FULL})
-    return hold(
-        w.with_status(status), reason, detail, phase=Phase.RETURNING, waits_for="operator", until=w.now + DATA_DEADLINE_SECONDS, then="halt"
-    )
 
 
 def finished(w: World) -> Decision:

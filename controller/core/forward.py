@@ -293,14 +293,13 @@ def progress(w: World, remaining: float) -> Decision:
     """The window runs on; say how far it is, and hold where the data stopped coming."""
     window = w.stage_status.window
     assert window is not None  # noqa: S101 - measuring() has looked
-    stalled = w.now - max(window.last_sample, w.stage_status.settled_at)
-    limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
+    silent = stalled(w, window)
     detail = f"{window.ran:.0f} of {w.stage.window:.0f} s"
-    if stalled > limit:
+    if silent:
         return hold(
             w,
             reasons.NO_DATA,
-            f"no sample of both versions since {stalled:.0f} s ({detail} judged)",
+            f"{silent} ({detail} judged)",
             phase=w.status.phase,
             until=w.now + no_data_deadline(w),
             then=THEN[no_data_then(w)],
@@ -311,6 +310,13 @@ def progress(w: World, remaining: float) -> Decision:
             w, reasons.WARMING_UP, f"in {window.opened_at - w.now:.0f} s", until=window.opened_at + seen.look_again(w), status=w.status
         )
     return wait(w, word, detail, until=w.now + min(remaining, seen.look_again(w)), status=w.status)
+
+
+def stalled(w: World, window: WindowStatus) -> str:
+    """For how long no sample came, in words; empty while that is normal."""
+    silent = w.now - max(window.last_sample, w.stage_status.settled_at)
+    limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
+    return f"no sample of both versions since {silent:.0f} s" if silent > limit else ""
 
 
 THEN = {"rollback": "rollback", "hold": "wait"}
@@ -341,16 +347,20 @@ def judge(w: World) -> Decision:
         verdict = record(w, RecordKind.VERDICT, reasons.CHECK_FAILED, answer.detail, **data)
         return backward.roll_back(w.with_status(failed), reasons.CHECK_FAILED, answer.detail, cause=answer.cause, also=(verdict,))
     if answer.outcome is Outcome.INCONCLUSIVE:
-        if answer.confirming:
-            return wait(w, reasons.MEASURING, answer.detail, until=w.now + POLL_SECONDS, status=w.status)
-        then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else THEN[answer.then]
-        return hold(
-            w, answer.reason, answer.detail, phase=w.status.phase, until=w.now + (answer.deadline or no_data_deadline(w)), then=then
-        )
+        return undecided(w, answer, w.status.phase)
     passed = set_stage(status, verdict=Outcome.PASS, verdict_at=w.now, verdict_key=gates.verdict_key(w))
     if answer.baseline:
         passed = passed.model_copy(update={"baseline": list(answer.baseline)})
     return stored(passed, record(w, RecordKind.VERDICT, reasons.STAGE_PASSED, answer.detail, **data))
+
+
+def undecided(w: World, answer: seen.WindowVerdict, phase: Phase) -> Decision:
+    """Neither pass nor failure: measure again where a failure wants to be confirmed, else hold for the data."""
+    if answer.confirming:
+        word = reasons.RETURNING if phase is Phase.RETURNING else reasons.MEASURING
+        return wait(w, word, answer.detail, until=w.now + POLL_SECONDS, status=w.status)
+    then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else THEN[answer.then]
+    return hold(w, answer.reason, answer.detail, phase=phase, until=w.now + (answer.deadline or no_data_deadline(w)), then=then)
 
 
 def next_stage(w: World) -> Decision:

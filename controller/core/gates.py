@@ -4,10 +4,11 @@ The order matters and is tested: evidence first, then people, then capacity, so 
 the first thing that a person could do something about.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from analysis.model import Outcome
+from controller.api.release import Phase
 from controller.core import reasons
 from controller.core.steps import World
 
@@ -75,6 +76,26 @@ def first_closed(w: World) -> Gate:
         if not answer.open:
             return answer
     return OPEN
+
+
+OTHER_IMAGE = "image"
+"""The original has not got the image that it shall have."""
+
+
+def home_lacks(w: World, wanted: Mapping[str, str]) -> str:
+    """`OTHER_IMAGE` where the original has another image than the wanted one, else what its pods lack; empty when it is ready."""
+    lacking = []
+    for member in w.observed.members:
+        blue, needed = member.blue, needed_replicas(w, member.name)
+        if wanted.get(member.name) and blue.image != wanted[member.name]:
+            return OTHER_IMAGE
+        if not blue.current:
+            lacking.append(f"{blue.namespace}/{blue.name} is replacing its pods")
+        elif blue.available < needed:
+            lacking.append(f"{blue.namespace}/{blue.name} has {blue.available} of {needed} pods available")
+        elif w.status.phase is Phase.RETURNING and blue.endpoints < needed:
+            lacking.append(f"{blue.namespace}/{blue.name} has {blue.endpoints} of {needed} ready endpoints")
+    return "; ".join(lacking)
 
 
 def needed_replicas(w: World, member: str) -> int:

@@ -58,16 +58,11 @@ def traffic_since(w: World) -> float | None:
         over = w.now >= status.retention.until or bool(w.observed.rivals)
         return w.now - w.plan.rollback.drain if over else None
     stage = current_stage(w)
-    if stage is None or standing(w) not in (Phase.SHIFTING, Phase.MEASURING, Phase.BAKING):
+    if stage is None or w.standing not in (Phase.SHIFTING, Phase.MEASURING, Phase.BAKING):
         return None
     if stage.window is not None:
         return max(stage.window.last_sample, stage.window.opened_at)
     return stage.shifted_at or None
-
-
-def standing(w: World) -> Phase:
-    """The phase, or the one that a hold interrupted."""
-    return w.status.hold.phase if w.status.phase is Phase.HOLDING and w.status.hold else w.status.phase
 
 
 def current_stage(w: World) -> StageStatus | None:
@@ -80,7 +75,7 @@ def gate_window(w: World) -> Window | None:
     stage = current_stage(w)
     if stage is None or stage.window is None or stage.verdict is not None or stage.skipped:
         return None
-    if standing(w) not in (Phase.MEASURING, Phase.BAKING) or stage.window.ran < w.stage.window:
+    if w.standing not in (Phase.MEASURING, Phase.BAKING) or stage.window.ran < w.stage.window:
         return None
     return Window(stage.window.opened_at, stage.window.last_sample)
 

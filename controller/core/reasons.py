@@ -70,6 +70,14 @@ WARMING_UP = _reason("WarmingUp", "Warms up; the window opens {detail}.", "It go
 MEASURING = _reason("Measuring", "Judges the window: {detail}", "It goes on by itself.")
 BAKING = _reason("Baking", "All requests go to green, blue is kept ready: {detail}", "It goes on by itself; penstock rollback puts everybody back.")
 RETURNING = _reason("Returning", "The original takes the new image and its traffic back: {detail}", "It goes on by itself.")
+RETURN_PASSED = _reason("ReturnPassed", "The original passed with the new image: {detail}", "It goes on by itself.")
+RETURN_FAILED = _reason(
+    "ReturnFailed", "The original does badly with the new image, the clone serves again: {detail}",
+    "Put the original right, then penstock resume; or penstock rollback.", _C,
+)
+RETURN_DRIFT = _reason(
+    "ReturnTakenBack", "Somebody gave the clone its traffic back, it serves again: {detail}", "penstock resume returns once more, penstock rollback goes back.", _W
+)
 STAGE_PASSED = _reason("StagePassed", "The stage passed: {detail}", "It goes on by itself.")
 SUCCEEDED = _reason("Succeeded", "Green serves everybody: {detail}", "penstock rollback brings the old version back.")
 # Holding.

@@ -8,7 +8,7 @@ never refused for an unmet expectation.
 from dataclasses import replace
 
 from controller.api.release import Phase, ReleaseStatus, Verb
-from controller.core import backward, forward, gates, reasons
+from controller.core import backward, forward, gates, reasons, returning
 from controller.core.commands import AnswerRequest, Decision, RecordKind
 from controller.core.phases import BACKWARD
 from controller.core.steps import World, act, moved, record, stored
@@ -139,8 +139,10 @@ def resume(w: World, who: str) -> Decision:
         # Only the teardown is left: a person says that green gets no traffic.
         done = status.rollback.model_copy(update={"drained_at": w.now})
         return stored(moved(w, Phase.TEARING_DOWN, reasons.TEARING_DOWN, rollback=done))
-    if status.hold and status.hold.phase in (Phase.PREPARING, Phase.RETURNING):
-        return stored(moved(w, status.hold.phase, reasons.ACCEPTED, f"resume by {who}"))
+    if status.hold and status.hold.phase is Phase.PREPARING:
+        return stored(moved(w, Phase.PREPARING, reasons.ACCEPTED, f"resume by {who}"))
+    if status.returning and (status.phase is Phase.HALTED or w.standing is Phase.RETURNING):
+        return stored(moved(returning.again(w), Phase.RETURNING, reasons.ACCEPTED, f"resume by {who}"))
     if status.hold and status.hold.reason == reasons.MANUAL_HOLD:
         return forward.enter_stage(w, status.stage + 1, skipped=status.requests[-1])
     weights = [stage.weight for stage in w.stages]

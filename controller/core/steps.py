@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.api.plan import PlanSpec, Stage
 from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus
-from controller.core import phases, reasons
+from controller.core import homeward, phases, reasons
 from controller.core.commands import Command, Decision, Direction, Record, RecordKind, Subject
 from controller.core.world import Measured, Observed
 
@@ -66,16 +66,25 @@ class World:
         return self.status.stage >= len(self.stages) - 1
 
     @property
+    def standing(self) -> Phase:
+        """The phase, or the one that a hold interrupted."""
+        held = self.status.hold
+        return held.phase if self.status.phase is Phase.HOLDING and held else self.status.phase
+
+    @property
     def at_home(self) -> "World":
-        """`finish: home` after the return: the original is what is judged, so the colours change places for measuring."""
-        if self.status.phase is not Phase.RETURNING or not self.status.returned_at:
+        """`finish: home` after the return: the world in which the original is what is judged (`homeward`); itself otherwise."""
+        if not self.status.returned_at or self.status.phase in phases.FINAL | phases.BACKWARD or self.subject.plan is None:
             return self
-        turned = {"blue_slot": 1 - self.status.blue_slot, "blue_subset": self.status.green_subset, "green_subset": self.status.blue_subset}
-        return self.with_status(self.status.model_copy(update={**turned, "weight": 100, "observed_weight": 100}))
+        return replace(self, subject=homeward.turned(self.subject))
 
     def with_status(self, status: ReleaseStatus) -> "World":
         """The same world, seen with another status."""
-        return replace(self, subject=replace(self.subject, status=status))
+        s = self.subject
+        subject = Subject(
+            s.namespace, s.name, s.uid, s.resource_version, s.generation, s.created, s.deleted, s.finalizer, s.spec, status, s.plan, s.damage
+        )
+        return World(subject, self.observed, self.now, self.measured)
 
 
 def set_stage(status: ReleaseStatus, **changes: Any) -> ReleaseStatus:

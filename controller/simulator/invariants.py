@@ -82,6 +82,8 @@ class Checker:
             rollback = facts.status.get("rollback")
             if not rollback or before.get(uid) or facts.plan is None or not facts.status.get("exposedSince"):
                 continue
+            if facts.status.get("returning"):
+                continue  # finish: home: the old version runs nowhere and comes up first; `rollback.blueReady` bounds that
             if not facts.zero_since:
                 self.history.breach("L2", f"{facts.name} recorded a rollback while green still has weight")
                 continue

@@ -390,7 +390,7 @@ class History:
                 continue
             if left < size and (facts.phase not in FINAL or self._keeps(facts)):
                 self._shrunk(facts, colour, place, left)
-            if colour == "blue" and new is not None and facts.phase not in FINAL and facts.phase != "Returning":
+            if colour == "blue" and new is not None and facts.phase not in FINAL and not facts.status.get("returning"):
                 fixed = [{k: v for k, v in o["spec"].items() if k != "replicas"} for o in (old, new)]
                 if fixed[0] != fixed[1] or foreign_marks(old) != foreign_marks(new):
                     self.breach("S12", f"Deployment {place[0]}/{place[1]} serves, and more than its size was changed for {facts.name}")

@@ -11,6 +11,7 @@ from controller.cli.render import render
 from controller.cli.view import tightness_of, view_of
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, Listing, Patch
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.simulation import START
 from tests.cli.cli_bed import a_terminal
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -173,3 +174,18 @@ class TestWhyAndHistory:
 )
 def test_tightness_is_the_used_part_of_the_room(check, used):
     assert tightness_of(check) == (None if used is None else pytest.approx(used))
+
+
+def test_the_return_to_the_original_stands_below_the_stages():
+    """`finish: home`: the return is judged like a stage, and is shown like one."""
+    terminal = a_terminal()
+    terminal.plan_patch(finish={"mode": "home"})
+    terminal.until_phase("Returning")
+    rising = picture(terminal, 100)
+    terminal.until(terminal.sim.clock.time - START + 200)
+    judging = picture(terminal, 100)
+    terminal.until_phase("Succeeded")
+
+    assert next(line for line in rising if line.startswith("  home")).split()[2:] == ["comes", "up"]
+    assert "judging" in next(line for line in judging if line.startswith("  home"))
+    assert "passed" in next(line for line in picture(terminal, 100) if line.startswith("  home"))

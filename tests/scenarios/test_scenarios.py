@@ -75,6 +75,27 @@ def test_home_keeps_the_original_and_removes_the_clone():
     assert not kube.list(SERVICE, "prod-green").items
 
 
+@pytest.mark.parametrize("name", ["home-fails-by-gate", "home-fails-by-trigger"])
+def test_a_rollback_after_a_failed_return_gives_the_original_its_old_image(name):
+    """The original had the new image already: "everybody is on blue" must mean the old version."""
+    _, kube = run(*story(name))
+
+    images = {d["metadata"]["name"]: d["spec"]["template"]["spec"]["containers"][0]["image"] for d in kube.list(DEPLOYMENT, "prod").items}
+    assert images == {"api": "registry.example/api:1.0", "worker": "registry.example/worker:1.0"}
+    assert not kube.list(DEPLOYMENT, "prod-green").items
+
+
+def test_a_restart_in_the_return_neither_shortens_nor_repeats_its_window():
+    """Killed every 20 s, the original is judged once, over the first stage's five minutes."""
+    folder, scenario = story("home-restarts")
+    kept = []
+    run_scenario(scenario, folder, prepare=kept.append)
+
+    home = kept[0].release(("prod", "api-v2"))["status"]["returning"]
+    assert home["verdict"] == "pass"
+    assert 300 <= home["window"]["ran"] < 330
+
+
 def test_a_rollback_leaves_blue_as_it_was():
     """A green that was never healthy leaves no object, and the route without a trace."""
     _, kube = run(*story("probes-fail"))

@@ -1,0 +1,136 @@
+"""`finish: home`: the original takes the new image, then the traffic, and is judged like a stage before the clone goes.
+
+The clone is what was judged, so it is the safe side here: whatever the checks, a trigger or a deadline say
+against the original puts everybody back on the clone, and a person is asked. The old version lives nowhere
+any more once the original has the new image; a rollback brings it up there first (`backward`).
+
+    new image     ready      weight 0     settled       opened            closed
+      |-- pods -->|-- switch -->|-- observed -->|- warm-up ->|==== window ====>|-- clone goes --> Succeeded
+                                |<---------------- back to the clone, ask ---------------|
+"""
+
+from analysis.model import Outcome
+from controller.api.release import Phase, StageStatus, WindowStatus
+from controller.core import finishing, forward, gates, homeward, reasons, seen
+from controller.core.commands import Decision, RecordKind, RemoveClone, SetWeight, UpdateHome
+from controller.core.homeward import FULL
+from controller.core.sentences import explain
+from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, record, saying, stored, wait
+
+
+def returning(w: World) -> Decision:
+    """One step of the return."""
+    if not w.status.returned_at:
+        return bring_home(w)
+    home = homeward.begun(w.status)
+    if home.verdict is Outcome.FAIL:
+        return return_failed(w, reasons.RETURN_FAILED, "; ".join(explain(c) for c in home.checks if c.outcome is Outcome.FAIL))
+    if any(r.found and r.green_weight for r in w.observed.routes):
+        # Somebody moved requests to the clone by hand. It was judged, so that is obeyed, and a person says what comes next.
+        return return_failed(w, reasons.RETURN_DRIFT, f"the clone had {w.observed.green_weight} % of the traffic")
+    if home.verdict is Outcome.PASS and home.verdict_key == verdict_key(w):
+        return leave_clone(w)
+    if home.window is None:
+        return settle(w, home)
+    return measure(w, home)
+
+
+def bring_home(w: World) -> Decision:
+    """The new image at full size, ready and answering its probes; then all requests in one write."""
+    lacking = gates.home_lacks(w, {m.name: m.green.image for m in w.observed.members})
+    if lacking == gates.OTHER_IMAGE:
+        return act(w, UpdateHome())
+    lacking = lacking or seen.failing_probes(w, "blue")
+    if lacking:
+        if w.now > w.status.phase_since + w.plan.preparation.deadline:
+            return hold(w, reasons.CAPACITY_MISSING, lacking, phase=Phase.RETURNING, waits_for="operator")
+        return wait(w, reasons.RETURNING, lacking, until=w.now + 2.0)
+    if any(r.found and r.green_weight for r in w.observed.routes):
+        return act(w, SetWeight(0))
+    home = StageStatus(weight=FULL, entered_at=homeward.begun(w.status).entered_at, shifted_at=w.now)
+    update = {"returned_at": w.now, "weight": 0, "observed_weight": 0, "returning": home, "triggers": homeward.watched_anew(w.status)}
+    return stored(w.status.model_copy(update=update))
+
+
+def settle(w: World, home: StageStatus) -> Decision:
+    """Open the window once nearly nobody reaches the clone any more."""
+    split = seen.split(w.at_home)
+    if split.settled:
+        opens = split.at + w.at_home.stage.warm_up
+        window = WindowStatus(opened_at=opens, last_sample=opens)
+        return stored(with_home(w, home, settled_at=w.now, window=window).status)
+    deadline = home.shifted_at + w.plan.settle.deadline
+    if w.now >= deadline:
+        word = reasons.NO_DATA if split.no_data else reasons.NOT_SETTLED
+        return hold(w, word, f"the original after its return: {split.why}", phase=Phase.RETURNING, until=w.now + DATA_DEADLINE_SECONDS)
+    return wait(w, reasons.RETURNING, f"settles: {split.why}", until=min(deadline, w.now + seen.look_again(w)))
+
+
+def measure(w: World, home: StageStatus) -> Decision:
+    """Let the window run, then judge it."""
+    at = w.at_home
+    window = seen.advanced(at)
+    w = with_home(w, home, window=window)
+    remaining = at.stage.window - window.ran
+    if remaining <= 0:
+        return judge(w)
+    stalled = forward.stalled(at, window)
+    detail = f"{window.ran:.0f} of {at.stage.window:.0f} s judged"
+    if stalled:
+        until, then = w.now + forward.no_data_deadline(w), forward.THEN[forward.no_data_then(w)]
+        return hold(w, reasons.NO_DATA, f"{stalled} ({detail})", phase=Phase.RETURNING, until=until, then=then)
+    return wait(w, reasons.RETURNING, detail, until=w.now + min(remaining, seen.look_again(w)), status=w.status)
+
+
+def judge(w: World) -> Decision:
+    """The verdict over the return, written before anything rests on it."""
+    home = homeward.begun(w.status)
+    answer = seen.verdict(w.at_home)
+    if answer.pending:
+        return wait(w, reasons.RETURNING, "asks the checks", until=w.now, status=w.status)
+    w = with_home(w, home, checks=list(answer.checks))
+    if answer.outcome is Outcome.INCONCLUSIVE:
+        return forward.undecided(w, answer, Phase.RETURNING)
+    data = {"stage": "home", "checks": [check.model_dump(mode="json") for check in answer.checks], "queries": answer.queries}
+    word = reasons.RETURN_PASSED if answer.outcome is Outcome.PASS else reasons.RETURN_FAILED
+    judged = with_home(w, homeward.begun(w.status), verdict=answer.outcome, verdict_at=w.now, verdict_key=verdict_key(w))
+    return stored(judged.status, record(w, RecordKind.VERDICT, word, answer.detail, **data))
+
+
+def leave_clone(w: World) -> Decision:
+    """The original has passed: the clone drains and goes, then the release has succeeded."""
+    drained = w.status.returned_at + w.plan.rollback.drain
+    if w.now < drained:
+        return wait(w, reasons.RETURNING, "the clone drains", until=drained)
+    if not w.observed.green_gone:
+        return act(w, RemoveClone())
+    return finishing.succeed(w)
+
+
+def return_failed(w: World, reason: str, detail: str) -> Decision:
+    """The original does badly: everybody back to the clone, which was judged, and wait for a person."""
+    if any(r.found and r.green_weight != FULL for r in w.observed.routes):
+        return act(w, SetWeight(FULL))
+    anew = homeward.watched_anew(w.status)
+    status = w.status.model_copy(update={"returned_at": 0.0, "weight": FULL, "observed_weight": FULL, "triggers": anew})
+    if w.status.phase is Phase.HALTED:
+        return stored(saying(status, reason, detail), record(w, RecordKind.VERDICT, reason, detail))
+    until = w.now + DATA_DEADLINE_SECONDS
+    return hold(w.with_status(status), reason, detail, phase=Phase.RETURNING, waits_for="operator", until=until, then="halt")
+
+
+def again(w: World) -> World:
+    """A person let it go on: what was judged so far counts no more, and the original is judged by a new window."""
+    if not w.status.returned_at:
+        return w
+    return with_home(w, homeward.begun(w.status), settled_at=0.0, window=None, verdict=None, verdict_key="", checks=[])
+
+
+def with_home(w: World, home: StageStatus, **changes: object) -> World:
+    """The world with another state of the return."""
+    return w.with_status(w.status.model_copy(update={"returning": home.model_copy(update=changes)}))
+
+
+def verdict_key(w: World) -> str:
+    """What a verdict about the return counts for; it is never that of a stage."""
+    return f"{gates.verdict_key(w)}/home"

@@ -1,0 +1,196 @@
+"""`finish: home`: the return is judged like a stage, the clone is the safe side, and a rollback brings the old version up first."""
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.model import Arm, Outcome, Sample, Series
+from controller.api.release import CheckStatus, Phase, StageStatus, Verb, WindowStatus
+from controller.core import reasons
+from controller.core.asking import gate_key
+from controller.core.commands import SetWeight, UpdateHome
+from controller.core.decide import decide
+from controller.core.needs import asks
+from controller.core.world import Measured, Measurement
+from controller.ports import Answer
+from tests.core.releases import NOW, Builder, a_release, names
+
+CHECK = {"name": "errors", "query": 'x{c="$colour"}', "limit": {"maxDifference": 1}, "unit": "%"}
+PLAN = {"finish": {"mode": "home"}, "checks": [CHECK], "triggers": [], "stages": [{"weight": 50, "window": "90s"}, {"weight": 100}]}
+
+
+def home_bound(*, image: str = "shop:2", weight: int = 100, **plan) -> Builder:
+    """In Returning: the stage of 100 % has passed with 0.5 % errors; the original's pods have this image."""
+    there = a_release().with_plan(**PLAN | plan).at_stage(2, Phase.RETURNING).passed()
+    stages = list(there.status.stages)
+    stages[1] = stages[1].model_copy(update={"checks": [CheckStatus(name="errors", outcome=Outcome.PASS, value=0.5, unit="%")]})
+    update = {"returning": StageStatus(weight=100, entered_at=NOW - 60), "images_before": {"shop": "shop:1"}, "stages": stages}
+    route = replace(there.route, green_weight=weight, blue_only=not weight)
+    return replace(there, status=there.status.model_copy(update=update), blue=replace(there.blue, image=image), route=route)
+
+
+def returned(*, ran: float = 90, **plan) -> Builder:
+    """The traffic is back at the original, and its window has run for so long."""
+    there = home_bound(weight=0, **plan)
+    window = WindowStatus(opened_at=NOW - 80, last_sample=NOW - 5, ran=ran, n_green=5_000)
+    home = StageStatus(weight=100, shifted_at=NOW - 120, settled_at=NOW - 100, window=window)
+    return replace(there, status=there.status.model_copy(update={"returning": home, "returned_at": NOW - 120, "weight": 0}))
+
+
+def judged(builder: Builder, value: float):
+    """The decision once the check of the original has this answer."""
+    at, answer = NOW - 5, Answer(series=(Series((), (Sample(NOW - 5, value),)),), result_type="vector", server_time=NOW)
+    assert at == builder.status.returning.window.last_sample
+    w = builder.world()
+    return decide(w.subject, w.observed, Measured({gate_key("errors", Arm.CANDIDATE): Measurement(answer)}), NOW)
+
+
+class TestTheWindowOfTheReturn:
+    def test_asks_for_the_original_as_green_and_remembers_the_clone(self):
+        """The original is the candidate; what the clone had in its bake is the baseline, so only one query is sent."""
+        gates = [ask for ask in asks(returned().world()) if ask.key.startswith("gate/")]
+
+        assert [(ask.key, ask.query) for ask in gates] == [("gate/errors/candidate", 'x{c="green"}')]
+
+    def test_is_as_long_as_the_first_stages_window(self):
+        assert not [ask for ask in asks(returned(ran=89).world()) if ask.key.startswith("gate/")]
+
+    def test_that_passes_is_written_down_before_the_clone_goes(self):
+        decision = judged(returned(), 1.4)
+
+        assert decision.status.returning.verdict is Outcome.PASS
+        assert (names(decision), [r.reason for r in decision.records]) == ([], [reasons.RETURN_PASSED])
+
+    def test_that_fails_is_written_down_before_the_traffic_moves(self):
+        decision = judged(returned(), 1.6)
+
+        assert decision.status.returning.verdict is Outcome.FAIL
+        assert (names(decision), [r.reason for r in decision.records]) == ([], [reasons.RETURN_FAILED])
+        assert "1.6 % vs 0.5 %" in decision.records[0].message
+
+    def test_that_has_failed_puts_everybody_back_on_the_clone_and_then_asks_a_person(self):
+        failed = replace(returned(), status=judged(returned(), 1.6).status)
+        moving = failed.decided()
+        there = replace(failed, route=replace(failed.route, green_weight=100, blue_only=False)).decided()
+
+        assert moving.commands == (SetWeight(100),)
+        assert (there.status.phase, there.status.weight, there.status.hold.waits_for) == (Phase.HOLDING, 100, "operator")
+        assert not there.status.returned_at
+
+    def test_that_has_passed_lets_the_clone_go_and_then_succeeds(self):
+        passed = replace(returned(), status=judged(returned(), 1.4).status)
+
+        assert names(passed.decided()) == ["RemoveClone"]
+        assert passed.seeing(green_gone=True).decided().status.phase is Phase.SUCCEEDED
+
+    def test_cannot_end_before_the_clone_has_drained(self):
+        passed = replace(returned(rollback={"drain": "10m"}), status=judged(returned(), 1.4).status)
+
+        assert names(passed.decided()) == []
+
+    def test_of_another_revision_counts_for_nothing(self):
+        status = judged(returned(), 1.4).status
+        old = status.returning.model_copy(update={"verdict_key": "v1/hash/1/home"})
+        stale = replace(returned(), status=status.model_copy(update={"returning": old}))
+
+        assert names(stale.decided()) == []
+
+    def test_without_an_answer_holds_and_at_the_deadline_the_clone_serves_again(self):
+        nan = judged(returned(), float("nan")).status
+        late = replace(returned(), status=nan, now=nan.hold.until + 1)
+
+        assert (nan.phase, nan.hold.phase, nan.hold.then) == (Phase.HOLDING, Phase.RETURNING, "rollback")
+        assert late.decided().commands == (SetWeight(100),)
+
+    def test_that_stands_in_the_status_goes_on_after_a_restart(self):
+        decision = returned(ran=30, traffic={"virtualService": "shop", "metrics": "none"}).decided()
+
+        assert decision.status.returning.window.opened_at == NOW - 80
+        assert decision.status.returning.window.ran == 35
+
+
+class TestTheSwitchToTheOriginal:
+    def test_waits_until_its_pods_are_ready(self):
+        rising = home_bound()
+
+        assert names(replace(rising, blue=replace(rising.blue, available=2)).decided()) == []
+        assert home_bound().decided().commands == (SetWeight(0),)
+
+    def test_does_not_charge_the_original_with_the_clones_failures(self):
+        """One failure of two in a row, counted at the clone, is none of the original's."""
+        there = home_bound(weight=0, triggers=[{"name": "t", "query": "y", "limit": {"maxDifference": 1}, "repeat": {"consecutive": 2}}])
+        streak = [CheckStatus(name="t", outcome=Outcome.FAIL, recent="pf", value=9.0, limit=2.0, baseline=1.0)]
+        decision = replace(there, status=there.status.model_copy(update={"triggers": streak})).decided()
+
+        assert decision.status.returned_at == NOW
+        assert [(t.recent, t.baseline) for t in decision.status.triggers] == [("", 1.0)]
+
+    def test_that_a_person_takes_back_by_hand_is_obeyed(self):
+        by_hand = replace(returned(), route=replace(returned().route, green_weight=100, blue_only=False))
+        decision = by_hand.decided()
+
+        assert (decision.status.phase, decision.status.reason) == (Phase.HOLDING, reasons.RETURN_DRIFT)
+
+
+class TestAfterAFailedReturn:
+    def held(self) -> Builder:
+        there = home_bound()
+        return there.holding(reasons.RETURN_FAILED, until=NOW + 600, then="halt", waits_for="operator")
+
+    def test_resume_returns_once_more_with_a_new_window(self):
+        decision = self.held().asked(Verb.RESUME).decided()
+
+        assert decision.status.phase is Phase.RETURNING
+
+    def test_a_halted_one_can_be_resumed_too(self):
+        halted = self.held()
+        halted = replace(halted, status=halted.status.model_copy(update={"phase": Phase.HALTED, "hold": None}))
+
+        assert halted.asked(Verb.RESUME).decided().status.phase is Phase.RETURNING
+
+    def test_resume_while_the_original_serves_begins_a_new_window(self):
+        waiting = returned().holding(reasons.NO_DATA, until=NOW + 600)
+        decision = waiting.asked(Verb.RESUME).decided()
+
+        assert decision.status.returning.window is None
+        assert decision.status.returned_at
+
+
+class TestARollbackInTheReturn:
+    """The old version runs nowhere once the original has the new image."""
+
+    def test_brings_the_old_version_up_before_it_gets_the_traffic(self):
+        decision = home_bound().asked(Verb.ROLLBACK).decided()
+
+        assert decision.status.phase is Phase.ROLLING_BACK
+        assert decision.commands == (UpdateHome(back=True),)
+
+    def going_back(self, **blue) -> Builder:
+        there = home_bound(image="shop:1")
+        asked = there.asked(Verb.ROLLBACK).decided().status
+        return replace(there, status=asked, blue=replace(there.blue, image="shop:1", **blue))
+
+    def test_moves_the_traffic_when_the_old_version_is_up(self):
+        assert names(self.going_back().decided()) == ["RollBackRoutes"]
+
+    def test_waits_for_it_while_the_clone_serves(self):
+        assert names(self.going_back(current=False).decided()) == []
+
+    def test_waits_no_longer_than_the_plan_allows_blue_to_get_ready(self):
+        late = replace(self.going_back(available=0), now=NOW + 120)
+
+        assert names(late.decided()) == ["RollBackRoutes"]
+
+    def test_acts_at_once_while_the_original_still_has_the_old_image(self):
+        assert names(home_bound(image="shop:1").asked(Verb.ROLLBACK).decided()) == ["RollBackRoutes"]
+
+
+@pytest.mark.parametrize("at_home", [True, False])
+def test_a_trigger_acts_on_whoever_serves(at_home):
+    """On the original: back to the clone. On the clone: the version is bad, so that the release is rolled back."""
+    trigger = {"name": "t", "query": "y", "limit": {"max": 1}}
+    builder = (returned if at_home else home_bound)(triggers=[trigger])
+    failing = [CheckStatus(name="t", outcome=Outcome.FAIL, recent="f", value=9.0, limit=1.0, line="max", polled_at=NOW)]
+    decision = replace(builder, status=builder.status.model_copy(update={"triggers": failing})).decided()
+
+    assert decision.commands == ((SetWeight(100),) if at_home else (UpdateHome(back=True),))
