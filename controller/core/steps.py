@@ -82,7 +82,18 @@ class World:
         """The same world, seen with another status."""
         s = self.subject
         subject = Subject(
-            s.namespace, s.name, s.uid, s.resource_version, s.generation, s.created, s.deleted, s.finalizer, s.spec, status, s.plan, s.damage
+            s.namespace,
+            s.name,
+            s.uid,
+            s.resource_version,
+            s.generation,
+            s.created,
+            s.deleted,
+            s.finalizer,
+            s.spec,
+            status,
+            s.plan,
+            s.damage,
         )
         return World(subject, self.observed, self.now, self.measured)
 
