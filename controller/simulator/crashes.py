@@ -114,6 +114,9 @@ class CrashingKube:
             "delete", kind, namespace, name, lambda: self.inner.delete(kind, namespace, name, uid=uid, resource_version=resource_version)
         )
 
+    def about_to_write(self, number: int) -> None:
+        """Called before each write; a subclass may choose here how it fails."""
+
     def _step(self) -> None:
         """A request of the controller: time for what was on its way to arrive."""
         self._requests += 1
@@ -129,6 +132,7 @@ class CrashingKube:
         self._step()
         number = len(self.writes)
         self.writes.append(Write(number, verb, kind.kind, namespace, name))
+        self.about_to_write(number)
         if self.point is None or self.point.number != number:
             return send()
         mode = self.point.mode
@@ -356,12 +360,18 @@ Watcher = Callable[[Simulation], Checks]
 """Attaches a checker to a simulation."""
 
 
-def play(scenario: Scenario, folder: Path, point: Point | None, watch: Watcher | None = None) -> Rehearsal:
+Client = Callable[[Kube, Point | None], CrashingKube]
+"""Makes the controller's client of a run."""
+
+
+def play(
+    scenario: Scenario, folder: Path, point: Point | None, watch: Watcher | None = None, *, client: Client = CrashingKube
+) -> Rehearsal:
     """Run a scenario with one write failing, or none. Breaches of the watcher are among the result's problems."""
     kept: list[tuple[CrashingKube, Recorder, Checks | None]] = []
 
     def prepare(sim: Simulation) -> None:
-        kube = CrashingKube(sim.kube, point)
+        kube = client(sim.kube, point)
         sim.kube = sim.cache = kube
         kube.pause = lambda seconds: hand_over(sim, kube.inner, seconds)
         kept.append((kube, Recorder(sim), watch(sim) if watch else None))
@@ -389,6 +399,10 @@ def past_danger(release: Obj | None) -> bool:
 
 def disturb(scenario: Scenario, folder: Path, clean: Rehearsal, point: Point, watch: Watcher | None = None) -> list[str]:
     """Run it with one write failing: everything that came out otherwise; empty is good."""
-    other = play(scenario, folder, point, watch)
+    return compare(scenario, clean, play(scenario, folder, point, watch))
+
+
+def compare(scenario: Scenario, clean: Rehearsal, other: Rehearsal) -> list[str]:
+    """Everything that came out otherwise; empty is good."""
     fought = frozenset(fault.target for fault in scenario.faults if fault.kind == "drift" and fault.every)
     return [*other.result.problems, *differences(clean.footprint, other.footprint, fought=fought)]

@@ -3,7 +3,8 @@
 
     --examples NAME ...   only these examples
     --sample N --seed S   N cells drawn by a seed instead of all
-    --jobs N              processes
+    --jobs N              processes, as many as there are cores if absent
+    --brief               only what failed, and the counts
     --only "FILE SCENARIO NUMBER MODE"   one cell, with all that differs: how a failing cell is replayed
 
 An interrupted run goes on where it stopped, as long as neither code nor examples have changed.
@@ -11,17 +12,18 @@ An interrupted run goes on where it stopped, as long as neither code nor example
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from multiprocessing import Pool
 from pathlib import Path
 
 from controller.simulator.crashes import Mode
+from tests.matrix.forking import run_cells
 from tests.matrix.plans import ROOT, Cell, cells, files, fingerprint, rehearsal, run_cell, sample, scenarios_of
 
 STATE = ROOT / "build" / "matrix.jsonl"
+PROGRESS_SECONDS = 20.0
 
 
 def known(state: Path, mark: str) -> dict[str, list[str]]:
@@ -39,23 +41,16 @@ def run(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
     done = known(STATE, mark)
     results = {cell: done[cell.title] for cell in chosen if cell.title in done}
     todo = [cell for cell in chosen if cell not in results]
+    began = said = time.monotonic()
     with STATE.open("a", encoding="utf-8") as log:
-        for cell, found in answers(todo, jobs):
+        for count, (cell, found) in enumerate(run_cells(todo, jobs), 1):
             results[cell] = found
             log.write(json.dumps({"mark": mark, "cell": cell.title, "found": found}) + "\n")
             log.flush()
+            if time.monotonic() - said > PROGRESS_SECONDS:
+                said = time.monotonic()
+                print(f"{count} of {len(todo)} cells, {said - began:.0f} s: {cell.file} {cell.scenario}", file=sys.stderr)
     return results
-
-
-def answers(todo: list[Cell], jobs: int) -> Iterable[tuple[Cell, list[str]]]:
-    if jobs == 1:
-        return ((cell, run_cell(cell)) for cell in todo)
-    return parallel(todo, jobs)
-
-
-def parallel(todo: list[Cell], jobs: int) -> Iterable[tuple[Cell, list[str]]]:
-    with Pool(jobs) as pool:
-        yield from zip(todo, pool.imap(run_cell, todo, chunksize=16), strict=True)
 
 
 def print_matrix(results: dict[Cell, list[str]]) -> None:
@@ -79,7 +74,8 @@ def main() -> int:
     parser.add_argument("--examples", nargs="*", default=[])
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--brief", action="store_true")
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
     if asked.only:
@@ -91,7 +87,8 @@ def main() -> int:
     chosen = list(sample(asked.examples, asked.sample, asked.seed)) if asked.sample else list(cells(asked.examples))
     clean = {(file, name): rehearsal(file, name).result.problems for file in files(asked.examples) for name in scenarios_of(file)}
     results = run(chosen, asked.jobs)
-    print_matrix(results)
+    if not asked.brief:
+        print_matrix(results)
     failed = {cell: found for cell, found in results.items() if found}
     for cell, found in failed.items():
         print(f'\n{cell.title}\n  python -m tests.matrix --only "{cell.file} {cell.scenario} {cell.number} {cell.mode}"')

@@ -7,24 +7,36 @@ import os
 
 import pytest
 
-from tests.matrix.plans import Cell, cells, run_cell, sample
+from tests.matrix.forking import run_cells
+from tests.matrix.plans import Cell, cells, rehearsal, run_cell, sample
 
 SEED = int(os.environ.get("PENSTOCK_MATRIX_SEED", "1"))
 CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", "60"))
 """How many cells of all examples."""
-WHOLE = os.environ.get("PENSTOCK_MATRIX_WHOLE", "").split()
-"""Examples of which every cell runs."""
 
 
-def changed(chosen: list[Cell]) -> dict[str, list[str]]:
-    """The cells that came out otherwise, by the command that repeats each."""
-    found = {f'python -m tests.matrix --only "{cell.file} {cell.scenario} {cell.number} {cell.mode}"': run_cell(cell) for cell in chosen}
-    return {command: sentences[:4] for command, sentences in found.items() if sentences}
+def command(cell: Cell) -> str:
+    """What repeats a cell."""
+    return f'python -m tests.matrix --only "{cell.file} {cell.scenario} {cell.number} {cell.mode}"'
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_a_write_that_fails_in_any_way_changes_neither_the_end_nor_the_number_of_effects(part):
-    chosen = [*sample([], CELLS, SEED), *(cells(WHOLE) if WHOLE else ())]
-    failed = changed(chosen[part * len(chosen) // 4 : (part + 1) * len(chosen) // 4])
+def test_a_write_that_fails_in_any_way_changes_neither_the_end_nor_the_number_of_effects():
+    chosen = list(sample([], CELLS, SEED))
+    failed = {command(cell): found[:4] for cell, found in run_cells(chosen, jobs=1) if found}
     if failed:
         pytest.fail(f"{len(failed)} of {len(chosen)} cells: {failed}", pytrace=False)
+
+
+def test_a_forked_run_finds_what_a_run_of_its_own_finds():
+    file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
+    chosen = [cell for cell in cells(["first-release"]) if cell.scenario == name and cell.number % 7 == 3]
+    # With another footprint to compare with every cell has something to find.
+    rehearsal(file, name).footprint.creates["Deployment nowhere/none"] = 1
+    try:
+        forked = dict(run_cells(chosen, jobs=2))
+        alone = {cell: run_cell(cell) for cell in chosen}
+    finally:
+        rehearsal.cache_clear()
+
+    assert {cell: found for cell, found in forked.items() if cell.number >= 0} == alone
+    assert all(alone.values())

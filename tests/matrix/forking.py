@@ -1,0 +1,121 @@
+"""Runs the cells of one story from a single run: at each write the process forks, and the child's write fails.
+
+A run up to a write is the same for every way in which that write can fail, so it is run once. The child goes on
+from exactly the state that a run of its own would have reached, which `test_forking.py` checks.
+"""
+
+import gc
+import json
+import os
+import select
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from controller.ports import Kube
+from controller.simulator.crashes import CrashingKube, Mode, Point, compare, play
+from controller.simulator.invariants import watch
+from tests.matrix.plans import ROOT, Cell, rehearsal, scenarios_of
+
+Found = tuple[Cell, list[str]]
+
+
+@dataclass(slots=True)
+class Children:
+    """Forked runs that have not yet answered, each at the end of a pipe.
+
+    Attributes:
+        jobs: how many may run at once.
+        answers: what those that have ended found.
+    """
+
+    jobs: int
+    running: dict[int, tuple[int, Cell]] = field(default_factory=dict)
+    answers: list[Found] = field(default_factory=list)
+
+    def fork(self, cell: Cell) -> int:
+        """In the child the pipe to answer by; 0 in the parent. Waits until there is room for one more."""
+        while len(self.running) >= self.jobs:
+            self.wait()
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            return writer
+        os.close(writer)
+        self.running[reader] = (pid, cell)
+        return 0
+
+    def wait(self) -> None:
+        """Take the answers of those that have ended, at least of one."""
+        ready, _, _ = select.select(list(self.running), [], [])
+        for reader in ready:
+            pid, cell = self.running.pop(reader)
+            with os.fdopen(reader, "rb") as pipe:
+                text = pipe.read()
+            os.waitpid(pid, 0)
+            self.answers.append((cell, json.loads(text) if text else ["the run ended without an answer"]))
+
+    def rest(self) -> None:
+        """Wait for all."""
+        while self.running:
+            self.wait()
+
+
+class ForkingKube(CrashingKube):
+    """A client that forks before each chosen write; in the child that write fails."""
+
+    def __init__(self, inner: Kube, chosen: dict[int, list[Mode]], fork: Callable[[int, Mode], int]) -> None:
+        super().__init__(inner)
+        self.chosen, self.fork = chosen, fork
+        self.pipe = 0
+
+    def about_to_write(self, number: int) -> None:
+        """The parent goes on undisturbed."""
+        if self.pipe:
+            return
+        for mode in self.chosen.get(number, ()):
+            self.pipe = self.fork(number, mode)
+            if self.pipe:
+                self.point = Point(number, mode)
+                return
+
+
+def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int) -> Iterator[Found]:
+    """What each chosen cell of one scenario of one file found; empty is good."""
+    clean, scenario = rehearsal(file, name), scenarios_of(file)[name]
+    by_write: dict[int, list[Mode]] = defaultdict(list)
+    for cell in chosen:
+        by_write[cell.number].append(cell.mode)
+    children = Children(jobs)
+    clients: list[ForkingKube] = []
+
+    def client(inner: Kube, _point: Point | None) -> CrashingKube:
+        clients.append(ForkingKube(inner, by_write, lambda number, mode: children.fork(Cell(file, name, number, mode))))
+        return clients[0]
+
+    gc.collect()
+    gc.freeze()  # what exists now is never collected by a child, so that its pages stay shared
+    try:
+        other = play(scenario, (ROOT / file).parent, None, watch, client=client)
+        found = compare(scenario, clean, other)
+    except BaseException as error:  # noqa: BLE001 - a child answers whatever happens to it
+        found = [f"{type(error).__name__}: {error}"]
+    finally:
+        gc.unfreeze()
+    if clients and clients[0].pipe:
+        os.write(clients[0].pipe, json.dumps([sentence[:1000] for sentence in found[:50]]).encode())
+        os._exit(0)
+    children.rest()
+    if found:
+        yield Cell(file, name, -1, Mode.CRASH_BEFORE), [f"a second undisturbed run: {sentence}" for sentence in found]
+    yield from children.answers
+
+
+def run_cells(chosen: Iterable[Cell], jobs: int) -> Iterator[Found]:
+    """All chosen cells, story by story."""
+    stories: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in chosen:
+        stories[cell.file, cell.scenario].append(cell)
+    for (file, name), mine in stories.items():
+        yield from run_story(file, name, mine, jobs)
