@@ -19,9 +19,9 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-import yaml
+import httpx
 
 from controller.cli import install_objects
 from tests.bed.api import JSON_PATCH, Api, ApiError, JsonObject, documents
@@ -35,7 +35,7 @@ from tests.real.history import Recorder
 from tests.real.probes import ProbeProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_RELEASE = ROOT / "examples" / "first-release"
@@ -81,29 +81,15 @@ def shortened() -> JsonObject:
 
 
 class Controllers:
-    """Replicas of the production controller that share one Lease.
+    """Replicas of the installed controller that share one Lease: `penstock`, with the Deployment's own arguments and mounted files."""
 
-    Args:
-        kubeconfig: whose rights they have.
-        lease_seconds: duration of the Lease.
-        settings: further settings of the controller's configuration file, in its own words.
-    """
-
-    def __init__(self, kubeconfig: Path, prometheus_url: str, *, lease_seconds: float, settings: Mapping[str, Any]) -> None:
+    def __init__(self) -> None:
         self.folder = scratch_folder("controllers")
         self._ports = PortLease()
-        self._providers = self.folder / "providers.yaml"
-        self._providers.write_text(yaml.safe_dump({"providers": [{"name": "default", "url": prometheus_url}]}))
-        self._common: dict[str, Any] = {
-            "kubeconfig": str(kubeconfig),
-            "providers": str(self._providers),
-            "lease": {
-                "name": "penstock",
-                "duration": f"{lease_seconds:g}s",
-                "renew": f"{lease_seconds / 5:g}s",
-            },
-            **settings,
-        }
+        self._arguments: list[str] = []
+        self._mounts: dict[str, Path] = {}
+        self._kubeconfig = Path()
+        self._addresses: dict[str, str] = {}
         self.programs: list[Program] = []
 
     def __enter__(self) -> Self:
@@ -117,30 +103,64 @@ class Controllers:
         if not os.environ.get("PENSTOCK_BED_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def watch(self, namespaces: Sequence[str]) -> None:
-        """Let replicas that start from now on watch these namespaces; all, if there are none."""
-        self._common["namespaces"] = list(namespaces)
+    def install(self, objects: Sequence[JsonObject], kubeconfig: Path) -> None:
+        """Take what a kubelet would take from the installed objects: the container's arguments and the files of its volumes.
+
+        `kubeconfig` stands in for the mounted ServiceAccount, whose path is the same for every process of a machine.
+        """
+        pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+        maps = {item["metadata"]["name"]: item["data"] for item in objects if item["kind"] == "ConfigMap"}
+        volumes = {volume["name"]: volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume}
+        (container,) = pod["containers"]
+        self._arguments, self._kubeconfig = container["args"], kubeconfig
+        for mount in container["volumeMounts"]:
+            if mount["name"] in volumes:
+                folder = self.folder / mount["name"]
+                folder.mkdir(exist_ok=True)
+                self._mounts[mount["mountPath"]] = folder
+                for name, text in maps[volumes[mount["name"]]].items():
+                    (folder / name).write_text(self._mounted(text))
+
+    def _mounted(self, text: str) -> str:
+        """The same with the paths at which the files of this machine lie."""
+        for inside, outside in self._mounts.items():
+            text = text.replace(inside, str(outside))
+        return text
 
     def start(self) -> Program:
         """Start one more replica; it may take until `leads` before it acts."""
         number = len(self.programs)
-        config = self.folder / f"settings-{number}.yaml"
-        config.write_text(yaml.safe_dump({**self._common, "listen": f"127.0.0.1:{self._ports.take()}"}))
+        command = [Path(sys.executable).parent / "penstock", *map(self._mounted, self._arguments)]
         # The bytecode cache is what an installed controller has.
-        env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPATH": str(ROOT)}
-        program = Program(f"controller-{number}", [sys.executable, "-m", "tests.real.process", config], self.folder / f"{number}.log", env)
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        env |= {"KUBECONFIG": str(self._kubeconfig), "HOSTNAME": f"penstock-{number}"}
+        # All pods of a machine listen at the same port, each at an address of its own; here they share one address.
+        address = f"127.0.0.1:{self._ports.take()}"
+        program = Program(f"controller-{number}", [*command, "--metrics-bind", address], self.folder / f"{number}.log", env)
+        self._addresses[program.name] = address
         self.programs.append(program.start())
         return program
 
+    def ready(self, program: Program) -> bool:
+        """What the Deployment's readiness probe would find."""
+        try:
+            return httpx.get(f"http://{self._addresses[program.name]}/readyz", timeout=2.0, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
     def leaders(self) -> list[str]:
         """Names of the replicas that took the lease, in the order in which they did."""
-        taken = [
+        return self.said("leads now")
+
+    def said(self, words: str) -> list[str]:
+        """Names of the replicas that logged these words, in the order of the lines."""
+        found = [
             (json.loads(line)["time"], program.name)
             for program in self.programs
             for line in program.log.read_text(errors="replace").splitlines()
-            if "leads now" in line
+            if words in line
         ]
-        return [name for _, name in sorted(taken)]
+        return [name for _, name in sorted(found)]
 
     def defects(self) -> list[str]:
         """Lines that no run may have: tracebacks, and errors of our own."""
@@ -290,6 +310,7 @@ class Scene:
     Args:
         divisor: all times of plans are divided by it.
         cluster_wide: the controller has the overlay's ClusterRole and watches all namespaces, instead of the shipped Role in each.
+        makes_namespaces: a release may make green's namespace.
         secrets: names that the overlay for Secrets allows.
 
     One scene at a time has its controller in the home namespace: there is one Lease.
@@ -302,11 +323,12 @@ class Scene:
         lease_seconds: float = 2.0,
         divisor: float = DIVISOR,
         cluster_wide: bool = False,
+        makes_namespaces: bool = False,
         secrets: tuple[str, ...] = (),
     ) -> None:
         self.bed, self.api = bed, bed.admin
         self._lease_seconds, self._divisor = lease_seconds, divisor
-        self._cluster_wide, self._secrets = cluster_wide, secrets
+        self._cluster_wide, self._makes_namespaces, self._secrets = cluster_wide, makes_namespaces, secrets
         self._installed = False
         self._stack = ExitStack()
         self.namespaces: list[str] = []
@@ -318,11 +340,7 @@ class Scene:
         self._stack.callback(self._forget)
         self.recorder = self._stack.enter_context(Recorder(self.api))
         self.probes = self._stack.enter_context(ProbeProxy())
-        config = self.bed.kubeconfig("penstock", namespace=install_objects.SYSTEM)
-        settings = {"timeDivisor": self._divisor, "probeProxy": self.probes.url}
-        self.controllers = self._stack.enter_context(
-            Controllers(config, self.prometheus.url, lease_seconds=self._lease_seconds, settings=settings)
-        )
+        self.controllers = self._stack.enter_context(Controllers())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -338,7 +356,7 @@ class Scene:
             for release in self.api.get(RELEASES.format(namespace=namespace))["items"]:
                 path = f"{RELEASES.format(namespace=namespace)}/{release['metadata']['name']}"
                 self.api.request("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
-            self.api.delete(f"/api/v1/namespaces/{namespace}")
+            self.api.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
     def namespace(self, prefix: str = "shop", *, green: bool = False) -> str:
         """Make a namespace that goes with the scene; a `green` one only holds a slot."""
@@ -352,10 +370,20 @@ class Scene:
         if green:
             self._green_namespaces.append(namespace)
 
-    def shop(self, change: Callable[[JsonObject], None] | None = None, *, two_namespaces: bool = False, per_second: float = 300.0) -> Shop:
-        """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place."""
+    def shop(
+        self,
+        change: Callable[[JsonObject], None] | None = None,
+        *,
+        two_namespaces: bool = False,
+        missing: bool = False,
+        per_second: float = 300.0,
+    ) -> Shop:
+        """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place.
+
+        With `missing` the second of `two_namespaces` is only named, and does not exist.
+        """
         namespace = self.namespace()
-        second = self.namespace("green", green=True) if two_namespaces else ""
+        second = self._second(namespace, missing=missing) if two_namespaces else ""
         for item in documents(FIRST_RELEASE / "world.yaml"):
             self._apply(_in_host_mode(item) if two_namespaces else item, namespace)
         plan = documents(FIRST_RELEASE / "plan.yaml")[0]
@@ -371,17 +399,34 @@ class Scene:
         self.exporter.flow(namespace, Flow((namespace, "shop"), per_second=per_second))
         return made
 
+    def _second(self, first: str, *, missing: bool) -> str:
+        if not missing:
+            return self.namespace("green", green=True)
+        name = f"{first}-green"
+        self.adopt(name, green=True)
+        return name
+
+    def _settings(self) -> JsonObject:
+        """The installation's settings file, but for what `install` writes into it."""
+        lease = {"duration": f"{self._lease_seconds:g}s", "renew": f"{self._lease_seconds / 5:g}s"}
+        settings = {"timeDivisor": self._divisor, "probeProxy": self.probes.url, "lease": lease}
+        return settings | ({"makeNamespaces": True} if self._makes_namespaces else {})
+
     def _install(self) -> None:
-        """What `penstock install` applies, but for the Deployment: exactly the shipped rights."""
+        """What `penstock install` applies, but for running the Deployment: exactly the shipped rights, settings and arguments."""
         self._installed = True
         plans = tuple(name for name in self.namespaces if name not in self._green_namespaces)
         greens = tuple(self._green_namespaces)
         chosen = {"cluster_wide": True} if self._cluster_wide else {"namespaces": plans, "green_namespaces": greens}
-        options = install_objects.Options(secrets=self._secrets, **chosen)
-        objects = [*install_objects.namespaces(options), *install_objects.home_objects(options), *install_objects.access(options)]
-        objects = [item for item in objects if item["kind"] not in ("Deployment", "Namespace") or item["metadata"]["name"] == options.home]
-        self.api.apply(objects)
-        self.controllers.watch(() if self._cluster_wide else options.watched)
+        providers = {"providers": [{"name": "default", "url": self.prometheus.url}]}
+        options = install_objects.Options(secrets=self._secrets, settings=self._settings(), providers=providers, **chosen)
+        installed = [*install_objects.namespaces(options), *install_objects.home_objects(options), *install_objects.access(options)]
+        if self._makes_namespaces:
+            installed += install_objects.namespace_maker(options.home)
+        objects = [item for item in installed if item["kind"] != "Namespace" or item["metadata"]["name"] == options.home]
+        self.api.apply(item for item in objects if item["kind"] != "Deployment")
+        token = self.bed.service_account(options.home, install_objects.NAME)
+        self.controllers.install(installed, self.bed.kubeconfig_with_token("pod", token, options.home))
         for item in objects:
             if item["kind"].startswith("ClusterRole"):
                 path = self.api.path_of(item["apiVersion"], item["kind"], name=item["metadata"]["name"])

@@ -152,13 +152,29 @@ class Recorder:
             try:
                 for event in self._api.watch(path, version):
                     if event["type"] == "ERROR":
-                        self.gaps.append(f"The record of {kind} has a gap: {event['object'].get('message')}")
-                        return
+                        version = self._again(kind, path, known)
+                        break
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
                         self._event(kind, event, known)
             except (httpx.HTTPError, ApiError, RuntimeError):
                 self._stopping.wait(0.2)
+
+    def _again(self, kind: str, path: str, known: dict[tuple[str, str], JsonObject]) -> str:
+        """List once more, and return its revision: an API server that was started again has forgotten what it sent before.
+
+        While none ran nobody wrote, so that an object has at most the one change that was committed as the server was killed. An
+        object that is gone without a word is a gap.
+        """
+        listing = self._api.get(path)
+        fresh = {_key(item): item for item in listing["items"]}
+        changed = [item for key, item in fresh.items() if _version(item) != _version(known.get(key))]
+        for item in changed:
+            self._event(kind, {"type": "MODIFIED", "object": item}, known)
+        gone = [item for key, item in known.items() if key not in fresh]
+        if gone:
+            self.gaps.append(f"The record of {kind} has a gap: {len(gone)} objects went while nobody watched.")
+        return str(listing["metadata"]["resourceVersion"])
 
     def _event(self, kind: str, event: JsonObject, known: dict[tuple[str, str], JsonObject]) -> None:
         obj = {**event["object"], "kind": kind}
@@ -201,6 +217,10 @@ def _substance(obj: JsonObject) -> Any:
 
 def _slim(obj: JsonObject) -> JsonObject:
     return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "managedFields"}}
+
+
+def _version(item: JsonObject | None) -> str:
+    return str(item["metadata"]["resourceVersion"]) if item else ""
 
 
 def _key(item: JsonObject) -> tuple[str, str]:

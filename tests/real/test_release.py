@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.bed.waiting import eventually
 from tests.real.harness import DIVISOR, RELEASES, Scene, Shop, stages
-from tests.real.history import OTHERS, OURS
+from tests.real.history import KINDS, OTHERS, OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,20 +51,83 @@ def fails_at(shop: Shop, weight: int) -> JsonObject:
     return shop.reaches("RolledBack")
 
 
-def row(shop: Shop) -> list[str]:
-    """Success, rollback, success, success; then every finished Release is deleted. The revision that served after each."""
-    served = []
-    for revision, bad in (("v2", False), ("v3", True), ("v4", False), ("v5", False)):
-        green = shop.idle()
-        (shop.fails if bad else shop.heals)(green)
-        shop.start(revision)
-        shop.reaches("RolledBack" if bad else "Succeeded")
-        served.append(serving_image(shop))
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a row of releases leaves.
+
+    Attributes:
+        served: the revision that served after each release.
+        before, after: uids of what served, before and after all Releases and all that they owned were collected.
+        next_served: the revision that serves after one more release.
+    """
+
+    served: list[str]
+    before: dict[str, str]
+    after: dict[str, str]
+    next_served: str
+
+
+def row(shop: Shop) -> Row:
+    """Success, rollback, success, success; then every finished Release is deleted, and one more release is started."""
+    served = [served_after(shop, revision, bad=bad) for revision, bad in (("v2", False), ("v3", True), ("v4", False), ("v5", False))]
+    before = serving(shop)
+    delete_all_releases(shop)
+    after = serving(shop)
+    return Row(served, before, after, served_after(shop, "v6", bad=False))
+
+
+def served_after(shop: Shop, revision: str, *, bad: bool) -> str:
+    """The revision that serves once a release has ended as it should."""
+    (shop.fails if bad else shop.heals)(shop.idle())
+    shop.start(revision)
+    shop.reaches("RolledBack" if bad else "Succeeded")
+    return serving_image(shop)
+
+
+def delete_all_releases(shop: Shop) -> None:
+    """Delete them once their finalizers are off, and wait until the garbage collector has followed every reference to them."""
     releases = RELEASES.format(namespace=shop.namespace)
+
+    def finished() -> bool:
+        return not any(item["metadata"].get("finalizers") for item in shop.api.get(releases)["items"])
+
+    eventually(finished, 60, "the end of the retention")
+    uids = {item["metadata"]["uid"] for item in shop.api.get(releases)["items"]}
+    assert owned(shop, uids), "no object refers to a Release: the collector would have nothing to do"
     shop.api.delete(releases)
     eventually(lambda: not shop.api.get(releases)["items"], 30, "the end of all Releases")
-    served.append(serving_image(shop))
-    return served
+    eventually(lambda: not owned(shop, uids), 60, "the end of all that the Releases owned")
+
+
+def owned(shop: Shop, uids: set[str]) -> list[str]:
+    """What refers to one of these owners, of all kinds that a release makes."""
+    found = []
+    for namespace in dict.fromkeys((shop.namespace, shop.green_namespace)):
+        for kind, path in KINDS.items():
+            group, _, plural = path.rpartition("/")
+            items = shop.api.get(f"{group}/namespaces/{namespace}/{plural}")["items"]
+            found += [f"{kind} {item['metadata']['name']}" for item in items if uids & owners(item)]
+    return found
+
+
+def owners(item: JsonObject) -> set[str]:
+    """Uids that an object refers to."""
+    return {reference["uid"] for reference in item["metadata"].get("ownerReferences", ())}
+
+
+def serving(shop: Shop) -> dict[str, str]:
+    """Uids of what a request meets: route, rule, Services, the serving Deployment, its ReplicaSet of now and its pods."""
+    namespace, name = next(place for place in _places(shop) if place != shop.idle())
+    found = [("apis/networking.istio.io/v1", shop.namespace, f"virtualservices/{shop.route}")]
+    found += [("api/v1", namespace, "services/shop"), ("apis/apps/v1", namespace, f"deployments/{name}")]
+    if not shop.second:
+        found.append(("apis/networking.istio.io/v1", shop.namespace, "destinationrules/shop"))
+    uids = {what: shop.api.get(f"/{group}/namespaces/{place}/{what}")["metadata"]["uid"] for group, place, what in found}
+    deployment = shop.api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    pods = shop.api.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)["items"]
+    return uids | {f"pods/{pod['metadata']['name']}": pod["metadata"]["uid"] for pod in pods}
 
 
 def serving_image(shop: Shop) -> str:
@@ -128,15 +192,15 @@ def two_namespaces_fail_at_25(_: Scene, shop: Shop) -> tuple[JsonObject, dict[st
     return fails_at(shop, 25), shop.weights(), shop.deployments()
 
 
-def in_a_row_with_subsets(_: Scene, shop: Shop) -> list[str]:
+def in_a_row_with_subsets(_: Scene, shop: Shop) -> Row:
     return row(shop)
 
 
-def in_a_row_with_two_namespaces(_: Scene, shop: Shop) -> list[str]:
+def in_a_row_with_two_namespaces(_: Scene, shop: Shop) -> Row:
     return row(shop)
 
 
-def in_a_row_with_home(_: Scene, shop: Shop) -> list[str]:
+def in_a_row_with_home(_: Scene, shop: Shop) -> Row:
     return row(shop)
 
 
@@ -201,15 +265,22 @@ class TestRollback:
         assert deployments == {"shop": 3}
 
 
+IN_A_ROW = ("in_a_row_with_subsets", "in_a_row_with_two_namespaces", "in_a_row_with_home")
+
+
+@pytest.mark.parametrize("name", IN_A_ROW)
 class TestInARow:
-    def test_roles_swap_with_subsets(self, stories: dict[str, Future]) -> None:
-        assert stories["in_a_row_with_subsets"].result() == ["v2", "v2", "v4", "v5", "v5"]
+    def test_success_rollback_success_success(self, name: str, stories: dict[str, Future]) -> None:
+        assert stories[name].result().served == ["v2", "v2", "v4", "v5"]
 
-    def test_roles_swap_with_two_namespaces(self, stories: dict[str, Future]) -> None:
-        assert stories["in_a_row_with_two_namespaces"].result() == ["v2", "v2", "v4", "v5", "v5"]
+    def test_all_finished_releases_are_deleted_and_what_serves_is_the_same(self, name: str, stories: dict[str, Future]) -> None:
+        told = stories[name].result()
 
-    def test_traffic_returns_home(self, stories: dict[str, Future]) -> None:
-        assert stories["in_a_row_with_home"].result() == ["v2", "v2", "v4", "v5", "v5"]
+        assert told.after == told.before
+        assert sum(what.startswith("pods/") for what in told.after) == 3
+
+    def test_the_next_release_needs_no_hand_edit(self, name: str, stories: dict[str, Future]) -> None:
+        assert stories[name].result().next_served == "v6"
 
 
 class TestForeignEdits:
