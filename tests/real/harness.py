@@ -310,7 +310,7 @@ class Scene:
     Args:
         divisor: all times of plans are divided by it.
         cluster_wide: the controller has the overlay's ClusterRole and watches all namespaces, instead of the shipped Role in each.
-        makes_namespaces: a release may make green's namespace.
+        makes_namespaces: a release may make green's namespace: the setting, and with `cluster_wide` the overlay's rights.
         secrets: names that the overlay for Secrets allows.
 
     One scene at a time has its controller in the home namespace: there is one Lease.
@@ -403,7 +403,8 @@ class Scene:
         if not missing:
             return self.namespace("green", green=True)
         name = f"{first}-green"
-        self.adopt(name, green=True)
+        if self._cluster_wide:
+            self.adopt(name, green=True)
         return name
 
     def _settings(self) -> JsonObject:
@@ -421,7 +422,7 @@ class Scene:
         providers = {"providers": [{"name": "default", "url": self.prometheus.url}]}
         options = install_objects.Options(secrets=self._secrets, settings=self._settings(), providers=providers, **chosen)
         installed = [*install_objects.namespaces(options), *install_objects.home_objects(options), *install_objects.access(options)]
-        if self._makes_namespaces:
+        if self._makes_namespaces and self._cluster_wide:
             installed += install_objects.namespace_maker(options.home)
         objects = [item for item in installed if item["kind"] != "Namespace" or item["metadata"]["name"] == options.home]
         self.api.apply(item for item in objects if item["kind"] != "Deployment")
