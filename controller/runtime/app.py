@@ -196,7 +196,9 @@ class Controller:
         """Ask now and then whether the installed schema is ours; what cannot be known is no refusal."""
         while True:
             with contextlib.suppress(KubeError):
-                self._refusal = self._parts.schema_refusal(self._client)
+                before, self._refusal = self._refusal, self._parts.schema_refusal(self._client)
+                if self._refusal != before:
+                    log.warning("%s", self._refusal or "The installed schema is this version's again.")
             if self._stop.wait(REFUSED_SECONDS if self._refusal else HOUSEKEEPING_SECONDS):
                 return
 
