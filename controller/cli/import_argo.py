@@ -1,0 +1,209 @@
+"""An Argo `Rollout` with its `AnalysisTemplate`s as a ReleasePlan.
+
+A `setWeight` begins a stage, the pauses behind it are its window, a pause without end is `hold`. An analysis step judges its
+stage: a check. A background analysis runs all the time: a trigger, and a check of each stage besides. Arguments of queries are
+resolved as Argo does; those that name the canary's Service, workload or namespace become parameters.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controller.api.base import format_duration
+from controller.cli.import_argo_metrics import Metrics
+from controller.cli.import_common import (
+    Data,
+    Imported,
+    Notes,
+    Step,
+    listed,
+    mappings,
+    member_part,
+    number,
+    part,
+    plan_of,
+    refused,
+    seconds,
+    stages_part,
+    title,
+)
+
+GROUP = "argoproj.io"
+_CANARY = {
+    "maxSurge": "green gets blue's size before its first weight, so that capacity is never missing",
+    "maxUnavailable": "green gets blue's size before its first weight, so that capacity is never missing",
+    "antiAffinity": "the clone has blue's own affinity",
+    "canaryMetadata": "the clone has blue's labels and one of its own",
+    "stableMetadata": "blue is left as it is",
+    "dynamicStableScale": "blue keeps its size, so that the way back is always there",
+    "scaleDownDelaySeconds": "`finish.retention` (10m) keeps the old version after success",
+    "scaleDownDelayRevisionLimit": "one old version is kept, for `finish.retention`",
+    "abortScaleDownDelaySeconds": "`rollback.drain` (30s) and no traffic seen, then green is taken down",
+    "minPodsPerReplicaSet": "green gets blue's size",
+    "pingPong": "the two slots of a plan swap after each success",
+    "replicaProgressThreshold": "green is ready when all of its pods are",
+}
+_ROLLOUT = {
+    "restartAt": "of the Deployment",
+    "progressDeadlineAbort": "an overrun of the preparation is rolled back, always",
+    "rollbackWindow": "`penstock rollback` of a release that succeeded goes back in one step",
+    "paused": "`penstock pause` freezes a release",
+    "analysis": "`history` says how many finished releases are kept",
+}
+_STEPS = {
+    "setCanaryScale": "green gets blue's size before each stage",
+    "setHeaderRoute": "a route by header is listed under traffic.virtualServices[].bypass",
+    "setMirrorRoute": "no traffic is mirrored",
+    "experiment": "experiments are not run",
+    "plugin": "plugins are not called",
+}
+
+
+def imports(objects: Sequence[Data]) -> list[Imported]:
+    """A plan for each Rollout. Raises `CommandError` where there is none, or one cannot be translated."""
+    rollouts = [one for one in objects if _kind(one) == "Rollout"]
+    if not rollouts:
+        seen = ", ".join(sorted({title(one) for one in objects})[:5]) or "nothing"
+        raise refused(f"There is no Rollout of {GROUP} in it; found {seen}.")
+    templates = {
+        (_kind(one), str(part(one, "metadata").get("name", ""))): one
+        for one in objects
+        if _kind(one) in ("AnalysisTemplate", "ClusterAnalysisTemplate")
+    }
+    found = [_rollout(rollout, templates) for rollout in rollouts]
+    notes = Notes()
+    for one in objects:
+        if _kind(one) not in ("Rollout", "AnalysisTemplate", "ClusterAnalysisTemplate") and not _is_workload(one):
+            notes.missing(title(one), "only Rollout, AnalysisTemplate and ClusterAnalysisTemplate are read")
+    return [Imported(found[0].plan, (*notes.found, *found[0].notes)), *found[1:]]
+
+
+def _kind(found: Data) -> str:
+    return str(found.get("kind")) if str(found.get("apiVersion", "")).startswith(f"{GROUP}/") else ""
+
+
+def _is_workload(found: Data) -> bool:
+    """Services, Deployments and VirtualServices beside a Rollout are what the plan speaks of; nothing of them is read."""
+    return str(found.get("kind")) in ("Service", "Deployment", "VirtualService", "DestinationRule", "Namespace")
+
+
+def _rollout(rollout: Data, templates: Mapping[tuple[str, str], Data]) -> Imported:
+    notes, spec, meta = Notes(), part(rollout, "spec"), part(rollout, "metadata")
+    name, namespace = str(meta.get("name") or ""), str(meta.get("namespace") or "")
+    strategy = part(spec, "strategy", "canary") or part(spec, "strategy", "blueGreen")
+    if not name:
+        raise refused(f"{title(rollout)}: it has no metadata.name, expected one.")
+    if not strategy:
+        raise refused(f"{title(rollout)}: it has neither strategy.canary nor strategy.blueGreen, expected one with its settings.")
+    reference = part(spec, "workloadRef")
+    if reference.get("kind", "Deployment") != "Deployment":
+        raise refused(f"{title(rollout)}: its workloadRef is a {reference['kind']}, expected a Deployment: only those are moved.")
+    workload = str(reference.get("name") or name)
+    if not reference:
+        notes.missing("spec.template, the pods", f"make a Deployment {workload} of it: Penstock moves Deployments that are there")
+    service = str(strategy.get("stableService") or strategy.get("activeService") or workload)
+    canary_service = str(strategy.get("canaryService") or strategy.get("previewService") or "")
+    if canary_service:
+        notes.better(f"the Service {canary_service}", f"green's Service is made for the release, named {service}-green, and goes with it")
+    metrics = Metrics(templates, notes, {"name": name, "namespace": namespace, "workload": workload, "service": canary_service or service})
+    plan: dict[str, Any] = member_part(workload, service) | {"traffic": _traffic(strategy, service, notes)}
+    if "progressDeadlineSeconds" in spec:
+        deadline = format_duration(seconds(spec["progressDeadlineSeconds"], f"{title(rollout)}: progressDeadlineSeconds"))
+        plan["preparation"] = {"deadline": deadline}
+        notes.translated("progressDeadlineSeconds", f"preparation.deadline {deadline}")
+    steps = _steps(strategy, metrics, notes, title(rollout)) if "canary" in spec["strategy"] else _switch(strategy, metrics, notes)
+    plan["stages"] = stages_part(steps, notes)
+    notes.translated(f"{title(rollout)}: its steps", "the stages " + ", ".join(f"{step['weight']} %" for step in plan["stages"]))
+    plan |= metrics.parts({step["weight"] for step in plan["stages"]})
+    notes.rest(strategy, _READ, "strategy.", _CANARY)
+    notes.rest(spec, _READ_OF_SPEC, "spec.", _ROLLOUT)
+    return Imported(plan_of(name, namespace, plan), tuple(notes.found))
+
+
+_READ = (
+    "steps", "analysis", "trafficRouting", "stableService", "canaryService", "activeService", "previewService",
+    "prePromotionAnalysis", "postPromotionAnalysis", "autoPromotionEnabled", "autoPromotionSeconds",
+)  # fmt: skip
+
+_READ_OF_SPEC = (
+    "strategy", "template", "workloadRef", "progressDeadlineSeconds",
+    # A Deployment has these itself.
+    "replicas", "selector", "revisionHistoryLimit", "minReadySeconds",
+)  # fmt: skip
+
+
+def _traffic(strategy: Data, service: str, notes: Notes) -> dict[str, Any]:
+    routing = part(strategy, "trafficRouting")
+    istio = part(routing, "istio")
+    for other in routing:
+        if other not in ("istio", "managedRoutes", "maxTrafficWeight"):
+            notes.missing(f"trafficRouting.{other}", "Penstock drives Istio only")
+    notes.rest(routing, ("istio", *[one for one in routing if one not in ("managedRoutes", "maxTrafficWeight")]), "trafficRouting.", {})
+    named = [part(istio, "virtualService")] if istio.get("virtualService") else mappings(istio.get("virtualServices"))
+    rule = part(istio, "destinationRule")
+    more = {"destinationRule": str(rule["name"])} if rule.get("name") else {}
+    if not named or not named[0].get("name"):
+        notes.missing("a VirtualService", f"none is named: the plan moves {service}; correct traffic.virtualService if it has another name")
+        return {"virtualService": service} | more
+    notes.translated("trafficRouting.istio", "traffic: " + ", ".join(f"VirtualService {one.get('name')}" for one in named))
+    if len(named) == 1 and not listed(named[0].get("routes")) and "/" not in str(named[0]["name"]):
+        return {"virtualService": str(named[0]["name"])} | more
+    return {"virtualServices": [_virtual_service(one) for one in named]} | more
+
+
+def _virtual_service(found: Data) -> dict[str, Any]:
+    """Argo names those of other namespaces `name.namespace` or `namespace/name`."""
+    name, routes = str(found.get("name", "")), [str(route) for route in listed(found.get("routes"))]
+    namespace, _, last = name.rpartition("/")
+    if not namespace and "." in name:
+        last, _, namespace = name.partition(".")
+    return {"name": last} | ({"namespace": namespace} if namespace else {}) | ({"routes": routes} if routes else {})
+
+
+def _steps(strategy: Data, metrics: Metrics, notes: Notes, where: str) -> list[Step]:
+    """The stages, and each analysis handed to the metrics with the weight that it judges."""
+    steps: list[Step] = []
+    background = part(strategy, "analysis")
+    if background:
+        metrics.background(background)
+        if background.get("startingStep"):
+            notes.better("analysis.startingStep", "triggers watch from the first weight on")
+    for step in mappings(strategy.get("steps")):
+        if "setWeight" in step:
+            weight = int(number(step["setWeight"], f"{where}: setWeight"))
+            if steps or weight:
+                steps.append(Step(weight))
+        elif "pause" in step:
+            _pause(part(step, "pause"), steps, notes, where)
+        elif "analysis" in step:
+            length = metrics.inline(part(step, "analysis"), steps[-1].weight if steps else 0)
+            if steps:
+                steps[-1].window += length
+        else:
+            what = next(iter(step), "an empty step")
+            notes.missing(f"step {what}", _STEPS.get(what, "not known here"))
+    return steps
+
+
+def _pause(pause: Data, steps: list[Step], notes: Notes, where: str) -> None:
+    if not steps:
+        notes.missing(
+            "a pause before the first weight", "a release begins with `penstock start`; `preparation` waits for green to be ready"
+        )
+    elif pause.get("duration") is None:
+        steps[-1].hold = True
+        notes.translated(f"a pause without end at {steps[-1].weight} %", "hold: true, until `penstock advance`")
+    else:
+        steps[-1].window += seconds(pause["duration"], f"{where}: pause.duration")
+
+
+def _switch(strategy: Data, metrics: Metrics, notes: Notes) -> list[Step]:
+    """blueGreen: everything at once, judged at 100 % while blue is kept."""
+    if part(strategy, "prePromotionAnalysis"):
+        notes.missing("prePromotionAnalysis", "green is judged with users' requests only; put a small stage in front, such as {weight: 5}")
+    length = metrics.inline(part(strategy, "postPromotionAnalysis"), 100) if part(strategy, "postPromotionAnalysis") else 0.0
+    if strategy.get("autoPromotionEnabled") is False:
+        notes.missing("autoPromotionEnabled: false", "start the release when it shall be switched; it is judged from there on")
+    if strategy.get("autoPromotionSeconds"):
+        notes.missing("autoPromotionSeconds", "the switch comes as soon as green is ready")
+    notes.better("blueGreen", "one stage of 100 %, judged while blue is kept ready; more stages hurt fewer users")
+    return [Step(100, max(length, 300.0))]

@@ -1,0 +1,109 @@
+"""`penstock import kayenta|flagger|argo FILE...`: another tool's configuration as a ReleasePlan, and what became of it."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller.api.validate import Finding, validate_text
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import check_format, print_object, say, tell
+from controller.cli.import_common import Fate, Imported, Note, read_documents, read_text
+
+
+class Tool(StrEnum):
+    """Whose files are read."""
+
+    KAYENTA = "kayenta"
+    FLAGGER = "flagger"
+    ARGO = "argo"
+
+
+ToolArgument = Annotated[Tool, typer.Argument(metavar="kayenta|flagger|argo", help="Whose configuration it is.", show_default=False)]
+FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Its files; templates may stand in files of their own.")]
+WorkloadOption = Annotated[str, typer.Option("--workload", help="Deployment that the plan moves (kayenta only).", show_default=False)]
+ServiceOption = Annotated[str, typer.Option("--virtual-service", help="Its VirtualService (kayenta only).", show_default=False)]
+NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the plan (kayenta only).", show_default=False)]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help="yaml (default), or json with the list.", show_default=False)]
+
+
+def import_(
+    tool: ToolArgument,
+    files: FilesArgument,
+    *,
+    workload: WorkloadOption = "",
+    virtual_service: ServiceOption = "",
+    namespace: NamespaceOption = "",
+    output: FormatOption = "",
+) -> None:
+    """Print a ReleasePlan made of another tool's configuration.
+
+    The plan is YAML on stdout. On stderr stands what was translated, what was changed for the better, and what has no
+    counterpart. Ends with 0 where there is a plan, with 3 where the files cannot be translated.
+    """
+    check_format(output, ("", "yaml", "json"))
+    found = _imported(tool, files, workload, virtual_service, namespace)
+    texts = [_yaml(one, tool, files) for one in found]
+    warnings = [finding for text in texts for finding in _checked(text)]
+    if output == "json":
+        plans = [{"plan": one.plan, "notes": [_as_json(note) for note in one.notes]} for one in found]
+        print_object({"plans": plans, "warnings": [str(finding) for finding in warnings]}, "json")
+        return
+    tell("---\n".join(texts).rstrip())
+    for one in found:
+        _tell_notes(one)
+    for finding in warnings:
+        say(f"warning: {finding}")
+
+
+def _imported(tool: Tool, files: list[Path], workload: str, virtual_service: str, namespace: str) -> list[Imported]:
+    """The plans of the files. Raises `CommandError`."""
+    if tool is Tool.KAYENTA:
+        from controller.cli.import_kayenta import imports
+
+        return [imports(read_text(path), workload=workload, service=virtual_service, namespace=namespace) for path in files]
+    if workload or virtual_service or namespace:
+        raise CommandError(ExitCode.USAGE, f"--workload, --virtual-service and --namespace are for kayenta: a file of {tool} names them.")
+    objects = [one for path in files for one in read_documents(path)]
+    if tool is Tool.FLAGGER:
+        from controller.cli import import_flagger
+
+        return import_flagger.imports(objects)
+    from controller.cli import import_argo
+
+    return import_argo.imports(objects)
+
+
+def _yaml(one: Imported, tool: Tool, files: list[Path]) -> str:
+    import yaml
+
+    counts = ", ".join(f"{sum(note.fate is fate for note in one.notes)} {fate}" for fate in Fate)
+    # Written out twice what stands twice: people edit one place and do not mean the other.
+    dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
+    text = yaml.dump(one.plan, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return f"# Made by `penstock import {tool} {' '.join(path.name for path in files)}`: {counts}.\n{text}"
+
+
+def _checked(text: str) -> list[Finding]:
+    """The plan's warnings. Raises `CommandError` where it has errors: a name, number or query of the file that no plan can have."""
+    findings = validate_text(text)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise CommandError(ExitCode.NO, f"The plan would be invalid: {errors[0]}.")
+    return findings
+
+
+def _as_json(note: Note) -> dict[str, str]:
+    return {"fate": str(note.fate), "what": note.what, "became": note.became}
+
+
+def _tell_notes(one: Imported) -> None:
+    """The list, by fate."""
+    say(f"\nPlan {one.plan['metadata']['name']}:")
+    for fate in Fate:
+        notes = [note for note in one.notes if note.fate is fate]
+        if notes:
+            say(f"  {fate}")
+        for note in notes:
+            say(f"    {note.what}: {note.became}")

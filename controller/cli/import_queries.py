@@ -1,0 +1,82 @@
+"""Queries of other tools in our words: their variables become parameters, fixed ranges become the window.
+
+A query that cannot be translated as a whole is refused with a sentence, never cut: half a query judges
+something else.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from controller.api.promql import ProblemKind, check_query
+from controller.core.queries import Place, fill
+
+_PROBE = Place("namespace", "workload", "service", "service.namespace.svc.cluster.local", "v1", "green")
+_RANGE = re.compile(r"\[\s*([0-9]+(?:ms|s|m|h|d|w|y)(?:[0-9]+(?:ms|s|m|h))*)\s*(:[^\]]*)?\]")
+_BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+_DOLLARS = re.compile(r"\$\{\s*(.*?)\s*\}")
+
+
+class QueryError(ValueError):
+    """The query cannot be asked here; its text says why."""
+
+
+def with_parameters(
+    query: str, values: Mapping[str, str], *, dollars: bool = False, lookup: Callable[[str], str | None] | None = None
+) -> str:
+    """The query with `{{ name }}` (or `${name}`) replaced, other dollars doubled, and checked.
+
+    Args:
+        query: PromQL with the other tool's variables.
+        values: by variable, what stands in its place: one of our parameters or a text.
+        dollars: variables are written `${name}`.
+        lookup: asked for variables that are not in `values`.
+
+    Raises:
+        QueryError: a variable that is not known, or a parameter that cannot stand where it would.
+    """
+    marks: list[str] = []
+
+    def found(match: re.Match[str]) -> str:
+        name = match[1].strip()
+        value = values.get(name)
+        if value is None and lookup is not None:
+            value = lookup(name)
+        if value is None:
+            raise QueryError(f"the variable {match[0]} has no counterpart")
+        marks.append(value)
+        return f"\0{len(marks) - 1}\0"
+
+    text = (_DOLLARS if dollars else _BRACES).sub(found, query).replace("$", "$$")
+    for index, value in enumerate(marks):
+        text = text.replace(f"\0{index}\0", value)
+    # A comment ends with its line, so that only texts without one become a single line.
+    return checked(text.strip() if "#" in text else " ".join(text.split()))
+
+
+def checked(query: str) -> str:
+    """The query itself. Raises `QueryError` where our parameters cannot be filled in, or it is no PromQL."""
+    try:
+        filled = fill(query, _PROBE, 300.0)
+    except ValueError as error:
+        raise QueryError(str(error)) from error
+    wrong = next((problem for problem in check_query(filled) if problem.kind is ProblemKind.SYNTAX), None)
+    if wrong is not None:
+        raise QueryError(f"it is no PromQL: {wrong}")
+    return query
+
+
+def ranged(query: str) -> tuple[str, str]:
+    """The query over `[$window]`, and the fixed range that stood there; ("", as it was) without exactly one range.
+
+    Subqueries keep theirs: their resolution belongs to them.
+    """
+    spans = {match[1] for match in _RANGE.finditer(query)}
+    if len(spans) != 1 or any(match[2] for match in _RANGE.finditer(query)):
+        return query, ""
+    return _RANGE.sub("[$window]", query), spans.pop()
+
+
+def steady(query: str) -> tuple[str, bool]:
+    """The query with `rate` for `irate`, which looks at the last two samples of a window only; and whether that changed it."""
+    found = re.sub(r"\birate\s*\(", "rate(", query)
+    return found, found != query
