@@ -13,7 +13,7 @@ from controller.api.validate import validate_file
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
 from controller.cli.validate import line_of
-from controller.core.asking import probe_url
+from controller.core.asking import checks_of, probe_url
 from controller.core.judging import unit_of
 from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, pair_of
 
@@ -100,9 +100,17 @@ def timetable(spec: PlanSpec) -> list[Step]:
     now, steps = spec.preparation.route_delay, []
     for stage in spec.stages:
         opens = now + settle + stage.warm_up
-        steps.append(Step(stage.weight, now, opens, opens + stage.window, stage.min_requests, stage.hold))
+        steps.append(Step(stage.weight, now, opens, opens + stage.window, least_requests(spec, stage), stage.hold))
         now = opens + stage.window
     return steps
+
+
+def least_requests(spec: PlanSpec, stage: Stage) -> int:
+    """Requests of green below which this stage cannot pass: its own least number, or that of the check that needs most."""
+    if spec.traffic.metrics == "none":
+        return 0
+    checks = (check.needed_requests for check in checks_of(spec, stage) if not check.observe)
+    return max(stage.min_requests, *checks, 0)
 
 
 def end_of(steps: list[Step]) -> float:

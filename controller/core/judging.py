@@ -200,11 +200,11 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         limits=limits_of(check.limit),
         window=Window(window.opened_at, end),
         n=window.n_green if context.counted else None,
-        min_n=context.min_requests,
+        min_n=needed_requests(check, context),
         unit=unit_of(check),
     )
     verdict = threshold.judge(question, candidate, baseline)
-    status = _from_verdict(before, check.name, end, verdict, _gate_detail(verdict, candidate, baseline, context), context)
+    status = _from_verdict(before, check.name, end, verdict, _gate_detail(verdict, question.min_n, candidate, baseline), context)
     short = too_short(window, context)
     if short and verdict.outcome is not Outcome.INCONCLUSIVE:
         return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
@@ -232,11 +232,16 @@ def too_short(window: WindowStatus, context: Context) -> str:
     return f"{scrapes:.1f} of {MIN_SCRAPES} scrapes"
 
 
-def _gate_detail(verdict: Verdict, candidate: Reading, baseline: Reading | None, context: Context) -> str:
+def needed_requests(check: Check, context: Context) -> float:
+    """Requests of green that this check needs: the stage's least number, or its own where that is higher."""
+    return max(context.min_requests, check.needed_requests)
+
+
+def _gate_detail(verdict: Verdict, needed: float, candidate: Reading, baseline: Reading | None) -> str:
     if verdict.outcome is not Outcome.INCONCLUSIVE:
         return ""
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
-        return f"{verdict.n or 0:,.0f} of {context.min_requests:,.0f} requests of green"
+        return f"{verdict.n or 0:,.0f} of {needed:,.0f} requests of green"
     return _fault_detail(candidate, baseline)
 
 

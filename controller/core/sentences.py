@@ -35,7 +35,7 @@ def numbers(status: CheckStatus) -> str:
         return status.detail
     against = ""
     if status.baseline is not None and status.line in RELATIVE:
-        where = " in blue's last judged window" if status.remembered else ""
+        where = " when last judged" if status.remembered else ""
         against = f" vs {quantity(status.baseline, status.unit)}{where}"
     inner = [*_limit_words(status, status.value, status.limit)]
     if status.n is not None:

@@ -46,6 +46,7 @@ class TestPlan:
         assert run(["plan", str(HWAYO / "plan.yaml")]) == 0
         out = capsys.readouterr().out
         assert "success at 1h28m12s" in out
+        assert "200 requests" in out, "what the p95 check needs, not only what the stage asks for"
         assert 'user_login_success_total{namespace="hwayo-production-green",workload="auth-service"}[1800s]' in out
         assert "VirtualService hwayo-production/hwayo-canary: the weights of weighted" in out
 

@@ -221,7 +221,7 @@ class TestWithoutBlue:
         status = gate(check(max_ratio=1.2), number(418), context=self.ALONE)
 
         assert status.outcome is FAIL
-        assert explain(status) == "latency-p99: 418 ms vs 251 ms in blue's last judged window (+66 %, limit +20 %, n = 1,204)"
+        assert explain(status) == "latency-p99: 418 ms vs 251 ms when last judged (+66 %, limit +20 %, n = 1,204)"
 
     def test_what_blue_answers_now_is_not_looked_at(self):
         assert gate(check(max_ratio=1.2), number(418), number(9e9), context=self.ALONE).outcome is FAIL

@@ -60,7 +60,7 @@ def shortened() -> JsonObject:
         "preparation": {"deadline": "60m"},
         "checks": [
             {"name": "error-rate", "builtin": "error-rate", "limit": {"maxDifference": 1}, "unit": "%", "noData": {"deadline": "60m"}},
-            {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}, "unit": "ms", "noData": {"deadline": "60m"}},
+            {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}, "minRequests": 100, "noData": {"deadline": "60m"}},
         ],
         "stages": stages(5, 25, 50, 100),
         "triggers": [

@@ -1,0 +1,58 @@
+"""A quantile needs enough slow requests: what a service with little traffic sees, with the ten-line plan's own checks."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.api.plan import BuiltIn, Check, Limit, default_checks
+from controller.api.release import Phase
+from controller.simulator.definitions import load_objects
+from controller.simulator.run import run_objects
+from controller.simulator.scenario import Step, load
+
+FIRST = Path(__file__).parents[2] / "examples" / "first-release"
+
+
+def with_traffic(rps: float, **check):
+    """The ten-line plan's healthy release with so many requests a second; `check` is merged into its latency check."""
+    scenario = load(FIRST / "scenarios" / "healthy.yaml")[0]
+    users = [user.model_copy(update={"rps": [Step(value=rps)]}) for user in scenario.users]
+    story = scenario.model_copy(update={"users": users, "expect": scenario.expect.model_copy(update={"within": None})})
+    objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
+    if check:
+        latency = default_checks()[1].model_dump(mode="json", exclude_defaults=True)
+        objects[-1]["spec"]["checks"] = [latency | check]
+    return run_objects(story, objects)
+
+
+@pytest.mark.parametrize(("quantile", "needed"), [(0.5, 20), (0.95, 200), (0.99, 1_000), (0.999, 10_000)])
+def test_a_latency_check_needs_ten_requests_beyond_its_quantile(quantile, needed):
+    assert Check(name="c", builtin=BuiltIn.LATENCY, quantile=quantile, limit=Limit(max=1)).needed_requests == needed
+
+
+def test_its_own_least_number_counts_instead():
+    assert Check(name="c", builtin=BuiltIn.LATENCY, min_requests=50, limit=Limit(max=1)).needed_requests == 50
+
+
+def test_a_window_with_too_few_grows_until_it_has_them():
+    """20 requests a second are 300 of green in the first window of five minutes: it holds, and goes on by itself."""
+    result = with_traffic(20)
+
+    held = [line for line in map(str, result.transcript) if "Holding" in line]
+    assert result.status.phase is Phase.SUCCEEDED
+    assert result.status.stages[0].window.n_green >= 1_000
+    assert any("of 1,000 requests of green" in line for line in held)
+
+
+def test_with_very_little_traffic_a_person_is_asked_and_nothing_is_rolled_back():
+    result = with_traffic(5)
+
+    assert (result.status.phase, result.status.reason, result.status.rollback) == (Phase.HALTED, "TooFewRequests", None)
+
+
+def test_a_lower_quantile_lets_it_go_on_by_itself():
+    assert with_traffic(5, quantile=0.95).status.phase is Phase.SUCCEEDED
+
+
+def test_a_lower_number_in_the_check_lets_it_go_on_by_itself():
+    assert with_traffic(20, minRequests=100).status.stages[0].window.ran < 400
