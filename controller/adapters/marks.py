@@ -43,7 +43,7 @@ class Deposed(Exception):  # noqa: N818 - a state that ends the reconcile, not a
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """The value where it is a JSON object, else an empty one: garbage in an object is no reason to fall."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, (dict, Mapping)) else {}
 
 
 def items(value: Any) -> list[Any]:

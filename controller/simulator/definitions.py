@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from controller.api.crd import definitions
+from controller.api.validate_yaml import LOADER
 
 ISTIO_KINDS = (
     ("networking.istio.io", "VirtualService", "virtualservices", "vs"),
@@ -50,4 +51,4 @@ def all_definitions() -> list[dict[str, Any]]:
 def load_objects(path: Path) -> list[dict[str, Any]]:
     """All objects of a YAML file."""
     with path.open(encoding="utf-8") as handle:
-        return [document for document in yaml.safe_load_all(handle) if document]
+        return [document for document in yaml.load_all(handle, Loader=LOADER) if document]

@@ -5,7 +5,7 @@ a pod that is gone leaves a staleness marker. Handles are resolved once, since a
 every simulation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from controller.adapters.istio.routing_model import Pod
@@ -25,6 +25,16 @@ class Handle(Protocol):
 
     def mark_stale(self, time_ms: int) -> None:
         """The series is gone."""
+
+    def filled_by(self, fill: Callable[[], None]) -> None:
+        """Call this before the samples are read: it brings those that are still to come."""
+
+
+Row = tuple[int, list[float], float, tuple[float, ...], float, float, float]
+"""A scrape of a histogram that nobody has asked for yet: time, then what its values follow from."""
+
+ROWS_KEPT = 2000
+"""Scrapes that wait at most."""
 
 
 class Sink(Protocol):
@@ -62,6 +72,7 @@ class Stream:
         "_histogram",
         "_labels",
         "_name",
+        "_rows",
         "_shape",
         "_since",
         "_sink",
@@ -91,6 +102,7 @@ class Stream:
         self._base = [0.0] * len(edges)
         self._since = self._sum = 0.0
         self._exposed: list[float] | None = None
+        self._rows: list[Row] = []
 
     def add(self, requests: float, shape: Shape | None) -> None:
         """Count requests of one latency distribution."""
@@ -109,7 +121,10 @@ class Stream:
         self._shape, self._since = shape, 0.0
 
     def expose(self, time_ms: int, lag: float) -> None:
-        """Append one sample to each series; `lag` is the part of the last step that histograms do not show yet."""
+        """Append one sample to each series; `lag` is the part of the last step that histograms do not show yet.
+
+        A histogram's samples are worked out when somebody asks for them: most are never asked for.
+        """
         if self.count <= 0:
             return
         if self._counter is None and not self._handles:
@@ -117,9 +132,16 @@ class Stream:
         if self._counter is not None:
             self._counter.append(time_ms, self.count)
         if self._handles and self._shape is not None:
-            since = self._since
-            values = [base + since * part for base, part in zip(self._base, self._shape.cumulative, strict=True)]
-            values += (self.count, self._sum, self.count)
+            self._rows.append((time_ms, self._base, self._since, self._shape.cumulative, self.count, self._sum, lag))
+            if len(self._rows) >= ROWS_KEPT:
+                self._fill()
+
+    def _fill(self) -> None:
+        """Append the samples that wait."""
+        rows, self._rows = self._rows, []
+        for time_ms, bases, since, cumulative, count, total, lag in rows:
+            values = [base + since * part for base, part in zip(bases, cumulative, strict=True)]
+            values += (count, total, count)
             if lag > 0:
                 before = self._exposed or [0.0] * len(values)
                 self._exposed = values
@@ -135,6 +157,8 @@ class Stream:
             named = {**self._labels, "__name__": f"{self._histogram}_bucket"}
             self._handles = [self._sink.series({**named, "le": edge}) for edge in (*edges, "+Inf")]
             self._handles += [self._sink.series({**self._labels, "__name__": f"{self._histogram}_{end}"}) for end in ("sum", "count")]
+            for handle in self._handles:
+                handle.filled_by(self._fill)
 
     def end(self, time_ms: int) -> None:
         """The target is gone."""

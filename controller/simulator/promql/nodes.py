@@ -189,6 +189,8 @@ class InstantSelector(VectorNode):
         reference = self._moment.reference(now, self._frame)
         oldest = reference - self._frame.lookback + self._frame.left_open
         for series in self.selection.tracks:
+            if series.fill is not None:
+                series.fill()
             times = series.times
             if not times:
                 yield series, -1
@@ -254,6 +256,8 @@ class RangeSelector(RangeNode):
         start += self._frame.left_open
         found: list[Window] = []
         for series in self.selection.tracks:
+            if series.fill is not None:
+                series.fill()
             times = series.times
             stop = len(times)
             if stop and times[-1] > end:

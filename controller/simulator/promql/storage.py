@@ -7,7 +7,7 @@ slice; the answers are the same.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from analysis.model import Labels, Sample
 from controller.simulator.promql import labels as lb
@@ -59,15 +59,29 @@ class StoredSeries(Track):
     Attributes:
         labels: sorted, with the metric name.
         stale: times (ms) at which the series was marked as gone.
+        fill: brings samples that are still to come; called before the samples are read. None where all are there.
     """
 
-    __slots__ = ("_samples", "labels", "stale")
+    __slots__ = ("_samples", "fill", "labels", "stale")
 
     def __init__(self, labels: Labels) -> None:
         super().__init__()
         self.labels = labels
         self.stale: array[int] = array("q")
+        self.fill: Callable[[], None] | None = None
         self._samples: list[Sample] = []
+
+    def filled_by(self, fill: Callable[[], None]) -> None:
+        """From now on samples come when they are asked for; those that another source still has come first."""
+        if self.fill is not None:
+            self.fill()
+        self.fill = fill
+
+    def brought(self) -> "StoredSeries":
+        """Itself, with all samples that are still to come."""
+        if self.fill is not None:
+            self.fill()
+        return self
 
     def append(self, time_ms: int, value: float) -> None:
         """Add a sample.

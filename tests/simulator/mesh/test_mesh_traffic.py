@@ -56,7 +56,7 @@ class Scene:
         return self
 
     def series(self, name="istio_requests_total", **labels):
-        return [s for s in self.store.pool(name) if labels.items() <= dict(s.labels).items()]
+        return [s.brought() for s in self.store.pool(name) if labels.items() <= dict(s.labels).items()]
 
     def total(self, name="istio_requests_total", **labels):
         return sum(series.values[-1] for series in self.series(name, **labels) if series.times and not series.stale)
