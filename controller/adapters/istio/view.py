@@ -72,7 +72,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         try:
             clusters = read_clusters(kube, subject, plan, sides, routed, cluster_domain)
         except RefusedError as error:
-            clusters = Clusters(problems=(_forbidden(error, "read DestinationRules, Services and Deployments"),))
+            clusters = Clusters(problems=(_forbidden(error, f"read DestinationRules, Services and Deployments{_way_out(subject, plan)}"),))
         known = subject.status.blue_slot >= 0
         sides = sides if known else replace(sides, blue_slot=clusters.blue_slot, green_subset=clusters.green_subset)
     warnings = list(clusters.warnings)
@@ -113,6 +113,12 @@ def status_sides(subject: Subject, cluster_domain: str = "cluster.local") -> Sid
 
 def _forbidden(error: RefusedError, what: str) -> Problem:
     return Problem(reasons.RIGHTS_MISSING, f"{what}: {error}")
+
+
+def _way_out(subject: Subject, plan: PlanSpec) -> str:
+    """A slot's own namespace may have no Role, or not exist: without rights there the two look alike."""
+    elsewhere = [slot.namespace for slot in plan.slots if slot.namespace not in ("", subject.namespace)]
+    return f" (penstock install --green-namespace {elsewhere[0]} makes that namespace and gives the Role)" if elsewhere else ""
 
 
 def _read(kube: Kube, ref: VirtualServiceRef, namespace: str, cluster_domain: str) -> Route:

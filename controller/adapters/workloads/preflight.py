@@ -154,7 +154,7 @@ def _namespaces(found: _Pass, *, may_make: bool) -> bool:
         namespace = found.kube.get(NAMESPACE, "", name)
     except NotFoundError:
         if not may_make:
-            found.refuse(reasons.REFERENCE_MISSING, f"namespace {name} does not exist; penstock install --namespace {name} makes it.")
+            found.refuse(reasons.REFERENCE_MISSING, f"namespace {name} does not exist; penstock install --green-namespace {name} makes it.")
         return True
     except RefusedError:
         found.warn(reasons.RIGHTS_MISSING, f"read namespace {name}, so it could not be checked that green can live there.")

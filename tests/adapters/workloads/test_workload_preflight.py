@@ -274,7 +274,7 @@ class TestNamespaces:
         problems = found(World().with_blue(), self.release()).problems
 
         assert [problem.reason for problem in problems] == [reasons.REFERENCE_MISSING]
-        assert "penstock install --namespace nowhere" in problems[0].detail
+        assert "penstock install --green-namespace nowhere" in problems[0].detail
 
     def test_a_missing_one_may_be_made_where_that_is_installed(self):
         assert refusals(World().with_blue(), self.release(), may_make_namespaces=True) == []
