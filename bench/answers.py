@@ -2,6 +2,8 @@
 
     error rate of shop-7-green          one number: 0.2 %, or 42 % while shop-7-green is bad
     istio_requests_total{...}[60s]      raw samples of a counter that grows by 5 requests a second
+
+Queries are told by their text alone; nothing is evaluated.
 """
 
 import re

@@ -74,7 +74,9 @@ class Fleet:
         port = self._ports.take()
         self.stub = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
         self._stack.callback(self.stub.close)
-        program = Program("stub", [sys.executable, "-m", "bench.stub", port], self.folder / "stub.log", {**os.environ, "PYTHONPATH": str(ROOT)})
+        program = Program(
+            "stub", [sys.executable, "-m", "bench.stub", str(port)], self.folder / "stub.log", {**os.environ, "PYTHONPATH": str(ROOT)}
+        )
         self._stack.callback(program.kill)
         program.start().wait_until(self._stub_answers, 20)
         self._prometheus = f"http://127.0.0.1:{port}"
@@ -97,7 +99,7 @@ class Fleet:
         }
         self._starts += 1
         config = self._written(f"controller-{self._starts}.yaml", settings)
-        command = [Path(sys.executable).parent / "penstock", "controller", "--config", config]
+        command: list[str | Path] = [Path(sys.executable).parent / "penstock", "controller", "--config", config]
         if os.environ.get("PENSTOCK_BENCH_PROFILE"):
             command = [sys.executable, "-m", "bench.profiled", config]
         env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPATH": str(ROOT)}
@@ -163,7 +165,7 @@ class Fleet:
             if len(left) != before:
                 say(f"{len(names) - len(left)} of {len(names)} are {' or '.join(phases)}")
                 before = len(left)
-            time.sleep(0.1 if len(names) < 10 else 2.0)  # noqa: PLR2004 - many are not asked about often
+            time.sleep(0.1 if len(names) < 10 else 2.0)
 
     def releases(self) -> list[Object]:
         """All releases, as they stand."""

@@ -3,7 +3,9 @@
     GET /api/v1/query?query=...&time=...   as Prometheus
     GET /bad?names=a,b    GET /good?names=a,b    from now on these workloads are bad (good again)
     GET /records    {"polls": {workload: [Unix seconds]}, "bad": {workload: Unix seconds of its first bad answer}}
-    GET /forget     begin the records anew
+    GET /forget     begin the records of polls anew
+
+Its clock is the machine's, as the audit log's is.
 """
 
 import asyncio
@@ -69,8 +71,8 @@ class Connection(asyncio.Protocol):
         *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
         for request in requests:
             body = self._records.answer(request.split(b" ", 2)[1].decode())
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: {formatdate(usegmt=True)}\r\nContent-Length: {len(body)}\r\n\r\n"
-            self._transport.write(head.encode() + body)
+            fields = f"Content-Type: application/json\r\nDate: {formatdate(usegmt=True)}\r\nContent-Length: {len(body)}"
+            self._transport.write(f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n".encode() + body)
 
 
 async def serve(port: int) -> None:
