@@ -15,7 +15,7 @@ from controller.adapters.workloads.places import Split
 from controller.adapters.workloads.preflight import preflight
 from controller.adapters.workloads.view import CLOSE, STEADY, Look, MembersView, observe_members
 from controller.api.plan import PlanSpec
-from controller.api.release import Phase
+from controller.api.release import Phase, Verb
 from controller.api.scale import divided
 from controller.core import reasons
 from controller.core.commands import Subject
@@ -129,6 +129,9 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
     traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets, live=live)
     rivals = records.read_rivals(kube, early)
     requests = records.read_requests(kube, early)
+    if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
+        # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
+        traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)
     try:
         obj = kube.get(RELEASE, namespace, name)
     except NotFoundError:

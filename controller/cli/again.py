@@ -106,7 +106,7 @@ def _taken_up(session: Session, release: Obj, seconds: float) -> Obj:
         found = release_of(session, name)
         status = record(found.get("status"))
         if text(status.get("reason")):
-            say(f"{text(status.get('phase')) or 'Queued'}: {text(status.get('message'))}")
+            say(text(status.get("message")))
             return found
         if session.now >= end:
             sentence = f"No controller has taken up release {name} within {seconds:g} s; it stays and begins when one runs."

@@ -19,6 +19,7 @@ from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
 from controller.cli.install_kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KINDS, ROLE, find
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects, copied_labels, default_image
+from controller.cli.naming import NamingError, revision_of
 from controller.cli.uninstall import uninstall
 from controller.ports import CONFIG_MAP, CRD, DEPLOYMENT, NAMESPACE, Kind, Kube, KubeError, Obj, Patch
 from controller.runtime.config import ControllerConfig
@@ -88,6 +89,12 @@ def check_asked(asked: Asked) -> None:
         raise CommandError(ExitCode.USAGE, "--cluster-wide watches all namespaces already: leave --namespace out.")
     if asked.secrets and not (asked.namespaces or asked.green_namespaces):
         raise CommandError(ExitCode.USAGE, "--secret gives rights in named namespaces: add --namespace or --green-namespace.")
+    if asked.image:
+        try:
+            revision_of(asked.image)
+        except NamingError as error:
+            what = f"--image {asked.image} has neither a tag nor a digest, so nobody could tell which controller runs"
+            raise CommandError(ExitCode.USAGE, f"{what}: write {asked.image}:TAG.") from error
     if asked.prometheus:
         try:
             PrometheusConfig.model_validate(providers_of(asked.prometheus))

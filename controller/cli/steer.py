@@ -188,7 +188,7 @@ def ask(
     if output:
         hosts.print_object(hosts.plain(request), output)
     elif text(status.get("state")) == "accepted":
-        tell(f"accepted: {text(status.get('message'))}")
+        tell(f"accepted: {text(status.get('message')).removeprefix('Done: ')}")
     else:
         tell(f"refused: {text(status.get('message'))}")
     if text(status.get("state")) != "accepted":

@@ -12,9 +12,9 @@ import typer
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
-from controller.cli.read import Follower, release_of
+from controller.cli.read import Follower, plan_in_force, release_of
 from controller.cli.render import line_of
-from controller.cli.view import FINAL, waits_for_person
+from controller.cli.view import FINAL, planned_stages, waits_for_person
 from controller.cli.words import record, text, whole
 from controller.ports import Obj
 
@@ -87,6 +87,18 @@ def verdict_sentence(goal: Goal, code: ExitCode, release: Obj) -> str:
             return f"Release {name} ended as {phase}, which is not {goal.word}: {message}"
 
 
+def check_reachable(session: Session, name: str, goal: Goal) -> None:
+    """A stage that the release's plan does not have is a typo: waiting for it would only tell so at the end."""
+    if goal.word != "stage":
+        return
+    release = release_of(session, name)
+    stages = planned_stages(record(release.get("spec")), plan_in_force(session, release), 1.0)
+    if stages and goal.stage > len(stages):
+        weights = ", ".join(str(weight) for weight, _ in stages)
+        count = f"{len(stages)} stage{'s' if len(stages) > 1 else ''} ({weights} %)"
+        raise CommandError(ExitCode.USAGE, f"Release {name} has {count}, so it never reaches stage {goal.stage}.")
+
+
 def follow(session: Session, name: str, goal: Goal, timeout: float) -> ExitCode:
     """Print a line a change until the goal is reached or cannot be reached any more, or the time is over."""
     follower = Follower(session, name)
@@ -131,6 +143,7 @@ def wait(
     goal, seconds = parse_goal(until), parse_timeout(timeout)
     hosts.check_format(output, hosts.OBJECT_FORMATS)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
+    check_reachable(session, name, goal)
     code = follow(session, name, goal, seconds)
     print_end(session, name, output)
     finish(code)

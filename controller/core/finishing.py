@@ -1,6 +1,6 @@
 """The end: success, the retention of the old version, and what finished releases still do. The way home is in `returning`."""
 
-from controller.api.release import Phase, RetentionStatus, StageStatus
+from controller.api.release import Phase, RetentionStatus, StageStatus, Verb
 from controller.core import backward, reasons, seen
 from controller.core.commands import (
     AnswerRequest,
@@ -15,6 +15,7 @@ from controller.core.commands import (
 from controller.core.homeward import FULL
 from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, moved, record, stored, wait
+from controller.core.world import RequestView
 
 
 def finish(w: World) -> Decision:
@@ -36,14 +37,8 @@ def succeed(w: World) -> Decision:
 
 def finished(w: World) -> Decision:
     """A final phase: requests get their answer, what was borrowed goes back, the retention runs out. Then silence (S16)."""
-    answers = tuple(
-        AnswerRequest(
-            r.name, r.uid, accepted=True, reason=reasons.ALREADY_FINISHED, message=reasons.say(reasons.ALREADY_FINISHED, w.status.phase)
-        )
-        for r in w.observed.requests
-    )
-    if answers:
-        return act(w, *answers)
+    if w.observed.requests:
+        return act(w, *(answer(w, request) for request in w.observed.requests))
     commands = leftovers(w)
     if commands:
         return act(w, *commands)
@@ -57,6 +52,28 @@ def finished(w: World) -> Decision:
             return act(w, PruneHistory(tuple(release.name for release in gone)))
         return act(w, DropFinalizer())
     return Decision(status=w.status)
+
+
+def answer(w: World, request: RequestView) -> AnswerRequest:
+    """A request of something that has ended changes nothing (S11); accepted where what it asks for holds already."""
+    accepted, reason, detail = False, reasons.ALREADY_FINISHED, f"it is {w.status.phase}, there is nothing to {request.spec.verb}"
+    if request.spec.verb is Verb.ROLLBACK:
+        accepted, reason, detail = rolled_back_already(w)
+    return AnswerRequest(request.name, request.uid, accepted=accepted, reason=reason, message=reasons.say(reason, detail))
+
+
+def rolled_back_already(w: World) -> tuple[bool, str, str]:
+    """Whether everybody is on blue, as the routes say now and not as the status remembers it; reason and words."""
+    if w.status.phase is Phase.SUCCEEDED:
+        return False, reasons.TAKE_BACK, f"penstock rollback {w.subject.name} -n {w.subject.namespace}"
+    if w.status.blue_slot < 0:
+        return True, reasons.ALREADY_BACK, f"the release is {w.status.phase} and never touched a route"
+    changed = [r for r in w.observed.routes if not r.found or not r.blue_only]
+    if changed:
+        now = (f"has {r.green_weight} % where its green was" if r.found else "is gone" for r in changed)
+        words = (f"VirtualService {r.namespace}/{r.name} {what}" for r, what in zip(changed, now, strict=True))
+        return False, reasons.MOVED_SINCE, "; ".join(words)
+    return True, reasons.ALREADY_BACK, f"the release is {w.status.phase}"
 
 
 def leftovers(w: World) -> tuple[Command, ...]:

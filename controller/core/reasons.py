@@ -60,7 +60,7 @@ _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
 # The way to green.
 WAITING_FOR_PLAN = _reason("WaitingForPlan", "Waits for release {detail} of the same plan.", "It goes on by itself; or roll the other release back.")
-SUPERSEDING = _reason("Superseding", "Waits until release {detail}, which it supersedes, has ended.", "It goes on by itself.")
+SUPERSEDING = _reason("Superseding", "Waits until release {detail}, whose place it takes, has given the plan back.", "It goes on by itself.")
 LOCKED = _reason("PlanLocked", "Holds the plan.", "Nothing to do.")
 PREPARING_GREEN = _reason("PreparingGreen", "Brings green up: {detail}", "It goes on by itself until the preparation deadline.")
 WAITING_FOR_CLUSTER = _reason("WaitingForCluster", "Green is ready; its cluster travels to the proxies before the first weight.", "It goes on by itself.")
@@ -118,12 +118,18 @@ BREACH = _reason("InvariantBreach", "The world broke a rule that must hold: {det
 HALTED = _reason("Halted", "Stopped for a person: {detail}", "penstock rollback still works.", _C)
 # Requests.
 ACCEPTED = _reason("Accepted", "Done: {detail}", "Nothing to do.")
-EXPECTATION = _reason("ExpectationUnmet", "Refused, the release is no longer where it was seen: {detail}", "Look again with penstock get, then ask again.", _W)
-NOT_PAUSED = _reason("NotPaused", "Refused, the release is not held: {detail}", "penstock get shows where it stands.", _W)
-NOT_NOW = _reason("NotNow", "Refused, this cannot be done now: {detail}", "penstock get shows where it stands.", _W)
-REASON_NEEDED = _reason("ReasonNeeded", "Refused, a request toward green needs a reason.", "Give --reason.", _W)
-ALREADY_FINISHED = _reason("AlreadyFinished", "Nothing to do, the release has ended: {detail}", "penstock start begins a new one.")
-WRONG_RELEASE = _reason("WrongRelease", "Refused, it was meant for another release of this name.", "Look again with penstock get.", _W)
+EXPECTATION = _reason("ExpectationUnmet", "The release is no longer where it was seen: {detail}", "Look again with penstock get, then ask again.", _W)
+NOT_PAUSED = _reason("NotPaused", "The release is not held: {detail}", "penstock get shows where it stands.", _W)
+NOT_NOW = _reason("NotNow", "This cannot be done now: {detail}", "penstock get shows where it stands.", _W)
+REASON_NEEDED = _reason("ReasonNeeded", "A request toward green needs a reason.", "Give --reason.", _W)
+ALREADY_FINISHED = _reason("AlreadyFinished", "The release has ended, nothing was done: {detail}", "penstock start begins a new one.", _W)
+ALREADY_BACK = _reason("AlreadyBack", "Nothing to do, everybody is on blue: {detail}", "penstock retry tries the same version again.")
+MOVED_SINCE = _reason(
+    "MovedSince", "The release has ended, and the route was changed after it: {detail}",
+    "penstock get shows a later release, roll that one back; if there is none, put the weights right by hand.", _W,
+)
+TAKE_BACK = _reason("TakeBack", "The release has succeeded, so that only a new release takes it back: {detail}", "penstock rollback starts that release.", _W)
+WRONG_RELEASE = _reason("WrongRelease", "It was meant for another release of this name.", "Look again with penstock get.", _W)
 # Refusals before anything is touched.
 PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the ReleasePlan, then penstock start.", _W)
 PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)

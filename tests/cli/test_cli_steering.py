@@ -2,8 +2,9 @@
 
 import pytest
 
-from controller.ports import RELEASE_REQUEST
+from controller.ports import RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.simulation import START
 from tests.cli.cli_bed import a_terminal
 
 
@@ -18,7 +19,7 @@ class TestPauseAndResume:
 
         result = terminal.penstock("pause", "shop-v2", "--reason", "lunch")
 
-        assert (result.code, result.out) == (0, "accepted: Done: pause\n")
+        assert (result.code, result.out) == (0, "accepted: pause\n")
         assert terminal.phase() == "Holding"
 
     def test_resume_of_what_is_not_paused_is_refused_with_exit_code_6(self):
@@ -28,7 +29,7 @@ class TestPauseAndResume:
         result = terminal.penstock("resume", "shop-v2")
 
         assert result.code == 6
-        assert result.out == "refused: Refused, the release is not held: it is Measuring\n"
+        assert result.out == "refused: The release is not held: it is Measuring\n"
 
     def test_without_a_controller_the_request_stays_and_the_exit_code_is_5(self):
         terminal = a_terminal()
@@ -88,13 +89,42 @@ class TestRollback:
         assert (result.code, terminal.questions) == (0, [])
         assert terminal.release()["status"]["observedWeight"] == 0
 
-    def test_of_a_finished_one_it_is_a_recorded_no_op(self):
+    def test_of_a_rolled_back_one_there_is_nothing_to_do(self):
+        """The wish holds already: accepted, recorded, and nothing is written but the answer."""
         terminal = a_terminal("fails-at-25")
         terminal.until_phase("RolledBack")
 
         result = terminal.penstock("rollback", "shop-v2")
 
-        assert (result.code, result.out) == (0, "accepted: Nothing to do, the release has ended: RolledBack\n")
+        assert (result.code, result.out) == (0, "accepted: Nothing to do, everybody is on blue: the release is RolledBack\n")
+        assert requests_of(terminal)[0]["status"]["state"] == "accepted"
+
+    def test_of_a_rolled_back_one_whose_route_was_moved_since_is_refused_and_says_where_it_is(self):
+        """Somebody gave its green's place traffic after the end: "everybody is on blue" would be a lie."""
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+        terminal.until(terminal.sim.clock.time - START + 600)
+        kube = InMemoryKube(terminal.sim.server, user="bob")
+        http = kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"]
+        green = {"destination": {"host": "shop", "subset": terminal.release()["status"]["greenSubset"]}, "weight": 40}
+        http[0]["route"] = [http[0]["route"][0] | {"weight": 60}, green]
+        kube.patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": http}})
+
+        result = terminal.penstock("rollback", "shop-v2")
+
+        assert result.code == 6
+        assert "VirtualService shop/shop has 40 % where its green was" in result.out
+
+    @pytest.mark.parametrize("words", [["pause"], ["resume"], ["advance", "--reason", "x", "--yes"]], ids=" ".join)
+    def test_what_has_ended_can_be_neither_paused_nor_resumed_nor_advanced(self, words):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+
+        result = terminal.penstock(words[0], "shop-v2", *words[1:])
+
+        assert result.code == 6
+        assert result.out == f"refused: The release has ended, nothing was done: it is RolledBack, there is nothing to {words[0]}\n"
+        assert requests_of(terminal)[0]["status"]["state"] == "refused"
 
     def test_of_a_success_it_starts_one_reverse_release_with_the_images_before(self):
         terminal = a_terminal()

@@ -52,6 +52,12 @@ class TestWait:
 
         assert (result.code, terminal.release()["status"]["grant"]) == (0, 25)
 
+    def test_a_stage_that_the_plan_does_not_have_is_refused_at_once_with_2(self):
+        result = a_terminal().penstock("wait", "shop-v2", "--for", "stage=9")
+
+        assert result.code == 2
+        assert result.err == "Release shop-v2 has 4 stages (5, 25, 50, 100 %), so it never reaches stage 9.\n"
+
     def test_ended_is_0_whatever_the_end(self):
         assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "ended").code == 0
 

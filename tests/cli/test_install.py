@@ -67,6 +67,7 @@ def test_the_address_of_prometheus_is_the_default_provider(terminal):
     [
         (("--cluster-wide", "-n", "shop"), "leave --namespace out"),
         (("--secret", "db"), "add --namespace or --green-namespace"),
+        (("--image", "registry.example/penstock"), "write registry.example/penstock:TAG"),
         (("--prometheus", "prometheus:9090"), "expected an address such as http"),
         (("--prometheus", "http://me:secret@prometheus"), "found credentials in the address"),
     ],

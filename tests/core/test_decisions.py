@@ -103,7 +103,9 @@ class TestRequests:
         decision = builder.decided()
 
         assert names(decision) == ["AnswerRequest"]
-        assert decision.commands[0].reason == reasons.ALREADY_FINISHED
+        asked_back = reasons.TAKE_BACK if phase is Phase.SUCCEEDED else reasons.ALREADY_BACK
+        assert decision.commands[0].reason == (asked_back if verb is Verb.ROLLBACK else reasons.ALREADY_FINISHED)
+        assert decision.commands[0].accepted is (decision.commands[0].reason == reasons.ALREADY_BACK)
         assert decision.status == builder.status
 
     def test_a_request_that_was_acted_on_is_only_answered(self):
