@@ -1,0 +1,235 @@
+"""`penstock judge`: any two sets of series of a past window, judged as a release is."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis import retrospect, threshold
+from analysis.combine import DEFAULT_ALPHA
+from analysis.counters import Scrapes
+from analysis.model import Arm, Outcome, Series, Verdict, Window
+from analysis.retrospect import Counted, Policy, Retrospect
+from analysis.threshold import Limits, Question, Reading
+from analysis.totals import Totals, totals
+from controller.api.base import parse_duration
+from controller.api.plan import BuiltIn, Check, PlanSpec
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import Host, check_format, host_of
+from controller.cli.judge_files import read_files
+from controller.cli.judge_selectors import Asked, Selector, arm_of, bad_of
+from controller.cli.judge_words import Told, print_json, print_text
+
+BaselineOption = Annotated[str, typer.Option("--baseline", help="Selector of the version to compare with.", show_default=False)]
+CandidateOption = Annotated[str, typer.Option("--candidate", help="Selector of the version to judge.", show_default=False)]
+FromOption = Annotated[str, typer.Option("--from", help="Begin: 2026-11-21T10:00:00Z, Unix seconds, or -2h.", show_default=False)]
+ToOption = Annotated[str, typer.Option("--to", help="End, likewise; now if absent.")]
+PrometheusOption = Annotated[str, typer.Option("--prometheus", help="Address of the Prometheus to ask.", show_default=False)]
+FileOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file", help="Samples: OpenMetrics text, JSON of a range query, or `promtool tsdb dump`; repeatable.", show_default=False
+    ),
+]
+PlanOption = Annotated[Path | None, typer.Option("--plan", help="A plan whose built-in limits are judged beside.", show_default=False)]
+ErrorsOption = Annotated[str, typer.Option("--errors", help="Conditions on labels of failed requests.", show_default=False)]
+HistoryOption = Annotated[str, typer.Option("--history", help="Time of the baseline before the window that is measured.")]
+AlphaOption = Annotated[float, typer.Option("--alpha", help="Most healthy releases that may fail.")]
+LimitOption = Annotated[float | None, typer.Option("--limit", help="Fixed limit of the error rate, percent.", show_default=False)]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
+
+ENDINGS = {Outcome.PASS: 0, Outcome.FAIL: int(ExitCode.NO), Outcome.INCONCLUSIVE: int(ExitCode.HELD)}
+_RELATIVE_TIME = re.compile(r"^-(.+)$")
+_LATE_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the samples are read from, and how the requests are told apart.
+
+    Attributes:
+        prometheus: address; "" where files are read.
+        files: with samples.
+        errors: conditions of failed requests; "" for the labels' own.
+        history: seconds before the window.
+    """
+
+    prometheus: str
+    files: tuple[Path, ...]
+    errors: str
+    history: float
+
+
+def judge(
+    ctx: typer.Context,
+    *,
+    baseline: BaselineOption = "",
+    candidate: CandidateOption = "",
+    since: FromOption = "",
+    until: ToOption = "now",
+    prometheus: PrometheusOption = "",
+    file: FileOption = None,
+    plan: PlanOption = None,
+    errors: ErrorsOption = "",
+    history: HistoryOption = "6h",
+    alpha: AlphaOption = DEFAULT_ALPHA,
+    limit: LimitOption = None,
+    output: FormatOption = "",
+) -> None:
+    """Judge any two sets of series of a past window, as a release would be judged.
+
+    A selector without a metric's name, such as '{destination_workload="shop"}', asks for Istio's request counter and latency
+    histogram; one with a name asks for that counter or histogram. Ends with 0 for pass, 3 for fail, 4 for inconclusive.
+    """
+    check_format(output, ("", "json"))
+    source = _source(prometheus, file, errors, history)
+    window = _window(host_of(ctx), since, until)
+    if not 0 < alpha < 1 or (limit is not None and not 0 < limit < 100):  # noqa: PLR2004 - percent
+        raise CommandError(
+            ExitCode.USAGE, f"--alpha {alpha:g} and --limit: expected an alpha between 0 and 1, and percent between 0 and 100."
+        )
+    asked = {Arm.BASELINE: arm_of(baseline, "--baseline"), Arm.CANDIDATE: arm_of(candidate, "--candidate")}
+    spec = _spec(plan)
+    arms, scrapes, told = _read(source, asked, window)
+    policy = Policy(alpha=alpha, limit=_limit(limit, spec))
+    past = retrospect.past_of(arms[Arm.BASELINE], window, scrapes) if source.history else retrospect.Past()
+    found = retrospect.judge(arms, window, scrapes, policy, past)
+    beside, skipped = _limits(spec, arms, window, scrapes)
+    result = Told(found, beside, window, (*told.notes, *skipped), told.partial, told.words, _outcome(found, beside, arms, window, told))
+    (print_json if output == "json" else print_text)(result)
+    raise typer.Exit(ENDINGS[result.outcome])
+
+
+def _source(prometheus: str, files: Sequence[Path] | None, errors: str, history: str) -> Source:
+    if bool(prometheus) == bool(files):
+        raise CommandError(ExitCode.USAGE, "Name where the samples are: either --prometheus URL or --file PATH.")
+    try:
+        seconds = parse_duration(history) if history != "0" else 0.0
+    except ValueError as error:
+        raise CommandError(ExitCode.USAGE, f"--history: {error}.") from error
+    return Source(prometheus, tuple(files or ()), errors, seconds)
+
+
+def _window(host: Host, since: str, until: str) -> Window:
+    if not since:
+        raise CommandError(ExitCode.USAGE, "--from: found nothing, expected when the window begins, such as -1h.")
+    now = host.now()
+    window = Window(_time(since, now, "--from"), _time(until, now, "--to"))
+    if window.seconds <= 0:
+        raise CommandError(ExitCode.USAGE, f"The window ends before it begins: --from {since} --to {until}.")
+    return window
+
+
+def _time(text: str, now: float, option: str) -> float:
+    """Unix seconds of `now`, `-2h`, a number, or RFC 3339; without a zone it is UTC."""
+    relative = _RELATIVE_TIME.match(text)
+    try:
+        if text == "now":
+            return now
+        if relative:
+            return now - parse_duration(relative[1])
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+            return float(text)
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(ExitCode.USAGE, f"{option}: found {text!r}, expected 2026-11-21T10:00:00Z, Unix seconds, -2h or now.") from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _spec(path: Path | None) -> PlanSpec | None:
+    if path is None:
+        return None
+    from controller.cli.plan import read
+
+    return read(path)[2]
+
+
+def _read(source: Source, asked: dict[Arm, Asked], window: Window) -> tuple[dict[Arm, Counted], Scrapes, "_Samples"]:
+    """Both arms' samples, how they are scraped, and what is to be said about them."""
+    selectors = [one for arm in Arm for one in (asked[arm].requests, asked[arm].buckets) if one is not None]
+    since = window.start - max(source.history, 600.0)
+    partial = False
+    if source.prometheus:
+        from controller.cli.judge_prometheus import from_server
+
+        every, partial = from_server(source.prometheus, selectors, since, window.end)
+    else:
+        every = read_files(source.files, selectors, since, window.end)
+    by = dict(zip([one.text for one in selectors], every, strict=True))
+    requests = {arm: _of(asked[arm].requests, by) for arm in Arm}
+    bad, words = bad_of([one for arm in Arm for one in requests[arm]], source.errors)
+    failed = {one.labels for one in bad}
+    arms = {
+        arm: Counted(requests[arm], tuple(one for one in requests[arm] if one.labels in failed), _of(asked[arm].buckets, by)) for arm in Arm
+    }
+    scrapes = retrospect.scrapes_of([one for held in arms.values() for one in (*held.total, *held.buckets)])
+    notes = tuple(f"no series of {selector.text}" for selector in selectors if not by[selector.text])
+    return arms, scrapes, _Samples(partial, words, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What was found beside the samples: an answer was partial, what counts as failed, and what is missing."""
+
+    partial: bool
+    words: str
+    notes: tuple[str, ...]
+
+
+def _of(selector: Selector | None, by: dict[str, tuple[Series, ...]]) -> tuple[Series, ...]:
+    return by[selector.text] if selector is not None else ()
+
+
+def _limit(percent: float | None, spec: PlanSpec | None) -> float | None:
+    """The fixed limit as a share: the option's, else the plan's least `max` of an error rate."""
+    if percent is not None:
+        return percent / 100
+    given = [check.limit.max for check in spec.checks if check.builtin is BuiltIn.ERROR_RATE and check.limit.max] if spec else []
+    return min(given) / 100 if given else None
+
+
+def _limits(
+    spec: PlanSpec | None, arms: dict[Arm, Counted], window: Window, scrapes: Scrapes
+) -> tuple[tuple[Verdict, ...], tuple[str, ...]]:
+    """The plan's limits on error rate and latency over the whole window, and the names of those that are not judged."""
+    if spec is None:
+        return (), ()
+    sums = totals(arms, window, scrapes)
+    least = min(stage.min_requests for stage in spec.stages)
+    verdicts, skipped = [], []
+    for check in spec.checks:
+        if check.builtin not in _READINGS or check.observe:
+            skipped.append(f"the plan's check {check.name} is not judged here: only limits on error rate and latency are")
+            continue
+        candidate, baseline = (_READINGS[check.builtin](sums[arm], check) for arm in (Arm.CANDIDATE, Arm.BASELINE))
+        n = sums[Arm.CANDIDATE].n or sums[Arm.CANDIDATE].below.get(float("inf"), 0.0)
+        limits = Limits(**check.limit.model_dump(by_alias=False))
+        unit = check.unit or ("ms" if check.builtin is BuiltIn.LATENCY else "%")
+        verdicts.append(threshold.judge(Question(check.name, limits, window, n, least, unit), candidate, baseline))
+    return tuple(verdicts), tuple(skipped)
+
+
+def _success(sums: Totals, _check: Check) -> Reading:
+    found = sums.error_percent
+    return Reading(100 - found.value) if found.value is not None else found
+
+
+_READINGS: dict[BuiltIn | None, Callable[[Totals, Check], Reading]] = {
+    BuiltIn.ERROR_RATE: lambda sums, _check: sums.error_percent,
+    BuiltIn.SUCCESS_RATE: _success,
+    BuiltIn.LATENCY: lambda sums, check: sums.quantile(check.quantile),
+}
+
+
+def _outcome(found: Retrospect, beside: Sequence[Verdict], arms: dict[Arm, Counted], window: Window, told: _Samples) -> Outcome:
+    """All together: a failure fails; a partial answer, or a baseline that begins late, is never a pass."""
+    outcomes = {found.outcome, *(verdict.outcome for verdict in beside)}
+    if Outcome.FAIL in outcomes:
+        return Outcome.FAIL
+    begins = [series.samples[0].time for series in (*arms[Arm.BASELINE].total, *arms[Arm.BASELINE].buckets) if series.samples]
+    late = bool(begins) and min(begins) > window.start + _LATE_SHARE * window.seconds
+    return Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes or late or told.partial else Outcome.PASS

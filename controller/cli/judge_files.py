@@ -1,0 +1,146 @@
+"""Raw samples from files: OpenMetrics or Prometheus text with timestamps, JSON of a query, `promtool tsdb dump`.
+
+Files are read line by line, and only what the selectors and the time ask for is kept, so that a dump of a whole server
+can be named. What a file is, is seen in its first characters.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+from analysis.model import Labels, Sample, Series
+from controller.adapters.prometheus_decode import decode
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.judge_selectors import Selector
+
+MOST_SAMPLES = 5_000_000
+"""Samples that are kept; some 1 GB of memory."""
+
+MOST_JSON_BYTES = 200_000_000
+_MILLISECONDS_FROM = 1e11
+"""A timestamp from here on is in milliseconds (Prometheus's text and promtool), below it in seconds (OpenMetrics)."""
+
+_LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(\{.*\})?\s+(\S+)\s+(\S+?)\s*$")
+_LABEL = re.compile(r'\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)*)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+_BARE = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+_ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
+
+
+def read_files(paths: Sequence[Path], selectors: Sequence[Selector], since: float, until: float) -> list[tuple[Series, ...]]:
+    """The samples of all files that each selector asks for, oldest first. Raises `CommandError` with file and line."""
+    kept: list[dict[Labels, list[Sample]]] = [{} for _ in selectors]
+    count = 0
+    for path in paths:
+        for labels, sample in _samples(path, selectors):
+            if not since <= sample.time <= until:
+                continue
+            for selector, held in zip(selectors, kept, strict=True):
+                if labels in held or selector.matches(labels):
+                    held.setdefault(labels, []).append(sample)
+                    count += 1
+        if count > MOST_SAMPLES:
+            sentence = f"{path}: more than {MOST_SAMPLES:,} samples are asked for; narrow the selectors or the time."
+            raise CommandError(ExitCode.USAGE, sentence)
+    return [tuple(Series(labels, tuple(sorted(held[labels], key=lambda sample: sample.time))) for labels in sorted(held)) for held in kept]
+
+
+def _samples(path: Path, selectors: Sequence[Selector]) -> Iterator[tuple[Labels, Sample]]:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(4096).lstrip()
+            if beginning[:1] == b"[" or (beginning[:1] == b"{" and not _is_dump(beginning)):
+                yield from _json(path)
+                return
+        with path.open(encoding="utf-8", newline="\n") as text:
+            yield from _text(path, text, {selector.metric for selector in selectors})
+    except FileNotFoundError as error:
+        raise CommandError(ExitCode.USAGE, f"{path}: there is no such file.") from error
+    except OSError as error:
+        raise CommandError(ExitCode.USAGE, f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(ExitCode.USAGE, f"{path}: a byte that is no text at position {error.start}, expected UTF-8.") from error
+
+
+def _is_dump(beginning: bytes) -> bool:
+    """`{__name__="up", ...} 1 1700000000000` begins as JSON does, too."""
+    return re.match(rb'\{\s*(__name__|"?[a-zA-Z_][a-zA-Z0-9_]*"?)\s*=', beginning) is not None
+
+
+def _json(path: Path) -> Iterator[tuple[Labels, Sample]]:
+    """An answer of the query API, its `data`, or its list of results."""
+    size = path.stat().st_size
+    if size > MOST_JSON_BYTES:
+        raise CommandError(ExitCode.USAGE, f"{path}: JSON of {size:,} bytes, expected at most {MOST_JSON_BYTES:,}; a dump has no limit.")
+    body = path.read_bytes()
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise CommandError(ExitCode.USAGE, f"{path}: the JSON is cut or wrong: {error}.") from error
+    if isinstance(found, list):
+        found = {"resultType": "matrix", "result": found}
+    if isinstance(found, dict) and "result" in found:
+        found = {"status": "success", "data": found}
+    answer = decode(200, {}, orjson.dumps(found))
+    if answer.fault is not None or answer.result_type not in ("matrix", "vector"):
+        said = answer.message or f"a result of type {answer.result_type}"
+        raise CommandError(ExitCode.USAGE, f"{path}: {said}; expected the answer of a range query.")
+    for series in answer.series:
+        for sample in series.samples:
+            yield series.labels, sample
+
+
+def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple[Labels, Sample]]:
+    known: dict[tuple[str, str], Labels] = {}
+    quick = tuple(metrics) if "" not in metrics else ()
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("#") or not line.strip() or (quick and not any(name in line for name in quick)):
+            continue
+        # An exemplar stands behind the sample; a native histogram in place of its value.
+        found = _LINE.match(line.partition(" # ")[0])
+        if found is None:
+            if "} {" in line:
+                continue
+            raise CommandError(ExitCode.USAGE, f"{path}:{number}: found {_short(line)}, expected a series, a value and a timestamp.")
+        value, time = _number(found[3]), _number(found[4])
+        if value is None or time is None or not math.isfinite(time):
+            raise CommandError(ExitCode.USAGE, f"{path}:{number}: found {_short(line)}, expected numbers for value and timestamp.")
+        key = found[1] or "", found[2] or ""
+        if key not in known:
+            known[key] = _labels(*key, f"{path}:{number}")
+        yield known[key], Sample(time / 1000 if abs(time) >= _MILLISECONDS_FROM else time, value)
+
+
+def _labels(name: str, braces: str, where: str) -> Labels:
+    inner, labels = braces.strip()[1:-1].strip() if braces else "", {"__name__": name} if name else {}
+    position = 0
+    while position < len(inner):
+        found = _LABEL.match(inner, position)
+        bare = None if found else _BARE.match(inner, position)
+        if found is None and bare is None:
+            raise CommandError(ExitCode.USAGE, f'{where}: found {_short(inner[position:])}, expected label="value".')
+        if found is not None:
+            labels[found[1] or _plain(found[2])] = _plain(found[3])
+            position = found.end()
+        elif bare is not None:
+            # A metric's name between quotes, as OpenMetrics writes names with other characters.
+            labels["__name__"] = _plain(bare[1])
+            position = bare.end()
+    return tuple(sorted((key, value) for key, value in labels.items() if value))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r'\\[n"\\]', lambda found: _ESCAPES[found[0]], text)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _short(text: str) -> str:
+    return repr(" ".join(text.split())[:60])

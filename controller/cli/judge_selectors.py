@@ -1,0 +1,121 @@
+"""What `penstock judge` compares: a selector for each arm, and which of its requests are bad.
+
+A selector with a metric's name is about that metric: errors, or latency where it ends with `_bucket`. One without a
+name is about Istio's two metrics.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from analysis.model import Labels, Series
+from controller.api.promql import Facts, facts
+from controller.api.promql_syntax import PromqlSyntaxError
+from controller.cli.exits import CommandError, ExitCode
+from controller.core.queries import SERVER_ERRORS_GRPC, SERVER_ERRORS_HTTP
+
+REQUESTS = "istio_requests_total"
+BUCKETS = "istio_request_duration_milliseconds_bucket"
+ISTIO_BAD = (
+    f'{{response_code=~"{SERVER_ERRORS_HTTP}"}}',
+    f'{{request_protocol="grpc",response_code!~"{SERVER_ERRORS_HTTP}",grpc_response_status=~"{SERVER_ERRORS_GRPC}"}}',
+)
+"""As the built-in check counts."""
+
+_STATUS_LABELS = ("response_code", "status", "code", "status_code", "http_status", "http_status_code", "http_response_status_code")
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A vector selector.
+
+    Attributes:
+        text: in PromQL.
+        metric: its metric's name; "" for any.
+        tests: conditions on labels: a name, and what its value must meet.
+    """
+
+    text: str
+    metric: str
+    tests: tuple[tuple[str, Callable[[str], bool]], ...]
+
+    def matches(self, labels: Labels) -> bool:
+        """Whether it asks for this series; a label that is not there is ""."""
+        held = dict(labels)
+        return self.metric in ("", held.get("__name__")) and all(test(held.get(name, "")) for name, test in self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One arm's selectors; None where the arm is not asked for that."""
+
+    requests: Selector | None
+    buckets: Selector | None
+
+
+def arm_of(text: str, option: str) -> Asked:
+    """The selectors of `--baseline` or `--candidate`. Raises a usage error."""
+    if "{" not in text and "=" in text:
+        text = f"{{{text}}}"
+    found, first = _facts(text, option), text.strip().find("{")
+    name = found.selectors[0].metric
+    braces = text.strip()[first:] if first >= 0 else "{}"
+    if not name and any(matcher.name == "__name__" for matcher in found.selectors[0].matchers):
+        raise CommandError(ExitCode.USAGE, f"{option}: found a pattern for the metric's name, expected one name or none.")
+    if not name:
+        return Asked(selector(f"{REQUESTS}{braces}", option), selector(f"{BUCKETS}{braces}", option))
+    chosen = selector(text.strip(), option)
+    return Asked(None, chosen) if name.endswith("_bucket") else Asked(chosen, None)
+
+
+def selector(text: str, option: str) -> Selector:
+    """A selector that can be matched. Raises a usage error."""
+    from controller.simulator.promql.errors import UnsupportedError
+    from controller.simulator.promql.matchers import Matcher
+
+    found = _facts(text, option).selectors[0]
+    try:
+        tests = tuple((one.name, Matcher(one.name, one.op, one.value).predicate()) for one in found.matchers)
+    except UnsupportedError as error:
+        raise CommandError(ExitCode.USAGE, f"{option}: {error}.") from error
+    return Selector(text, found.metric, tests)
+
+
+def _facts(text: str, option: str) -> Facts:
+    try:
+        found = facts(text)
+    except (PromqlSyntaxError, ValueError) as error:
+        raise CommandError(
+            ExitCode.USAGE, f'{option}: found {text!r}, expected a selector such as {{workload="shop"}}: {error}.'
+        ) from error
+    plain = len(found.selectors) == 1 and not found.functions and found.selectors[0].range_seconds is None
+    if not plain or found.result_type != "vector" or found.pairings:
+        raise CommandError(ExitCode.USAGE, f"{option}: found {text!r}, expected one selector without functions and ranges.")
+    return found
+
+
+def bad_of(every: Iterable[Series], given: str) -> tuple[tuple[Series, ...], str]:
+    """The series that count failures, and in words by what they were told.
+
+    Args:
+        every: an arm's counters of requests.
+        given: `--errors`: conditions in braces; by default the labels' own: Istio's, else a status of 5xx.
+
+    Raises:
+        CommandError: no label says which request failed, and `given` does not either.
+    """
+    found = list(every)
+    if given:
+        braces = given if given.strip().startswith("{") else f"{{{given}}}"
+        rules, words = [selector(f"any{braces}", "--errors")], braces
+    elif any("response_code" in dict(series.labels) for series in found):
+        rules, words = [selector(f"any{rule}", "--errors") for rule in ISTIO_BAD], "HTTP 5xx and 0, and gRPC's server faults"
+    else:
+        names = [name for name in _STATUS_LABELS if any(name in dict(series.labels) for series in found)]
+        if not found:
+            return (), ""
+        if not names:
+            sentence = "No label of the series says which requests failed, expected --errors, such as --errors 'result=\"error\"'."
+            raise CommandError(ExitCode.USAGE, sentence)
+        rules, words = [selector(f'any{{{names[0]}=~"5.."}}', "--errors")], f'{{{names[0]}=~"5.."}}'
+    tests = [Selector(rule.text, "", rule.tests) for rule in rules]
+    return tuple(series for series in found if any(test.matches(series.labels) for test in tests)), words

@@ -1,0 +1,289 @@
+"""`penstock judge`, as a shell sees it: windows from files of every kind and from the simulator's Prometheus."""
+
+import json
+import math
+
+import pytest
+
+from analysis.model import Arm
+from controller.cli import judge_prometheus
+from controller.cli.judge_selectors import BUCKETS, REQUESTS, arm_of
+from controller.cli.main import run
+from controller.ports import Answer, AnswerFault
+from controller.simulator.promql.engine import Engine
+from controller.simulator.promql.provider import SimulatedPrometheus
+from controller.simulator.promql.storage import Store, Target
+
+BEGIN = 1_700_000_000
+STEP, LOOKS, HISTORY = 15, 80, 240
+EDGES = (100.0, 250.0, 500.0, math.inf)
+TAILS = (0.3, 0.03, 0.002, 0.0)
+ARMS = ["--baseline", '{destination_workload="shop"}', "--candidate", '{destination_workload="shop-green"}']
+WINDOW = ["--from", str(BEGIN), "--to", str(BEGIN + STEP * LOOKS)]
+
+
+def release(green_errors=0.005, *, slower=1.0, per_look=2000, green_share=0.25):
+    """Series of both versions: name and labels, and (time, value) pairs; rates are exact, so that nothing here is chance."""
+    found = {}
+    for workload, errors, share, pace in (("shop", 0.005, 1 - green_share, 1.0), ("shop-green", green_errors, green_share, slower)):
+        for pod in "ab":
+            for look in range(-HISTORY, LOOKS + 1):
+                if workload == "shop-green" and look < 0:
+                    continue
+                n = int(per_look * share / 2 * (look + HISTORY))
+                bad, common = int(n * errors), {"reporter": "source", "destination_workload": workload, "pod": pod}
+                values = {(REQUESTS, "response_code", "200"): n - bad, (REQUESTS, "response_code", "503"): bad}
+                for edge, tail in zip(EDGES, TAILS, strict=True):
+                    le = "+Inf" if math.isinf(edge) else f"{edge:g}"
+                    values[BUCKETS, "le", le] = n - int(n * min(tail * pace, 0.99))
+                for (name, label, value), count in values.items():
+                    labels = tuple(sorted({"__name__": name, label: value, **common}.items()))
+                    found.setdefault(labels, []).append((BEGIN + STEP * look, count))
+    return found
+
+
+def text_of(labels):
+    held = dict(labels)
+    name, pairs = held.pop("__name__"), [f'{key}="{value}"' for key, value in held.items()]
+    return f"{name}{{{','.join(pairs)}}}"
+
+
+def as_openmetrics(series):
+    lines = ["# TYPE istio_requests counter"]
+    lines += [f"{text_of(labels)} {value} {time}.000" for labels, samples in series.items() for time, value in samples]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def as_dump(series):
+    lines = []
+    for labels, samples in series.items():
+        inner = ", ".join(f'{key}="{value}"' for key, value in labels)
+        lines += [f"{{{inner}}} {value} {time * 1000}" for time, value in samples]
+    return "\n".join([*lines, ""])
+
+
+def as_json(series):
+    result = [{"metric": dict(labels), "values": [[time, str(value)] for time, value in samples]} for labels, samples in series.items()]
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples")
+    (folder / "healthy.txt").write_text(as_openmetrics(release()))
+    bad = release(0.03)
+    for name, write in (("bad.txt", as_openmetrics), ("bad.dump", as_dump), ("bad.json", as_json)):
+        (folder / name).write_text(write(bad))
+    (folder / "slow.txt").write_text(as_openmetrics(release(slower=5)))
+    (folder / "few.txt").write_text(as_openmetrics(release(per_look=4)))
+    return folder
+
+
+def judged(capsys, *arguments):
+    code = run(["judge", *arguments, "-o", "json"])
+    out = capsys.readouterr()
+    return code, json.loads(out.out) if out.out else out.err
+
+
+class TestVerdicts:
+    def test_a_healthy_version_passes_with_0(self, files, capsys):
+        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "healthy.txt"))
+
+        assert (code, found["outcome"], found["rolledBackAt"]) == (0, "pass", None)
+        assert [check["check"].split()[0] for check in found["checks"]] == ["errors", "latency"]
+        assert found["checks"][0]["n"] == pytest.approx(0.25 * 2000 * LOOKS, rel=0.02)
+
+    def test_a_worse_version_fails_with_3_and_says_when_a_release_would_have_ended(self, files, capsys):
+        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "bad.txt"))
+
+        assert (code, found["outcome"]) == (3, "fail")
+        assert BEGIN < found["rolledBackAt"] < BEGIN + 300
+        assert found["checks"][0]["sentence"].startswith("errors: the candidate is worse than tolerated: 2.9")
+
+    def test_a_slower_version_fails_for_latency(self, files, capsys):
+        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "slow.txt"))
+
+        assert (code, found["checks"][0]["check"]) == (3, "latency beyond 100")
+
+    def test_too_few_requests_end_with_4(self, files, capsys):
+        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "few.txt"))
+
+        assert (code, found["outcome"], found["checks"][0]["reason"]) == (4, "inconclusive", "TooFewRequests")
+
+    def test_people_see_the_sentence_the_numbers_and_the_moment(self, files, capsys):
+        assert run(["judge", *ARMS, *WINDOW, "--file", str(files / "bad.txt")]) == 3
+        told = capsys.readouterr()
+
+        assert told.out.startswith("fail: errors: the candidate is worse than tolerated: 2.9")
+        assert "A release would have been rolled back at 2023-11-14 22:1" in told.out
+        assert "n baseline  e-value" in told.out
+        assert "Known before: 1h of the baseline with 0.5 % errors" in told.err
+
+
+class TestSources:
+    @pytest.mark.parametrize("name", ["bad.dump", "bad.json"])
+    def test_every_kind_of_file_gives_the_same_answer(self, name, files, capsys):
+        first = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "bad.txt"))
+
+        assert judged(capsys, *ARMS, *WINDOW, "--file", str(files / name)) == first
+
+    def test_prometheus_is_asked_for_raw_samples_an_hour_at_a_time(self, files, capsys, monkeypatch):
+        prometheus = simulated(release(0.03))
+        monkeypatch.setattr(judge_prometheus, "connected", lambda _url: prometheus)
+        first = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "bad.txt"))
+
+        assert judged(capsys, *ARMS, *WINDOW, "--prometheus", "http://prometheus:9090") == first
+
+    def test_an_answer_that_is_too_large_is_asked_for_in_smaller_pieces(self):
+        asked = []
+
+        class Small:
+            def query(self, promql, time):
+                asked.append((promql, time))
+                return Answer(fault=AnswerFault.TOO_LARGE) if "[3600s]" in promql else Answer(result_type="matrix")
+
+        judge_prometheus.read_prometheus(Small(), [arm_of("up", "--baseline").requests], 0, 3600)
+
+        assert asked == [("up[3600s]", 3600), ("up[1800s]", 1800), ("up[1800s]", 3600)]
+
+    def test_a_silent_prometheus_ends_with_7(self, capsys):
+        assert run(["judge", *ARMS, *WINDOW, "--prometheus", "http://127.0.0.1:1"]) == 7
+        assert "Prometheus gave no samples of istio_requests_total" in capsys.readouterr().err
+
+
+def simulated(series):
+    store, samples = Store(), {}
+    for labels, values in series.items():
+        for time, value in values:
+            samples.setdefault(time, []).append((store.series(dict(labels)), float(value)))
+    target = Target(store)
+    for time in sorted(samples):
+        target.ingest(float(time), [one for one, _ in samples[time]], [value for _, value in samples[time]])
+    return SimulatedPrometheus(Engine(store), lambda: 0.0)
+
+
+class TestPlan:
+    def test_the_plans_limits_are_judged_beside(self, files, capsys, tmp_path):
+        plan = tmp_path / "plan.yaml"
+        plan.write_text(PLAN)
+        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "healthy.txt"), "--plan", str(plan))
+
+        assert code == 3
+        assert [(one["check"], one["outcome"]) for one in found["limits"]] == [("strict", "fail"), ("p90", "pass")]
+        assert found["missing"] == ["the plan's check own is not judged here: only limits on error rate and latency are"]
+
+
+PLAN = """
+apiVersion: penstock.dev/v1alpha1
+kind: ReleasePlan
+metadata: {name: shop}
+spec:
+  workload: shop
+  traffic: {virtualService: shop}
+  checks:
+  - {name: strict, builtin: error-rate, limit: {max: 0.4}}
+  - {name: p90, builtin: latency, quantile: 0.9, limit: {maxRatio: 1.1}}
+  - {name: own, query: 'sum(up{namespace="$namespace",workload="$workload"})', limit: {min: 1}}
+"""
+
+
+class TestNothingToJudge:
+    def test_the_same_series_twice_is_inconclusive(self, files, capsys):
+        code, found = judged(capsys, *ARMS[:2], "--candidate", ARMS[1], *WINDOW, "--file", str(files / "healthy.txt"))
+
+        assert (code, {check["reason"] for check in found["checks"]}) == (4, {"SameSeries"})
+
+    def test_no_series_is_inconclusive(self, files, capsys):
+        code, found = judged(capsys, *ARMS[:3], '{destination_workload="nobody"}', *WINDOW, "--file", str(files / "healthy.txt"))
+
+        assert (code, found["checks"][0]["reason"]) == (4, "NoSeries")
+
+    def test_a_window_before_all_samples_is_inconclusive(self, files, capsys):
+        code, _ = judged(capsys, *ARMS, "--from", "1000", "--to", "2000", "--file", str(files / "healthy.txt"))
+
+        assert code == 4
+
+    def test_a_baseline_that_begins_in_the_middle_is_never_a_pass(self, files, capsys):
+        early = ["--from", str(BEGIN - STEP * (HISTORY + 100)), "--to", str(BEGIN + STEP * LOOKS)]
+        code, found = judged(capsys, *ARMS, *early, "--file", str(files / "healthy.txt"))
+
+        assert (code, found["outcome"]) == (4, "inconclusive")
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ('istio_requests_total{a="b"} 1\n', "found 'istio_requests_total{a=\"b\"} 1', expected a series, a value and a timestamp"),
+            ('istio_requests_total{a="b"} one 1700000000\n', "expected numbers for value and timestamp"),
+            ("istio_requests_total{a=b} 1 1700000000\n", 'expected label="value"'),
+            ("[{", "the JSON is cut or wrong"),
+            ('{"status": "success", "data": {"resultType": "streams", "result": []}}', "unknown result type"),
+            ("[]", "no such thing"),
+        ],
+    )
+    def test_a_file_that_is_no_samples_is_one_sentence_with_its_place(self, text, sentence, tmp_path, capsys):
+        path = tmp_path / "samples"
+        path.write_text(text)
+        code = run(["judge", *ARMS, *WINDOW, "--file", str(path)])
+        told = capsys.readouterr()
+
+        if text == "[]":
+            assert code == 4
+        else:
+            assert (code, told.err.count("\n")) == (2, 1)
+            assert sentence in told.err
+
+    def test_samples_that_are_no_numbers_are_no_samples(self, capsys, tmp_path):
+        series = release()
+        broken = {
+            labels: [sample for time, value in samples for sample in ((time, value), (time + 3, "NaN"), (time + 4, "+Inf"), (time + 5, -1))]
+            for labels, samples in series.items()
+        }
+        path = tmp_path / "samples"
+        path.write_text(as_dump(broken))
+        code, _ = judged(capsys, *ARMS, *WINDOW, "--file", str(path))
+
+        assert code == 0
+
+    def test_a_histogram_without_inf_is_inconclusive(self, capsys, tmp_path):
+        path = tmp_path / "samples"
+        path.write_text(as_openmetrics({labels: samples for labels, samples in release().items() if ("le", "+Inf") not in labels}))
+        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(path))
+
+        assert (code, {check["reason"] for check in found["checks"]}) == (4, {"NoEvidenceAgainst", "NoInfBucket"})
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [*WINDOW, "--file", "x"],
+            [*ARMS, *WINDOW],
+            [*ARMS, *WINDOW, "--file", "nowhere"],
+            [*ARMS, "--from", "tomorrow", "--file", "x"],
+            [*ARMS, "--from", "2000", "--to", "1000", "--file", "x"],
+            ["--baseline", "rate(up[5m])", "--candidate", "up", *WINDOW, "--file", "x"],
+            ["--baseline", "up{", "--candidate", "up", *WINDOW, "--file", "x"],
+            [*ARMS, *WINDOW, "--file", "x", "--alpha", "2"],
+            [*ARMS, *WINDOW, "--prometheus", "nowhere"],
+        ],
+    )
+    def test_wrong_usage_ends_with_2(self, arguments):
+        assert run(["judge", *arguments]) == 2
+
+    def test_requests_without_a_status_need_the_option(self, capsys, tmp_path):
+        pods = [(app, word) for app in "ab" for word in ("ok", "error")]
+        lines = [f'hits{{app="{app}",result="{word}"}} {100 * look} {BEGIN + STEP * look}' for app, word in pods for look in range(81)]
+        path = tmp_path / "samples"
+        path.write_text("\n".join(lines))
+        arms = ["--baseline", 'hits{app="a"}', "--candidate", 'hits{app="b"}', *WINDOW, "--file", str(path)]
+
+        assert run(["judge", *arms]) == 2
+        assert "--errors 'result=\"error\"'" in capsys.readouterr().err
+        assert judged(capsys, *arms, "--errors", 'result="error"')[1]["checks"][0]["candidate"] == 50
+
+
+def test_a_selector_with_a_name_is_about_that_metric():
+    assert [one is not None for one in (arm_of("a_bucket", "x").requests, arm_of("a_bucket", "x").buckets)] == [False, True]
+    assert [one is not None for one in (arm_of('a{b="c"}', "x").requests, arm_of("a", "x").buckets)] == [True, False]
+    assert arm_of('b="c"', "x").requests.text == 'istio_requests_total{b="c"}'
+    assert {Arm.BASELINE, Arm.CANDIDATE} == set(Arm)
