@@ -8,6 +8,8 @@ from pydantic import BaseModel, BeforeValidator
 from controller.api.base import parse_duration
 from controller.api.plan import PlanSpec
 
+SHORTEST_TIMEOUT_SECONDS = 1.0
+
 
 @cache
 def _is_duration(model: type[BaseModel], name: str) -> bool:
@@ -22,7 +24,7 @@ def _divide(value: Any, divisor: float) -> Any:
         model = type(value)
         return value.model_copy(
             update={
-                name: getattr(value, name) / divisor
+                name: _shorter(name, getattr(value, name), divisor)
                 if _is_duration(model, name) and isinstance(getattr(value, name), float)
                 else _divide(getattr(value, name), divisor)
                 for name in model.model_fields
@@ -31,6 +33,11 @@ def _divide(value: Any, divisor: float) -> Any:
     if isinstance(value, list):
         return [_divide(item, divisor) for item in value]
     return value
+
+
+def _shorter(name: str, seconds: float, divisor: float) -> float:
+    """The time limit of a request is not a time that is waited for: the network and a busy machine do not become quicker."""
+    return max(seconds / divisor, min(seconds, SHORTEST_TIMEOUT_SECONDS)) if name == "timeout" else seconds / divisor
 
 
 def divided(plan: PlanSpec, divisor: float) -> PlanSpec:

@@ -3,7 +3,7 @@
 from controller.api.release import DriftStatus, Phase, ReleaseStatus
 from controller.core import backward, forward, reasons
 from controller.core.commands import Decision, RecordKind, SetWeight
-from controller.core.steps import World, back, moved, record, set_stage
+from controller.core.steps import World, back, moved, record, set_stage, stored
 from controller.core.world import RouteView
 
 FIGHT_WRITES = 3
@@ -36,6 +36,9 @@ def answer(w: World) -> Decision | None:
     above = [r for r in w.observed.routes if r.green_weight > allowed(w)]
     if above:
         return correct(w, above)
+    unrecorded = [r for r in w.observed.routes if r.stamp == w.subject.stamp]
+    if unrecorded and status.phase in (Phase.MEASURING, Phase.BAKING):
+        return take_up(w, unrecorded)
     below = [r for r in w.observed.routes if r.green_weight < status.weight]
     if below and status.phase in STEADY and not _held_for_drift(w):
         return obey(w, below)
@@ -57,9 +60,7 @@ def is_rollback_stamp(w: World, route: RouteView) -> bool:
 
 def correct(w: World, routes: list[RouteView]) -> Decision:
     """Put green back to what it may have, at once; hold where somebody keeps at it."""
-    drift = w.status.drift
-    fresh = w.now - drift.since <= FIGHT_SECONDS
-    drift = DriftStatus(count=drift.count + 1, since=drift.since) if fresh else DriftStatus(count=1, since=w.now)
+    drift = counted(w)
     status = w.status.model_copy(update={"drift": drift})
     names = ", ".join(f"{r.namespace}/{r.name} had {r.green_weight} %" for r in routes)
     command = SetWeight(w.status.weight, stamp=f"{w.subject.uid}/{w.status.phase_counter}")
@@ -69,6 +70,20 @@ def correct(w: World, routes: list[RouteView]) -> Decision:
         return back(held.status, command, records=held.records)
     entry = record(w, RecordKind.HOLD, reasons.DRIFT_CORRECTED, names)
     return back(reopened(w.with_status(status), names), command, records=(entry,))
+
+
+def counted(w: World) -> DriftStatus:
+    """One more correction; the count begins anew after a while."""
+    drift = w.status.drift
+    fresh = w.now - drift.since <= FIGHT_SECONDS
+    return DriftStatus(count=drift.count + 1, since=drift.since) if fresh else DriftStatus(count=1, since=w.now)
+
+
+def take_up(w: World, routes: list[RouteView]) -> Decision:
+    """A correction stands on the route with this very phase's stamp, but nobody could write it down: its window is owed anew."""
+    names = ", ".join(f"{r.namespace}/{r.name}" for r in routes)
+    status = w.status.model_copy(update={"drift": counted(w)})
+    return stored(reopened(w.with_status(status), names), record(w, RecordKind.HOLD, reasons.DRIFT_CORRECTED, names))
 
 
 def reopened(w: World, names: str) -> ReleaseStatus:

@@ -214,6 +214,14 @@ class TestDrift:
         assert decision.status.hold.reason == reasons.FIGHTER
         assert "/spec/http/*/route/*/weight" in decision.status.message
 
+    def test_a_correction_that_could_not_be_recorded_still_costs_the_window(self):
+        builder = a_release().at_stage(1)
+        decision = replace(builder, route=replace(builder.route, stamp=f"{UID}/{builder.status.phase_counter}")).decided()
+
+        assert (decision.status.phase, decision.status.reason) == (Phase.SHIFTING, reasons.DRIFT_CORRECTED)
+        assert decision.status.stages[1].window is None
+        assert decision.status.drift.count == 1
+
     def test_a_rollback_stamp_of_a_leader_that_died_is_carried_on(self):
         builder = a_release().at_stage(2)
         decision = replace(builder, route=replace(builder.route, green_weight=0, blue_only=True, stamp=f"{UID}/6")).decided()

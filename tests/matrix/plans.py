@@ -73,13 +73,14 @@ def cells(examples: list[str]) -> Iterator[Cell]:
                     yield Cell(file, name, write.number, mode)
 
 
-def sample(examples: list[str], count: int, seed: int) -> Iterator[Cell]:
+def sample(examples: list[str], count: int, seed: int, most_stories: int = 1000) -> Iterator[Cell]:
     """Cells drawn by a seed, a scenario drawn first, so that long scenarios do not crowd out short ones.
 
-    One at a time: a story is rehearsed only when a cell of it is drawn.
+    One at a time: a story is rehearsed only when a cell of it is drawn. Few stories make a small sample quick.
     """
     draw = random.Random(seed)
     stories = [(file, name) for file in files(examples) for name in scenarios_of(file)]
+    stories = draw.sample(stories, min(most_stories, len(stories)))
     drawn = set()
     for _ in range(count):
         file, name = draw.choice(stories)
