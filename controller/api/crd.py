@@ -45,6 +45,13 @@ LIMITS = ("max", "min", "below", "maxRatio", "minRatio", "maxDifference", "minDi
 LIMIT_RULE = (" || ".join(f"has(self.{name})" for name in LIMITS), "give at least one limit")
 IMMUTABLE = ("self == oldSelf", "the spec is immutable; make a new object")
 EPOCH_RULE = ("self >= oldSelf", "the epoch never falls: a newer leader has written")
+ENDED = (
+    "has(oldSelf.phase) && has(oldSelf.finishedAt) && oldSelf.finishedAt > 0.0 && (oldSelf.phase == 'Refused' "
+    "|| (oldSelf.phase == 'RolledBack' && (!has(oldSelf.weight) || oldSelf.weight == 0)) "
+    "|| (oldSelf.phase == 'Succeeded' && ((has(oldSelf.weight) && oldSelf.weight == 100) || (has(oldSelf.returnedAt) && oldSelf.returnedAt > 0.0))))"
+)
+"""A status that really ended. One that only says so (somebody wrote the word, but not the weight) is damage, and the controller halts it."""
+END_RULE = (f"!({ENDED}) || (has(self.phase) && self.phase == oldSelf.phase)", "a release that has ended stays as it ended; start a new one")
 GRANT_RULE = ("(has(self.weight) ? self.weight : 0) <= (has(self.grant) ? self.grant : 0)", "status.weight must not exceed status.grant")
 
 
@@ -182,6 +189,7 @@ def rule(text: str, message: str) -> Schema:
 
 def add_rules(kind: str, spec: Schema, status: Schema) -> None:
     """The rules that the API server itself keeps."""
+    status["properties"]["epoch"]["x-kubernetes-validations"] = [rule(*EPOCH_RULE)]
     if kind == "ReleasePlan":
         spec["x-kubernetes-validations"] = [rule(*r) for r in PLAN_RULES]
         for part in ("checks", "triggers"):
@@ -193,8 +201,7 @@ def add_rules(kind: str, spec: Schema, status: Schema) -> None:
         return
     spec["x-kubernetes-validations"] = [rule(*IMMUTABLE)]
     if kind == "Release":
-        status["x-kubernetes-validations"] = [rule(*GRANT_RULE)]
-        status["properties"]["epoch"]["x-kubernetes-validations"] = [rule(*EPOCH_RULE)]
+        status["x-kubernetes-validations"] = [rule(*GRANT_RULE), rule(*END_RULE)]
 
 
 def definition(  # noqa: PLR0917 - one row of the table above

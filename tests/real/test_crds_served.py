@@ -149,6 +149,32 @@ class TestTheStatusOfARelease:
         assert "the epoch never falls" in answer.text
 
 
+    def test_stays_as_it_ended(self, bed, make):
+        path = make("releases", "Release", RELEASE) + "/status"
+        bed.admin.patch(path, {"status": {"phase": "RolledBack", "finishedAt": 5.5, "epoch": 1}})
+        answer = bed.admin.request("PATCH", path, {"status": {"phase": "Measuring"}}, "application/merge-patch+json")
+
+        assert answer.status_code == 422
+        assert "a release that has ended stays as it ended" in answer.text
+        assert bed.admin.patch(path, {"status": {"epoch": 2, "retention": {"done": True}}})["status"]["phase"] == "RolledBack"
+
+    def test_may_be_halted_where_somebody_only_wrote_that_it_ended(self, bed, make):
+        path = make("releases", "Release", RELEASE) + "/status"
+        bed.admin.patch(path, {"status": {"phase": "Succeeded", "finishedAt": 5, "weight": 25, "grant": 25}})
+
+        assert bed.admin.patch(path, {"status": {"phase": "Halted"}})["status"]["phase"] == "Halted"
+
+
+@pytest.mark.parametrize(("plural", "kind", "spec"), [("releaseplans", "ReleasePlan", PLAN), ("releaserequests", "ReleaseRequest", REQUEST)])
+def test_the_epoch_never_falls_on_plans_and_answers_either(bed, make, plural, kind, spec):
+    path = make(plural, kind, spec) + "/status"
+    bed.admin.patch(path, {"status": {"epoch": 7}})
+    answer = bed.admin.request("PATCH", path, {"status": {"epoch": 6}}, "application/merge-patch+json")
+
+    assert answer.status_code == 422
+    assert "the epoch never falls" in answer.text
+
+
 class TestKubectl:
     def run(self, bed, namespace, *words):
         argv = [bed.binaries.kubectl, f"--kubeconfig={bed.kubeconfig('admin', namespace)}", *words]

@@ -1,0 +1,84 @@
+"""The rules that the CRDs put on a status, evaluated as the API server evaluates them. `tests/real/test_crds_served.py` asks a real one."""
+
+import pytest
+
+from controller.adapters.records import read_status
+from controller.ports import RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Patch, RefusedError
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.apiserver.store import ApiServer
+from controller.simulator.definitions import all_definitions
+
+PLAN = {"workload": "shop", "traffic": {"virtualService": "shop"}}
+SPECS = {RELEASE: {"plan": "shop", "revision": "v2"}, RELEASE_PLAN: PLAN, RELEASE_REQUEST: {"release": "r", "verb": "pause"}}
+
+ENDS = [
+    {"phase": "RolledBack", "finishedAt": 5.0},
+    {"phase": "RolledBack", "finishedAt": 5.0, "weight": 0, "grant": 0},
+    {"phase": "Refused", "finishedAt": 5.0},
+    {"phase": "Succeeded", "finishedAt": 5.0, "weight": 100, "grant": 100},
+    {"phase": "Succeeded", "finishedAt": 5.0, "weight": 0, "grant": 100, "returnedAt": 4.0},
+]
+EDITED_ENDS = [
+    {"phase": "RolledBack"},
+    {"phase": "Succeeded", "weight": 100, "grant": 100},
+    {"phase": "RolledBack", "finishedAt": 5.0, "weight": 25, "grant": 25},
+    {"phase": "Succeeded", "finishedAt": 5.0, "weight": 25, "grant": 25},
+]
+
+
+@pytest.fixture
+def kube():
+    server = ApiServer(lambda: 1_700_000_000.0)
+    kube = InMemoryKube(server, user="bob")
+    server.load(all_definitions())
+    server.load([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}])
+    return kube
+
+
+def made(kube, kind, **status):
+    kube.create(kind, "shop", {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}, "spec": SPECS[kind]})
+    return write(kube, kind, **status)
+
+
+def write(kube, kind, **status):
+    return kube.patch(kind, "shop", "x", {"status": status}, Patch.MERGE, subresource="status")["status"]
+
+
+@pytest.mark.parametrize("kind", list(SPECS), ids=lambda kind: kind.kind)
+def test_the_epoch_of_a_status_never_falls(kube, kind):
+    """A deposed leader's late write is refused by the server itself, on plans and answers as on releases."""
+    made(kube, kind, epoch=7)
+
+    assert write(kube, kind, epoch=8)["epoch"] == 8
+    with pytest.raises(RefusedError, match="the epoch never falls"):
+        write(kube, kind, epoch=7)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=str)
+def test_a_release_that_has_ended_stays_as_it_ended(kube, end):
+    made(kube, RELEASE, **end)
+
+    for phase in ("Measuring", "RollingBack", "Halted", None):
+        with pytest.raises(RefusedError, match="a release that has ended stays as it ended"):
+            write(kube, RELEASE, phase=phase)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=str)
+def test_its_retention_and_its_epoch_are_still_written(kube, end):
+    made(kube, RELEASE, **end)
+
+    assert write(kube, RELEASE, epoch=9, retention={"done": True})["retention"] == {"done": True}
+
+
+@pytest.mark.parametrize("end", EDITED_ENDS, ids=str)
+def test_an_end_that_somebody_only_wrote_down_is_damage_which_the_controller_may_halt(kube, end):
+    """What the rule calls an end and what the controller calls damage are one and the same question."""
+    made(kube, RELEASE, **end)
+
+    assert read_status(end)[1]
+    assert write(kube, RELEASE, phase="Halted")["phase"] == "Halted"
+
+
+@pytest.mark.parametrize("end", ENDS, ids=str)
+def test_a_right_end_is_no_damage(end):
+    assert read_status(end)[1] == ""
