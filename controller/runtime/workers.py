@@ -10,12 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.adapters.marks import Deposed
+from controller.core.commands import RollBackRoutes
 from controller.ports import Kube, KubeError, Ports
 from controller.runtime.contracts import Key, NotLeading, Outcome, Reconcile, Steady
 from controller.runtime.metrics import Metrics
-from controller.runtime.queue import WorkQueue
+from controller.runtime.queue import Lane, WorkQueue
 
 log = logging.getLogger(__name__)
+
+KINDS = 4
+"""Fewer workers are not divided: each does everything."""
 
 MOST_LOOKS_AT_ONCE = 200
 """Looks in a row that each asked for another at once; more is a defect, and is slowed down."""
@@ -63,10 +67,14 @@ class Workers:
         self._stopping = threading.Event()
 
     def start(self, count: int) -> None:
-        """Start the threads. A quarter looks at urgent keys only: a Prometheus that hangs cannot hold up a way back."""
+        """Start the threads.
+
+        A quarter looks at urgent keys only: a Prometheus that hangs cannot hold up a way back. A quarter looks at no
+        quiet ones: the long looks of releases that are brought up cannot hold up polls.
+        """
         for number in range(count):
-            urgent_only = number < count // 4
-            thread = threading.Thread(target=self._run, args=(urgent_only,), name=f"worker-{number}", daemon=True)
+            last = (Lane.URGENT, Lane.WATCHED, Lane.QUIET, Lane.QUIET)[number * 4 // count] if count >= KINDS else Lane.QUIET
+            thread = threading.Thread(target=self._run, args=(last,), name=f"worker-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -83,9 +91,9 @@ class Workers:
         """Whether no worker has died."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def _run(self, urgent_only: bool) -> None:  # noqa: FBT001 - the only argument of a thread
+    def _run(self, last: Lane) -> None:
         while not self._stopping.is_set():
-            key = self._queue.get(timeout=60.0, urgent_only=urgent_only)
+            key = self._queue.get(timeout=60.0, last=last)
             if key is not None:
                 self.turn(key)
 
@@ -126,8 +134,10 @@ class Workers:
 
     def _settle(self, key: Key, outcome: Outcome, now: float) -> None:
         """Put the key back as the outcome asks."""
-        urgent = outcome.urgent
-        (self._urgent.add if urgent else self._urgent.discard)(key)
+        (self._urgent.add if outcome.urgent else self._urgent.discard)(key)
+        exposed = is_exposed(outcome)
+        urgent = outcome.urgent and exposed and not sent_back(outcome)
+        self._queue.hush(key, quiet=not exposed and self._is_unfinished(key))
         if outcome.again:
             row = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
             if outcome.error or row > MOST_LOOKS_AT_ONCE:
@@ -147,6 +157,18 @@ class Workers:
         delay = self._queue.retry(key, urgent=key in self._urgent, at_least=at_least)
         if sentence:
             log.warning("%s", sentence, extra={"release": "/".join(key), "seconds": round(delay, 3)})
+
+
+def is_exposed(outcome: Outcome) -> bool:
+    """Whether requests may go to green, as far as this look could tell."""
+    decision = outcome.decision
+    return decision is None or bool(decision.status.weight or decision.status.observed_weight)
+
+
+def sent_back(outcome: Outcome) -> bool:
+    """Whether this look has put all routes on blue: what is left to do for the release can wait for others' ways back."""
+    decision = outcome.decision
+    return decision is not None and not outcome.error and any(isinstance(command, RollBackRoutes) for command in decision.commands)
 
 
 def _say(outcome: Outcome, about: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from controller.runtime.queue import URGENT_MAX_DELAY, URGENT_TURNS, WorkQueue
+from controller.runtime.queue import TURNS, URGENT_MAX_DELAY, Lane, WorkQueue
 
 A, B, C = ("n", "a"), ("n", "b"), ("n", "c")
 
@@ -87,9 +87,9 @@ def test_urgent_keys_go_first_but_not_for_ever(world):
 
     order = [world.take() for _ in range(14)]
 
-    assert order[:URGENT_TURNS] == urgent[:URGENT_TURNS]
-    assert order[URGENT_TURNS] == A
-    assert order[2 * URGENT_TURNS + 1] == B
+    assert order[:TURNS] == urgent[:TURNS]
+    assert order[TURNS] == A
+    assert order[2 * TURNS + 1] == B
 
 
 def test_a_waiting_key_that_becomes_urgent_overtakes(world):
@@ -105,15 +105,76 @@ def test_workers_for_urgent_keys_leave_the_others_alone(world):
     world.queue.add(A)
     world.queue.add(B, urgent=True)
 
-    assert [world.queue.next_ready(0.0, urgent_only=True) for _ in range(2)] == [B, None]
+    assert [world.queue.next_ready(0.0, last=Lane.URGENT) for _ in range(2)] == [B, None]
     assert world.take() == A
+
+
+def test_quiet_keys_come_last_but_not_never(world):
+    quiet = [("n", f"q{i}") for i in range(3)]
+    watched = [("n", f"w{i}") for i in range(12)]
+    for key in quiet:
+        world.queue.hush(key, quiet=True)
+    for key in (*quiet, *watched):
+        world.queue.add(key)
+
+    order = [world.take() for _ in range(15)]
+
+    assert order[: TURNS + 1] == [*watched[:TURNS], quiet[0]]
+    assert order[-1] == quiet[2]
+
+
+def test_a_key_is_quiet_until_it_is_not(world):
+    world.queue.hush(A, quiet=True)
+    world.queue.hush(A, quiet=False)
+    world.queue.add(A)
+    world.queue.add(B)
+
+    assert world.take() == A
+
+
+def test_a_quiet_key_that_becomes_urgent_overtakes_all(world):
+    world.queue.hush(C, quiet=True)
+    for key in (A, B, C):
+        world.queue.add(key)
+    world.queue.depth()
+    world.queue.add(C, urgent=True)
+
+    assert world.take() == C
+
+
+def test_workers_for_watched_keys_leave_quiet_ones_alone(world):
+    world.queue.hush(A, quiet=True)
+    world.queue.add(A)
+    world.queue.add(B)
+
+    assert [world.queue.next_ready(0.0, last=Lane.WATCHED) for _ in range(2)] == [B, None]
+
+
+@pytest.mark.parametrize("lasts", [(Lane.QUIET,) * 6, (Lane.URGENT, Lane.WATCHED, Lane.WATCHED, Lane.QUIET, Lane.QUIET, Lane.QUIET)])
+def test_keys_that_fall_due_together_are_taken_by_many_workers_at_once(lasts):
+    """Only one waiter of a kind minds the time, so each must wake the next."""
+    queue = WorkQueue(time.time, time.monotonic)
+    barrier = threading.Barrier(len([last for last in lasts if last is not Lane.URGENT]) + 1, timeout=10.0)
+
+    def work(last):
+        if queue.get(20.0, last=last) is not None:
+            barrier.wait()
+
+    workers = [threading.Thread(target=work, args=(last,), daemon=True) for last in lasts]
+    for worker in workers:
+        worker.start()
+    at = time.time() + 0.3
+    for number in range(len(lasts)):
+        queue.add_at(("n", f"k{number}"), at)
+    barrier.wait()
+    queue.close()
 
 
 @pytest.mark.parametrize("make_urgent", ["added", "overtakes"])
 def test_a_waiting_worker_for_urgent_keys_is_woken_by_one(make_urgent):
     queue = WorkQueue(time.time, time.monotonic)
     got = []
-    worker = threading.Thread(target=lambda: got.append(queue.get(20.0, urgent_only=True)))
+    worker = threading.Thread(target=lambda: got.append(queue.get(20.0, last=Lane.URGENT)))
     if make_urgent == "overtakes":
         queue.add(A)
         queue.depth()

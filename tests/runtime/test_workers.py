@@ -1,11 +1,14 @@
 """The boundary of one release: whatever goes wrong in one look, the others go on and this one is tried again."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 from fakes import Wall
 
 from controller.adapters.marks import Deposed
+from controller.api.release import Phase
+from controller.core.commands import RollBackRoutes
 from controller.ports import Ports, UnavailableError
 from controller.runtime.contracts import NotLeading
 from controller.runtime.metrics import Metrics
@@ -171,3 +174,39 @@ def test_a_higher_epoch_on_an_object_is_told_to_the_leader(it):
     it.turn()
 
     assert it.deposed == [9]
+
+
+def status(weight):
+    return SimpleNamespace(weight=weight, observed_weight=weight, stage=0, phase=Phase.ROLLING_BACK, reason="", message="")
+
+
+def decided(weight, *commands):
+    return SimpleNamespace(status=status(weight), commands=commands, records=())
+
+
+def test_a_release_that_is_on_blue_again_lets_the_polls_of_others_go_first(it):
+    """Four hundred at once: what is left to do for the first must not delay the polls that find the last."""
+    it.answers[A] = Outcome(urgent=True, wake_at=it.wall.now(), decision=decided(50, RollBackRoutes("stamp")))
+    it.queue.add(A)
+    it.turn()
+    it.queue.add(B, urgent=True)
+
+    assert it.turn() == B
+
+
+def test_a_way_back_that_was_refused_stays_urgent(it):
+    it.answers[A] = Outcome(urgent=True, wake_at=it.wall.now(), decision=decided(50, RollBackRoutes("stamp")), error="refused")
+    it.queue.add(A)
+    it.turn()
+    it.queue.add(B)
+
+    assert it.turn() == A
+
+
+def test_a_release_with_nobody_on_green_goes_behind_those_that_are_watched(it):
+    it.answers[A] = Outcome(wake_at=it.wall.now(), decision=decided(0))
+    it.queue.add(A)
+    it.turn()
+    it.queue.add(B)
+
+    assert it.turn() == B
