@@ -98,8 +98,9 @@ def worlds() -> list[World]:
                 name = f"bursts of {burst}, drift {drift} @{rate}"
                 found.append(World(name, "guard", rate, 0.005, 0.005, burst=burst, together=numbers[0], apart=numbers[1], slo=DRIFT_SLO))
     found += [
-        World(f"{100 * a:g}->{100 * b:g} % @{rate}, bursts of 3", "guard", rate, a, b, burst=3, runs=400)
-        for rate, a, b in ((50, 0.001, 0.01), (50, 0.01, 0.05), (500, 0.001, 0.01), (500, 0.01, 0.05))
+        World(f"{100 * a:g}->{100 * b:g} % @{rate}, bursts of {burst}", "guard", rate, a, b, burst=burst, runs=400)
+        for burst in (1, 3)
+        for rate, a, b in ((50, 0.01, 0.02), (50, 0.001, 0.01), (50, 0.01, 0.05), (500, 0.001, 0.01), (500, 0.01, 0.05))
     ]
     return found
 
@@ -137,25 +138,25 @@ def looks(world: World, rows: int, rng):
     for stage, (share, count) in enumerate(STAGES):
         for _ in range(count):
             minute, late = index * LOOK / 60, index * LOOK >= world.onset
-            drifts = [_moved(drift, rng, sd) for drift, sd in zip(drifts, (world.together, world.apart, world.apart), strict=True)]
+            drifts = [moved(drift, rng, sd) for drift, sd in zip(drifts, (world.together, world.apart, world.apart), strict=True)]
             factor = world.incident[2] if world.incident[0] <= minute < world.incident[1] else 1.0
             p_g = (world.p_g if late else world.p_b) * factor * np.exp(drifts[0] + drifts[1])
             p_b = world.p_b * factor * np.exp(drifts[0] + drifts[2])
-            green = _arm(world, rng, share, p_g, slow[1])
-            yield Look(index, stage, share, index * LOOK, green, _arm(world, rng, 1 - share, p_b, slow[0]))
+            green = arm_of(world, rng, share, p_g, slow[1])
+            yield Look(index, stage, share, index * LOOK, green, arm_of(world, rng, 1 - share, p_b, slow[0]))
             index += 1
 
 
-def _moved(drift, rng, sd):
+def moved(drift, rng, sd):
     if not sd:
         return drift
     keep = math.exp(-LOOK / MEMORY)
     return keep * drift + sd * math.sqrt(1 - keep * keep) * rng.standard_normal(len(drift))
 
 
-def _arm(world, rng, share, p, tail):
+def arm_of(world, rng, share, p, tail):
     n = rng.poisson(world.per_second * share * LOOK, len(p)).astype(float)
-    x = _bad(rng, n, np.minimum(p, 0.9), world.burst)
+    x = bad_of(rng, n, np.minimum(p, 0.9), world.burst)
     slow, left, before = [], n, 1.0
     for one in tail if world.latency else ():
         left = rng.binomial(left.astype(int), one / before).astype(float)
@@ -164,7 +165,7 @@ def _arm(world, rng, share, p, tail):
     return Arm(n, x, slow)
 
 
-def _bad(rng, n, p, burst):
+def bad_of(rng, n, p, burst):
     if burst == 1:
         return rng.binomial(n.astype(int), p).astype(float)
     bursts = rng.poisson(n * p / burst)
@@ -176,10 +177,10 @@ def history(world: World, rows: int, rng):
     """Six hours of the baseline with its pods in two halves: arrays (x1, x2, n1, n2) of looks by releases."""
     drifts, found = [np.zeros(rows) for _ in range(3)], []
     for _ in range(HISTORY_LOOKS):
-        drifts = [_moved(drift, rng, sd) for drift, sd in zip(drifts, (world.together, world.apart, world.apart), strict=True)]
+        drifts = [moved(drift, rng, sd) for drift, sd in zip(drifts, (world.together, world.apart, world.apart), strict=True)]
         halves = []
         for drift in drifts[1:]:
             n = rng.poisson(world.per_second * LOOK / 2, rows).astype(float)
-            halves.append((n, _bad(rng, n, np.minimum(world.p_b * np.exp(drifts[0] + drift), 0.9), world.burst)))
+            halves.append((n, bad_of(rng, n, np.minimum(world.p_b * np.exp(drifts[0] + drift), 0.9), world.burst)))
         found.append((halves[0][1], halves[1][1], halves[0][0], halves[1][0]))
     return [np.array(part) for part in zip(*found, strict=True)]
