@@ -19,6 +19,9 @@ REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = 
     "prometheus": ("the real Prometheus", prometheus.why_unavailable, frozenset({"prometheus_server"})),
 }
 
+# Groups of tests that wait for minutes of releases, the longest first: begun last they would keep one worker busy alone at the end.
+LONGEST = ("chaos", "hwayo", "release", "outages", "frozen", "green namespaces", "test_rbac.py", "test_install_real.py")
+
 
 def nothing_may_skip() -> bool:
     """Whether a missing component is a failure: on continuous integration it always is."""
@@ -27,11 +30,21 @@ def nothing_may_skip() -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures they ask for, so that `-m 'not bed'` and the skip rule see them."""
+    """Mark tests by the fixtures they ask for, so that `-m 'not bed'` and the skip rule see them; order the groups of those."""
     for item in items:
         for marker, (_, _, fixtures) in REQUIREMENTS.items():
             if fixtures & set(getattr(item, "fixturenames", ())) and item.get_closest_marker(marker) is None:
                 item.add_marker(marker)
+        if any(item.get_closest_marker(marker) for marker in REQUIREMENTS) and item.get_closest_marker("xdist_group") is None:
+            # What a file starts once is started once a worker otherwise.
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """When a group begins, under `--no-loadscope-reorder`."""
+    group = item.get_closest_marker("xdist_group")
+    return LONGEST.index(group.args[0]) if group is not None and group.args[0] in LONGEST else len(LONGEST)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
+import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -46,8 +48,9 @@ CONTROLLERS = (
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
     "clusterrole-aggregation-controller",
-    "validatingadmissionpolicy-status-controller",
 )
+# Before this minor version of Kubernetes 1 the controller manager does not know their names, and ends.
+LATER_CONTROLLERS = {"validatingadmissionpolicy-status-controller": 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +312,14 @@ class Bed:
         return f'{self._tokens[user.key]},{user.name},{user.name},"{",".join(user.groups)}"\n'
 
     def _controller_manager(self) -> Program:
+        minor = minor_version(self.binaries.controller_manager)
+        controllers = (*CONTROLLERS, *(name for name, since in LATER_CONTROLLERS.items() if minor >= since))
         return self._program(
             "kube-controller-manager",
             [
                 self.binaries.controller_manager,
                 f"--kubeconfig={self.folder / 'kubeconfig-admin-default.yaml'}",
-                "--controllers=" + ",".join(CONTROLLERS),
+                "--controllers=" + ",".join(controllers),
                 "--leader-elect=false",
                 "--secure-port=0",
                 f"--root-ca-file={self.ca_file}",
@@ -324,6 +329,15 @@ class Bed:
                 "--horizontal-pod-autoscaler-sync-period=1s",
             ],
         )
+
+
+def minor_version(program: Path) -> int:
+    """Of Kubernetes 1, as a program of it says: `Kubernetes v1.36.3` is 36. Raises ProgramError for anything else."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"Kubernetes v1\.(\d+)\.", said)
+    if found is None:
+        raise ProgramError(f"{program} says of its version: {said!r}.")
+    return int(found.group(1))
 
 
 def _listens(port: int) -> bool:

@@ -165,7 +165,9 @@ class TestTheStatusOfARelease:
         assert bed.admin.patch(path, {"status": {"phase": "Halted"}})["status"]["phase"] == "Halted"
 
 
-@pytest.mark.parametrize(("plural", "kind", "spec"), [("releaseplans", "ReleasePlan", PLAN), ("releaserequests", "ReleaseRequest", REQUEST)])
+@pytest.mark.parametrize(
+    ("plural", "kind", "spec"), [("releaseplans", "ReleasePlan", PLAN), ("releaserequests", "ReleaseRequest", REQUEST)]
+)
 def test_the_epoch_never_falls_on_plans_and_answers_either(bed, make, plural, kind, spec):
     path = make(plural, kind, spec) + "/status"
     bed.admin.patch(path, {"status": {"epoch": 7}})

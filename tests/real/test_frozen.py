@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.pro
 FROZEN_SECONDS = 30.0
 WINDOW_SECONDS = 8
 # A term of its own first: the lease of two seconds has run out long ago; then two failing samples in a row.
-AWAKE_SECONDS = 15.0
+AWAKE_SECONDS = 20.0
 
 
 def two_stages(spec: JsonObject) -> None:
