@@ -27,8 +27,11 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.REACHED: "reached, or the answer is yes",
     ExitCode.DEFECT: "we broke; the sentence says where the details were written",
     ExitCode.USAGE: "usage: an unknown option, an image without a tag, a kubeconfig that cannot be used",
-    ExitCode.NO: "the answer is no: rolled back, no such object, an invalid file, a simulation that ended otherwise than expected",
-    ExitCode.HELD: "held for a person",
+    ExitCode.NO: (
+        "the answer is no: rolled back, no such object, an invalid file, a simulation that ended otherwise than expected, "
+        "a past window that is judged as failed"
+    ),
+    ExitCode.HELD: "held for a person, or a past window that cannot be judged",
     ExitCode.TIMED_OUT: "timed out; the release goes on",
     ExitCode.REFUSED: "refused, by the controller or by the API server; nothing was changed",
     ExitCode.UNREACHABLE: "unreachable: the API server is down, slow, does not accept our credentials, or something else answers",
