@@ -76,9 +76,9 @@ def meaning_of(node: Schema, defs: dict[str, Schema]) -> str:
 
 def kind_of(node: Schema, defs: dict[str, Schema]) -> str:
     """The type in words; a model is a link to its section."""
-    for option in node.get("anyOf", ()):
-        if option.get("type") != "null":
-            return kind_of(option, defs)
+    options = [kind_of(option, defs) for option in node.get("anyOf", ()) if option.get("type") != "null"]
+    if options:
+        return " or ".join(dict.fromkeys(options))
     if "$ref" in node:
         name = str(node["$ref"]).rpartition("/")[2]
         return f"[{name}](#{name.lower()})" if "properties" in defs[name] else kind_of(defs[name], defs)

@@ -4,6 +4,8 @@ A stage that is ten times as short sees the same number of requests, so that wha
 same. What the applications measure by themselves (CPU seconds a second, logins a second) keeps its rate.
 """
 
+from collections.abc import Sequence
+
 from controller.simulator.scenario import AppMetricModel, Fault, LatencyStep, Pods, Scenario, Step, Users, Version
 
 
@@ -25,7 +27,7 @@ def hastened(scenario: Scenario, divisor: float) -> Scenario:
     )
 
 
-def _steps(points: list[Step], divisor: float, times: float = 1.0) -> list[Step]:
+def _steps(points: Sequence[Step], divisor: float, times: float = 1.0) -> list[Step]:
     return [Step(after=point.after / divisor, value=point.value * times) for point in points]
 
 

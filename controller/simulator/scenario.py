@@ -23,10 +23,25 @@ class Step(Model):
     """A value from a time on."""
 
     after: Duration = Field(default=0.0, description="Offset from the start (or from the first request, `sinceFirstRequest`).")
-    value: float = Field(description="The value from then on.")
+    value: Annotated[float, Field(allow_inf_nan=False)] = Field(description="The value from then on.")
 
 
-StepList = Annotated[list[Step], BeforeValidator(_steps), Field(min_length=1, max_length=64)]
+class Rate(Step):
+    """A number of things a second from a time on."""
+
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="The rate from then on, not negative.")
+
+
+class Share(Step):
+    """A part of the whole from a time on."""
+
+    value: Annotated[float, Field(ge=0, le=1)] = Field(description="The part from then on, 0 to 1.")
+
+
+_MANY = Field(min_length=1, max_length=64)
+StepList = Annotated[list[Step], BeforeValidator(_steps), _MANY]
+RateList = Annotated[list[Rate], BeforeValidator(_steps), _MANY]
+ShareList = Annotated[list[Share], BeforeValidator(_steps), _MANY]
 
 
 class Users(Model):
@@ -36,7 +51,7 @@ class Users(Model):
     host: Annotated[str, Field(max_length=253)] = Field(description="Host that they ask for.")
     path: str = Field(default="/", description="Path of their requests.")
     headers: dict[str, str] = Field(default={}, description="Headers of their requests.")
-    rps: StepList = Field(description="Requests per second: a number, or steps.")
+    rps: RateList = Field(description="Requests per second: a number, or steps.")
     gateway: str = Field(default="", description="`namespace/name` of the Gateway they come through; from a sidecar in the mesh if empty.")
     namespace: Name = Field(default="clients", description="Namespace of the sidecar they send from.")
     grpc: bool = Field(default=False, description="gRPC instead of HTTP.")
@@ -48,8 +63,14 @@ class Users(Model):
 class LatencyModel(Model):
     """A lognormal by two quantiles, milliseconds."""
 
-    p50: Annotated[float, Field(gt=0)] = Field(description="Median, ms.")
-    p99: Annotated[float, Field(gt=0)] = Field(description="99th percentile, ms.")
+    p50: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(description="Median, ms.")
+    p99: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(description="99th percentile, ms; not below the median.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.p99 < self.p50:
+            raise ValueError(f"found p99 {self.p99:g} below p50 {self.p50:g}, expected p99 at or above it")
+        return self
 
 
 class LatencyStep(Model):
@@ -65,7 +86,7 @@ class Version(Model):
     image: str = Field(default="*", description="Pattern of the image.")
     workload: str = Field(default="*", description="Pattern of the workload's name.")
     namespace: str = Field(default="*", description="Pattern of the namespace.")
-    errors: StepList = Field(default_factory=lambda: [Step(value=0.0)], description="Part of its requests that fail, 0 to 1.")
+    errors: ShareList = Field(default_factory=lambda: [Share(value=0.0)], description="Part of its requests that fail, 0 to 1.")
     error_code: int = Field(default=500, description="HTTP status of a failure.")
     latency: Annotated[list[LatencyStep], BeforeValidator(_steps)] = Field(
         default_factory=lambda: [LatencyStep(value=LatencyModel(p50=20, p99=64))], description="Latency in ms: p50 and p99, or steps."
@@ -96,6 +117,13 @@ class AppMetricModel(Model):
     namespace: str = Field(default="*", description="Pattern of the namespace whose pods expose it.")
     labels: dict[str, str] = Field(default={}, description="Further labels; namespace, pod and workload are there.")
     value: StepList = Field(default_factory=lambda: [Step(value=1.0)], description="Value of the gauge, growth of the counter, or factor.")
+
+    @model_validator(mode="after")
+    def _counters_rise(self) -> Self:
+        falling = next((step.value for step in self.value if step.value < 0), None)
+        if self.kind != "gauge" and falling is not None:
+            raise ValueError(f"value: found {falling:g} for a counter, expected a number of at least 0; a gauge may be negative")
+        return self
 
 
 class Fault(Model):

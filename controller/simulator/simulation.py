@@ -14,7 +14,7 @@ same seed gives the same trace in another process.
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -366,7 +366,7 @@ def with_namespaces(objects: Iterable[Obj]) -> list[Obj]:
     return made + sorted(listed, key=lambda o: o["kind"] != "Namespace")
 
 
-def steps(points: list[Step]) -> Steps[float]:
+def steps(points: Sequence[Step]) -> Steps[float]:
     """Scenario steps in the mesh's form."""
     return Steps(tuple((point.after, point.value) for point in points))
 

@@ -8,6 +8,7 @@ from controller.api.validate import MAX_BYTES, Finding, plan_findings, validate_
 from controller.cli.validate import scenario_rules
 
 ROOT = Path(__file__).resolve().parents[2]
+FIRST = ROOT / "examples" / "first-release"
 HEAD = "apiVersion: penstock.dev/v1alpha1\nkind: ReleasePlan\nmetadata: {name: shop, namespace: shop}\nspec:\n"
 GOOD = HEAD + "  workload: shop\n  traffic: {virtualService: shop}\n"
 
@@ -261,3 +262,34 @@ def test_the_controller_refuses_with_the_same_sentences():
 
     sentence = "spec.stages[0].weight: found 50 at the last stage, expected 100; add a stage with weight: 100"
     assert [str(one) for one in plan_findings(obj)] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "found"),
+    [
+        ("users: [{host: h, rps: -5}]", "users[0].rps[0].value", "-5"),
+        ("users: [{host: h, rps: [{value: 5}, {after: 1m, value: -1}]}]", "users[0].rps[1].value", "-1"),
+        ("users: [{host: h, rps: .inf}]", "users[0].rps", "inf"),
+        ("versions: [{errors: -0.1}]", "versions[0].errors[0].value", "-0.1"),
+        ("versions: [{errors: 8}]", "versions[0].errors[0].value", "8"),
+        ("versions: [{latency: {p50: 100, p99: 10}}]", "versions[0].latency[0].value", "p99 10 below p50 100"),
+        ("versions: [{minShare: -1}]", "versions[0].minShare", "-1"),
+        ("metrics: [{name: m, kind: rate, value: -3}]", "metrics[0]", "-3 for a counter"),
+    ],
+)
+def test_a_figure_that_cannot_be_is_reported_where_it_stands(tmp_path, line, path, found):
+    file = tmp_path / "scenario.yaml"
+    file.write_text(f"name: s\nplan: {FIRST}/plan.yaml\nworld: {FIRST}/world.yaml\nexpect: {{phase: Succeeded}}\n{line}\n")
+
+    finding = next(one for one in validate_file(file, scenarios=scenario_rules()) if one.severity == "error")
+
+    assert (finding.path, finding.line) == (path, 5)
+    assert found in finding.found
+
+
+def test_a_gauge_may_be_negative(tmp_path):
+    file = tmp_path / "scenario.yaml"
+    words = "metrics: [{name: m, kind: gauge, value: -3}]"
+    file.write_text(f"name: s\nplan: {FIRST}/plan.yaml\nworld: {FIRST}/world.yaml\nexpect: {{phase: Succeeded}}\n{words}\n")
+
+    assert validate_file(file, scenarios=scenario_rules()) == []
