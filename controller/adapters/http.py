@@ -3,13 +3,19 @@
 Certificates are not verified, as a kubelet does not: a probe asks whether something is healthy, sends no
 secret, and pods seldom have certificates of a known authority. Each probe opens a new connection, so that
 it can reach any of a Service's pods. Never raises.
+
+httpx is imported with the first probe: it takes a tenth of the start of a controller that may owe a rollback, and
+most plans have no probe.
 """
 
 import time
-
-import httpx
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from controller.ports import ProbeResult
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_REDIRECTS = 3
 _HEALTHY = range(200, 400)
@@ -23,8 +29,14 @@ class HttpProber:
     """
 
     def __init__(self, proxy: str = "") -> None:
-        self._client = httpx.Client(
-            proxy=proxy or None,
+        self._proxy = proxy
+
+    @cached_property
+    def _client(self) -> "httpx.Client":
+        import httpx  # noqa: PLC0415 - see the module's docstring
+
+        return httpx.Client(
+            proxy=self._proxy or None,
             verify=False,  # noqa: S501 - see the module's docstring
             follow_redirects=True,
             max_redirects=MAX_REDIRECTS,
@@ -35,6 +47,8 @@ class HttpProber:
 
     def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
         """One GET; the body is not read. The limit is for everything, redirects included."""
+        import httpx  # noqa: PLC0415 - see the module's docstring
+
         begun = time.monotonic()
         try:
             with self._client.stream("GET", url, timeout=timeout_seconds) as response:
@@ -51,5 +65,6 @@ class HttpProber:
         return ProbeResult(ok=status in _HEALTHY, message=f"HTTP {status}", seconds=seconds)
 
     def close(self) -> None:
-        """Close the client."""
-        self._client.close()
+        """Close the client, if there was a probe."""
+        if "_client" in vars(self):
+            self._client.close()
