@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.bed import binaries
+from tests.bed.cluster import minor_version
 from tests.bed.metrics import Apportion, Registry, labels_of
 from tests.bed.nodes import Behaviour, State, next_state
 from tests.bed.processes import PortLease, Program, ProgramError, scratch_folder
@@ -242,3 +243,30 @@ class TestMissingParts:
             "Skipped 2 tests on the real API server, because y.",
             "Skipped 1 test on the real Prometheus, because x.",
         ]
+
+
+class TestVersions:
+    @pytest.mark.parametrize(("said", "minor"), [("Kubernetes v1.28.15", 28), ("Kubernetes v1.36.3", 36)])
+    def test_a_program_says_which_kubernetes_it_is_of(self, tmp_path, said, minor):
+        assert minor_version(a_program(tmp_path, said)) == minor
+
+    def test_what_is_no_program_of_kubernetes_is_an_error_with_what_it_said(self, tmp_path):
+        with pytest.raises(ProgramError, match="teapot"):
+            minor_version(a_program(tmp_path, "teapot"))
+
+
+def a_program(folder, said):
+    path = folder / "program"
+    path.write_text(f"#!/bin/sh\necho {said}\n")
+    path.chmod(0o755)
+    return path
+
+
+class TestTheOrderOfGroups:
+    def test_the_longest_begin_first(self):
+        words = ("-m", "bed or prometheus", "--collect-only", "tests/real")
+        argv = [sys.executable, "-m", "pytest", *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=ROOT, timeout=120)
+        files = list(dict.fromkeys(line.partition("::")[0].rpartition("/")[2] for line in done.stdout.splitlines() if "::" in line))
+
+        assert files[:3] == ["test_chaos.py", "test_hwayo.py", "test_release.py"]

@@ -85,17 +85,12 @@ def served_after(shop: Shop, revision: str, *, bad: bool) -> str:
 
 
 def delete_all_releases(shop: Shop) -> None:
-    """Delete them once their finalizers are off, and wait until the garbage collector has followed every reference to them."""
+    """Delete them, the last one while it still keeps the old version, and wait until the garbage collector has followed every reference."""
     releases = RELEASES.format(namespace=shop.namespace)
-
-    def finished() -> bool:
-        return not any(item["metadata"].get("finalizers") for item in shop.api.get(releases)["items"])
-
-    eventually(finished, 60, "the end of the retention")
     uids = {item["metadata"]["uid"] for item in shop.api.get(releases)["items"]}
     assert owned(shop, uids), "no object refers to a Release: the collector would have nothing to do"
     shop.api.delete(releases)
-    eventually(lambda: not shop.api.get(releases)["items"], 30, "the end of all Releases")
+    eventually(lambda: not shop.api.get(releases)["items"], 60, "the end of all Releases")
     eventually(lambda: not owned(shop, uids), 60, "the end of all that the Releases owned")
 
 
