@@ -5,8 +5,11 @@ same. What the applications measure by themselves (CPU seconds a second, logins 
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from controller.simulator.scenario import AppMetricModel, Fault, LatencyStep, Pods, Scenario, Step, Users, Version
+
+S = TypeVar("S", bound=Step)
 
 
 def hastened(scenario: Scenario, divisor: float) -> Scenario:
@@ -27,8 +30,8 @@ def hastened(scenario: Scenario, divisor: float) -> Scenario:
     )
 
 
-def _steps(points: Sequence[Step], divisor: float, times: float = 1.0) -> list[Step]:
-    return [Step(after=point.after / divisor, value=point.value * times) for point in points]
+def _steps(points: Sequence[S], divisor: float, times: float = 1.0) -> list[S]:
+    return [point.model_copy(update={"after": point.after / divisor, "value": point.value * times}) for point in points]
 
 
 def _users(users: Users, divisor: float) -> Users:
