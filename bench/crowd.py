@@ -141,10 +141,10 @@ class Crowd:
     def _crowded(self, count: int) -> dict[str, Row]:
         """More of them, and the history of years."""
         fleet = self._fleet
-        self._add_history(self._ended())
         more = range(count, self.more + self._spare)
         fleet.build(more)
         fleet.release(more, "v2", seconds=1800)
+        self._add_history(self._ended())
         fleet.stop_controller()
         fleet.stub.get("/forget")
         fleet.start_controller()  # what it took to get here is not what it needs for it
