@@ -36,6 +36,9 @@ TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "clust
 REPLICA_LABELS = frozenset({"prometheus", "prometheus_replica", "replica", "__replica__"})
 """Labels by which two servers that scrape the same targets mark their copies."""
 
+MOST_COUNT = 2.0**53
+"""A float that is larger cannot count by ones any more."""
+
 VERSION = 1
 
 
@@ -172,7 +175,7 @@ def difference(
 ) -> Differenced:
     """All complete ticks after the cursor.
 
-    Values that are not finite or below 0 and times that are not finite are no samples; a doubled time counts
+    Values that are not finite, below 0 or beyond 2^53 and times that are not finite are no samples; a doubled time counts
     once; order of series and of samples does not matter.
 
     Args:
@@ -209,7 +212,7 @@ def _clean(series: Series, arm: Arm, scrapes: Scrapes) -> Series:
     ahead = scrapes.candidate_ahead if arm is Arm.CANDIDATE else 0.0
     found: dict[float, float] = {}
     for sample in series.samples:
-        if math.isfinite(sample.value) and sample.value >= 0 and math.isfinite(sample.time):
+        if 0 <= sample.value <= MOST_COUNT and math.isfinite(sample.time):
             time = sample.time - ahead
             found[time] = max(sample.value, found.get(time, 0.0))
     return Series(series.labels, tuple(Sample(time, found[time]) for time in sorted(found)))
