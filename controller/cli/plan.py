@@ -11,7 +11,8 @@ from controller.api.base import format_duration
 from controller.api.plan import Check, Limit, PlanSpec, Stage, Trigger
 from controller.api.validate import validate_file
 from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import check_format, print_object, say, tell
+from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
+from controller.cli.plan_mode import mode_of
 from controller.cli.validate import line_of
 from controller.core.asking import checks_of, probe_url
 from controller.core.judging import unit_of
@@ -20,7 +21,7 @@ from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fi
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
 RevisionOption = Annotated[str, typer.Option("--revision", help="Revision to show in the queries.")]
-MODE_HELP = "How the routes tell the versions apart: host or subset. Guessed from the plan if absent."
+MODE_HELP = "How the routes tell the versions apart: host or subset. If absent the plan tells, or it is said what was assumed."
 ModeOption = Annotated[str, typer.Option("--mode", help=MODE_HELP, show_default=False)]
 
 
@@ -48,7 +49,20 @@ class Question:
     blue: str
 
 
-def command(file: FileArgument, output: FormatOption = "", revision: RevisionOption = "v2", mode: ModeOption = "") -> None:
+ClusterOption = Annotated[bool, typer.Option("--cluster", help="Read the routes in the cluster to see the mode, and which version serves.")]
+
+
+def command(
+    ctx: typer.Context,
+    file: FileArgument,
+    output: FormatOption = "",
+    revision: RevisionOption = "v2",
+    mode: ModeOption = "",
+    *,
+    cluster: ClusterOption = False,
+    context: ContextOption = "",
+    kubeconfig: KubeconfigOption = "",
+) -> None:
     """Show when each stage can come at the earliest, what will be asked of Prometheus, and what will be written.
 
     Ends with 3 where the file has an error.
@@ -57,15 +71,23 @@ def command(file: FileArgument, output: FormatOption = "", revision: RevisionOpt
     if mode not in ("", "host", "subset"):
         raise typer.BadParameter(f"found {mode!r}, expected host or subset", param_hint="--mode")
     name, namespace, spec = read(file)
-    naming = Naming(namespace=namespace, mode=mode or likely_mode(spec), revision=revision, blue_revision="v1")
+    kube = open_session(ctx, namespace, context, kubeconfig).kube if cluster else None
+    told = mode_of(spec, (namespace, name), mode, kube)
+    if told.assumed and output != "json":
+        say(f"{told.mode.capitalize()} mode is {told.why}.")
+    naming = Naming(namespace=namespace, blue_slot=told.blue_slot, mode=told.mode, revision=revision, blue_revision="v1")
     steps, questions = timetable(spec), [*asked(spec, naming)]
     if output == "json":
-        data = {"plan": name, "namespace": namespace, "mode": naming.mode, "earliestEndSeconds": end_of(steps)}
+        data = {"plan": name, "namespace": namespace, "mode": told.mode, "modeFrom": told.why, "earliestEndSeconds": end_of(steps)}
         lists = {"stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions], "writes": writes(spec, naming)}
         print_object(data | lists, "json")
         return
-    for line in [f"Plan {namespace}/{name}", "", *stage_lines(spec, steps), "", *question_lines(questions), "", *write_lines(spec, naming)]:
-        tell(line)
+    blocks = (stage_lines(spec, steps), question_lines(questions), write_lines(spec, naming, told.why))
+    tell(f"Plan {namespace}/{name}")
+    for block in blocks:
+        tell("")
+        for line in block:
+            tell(line)
 
 
 plan = command
@@ -86,12 +108,6 @@ def read(file: Path) -> tuple[str, str, PlanSpec]:
         raise CommandError(ExitCode.NO, f"{file}: found {len(objects)} ReleasePlans, expected one.")
     meta = objects[0]["metadata"]
     return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate(objects[0]["spec"])
-
-
-def likely_mode(spec: PlanSpec) -> str:
-    """Slots in two namespaces can only be told apart by host; otherwise the route decides when the release starts."""
-    two_namespaces = spec.slots[0].namespace != spec.slots[1].namespace
-    return "subset" if spec.traffic.destination_rule and not two_namespaces else "host"
 
 
 def timetable(spec: PlanSpec) -> list[Step]:
@@ -228,12 +244,12 @@ def writes(spec: PlanSpec, naming: Naming) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def write_lines(spec: PlanSpec, naming: Naming) -> list[str]:
+def write_lines(spec: PlanSpec, naming: Naming, why: str) -> list[str]:
     """What is written, with what happens on the way back and after success."""
     back, finish = spec.rollback, spec.finish
     size = f"at {finish.size} replica{'' if finish.size == 1 else 's'}" if finish.size is not None else "at full size"
     ends = {"auto": "deleted if Penstock made it, else scaled to zero", "delete": "deleted", "scale": "scaled to zero", "keep": "left"}
-    head = f"What is written ({naming.mode} mode, the route decides; blue in slot {spec.slots[0].name!r}):"
+    head = f"What is written ({naming.mode} mode, {why}; blue in slot {spec.slots[naming.blue_slot].name!r}):"
     way_back = [
         f"every route on blue within {format_duration(back.traffic)}", f"blue ready within {format_duration(back.blue_ready)}",
         f"healthy within {format_duration(back.blue_healthy)}",

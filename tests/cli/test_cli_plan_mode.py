@@ -1,0 +1,69 @@
+"""`penstock plan` says how the routes tell the versions apart, and how it knows."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from tests.cli.cli_bed import FOLDER, a_terminal
+
+PLAN = FOLDER.parent / "plan.yaml"
+
+
+def written(tmp_path: Path, **changes) -> Path:
+    document = yaml.safe_load(PLAN.read_text(encoding="utf-8"))
+    document["spec"] |= changes
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+def told(*words):
+    """Mode and reason as JSON has them."""
+    found = json.loads(a_terminal(started=False).penstock("plan", *words, "-o", "json").out)
+    return found["mode"], found["modeFrom"]
+
+
+def test_slots_in_two_namespaces_are_host_mode(tmp_path):
+    slots = [{"name": "a", "namespace": "shop"}, {"name": "b", "namespace": "shop-green"}]
+
+    assert told(written(tmp_path, slots=slots)) == ("host", "its slots are in two namespaces")
+
+
+def test_a_destination_rule_is_subset_mode(tmp_path):
+    path = written(tmp_path, traffic={"virtualService": "shop", "destinationRule": "shop"})
+
+    assert told(path) == ("subset", "it names a DestinationRule")
+
+
+def test_where_only_the_route_can_tell_the_assumption_is_said():
+    result = a_terminal(started=False).penstock("plan", PLAN)
+
+    assert result.err == "Host mode is assumed: only the route tells; --mode says it, --cluster looks.\n"
+    assert "What is written (host mode, assumed" in result.out
+
+
+def test_the_cluster_tells_by_the_route_that_is_there():
+    result = a_terminal(started=False).penstock("plan", PLAN, "--cluster")
+
+    assert (result.code, result.err) == (0, "")
+    assert "What is written (subset mode, as VirtualService shop/shop stands in the cluster; blue in slot 'home'):" in result.out
+    assert 'destination_workload="shop-green"' in result.out
+
+
+def test_after_a_success_the_cluster_tells_that_the_other_slot_serves():
+    terminal = a_terminal()
+    terminal.until_phase("Succeeded")
+
+    assert "blue in slot 'away'" in terminal.penstock("plan", PLAN, "--cluster").out
+
+
+def test_a_route_that_would_refuse_the_release_is_said_with_exit_code_3(tmp_path):
+    result = a_terminal(started=False).penstock("plan", written(tmp_path, traffic={"virtualService": "nope"}), "--cluster")
+
+    assert result.code == 3
+    assert result.err == "A release of this plan would be refused: VirtualService shop/nope was not found\n"
+
+
+def test_what_the_person_says_counts():
+    assert told(PLAN, "--mode", "subset") == ("subset", "as --mode says")
