@@ -7,11 +7,10 @@ blue's health, not for a notification, not for the store.
       |-- patch each route -->|-- verify, budgets -->|-- no traffic -->|-- teardown -->| RolledBack
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from controller.api.base import StatusModel
-from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus, StageStatus
-from controller.core import gates, phases, reasons, seen
+from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
+from controller.core import gates, owed, phases, reasons, seen
 from controller.core.commands import (
     CloseRoutes,
     Command,
@@ -24,19 +23,12 @@ from controller.core.commands import (
     UnlockPlan,
     UpdateHome,
 )
+from controller.core.owed import Because, Left
 from controller.core.steps import World, back, moved, record, stored, wait
 
 TEARDOWN_PATIENCE_SECONDS = 600.0
 """How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
 
-NUMBERS = {"value", "baseline", "limit", "n", "unit"}
-
-
-class Because(StatusModel):
-    """What is written beside a rollback's stamp: the decision, and what its stage had come to."""
-
-    rollback: RollbackStatus
-    stage: StageStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +71,30 @@ def roll_back(
     after = moved(w, Phase.ROLLING_BACK, reason, detail, rollback=rollback)
     numbers = cause.model_dump(mode="json") if cause else {}
     entry = record(w, RecordKind.ROLLBACK, reason, detail, check=rollback.check, numbers=numbers, queries=queries, weight=status.weight)
-    because = Because(rollback=rollback, stage=w.stage_status if status.stage >= 0 else None).model_dump_json(exclude_defaults=True)
-    commands: tuple[Command, ...] = (RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", because),) if w.observed.routes else ()
+    records = (*also, entry)
+    left = Because(rollback=rollback, stage=w.stage_status if status.stage >= 0 else None, records=[Left.of(r) for r in records])
+    command = RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", left.text())
+    commands: tuple[Command, ...] = (command,) if w.observed.routes else ()
     if status.returning is not None and gates.home_lacks(w, status.images_before):
         commands = (UpdateHome(back=True),)  # the routes follow when the old version is up (old_version_rises)
-    return back(after, *commands, records=(*also, entry))
+    return back(after, *commands, records=records)
 
 
 def take_up(w: World, because: str) -> Decision:
     """Finish a rollback that another controller began and could not record: its reason stands on the route.
 
-    Where it does not (somebody took the annotation away, or wrote nonsense), the rollback is owed all the same.
+    Where it does not, the rollback is owed all the same.
     """
-    try:
-        left = Because.model_validate_json(because)
-    except ValueError:
+    left = owed.read(because)
+    if left is None:
         return roll_back(w, reasons.ROLLBACK_FOUND)
     found = left.rollback
     stages = list(w.status.stages)
     if left.stage and w.status.stage >= 0:
         stages[w.status.stage] = left.stage
     after = moved(w, Phase.ROLLING_BACK, found.reason, rollback=found, stages=stages).model_copy(update={"message": found.message})
-    numbers = found.model_dump(mode="json", include=NUMBERS)
-    entry = record(w, RecordKind.ROLLBACK, found.reason, check=found.check, numbers=numbers, weight=w.status.weight)
-    commands = (RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", because),)
-    return back(after, *commands, records=(replace(entry, message=found.message),))
+    again = RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", because)
+    return back(after, again, records=tuple(entry.record() for entry in left.records))
 
 
 def rolling_back(w: World) -> Decision:

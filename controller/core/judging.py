@@ -155,7 +155,7 @@ def _baseline(limit: Limit, measured: Measurement | None, remembered: float | No
     return Reading(value=remembered)
 
 
-def _from_verdict(before: CheckStatus, name: str, at: float, verdict: Verdict, detail: str, context: Context) -> CheckStatus:
+def _from_verdict(before: CheckStatus, verdict: Verdict, detail: str, context: Context, *, name: str, at: float) -> CheckStatus:
     line = next(iter(verdict.detail), "")
     return before.model_copy(
         update={
@@ -204,7 +204,7 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         unit=unit_of(check),
     )
     verdict = threshold.judge(question, candidate, baseline)
-    status = _from_verdict(before, check.name, end, verdict, _gate_detail(verdict, question.min_n, candidate, baseline), context)
+    status = _from_verdict(before, verdict, _gate_detail(verdict, question.min_n, candidate, baseline), context, name=check.name, at=end)
     short = too_short(window, context)
     if short and verdict.outcome is not Outcome.INCONCLUSIVE:
         return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
@@ -313,7 +313,7 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     question = Question(check=trigger.name, limits=limits_of(trigger.limit), window=Window(start, context.now), n=n, unit=unit_of(trigger))
     verdict = threshold.judge(question, candidate, baseline)
     detail = _fault_detail(candidate, baseline) if verdict.outcome is Outcome.INCONCLUSIVE else ""
-    status = _from_verdict(before, trigger.name, context.now, verdict, detail, context)
+    status = _from_verdict(before, verdict, detail, context, name=trigger.name, at=context.now)
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
         status = status.model_copy(update={"baseline": before.baseline})

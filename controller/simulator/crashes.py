@@ -6,6 +6,7 @@ deletes: a crash may cost time, never a second effect (S11, S15).
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -170,6 +171,7 @@ class Footprint:
     Attributes:
         objects: end state by `Kind namespace/name`.
         creates, updates, deletes: how often the controller did so, by object; updates that only stamp are in `stamps`.
+        decided: by Release, when its rollback was decided, virtual Unix seconds.
     """
 
     objects: dict[str, Any] = field(default_factory=dict)
@@ -177,6 +179,7 @@ class Footprint:
     updates: Counter[str] = field(default_factory=Counter)
     stamps: Counter[str] = field(default_factory=Counter)
     deletes: Counter[str] = field(default_factory=Counter)
+    decided: dict[str, float] = field(default_factory=dict)
 
 
 EXEMPT = frozenset({"Event", "Lease"})
@@ -237,11 +240,16 @@ class Recorder:
                 continue
             for obj in shelf.all(""):
                 self.print.objects[title(shelf.kind.kind, obj)] = essence(shelf.kind.kind, obj)
+                rollback = (obj.get("status") or {}).get("rollback") if shelf.kind.kind == "Release" else None
+                if rollback:
+                    self.print.decided[title("Release", obj)] = rollback.get("decidedAt", 0.0)
         return self.print
 
 
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 HISTORY = re.compile(r"(penstock-history-.*)-[0-9a-f]{8}$")
+OF_REQUEST = re.compile(r"(.*-request-.*)-[0-9a-f]{8}$")
+"""A record's key ends in the uid of the request: uids are numbered, so that one Event less makes another one."""
 GENERATED = re.compile(r"-[a-z0-9]{5}$")
 
 
@@ -280,7 +288,7 @@ def essence(kind: str, obj: Obj) -> Any:
         case "ReleasePlan" | "ReleaseRequest":
             kept["status"] = {k: v for k, v in (obj.get("status") or {}).items() if k not in ("epoch", "answeredAt")}
         case "ConfigMap":
-            kept["data"] = {key: history_words(value) for key, value in (obj.get("data") or {}).items()}
+            kept["data"] = {OF_REQUEST.sub(r"\1", key): history_words(value) for key, value in (obj.get("data") or {}).items()}
         case _:
             pass
     return json.loads(UID.sub("uid", json.dumps(kept, sort_keys=True, default=str)))
@@ -314,8 +322,12 @@ def differences(clean: Footprint, other: Footprint, *, fought: frozenset[str] = 
     Objects in `fought` have another writer who comes again and again: how often he is answered depends on the delay.
     """
     found: list[str] = []
+    sooner = gone_back_sooner(clean, other)
+    fought |= sooner.keys()
     for place in sorted(clean.objects.keys() | other.objects.keys()):
         before, after = clean.objects.get(place), other.objects.get(place)
+        if place in sooner:
+            before, after = sooner[place](before), sooner[place](after)
         if before != after:
             found.append(f"{place} ended otherwise: {first_difference(before, after)}")
     for what in ("creates", "updates", "deletes"):
@@ -329,6 +341,32 @@ def differences(clean: Footprint, other: Footprint, *, fought: frozenset[str] = 
         if other.stamps[place] > clean.stamps[place] + 1 and place not in fought:
             found.append(f"{place}: {other.stamps[place]} writes that only stamp, undisturbed {clean.stamps[place]}, one more is allowed")
     return found
+
+
+def gone_back_sooner(clean: Footprint, other: Footprint) -> dict[str, Callable[[Any], Any]]:
+    """Objects of releases that a trigger put back sooner than undisturbed, and what of these is compared.
+
+    A poll that passed is not written at once, so that a successor asks again at once and may see a failure some seconds
+    before the undisturbed run polls. Which phase that falls into is chance; why it goes back, and everything else, is not.
+    """
+    found: dict[str, Callable[[Any], Any]] = {}
+    for place in clean.decided:
+        rollbacks = [print_.objects.get(place, {}).get("status", {}).get("rollback", {}) for print_ in (clean, other)]
+        causes = [(rollback.get("reason"), rollback.get("check")) for rollback in rollbacks]
+        if causes[0] == causes[1] and "Trigger" in str(causes[0][0]) and other.decided.get(place, math.inf) < clean.decided[place]:
+            found[place] = _how_it_ended
+            namespace, _, name = place.removeprefix("Release ").partition("/")
+            found[f"ConfigMap {namespace}/penstock-history-{name}"] = _last_words
+    return found
+
+
+def _how_it_ended(release: Any) -> Any:
+    kept = ("phase", "reason", "stage", "weight", "grant", "maxWeight", "rollback", "reached", "objects", "capacity")
+    return {**release, "status": {key: release["status"].get(key) for key in kept}}
+
+
+def _last_words(history: Any) -> Any:
+    return sorted(str(words) for words in history["data"].values() if words[0] in ("rollback", "finished"))
 
 
 def first_difference(before: Any, after: Any, path: str = "") -> str:
