@@ -17,7 +17,7 @@ from controller.ports import Kube, Ports
 from controller.reconcile import Key, Memo, Outcome, reconcile
 from controller.runtime.app import run_controller
 from controller.runtime.config import ControllerConfig
-from controller.runtime.contracts import Parts
+from controller.runtime.contracts import OpenKube, Parts, Refusal
 from controller.runtime.logs import log_to
 from controller.runtime.schema import ServedSchema
 
@@ -54,6 +54,18 @@ def served_schema() -> ServedSchema:
     return ServedSchema(API_VERSION, wanted)
 
 
+def schema_refusal() -> Refusal:
+    """As `ServedSchema.refusal`; what is wanted is derived from the models when it is first asked, not while a start is waited for."""
+    known: list[ServedSchema] = []
+
+    def refusal(kube: OpenKube) -> str:
+        if not known:
+            known.append(served_schema())
+        return known[0].refusal(kube)
+
+    return refusal
+
+
 def production_parts(config: ControllerConfig) -> Parts:
     """Everything that the runtime runs."""
     return Parts(
@@ -61,7 +73,7 @@ def production_parts(config: ControllerConfig) -> Parts:
         prometheus=HttpProviders(load_config(Path(config.providers)) if config.providers else PrometheusConfig()),
         prober=HttpProber(config.probe_proxy),
         clock=WallClock(),
-        schema_refusal=served_schema().refusal,
+        schema_refusal=schema_refusal(),
     )
 
 

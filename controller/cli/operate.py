@@ -26,6 +26,9 @@ def controller(
     kubeconfig: hosts.KubeconfigOption = "",
 ) -> None:
     """Run the controller in the foreground until SIGTERM or SIGINT; logs are JSON lines on stderr."""
+    import gc
+
+    gc.disable()  # until everything is read in: imports make no garbage, only much to walk over
     from controller import compose
     from controller.runtime.config import load_config
     from controller.runtime.logs import log_to
