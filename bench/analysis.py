@@ -76,13 +76,13 @@ def name_of(every: dict, judge) -> str:
     return next(name for name, one in every.items() if one is judge)
 
 
-def known(cells: list[World]) -> dict[tuple[str, int], dict]:
-    """Chunks of earlier runs of this very engine."""
+def known(cells: list[World], *, any_engine: bool = False) -> dict[tuple[str, int], dict]:
+    """Chunks of earlier runs: of this very engine, or of whichever came last."""
     if not RESULTS.exists():
         return {}
     lines = (json.loads(line) for line in RESULTS.read_text().splitlines() if line.strip())
     prints = {cell.name: engine(cell) for cell in cells}
-    return {(one["cell"], one["chunk"]): one for one in lines if one["engine"] == prints.get(one["cell"])}
+    return {(one["cell"], one["chunk"]): one for one in lines if any_engine or one["engine"] == prints.get(one["cell"])}
 
 
 def measure(cells: list[World], *, quick: bool) -> dict[str, list[dict]]:
