@@ -155,15 +155,16 @@ def _one(session: Session, noun: str, name: str, output: str) -> None:
 
 
 def _detail(session: Session, release: Obj) -> None:
-    from controller.cli.read import plan_in_force
+    from controller.cli.read import plan_edits, plan_in_force
     from controller.cli.render import render
     from controller.cli.view import view_of
 
-    view = view_of(release, plan_in_force(session, release), now=session.now, divisor=session.divisor)
+    plan = plan_in_force(session, release)
+    view = view_of(release, plan, now=session.now, divisor=session.divisor)
     width = session.host.size()[0]
     for line in render(view, width, session.now, colour=session.host.colour):
         tell(line)
-    for line in images(release):
+    for line in [*images(release), *(f"Edit {edit}" for edit in plan_edits(session, release, plan))]:
         tell(line)
 
 

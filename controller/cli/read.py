@@ -8,7 +8,7 @@ import orjson
 from controller.adapters.kube_errors import ConfigError
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say
-from controller.cli.view import ReleaseView, view_of
+from controller.cli.view import FINAL, ReleaseView, view_of
 from controller.cli.words import created_at, record, text
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, KubeError, NotFoundError, Obj, UnavailableError
 
@@ -63,6 +63,26 @@ def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return PlanSpec.model_validate(spec).model_dump(mode="json")
     except ValidationError:
         return None
+
+
+def plan_edits(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> list[str]:
+    """What an edit in mid-release changed: the plan that the release goes by against the one that stands now.
+
+    Empty where nothing differs, and where nobody can say.
+    """
+    from controller.cli.plan_changes import bounded
+
+    status = record(release.get("status"))
+    if status.get("planChanged") is not True or text(status.get("phase")) in FINAL or plan is None:
+        return []
+    namespace = text(record(release.get("metadata")).get("namespace")) or session.namespace
+    try:
+        live = with_defaults(record(session.kube.get(RELEASE_PLAN, namespace, text(record(release.get("spec")).get("plan"))).get("spec")))
+    except NotFoundError:
+        return ["the plan was deleted"]
+    except KubeError:
+        return []
+    return bounded(with_defaults(plan), live) if live is not None else ["the plan as it stands is not valid: penstock validate shows why"]
 
 
 class Follower:

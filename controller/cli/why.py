@@ -1,13 +1,13 @@
 """`penstock why`: the reason as a sentence with both numbers, the query, what happens next, what you can do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import typer
 
 from controller.cli import host as hosts
 from controller.cli.host import tell
-from controller.cli.read import plan_in_force, release_of
+from controller.cli.read import plan_edits, plan_in_force, release_of
 from controller.cli.view import Mark, ReleaseView, view_of
 from controller.cli.words import clock, number, record, span, text
 from controller.core import reasons
@@ -29,15 +29,15 @@ def why(
     release = release_of(session, name)
     plan = plan_in_force(session, release)
     view = view_of(release, plan, now=session.now, divisor=session.divisor)
-    queries = queries_of(release, plan, session.now)
+    queries, edits = queries_of(release, plan, session.now), plan_edits(session, release, plan)
     if output:
-        hosts.print_object(as_data(release, view, queries), output)
+        hosts.print_object(as_data(release, view, queries) | {"planEdits": edits}, output)
         return
-    for line in story(release, view, queries, session.now):
+    for line in story(release, view, queries, session.now, edits):
         tell(line)
 
 
-def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]], now: float) -> Iterator[str]:
+def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]], now: float, edits: Iterable[str] = ()) -> Iterator[str]:
     """The answer, line by line."""
     since = f", for {span(now - view.since)}" if view.since and not view.finished else ""
     yield f"{view.namespace}/{view.name} is {view.phase} at {view.weight} % green{since}."
@@ -53,6 +53,8 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
             yield f"Query: {colour}: {query}"
     for note in view.notes:
         yield f"Note:  {note}"
+    for edit in edits:
+        yield f"Edit:  {edit}"
     yield f"Next:  {view.next}"
     cause = text(rollback.get("reason")) or view.reason
     steps = dict.fromkeys(step for step in (view.can, reasons.next_step(cause) if cause else "") if step)
