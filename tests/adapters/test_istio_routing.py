@@ -1,8 +1,10 @@
 """Our routes against the recordings of a real istiod and Envoy."""
 
 import pytest
-from istiod_cases import CASES, RECORDED, rendered_view, world_of_case
+from istiod_cases import CASES, RECORDED, fixed_objects, rendered_view, world_of_case
 
+from controller.adapters.istio.routing_clusters import effective_traffic_policy
+from controller.adapters.istio.routing_parse import world_of
 from controller.adapters.istio.routing_webhook import refused_by_schema, validate_like_istiod
 
 
@@ -38,3 +40,14 @@ def test_a_negative_weight_is_refused_by_the_webhook_but_not_by_the_schema():
 
     assert validate_like_istiod(obj).message == "configuration is invalid: weight -100 < 0"
     assert refused_by_schema(obj) is None
+
+
+def test_a_subset_overrides_the_traffic_policy_of_its_host_field_by_field():
+    subsets = [{"name": "v1", "labels": {}, "trafficPolicy": {"tls": {"mode": "DISABLE"}}}]
+    spec = {"host": "shop", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM"}}, "subsets": subsets}
+    world = world_of([*fixed_objects(), {"kind": "DestinationRule", "metadata": {"name": "shop", "namespace": "shop"}, "spec": spec}])
+
+    assert effective_traffic_policy(world, "app", "shop.shop.svc.cluster.local", "v1") == {
+        "loadBalancer": {"simple": "RANDOM"},
+        "tls": {"mode": "DISABLE"},
+    }
