@@ -11,7 +11,7 @@ help:
 	@echo "make check    style, types and import contracts"
 	@echo "make docs     write the generated documents and CRDs again"
 	@echo "make matrix   every crash point of every example's scenarios, with its log"
-	@echo "make bench    the table of figures"
+	@echo "make bench    the table of figures; half an hour (.venv/bin/python -m bench --help chooses rows)"
 	@echo "make bench-analysis  false rollbacks and times to detect, by Monte Carlo (QUICK=1: half a minute)"
 	@echo "make soak     a hundred kills on a real API server"
 
