@@ -184,10 +184,12 @@ def effective_plan(
         return divided(plan.spec, divisor) if plan.spec is not None else None
     key = (subject.namespace, hash_)
     if key not in plans:
-        spec = records.read_frozen(kube, subject.namespace, hash_)
+        # The hash is the content: a live plan that still has it is the frozen one, read and kept once instead of twice.
+        spec = plan.spec if plan.hash == hash_ else records.read_frozen(kube, subject.namespace, hash_)
         if spec is None:
-            # Not frozen yet: the live plan still has the hash that was decided, or nobody knows it any more.
-            return divided(plan.spec, divisor) if plan.spec is not None and plan.hash == hash_ else None
+            return None
+        if subject.status.phase is Phase.QUEUED:
+            return divided(spec, divisor)  # perhaps not frozen yet: an edit must still be seen
         plans[key] = divided(spec, divisor)
     return plans[key]
 
