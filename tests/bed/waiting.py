@@ -10,14 +10,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 POLL_SECONDS = 0.05
+# Deadlines are written for a quiet machine of two cores; a slow or busy one takes longer, and nobody waits for a state that is there.
+PATIENCE = 3.0
 
 
 def eventually(ask: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
     """Ask until the answer is true, and return it; an exception of `ask` is a defect and is passed on.
 
     Raises:
-        AssertionError: still not after `seconds`; names `what` was awaited and the last answer.
+        AssertionError: still not after `PATIENCE` times `seconds`; names `what` was awaited and the last answer.
     """
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         if time.monotonic() > deadline:

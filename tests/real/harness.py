@@ -218,7 +218,7 @@ class Running:
             return {}
         return status
 
-    def reaches(self, *phases: str, seconds: float = 90.0) -> JsonObject:
+    def reaches(self, *phases: str, seconds: float = 240.0) -> JsonObject:
         """Wait for one of these phases; any other final one ends the wait with its sentence."""
         deadline = time.monotonic() + seconds
         while True:
@@ -442,7 +442,7 @@ class Scene:
         if not self._installed:
             self._install()
         program = self.controllers.start()
-        program.wait_until(lambda: bool(self.controllers.leaders()), 30)
+        program.wait_until(lambda: bool(self.controllers.leaders()), 90)
         return program
 
 

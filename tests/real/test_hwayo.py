@@ -51,7 +51,7 @@ def three_in_a_row(place: Hwayo) -> list[tuple[JsonObject, str, str]]:
     told = []
     for revision in ("v2", "v3", "v4"):
         place.start(revision)
-        status = place.reaches("Succeeded", seconds=180)
+        status = place.reaches("Succeeded", seconds=400)
         told.append((status, max(place.weights().items(), key=lambda item: item[1])[0], place.bypass()))
     return told
 
@@ -62,7 +62,7 @@ def fails_at(place: Hwayo, weight: int) -> tuple[JsonObject, Hwayo]:
     place.start("v2")
     place.measures_at(weight, seconds=120)
     place.fails(green, 0.03)
-    return place.reaches("RolledBack", seconds=60), place
+    return place.reaches("RolledBack"), place
 
 
 def probe_fails(scene: Scene, place: Hwayo) -> tuple[JsonObject, Hwayo]:
@@ -71,7 +71,7 @@ def probe_fails(scene: Scene, place: Hwayo) -> tuple[JsonObject, Hwayo]:
     place.start("v2")
     place.measures_at(5)
     scene.probes.answers[f"api-gateway.{namespace}.svc.cluster.local"] = 503
-    return place.reaches("RolledBack", seconds=60), place
+    return place.reaches("RolledBack"), place
 
 
 class TestSuccess:

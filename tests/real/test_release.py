@@ -39,7 +39,7 @@ def home(spec: JsonObject) -> None:
 def kubectl(scene: Scene, *words: str) -> str:
     """What a real kubectl prints."""
     argv = [str(scene.bed.binaries.kubectl), f"--kubeconfig={scene.bed.kubeconfig('admin')}", *words]
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=300).stdout
 
 
 def fails_at(shop: Shop, weight: int) -> JsonObject:
@@ -172,7 +172,7 @@ def it_succeeds(scene: Scene, shop: Shop) -> dict[str, object]:
     shop.start("v2")
     shop.measures_at(5)
     running = kubectl(scene, "-n", shop.namespace, "get", "releases")
-    kubectl(scene, "-n", shop.namespace, "wait", "--for=condition=Succeeded", "release/to-v2", "--timeout=90s")
+    kubectl(scene, "-n", shop.namespace, "wait", "--for=condition=Succeeded", "release/to-v2", "--timeout=240s")
     ended = kubectl(scene, "-n", shop.namespace, "get", "releases")
     status = shop.status
     eventually(lambda: shop.deployments() == {"shop": 0, "shop-green": 3}, 20, "the end of the retention")
@@ -211,7 +211,7 @@ def edited_toward_blue(_: Scene, shop: Shop) -> tuple[JsonObject, dict[str, int]
     shop.start("v2")
     shop.measures_at(25)
     shop.edit_weights(90, 10)
-    held = shop.reaches("Holding", seconds=10)
+    held = shop.reaches("Holding", seconds=60)
     return held, shop.weights()
 
 
