@@ -41,15 +41,19 @@ def run(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
     done = known(STATE, mark)
     results = {cell: done[cell.title] for cell in chosen if cell.title in done}
     todo = [cell for cell in chosen if cell not in results]
-    began = said = time.monotonic()
-    with STATE.open("a", encoding="utf-8") as log:
-        for count, (cell, found) in enumerate(run_cells(todo, jobs), 1):
+    began, known_before = time.monotonic(), len(results)
+    said = [began]
+    with STATE.open("a", encoding="utf-8", buffering=1) as log:
+
+        def heard(cell: Cell, found: list[str]) -> None:
             results[cell] = found
             log.write(json.dumps({"mark": mark, "cell": cell.title, "found": found}) + "\n")
-            log.flush()
-            if time.monotonic() - said > PROGRESS_SECONDS:
-                said = time.monotonic()
-                print(f"{count} of {len(todo)} cells, {said - began:.0f} s: {cell.file} {cell.scenario}", file=sys.stderr)
+            if time.monotonic() - said[0] > PROGRESS_SECONDS:
+                said[0] = time.monotonic()
+                count = len(results) - known_before
+                print(f"{count} of {len(todo)} cells, {said[0] - began:.0f} s: {cell.file} {cell.scenario}", file=sys.stderr)
+
+        run_cells(todo, jobs, heard)
     return results
 
 

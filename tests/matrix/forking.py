@@ -9,7 +9,7 @@ import json
 import os
 import select
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from controller.ports import Kube
@@ -17,7 +17,8 @@ from controller.simulator.crashes import CrashingKube, Mode, Point, compare, pla
 from controller.simulator.invariants import watch
 from tests.matrix.plans import ROOT, Cell, rehearsal, scenarios_of
 
-Found = tuple[Cell, list[str]]
+Heard = Callable[[Cell, list[str]], None]
+"""Told what a cell found; empty is good."""
 
 
 @dataclass(slots=True)
@@ -26,12 +27,12 @@ class Children:
 
     Attributes:
         jobs: how many may run at once.
-        answers: what those that have ended found.
+        heard: told what each one found, as soon as it has ended.
     """
 
     jobs: int
+    heard: Heard
     running: dict[int, tuple[int, Cell]] = field(default_factory=dict)
-    answers: list[Found] = field(default_factory=list)
 
     def fork(self, cell: Cell) -> int:
         """In the child the pipe to answer by; 0 in the parent. Waits until there is room for one more."""
@@ -54,7 +55,7 @@ class Children:
             with os.fdopen(reader, "rb") as pipe:
                 text = pipe.read()
             os.waitpid(pid, 0)
-            self.answers.append((cell, json.loads(text) if text else ["the run ended without an answer"]))
+            self.heard(cell, json.loads(text) if text else ["the run ended without an answer"])
 
     def rest(self) -> None:
         """Wait for all."""
@@ -81,13 +82,13 @@ class ForkingKube(CrashingKube):
                 return
 
 
-def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int) -> Iterator[Found]:
-    """What each chosen cell of one scenario of one file found; empty is good."""
+def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: Heard) -> None:
+    """Run the chosen cells of one scenario of one file."""
     clean, scenario = rehearsal(file, name), scenarios_of(file)[name]
     by_write: dict[int, list[Mode]] = defaultdict(list)
     for cell in chosen:
         by_write[cell.number].append(cell.mode)
-    children = Children(jobs)
+    children = Children(jobs, heard)
     clients: list[ForkingKube] = []
 
     def client(inner: Kube, _point: Point | None) -> CrashingKube:
@@ -108,14 +109,13 @@ def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int) -> Iterat
         os._exit(0)
     children.rest()
     if found:
-        yield Cell(file, name, -1, Mode.CRASH_BEFORE), [f"a second undisturbed run: {sentence}" for sentence in found]
-    yield from children.answers
+        heard(Cell(file, name, -1, Mode.CRASH_BEFORE), [f"a second undisturbed run: {sentence}" for sentence in found])
 
 
-def run_cells(chosen: Iterable[Cell], jobs: int) -> Iterator[Found]:
-    """All chosen cells, story by story."""
+def run_cells(chosen: Iterable[Cell], jobs: int, heard: Heard) -> None:
+    """Run all chosen cells, story by story."""
     stories: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in chosen:
         stories[cell.file, cell.scenario].append(cell)
     for (file, name), mine in stories.items():
-        yield from run_story(file, name, mine, jobs)
+        run_story(file, name, mine, jobs, heard)

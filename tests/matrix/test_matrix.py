@@ -21,9 +21,16 @@ def command(cell: Cell) -> str:
     return f'python -m tests.matrix --only "{cell.file} {cell.scenario} {cell.number} {cell.mode}"'
 
 
+def found(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
+    """What each cell found."""
+    answers: dict[Cell, list[str]] = {}
+    run_cells(chosen, jobs, answers.__setitem__)
+    return answers
+
+
 def test_a_write_that_fails_in_any_way_changes_neither_the_end_nor_the_number_of_effects():
     chosen = list(sample([], CELLS, SEED, STORIES))
-    failed = {command(cell): found[:4] for cell, found in run_cells(chosen, jobs=1) if found}
+    failed = {command(cell): sentences[:4] for cell, sentences in found(chosen, jobs=1).items() if sentences}
     if failed:
         pytest.fail(f"{len(failed)} of {len(chosen)} cells: {failed}", pytrace=False)
 
@@ -34,10 +41,10 @@ def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     # With another footprint to compare with every cell has something to find.
     rehearsal(file, name).footprint.creates["Deployment nowhere/none"] = 1
     try:
-        forked = dict(run_cells(chosen, jobs=2))
+        forked = found(chosen, jobs=2)
         alone = {cell: run_cell(cell) for cell in chosen}
     finally:
         rehearsal.cache_clear()
 
-    assert {cell: found for cell, found in forked.items() if cell.number >= 0} == alone
+    assert {cell: sentences for cell, sentences in forked.items() if cell.number >= 0} == alone
     assert all(alone.values())
