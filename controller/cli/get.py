@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
@@ -91,7 +92,10 @@ def table(columns: Sequence[Column], objects: Sequence[Obj], now: float, *, wide
 def get(
     ctx: typer.Context,
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[releases|plans|requests] [NAME]", help="What to show; releases if absent.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[releases|plans|requests] [NAME]", help="What to show; releases if absent.", autocompletion=complete.things
+        ),
     ] = None,
     *,
     namespace: hosts.NamespaceOption = "",

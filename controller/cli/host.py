@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
+from controller.cli import complete
 from controller.ports import Kube
 
 
@@ -160,7 +161,8 @@ KubeconfigOption = Annotated[
     str, typer.Option("--kubeconfig", help="Path of the kubeconfig; else $KUBECONFIG, else ~/.kube/config.", show_default=False)
 ]
 OutputOption = Annotated[str, typer.Option("--output", "-o", help="table, wide, json, yaml or name.", show_default=False)]
-ReleaseArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")]
+ReleaseArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.", autocompletion=complete.releases)]
+PlanArgument = Annotated[str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.", autocompletion=complete.plans)]
 
 FORMATS = ("", "table", "wide", "json", "yaml", "name")
 OBJECT_FORMATS = ("", "json", "yaml", "name")

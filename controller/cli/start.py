@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli import wait as waiting
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
@@ -67,7 +68,7 @@ def members_of(spec: Mapping[str, Any]) -> list[str]:
 
 def start(
     ctx: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.")],
+    plan: hosts.PlanArgument,
     *,
     image: Annotated[list[str] | None, typer.Option("--image", metavar="[MEMBER=]REF", help="New image; repeat it by member.")] = None,
     revision: Annotated[str, typer.Option("--revision", help="Name of the new version; else the image's tag or digest.")] = "",
@@ -75,7 +76,12 @@ def start(
     id_: Annotated[str, typer.Option("--id", help="Idempotency key: the same id finds the same release again.")] = "",
     commit: Annotated[str, typer.Option("--commit", help="Commit that is released; else what CI says.")] = "",
     run: Annotated[str, typer.Option("--run", help="Address of the CI run; else what CI says.")] = "",
-    supersede: Annotated[str, typer.Option("--supersede", metavar="NAME", help="Roll this release back first, and take its place.")] = "",
+    supersede: Annotated[
+        str,
+        typer.Option(
+            "--supersede", metavar="NAME", help="Roll this release back first, and take its place.", autocompletion=complete.releases
+        ),
+    ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the success, as `penstock wait` does.")] = False,
     timeout: Annotated[str, typer.Option("--timeout", help="With --wait: stop waiting after this time.")] = "45m",
     namespace: hosts.NamespaceOption = "",
