@@ -144,10 +144,11 @@ class Crowd:
         more = range(count, self.more + self._spare)
         fleet.build(more)
         fleet.release(more, "v2", seconds=1800)
-        self._add_history(self._ended())
-        fleet.stop_controller()
+        ended = self._ended()
+        fleet.stop_controller()  # it would take the past for new releases before their status is there
+        self._add_history(ended)
         fleet.stub.get("/forget")
-        fleet.start_controller()  # what it took to get here is not what it needs for it
+        fleet.start_controller()
         time.sleep(3 * INTERVAL_SECONDS)
         since, cpu = time.time(), cpu_seconds(self._pid())
         time.sleep(self._watched_seconds)
