@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from analysis.kayenta_config import CanaryConfig, Direction, KayentaError, MetricConfig, read_config
-from controller.cli.import_common import Data, Imported, Notes, part, plain, plan_of, refused, unique
+from controller.cli.import_common import Data, Imported, Notes, listed, part, plain, plan_of, refused, unique
 from controller.cli.import_queries import QueryError, ranged, with_parameters
 
 RATIO_UP, RATIO_DOWN = 1.2, 0.8
@@ -133,7 +133,7 @@ def _query(query: Data, templates: Data) -> str:
     name = str(query.get("metricName") or "")
     if not name:
         raise QueryError("it has neither a metricName nor a template")
-    labels = [str(one) for one in query.get("labelBindings") or () if isinstance(one, str)]
+    labels = [str(one) for one in listed(query.get("labelBindings")) if isinstance(one, str)]
     text = f"avg({name}{{{','.join(filter(None, [filtered.strip().strip('{}'), *labels]))}}})"
     if query.get("groupByFields"):
         raise QueryError("it is grouped by labels, and a check compares one number with one")

@@ -29,7 +29,9 @@ _BARE = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
 _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 
 
-def read_files(paths: Sequence[Path], selectors: Sequence[Selector], since: float, until: float) -> list[tuple[Series, ...]]:
+def read_files(
+    paths: Sequence[Path], selectors: Sequence[Selector], since: float, until: float, *, most: int = MOST_SAMPLES
+) -> list[tuple[Series, ...]]:
     """The samples of all files that each selector asks for, oldest first. Raises `CommandError` with file and line."""
     kept: list[dict[Labels, list[Sample]]] = [{} for _ in selectors]
     count = 0
@@ -41,9 +43,8 @@ def read_files(paths: Sequence[Path], selectors: Sequence[Selector], since: floa
                 if labels in held or selector.matches(labels):
                     held.setdefault(labels, []).append(sample)
                     count += 1
-        if count > MOST_SAMPLES:
-            sentence = f"{path}: more than {MOST_SAMPLES:,} samples are asked for; narrow the selectors or the time."
-            raise CommandError(ExitCode.USAGE, sentence)
+            if count > most:
+                raise CommandError(ExitCode.USAGE, f"{path}: more than {most:,} samples are asked for; narrow the selectors or the time.")
     return [tuple(Series(labels, tuple(sorted(held[labels], key=lambda sample: sample.time))) for labels in sorted(held)) for held in kept]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
@@ -76,6 +77,34 @@ class TestEveryTool:
         _, told = imported(tool, "nowhere" + name, code=2)
 
         assert "there is no such file" in told.err
+
+
+ODD = (None, [], {}, "x", 0, -1, 1.5, True, [1, "a", None], {"a": 1}, "", 10**12, [{}], "{{ target }}", "1m", {"name": {"a": 1}})
+
+
+def places(found, path=()):
+    """Every place of a document."""
+    if path:
+        yield path
+    for key in found if isinstance(found, dict) else range(len(found)) if isinstance(found, list) else ():
+        yield from places(found[key], (*path, key))
+
+
+@pytest.mark.parametrize(("tool", "name"), [("flagger", "podinfo.yaml"), ("argo", "rollout.yaml"), ("kayenta", "canary-config.json")])
+def test_whatever_stands_in_a_field_it_is_a_plan_or_a_sentence(tool, name, tmp_path, capsys):
+    """A hundred files with one field replaced; a traceback would end with 1."""
+    random, path = Random(7), tmp_path / name
+    for _ in range(100):
+        documents = list(yaml.safe_load_all((FILES / name).read_text()))
+        *above, last = random.choice([place for place in places(documents) if len(place) > 1])
+        holder = documents
+        for key in above:
+            holder = holder[key]
+        holder[last] = odd = random.choice(ODD)
+        path.write_text(json.dumps(documents[0]) if tool == "kayenta" else yaml.safe_dump_all(documents))
+
+        assert run(["import", tool, str(path)]) in (0, 3), (above, last, odd)
+        capsys.readouterr()
 
 
 class TestFlagger:

@@ -7,6 +7,8 @@ import pytest
 
 from analysis.model import Arm
 from controller.cli import judge_prometheus
+from controller.cli.exits import CommandError
+from controller.cli.judge_files import read_files
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, arm_of
 from controller.cli.main import run
 from controller.ports import Answer, AnswerFault
@@ -252,6 +254,12 @@ class TestBadInput:
         code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(path))
 
         assert (code, {check["reason"] for check in found["checks"]}) == (4, {"NoEvidenceAgainst", "NoInfBucket"})
+
+    def test_more_samples_than_memory_is_meant_for_are_refused_while_they_are_read(self, files):
+        selectors = [arm_of("reporter='source'", "--baseline").requests]
+
+        with pytest.raises(CommandError, match="more than 100 samples are asked for; narrow the selectors or the time"):
+            read_files([files / "bad.txt"], selectors, 0, math.inf, most=100)
 
     @pytest.mark.parametrize(
         "arguments",
