@@ -365,7 +365,8 @@ def _after_hold(status: Mapping[str, Any], now: float) -> str:
     held = record(status.get("hold"))
     if held.get("until") is None:
         return f"Nothing, until {'a person asks' if held.get('waitsFor') else 'the reason is gone'}; triggers stay on."
-    then = {"halt": "it stops for a person", "resume": "it waits for a person"}.get(text(held.get("then")), "everybody goes back to blue")
+    back = "everybody goes back to the clone" if number(status.get("returnedAt")) else "everybody goes back to blue"
+    then = {"halt": "it stops for a person", "wait": "it waits for a person"}.get(text(held.get("then")), back)
     until = number(held.get("until"))
     return f"It goes on by itself when the reason is gone; at {clock(until)} UTC (in {span(until - now)}) {then}."
 

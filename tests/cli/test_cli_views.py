@@ -189,3 +189,18 @@ def test_the_return_to_the_original_stands_below_the_stages():
     assert next(line for line in rising if line.startswith("  home")).split()[2:] == ["comes", "up"]
     assert "judging" in next(line for line in judging if line.startswith("  home"))
     assert "passed" in next(line for line in picture(terminal, 100) if line.startswith("  home"))
+
+
+@pytest.mark.parametrize(
+    ("then", "returned", "words"),
+    [
+        ("rollback", 0, "everybody goes back to blue"),
+        ("rollback", 50.0, "everybody goes back to the clone"),
+        ("wait", 0, "it waits for a person"),
+        ("halt", 0, "it stops for a person"),
+    ],
+)
+def test_what_happens_at_the_deadline_of_a_hold_is_said_as_it_is_going_to_happen(then, returned, words):
+    status = {"phase": "Holding", "returnedAt": returned, "hold": {"reason": "NoData", "since": 1.0, "until": 100.0, "then": then}}
+
+    assert view_of({"metadata": {}, "spec": {}, "status": status}, now=40.0).next.endswith(f"(in 1m) {words}.")
