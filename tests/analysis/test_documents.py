@@ -85,3 +85,9 @@ def test_the_figures_are_written_from_the_committed_results():
     results = {cell.name: [kept[cell.name, index] for index in range(cell.runs // CHUNK)] for cell in cells}
 
     assert document(cells, results) == (DOCS / "figures.md").read_text()
+
+
+def test_the_pictures_are_the_engines_own_output():
+    from bench.analysis_pictures import PICTURES
+
+    assert {name for name, draw in PICTURES.items() if (DOCS / name).read_text() == draw().svg()} == set(PICTURES)
