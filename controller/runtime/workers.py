@@ -135,9 +135,9 @@ class Workers:
     def _settle(self, key: Key, outcome: Outcome, now: float) -> None:
         """Put the key back as the outcome asks."""
         (self._urgent.add if outcome.urgent else self._urgent.discard)(key)
-        exposed = is_exposed(outcome)
-        urgent = outcome.urgent and exposed and not sent_back(outcome)
-        self._queue.hush(key, quiet=not exposed and self._is_unfinished(key))
+        patient = not is_exposed(outcome) or sent_back(outcome)
+        urgent = outcome.urgent and not patient
+        self._queue.hush(key, quiet=patient and self._is_unfinished(key))
         if outcome.again:
             row = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
             if outcome.error or row > MOST_LOOKS_AT_ONCE:

@@ -189,7 +189,7 @@ def test_a_release_that_is_on_blue_again_lets_the_polls_of_others_go_first(it):
     it.answers[A] = Outcome(urgent=True, wake_at=it.wall.now(), decision=decided(50, RollBackRoutes("stamp")))
     it.queue.add(A)
     it.turn()
-    it.queue.add(B, urgent=True)
+    it.queue.add(B)
 
     assert it.turn() == B
 
