@@ -24,6 +24,9 @@ from bench.measures import (
 )
 
 INTERVAL_SECONDS = 10.0
+WATCHED_SECONDS = 60.0
+"""Within this time each release that waits writes its progress once."""
+
 MERGE = "application/merge-patch+json"
 Row = tuple[str, str, str]
 
@@ -47,7 +50,7 @@ class Crowd:
     def __init__(self, fleet: Fleet, *, quick: bool) -> None:
         self._fleet = fleet
         self.many, self.more, self.finished = (40, 100, 200) if quick else (400, 1000, 10_000)
-        self._watched_seconds, self._rounds = (20.0, 2) if quick else (60.0, 6)
+        self._rounds = 2 if quick else 6
 
     def title(self, row: str, count: int = 0) -> str:
         """The row's words with the sizes; `count` where there are a few more than 400."""
@@ -76,7 +79,7 @@ class Crowd:
         pid = self._pid()
         time.sleep(INTERVAL_SECONDS)
         since, cpu = time.time(), cpu_seconds(pid)
-        time.sleep(self._watched_seconds)
+        time.sleep(WATCHED_SECONDS)
         until, cpu = time.time(), cpu_seconds(pid) - cpu
         minutes = (until - since) / 60
         asked = sum(since < at <= until for times in self._fleet.polls().values() for at in times)
@@ -151,7 +154,7 @@ class Crowd:
         fleet.start_controller()
         time.sleep(3 * INTERVAL_SECONDS)
         since, cpu = time.time(), cpu_seconds(self._pid())
-        time.sleep(self._watched_seconds)
+        time.sleep(WATCHED_SECONDS)
         until, cpu = time.time(), cpu_seconds(self._pid()) - cpu
         late = lateness(fleet.polls(), INTERVAL_SECONDS, since, until)
         detail = f"{summary(late)}; {cpu / (until - since) * 60:.1f} CPU seconds a minute"
