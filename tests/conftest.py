@@ -19,8 +19,8 @@ REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = 
     "prometheus": ("the real Prometheus", prometheus.why_unavailable, frozenset({"prometheus_server"})),
 }
 
-# Groups of tests that wait for minutes of releases, the longest first: begun last they would keep one worker busy alone at the end.
-LONGEST = ("chaos", "hwayo", "release", "outages", "frozen", "green namespaces", "test_rbac.py", "test_install_real.py")
+# Files whose tests wait for minutes of releases, the longest first: begun last they would keep one worker busy alone at the end.
+LONGEST = ("test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac")
 
 
 def nothing_may_skip() -> bool:
@@ -30,21 +30,13 @@ def nothing_may_skip() -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures they ask for, so that `-m 'not bed'` and the skip rule see them; order the groups of those."""
+    """Mark tests by the fixtures they ask for, so that `-m 'not bed'` and the skip rule see them; the longest files come first."""
     for item in items:
         for marker, (_, _, fixtures) in REQUIREMENTS.items():
             if fixtures & set(getattr(item, "fixturenames", ())) and item.get_closest_marker(marker) is None:
                 item.add_marker(marker)
-        if any(item.get_closest_marker(marker) for marker in REQUIREMENTS) and item.get_closest_marker("xdist_group") is None:
-            # What a file starts once is started once a worker otherwise.
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=_turn)
-
-
-def _turn(item: pytest.Item) -> int:
-    """When a group begins, under `--no-loadscope-reorder`."""
-    group = item.get_closest_marker("xdist_group")
-    return LONGEST.index(group.args[0]) if group is not None and group.args[0] in LONGEST else len(LONGEST)
+    # The order in which `--dist loadfile --no-loadscope-reorder` hands files to workers; within a file it stays.
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,5 +9,5 @@ if command -v go >/dev/null 2>&1 || [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     "$BIN/python" -m tests.bed.binaries >/dev/null
 fi
 echo "== The tests on real components"
-# Most of their time they wait for a release: a worker more than the machine has cores, and the longest groups first.
-"$BIN/python" -m pytest tests -n 3 --dist loadgroup --no-loadscope-reorder -m "bed or prometheus"
+# Most of their time they wait for a release: a worker more than the machine has cores, whole files, the longest first.
+"$BIN/python" -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder -m "bed or prometheus"

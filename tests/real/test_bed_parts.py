@@ -262,7 +262,7 @@ def a_program(folder, said):
     return path
 
 
-class TestTheOrderOfGroups:
+class TestTheOrderOfFiles:
     def test_the_longest_begin_first(self):
         words = ("-m", "bed or prometheus", "--collect-only", "tests/real")
         argv = [sys.executable, "-m", "pytest", *words]

@@ -13,7 +13,7 @@ from tests.real.harness import Scene
 if TYPE_CHECKING:
     from tests.bed.cluster import Bed
 
-pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus]
 
 
 def test_fifteen_kills_and_five_long_pauses_breach_nothing(bed: Bed) -> None:

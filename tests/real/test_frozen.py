@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.bed.cluster import Bed
     from tests.bed.processes import Program
 
-pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus, pytest.mark.xdist_group("frozen")]
+pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus]
 FROZEN_SECONDS = 30.0
 WINDOW_SECONDS = 8
 # A term of its own first: the lease of two seconds has run out long ago; then two failing samples in a row.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.bed.api import JsonObject
     from tests.bed.cluster import Bed
 
-pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus, pytest.mark.xdist_group("green namespaces")]
+pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus]
 MESH = {"istio-injection": "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
 # What Kubernetes itself puts into every namespace.
 FURNITURE = {"configmaps/kube-root-ca.crt", "serviceaccounts/default"}

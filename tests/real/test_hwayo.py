@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.bed.api import JsonObject
     from tests.bed.cluster import Bed
 
-pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus, pytest.mark.xdist_group("hwayo")]
+pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus]
 FULL = dict.fromkeys(MEMBERS, 3)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.bed.api import JsonObject
 
-pytestmark = [pytest.mark.bed, pytest.mark.prometheus, pytest.mark.xdist_group("outages")]
+pytestmark = [pytest.mark.bed, pytest.mark.prometheus]
 WINDOWS_SECONDS = (15, 8)
 # Informers and the lease come back by their own back-off; most of it is the lease of two seconds that must run out.
 BACK_SECONDS = 20.0

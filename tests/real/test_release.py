@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.bed.api import JsonObject
     from tests.bed.cluster import Bed
 
-pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus, pytest.mark.xdist_group("release")]
+pytestmark = [pytest.mark.bed, pytest.mark.usefixtures("nodes"), pytest.mark.prometheus]
 
 
 def two_stages(spec: JsonObject) -> None:
