@@ -12,82 +12,24 @@ tenth is not judged for latency, because nothing that is chosen from data may be
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from analysis import confidence, latency, rate, reasons, slo
+from analysis import latency
 from analysis.combine import (
-    DEFAULT_ALPHA,
     DEFAULT_WEIGHTS,
     ReleaseEvidence,
-    Seen,
     Weighted,
     conclude,
     release_evidence,
     shared_weights,
 )
-from analysis.confidence import RatioState
-from analysis.counters import TARGET_LABELS, Counter, Cursor, Differenced, Scrapes, Slice, difference, ticks
-from analysis.latency import LatencyTest
+from analysis.counters import TARGET_LABELS, Counter, Cursor, Scrapes, difference, ticks
 from analysis.model import Arm, Outcome, Series, Tick, Verdict, Window
-from analysis.planning import default_effect, dispersion, requests_to_detect
-from analysis.rate import Dispersion, RateTest
+from analysis.planning import dispersion
+from analysis.rate import Dispersion
+from analysis.retrospect_checks import Check, Counted, Errors, Latency, Limit, Past, Policy, sums
 
-_HEAD = 0.1
-_BERNOULLI_FROM = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """One arm's raw samples.
-
-    Attributes:
-        total: counters of requests.
-        bad: those of them that count failures: the same series or others.
-        buckets: of the latency histogram, with `le`.
-    """
-
-    total: tuple[Series, ...] = ()
-    bad: tuple[Series, ...] = ()
-    buckets: tuple[Series, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How it is judged; the defaults are those of a release.
-
-    Attributes:
-        alpha: most healthy releases that fail.
-        rho, delta: tolerated ratio and difference of the error rates.
-        latency_delta: tolerated difference of tail shares.
-        limit: a fixed limit on the error rate, tested beside the baseline; None without.
-        effect: the candidate's rate that must have been detectable for a pass; the default effect if None.
-    """
-
-    alpha: float = DEFAULT_ALPHA
-    rho: float = 1.1
-    delta: float = 0.0005
-    latency_delta: float = 0.001
-    limit: float | None = None
-    effect: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What the baseline did before the window; the defaults where that is not known.
-
-    Attributes:
-        p_hist: its rate of errors.
-        dispersion: of its errors.
-        below: requests at or below each edge.
-        total: requests that the histogram has.
-        seconds: of data that this rests on; 0 for the defaults.
-    """
-
-    p_hist: float = 0.005
-    dispersion: Dispersion = field(default_factory=Dispersion)
-    below: Mapping[float, float] | None = None
-    total: float = 0.0
-    seconds: float = 0.0
+__all__ = ["Counted", "Past", "Policy", "Retrospect", "judge", "past_of", "scrapes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +88,8 @@ def past_of(baseline: Counted, window: Window, scrapes: Scrapes) -> Past:
         found = replace(found, p_hist=bad / n, dispersion=_dispersion(halves))
     read = latency.read_buckets({Arm.BASELINE: before.buckets})
     if before.buckets and not read.fault:
-        slices = difference(read.counters, since, scrapes, needs=(Arm.BASELINE,)).slices
-        found = replace(found, below=_sums(slices, Arm.BASELINE), total=_sums(slices, Arm.BASELINE).get(math.inf, 0.0))
+        below = sums(difference(read.counters, since, scrapes, needs=(Arm.BASELINE,)).slices, Arm.BASELINE)
+        found = replace(found, below=below, total=below.get(math.inf, 0.0))
     return found
 
 
@@ -177,15 +119,6 @@ def _dispersion(halves: Sequence[Tick]) -> Dispersion:
         return Dispersion()
 
 
-def _sums(slices: Sequence[Slice], arm: Arm) -> dict[float, float]:
-    found: dict[float, float] = {}
-    for part in slices:
-        for (whose, edge), count in part.counts.items():
-            if whose is arm and isinstance(edge, float):
-                found[edge] = found.get(edge, 0.0) + count
-    return found
-
-
 def judge(
     arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes, policy: Policy | None = None, past: Past | None = None
 ) -> Retrospect:
@@ -199,15 +132,15 @@ def judge(
         past: what was known before the window.
     """
     rules, known = policy or Policy(), past or Past()
-    checks: list[_Check] = []
+    checks: list[Check] = []
     if any(arm.total for arm in arms.values()):
-        checks.append(_Errors(arms, window, scrapes, rules, known))
+        checks.append(Errors(arms, window, scrapes, rules, known))
     if rules.limit is not None and checks:
-        checks.append(_Limit(arms, window, scrapes, rules, known))
+        checks.append(Limit(arms, window, scrapes, rules, known))
     if any(arm.buckets for arm in arms.values()):
-        checks.append(_Latency(arms, window, scrapes, rules, known))
+        checks.append(Latency(arms, window, scrapes, rules, known))
     if not checks:
-        checks.append(_Errors(arms, window, scrapes, rules, known))
+        checks.append(Errors(arms, window, scrapes, rules, known))
     weights = shared_weights([(check.name, DEFAULT_WEIGHTS[check.name]) for check in checks])
     evidence, reached, count = _walk(checks, weights, rules.alpha)
     judged = window if reached is None else Window(window.start, reached)
@@ -225,7 +158,7 @@ def _together(verdicts: Sequence[Verdict]) -> Outcome:
     return Outcome.PASS
 
 
-def _walk(checks: "Sequence[_Check]", weights: Mapping[str, float], alpha: float) -> tuple[ReleaseEvidence, float | None, int]:
+def _walk(checks: Sequence[Check], weights: Mapping[str, float], alpha: float) -> tuple[ReleaseEvidence, float | None, int]:
     """Every tick of every check in order of time, until the evidence reaches its bound."""
     queue = sorted(((end, index) for index, check in enumerate(checks) for end in check.ends), key=lambda one: one)
     evidence = release_evidence([Weighted(check.name, weights[check.name]) for check in checks], alpha)
@@ -239,198 +172,3 @@ def _walk(checks: "Sequence[_Check]", weights: Mapping[str, float], alpha: float
         if evidence.reached:
             return evidence, end, len(seen)
     return evidence, None, len(seen)
-
-
-class _Check:
-    """One check on its way through the window."""
-
-    name = ""
-
-    def __init__(self, found: Differenced, policy: Policy, missing: str) -> None:
-        self.slices, self.policy, self.missing = found.slices, policy, found.fault or missing
-        self.set_aside = math.fsum(count for (_, name), count in found.set_aside.items() if name in ("n", math.inf))
-        self.index = 0
-        self.ticks: list[Tick] = []
-
-    @property
-    def title(self) -> str:
-        """Its name for people."""
-        return self.name
-
-    @property
-    def ends(self) -> list[float]:
-        """Ends of its slices, sample times."""
-        return [part.end for part in self.slices]
-
-    @property
-    def ln_e(self) -> float:
-        """The log of its e-value so far."""
-        raise NotImplementedError
-
-    def step(self) -> None:
-        """Count the next slice."""
-        self.take(self.slices[self.index])
-        self.index += 1
-
-    def take(self, part: Slice) -> None:
-        """Judge one slice."""
-        raise NotImplementedError
-
-    def seen(self, weight: float, window: Window) -> Seen:
-        """What it has seen, for its verdict."""
-        raise NotImplementedError
-
-    def told(self, state: rate.RateState, test: RateTest, weight: float, window: Window) -> Seen:
-        """What the check has seen, from the ticks of one rate test."""
-        n, bad, m, other = (math.fsum(getattr(tick, field) for tick in self.ticks) for field in _FIELDS)
-        share = n / (n + m) if n + m else 0.5
-        baseline = other / m if m else None
-        ratio = RatioState()
-        for tick in self.ticks:
-            ratio = confidence.step(ratio, tick, test.dispersion)
-        effect = self.policy.effect if self.policy.effect is not None else default_effect(test.p_hist)
-        return Seen(
-            check=self.name,
-            ln_e=self.ln_e,
-            weight=weight,
-            window=window,
-            candidate=bad / n if n else None,
-            baseline=baseline,
-            candidate_n=n,
-            baseline_n=m,
-            needed=requests_to_detect(test, effect, alpha=self.policy.alpha, weight=weight, share=share),
-            since=state.low_at if math.isfinite(state.low_at) else None,
-            ratio=confidence.interval(ratio) if n and m else None,
-            limit=None if baseline is None else min(test.rho * baseline + test.delta, 1.0),
-            missing=self.missing or ("" if self.ticks else reasons.NO_SERIES) or ("" if m else reasons.BASELINE_MISSING),
-        )
-
-
-_FIELDS = ("candidate_n", "candidate_bad", "baseline_n", "baseline_bad")
-
-
-def _rates(arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes) -> Differenced:
-    counters = [Counter(arm, name, every) for arm, one in arms.items() for name, every in (("n", one.total), ("bad", one.bad))]
-    return _within(difference(counters, Cursor(window.start), scrapes), window)
-
-
-def _within(found: Differenced, window: Window) -> Differenced:
-    return replace(found, slices=tuple(part for part in found.slices if part.end <= window.end + 1e-6))
-
-
-def _missing(arms: Mapping[Arm, Counted], what: str) -> str:
-    if not getattr(arms[Arm.CANDIDATE], what):
-        return reasons.NO_SERIES
-    return "" if getattr(arms[Arm.BASELINE], what) else reasons.BASELINE_MISSING
-
-
-class _Errors(_Check):
-    """The error rate against the baseline's."""
-
-    name = "errors"
-
-    def __init__(self, arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes, policy: Policy, past: Past) -> None:
-        super().__init__(_rates(arms, window, scrapes), policy, _missing(arms, "total"))
-        form = rate.Form.POISSON if past.p_hist < _BERNOULLI_FROM else rate.Form.BERNOULLI
-        cap = -math.log(policy.alpha) / 2
-        self.test = RateTest(policy.rho, policy.delta, form=form, p_hist=past.p_hist, dispersion=past.dispersion, cap=cap)
-        self.state = rate.start(self.test)
-
-    @property
-    def ln_e(self) -> float:
-        return self.state.ln_e
-
-    def take(self, part: Slice) -> None:
-        (tick,) = ticks(Differenced((part,), Cursor(part.end)))
-        self.ticks.append(tick)
-        self.state = rate.step(self.test, self.state, tick, "window")
-
-    def seen(self, weight: float, window: Window) -> Seen:
-        return self.told(self.state, self.test, weight, window)
-
-
-class _Limit(_Errors):
-    """A fixed limit, beside the baseline: both must be broken."""
-
-    name = "slo"
-
-    def __init__(self, arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes, policy: Policy, past: Past) -> None:
-        super().__init__(arms, window, scrapes, policy, past)
-        p0 = policy.limit if policy.limit is not None else 1.0
-        self.both = slo.plan_slo(p0, past.p_hist, dispersion=past.dispersion, cap=self.test.cap, alone_share=0)
-        self.set_aside = 0.0
-        self.pair = slo.start(self.both)
-
-    @property
-    def ln_e(self) -> float:
-        return self.pair.ln_e(self.both)
-
-    def take(self, part: Slice) -> None:
-        super().take(part)
-        self.pair = slo.step(self.both, self.pair, self.ticks[-1], "window")
-
-    def seen(self, weight: float, window: Window) -> Seen:
-        return replace(self.told(self.pair.limit, self.both.relative, weight, window), limit=self.policy.limit)
-
-
-class _Latency(_Check):
-    """Tails at bucket edges against the baseline's."""
-
-    name = "latency"
-
-    def __init__(self, arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes, policy: Policy, past: Past) -> None:
-        read = latency.read_buckets({arm: one.buckets for arm, one in arms.items() if one.buckets})
-        found = _within(difference(read.counters, Cursor(window.start), scrapes), window) if not read.fault else _nothing(window)
-        super().__init__(found, policy, read.fault or _missing(arms, "buckets"))
-        below, total, rest = past.below, past.total, self.slices
-        if not below or not total:
-            head = math.ceil(_HEAD * len(self.slices))
-            below = _sums(self.slices[:head], Arm.BASELINE)
-            total, rest = below.get(math.inf, 0.0), self.slices[head:]
-        self.plan = _planned(below, total, set(read.edges), policy, past)
-        if self.plan is None:
-            self.missing = self.missing or reasons.TOO_FEW_SAMPLES
-            rest = ()
-        self.slices = rest
-        self.state = latency.start(self.plan) if self.plan is not None else None
-
-    @property
-    def ln_e(self) -> float:
-        return self.state.ln_e if self.state is not None else 0.0
-
-    def take(self, part: Slice) -> None:
-        if self.plan is not None and self.state is not None:
-            self.state = latency.step(self.plan, self.state, part, "window")
-
-    @property
-    def title(self) -> str:
-        """Its name with the edge that is shown: the one with the most evidence."""
-        if self.plan is None or self.state is None:
-            return self.name
-        return f"{self.name} beyond {self.plan.edges[self._worst()].candidate_edge:g}"
-
-    def _worst(self) -> int:
-        states = self.state.edges if self.state is not None else ()
-        return max(range(len(states)), key=lambda index: states[index].ln_e)
-
-    def seen(self, weight: float, window: Window) -> Seen:
-        if self.plan is None or self.state is None:
-            return Seen(self.name, 0.0, weight, window, None, None, 0.0, 0.0, math.inf, missing=self.missing or reasons.NO_SERIES)
-        worst = self._worst()
-        edge = self.plan.edges[worst]
-        self.ticks = [tick for part in self.slices[: self.index] if (tick := latency.edge_tick(edge, part)) is not None]
-        return self.told(self.state.edges[worst], edge.test, weight, window)
-
-
-def _nothing(window: Window) -> Differenced:
-    return Differenced((), Cursor(window.start))
-
-
-def _planned(below: Mapping[float, float], total: float, edges: set[float], policy: Policy, past: Past) -> LatencyTest | None:
-    common = {edge: count for edge, count in below.items() if edge in edges}
-    try:
-        return latency.plan_latency(
-            common, total, rho=policy.rho, delta=policy.latency_delta, dispersion=past.dispersion, cap=-math.log(policy.alpha) / 2
-        )
-    except ValueError:
-        return None

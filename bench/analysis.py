@@ -35,7 +35,7 @@ PEER_CHUNKS = 3
 """The peers' rules are shown this many chunks of a cell: their rates are far from any bound, and Kayenta's judge is slow."""
 
 QUICK_CHUNK = 100
-QUICK = {"false": 300, "power": 100, "guard": 100}
+QUICK = {"false": 200, "power": 100, "guard": 100}
 ALPHA = 0.01
 GAP = 1e-9
 """What ln E of the product's own path may differ from the twin's."""
@@ -150,6 +150,9 @@ def main() -> None:
     parser.add_argument("--cell", default="", help="only cells whose name contains this")
     given = parser.parse_args()
     cells, began = [cell for cell in worlds() if given.cell in cell.name], time.monotonic()
+    if given.quick and not given.cell:
+        # A third of the settings of bursts and drift: each needs six hours of history.
+        cells = [cell for index, cell in enumerate(cells) if cell.kind != "guard" or index % 3 == 0]
     results = measure(cells, quick=given.quick)
     text = document(cells, results)
     print(text)
