@@ -116,8 +116,11 @@ class Parsed:
             self.targets.forget((*key, live))
 
 
-def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, live: bool) -> Snapshot | None:
-    """Look once. None where the Release is gone. Raises `KubeError`s, and `UnreadableError` for nonsense in the Release."""
+def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, live: bool, index: Kube | None = None) -> Snapshot | None:
+    """Look once. None where the Release is gone. Raises `KubeError`s, and `UnreadableError` for nonsense in the Release.
+
+    `index` is where the other releases of the plan are found; `kube` itself if absent.
+    """
     namespace, name = key
     try:
         first = kube.get(RELEASE, namespace, name)
@@ -127,7 +130,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
     plan = records.read_plan(kube, namespace, early.spec.plan, memo.live)
     early = replace(early, plan=effective_plan(kube, early, plan, ports, memo.frozen))
     traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets, live=live)
-    rivals = records.read_rivals(kube, early)
+    rivals = records.read_rivals(kube, index or kube, early)
     requests = records.read_requests(kube, early)
     if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
         # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
@@ -140,7 +143,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
     subject = early if unchanged else replace(memo.subject(obj), plan=early.plan)
     if subject.uid != early.uid or subject.status.blue_slot != early.status.blue_slot or subject.status.plan_hash != early.status.plan_hash:
         # The Release was replaced, or moved on so far that the targets were looked at with the wrong eyes: look again.
-        return observe(key, kube, ports, memo, live=live)
+        return observe(key, kube, ports, memo, live=live, index=index)
     observed = Observed(
         live=live,
         deleted=subject.deleted,

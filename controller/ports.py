@@ -9,7 +9,7 @@ objects without a copy.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from analysis.model import Series
 
@@ -235,6 +235,21 @@ class Settings:
     cluster_name: str = ""
 
 
+T = TypeVar("T")
+
+
+class Together(Protocol):
+    """Asks several questions at once."""
+
+    def __call__(self, questions: Sequence[Callable[[], T]]) -> list[T]:
+        """All answers, in the order of the questions. No question raises."""
+
+
+def one_by_one(questions: Sequence[Callable[[], T]]) -> list[T]:
+    """The simplest `Together`: in virtual time an answer takes no time."""
+    return [question() for question in questions]
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything that one reconcile may touch."""
@@ -246,3 +261,4 @@ class Ports:
     epoch: int
     schema_problem: Callable[[], str] = lambda: ""
     settings: Settings = field(default_factory=Settings)
+    together: Together = one_by_one

@@ -277,23 +277,39 @@ def releases_of_plan(kube: Kube, namespace: str, plan: str) -> Sequence[Obj]:
     return [obj for obj in kube.list(RELEASE, namespace).items if (obj.get("spec") or {}).get("plan") == plan]
 
 
-def read_rivals(kube: Kube, subject: Subject) -> tuple[Rival, ...]:
-    """Releases of the same plan that are not finished, or whose retention still runs."""
+def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
+    """Releases of the same plan that are not finished, or whose retention still runs.
+
+    `index` finds them, `kube` reads them: a live look asks for the few that are unfinished instead of listing ten thousand
+    that are not. One that the index does not know yet is seen in a later look: the plan's lock decides who runs, not this.
+    """
     rivals = []
-    for obj in releases_of_plan(kube, subject.namespace, subject.spec.plan):
-        meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-        if meta["uid"] == subject.uid or spec.get("plan") != subject.spec.plan:
+    for known in releases_of_plan(index, subject.namespace, subject.spec.plan):
+        if _rival(known, subject) is None:
             continue
         try:
-            phase = Phase(status.get("phase", "Queued"))
-        except ValueError:
-            phase = Phase.HALTED  # of a newer version: treated as one that must end first
-        retention = status.get("retention") or {}
-        if phase in FINAL and (phase is not Phase.SUCCEEDED or retention.get("done", False)):
+            rival = _rival(known if kube is index else kube.get(RELEASE, subject.namespace, known["metadata"]["name"]), subject)
+        except NotFoundError:
             continue
-        supersedes = spec.get("supersedes") or spec.get("reverseOf") or ""
-        rivals.append(Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes))
+        if rival is not None:
+            rivals.append(rival)
     return tuple(rivals)
+
+
+def _rival(obj: Obj, subject: Subject) -> Rival | None:
+    """A Release as a rival of another one; None where it is none."""
+    meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    if meta["uid"] == subject.uid or spec.get("plan") != subject.spec.plan:
+        return None
+    try:
+        phase = Phase(status.get("phase", "Queued"))
+    except ValueError:
+        phase = Phase.HALTED  # of a newer version: treated as one that must end first
+    retention = status.get("retention") or {}
+    if phase in FINAL and (phase is not Phase.SUCCEEDED or retention.get("done", False)):
+        return None
+    supersedes = spec.get("supersedes") or spec.get("reverseOf") or ""
+    return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes)
 
 
 def history_name(subject: Subject) -> str:

@@ -45,6 +45,7 @@ from controller.runtime.metrics import MeteredProviders, Metrics, phase_of
 from controller.runtime.owners import Owners
 from controller.runtime.queue import WorkQueue
 from controller.runtime.store import Change, ref_of
+from controller.runtime.together import AskTogether
 from controller.runtime.watched import WATCHED, Watched, is_finished
 from controller.runtime.workers import Term, Workers
 
@@ -77,6 +78,7 @@ class Controller:
         self._owners = Owners()
         self.queue = WorkQueue(parts.clock.now, time.monotonic, on_late=self.metrics.woken)
         self.memory = Memory(on_own_change=lambda kind, change: self._changed(kind, change, ours=True))
+        self._together = AskTogether()
         self._term: Term | None = None
         self._stop, self._stop_leader = threading.Event(), threading.Event()
         self._refusal = ""
@@ -121,6 +123,7 @@ class Controller:
         """Finish the looks under way, give the lease back, and end."""
         log.info("Stopping: looks under way are finished first.")
         finished = self._workers.stop(LAST_LOOK_SECONDS)
+        self._together.close()
         if not finished:
             log.warning("Some looks did not end in time; the next leader goes on from what is written.")
         self._stop.set()
@@ -226,6 +229,7 @@ class Controller:
             clock=parts.clock,
             epoch=epoch,
             schema_problem=lambda: self._refusal,
+            together=self._together,
             settings=Settings(
                 identity=config.identity,
                 cluster_domain=config.cluster_domain,

@@ -51,8 +51,8 @@ class FirstRelease:
 
 
 def authority_first():
-    def early(key, kube, ports, plans, *, live):
-        return REAL["observe"](key, FirstRelease(kube), ports, plans, live=live)
+    def early(key, kube, ports, plans, *, live, index=None):
+        return REAL["observe"](key, FirstRelease(kube), ports, plans, live=live, index=index)
 
     return replaced((observe, "observe", early))
 
