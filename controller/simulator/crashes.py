@@ -20,8 +20,9 @@ from controller.adapters import marks
 from controller.ports import ConflictError, Kind, Kube, KubeError, Listing, Obj, Patch, UnavailableError
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.run import Result, run_scenario
+from controller.simulator.run import at_rest as came_to_rest
 from controller.simulator.scenario import Scenario
-from controller.simulator.simulation import ControllerKilled, Simulation
+from controller.simulator.simulation import START, ControllerKilled, Simulation
 
 OURS = "penstock"
 """Field manager of the controller."""
@@ -114,6 +115,11 @@ class CrashingKube:
         self._write(
             "delete", kind, namespace, name, lambda: self.inner.delete(kind, namespace, name, uid=uid, resource_version=resource_version)
         )
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is on its way to the server."""
+        return not self._late
 
     def about_to_write(self, number: int) -> None:
         """Called before each write; a subclass may choose here how it fails."""
@@ -233,17 +239,19 @@ class Recorder:
             elif stamp_of(commit.old) != stamp_of(commit.new):
                 self.print.stamps[place] += 1
 
-    def finish(self) -> Footprint:
-        """The footprint with the end state."""
+    def seen(self) -> Footprint:
+        """The footprint so far, with the present state."""
+        mine = self.print
+        found = Footprint({}, Counter(mine.creates), Counter(mine.updates), Counter(mine.stamps), Counter(mine.deletes))
         for shelf in self._server.registry.shelves():
             if shelf.kind.kind in EXEMPT or shelf.kind.kind in DERIVED:
                 continue
             for obj in shelf.all(""):
-                self.print.objects[title(shelf.kind.kind, obj)] = essence(shelf.kind.kind, obj)
+                found.objects[title(shelf.kind.kind, obj)] = essence(shelf.kind.kind, obj)
                 rollback = (obj.get("status") or {}).get("rollback") if shelf.kind.kind == "Release" else None
                 if rollback:
-                    self.print.decided[title("Release", obj)] = rollback.get("decidedAt", 0.0)
-        return self.print
+                    found.decided[title("Release", obj)] = rollback.get("decidedAt", 0.0)
+        return found
 
 
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -380,11 +388,16 @@ def first_difference(before: Any, after: Any, path: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """The undisturbed run."""
+    """The undisturbed run.
+
+    Attributes:
+        rests: what stood just before each later release was started, by virtual time: everything was at rest there.
+    """
 
     writes: tuple[Write, ...]
     footprint: Footprint
     result: Result
+    rests: Mapping[float, Footprint] = field(default_factory=dict)
 
 
 class Checks(Protocol):
@@ -402,22 +415,53 @@ Client = Callable[[Kube, Point | None], CrashingKube]
 """Makes the controller's client of a run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A moment of a run in which every release has come to rest, just before the next one is started."""
+
+    time: float
+    footprint: Footprint
+    breaches: tuple[str, ...]
+    settled: bool
+    """No write of the controller is still on its way."""
+
+
+BEFORE_START_SECONDS = 1.0
+
+
 def play(
-    scenario: Scenario, folder: Path, point: Point | None, watch: Watcher | None = None, *, client: Client = CrashingKube
+    scenario: Scenario,
+    folder: Path,
+    point: Point | None,
+    watch: Watcher | None = None,
+    *,
+    client: Client = CrashingKube,
+    at_rest: Callable[[Rest], None] = lambda _rest: None,
 ) -> Rehearsal:
     """Run a scenario with one write failing, or none. Breaches of the watcher are among the result's problems."""
     kept: list[tuple[CrashingKube, Recorder, Checks | None]] = []
+    rests: dict[float, Footprint] = {}
+
+    def look(sim: Simulation, time: float) -> None:
+        if all(came_to_rest(sim.release(key)) for key in sim.owners.unfinished()):
+            kube, recorder, checks = kept[0]
+            rests[time] = recorder.seen()
+            at_rest(Rest(time, rests[time], tuple(checks.finish() if checks else ()), kube.settled))
 
     def prepare(sim: Simulation) -> None:
         kube = client(sim.kube, point)
         sim.kube = sim.cache = kube
         kube.pause = lambda seconds: hand_over(sim, kube.inner, seconds)
         kept.append((kube, Recorder(sim), watch(sim) if watch else None))
+        for act in scenario.people:
+            if act.verb == "start":
+                time = START + act.at - BEFORE_START_SECONDS
+                sim.at(time, partial(look, sim, time))
 
     result = run_scenario(scenario, folder, prepare=prepare)
     kube, recorder, checks = kept[0]
     result.problems += checks.finish() if checks else []
-    return Rehearsal(tuple(kube.writes), recorder.finish(), result)
+    return Rehearsal(tuple(kube.writes), recorder.seen(), result, rests)
 
 
 def hand_over(sim: Simulation, client: Kube, seconds: float) -> None:
@@ -442,5 +486,9 @@ def disturb(scenario: Scenario, folder: Path, clean: Rehearsal, point: Point, wa
 
 def compare(scenario: Scenario, clean: Rehearsal, other: Rehearsal) -> list[str]:
     """Everything that came out otherwise; empty is good."""
-    fought = frozenset(fault.target for fault in scenario.faults if fault.kind == "drift" and fault.every)
-    return [*other.result.problems, *differences(clean.footprint, other.footprint, fought=fought)]
+    return [*other.result.problems, *differences(clean.footprint, other.footprint, fought=fought_over(scenario))]
+
+
+def fought_over(scenario: Scenario) -> frozenset[str]:
+    """Objects that another writer writes again and again."""
+    return frozenset(fault.target for fault in scenario.faults if fault.kind == "drift" and fault.every)

@@ -11,9 +11,10 @@ import select
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from controller.ports import Kube
-from controller.simulator.crashes import CrashingKube, Mode, Point, compare, play
+from controller.simulator.crashes import CrashingKube, Mode, Point, Rest, compare, differences, fought_over, play
 from controller.simulator.invariants import watch
 from tests.matrix.plans import ROOT, Cell, rehearsal, scenarios_of
 
@@ -82,6 +83,12 @@ class ForkingKube(CrashingKube):
                 return
 
 
+def answer(pipe: int, found: list[str]) -> NoReturn:
+    """The last deed of a child."""
+    os.write(pipe, json.dumps([sentence[:1000] for sentence in found[:50]]).encode())
+    os._exit(0)
+
+
 def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: Heard) -> None:
     """Run the chosen cells of one scenario of one file."""
     clean, scenario = rehearsal(file, name), scenarios_of(file)[name]
@@ -95,18 +102,24 @@ def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: He
         clients.append(ForkingKube(inner, by_write, lambda number, mode: children.fork(Cell(file, name, number, mode))))
         return clients[0]
 
+    def at_rest(rest: Rest) -> None:
+        """Where everything is at rest just as it was undisturbed, what comes later would come out as undisturbed, too."""
+        if not clients[0].pipe or not rest.settled or rest.breaches or rest.time not in clean.rests:
+            return
+        if not differences(clean.rests[rest.time], rest.footprint, fought=fought_over(scenario)):
+            answer(clients[0].pipe, [])
+
     gc.collect()
     gc.freeze()  # what exists now is never collected by a child, so that its pages stay shared
     try:
-        other = play(scenario, (ROOT / file).parent, None, watch, client=client)
+        other = play(scenario, (ROOT / file).parent, None, watch, client=client, at_rest=at_rest)
         found = compare(scenario, clean, other)
     except BaseException as error:  # noqa: BLE001 - a child answers whatever happens to it
         found = [f"{type(error).__name__}: {error}"]
     finally:
         gc.unfreeze()
     if clients and clients[0].pipe:
-        os.write(clients[0].pipe, json.dumps([sentence[:1000] for sentence in found[:50]]).encode())
-        os._exit(0)
+        answer(clients[0].pipe, found)
     children.rest()
     if found:
         heard(Cell(file, name, -1, Mode.CRASH_BEFORE), [f"a second undisturbed run: {sentence}" for sentence in found])
