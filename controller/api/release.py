@@ -123,6 +123,11 @@ class HoldStatus(StatusModel):
     detail: str = Field(default="", description="The words that fill the reason's sentence.")
     message: str = Field(default="", description="The reason's sentence with its numbers.")
 
+    @property
+    def tries_again(self) -> bool:
+        """Whether the interrupted phase is tried at each look, so that the hold ends by itself; False where only a person ends it."""
+        return not self.waits_for or self.then == "wait"
+
 
 class RollbackStatus(StatusModel):
     """How users were put back on blue."""

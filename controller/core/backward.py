@@ -7,7 +7,7 @@ blue's health, not for a notification, not for the store.
       |-- patch each route -->|-- verify, budgets -->|-- no traffic -->|-- teardown -->| RolledBack
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
 from controller.core import gates, owed, phases, reasons, seen
@@ -15,6 +15,7 @@ from controller.core.commands import (
     CloseRoutes,
     Command,
     Decision,
+    KeepCapacity,
     Record,
     RecordKind,
     RemoveGreen,
@@ -28,7 +29,6 @@ from controller.core.steps import World, back, moved, record, stored, wait
 
 TEARDOWN_PATIENCE_SECONDS = 600.0
 """How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,8 @@ def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
     status = w.status.model_copy(update={"rollback": rollback.model_copy(update=update)}) if update else w.status
     if update:
         return stored(status)
-    return wait(w, reasons.ROLLING_BACK, blue.detail, until=w.now + 1.0)
+    commands = (KeepCapacity(),) if gates.blue_shrunk(w) else ()
+    return replace(wait(w, reasons.ROLLING_BACK, blue.detail, until=w.now + 1.0), commands=commands)
 
 
 def blue_state(w: World) -> Blue:
@@ -187,11 +188,7 @@ def tearing_down(w: World) -> Decision:
     rollback = _rollback(w)
     routes = [r for r in w.observed.routes if r.found and not _foreign(w, r.owner)]
     if any(not r.blue_only for r in routes):
-        # Rule 6: somebody gave green traffic again. Never take it down under users.
-        return back(
-            moved(w, Phase.ROLLING_BACK, rollback.reason, rollback.message, rollback=rollback.model_copy(update={"traffic_at": 0.0})),
-            RollBackRoutes(f"{w.subject.uid}/{w.status.phase_counter + 1}"),
-        )
+        return once_more(w, rollback)
     if not rollback.drained_at:
         return drain(w, rollback)
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
@@ -208,6 +205,13 @@ def tearing_down(w: World) -> Decision:
         gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
         return stored(w.status.model_copy(update={"rollback": gone}))
     return give_back(w, rollback)
+
+
+def once_more(w: World, rollback: RollbackStatus) -> Decision:
+    """Somebody gave green traffic again. It is never taken down under users (rule 6), so blue, drain and teardown begin anew."""
+    anew = rollback.model_copy(update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0})
+    status = moved(w, Phase.ROLLING_BACK, rollback.reason, rollback=anew).model_copy(update={"message": rollback.message})
+    return back(status, RollBackRoutes(f"{w.subject.uid}/{status.phase_counter}"))
 
 
 def drain(w: World, rollback: RollbackStatus) -> Decision:
@@ -266,6 +270,8 @@ def halted(w: World) -> Decision:
     rollback = w.status.rollback
     if rollback and not rollback.traffic_at and all(r.found for r in w.observed.routes):
         return roll_back(w, rollback.reason or reasons.TARGET_GONE, "the route is back")
+    if rollback and rollback.traffic_at and any(r.found and not r.blue_only and not _foreign(w, r.owner) for r in w.observed.routes):
+        return once_more(w, rollback)
     return wait(w, w.status.reason, until=w.now + seen.look_again(w), status=w.status) if w.status.weight else Decision(status=w.status)
 
 

@@ -132,7 +132,7 @@ class SizeGreen:
 
 @dataclass(frozen=True, slots=True)
 class KeepCapacity:
-    """Raise the minimum of blue's HPAs to its replicas."""
+    """Raise the minimum of blue's HPAs to its replicas, and its replicas to what it had at the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ step of the phase.
 from typing import assert_never
 
 from controller.api.release import Phase, Verb
-from controller.core import backward, drift, finishing, forward, homeward, reasons, requests, returning, seen, trouble
+from controller.core import backward, drift, finishing, forward, homeward, missing, reasons, requests, returning, seen, trouble
 from controller.core.commands import Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.steps import World, moved, record, stored
@@ -28,7 +28,8 @@ def decide(subject: Subject, observed: Observed, measured: Measured, now: float)
     if back_first:
         return back_first
     watched = seen.watch(w)
-    return triggered(w, watched) or trouble.schema_old(w) or drift.answer(w) or _requests(w) or step(w, watched)
+    asked = triggered(w, watched) or trouble.schema_old(w) or missing.answer(w) or drift.answer(w) or _requests(w)
+    return asked or missing.kept(w, step(w, watched))
 
 
 def unusable(w: World) -> Decision | None:
@@ -138,7 +139,7 @@ def holding(w: World) -> Decision:
         return stored(moved(w, Phase.SHIFTING, reasons.SETTLING, "the reason of the hold was lost"))
     if held.until is not None and w.now >= held.until:
         return hold_deadline(w)
-    if held.waits_for and held.then != "wait":
+    if not held.tries_again:
         return Decision(status=w.status, wake_at=held.until)
     tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
     still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason

@@ -47,7 +47,7 @@ def answer(w: World) -> Decision | None:
 
 def allowed(w: World) -> int:
     """The highest weight that may stand on a route now."""
-    if w.status.phase is Phase.SHIFTING:
+    if w.standing is Phase.SHIFTING and (w.status.hold is None or w.status.hold.tries_again):
         return max(w.status.weight, w.stage.weight)
     return w.status.weight
 

@@ -247,7 +247,7 @@ def shifting(w: World) -> Decision:
     """Write the weight, write down that it is written, wait until it is seen."""
     target = w.stage.weight
     if any(route.found and (route.green_weight != target or route.bypass_stale) for route in w.observed.routes):
-        return act(w, SetWeight(target))
+        return lacking_pods(w) or act(w, SetWeight(target))
     if w.status.weight != target or not w.stage_status.shifted_at:
         status = set_stage(w.status, shifted_at=w.now)
         update: dict[str, float] = {"weight": target, "observed_weight": target, "max_weight": max(status.max_weight, target)}
@@ -255,6 +255,13 @@ def shifting(w: World) -> Decision:
             update["exposed_since"] = w.now
         return stored(status.model_copy(update=update))
     return settle(w)
+
+
+def lacking_pods(w: World) -> Decision | None:
+    """The grant may be old when its weight is written: pods that green has lost since then come first (S4). None where all are there."""
+    rising = any(route.found and (route.green_weight < w.stage.weight or route.bypass_stale) for route in w.observed.routes)
+    gate = gates.green_capacity(w)
+    return None if gate.open or not rising or w.subject.spec.now else short_of_pods(w, gate)
 
 
 def settle(w: World) -> Decision:
@@ -368,11 +375,16 @@ def next_stage(w: World) -> Decision:
     gate = gates.first_closed(w)
     if gate.open:
         return finishing.finish(w) if w.last_stage else enter_stage(w, w.status.stage + 1)
-    if gate.reason == reasons.CAPACITY_MISSING and any(
-        m.green.found and m.green.replicas < gates.needed_replicas(w, m.name) for m in w.observed.members
-    ):
-        return act(w, SizeGreen(), reason=gate.reason, detail=gate.detail)
+    if gate.reason == reasons.CAPACITY_MISSING:
+        return short_of_pods(w, gate)
     return hold(w, gate.reason, gate.detail, phase=w.status.phase, until=gate.until, waits_for=gate.waits_for)
+
+
+def short_of_pods(w: World, gate: gates.Gate) -> Decision:
+    """Size green where it was made too small, else hold until its pods are ready."""
+    if any(m.green.found and m.green.replicas < gates.needed_replicas(w, m.name) for m in w.observed.members):
+        return act(w, SizeGreen(), reason=gate.reason, detail=gate.detail)
+    return hold(w, gate.reason, gate.detail, phase=w.status.phase, until=gate.until)
 
 
 def hold_for_person(w: World, reason: str, detail: str, *, phase: Phase) -> Decision:

@@ -98,6 +98,12 @@ def home_lacks(w: World, wanted: Mapping[str, str]) -> str:
     return "; ".join(lacking)
 
 
+def blue_shrunk(w: World) -> bool:
+    """Whether somebody made blue smaller than it was at the start: it must be able to take everybody back."""
+    before = {c.member: c.replicas for c in w.status.capacity}
+    return any(m.blue.found and not m.blue.terminating and m.blue.replicas < before.get(m.name, 0) for m in w.observed.members)
+
+
 def needed_replicas(w: World, member: str) -> int:
     """How many ready pods green's member needs: as many as blue has now, never fewer than it had at the start."""
     start = next((c.replicas for c in w.status.capacity if c.member == member), 1)

@@ -106,13 +106,18 @@ def forward_effect(w: World, request: RequestView, who: str) -> Decision:
         case Verb.RESUME:
             return resume(w, who)
         case Verb.ADVANCE:
-            if w.last_stage:
-                return forward.next_stage(w.with_status(_skip(w.status, request.uid)))
-            return forward.enter_stage(w, w.status.stage + 1, skipped=request.uid)
+            return advance(w, request.uid)
         case Verb.PROMOTE:
             return forward.enter_stage(w, len(w.stages) - 1, skipped=request.uid)
         case Verb.ROLLBACK:
             raise AssertionError("apply() has taken the way back")
+
+
+def advance(w: World, uid: str) -> Decision:
+    """Enter the next stage; after the last one there is only the end."""
+    if w.last_stage:
+        return forward.next_stage(w.with_status(_skip(w.status, uid)))
+    return forward.enter_stage(w, w.status.stage + 1, skipped=uid)
 
 
 def _skip(status: ReleaseStatus, uid: str) -> ReleaseStatus:
@@ -144,7 +149,7 @@ def resume(w: World, who: str) -> Decision:
     if status.returning and (status.phase is Phase.HALTED or w.standing is Phase.RETURNING):
         return stored(moved(returning.again(w), Phase.RETURNING, reasons.ACCEPTED, f"resume by {who}"))
     if status.hold and status.hold.reason == reasons.MANUAL_HOLD:
-        return forward.enter_stage(w, status.stage + 1, skipped=status.requests[-1])
+        return advance(w, status.requests[-1])
     weights = [stage.weight for stage in w.stages]
     seen = w.observed.lowest_weight
     index = max((i for i, weight in enumerate(weights) if weight <= seen and i <= status.stage), default=0)

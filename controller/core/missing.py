@@ -1,0 +1,59 @@
+"""Workloads that somebody deleted in mid-release: toward blue where blue is there, and a person where it is not.
+
+Without green's Deployment its share of the users gets errors until a check has seen enough of them, so nobody waits
+for one. Without blue's there is nothing to go back to: what green has stays, and `penstock rollback` is still obeyed.
+"""
+
+from dataclasses import replace
+
+from controller.api.release import Phase
+from controller.core import backward, gates, reasons
+from controller.core.commands import Decision, KeepCapacity, RecordKind
+from controller.core.phases import BACKWARD
+from controller.core.steps import World, moved, record, stored
+from controller.core.world import WorkloadView
+
+EXPOSED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HOLDING})
+"""Green has traffic, or may get some at any time, and blue must be able to take it back."""
+
+
+def answer(w: World) -> Decision | None:
+    """The decision that a deleted workload causes; None where all are there."""
+    if w.status.stage < 0 or w.standing is Phase.RETURNING or w.status.rollback:
+        return None
+    if w.status.phase not in EXPOSED | {Phase.HALTED}:
+        return None
+    # A reverse release leaves a version that failed its users: that one's end stops nobody.
+    blue = [m.blue for m in w.observed.members if gone(m.blue) and w.subject.spec.kind == "forward"]
+    green = [m.green for m in w.observed.members if gone(m.green)]
+    if blue:
+        detail = f"{named(blue)} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
+        return None if w.status.phase is Phase.HALTED else halt(w, detail)
+    if green:
+        return backward.roll_back(w, reasons.TARGET_GONE, f"{named(green)} (green) is gone")
+    return None
+
+
+def gone(view: WorkloadView) -> bool:
+    """Deleted, or about to be."""
+    return not view.found or view.terminating
+
+
+def named(views: list[WorkloadView]) -> str:
+    """Which Deployments."""
+    return f"Deployment {', '.join(f'{view.namespace}/{view.name}' for view in views)}"
+
+
+def halt(w: World, detail: str) -> Decision:
+    """Stop where it stands: a person puts the workload back and resumes, or decides otherwise."""
+    return stored(moved(w, Phase.HALTED, reasons.BLUE_GONE, detail), record(w, RecordKind.HOLD, reasons.BLUE_GONE, detail))
+
+
+def kept(w: World, decision: Decision) -> Decision:
+    """The decision, with blue put back to the size that it had, where somebody made it smaller: it must be able to take all back.
+
+    Only beside decisions that do not go back themselves: those wait for nothing. Blue's pods are looked after there too.
+    """
+    if w.status.phase not in EXPOSED or w.standing is Phase.RETURNING or decision.status.phase in BACKWARD:
+        return decision
+    return replace(decision, commands=(KeepCapacity(), *decision.commands)) if gates.blue_shrunk(w) else decision

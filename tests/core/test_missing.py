@@ -1,0 +1,144 @@
+"""Workloads that vanish or shrink in mid-release, and steps that find the world changed since they were granted."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.api.release import Phase, Verb
+from controller.core import reasons
+from controller.core.commands import SetWeight
+from tests.core.releases import NOW, a_release, names
+
+EXPOSED = [Phase.SHIFTING, Phase.MEASURING]
+
+
+def gone(view):
+    return replace(view, found=False, replicas=0, ready=0, available=0, endpoints=0)
+
+
+def granted(weight=5):
+    """The grant of 25 % is stored, its weight not yet written."""
+    release = a_release().at_stage(2, Phase.SHIFTING)
+    first, second = release.status.stages
+    second = second.model_copy(update={"shifted_at": 0.0, "settled_at": 0.0, "window": None})
+    status = release.status.model_copy(update={"weight": weight, "stages": [first, second]})
+    return replace(release, status=status, route=replace(release.route, green_weight=weight))
+
+
+class TestADeletedWorkload:
+    @pytest.mark.parametrize("phase", EXPOSED)
+    def test_without_green_everybody_goes_back_at_once(self, phase):
+        release = a_release().at_stage(2, phase)
+
+        decision = replace(release, green=gone(release.green)).decided()
+
+        assert (decision.status.phase, decision.status.reason) == (Phase.ROLLING_BACK, reasons.TARGET_GONE)
+        assert names(decision) == ["RollBackRoutes"]
+
+    def test_green_that_is_being_deleted_counts_as_gone(self):
+        release = a_release().at_stage(2)
+
+        assert replace(release, green=replace(release.green, terminating=True)).decided().status.phase is Phase.ROLLING_BACK
+
+    @pytest.mark.parametrize("phase", EXPOSED)
+    def test_without_blue_it_stops_where_it_stands(self, phase):
+        release = a_release().at_stage(2, phase)
+
+        decision = replace(release, blue=gone(release.blue)).decided()
+
+        assert (decision.status.phase, decision.status.reason, decision.status.weight) == (Phase.HALTED, reasons.BLUE_GONE, 25)
+        assert names(decision) == []
+
+    def test_without_blue_a_rollback_is_obeyed_all_the_same(self):
+        release = a_release().at_stage(2, Phase.HALTED).asked(Verb.ROLLBACK)
+
+        assert names(replace(release, blue=gone(release.blue)).decided()) == ["RollBackRoutes"]
+
+    def test_with_blue_back_a_resume_goes_on(self):
+        assert a_release().at_stage(2, Phase.HALTED).asked(Verb.RESUME).decided().status.phase is Phase.SHIFTING
+
+    def test_a_reverse_release_does_not_need_the_version_that_it_leaves(self):
+        release = a_release().at_stage(1)
+        reverse = release.spec.model_copy(update={"kind": "reverse"})
+
+        assert replace(release, spec=reverse, blue=gone(release.blue)).decided().status.phase is Phase.MEASURING
+
+
+class TestBluesSize:
+    @pytest.mark.parametrize("phase", [*EXPOSED, Phase.BAKING])
+    def test_a_blue_that_somebody_shrank_is_put_back(self, phase):
+        release = a_release().at_stage(2, phase)
+
+        assert names(replace(release, blue=replace(release.blue, replicas=1)).decided())[0] == "KeepCapacity"
+
+    def test_a_larger_blue_is_left_alone(self):
+        release = a_release().at_stage(2)
+
+        assert names(replace(release, blue=replace(release.blue, replicas=9)).decided()) == []
+
+    def test_a_rollback_brings_the_pods_up_that_it_needs(self):
+        release = a_release().at_stage(2).rolling_back(traffic_at=NOW - 5)
+
+        assert names(replace(release, blue=replace(release.blue, replicas=1, available=1)).decided()) == ["KeepCapacity"]
+
+
+class TestAGrantThatIsOlderThanItsWeight:
+    def test_all_pods_of_green_are_ready_then_the_weight_follows(self):
+        assert names(granted().decided()) == ["SetWeight"]
+
+    def test_pods_that_green_has_lost_since_come_first(self):
+        release = granted()
+
+        decision = replace(release, green=replace(release.green, available=1)).decided()
+
+        assert (decision.status.phase, decision.status.reason, names(decision)) == (Phase.HOLDING, reasons.CAPACITY_MISSING, [])
+
+    def test_a_green_that_somebody_shrank_is_sized_first(self):
+        release = granted()
+
+        assert names(replace(release, green=replace(release.green, replicas=1, available=1)).decided()) == ["SizeGreen"]
+
+    def test_a_lower_weight_waits_for_no_pods(self):
+        release = granted()
+        above = replace(release.route, green_weight=40)
+
+        assert names(replace(release, route=above, green=replace(release.green, available=0)).decided()) == ["SetWeight"]
+
+
+class TestAStepThatWasRefused:
+    def test_what_the_hold_has_written_itself_is_not_taken_for_drift(self):
+        held = granted().holding(reasons.RIGHTS_MISSING, until=NOW + 800)
+        assert held.decided().commands == (SetWeight(25),)
+
+        after = replace(held, route=replace(held.route, green_weight=25)).decided()
+
+        assert (after.status.phase, after.commands) == (Phase.SHIFTING, ())
+
+    def test_while_a_person_is_waited_for_nothing_above_the_written_weight_stands(self):
+        paused = granted().holding(reasons.PAUSED, waits_for="operator")
+
+        decision = replace(paused, route=replace(paused.route, green_weight=25)).decided()
+
+        assert [command.weight for command in decision.commands] == [5]
+
+
+class TestTheLastStage:
+    def test_a_resume_after_its_manual_hold_ends_the_release(self):
+        plan = [{"weight": 5}, {"weight": 100, "hold": True}]
+        held = a_release().with_plan(stages=plan).at_stage(2, Phase.BAKING).passed().holding(reasons.MANUAL_HOLD, waits_for="operator")
+
+        assert held.asked(Verb.RESUME).decided().status.phase is Phase.SUCCEEDED
+
+
+class TestTrafficDuringTheTeardown:
+    @pytest.mark.parametrize("phase", [Phase.TEARING_DOWN, Phase.HALTED])
+    def test_blue_drain_and_teardown_begin_anew(self, phase):
+        done = {"traffic_at": NOW - 40, "ready_at": NOW - 39, "healthy_at": NOW - 38, "drained_at": NOW - 5}
+        release = a_release().at_stage(2).rolling_back(phase, **done)
+
+        decision = replace(release, route=replace(release.route, green_weight=25, blue_only=False)).decided()
+
+        rollback = decision.status.rollback
+        assert decision.status.phase is Phase.ROLLING_BACK
+        assert names(decision) == ["RollBackRoutes"]
+        assert (rollback.traffic_at, rollback.ready_at, rollback.healthy_at, rollback.drained_at) == (0.0, 0.0, 0.0, 0.0)
