@@ -233,7 +233,7 @@ class Recorder:
         elif commit.new is None:
             self.print.deletes[place] += 1
         else:
-            old, new = essence(kind, commit.old), essence(kind, commit.new)
+            old, new = effect(kind, commit.old), effect(kind, commit.new)
             if old != new:
                 self.print.updates[place] += 1
             elif stamp_of(commit.old) != stamp_of(commit.new):
@@ -300,6 +300,14 @@ def essence(kind: str, obj: Obj) -> Any:
         case _:
             pass
     return json.loads(UID.sub("uid", json.dumps(kept, sort_keys=True, default=str)))
+
+
+def effect(kind: str, obj: Obj) -> Any:
+    """What of an object makes an update one that counts: the word of a release that waits a moment longer does not."""
+    found = essence(kind, obj)
+    if kind == "Release":
+        found["status"].pop("reason", None)
+    return found
 
 
 def release_facts(status: Mapping[str, Any]) -> dict[str, Any]:
