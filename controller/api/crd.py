@@ -52,6 +52,12 @@ ENDED = (
 )
 """A status that really ended. One that only says so (somebody wrote the word, but not the weight) is damage, and the controller halts it."""
 END_RULE = (f"!({ENDED}) || (has(self.phase) && self.phase == oldSelf.phase)", "a release that has ended stays as it ended; start a new one")
+KEEP_RULE = ("!has(oldSelf.phase) || has(self.phase)", "the phase of a release is changed, never dropped")
+KEEP_STATUS_RULE = (
+    "!has(oldSelf.status) || !has(oldSelf.status.phase) || has(self.status)",
+    "the status of a release is all that is known of its traffic; it is changed, never dropped",
+)
+"""Without them an emptied status would be a release that never began, while green had its share of the requests."""
 GRANT_RULE = ("(has(self.weight) ? self.weight : 0) <= (has(self.grant) ? self.grant : 0)", "status.weight must not exceed status.grant")
 
 
@@ -201,7 +207,7 @@ def add_rules(kind: str, spec: Schema, status: Schema) -> None:
         return
     spec["x-kubernetes-validations"] = [rule(*IMMUTABLE)]
     if kind == "Release":
-        status["x-kubernetes-validations"] = [rule(*GRANT_RULE), rule(*END_RULE)]
+        status["x-kubernetes-validations"] = [rule(*GRANT_RULE), rule(*END_RULE), rule(*KEEP_RULE)]
 
 
 def definition(  # noqa: PLR0917 - one row of the table above
@@ -227,6 +233,8 @@ def definition(  # noqa: PLR0917 - one row of the table above
     if kind != "ReleasePlan":
         # An immutable spec is also one that cannot be dropped and written anew.
         top["x-kubernetes-validations"] = [rule("has(self.spec) == has(oldSelf.spec)", "the spec is immutable; make a new object")]
+    if kind == "Release":
+        top["x-kubernetes-validations"].append(rule(*KEEP_STATUS_RULE))
     version = {
         "name": VERSION,
         "served": True,

@@ -5,7 +5,7 @@ refused again; a person decides. Toward green the release holds with a deadline 
 then; on the way back nothing is given up, the sentence only says what is in the way.
 """
 
-from controller.api.release import Phase
+from controller.api.release import Phase, ReleaseStatus, StageStatus
 from controller.core import backward, reasons
 from controller.core.commands import Decision, RecordKind
 from controller.core.phases import BACKWARD, FINAL
@@ -14,6 +14,7 @@ from controller.core.steps import DATA_DEADLINE_SECONDS, World, hold, moved, rec
 FORBIDDEN = 403
 RETRY_SECONDS = 5.0
 BACK_RETRY_SECONDS = 1.0
+IN_A_STAGE = {Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.RETURNING}
 
 
 def refused(w: World, code: int, sentence: str) -> Decision:
@@ -40,10 +41,11 @@ def _teardown_late(w: World) -> bool:
 
 def damaged(w: World) -> Decision | None:
     """A status that somebody edited to nonsense: what can be read stays, and a person decides. Never toward green by itself."""
-    if not w.subject.damage:
+    lost = misplaced(w)
+    if not (w.subject.damage or lost):
         return None
-    detail = f"the status was edited and cannot be read: {w.subject.damage}"
-    status = w.status.model_copy(
+    detail = f"the status was edited and cannot be read: {w.subject.damage or lost}"
+    status = (in_place(w) if lost else w.status).model_copy(
         update={
             "phase": Phase.HALTED,
             "phase_since": w.now,
@@ -54,6 +56,28 @@ def damaged(w: World) -> Decision | None:
         }
     )
     return stored(status, record(w, RecordKind.HOLD, reasons.HALTED, detail))
+
+
+def misplaced(w: World) -> str:
+    """How the stage of the status fits neither its own list nor the plan; "" where it fits, and on the way back, which asks for no stage.
+
+    Every index into the stages stands behind this one question: a look that ends with a defect would stop triggers and rollbacks.
+    """
+    status = w.status
+    if w.subject.plan is None or status.phase in BACKWARD | FINAL | {Phase.QUEUED}:
+        return ""
+    first = 0 if w.standing in IN_A_STAGE else -1
+    if first <= status.stage < min(len(status.stages), len(w.stages)) or first == status.stage == -1:
+        return ""
+    return f"stage: found {status.stage} with {len(status.stages)} begun, expected {first} to {min(len(status.stages), len(w.stages)) - 1}"
+
+
+def in_place(w: World) -> ReleaseStatus:
+    """The status in the highest stage that is not above the weight which was written: never further toward green than it was."""
+    weights = [stage.weight for stage in w.stages]
+    reached = max((i for i, weight in enumerate(weights) if weight <= w.status.weight), default=-1)
+    begun = [*w.status.stages, *(StageStatus(weight=weight) for weight in weights[len(w.status.stages) :])]
+    return w.status.model_copy(update={"stage": reached, "stages": begun[: reached + 1]})
 
 
 def schema_old(w: World) -> Decision | None:

@@ -82,3 +82,18 @@ def test_an_end_that_somebody_only_wrote_down_is_damage_which_the_controller_may
 @pytest.mark.parametrize("end", ENDS, ids=str)
 def test_a_right_end_is_no_damage(end):
     assert read_status(end)[1] == ""
+
+
+@pytest.mark.parametrize("status", [None, {"phase": None}], ids=str)
+def test_the_status_of_a_release_that_has_begun_is_never_dropped(kube, status):
+    """An emptied one would read as a release that never began, and green would keep its share with nobody watching."""
+    made(kube, RELEASE, phase="Measuring", weight=25, grant=25)
+
+    with pytest.raises(RefusedError, match="changed, never dropped"):
+        kube.patch(RELEASE, "shop", "x", {"status": status}, Patch.MERGE, subresource="status")
+
+
+def test_the_status_of_a_queued_release_may_be_dropped(kube):
+    made(kube, RELEASE, epoch=1, reason="WaitingForPlan")
+
+    assert "status" not in kube.patch(RELEASE, "shop", "x", {"status": None}, Patch.MERGE, subresource="status")

@@ -158,6 +158,18 @@ class TestTheStatusOfARelease:
         assert "a release that has ended stays as it ended" in answer.text
         assert bed.admin.patch(path, {"status": {"epoch": 2, "retention": {"done": True}}})["status"]["phase"] == "RolledBack"
 
+    @pytest.mark.parametrize("status", [None, {}, {"phase": None}], ids=str)
+    def test_is_never_dropped_once_it_has_begun(self, bed, make, status):
+        path = make("releases", "Release", RELEASE) + "/status"
+        bed.admin.patch(path, {"status": {"phase": "Measuring", "weight": 25, "grant": 25}})
+        whole = bed.admin.get(path)
+        written = {**whole, "status": status} if status == {} else {"status": status}
+        media = "application/json" if status == {} else "application/merge-patch+json"
+        answer = bed.admin.request("PUT" if status == {} else "PATCH", path, written, media)
+
+        assert answer.status_code == 422
+        assert "changed, never dropped" in answer.text
+
     def test_may_be_halted_where_somebody_only_wrote_that_it_ended(self, bed, make):
         path = make("releases", "Release", RELEASE) + "/status"
         bed.admin.patch(path, {"status": {"phase": "Succeeded", "finishedAt": 5, "weight": 25, "grant": 25}})
