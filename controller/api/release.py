@@ -178,6 +178,7 @@ class RetentionStatus(StatusModel):
 
     until: float = Field(default=0.0, description="End, Unix seconds.")
     shrunk: bool = Field(default=False, description="Scaled to its retention size.")
+    kept: str = Field(default="", description="Why it is kept beyond its end.")
     done: bool = Field(default=False, description="Nothing is left to do.")
 
 

@@ -376,4 +376,6 @@ def _after_success(status: Mapping[str, Any], now: float) -> str:
     until = number(kept.get("until"))
     if kept.get("done") is True or not until:
         return "Nothing, it has ended."
+    if text(kept.get("kept")):
+        return f"The old version is kept: {text(kept.get('kept'))}. The next start takes its place, deleting this release takes it down."
     return f"The old version is kept until {clock(until)} UTC (for {span(until - now)})."

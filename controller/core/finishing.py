@@ -17,6 +17,9 @@ from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, moved, record, stored, wait
 from controller.core.world import RequestView
 
+LOOK_SECONDS = 30.0
+"""How often an old version that is kept beyond its end is looked at again; nothing is written by that."""
+
 
 def finish(w: World) -> Decision:
     """The last window has passed and the gates are open."""
@@ -96,12 +99,12 @@ def retention(w: World) -> Decision | None:
     over = w.now >= kept.until or bool(w.observed.rivals) or w.subject.deleted
     if reversed_by or (over and (w.plan.finish.then == "keep" or _old_is_gone(w))):
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True})}))
-    if any(r.found and r.green_weight < FULL for r in w.observed.routes):
-        # S5: somebody gave the old version traffic again. It is not taken away under users.
-        return wait(w, reasons.SUCCEEDED, "the old version has traffic again and is kept", until=w.now + 60.0)
+    why = still_used(w) or ((undrained(w) or other_writers(w)) if over else "")
+    if why != kept.kept:
+        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"kept": why})}))
+    if why:
+        return Decision(status=w.status, wake_at=w.now + LOOK_SECONDS)
     if over:
-        if seen.quiet_old(w) is False:
-            return wait(w, reasons.SUCCEEDED, "the old version still gets requests and is kept", until=w.now + 30.0)
         return act(w, RetireOld())
     if w.plan.finish.size is not None and not kept.shrunk:
         if w.now < w.status.phase_since + w.plan.rollback.drain:
@@ -111,6 +114,41 @@ def retention(w: World) -> Decision | None:
             return act(w, ShrinkOld(size))
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"shrunk": True})}))
     return Decision(status=w.status, wake_at=kept.until)
+
+
+def still_used(w: World) -> str:
+    """Whether somebody gave the old version traffic again, in words: it is not taken away under users (S5)."""
+    return "it has traffic again" if any(r.found and r.green_weight < FULL for r in w.observed.routes) else ""
+
+
+def undrained(w: World) -> str:
+    """What speaks against taking the old version down now, in words: the drain, requests that were seen, or nobody who could say."""
+    if w.now < w.status.phase_since + w.plan.rollback.drain:
+        return "it drains"
+    quiet = seen.quiet_old(w)
+    if quiet is False:
+        return "it still gets requests"
+    patient = not w.subject.deleted and w.now < asked_since(w) + w.plan.rollback.drain_deadline
+    return "nobody can say whether it still gets requests" if quiet is None and patient else ""
+
+
+def asked_since(w: World) -> float:
+    """Since when the old version may go, Unix seconds: its time is over, or the next release waits."""
+    over = w.status.retention.until if w.status.retention else w.now
+    return max(w.status.phase_since, min([over, *(rival.created for rival in w.observed.rivals)]))
+
+
+def other_writers(w: World) -> str:
+    """Whether another manager than ours wrote the weights, in words: it may write them back, and then somebody must be there.
+
+    Who starts the next release or deletes this one has seen that, so that it counts no more.
+    """
+    if w.observed.rivals or w.subject.deleted:
+        return ""
+    names = sorted({r.foreign for r in w.observed.routes if r.found and r.foreign})
+    if names:
+        return f"{', '.join(names)} has written the route since"
+    return "another writer changed the weights during the release" if w.status.drift.count else ""
 
 
 def _old_is_gone(w: World) -> bool:

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from controller.api.release import Phase, Verb
+from controller.api.release import DriftStatus, Phase, Verb
 from controller.core import backward, gates, phases, reasons
 from controller.core.commands import Direction, RollBackRoutes, SetWeight
 from controller.core.phases import FINAL, TRANSITIONS, IllegalTransitionError
@@ -278,6 +278,10 @@ class TestTheWayBack:
         assert (decision.status.phase, names(decision)) == (Phase.ROLLING_BACK, ["RollBackRoutes"])
 
 
+UNCOUNTED = a_release().with_plan(traffic={"virtualService": "shop", "metrics": "none"})
+"""No traffic metrics: the drain time must do."""
+
+
 class TestTheEnd:
     def test_the_old_version_is_kept_for_its_retention(self):
         decision = a_release().succeeded(until=NOW + 100).decided()
@@ -285,7 +289,43 @@ class TestTheEnd:
         assert (names(decision), decision.wake_at) == ([], NOW + 100)
 
     def test_then_it_is_retired(self):
-        assert names(a_release().succeeded(until=NOW - 1).decided()) == ["RetireOld"]
+        assert names(UNCOUNTED.succeeded(until=NOW - 1).decided()) == ["RetireOld"]
+
+    def test_while_nobody_can_say_that_it_is_idle_it_is_kept_for_a_while(self):
+        decision = a_release().succeeded(until=NOW - 1).decided()
+
+        assert decision.status.retention.kept == "nobody can say whether it still gets requests"
+        assert names(decision) == []
+        long_over = a_release().succeeded(until=NOW - 901)
+        ended = long_over.status.model_copy(update={"phase_since": NOW - 2_000})
+        assert names(replace(long_over, status=ended).decided()) == ["RetireOld"]
+
+    def test_it_drains_first_however_soon_the_next_one_starts(self):
+        young = UNCOUNTED.succeeded(until=NOW + 100).with_rival(Phase.QUEUED, created=9_000)
+        just_now = replace(young, status=young.status.model_copy(update={"phase_since": NOW - 5}))
+
+        assert just_now.decided().status.retention.kept == "it drains"
+        assert names(just_now.decided()) == []
+
+    def test_it_is_kept_while_another_manager_is_the_last_writer_of_the_route(self):
+        done = UNCOUNTED.succeeded(until=NOW - 1)
+        theirs = replace(done, route=replace(done.route, foreign="argocd-controller"))
+
+        assert theirs.decided().status.retention.kept == "argocd-controller has written the route since"
+        assert names(theirs.with_rival(Phase.QUEUED, created=9_000).decided()) == ["RetireOld"]
+
+    def test_it_is_kept_where_another_writer_changed_the_weights_during_the_release(self):
+        done = UNCOUNTED.succeeded(until=NOW - 1)
+        fought = replace(done, status=done.status.model_copy(update={"drift": DriftStatus(count=1, since=NOW - 900)}))
+
+        assert names(fought.decided()) == []
+
+    def test_why_it_is_kept_is_written_once(self):
+        kept = a_release().succeeded(until=NOW - 1).decided()
+
+        again = replace(a_release().succeeded(until=NOW - 1), status=kept.status).decided()
+
+        assert not again.store
 
     def test_it_is_not_retired_while_somebody_sends_to_it(self):
         builder = a_release().succeeded(until=NOW - 1)
@@ -294,7 +334,7 @@ class TestTheEnd:
         assert names(decision) == []
 
     def test_the_next_start_cuts_the_retention_short(self):
-        assert names(a_release().succeeded(until=NOW + 100).with_rival(Phase.QUEUED, created=9_000).decided()) == ["RetireOld"]
+        assert names(UNCOUNTED.succeeded(until=NOW + 100).with_rival(Phase.QUEUED, created=9_000).decided()) == ["RetireOld"]
 
     def test_a_release_that_takes_it_back_finds_the_old_version_alive(self):
         decision = a_release().succeeded(until=NOW + 100).with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()
