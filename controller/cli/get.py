@@ -112,6 +112,8 @@ def get(
         raise typer.BadParameter(f"found {len(words)} names, expected one at most", param_hint="NAME")
     if words and everywhere:
         raise typer.BadParameter("a name is looked up in one namespace: give -n instead of -A", param_hint="-A")
+    for name in words:
+        hosts.check_name(name)
     session = hosts.open_session(ctx, namespace, context, kubeconfig, everywhere=everywhere)
     if words:
         _one(session, noun, words[0], output)

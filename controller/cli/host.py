@@ -15,6 +15,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from controller.cli import complete
+from controller.cli.naming import NamingError, existing
 from controller.ports import Kube
 
 
@@ -154,15 +155,33 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace; the context's own if absent.", show_default=False)]
+def check_name(text: str) -> str:
+    """A name that can exist, or a usage error before anything is asked."""
+    try:
+        return existing(text)
+    except NamingError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _name_or_none(text: str) -> str:
+    return check_name(text) if text else text
+
+
+NamespaceOption = Annotated[
+    str, typer.Option("--namespace", "-n", help="Namespace; the context's own if absent.", show_default=False, callback=_name_or_none)
+]
 EverywhereOption = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
 ContextOption = Annotated[str, typer.Option("--context", help="Context of the kubeconfig.", show_default=False)]
 KubeconfigOption = Annotated[
     str, typer.Option("--kubeconfig", help="Path of the kubeconfig; else $KUBECONFIG, else ~/.kube/config.", show_default=False)
 ]
 OutputOption = Annotated[str, typer.Option("--output", "-o", help="table, wide, json, yaml or name.", show_default=False)]
-ReleaseArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.", autocompletion=complete.releases)]
-PlanArgument = Annotated[str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.", autocompletion=complete.plans)]
+ReleaseArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the release.", autocompletion=complete.releases, callback=check_name)
+]
+PlanArgument = Annotated[
+    str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.", autocompletion=complete.plans, callback=check_name)
+]
 
 FORMATS = ("", "table", "wide", "json", "yaml", "name")
 OBJECT_FORMATS = ("", "json", "yaml", "name")

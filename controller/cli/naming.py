@@ -4,9 +4,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-REVISION_LENGTH, NAME_LENGTH = 40, 63
+REVISION_LENGTH, NAME_LENGTH, ID_LENGTH, OBJECT_NAME_LENGTH = 40, 63, 128, 253
 DIGEST_DIGITS = 12
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _RETRIES = re.compile(r"-r([0-9]+)$")
 
 
@@ -45,8 +46,10 @@ def images_by_member(given: Iterable[str], members: Sequence[str]) -> dict[str, 
             raise NamingError(f"The plan has no member {member!r}; it has {', '.join(members)}.")
         if member in images:
             raise NamingError(f"Member {member!r} was given two images.")
-        if not reference or re.search(r"\s", reference):
+        if not reference:
             raise NamingError(f"Member {member!r} was given no image: write --image {member}=REGISTRY/NAME:TAG.")
+        if re.search(r"\s", reference):
+            raise NamingError(f"The image {reference!r} has a space in it: write --image {member}=REGISTRY/NAME:TAG.")
         revision_of(reference)
         images[member] = reference
     return images
@@ -55,8 +58,18 @@ def images_by_member(given: Iterable[str], members: Sequence[str]) -> dict[str, 
 def checked(word: str, text: str, length: int) -> str:
     """The text where it is a DNS label of at most that length (or empty); raises `NamingError` naming one that would do."""
     if text and (len(text) > length or not _LABEL.match(text)):
-        would = f"such as {slug(text, length)}" if slug(text, length) else "of lower-case letters, digits and dashes"
-        raise NamingError(f"The {word} {text!r} cannot be used: expected at most {length} characters, {would}.")
+        would = f", such as {slug(text, length)}" if slug(text, length) else ""
+        raise NamingError(f"The {word} {text!r} cannot be used: expected at most {length} lower-case letters, digits and dashes{would}.")
+    return text
+
+
+def existing(text: str) -> str:
+    """The name of something in the cluster where it can be one; raises `NamingError`.
+
+    An empty one (a variable of a pipeline that was never set) would ask the API server for the whole list.
+    """
+    if len(text) > OBJECT_NAME_LENGTH or not _SUBDOMAIN.match(text):
+        raise NamingError(f"found {text!r}, expected a name of lower-case letters, digits and dashes")
     return text
 
 

@@ -26,7 +26,14 @@ from controller.simulator.run import plan_of
 from controller.simulator.scenario import Scenario, load
 from controller.simulator.simulation import SimulationError
 
-EXAMPLES = Path(controller.__file__).parents[1] / "examples"
+
+def examples_beside(package: Path) -> Path:
+    """The folder of the examples: beside the sources, else that of the clone in which the command runs (an installed package has none)."""
+    beside = package / "examples"
+    return beside if beside.is_dir() else Path("examples")
+
+
+EXAMPLES = examples_beside(Path(controller.__file__).parents[1])
 LEASE_SECONDS, RENEW_SECONDS = 4.0, 1.0
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -73,7 +80,8 @@ def find_story(example: Path, name: str) -> Story:
         except (ValidationError, yaml.YAMLError, OSError) as error:
             raise ConfigError(f"The scenario file {file} cannot be used: penstock validate {file} says why.") from error
     if not found:
-        raise ConfigError(f"There are no scenarios in {example}/scenarios; the examples are: {', '.join(examples()) or 'not installed'}.")
+        known = f"the examples are: {', '.join(examples())}" if examples() else "run it in a clone of the sources, or give --dir"
+        raise ConfigError(f"There are no scenarios in {example}/scenarios; {known}.")
     if name not in found:
         raise ConfigError(f"There is no scenario {name!r} in {example}/scenarios; there are: {', '.join(sorted(found))}.")
     return story_of(*found[name])

@@ -11,6 +11,7 @@ from controller.cli import wait as waiting
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
 from controller.cli.naming import (
+    ID_LENGTH,
     NAME_LENGTH,
     REVISION_LENGTH,
     NamingError,
@@ -108,6 +109,8 @@ def start(
         raise CommandError(ExitCode.USAGE, "Green is adopted and no image names it: give --revision.")
     environ = session.host.environ
     origin = {"actor": session.actor, "id": id_, "run": (run or run_url(environ))[:512], "commit": (commit or commit_of(environ))[:128]}
+    if len(id_) > ID_LENGTH:
+        raise CommandError(ExitCode.USAGE, f"The id has {len(id_)} characters, expected at most {ID_LENGTH}: give a shorter --id.")
     body: dict[str, Any] = {"plan": plan, "revision": wanted, "images": images, "origin": {k: v for k, v in origin.items() if v}}
     if supersede:
         release_of(session, supersede)  # a name that does not exist is a typo, and would never be superseded

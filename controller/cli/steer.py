@@ -158,6 +158,8 @@ def skipped_words(verb: str, release: Obj, plan: Any) -> str:
     between = [f"{w} %" for w, _ in stages[index + 1 : -1]] if verb == "promote" else []
     target = stages[-1][0] if verb == "promote" else stages[min(index + 1, len(stages) - 1)][0]
     if index == len(stages) - 1:
+        if verb == "promote":
+            return "Green has all the traffic already: there is no stage to skip."
         return f"Skips the rest of the bake at {weight} %{judged}."
     also = f" and the stages of {', '.join(between)}" if between else ""
     return f"Skips the rest of the stage of {weight} %{judged}{also}; green gets {target} % next."

@@ -82,7 +82,9 @@ class TestStart:
             (["shop", "--image", "cart=x:1"], 2, "The plan has no member 'cart'; it has shop."),
             (["shp", "--image", IMAGE], 6, "There is no plan shp in namespace shop. There are: shop."),
             (["shop", "--image", IMAGE, "--supersede", "nope"], 3, "There is no release nope"),
-            (["shop", "--image", IMAGE, "--revision", "Not Good"], 2, "The revision 'Not Good' cannot be used"),
+            (["shop", "--image", IMAGE, "--revision", "Not Good"], 2, "The revision 'Not Good' cannot be used: expected at most 40"),
+            (["shop", "--image", "registry.example/shop:2.0 "], 2, "The image 'registry.example/shop:2.0 ' has a space in it"),
+            (["shop", "--image", IMAGE, "--id", "x" * 129], 2, "The id has 129 characters, expected at most 128"),
         ],
     )
     def test_bad_input_is_one_sentence_and_creates_nothing(self, words, code, said):

@@ -180,3 +180,28 @@ class TestRetry:
         terminal.until(100)
 
         assert terminal.penstock("retry", "shop-v2").code == 6
+
+
+class TestNamesThatCannotBe:
+    """A variable of a pipeline that was never set is an empty name; asked for, the API server would answer with the list."""
+
+    @pytest.mark.parametrize("name", ["", "a/../b", "A B", "shop-"])
+    @pytest.mark.parametrize("verb", ["get", "why", "history", "wait", "watch", "pause", "resume", "rollback", "retry", "start"])
+    def test_are_a_usage_error_before_anything_is_asked(self, verb, name):
+        result = a_terminal().penstock(verb, name)
+
+        assert result.code == 2
+        assert f"found {name!r}, expected a name of lower-case letters, digits and dashes" in " ".join(result.err.split())
+
+    def test_nor_can_such_a_namespace(self):
+        assert a_terminal().penstock("get", "-n", "a/../b").code == 2
+
+
+def test_promote_at_the_last_stage_does_not_say_that_it_skips_the_bake():
+    terminal = a_terminal()
+    terminal.until_phase("Baking")
+
+    result = terminal.penstock("promote", "shop-v2", "--reason", "hurry", "--yes")
+
+    assert result.code == 6
+    assert "Green has all the traffic already: there is no stage to skip." in result.err

@@ -1,6 +1,7 @@
 """The parts of the embedded cluster that only it has: faster scenarios, Prometheus over HTTP, the probe proxy."""
 
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from controller.adapters.http import HttpProber
 from controller.adapters.prometheus import HttpPrometheus
 from controller.adapters.prometheus_config import Provider
-from controller.cli.sandbox_world import EXAMPLES, find_story
+from controller.cli.sandbox_world import EXAMPLES, examples_beside, find_story
 from controller.ports import DEPLOYMENT, AnswerFault, Patch, RefusedError
 from controller.ports import VIRTUAL_SERVICE as ROUTE
 from controller.simulator.apiserver.client import InMemoryKube
@@ -90,3 +91,9 @@ def test_what_is_not_served_is_not_in_the_sandbox(cluster):
 
     assert answer.status_code == 404
     assert "not in the sandbox" in answer.json()["message"]
+
+
+def test_an_installed_package_finds_the_examples_of_the_clone_in_which_it_runs(tmp_path):
+    """`pip install .` and then `penstock sandbox`, as the README says."""
+    assert examples_beside(tmp_path) == Path("examples")
+    assert examples_beside(EXAMPLES.parent) == EXAMPLES
