@@ -9,7 +9,7 @@ from controller.adapters.records import frozen_name, read_status
 from controller.core.commands import Subject
 from controller.core.phases import FINAL
 from controller.core.retention import Finished
-from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kube, NotFoundError, Obj
+from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kind, Kube, NotFoundError, Obj
 
 
 def read_finished(kube: Kube, subject: Subject) -> tuple[Finished, ...]:
@@ -45,17 +45,19 @@ def prune(kube: Kube, subject: Subject, names: Iterable[str]) -> None:
     wanted = set(names)
     for obj in _releases(kube, subject):
         if obj["metadata"]["name"] in wanted:
-            _delete(kube, subject, obj)
+            _delete(kube, RELEASE, subject.namespace, obj)
     named = {str((o.get("status") or {}).get("planHash") or "") for o in _releases(kube, subject) if o["metadata"]["name"] not in wanted}
     kept = {frozen_name(hash_) for hash_ in named if hash_}
     for obj in _records(kube, subject):
         name = obj["metadata"]["name"]
         if name.startswith(frozen_name("")) and name not in kept:
-            kube.delete(CONFIG_MAP, subject.namespace, name, uid=obj["metadata"]["uid"])
+            _delete(kube, CONFIG_MAP, subject.namespace, obj)
 
 
-def _delete(kube: Kube, subject: Subject, obj: Obj) -> None:
+def _delete(kube: Kube, kind: Kind, namespace: str, obj: Obj) -> None:
+    """Exactly this object as it was read."""
+    meta = obj["metadata"]
     try:
-        kube.delete(RELEASE, subject.namespace, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
+        kube.delete(kind, namespace, meta["name"], uid=meta["uid"], resource_version=meta["resourceVersion"])
     except (NotFoundError, ConflictError):
         return  # gone, or written meanwhile: the next finished release looks again

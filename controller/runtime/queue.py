@@ -198,6 +198,12 @@ class WorkQueue:
             self._promote(self._steady())
             return sum(len(lane) for lane in self._lanes.values())
 
+    def due(self) -> list[Key]:
+        """Keys that are due now and not yet taken."""
+        with self._lock:
+            self._promote(self._steady())
+            return [key for lane in self._lanes.values() for key in lane]
+
     def _wait_until(self, key: Key, at: float, *, urgent: bool) -> None:
         """The key is due at `at`, unless it is due earlier already; urgency is never taken away."""
         for lane in Lane:

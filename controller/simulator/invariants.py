@@ -1,7 +1,8 @@
 """Checks S1 to S17 on every commit and every update of a proxy, and L1 to L7 over the whole run.
 
     commits ------> History (invariants_store): pure, also for a real API server's watch history
-    proxies ------> Checker: what users get of it
+    proxies ------> DataPlane (invariants_proxies): what users get of it
+    looks --------> Turns (invariants_turns): who waits for whom
     end of a run -> Checker.finish: how long things took
 
 START HERE with `watch(sim)`. Breaches are sentences; an empty list is good.
@@ -12,9 +13,11 @@ from typing import Any
 
 from controller.ports import Obj
 from controller.simulator.apiserver.storage import Commit
+from controller.simulator.invariants_book import Breach
 from controller.simulator.invariants_model import FINAL, ReleaseFacts, splits
-from controller.simulator.invariants_store import Breach, History
-from controller.simulator.mesh.mesh import ProxyState
+from controller.simulator.invariants_proxies import DataPlane
+from controller.simulator.invariants_store import History
+from controller.simulator.invariants_turns import Turns
 from controller.simulator.simulation import START, Simulation
 
 MARGIN_SECONDS = 60.0
@@ -38,13 +41,14 @@ class Checker:
         jumps = any(fault.kind == "clock-jump" for fault in sim.scenario.faults)
         self.history = History(clock_may_jump=jumps)
         self._drifted: dict[tuple[str, str], tuple[float, float]] = {}
-        self._ready: set[tuple[str, str, str]] = set()
+        self._plane = DataPlane(sim, self.history.book)
+        self._turns = Turns(sim, self.history.book)
         self._faults = [(START + f.at, START + f.at + f.lasts) for f in sim.scenario.faults]
         for shelf in sim.server.registry.shelves():
             for obj in shelf.all(""):
                 self.history.commit(sim.clock.time, shelf.kind.kind, None, obj, "setup")
         sim.server.on_commit(self.commit)
-        sim.mesh.on_proxy_update(self.proxy)
+        sim.mesh.on_proxy_update(self._plane.updated)
 
     @property
     def breaches(self) -> list[str]:
@@ -60,13 +64,14 @@ class Checker:
     def commit(self, commit: Commit) -> None:
         """One change of the store."""
         kind = commit.kind.kind
+        self._turns.time(commit.time)
         if kind in ("Pod", "ReplicaSet", "EndpointSlice", "Event", "Lease"):
             return
         now = commit.time
         if kind == "Deployment" and commit.field_manager in self.history.ours:
-            self._still_served(commit.old, commit.new)
+            self._plane.brought_down(commit.old, commit.new)
         before = self._rollbacks()
-        self.history.commit(now, kind, commit.old, commit.new, commit.field_manager)
+        self.history.commit(now, kind, commit.old, commit.new, commit.field_manager, named=commit.named)
         if kind == "Release":
             self._rolled_back_in_time(before)
         if kind == "VirtualService":
@@ -121,68 +126,12 @@ class Checker:
         spans = [(START + f.at, START + f.at + f.lasts) for f in self.sim.scenario.faults if f.kind in kinds]
         return any(begin <= self.sim.clock.time and end + DRIFT_SECONDS >= since for begin, end in spans)
 
-    # Proxies.
-
-    def proxy(self, state: ProxyState, now: float) -> None:
-        """S4: what users of this proxy get after its update, where the routes are as we wrote them."""
-        for source in self.sim.sources:
-            if source.proxy != state.proxy.name:
-                continue
-            for outcome in state.answer(source.request):
-                cluster = outcome.cluster
-                if cluster is None or outcome.fraction <= 0:
-                    continue
-                if outcome.pod is not None:
-                    self._ready.add((state.proxy.name, cluster.host, cluster.subset))
-                if outcome.flag not in ("NC", "UH") or self._ours_of(cluster.host) is None:
-                    continue  # answered, or nobody of ours routed it
-                if outcome.flag == "UH" and (state.proxy.name, cluster.host, cluster.subset) in self._ready:
-                    continue  # its pods went away later: the workload's fault; what we bring down ourselves is looked at in time
-                what = "does not know" if outcome.flag == "NC" else "sees no ready endpoint of"
-                self.history.now = now
-                self.history.breach(
-                    "S4",
-                    f"proxy {state.proxy.name} sends {100 * outcome.fraction:.0f} % to {cluster.host} {cluster.subset}, which it {what}",
-                )
-
-    def _ours_of(self, host: str) -> ReleaseFacts | None:
-        """The release whose last write of weights this host's requests follow."""
-        name, _, rest = host.partition(".")
-        place = (rest.split(".")[0], name)
-        for facts in self.history.releases.values():
-            active = facts.plan is not None and facts.status.get("stage", -1) >= 0 and facts.shifted_at
-            if active and any(place in facts.services(slot) for slot in (0, 1)) and self._undisturbed(facts):
-                return facts
-        return None
-
-    def _undisturbed(self, facts: ReleaseFacts) -> bool:
-        """No hand but ours touched its routes or clusters."""
-        return not any(fault.kind in ("drift", "delete", "patch") for fault in self.sim.scenario.faults) and facts.phase != "Halted"
-
-    def _still_served(self, old: Obj | None, new: Obj | None) -> None:
-        """S5, S6: no proxy sends to pods of a Deployment that we bring down."""
-        if old is None:
-            return
-        size, left = old["spec"].get("replicas", 1), 0 if new is None else new["spec"].get("replicas", 1)
-        if left >= size:
-            return
-        place = (old["metadata"]["namespace"], old["metadata"]["name"])
-        for source in self.sim.sources:
-            for outcome in self.sim.mesh.proxies[source.proxy].answer(source.request):
-                pod = outcome.pod
-                if pod is not None and (pod.namespace, pod.workload) == place and outcome.fraction > 0 and (left == 0):
-                    share = 100 * outcome.fraction
-                    self.history.now = self.sim.clock.time
-                    self.history.breach(
-                        "S5",
-                        f"Deployment {place[0]}/{place[1]} was brought down to {left}, and proxy {source.proxy} sends {share:.0f} % to it",
-                    )
-
     # The end.
 
     def finish(self) -> list[str]:
         """L1, L4 and L6 at the end of a run; then all breaches."""
-        now = self.history.now = self.sim.clock.time
+        now = self.history.book.now = self.sim.clock.time
+        self._turns.time(now)
         self._drift_overdue(now)
         unfinished = [facts for facts in self.history.releases.values() if facts.phase not in FINAL and not waits_for_person(facts.status)]
         last = max((end for _, end in self._faults), default=START)

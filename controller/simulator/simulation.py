@@ -196,6 +196,7 @@ class Simulation:
         self.kube: Kube = InMemoryKube(self.server)
         self.cache: Kube = self.kube
         self.epoch = 1
+        self.leaderless_since: float | None = None
         self.looks = 0
         self._instant, self._in_this_instant = 0.0, 0
         self.cache_lag = 0.0
@@ -235,6 +236,7 @@ class Simulation:
 
     def restart_controller(self) -> None:
         """A new leader: nothing remembered, a higher epoch, every release looked at."""
+        self.leaderless_since = None
         self.memo = Memo()
         self.epoch += 1
         self.queue = WorkQueue(self.clock.now, self.true_time)
@@ -269,7 +271,8 @@ class Simulation:
             self._happen()
 
     def _next_time(self) -> float:
-        times = [self.queue.next_time(), self.mesh.next_event_time(), self.workloads.next_event_time()]
+        acting = None if self.leaderless_since is not None else self.queue.next_time()
+        times = [acting, self.mesh.next_event_time(), self.workloads.next_event_time()]
         if self._events:
             times.append(self._events[0].time)
         return min((t for t in times if t is not None), default=math.inf)
@@ -303,7 +306,7 @@ class Simulation:
 
     def _work(self, done: Callable[[], bool] | None) -> bool:
         """Every release that is due; True where the caller's end is reached."""
-        while (key := self.queue.next_ready(self.clock.time)) is not None:
+        while self.leaderless_since is None and (key := self.queue.next_ready(self.clock.time)) is not None:
             self.look(key)
             if done is not None and done():
                 return True

@@ -29,6 +29,7 @@ class Commit(NamedTuple):
         new: the object after; None when it is gone.
         last: what watchers are shown: `new`, or of a deletion the last state at the deletion's revision.
         user, field_manager, subresource: who wrote, and where.
+        named: of a deletion the uid and resourceVersion that it was conditional on, "" where it named none; None of other writes.
     """
 
     revision: int
@@ -41,6 +42,7 @@ class Commit(NamedTuple):
     user: str
     field_manager: str
     subresource: str
+    named: tuple[str, str] | None = None
 
 
 class Shelf:

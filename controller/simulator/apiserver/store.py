@@ -223,14 +223,14 @@ class ApiServer:
         """Call a listener with every commit, after it is stored, in the order of revisions, under the lock."""
         self._listeners.append(listener)
 
-    def commit(self, served: Served, old: Obj | None, new: Obj | None, options: Options, verb: str) -> Obj:
-        """Store a change under the next revision. Only `writes` calls this. Returns what watchers are shown."""
+    def commit(self, served: Served, old: Obj | None, new: Obj | None, options: Options, verb: str, *, how: Deletion | None = None) -> Obj:
+        """Store a change under the next revision; `how` of a deletion. Only `writes` calls this. Returns what watchers are shown."""
         self.revision += 1
         source: Any = old if new is None else new
         last = {**source, "metadata": {**source["metadata"], "resourceVersion": str(self.revision)}}
         commit = Commit(
             self.revision, self.now(), verb, served.shelf.kind, old, None if new is None else last, last, options.user,
-            options.field_manager, options.subresource,
+            options.field_manager, options.subresource, None if how is None else (how.uid, how.resource_version),
         )  # fmt: skip
         served.shelf.put(commit)
         self.ledger.note(commit)

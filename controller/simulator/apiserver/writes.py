@@ -115,7 +115,7 @@ def delete(server: "ApiServer", served: Served, old: Obj, how: Deletion, options
     lingers = resource.kind == ports.POD and bool(how.grace_seconds)
     if not (rules.waits_for_finalizers(marked) or is_namespace or lingers):
         if not rules.stores_nothing(dry_run=options.dry_run):
-            server.commit(served, old, None, options, "delete")
+            server.commit(served, old, None, options, "delete", how=how)
         return _deleted(resource, old)
     if metadata.get("deletionTimestamp"):
         return _shown(served, old)
@@ -129,7 +129,7 @@ def delete(server: "ApiServer", served: Served, old: Obj, how: Deletion, options
         marked["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
     if rules.stores_nothing(dry_run=options.dry_run):
         return _shown(served, marked)
-    stored = server.commit(served, old, marked, options, "delete")
+    stored = server.commit(served, old, marked, options, "delete", how=how)
     if resource.kind == ports.CRD:
         return _retired_crd(server, served, stored, options)
     return _shown(served, stored)
