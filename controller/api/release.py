@@ -205,7 +205,6 @@ class ReleaseStatus(StatusModel):
 
     observed_generation: int = Field(default=0, description="Generation of the spec that was acted on.")
     epoch: int = Field(default=0, description="Epoch of the leader that wrote last; never falls.")
-    schema_hash: str = Field(default="", description="Schema of the controller that wrote last.")
     phase: Phase = Field(default=Phase.QUEUED, description="Where it stands.")
     phase_since: float = Field(default=0.0, description="Unix seconds.")
     phase_counter: int = Field(default=0, description="Rises with each phase; part of the rollback stamp.")
@@ -241,13 +240,11 @@ class ReleaseStatus(StatusModel):
     objects: list[ManagedObject] = Field(default=[], description="The resolved list.")
     capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")
     images_before: dict[str, str] = Field(default={}, description="Images that served at the start, by member.")
+    warnings: list[str] = Field(default=[], description="What is legal but should be said, as it was found at the start.")
     drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")
-    fenced: str = Field(default="", description="Last request that was acted on before it was answered.")
     requests: list[str] = Field(default=[], description="Uids of the last requests that were acted on.")
-    clock_offset: float = Field(default=0.0, description="Prometheus's clock minus ours, seconds.")
     started_at: float = Field(default=0.0, description="Unix seconds.")
     finished_at: float = Field(default=0.0, description="Unix seconds.")
-    evidence: int = Field(default=0, description="Number of evidence records written.")
     checkpoint_at: float = Field(default=0.0, description="Last checkpoint, Unix seconds.")
     conditions: list[Condition] = Field(default=[], description="Conditions for kubectl wait.")
 

@@ -13,7 +13,7 @@ from controller.cli.view import explained
 from controller.cli.words import record, rows, text
 from controller.ports import CONFIG_MAP, NotFoundError, Obj
 
-KINDS = ("started", "request", "verdict", "hold", "rollback", "grant", "phase", "finished")
+KINDS = ("started", "warning", "request", "verdict", "hold", "rollback", "grant", "finished")
 """What a record may be, in the order within one moment."""
 
 

@@ -160,6 +160,8 @@ def notes_of(status: Mapping[str, Any]) -> tuple[str, ...]:
     notes = []
     if status.get("planChanged") is True:
         notes.append("The plan was edited since; this release goes on with the frozen one.")
+    warnings = status.get("warnings")
+    notes += map(text, warnings if isinstance(warnings, list) else [])
     rollback = record(status.get("rollback"))
     if rollback.get("blueUnhealthy") is True:
         notes.append("Blue was not healthy when it had to take everything.")

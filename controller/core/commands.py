@@ -222,7 +222,7 @@ class RecordKind(StrEnum):
     ROLLBACK = "rollback"
     HOLD = "hold"
     FINISHED = "finished"
-    PHASE = "phase"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)

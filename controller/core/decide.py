@@ -9,7 +9,7 @@ step of the phase.
 from typing import assert_never
 
 from controller.api.release import Phase, Verb
-from controller.core import backward, drift, finishing, forward, homeward, missing, reasons, requests, returning, seen, trouble
+from controller.core import backward, breach, drift, finishing, forward, homeward, missing, reasons, requests, returning, seen, trouble
 from controller.core.commands import Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.steps import World, moved, record, stored
@@ -19,6 +19,11 @@ from controller.core.world import Measured, Observed
 def decide(subject: Subject, observed: Observed, measured: Measured, now: float) -> Decision:
     """The next step of one release. Pure; raises only on defects of ours."""
     w = World(subject, observed, now, measured)
+    return breach.guarded(w, next_step(w))
+
+
+def next_step(w: World) -> Decision:
+    """The first link of the chain that has something to do."""
     broken = trouble.damaged(w)
     if broken:
         return broken

@@ -11,8 +11,9 @@ next one, so that a crash between any two leaves something that the next control
 from dataclasses import dataclass
 
 from analysis.model import Outcome
-from controller.api.release import CapacityStatus, ManagedObject, Phase, ReleaseStatus, StageStatus, WindowStatus
+from controller.api.release import Phase, ReleaseStatus, StageStatus, WindowStatus
 from controller.core import backward, finishing, gates, reasons, seen
+from controller.core.beginning import identify, listed, refuse, refuse_prepared
 from controller.core.commands import (
     AddFinalizer,
     ClaimRoutes,
@@ -89,12 +90,6 @@ def superseder(w: World) -> Rival | None:
     return None
 
 
-def refuse(w: World, reason: str, detail: str) -> Decision:
-    """End before anything was touched."""
-    status = moved(w, Phase.REFUSED, reason, detail)
-    return stored(status, record(w, RecordKind.FINISHED, reason, detail))
-
-
 def preparing(w: World) -> Decision:
     """Bring green up beside blue, without giving it a single request."""
     if w.status.blue_slot < 0:
@@ -166,42 +161,6 @@ def probes_to_go(w: World) -> Unproven | None:
     if status.probe_passes >= attempts:
         return None
     return Unproven(status, f"health probes passed {status.probe_passes} of {attempts} times")
-
-
-def identify(w: World) -> Decision:
-    """Write down once which slot is blue, how the routes tell the versions apart, and blue's size."""
-    if w.observed.problems:
-        return refuse_prepared(w)
-    observed = w.observed
-    status = w.status.model_copy(
-        update={
-            "blue_slot": observed.blue_slot,
-            "mode": observed.mode,
-            "blue_subset": observed.blue_subset,
-            "green_subset": observed.green_subset,
-            "capacity": [
-                CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
-            ],
-            "images_before": {m.name: m.blue.image for m in observed.members},
-            "objects": listed(w),
-        }
-    )
-    return stored(status)
-
-
-def listed(w: World) -> list[ManagedObject]:
-    """The resolved list with everything that is seen for the first time: nothing else is ever written (S14)."""
-    known = {(o.kind, o.namespace, o.name, o.uid) for o in w.status.objects}
-    fresh = [o for o in w.observed.objects if (o.kind, o.namespace, o.name, o.uid) not in known]
-    return [*w.status.objects, *fresh]
-
-
-def refuse_prepared(w: World) -> Decision:
-    """Refuse with the first problem's reason and everybody's words."""
-    first = w.observed.problems[0]
-    detail = "; ".join(problem.detail for problem in w.observed.problems if problem.reason == first.reason)
-    others = [f"{problem.reason}: {problem.detail}" for problem in w.observed.problems if problem.reason != first.reason]
-    return refuse(w, first.reason, "; ".join([detail, *others])[:1500])
 
 
 def unready(w: World) -> str:

@@ -61,7 +61,6 @@ _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 # The way to green.
 WAITING_FOR_PLAN = _reason("WaitingForPlan", "Waits for release {detail} of the same plan.", "It goes on by itself; or roll the other release back.")
 SUPERSEDING = _reason("Superseding", "Waits until release {detail}, whose place it takes, has given the plan back.", "It goes on by itself.")
-LOCKED = _reason("PlanLocked", "Holds the plan.", "Nothing to do.")
 PREPARING_GREEN = _reason("PreparingGreen", "Brings green up: {detail}", "It goes on by itself until the preparation deadline.")
 WAITING_FOR_CLUSTER = _reason("WaitingForCluster", "Green is ready; its cluster travels to the proxies before the first weight.", "It goes on by itself.")
 GRANTED = _reason("Granted", "Green may have {detail} %.", "It goes on by itself.")
@@ -107,7 +106,6 @@ PREPARATION_DEADLINE = _reason("PreparationDeadline", "Green was not ready in ti
 ROLLBACK_REQUESTED = _reason("RollbackRequested", "Rollback asked by {detail}.", "penstock retry starts again.", _W)
 RELEASE_DELETED = _reason("ReleaseDeleted", "The Release was deleted in mid-release.", "Nothing to do.", _W)
 SUPERSEDED = _reason("Superseded", "Release {detail} took its place.", "Watch that one.", _W)
-PLAN_DELETED = _reason("PlanDeleted", "The plan was deleted in mid-release.", "Put the plan back, then penstock retry.", _C)
 TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back; penstock rollback puts everybody on blue.", _C)
 BLUE_GONE = _reason("BlueGone", "{detail}", "Put the Deployment back, then penstock resume; penstock rollback sends everybody to blue all the same.", _C)
 ROLLBACK_FOUND = _reason("RollbackFound", "An earlier controller had put everybody back on blue; this one finishes it.", "penstock retry starts again.", _C)
@@ -115,7 +113,7 @@ ROLLING_BACK = _reason("RollingBack", "Puts everybody back on blue: {detail}", "
 DRAINING = _reason("Draining", "Blue has all traffic; green drains: {detail}", "It goes on by itself.")
 TEARING_DOWN = _reason("TearingDown", "Takes green down.", "It goes on by itself.")
 ROLLED_BACK = _reason("RolledBack", "Everybody is on blue, green is gone: {detail}", "penstock why, then penstock retry.", _C)
-BREACH = _reason("InvariantBreach", "The world broke a rule that must hold: {detail}", "Report this with penstock bundle; penstock rollback still works.", _C)
+BREACH = _reason("InvariantBreach", "The world broke a rule that must hold: {detail}", "penstock history -o json shows what led there; penstock rollback still works.", _C)
 HALTED = _reason("Halted", "Stopped for a person: {detail}", "penstock rollback still works.", _C)
 # Requests.
 ACCEPTED = _reason("Accepted", "Done: {detail}", "Nothing to do.")
@@ -156,7 +154,6 @@ ROUTE_CHANGED = _reason("RouteChanged", "The route was changed in mid-release: {
 # Warnings.
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
-PLAN_EDITED = _reason("PlanEdited", "The plan was edited in mid-release; this release goes on with the frozen one.", "The next release takes the new one.", _W)
 # Answers of checks. The words are those of `analysis.reasons`; each way of missing data has its own remedy.
 WITHIN_LIMIT = _reason("WithinLimit", "{detail}", "Nothing to do.")
 BEYOND_LIMIT = _reason("BeyondLimit", "{detail}", "penstock why shows the query and both numbers.", _C)

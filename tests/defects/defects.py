@@ -10,7 +10,7 @@ from analysis import threshold
 from controller import act, observe, reconcile
 from controller.adapters import marks
 from controller.adapters.istio import patches, rollback, writes
-from controller.core import backward, forward, gates, judging, requests
+from controller.core import backward, breach, forward, gates, judging, requests
 from controller.core.commands import Direction, SetWeight
 from controller.core.steps import stored
 from controller.ports import RELEASE
@@ -61,10 +61,13 @@ def no_resource_version():
     return replaced((marks, "guard_ops", lambda _obj: iter(())))
 
 
+UNGUARDED = (breach, "guarded", lambda _w, decision: decision)
+"""Without the product's own guard, which would stop the release: the checker must see the breach by itself."""
+
+
 def grant_before_verdict():
-    return replaced(
-        (gates, "GATES", tuple(gate for gate in gates.GATES if gate is not gates.verdict)), (gates, "verdict", lambda _w: gates.OPEN)
-    )
+    chain = tuple(gate for gate in gates.GATES if gate is not gates.verdict)
+    return replaced((gates, "GATES", chain), (gates, "verdict", lambda _w: gates.OPEN), UNGUARDED)
 
 
 def late_rollback():
@@ -76,7 +79,7 @@ def weight_before_grant():
         decision = REAL["enter_stage"](w, index, skipped=skipped)
         return replace(decision, commands=(SetWeight(w.stages[index].weight),), direction=Direction.BACK)
 
-    return replaced((forward, "enter_stage", eager))
+    return replaced((forward, "enter_stage", eager), UNGUARDED)
 
 
 def no_drain():

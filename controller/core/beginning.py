@@ -1,0 +1,62 @@
+"""What a release writes down, or refuses, before it touches anything: who is blue, how large it is, what it may write."""
+
+from dataclasses import replace
+
+from controller.api.release import CapacityStatus, ManagedObject, Phase
+from controller.core import reasons
+from controller.core.commands import Decision, Record, RecordKind
+from controller.core.steps import World, moved, record, stored
+
+WARNINGS = 10
+"""So many are kept in the status, each cut at `WARNING_LENGTH` characters: it stays under 16 KB."""
+
+WARNING_LENGTH = 300
+
+
+def refuse(w: World, reason: str, detail: str) -> Decision:
+    """End before anything was touched."""
+    status = moved(w, Phase.REFUSED, reason, detail)
+    return stored(status, record(w, RecordKind.FINISHED, reason, detail))
+
+
+def refuse_prepared(w: World) -> Decision:
+    """Refuse with the first problem's reason and everybody's words."""
+    first = w.observed.problems[0]
+    detail = "; ".join(problem.detail for problem in w.observed.problems if problem.reason == first.reason)
+    others = [f"{problem.reason}: {problem.detail}" for problem in w.observed.problems if problem.reason != first.reason]
+    return refuse(w, first.reason, "; ".join([detail, *others])[:1500])
+
+
+def identify(w: World) -> Decision:
+    """Write down once which slot is blue, how the routes tell the versions apart, and blue's size."""
+    if w.observed.problems:
+        return refuse_prepared(w)
+    observed = w.observed
+    status = w.status.model_copy(
+        update={
+            "blue_slot": observed.blue_slot,
+            "mode": observed.mode,
+            "blue_subset": observed.blue_subset,
+            "green_subset": observed.green_subset,
+            "capacity": [
+                CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
+            ],
+            "images_before": {m.name: m.blue.image for m in observed.members},
+            "objects": listed(w),
+            "warnings": [reasons.say(warning.reason, warning.detail)[:WARNING_LENGTH] for warning in observed.warnings[:WARNINGS]],
+        }
+    )
+    return stored(status, *warned(w))
+
+
+def warned(w: World) -> list[Record]:
+    """One record for each thing that is legal but should be said: what the next helm upgrade does, who may not talk to green."""
+    entries = [record(w, RecordKind.WARNING, warning.reason, warning.detail) for warning in w.observed.warnings[:WARNINGS]]
+    return [replace(entry, key=f"{entry.key}/{number}") for number, entry in enumerate(entries)]
+
+
+def listed(w: World) -> list[ManagedObject]:
+    """The resolved list with everything that is seen for the first time: nothing else is ever written (S14)."""
+    known = {(o.kind, o.namespace, o.name, o.uid) for o in w.status.objects}
+    fresh = [o for o in w.observed.objects if (o.kind, o.namespace, o.name, o.uid) not in known]
+    return [*w.status.objects, *fresh]
