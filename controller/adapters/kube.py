@@ -84,7 +84,7 @@ class KubeClient:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj:
         """One object."""
-        return self._json("get", kind, self._path(kind, namespace, name))
+        return self._json("get", kind, self._path(kind, namespace, name), named=name)
 
     def raw(self, path: str) -> Obj:
         """A GET of any path of the API server (`/version`, a discovery document)."""
@@ -189,8 +189,8 @@ class KubeClient:
             raise error_of_event(body, self.server)
         return WatchEvent(kind, body)
 
-    def _json(self, verb: str, kind: Kind | None, path: str, **params: Any) -> dict[str, Any]:
-        """Send, read the whole answer, decode."""
+    def _json(self, verb: str, kind: Kind | None, path: str, *, named: str = "", **params: Any) -> dict[str, Any]:
+        """Send, read the whole answer, decode. An answer that is not about the object that was `named` comes from something else."""
         started = time.perf_counter()
         patience = (self._limits.connect, self._limits.list_read if verb == "list" else self._limits.read)
         response = self._send(verb, kind, path, patience, started, **params)
@@ -205,7 +205,7 @@ class KubeClient:
             answer = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise not_kubernetes(response.status, response.headers, data, self.server) from error
-        if not isinstance(answer, dict):
+        if not isinstance(answer, dict) or (named and _name_of(answer) != named):
             raise not_kubernetes(response.status, response.headers, data, self.server)
         return answer
 
@@ -262,3 +262,9 @@ class KubeClient:
             if text not in self._warned and len(self._warned) < 1000:  # noqa: PLR2004 - a bound for the set, no matter which
                 self._warned.add(text)
                 log.warning("The API server warns: %s", text.removeprefix('299 - "').removesuffix('"'))
+
+
+def _name_of(answer: dict[str, Any]) -> Any:
+    """The name of an object that may be anything."""
+    meta = answer.get("metadata")
+    return meta.get("name") if isinstance(meta, dict) else None

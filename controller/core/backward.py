@@ -208,7 +208,7 @@ def tearing_down(w: World) -> Decision:
 
 
 def once_more(w: World, rollback: RollbackStatus) -> Decision:
-    """Somebody gave green traffic again. It is never taken down under users (rule 6), so blue, drain and teardown begin anew."""
+    """Green got traffic again, or a lost route is back. Green is never taken down under users (rule 6): blue, drain and teardown anew."""
     anew = rollback.model_copy(update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0})
     status = moved(w, Phase.ROLLING_BACK, rollback.reason, rollback=anew).model_copy(update={"message": rollback.message})
     return back(status, RollBackRoutes(f"{w.subject.uid}/{status.phase_counter}"))
@@ -269,7 +269,7 @@ def halted(w: World) -> Decision:
     """Waits for a person; a rollback that is owed still acts."""
     rollback = w.status.rollback
     if rollback and not rollback.traffic_at and all(r.found for r in w.observed.routes):
-        return roll_back(w, rollback.reason or reasons.TARGET_GONE, "the route is back")
+        return once_more(w, rollback)  # the route is back; the reason, and the time since when users wait for blue, stay
     if rollback and rollback.traffic_at and any(r.found and not r.blue_only and not _foreign(w, r.owner) for r in w.observed.routes):
         return once_more(w, rollback)
     return wait(w, w.status.reason, until=w.now + seen.look_again(w), status=w.status) if w.status.weight else Decision(status=w.status)

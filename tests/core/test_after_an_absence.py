@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from analysis.model import Outcome
-from controller.api.release import Phase
+from controller.api.release import Phase, RollbackStatus
 from controller.core import reasons
 from controller.core.commands import RecordKind
 from tests.core.releases import GREEN, NOW, a_release
@@ -44,3 +44,14 @@ class TestThePreparationsDeadline:
         decision = replace(late, route=replace(late.route, owner="another")).decided()
 
         assert decision.status.reason == reasons.PREPARATION_DEADLINE
+
+
+class TestARouteThatWasDeletedInARollback:
+    def test_once_it_is_back_the_rollback_goes_on_for_its_own_reason_and_since_its_own_time(self):
+        owed = RollbackStatus(reason=reasons.ROLLBACK_REQUESTED, message="Rollback asked by bob.", decided_at=NOW - 40)
+        halted = a_release().at_stage(2).in_phase(Phase.HALTED, rollback=owed, weight=0)
+
+        decision = halted.decided()
+
+        assert (decision.status.phase, decision.status.message) == (Phase.ROLLING_BACK, "Rollback asked by bob.")
+        assert decision.status.rollback == owed

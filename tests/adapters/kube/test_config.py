@@ -101,7 +101,7 @@ def test_a_rotated_token_is_read_again(file, tmp_path, server):
     (tmp_path / "token").write_text("one\n")
     file.write_text(GOOD.replace("http://127.0.0.1:1", server.url))
     kube = connect(str(file), "g").kube
-    server.script = [answer(200, {})] * 2
+    server.script = [answer(200, {"metadata": {"name": "r"}})] * 2
     now = [0.0]
     token = TokenFile(tmp_path / "token", steady=lambda: now[0])
     token.attach(kube._api.configuration)

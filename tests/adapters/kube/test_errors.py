@@ -37,6 +37,9 @@ HTML = answer(200, "<html><title>Sign in</title></html>", content_type="text/htm
         (HTML, UnavailableError, 200, "Sign in"),
         (answer(302, "", {"Location": "/login"}), UnavailableError, 302, "not from Kubernetes"),
         (answer(200, "[1]"), UnavailableError, 200, "not from Kubernetes"),
+        (answer(200, "{}"), UnavailableError, 200, "not from Kubernetes"),
+        (answer(200, {"metadata": {"name": "another"}}), UnavailableError, 200, "not from Kubernetes"),
+        (answer(200, {"metadata": "r"}), UnavailableError, 200, "not from Kubernetes"),
         (answer(500, b"\xff\xfe"), UnavailableError, 500, "failed (500)"),
         (b"", UnavailableError, 0, "closed the connection"),
         (None, UnavailableError, 0, "did not answer in time"),
@@ -123,12 +126,13 @@ class TestRequests:
         assert server.requests[0][2]["authorization"] == "Bearer secret"
 
     def test_a_name_cannot_leave_its_place_in_the_path(self, server, kube):
+        server.script = [answer(200, {"metadata": {"name": "../../secrets"}})]
         kube.get(RELEASE, "shop", "../../secrets")
 
         assert server.requests[0][1].endswith("/releases/..%2F..%2Fsecrets")
 
     def test_each_warning_is_logged_once(self, server, kube, caplog):
-        server.script = [answer(200, {}, {"Warning": '299 - "unknown field spec.typo"'})] * 2
+        server.script = [answer(200, {"metadata": {"name": "r"}}, {"Warning": '299 - "unknown field spec.typo"'})] * 2
         kube.get(RELEASE, "shop", "r")
         kube.get(RELEASE, "shop", "r")
 
