@@ -6,7 +6,6 @@ deletes: a crash may cost time, never a second effect (S11, S15).
 """
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -338,12 +337,12 @@ def differences(clean: Footprint, other: Footprint, *, fought: frozenset[str] = 
     Objects in `fought` have another writer who comes again and again: how often he is answered depends on the delay.
     """
     found: list[str] = []
-    sooner = gone_back_sooner(clean, other)
-    fought |= sooner.keys()
+    elsewhere = gone_back_elsewhere(clean, other)
+    fought |= elsewhere.keys()
     for place in sorted(clean.objects.keys() | other.objects.keys()):
         before, after = clean.objects.get(place), other.objects.get(place)
-        if place in sooner:
-            before, after = sooner[place](before), sooner[place](after)
+        if place in elsewhere:
+            before, after = elsewhere[place](before), elsewhere[place](after)
         if before != after:
             found.append(f"{place} ended otherwise: {first_difference(before, after)}")
     for what in ("creates", "updates", "deletes"):
@@ -359,17 +358,18 @@ def differences(clean: Footprint, other: Footprint, *, fought: frozenset[str] = 
     return found
 
 
-def gone_back_sooner(clean: Footprint, other: Footprint) -> dict[str, Callable[[Any], Any]]:
-    """Objects of releases that a trigger put back sooner than undisturbed, and what of these is compared.
+def gone_back_elsewhere(clean: Footprint, other: Footprint) -> dict[str, Callable[[Any], Any]]:
+    """Objects of releases that a trigger put back in another phase than undisturbed, and what of these is compared.
 
-    A poll that passed is not written at once, so that a successor asks again at once and may see a failure some seconds
-    before the undisturbed run polls. Which phase that falls into is chance; why it goes back, and everything else, is not.
+    Triggers have their own clock: a delay of a second, or a successor that asks again at once, moves their polls against
+    the scrapes. Which phase a failure falls into is chance then; why the release goes back, and everything else, is not.
     """
     found: dict[str, Callable[[Any], Any]] = {}
     for place in clean.decided:
-        rollbacks = [print_.objects.get(place, {}).get("status", {}).get("rollback", {}) for print_ in (clean, other)]
-        causes = [(rollback.get("reason"), rollback.get("check")) for rollback in rollbacks]
-        if causes[0] == causes[1] and "Trigger" in str(causes[0][0]) and other.decided.get(place, math.inf) < clean.decided[place]:
+        both = [print_.objects.get(place, {}).get("status", {}) for print_ in (clean, other)]
+        causes = [((status.get("rollback") or {}).get("reason"), (status.get("rollback") or {}).get("check")) for status in both]
+        counters = [status.get("phaseCounter") for status in both]
+        if causes[0] == causes[1] and "Trigger" in str(causes[0][0]) and counters[0] != counters[1]:
             found[place] = _how_it_ended
             namespace, _, name = place.removeprefix("Release ").partition("/")
             found[f"ConfigMap {namespace}/penstock-history-{name}"] = _last_words
