@@ -176,7 +176,6 @@ class Footprint:
     Attributes:
         objects: end state by `Kind namespace/name`.
         creates, updates, deletes: how often the controller did so, by object; updates that only stamp are in `stamps`.
-        decided: by Release, when its rollback was decided, virtual Unix seconds.
     """
 
     objects: dict[str, Any] = field(default_factory=dict)
@@ -184,7 +183,6 @@ class Footprint:
     updates: Counter[str] = field(default_factory=Counter)
     stamps: Counter[str] = field(default_factory=Counter)
     deletes: Counter[str] = field(default_factory=Counter)
-    decided: dict[str, float] = field(default_factory=dict)
 
 
 EXEMPT = frozenset({"Event", "Lease"})
@@ -247,9 +245,6 @@ class Recorder:
                 continue
             for obj in shelf.all(""):
                 found.objects[title(shelf.kind.kind, obj)] = essence(shelf.kind.kind, obj)
-                rollback = (obj.get("status") or {}).get("rollback") if shelf.kind.kind == "Release" else None
-                if rollback:
-                    found.decided[title("Release", obj)] = rollback.get("decidedAt", 0.0)
         return found
 
 
@@ -365,7 +360,7 @@ def gone_back_elsewhere(clean: Footprint, other: Footprint) -> dict[str, Callabl
     the scrapes. Which phase a failure falls into is chance then; why the release goes back, and everything else, is not.
     """
     found: dict[str, Callable[[Any], Any]] = {}
-    for place in clean.decided:
+    for place in (place for place in clean.objects if place.startswith("Release ")):
         both = [print_.objects.get(place, {}).get("status", {}) for print_ in (clean, other)]
         causes = [((status.get("rollback") or {}).get("reason"), (status.get("rollback") or {}).get("check")) for status in both]
         counters = [status.get("phaseCounter") for status in both]
