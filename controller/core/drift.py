@@ -20,6 +20,8 @@ IGNORE = "/spec/http/*/route/*/weight"
 def answer(w: World) -> Decision | None:
     """The decision that a foreign change causes; None where the weights are ours."""
     status = w.status
+    if w.standing is Phase.PREPARING and status.stage < 0:
+        return too_early(w)
     if status.stage < 0 or status.phase not in STEADY | {Phase.SHIFTING}:
         return None
     if status.phase is Phase.HALTED and status.rollback:
@@ -43,6 +45,12 @@ def answer(w: World) -> Decision | None:
     if below and status.phase in STEADY and not _held_for_drift(w):
         return obey(w, below)
     return None
+
+
+def too_early(w: World) -> Decision | None:
+    """Before the first grant green may have nothing: it is not even known to be ready. Routes that are not claimed yet are not ours."""
+    above = [r for r in w.observed.routes if r.owner == w.subject.uid and r.green_weight > 0]
+    return correct(w, above) if above else None
 
 
 def allowed(w: World) -> int:

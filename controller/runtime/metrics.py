@@ -2,6 +2,7 @@
 
 from collections import Counter as Tally
 from collections.abc import Iterable
+from time import time as wall_clock
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -31,6 +32,9 @@ class Metrics:
         )
         self.late = Counter("penstock_late_wakeups", f"Wake-ups more than {LATE_SECONDS} s after their time.", registry=registry)
         self.queries = Counter("penstock_queries", "Queries to Prometheus by result.", ["provider", "result"], registry=registry)
+        self.clock_offset = Gauge(
+            "penstock_prometheus_clock_offset_seconds", "Prometheus's clock minus ours.", ["provider"], registry=registry
+        )
         self.query_seconds = Histogram("penstock_query_seconds", "Duration of queries to Prometheus.", ["provider"], registry=registry)
         self.requests = Counter("penstock_api_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=registry)
         self.request_seconds = Histogram(
@@ -124,6 +128,8 @@ class MeteredPrometheus:
         self._metrics.query_seconds.labels(self._name).observe(self._steady() - started)
         result = answer.fault.value if answer.fault else "partial" if answer.warnings else "ok" if answer.series else "empty"
         self._metrics.queries.labels(self._name, result).inc()
+        if answer.server_time is not None:
+            self._metrics.clock_offset.labels(self._name).set(answer.server_time - wall_clock())
         return answer
 
 

@@ -188,6 +188,19 @@ class TestDrift:
         assert decision.commands == (SetWeight(5, stamp=f"{UID}/5"),)
         assert decision.status.drift.count == 1
 
+    def test_before_the_first_grant_green_gets_nothing_by_another_hand_either(self):
+        preparing = a_release().in_phase(Phase.PREPARING)
+        early = replace(preparing, route=replace(preparing.route, green_weight=50, blue_only=False)).decided()
+
+        assert [command.weight for command in early.commands] == [0]
+        assert (early.direction, early.status.phase) == (Direction.BACK, Phase.PREPARING)
+
+    def test_a_route_that_is_not_claimed_yet_is_nobodys_drift(self):
+        preparing = a_release().in_phase(Phase.PREPARING)
+        unclaimed = replace(preparing, route=replace(preparing.route, owner="", green_weight=50, blue_only=False)).decided()
+
+        assert names(unclaimed) == ["ClaimRoutes"]
+
     def test_less_for_green_by_another_hand_is_obeyed(self):
         builder = a_release().at_stage(2)
         decision = replace(builder, route=replace(builder.route, green_weight=10)).decided()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 import urllib.error
 import urllib.request
 
@@ -105,6 +106,17 @@ class TestMetrics:
         MeteredPrometheus(Fixed(), "", metrics, lambda: 0.0).query("up", 0.0)
 
         assert metrics.registry.get_sample_value("penstock_queries_total", {"provider": "default", "result": result}) == 1.0
+
+    def test_the_distance_of_the_clocks_is_a_metric(self):
+        class Ahead:
+            def query(self, _promql, _time):
+                return Answer(server_time=time.time() + 60)
+
+        metrics = Metrics()
+        MeteredPrometheus(Ahead(), "", metrics, lambda: 0.0).query("up", 0.0)
+
+        offset = metrics.registry.get_sample_value("penstock_prometheus_clock_offset_seconds", {"provider": "default"})
+        assert offset == pytest.approx(60, abs=5)
 
     def test_once_says_what_the_cluster_itself_knows(self):
         kube = FakeKube()
