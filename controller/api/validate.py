@@ -4,6 +4,7 @@
 (`plan_findings`). Nothing here reads a cluster.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ MAX_BYTES = 1_000_000
 """A larger object would not fit into the API server's store (1.5 MB with its bookkeeping)."""
 
 SPECS: dict[str, type[BaseModel]] = {"ReleasePlan": PlanSpec, "Release": ReleaseSpec, "ReleaseRequest": RequestSpec}
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?\Z")
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -121,6 +123,12 @@ def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
         problems.append(_error(document, ("metadata",), shown(metadata), "fields with values", "give it a name: metadata: {name: my-plan}"))
     elif not metadata.get("name") and not metadata.get("generateName"):
         problems.append(_error(document, ("metadata", "name"), "nothing", "a name", "plans are started by name"))
+    else:
+        for field in ("name", "namespace"):
+            value = metadata.get(field)
+            if value is not None and not (isinstance(value, str) and _NAME.match(value)):
+                expected = "a name of lower-case letters, digits and hyphens"
+                problems.append(_error(document, ("metadata", field), shown(value), expected, "the API server takes no other"))
     return problems
 
 

@@ -151,8 +151,19 @@ def _questions(spec: dict[str, Any]) -> Iterator[Note]:
             if "probe" in given and one.get("limit") is not None:
                 hint = "a probe passes or fails; use repeat to count failures"
                 yield "error", (section, index, "limit"), "a limit of a probe", "no limit", hint
+            yield from (("error", (section, index, "limit"), *what) for what in _empty_ranges(one.get("limit")))
             if "quantile" in one and one.get("builtin") != "latency":
                 yield "warning", (section, index, "quantile"), "a quantile", "builtin: latency with it", "it is ignored elsewhere"
+
+
+def _empty_ranges(limit: Any) -> Iterator[tuple[str, str, str]]:
+    """Two limits that no number can keep: each release would go back, without a reason that anybody can see."""
+    for low, high in (("min", "max"), ("min", "below"), ("minRatio", "maxRatio"), ("minDifference", "maxDifference")):
+        least, most = (limit.get(low), limit.get(high)) if isinstance(limit, dict) else (None, None)
+        if not (isinstance(least, (int, float)) and isinstance(most, (int, float))):
+            continue
+        if least > most or (high == "below" and least == most):
+            yield f"{low} {least:g} with {high} {most:g}", f"{low} below {high}", "no number is both: such a check can never pass"
 
 
 def _intervals(spec: dict[str, Any]) -> Iterator[Note]:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from controller.adapters.kube_errors import ConfigError
 from controller.cli.host import say, tell
 from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, find_story, penstock
 from controller.cli.words import span
@@ -43,7 +44,10 @@ def sandbox(
             where = world.kubeconfig
             if kubeconfig:
                 where = Path(kubeconfig)
-                where.write_text(yaml.safe_dump(world.cluster.kubeconfig(story.namespace), sort_keys=False), encoding="utf-8")
+                try:
+                    where.write_text(yaml.safe_dump(world.cluster.kubeconfig(story.namespace), sort_keys=False), encoding="utf-8")
+                except OSError as error:
+                    raise ConfigError(f"The kubeconfig {where} cannot be written: {error.strerror}.") from error
             introduce(world, where)
             world.cluster.on_say = lambda what: say(f"-- {what}")
             watch_over(world, ended)

@@ -1,5 +1,6 @@
 """`penstock simulate DIR|FILE`: scenarios run offline under virtual time, by the production reconcile and adapters."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,8 @@ simulate = command
 
 def choose(place: Path, name: str) -> list[Found]:
     """The scenarios that are meant. Raises `CommandError` where a file is invalid, and where there is none of that name."""
+    from pydantic import ValidationError
+
     from controller.simulator.scenario import load
 
     found = []
@@ -84,7 +87,8 @@ def choose(place: Path, name: str) -> list[Found]:
         errors = [line_of(path, one) for one in validate_file(path, scenarios=scenario_rules()) if one.severity == "error"]
         if errors:
             raise CommandError(ExitCode.NO, "\n".join(errors))
-        found += [Found(path, one) for one in load(path)]
+        with contextlib.suppress(ValidationError):  # a plan, which is valid, and no scenario
+            found += [Found(path, one) for one in load(path)]
     chosen = [one for one in found if name in ("", one.scenario.name)]
     if not chosen:
         known = ", ".join(one.scenario.name for one in found) or "none"

@@ -31,6 +31,23 @@ def test_the_ten_line_plan_has_nothing_to_say():
     assert validate_text(GOOD) == []
 
 
+@pytest.mark.parametrize(("field", "value"), [("name", "Shop_X"), ("name", "7"), ("namespace", "a b")])
+def test_a_name_that_the_api_server_would_refuse_is_an_error(field, value):
+    found = validate_text(GOOD.replace(f"{field}: shop", f"{field}: {value}", 1))
+
+    assert [(one.severity, one.path) for one in found] == [("error", f"metadata.{field}")]
+
+
+@pytest.mark.parametrize(
+    "limit", ["min: 5, max: 1", "min: 5, below: 5", "minRatio: 2, maxRatio: 1", "minDifference: 2, maxDifference: 1"], ids=str
+)
+def test_limits_that_no_number_can_keep_are_an_error(limit):
+    one = only(f"  checks: [{{name: a, builtin: error-rate, limit: {{{limit}}}}}]\n")
+
+    assert (one.severity, one.path) == ("error", "spec.checks[0].limit")
+    assert "no number is both" in one.hint
+
+
 class TestShapes:
     def test_an_unknown_field_is_answered_with_the_nearest_name(self):
         one = only("  concurency: queue\n")

@@ -65,6 +65,7 @@ def test_the_address_of_prometheus_is_the_default_provider(terminal):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
+        (("-n", "A B"), "found 'A B', expected a name of lower-case letters"),
         (("--cluster-wide", "-n", "shop"), "leave --namespace out"),
         (("--secret", "db"), "add --namespace or --green-namespace"),
         (("--image", "registry.example/penstock"), "write registry.example/penstock:TAG"),

@@ -93,6 +93,10 @@ class TestSimulate:
         assert run(["simulate", str(FIRST), "--scenario", "nope"]) == 2
         assert "known: " in capsys.readouterr().err
 
+    def test_a_plan_is_no_scenario_which_is_a_sentence(self, capsys):
+        assert run(["simulate", str(FIRST / "plan.yaml")]) == 2
+        assert "plan.yaml has no scenario; known: none." in capsys.readouterr().err
+
     def test_an_invalid_scenario_ends_with_3(self, tmp_path, capsys):
         path = tmp_path / "one.yaml"
         path.write_text("name: one\nexpect: {phase: Done}\n")
