@@ -20,18 +20,18 @@ IGNORE = "/spec/http/*/route/*/weight"
 def answer(w: World) -> Decision | None:
     """The decision that a foreign change causes; None where the weights are ours."""
     status = w.status
-    if w.standing is Phase.PREPARING and status.stage < 0:
-        return too_early(w)
-    if status.stage < 0 or status.phase not in STEADY | {Phase.SHIFTING}:
+    if status.phase not in STEADY | {Phase.PREPARING, Phase.SHIFTING, Phase.RETURNING}:
         return None
     if status.phase is Phase.HALTED and status.rollback:
         return None  # a rollback that is owed waits for the route (backward.halted); rolling back again would never end
+    if status.stage < 0:
+        return begun(w) or too_early(w)
     gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
     if gone:
         return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
-    stamped = next((route for route in w.observed.routes if is_rollback_stamp(w, route)), None)
-    if stamped is not None:
-        return backward.take_up(w, stamped.because)
+    owed = begun(w)
+    if owed or status.phase is Phase.RETURNING:
+        return owed  # whose weights mean what in the return, `returning` knows
     broken = "; ".join(problem.detail for r in w.observed.routes for problem in r.problems)
     if broken and status.phase not in (Phase.HOLDING, Phase.HALTED):
         return forward.hold_for_person(w, reasons.ROUTE_CHANGED, broken, phase=status.phase)
@@ -45,6 +45,12 @@ def answer(w: World) -> Decision | None:
     if below and status.phase in STEADY and not _held_for_drift(w):
         return obey(w, below)
     return None
+
+
+def begun(w: World) -> Decision | None:
+    """A rollback that a controller before us has begun and could not write down is finished, from whatever phase it began in."""
+    stamped = next((route for route in w.observed.routes if is_rollback_stamp(w, route)), None)
+    return backward.take_up(w, stamped.because) if stamped is not None else None
 
 
 def too_early(w: World) -> Decision | None:
