@@ -272,7 +272,8 @@ def halted(w: World) -> Decision:
         return once_more(w, rollback)  # the route is back; the reason, and the time since when users wait for blue, stay
     if rollback and rollback.traffic_at and any(r.found and not r.blue_only and not _foreign(w, r.owner) for r in w.observed.routes):
         return once_more(w, rollback)
-    return wait(w, w.status.reason, until=w.now + seen.look_again(w), status=w.status) if w.status.weight else Decision(status=w.status)
+    # The sentence of the halt stays, with its detail: it is all that the person has to go by.
+    return Decision(status=w.status, wake_at=w.now + seen.look_again(w) if w.status.weight else None)
 
 
 def _rollback(w: World) -> RollbackStatus:

@@ -55,3 +55,14 @@ class TestARouteThatWasDeletedInARollback:
 
         assert (decision.status.phase, decision.status.message) == (Phase.ROLLING_BACK, "Rollback asked by bob.")
         assert decision.status.rollback == owed
+
+
+class TestAHalt:
+    def test_keeps_its_sentence_at_the_next_look(self):
+        """Told without its detail, as the first version did, it left an empty line where the person looks for the reason."""
+        halted = a_release().at_stage(2).in_phase(Phase.HALTED, reason=reasons.BLUE_GONE, message="Deployment shop/shop (blue) is gone")
+
+        decision = halted.decided()
+
+        assert decision.status.message == "Deployment shop/shop (blue) is gone"
+        assert decision.wake_at is not None
