@@ -103,8 +103,20 @@ def leave_clone(w: World) -> Decision:
     if w.now < drained:
         return wait(w, reasons.RETURNING, "the clone drains", until=drained)
     if not w.observed.green_gone:
-        return act(w, RemoveClone())
+        return still_asked(w) or act(w, RemoveClone())
     return finishing.succeed(w)
+
+
+def still_asked(w: World) -> Decision | None:
+    """The clone stays while requests reach it, or while nobody can say (rule 6); None once none is seen."""
+    quiet = seen.quiet_clone(w)
+    if quiet:
+        return None
+    if w.now < homeward.begun(w.status).verdict_at + w.plan.rollback.drain_deadline:
+        words = "the clone still gets requests" if quiet is False else "waits until no traffic of the clone is seen"
+        return wait(w, reasons.RETURNING, words, until=w.now + seen.look_again(w))
+    word = "requests still arrive at the clone" if quiet is False else "nobody can say whether requests still arrive at the clone"
+    return hold(w, reasons.NO_DATA, word, phase=Phase.RETURNING, waits_for="operator", then="wait")
 
 
 def return_failed(w: World, reason: str, detail: str) -> Decision:

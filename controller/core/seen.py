@@ -193,6 +193,11 @@ def quiet_old(w: World) -> bool | None:
     return _quiet(w, w.status.phase_since, "blue")
 
 
+def quiet_clone(w: World) -> bool | None:
+    """`finish: home`: whether the clone gets no requests any more since the return."""
+    return _quiet(w.at_home, w.status.returned_at, "blue")
+
+
 def _quiet(w: World, since: float, colour: str) -> bool | None:
     if w.plan.traffic.metrics is TrafficMetrics.NONE:
         return True

@@ -80,7 +80,8 @@ class TestTheWindowOfTheReturn:
     def test_that_has_passed_lets_the_clone_go_and_then_succeeds(self):
         passed = replace(returned(), status=judged(returned(), 1.4).status)
 
-        assert names(passed.decided()) == ["RemoveClone"]
+        assert names(passed.with_plan(**PLAN, traffic={"virtualService": "shop", "metrics": "none"}).decided()) == ["RemoveClone"]
+        assert names(passed.decided()) == [], "nobody has said yet that no request reaches it"
         assert passed.seeing(green_gone=True).decided().status.phase is Phase.SUCCEEDED
 
     def test_cannot_end_before_the_clone_has_drained(self):
