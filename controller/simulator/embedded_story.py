@@ -60,6 +60,10 @@ def arrange(stage: Stage, key: Key, plan: str) -> None:
         stage.at(begun + act.at, lambda act=act: people.do(place, key[0], plan, key[1], act))  # type: ignore[misc]
 
 
+PROMETHEUS = frozenset(f"prometheus-{how}" for how in ("down", "empty", "nan", "error", "slow", "partial"))
+"""Faults that the embedded cluster's Prometheus can have."""
+
+
 def strike(stage: Stage, key: Key, fault: Fault) -> None:
     """The fault begins, or happens."""
     place: Any = stage  # as above
@@ -75,7 +79,7 @@ def strike(stage: Stage, key: Key, fault: Fault) -> None:
             faults.drift(place, key, fault)
         case "delete" | "patch":
             faults.meddle(place, fault)
-        case kind if kind.startswith("prometheus"):
+        case kind if kind in PROMETHEUS:
             stage.prometheus.fault = kind
         case kind:
             stage.say(f"{kind} is not in the sandbox: penstock simulate has it")
@@ -89,7 +93,7 @@ def relieve(stage: Stage, key: Key, fault: Fault) -> None:
             stage.mesh.start_control_plane(stage.now())
         case "probe":
             stage.probes.failing -= faults.probe_hosts(place, key, fault.colour)
-        case kind if kind.startswith("prometheus"):
+        case kind if kind in PROMETHEUS:
             stage.prometheus.fault = ""
         case _:
             return

@@ -7,7 +7,7 @@ same. What the applications measure by themselves (CPU seconds a second, logins 
 from collections.abc import Sequence
 from typing import TypeVar
 
-from controller.simulator.scenario import AppMetricModel, Fault, LatencyStep, Pods, Scenario, Step, Users, Version
+from controller.simulator.scenario import AppMetricModel, Fault, LatencyStep, Pods, Scenario, Span, Step, Users, Version
 
 S = TypeVar("S", bound=Step)
 
@@ -46,7 +46,8 @@ def _version(version: Version, divisor: float) -> Version:
 def _pods(pods: Pods, divisor: float) -> Pods:
     ready = None if pods.ready_after is None else pods.ready_after / divisor
     crash = None if pods.crash_after is None else pods.crash_after / divisor
-    return pods.model_copy(update={"ready_after": ready, "crash_after": crash})
+    unready = [Span(after=span.after / divisor, until=span.until / divisor) for span in pods.unready]
+    return pods.model_copy(update={"ready_after": ready, "crash_after": crash, "unready": unready})
 
 
 def _metric(metric: AppMetricModel, divisor: float) -> AppMetricModel:

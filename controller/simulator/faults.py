@@ -1,12 +1,12 @@
-"""What goes wrong in a scenario, and the client that the faults of the API server act through.
+"""What goes wrong in a scenario.
 
 Each fault is a small function of the simulation. The controller never knows that it is simulated: it
 sees refusals, lost answers, other writers and a wrong clock, as in production.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from controller.adapters.istio.sides import Side
 from controller.adapters.istio.view import status_sides
@@ -15,89 +15,46 @@ from controller.ports import (
     DEPLOYMENT,
     DESTINATION_RULE,
     HPA,
+    POD,
     RELEASE,
     RELEASE_PLAN,
     SERVICE,
     VIRTUAL_SERVICE,
-    ConflictError,
     Kind,
-    Kube,
     KubeError,
-    Listing,
-    Obj,
     Patch,
-    UnavailableError,
 )
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.faults_api import FaultyKube, admission, broken, forbidden, throttled, unauthorized
+from controller.simulator.lagging import LaggingCache
+from controller.simulator.replicas import Replicas
 from controller.simulator.scenario import Fault
 from controller.simulator.simulation import START, Simulation, SimulationError
+from controller.simulator.workloads.behaviour import PodBehaviour
 
 KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, DEPLOYMENT, SERVICE, HPA, RELEASE_PLAN, RELEASE)}
-
-
-class FaultyKube:
-    """The controller's client, which may lose answers, conflict or be cut off.
-
-    Attributes:
-        down: every request fails.
-        lose: how many further writes are applied with their answer lost.
-        conflict: how many further writes are refused because somebody wrote in between.
-    """
-
-    def __init__(self, inner: Kube) -> None:
-        self.inner = inner
-        self.down = False
-        self.lose = 0
-        self.conflict = 0
-
-    def _cut(self) -> None:
-        if self.down:
-            raise UnavailableError(0, "Unreachable", "The API server cannot be reached: connection refused.")
-
-    def get(self, kind: Kind, namespace: str, name: str) -> Obj:
-        """One object."""
-        self._cut()
-        return self.inner.get(kind, namespace, name)
-
-    def list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> Listing:
-        """All objects of a kind."""
-        self._cut()
-        return self.inner.list(kind, namespace, labels=labels)
-
-    def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
-        """Create."""
-        created: Obj = self._write(lambda: self.inner.create(kind, namespace, body))
-        return created
-
-    def patch(self, kind: Kind, namespace: str, name: str, body: Any, how: Patch = Patch.MERGE, *, subresource: str = "") -> Obj:
-        """Patch."""
-        patched: Obj = self._write(lambda: self.inner.patch(kind, namespace, name, body, how, subresource=subresource))
-        return patched
-
-    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, resource_version: str = "") -> None:
-        """Delete."""
-        self._write(lambda: self.inner.delete(kind, namespace, name, uid=uid, resource_version=resource_version))
-
-    def _write(self, send: Callable[[], Any]) -> Any:
-        self._cut()
-        if self.conflict:
-            self.conflict -= 1
-            raise ConflictError(409, "Conflict", "the object has been modified; please apply your changes to the latest version")
-        answer = send()
-        if self.lose:
-            self.lose -= 1
-            raise UnavailableError(0, "Timeout", "The API server did not answer in time.")
-        return answer
 
 
 def arrange(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:
     """Put a fault into the simulation's future."""
     begin, end = START + fault.at, START + fault.at + fault.lasts
+    if fault.kind == "pause":
+        replicas(sim)
+    if fault.kind in LATE_READS:
+        late_cache(sim)
+    struck = Struck()
     times = list(_times(begin, end, fault.every))
     for time in times:
-        sim.at(time, lambda: strike(sim, key, fault))
+        sim.at(time, lambda: strike(sim, key, fault, struck))
     if fault.lasts and not fault.every:
-        sim.at(end, lambda: relieve(sim, key, fault))
+        sim.at(end, lambda: relieve(sim, key, fault, struck))
+
+
+@dataclass(slots=True)
+class Struck:
+    """What the end of a fault must know of its beginning: whom it struck."""
+
+    name: str = ""
 
 
 def _times(begin: float, end: float, every: float | None) -> Iterator[float]:
@@ -107,51 +64,166 @@ def _times(begin: float, end: float, every: float | None) -> Iterator[float]:
         yield begin
 
 
-def strike(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:  # noqa: C901 - one branch a fault
+def strike(sim: Simulation, key: tuple[str, str], fault: Fault, struck: Struck) -> None:
     """The fault begins, or happens."""
     sim.say(f"fault: {fault.kind}{f' {fault.target}' if fault.target else ''}{f' {fault.weight} %' if fault.weight is not None else ''}")
+    if _strike_client(sim, fault) or _strike_controller(sim, fault, struck):
+        return
     match fault.kind:
-        case "crash":
-            sim.restart_controller()
-        case "api-down":
-            faulty(sim).down = True
-        case "api-conflict":
-            faulty(sim).conflict += 1
-        case "api-lost-answer":
-            faulty(sim).lose += 1
         case "control-plane-down":
             sim.mesh.stop_control_plane()
-        case "clock-jump":
-            sim.clock.offset += fault.seconds
-            sim.queue_everything()
         case "probe":
             sim.failing_probes |= probe_hosts(sim, key, fault.colour)
         case "drift":
             drift(sim, key, fault)
         case "delete" | "patch":
             meddle(sim, fault)
-        case "stale-reads":
-            sim.cache_lag = fault.seconds
+        case "evict" | "unready":
+            struck.name = strike_pod(sim, fault)
+        case "counter-reset":
+            sim.traffic.reset_counters(sim.clock.time)
         case _:
-            sim.prometheus.fault = fault.kind
+            sim.prometheus.fault, sim.prometheus.since = fault.kind, sim.clock.time
 
 
-def relieve(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:
-    """A lasting fault ends."""
-    sim.say(f"fault ends: {fault.kind}")
+def _strike_client(sim: Simulation, fault: Fault) -> bool:
+    """Faults between the controller and the API server; whether it was one."""
     match fault.kind:
         case "api-down":
-            faulty(sim).down = False
+            faulty(sim).down = True
+        case "api-conflict":
+            faulty(sim).conflict += 1
+        case "api-lost-answer":
+            faulty(sim).lose += 1
+        case "api-throttled":
+            faulty(sim).refusal = throttled(fault.seconds)
+        case "api-error":
+            faulty(sim).refusal = broken
+        case "token-expired":
+            faulty(sim).refusal = unauthorized
+        case "rights-removed":
+            faulty(sim).refusal = forbidden
+        case "events-refused":
+            faulty(sim).no_events = True
+        case "admission-down" | "admission-denies" | "admission-changes":
+            sim.server.admission = admission(fault.kind)
+        case _:
+            return False
+    return True
+
+
+def _strike_controller(sim: Simulation, fault: Fault, struck: Struck) -> bool:
+    """Faults of the controller's processes, its clock and what it hears; whether it was one."""
+    match fault.kind:
+        case "crash":
+            sim.restart_controller()
+        case "pause":
+            struck.name = replicas(sim).pause()
+        case "old-schema":
+            sim.schema_problem = "the API server serves an older version of the definitions"
+            sim.restart_controller()
+        case "clock-jump":
+            sim.clock.offset += fault.seconds
+            sim.queue_everything()
+        case "stale-reads":
+            sim.cache_lag = fault.seconds
+        case "silence":
+            late_cache(sim).frozen_at = sim.clock.time
+            sim.wake_delays = ()
+        case "odd-order":
+            late_cache(sim).uneven = fault.seconds
+            sim.wake_delays = (0.0, 0.5, fault.seconds)
+        case _:
+            return False
+    return True
+
+
+def relieve(sim: Simulation, key: tuple[str, str], fault: Fault, struck: Struck) -> None:
+    """A lasting fault ends."""
+    sim.say(f"fault ends: {fault.kind}")
+    if _relieve_client(sim, fault):
+        return
+    match fault.kind:
+        case "pause":
+            replicas(sim).resume(struck.name)
+        case "old-schema":
+            sim.schema_problem = ""
+            sim.restart_controller()
         case "control-plane-down":
             sim.mesh.start_control_plane(sim.clock.time)
         case "probe":
             sim.failing_probes -= probe_hosts(sim, key, fault.colour)
-        case "stale-reads":
-            sim.cache_lag = 0.0
+        case "unready":
+            restore_pod(sim, fault, struck.name)
+        case kind if kind in LATE_READS:
+            hear_again(sim)
         case kind if kind.startswith("prometheus"):
             sim.prometheus.fault = ""
         case _:
             pass
+
+
+def _relieve_client(sim: Simulation, fault: Fault) -> bool:
+    """Faults between the controller and the API server; whether it was one."""
+    match fault.kind:
+        case "api-down":
+            faulty(sim).down = False
+        case "api-throttled" | "api-error" | "token-expired" | "rights-removed":
+            faulty(sim).refusal = None
+        case "events-refused":
+            faulty(sim).no_events = False
+        case "admission-down" | "admission-denies" | "admission-changes":
+            sim.server.admission = None
+        case _:
+            return False
+    return True
+
+
+LATE_READS = frozenset({"stale-reads", "silence", "odd-order"})
+"""Faults of the watches that the controller's cache lives by."""
+
+
+def late_cache(sim: Simulation) -> LaggingCache:
+    """The controller's cache, which can be late."""
+    if not isinstance(sim.cache, LaggingCache):
+        sim.cache = LaggingCache(sim)
+    return sim.cache
+
+
+def hear_again(sim: Simulation) -> None:
+    """The watches are begun anew: everything is listed, and every release looked at."""
+    cache = late_cache(sim)
+    cache.frozen_at, cache.uneven, sim.cache_lag, sim.wake_delays = None, 0.0, 0.0, (0.0,)
+    sim.queue_everything()
+
+
+def replicas(sim: Simulation) -> Replicas:
+    """The two replicas of the controller."""
+    if sim.replicas is None:
+        sim.replicas = Replicas(sim)
+    found = sim.replicas
+    assert isinstance(found, Replicas)  # noqa: S101 - nobody else makes them
+    return found
+
+
+def strike_pod(sim: Simulation, fault: Fault) -> str:
+    """A pod of a Deployment is sent away, or runs and is not ready; its name, "" where there is none."""
+    _, namespace, name = parse_target(fault.target)
+    pods: list[str] = sorted(p["metadata"]["name"] for p in InMemoryKube(sim.server).list(POD, namespace).items)
+    mine = [pod for pod in pods if pod.rsplit("-", 2)[0] == name]
+    if not mine:
+        return ""
+    if fault.kind == "evict":
+        sim.workloads.evict(namespace, mine[0])
+    else:
+        sim.workloads.change_pod(namespace, mine[0], PodBehaviour(unready_between=((0.0, math.inf),)), sim.clock.time)
+    return mine[0]
+
+
+def restore_pod(sim: Simulation, fault: Fault, pod: str) -> None:
+    """It is ready again, where it still exists."""
+    _, namespace, _ = parse_target(fault.target)
+    sim.workloads.change_pod(namespace, pod, PodBehaviour(), sim.clock.time)
 
 
 def faulty(sim: Simulation) -> FaultyKube:
@@ -223,7 +295,7 @@ def meddle(sim: Simulation, fault: Fault) -> None:
         if fault.kind == "delete":
             people.delete(kind, namespace, name, uid=obj["metadata"]["uid"])
         else:
-            people.patch(kind, namespace, name, fault.patch)
+            people.patch(kind, namespace, name, fault.patch, subresource=fault.subresource)
     except KubeError as error:
         sim.say(f"that was refused: {error}")
 

@@ -4,7 +4,6 @@ It remembers every version of every object from its making on. The controller's 
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
 
 from controller.ports import Kind, Listing, NotFoundError, Obj
 from controller.simulator.apiserver.client import InMemoryKube
@@ -14,11 +13,18 @@ from controller.simulator.simulation import Simulation
 
 
 class LaggingCache(InMemoryKube):
-    """Reads of `lag()` seconds ago. Writes never go through a cache."""
+    """Reads of `sim.cache_lag` seconds ago. Writes never go through a cache.
 
-    def __init__(self, sim: Simulation, lag: Callable[[], float]) -> None:
+    Attributes:
+        frozen_at: since then the watches say nothing; None where they do.
+        uneven: each kind is late by another part of so many seconds, so that events of different kinds come out of order.
+    """
+
+    def __init__(self, sim: Simulation) -> None:
         super().__init__(sim.server)
-        self._now, self._lag = sim.true_time, lag
+        self._sim = sim
+        self.frozen_at: float | None = None
+        self.uneven = 0.0
         self._versions: dict[str, dict[tuple[str, str], list[tuple[float, Obj | None]]]] = {}
         for shelf in sim.server.registry.shelves():
             for obj in shelf.all(""):
@@ -32,21 +38,29 @@ class LaggingCache(InMemoryKube):
         meta = last["metadata"]
         self._versions.setdefault(kind, {}).setdefault((meta.get("namespace", ""), meta["name"]), []).append((time, obj))
 
-    def _at(self, versions: list[tuple[float, Obj | None]]) -> Obj | None:
-        index = bisect_right(versions, self._now() - self._lag(), key=lambda version: version[0])
+    def _moment(self, kind: Kind) -> float:
+        """The time at which this cache stands for a kind."""
+        now = self._sim.clock.time - self._sim.cache_lag
+        if self.uneven:
+            now -= self.uneven * (sum(map(ord, kind.kind)) % 7) / 6
+        return now if self.frozen_at is None else min(now, self.frozen_at)
+
+    @staticmethod
+    def _at(versions: list[tuple[float, Obj | None]], moment: float) -> Obj | None:
+        index = bisect_right(versions, moment, key=lambda version: version[0])
         return versions[index - 1][1] if index else None
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj:
         """One object as it was."""
         place = (namespace if kind.namespaced else "", name)
-        found = self._at(self._versions.get(kind.kind, {}).get(place, []))
+        found = self._at(self._versions.get(kind.kind, {}).get(place, []), self._moment(kind))
         if found is None:
             raise NotFoundError(404, "NotFound", f"{kind.plural} {name!r} not found")
         return found
 
     def list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> Listing:
         """All objects as they were."""
-        test = label_test(labels)
+        test, moment = label_test(labels), self._moment(kind)
         places = sorted(place for place in self._versions.get(kind.kind, {}) if namespace in ("", place[0]))
-        found = [obj for place in places if (obj := self._at(self._versions[kind.kind][place])) is not None]
+        found = [obj for place in places if (obj := self._at(self._versions[kind.kind][place], moment)) is not None]
         return Listing([obj for obj in found if test is None or test(obj)], "0")

@@ -35,7 +35,7 @@ def do(sim: Simulation, namespace: str, plan: str, first: str, act: Act) -> None
         match act.verb:
             case "start":
                 more = {"kind": act.kind, "reverseOf": act.reverse_of} if act.kind == "reverse" else {}
-                start(sim, namespace, plan, ReleaseModel(revision=act.revision, images=act.images), name=name, more=more)
+                start(sim, namespace, act.plan or plan, ReleaseModel(revision=act.revision, images=act.images), name=name, more=more)
             case "delete":
                 release = people.get(RELEASE, namespace, name)
                 people.delete(RELEASE, namespace, name, uid=release["metadata"]["uid"])

@@ -4,6 +4,7 @@ A scenario stands beside a plan and the Kubernetes objects it acts on. Times are
 of the release. Validated as strictly as plans are.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -95,6 +96,19 @@ class Version(Model):
     min_share: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="In force only from this share of the requests on.")
 
 
+class Span(Model):
+    """A time between two offsets from the start of the release."""
+
+    after: Duration = Field(description="When it begins.")
+    until: Duration = Field(description="When it ends.")
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.until <= self.after:
+            raise ValueError(f"found until {self.until:g} s, expected a time after {self.after:g} s")
+        return self
+
+
 class Pods(Model):
     """How pods come up."""
 
@@ -103,20 +117,36 @@ class Pods(Model):
     ready_after: Duration | None = Field(default=5.0, description="Until they are ready; null: never.")
     crash_after: Duration | None = Field(default=None, description="They crash-loop this long after they started.")
     image_missing: bool = Field(default=False, description="Their image cannot be pulled.")
+    unready: Annotated[list[Span], Field(max_length=64)] = Field(default=[], description="When they run and are not ready.")
+
+
+Bound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class AppMetricModel(Model):
     """A metric of the applications."""
 
     name: str = Field(description="Metric name.")
-    kind: Literal["good", "bad", "all", "gauge", "rate"] = Field(
-        description="A counter of good, bad or all requests; a gauge; or a counter that grows by `value` each second."
+    kind: Literal["good", "bad", "all", "gauge", "rate", "histogram"] = Field(
+        description="A counter of good, bad or all requests; a gauge; a counter that grows by `value` each second; "
+        "or a histogram of the seconds that requests take."
     )
     image: str = Field(default="*", description="Pattern of the image whose pods expose it.")
     workload: str = Field(default="*", description="Pattern of the workload whose pods expose it.")
     namespace: str = Field(default="*", description="Pattern of the namespace whose pods expose it.")
     labels: dict[str, str] = Field(default={}, description="Further labels; namespace, pod and workload are there.")
     value: StepList = Field(default_factory=lambda: [Step(value=1.0)], description="Value of the gauge, growth of the counter, or factor.")
+    buckets: Annotated[list[Bound], Field(max_length=64)] = Field(
+        default=[], description="histogram: upper bounds of its buckets in seconds, rising; +Inf comes by itself."
+    )
+
+    @model_validator(mode="after")
+    def _bounds_rise(self) -> Self:
+        if (self.kind == "histogram") != bool(self.buckets):
+            raise ValueError(f"buckets: found {len(self.buckets)} for kind {self.kind}, expected some for a histogram and none otherwise")
+        if any(low >= high for low, high in pairwise(self.buckets)):
+            raise ValueError(f"buckets: found {self.buckets}, expected rising bounds")
+        return self
 
     @model_validator(mode="after")
     def _counters_rise(self) -> Self:
@@ -131,21 +161,39 @@ class Fault(Model):
 
     kind: Literal[
         "crash",
+        "pause",
+        "old-schema",
         "prometheus-down",
         "prometheus-empty",
         "prometheus-nan",
+        "prometheus-inf",
+        "prometheus-many",
+        "prometheus-stale",
         "prometheus-error",
         "prometheus-slow",
         "prometheus-partial",
+        "counter-reset",
         "api-down",
         "api-conflict",
         "api-lost-answer",
+        "api-throttled",
+        "api-error",
+        "token-expired",
+        "rights-removed",
+        "admission-down",
+        "admission-denies",
+        "admission-changes",
+        "events-refused",
         "stale-reads",
+        "silence",
+        "odd-order",
         "control-plane-down",
         "clock-jump",
         "drift",
         "delete",
         "patch",
+        "evict",
+        "unready",
         "probe",
     ] = Field(description="What.")
     at: Duration = Field(description="When it begins.")
@@ -154,7 +202,11 @@ class Fault(Model):
     target: str = Field(default="", description="`Kind namespace/name` of the object it concerns.")
     weight: Percent | None = Field(default=None, description="drift: green's weight that somebody writes.")
     patch: dict[str, Any] = Field(default={}, description="patch: a merge patch that somebody sends.")
-    seconds: float = Field(default=0.0, description="clock-jump: by how much. stale-reads: how late.")
+    subresource: Literal["", "status"] = Field(default="", description="patch: what of the target it is sent to.")
+    seconds: float = Field(
+        default=0.0,
+        description="clock-jump: by how much. stale-reads, odd-order: how late, at most. api-throttled: what the server asks to wait.",
+    )
     colour: Literal["green", "blue", "both"] = Field(default="green", description="probe: whose health probe fails.")
 
 
@@ -168,6 +220,7 @@ class Act(Model):
     release: str = Field(default="", description="start: name of the further release; else the one that is meant (the first one if empty).")
     images: dict[str, str] = Field(default={}, description="start: its images.")
     revision: str = Field(default="", description="start: its revision.")
+    plan: str = Field(default="", description="start: its plan, where the plan file holds several; the first one if empty.")
     kind: Literal["forward", "reverse"] = Field(default="forward", description="start: forward or reverse.")
     reverse_of: str = Field(default="", description="start: the release it takes back.")
 
@@ -199,7 +252,7 @@ class Scenario(Model):
     base: str = Field(
         default="", description="File with words that this scenario shares with others, relative to it; its lists come after."
     )
-    plan: str = Field(default="plan.yaml", description="File of the ReleasePlan, relative to the scenario.")
+    plan: str = Field(default="plan.yaml", description="File of the ReleasePlan, relative to the scenario; the first of several.")
     world: str = Field(default="world.yaml", description="File of the Kubernetes objects, relative to the scenario.")
     release: ReleaseModel = Field(default_factory=ReleaseModel, description="The release that is started.")
     users: Annotated[list[Users], Field(max_length=32)] = Field(default=[], description="Users.")
@@ -209,6 +262,9 @@ class Scenario(Model):
     faults: Annotated[list[Fault], Field(max_length=64)] = Field(default=[], description="What goes wrong.")
     people: Annotated[list[Act], Field(max_length=64)] = Field(default=[], description="What people do.")
     scrape: Duration = Field(default=15.0, description="Scrape interval of Prometheus.")
+    each_pod: bool = Field(
+        default=False, description="Every pod is an object, instead of one that stands for all of its ReplicaSet's; slower."
+    )
     random: bool = Field(default=False, description="Draw whole requests by the seed instead of counting expected ones.")
     limit: Duration = Field(default=6 * 3600.0, description="The simulation stops here.")
     expect: Expect = Field(description="What must come out.")
@@ -216,7 +272,7 @@ class Scenario(Model):
     @model_validator(mode="after")
     def _named_targets(self) -> Self:
         for fault in self.faults:
-            if fault.kind in ("drift", "delete", "patch") and "/" not in fault.target:
+            if fault.kind in ("drift", "delete", "patch", "evict", "unready") and "/" not in fault.target:
                 raise ValueError(f"faults: {fault.kind} found target {fault.target!r}, expected `Kind namespace/name`")
         return self
 

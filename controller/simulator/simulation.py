@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from analysis.model import Series
 from controller.adapters.istio.routing_model import Proxy, ProxyType
 from controller.adapters.marks import Deposed
 from controller.ports import (
@@ -95,11 +96,12 @@ class VirtualClock:
 
 @dataclass(slots=True)
 class SwitchedPrometheus:
-    """The simulated Prometheus behind the faults of a scenario; `scrape` is called before it is asked."""
+    """The simulated Prometheus behind the faults of a scenario, one of which began at `since`; `scrape` is called before it is asked."""
 
     inner: Prometheus
     scrape: Callable[[], None]
     fault: str = ""
+    since: float = 0.0
     asked: int = 0
 
     def query(self, promql: str, time: float) -> Answer:
@@ -119,12 +121,19 @@ class SwitchedPrometheus:
                 return replace(self.inner.query(promql, time), series=())
             case "prometheus-partial":
                 return replace(self.inner.query(promql, time), warnings=("partial response",))
+            case "prometheus-stale":
+                return self.inner.query(promql, min(time, self.since))
+            case "prometheus-many":
+                answer = self.inner.query(promql, time)
+                return replace(answer, series=(*answer.series, *valued(answer.series, 0.0)))
             case _:
                 answer = self.inner.query(promql, time)
-                series = tuple(
-                    replace(one, samples=tuple(replace(sample, value=float("nan")) for sample in one.samples)) for one in answer.series
-                )
-                return replace(answer, series=series)
+                return replace(answer, series=valued(answer.series, math.inf if self.fault == "prometheus-inf" else math.nan))
+
+
+def valued(series: Iterable[Series], value: float) -> tuple[Series, ...]:
+    """The same series with another value everywhere."""
+    return tuple(replace(one, samples=tuple(replace(sample, value=value) for sample in one.samples)) for one in series)
 
 
 @dataclass(slots=True)
@@ -175,7 +184,8 @@ class Simulation:
         self.server = ApiServer(self.true_time)
         self.mesh = Mesh([proxy_of(users) for users in scenario.users], MeshSettings(seed=seed))
         self.workloads = Workloads(
-            ManagerKube(self.server), WorkloadSettings(behaviours=[pod_behaviour(p) for p in scenario.pods], pods_per_replica_set=1)
+            ManagerKube(self.server),
+            WorkloadSettings(behaviours=[pod_behaviour(p) for p in scenario.pods], pods_per_replica_set=None if scenario.each_pod else 1),
         )
         self.store = Store(retention_seconds=RETENTION_SECONDS)
         self.engine = Engine(self.store)
@@ -197,6 +207,9 @@ class Simulation:
         self.cache: Kube = self.kube
         self.epoch = 1
         self.leaderless_since: float | None = None
+        self.wake_delays: tuple[float, ...] = (0.0,)
+        self.schema_problem = ""
+        self.replicas: object = None
         self.looks = 0
         self._instant, self._in_this_instant = 0.0, 0
         self.cache_lag = 0.0
@@ -227,6 +240,7 @@ class Simulation:
             prober=SimulatedProber(self._healthy),
             clock=self.clock,
             epoch=self.epoch,
+            schema_problem=lambda: self.schema_problem,
             settings=Settings(),
         )
 
@@ -246,6 +260,14 @@ class Simulation:
         """Have every unfinished release looked at: a restart, or a clock that jumped."""
         for key in self.owners.unfinished():
             self.queue.add(key)
+
+    def wake(self, key: Key) -> None:
+        """A watch tells of a change that concerns a release; `wake_delays` are those with which it does, none where it is silent."""
+        for delay in self.wake_delays:
+            if delay:
+                self.queue.add_after(key, delay)
+            else:
+                self.queue.add(key)
 
     def say(self, what: str) -> None:
         """A line of the transcript that is not the controller's."""
@@ -352,7 +374,7 @@ class Simulation:
         meta = commit.last["metadata"]
         change = Change((meta.get("namespace", ""), meta["name"]), commit.old, commit.new)
         for key in self.owners.concerned(commit.kind, change, ours=commit.field_manager == "penstock"):
-            self.queue.add(key)
+            self.wake(key)
 
     def _healthy(self, url: str) -> bool:
         return not any(host in url for host in self.failing_probes)
@@ -363,9 +385,7 @@ def with_namespaces(objects: Iterable[Obj]) -> list[Obj]:
     listed = list(objects)
     brought = {o["metadata"]["name"] for o in listed if o["kind"] == "Namespace"} | {"default"}
     used = dict.fromkeys(o["metadata"].get("namespace", "default") for o in listed if o["kind"] != "Namespace")
-    made: list[Obj] = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in used if name not in brought
-    ]
+    made: list[Obj] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in used if name not in brought]
     return made + sorted(listed, key=lambda o: o["kind"] != "Namespace")
 
 
@@ -411,6 +431,7 @@ def pod_behaviour(pods: Pods) -> PodBehaviour:
         ready_seconds=pods.ready_after,
         crash_after_seconds=pods.crash_after,
         image_missing=pods.image_missing,
+        unready_between=tuple((START + span.after, START + span.until) for span in pods.unready),
     )
 
 
@@ -425,5 +446,6 @@ def metric_of(metric: AppMetricModel) -> AppMetric:
         "all": {"per_request": first},
         "gauge": {"gauge": value},
         "rate": {"per_second": value},
+        "histogram": {"edges": tuple(metric.buckets)},
     }
     return AppMetric(metric.name, of, metric.labels, **kinds[metric.kind])

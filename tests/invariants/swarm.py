@@ -86,7 +86,7 @@ def run(seed: int) -> tuple[list[str], Result | None, str]:
         kube = CrashingKube(sim.kube, point)
         kube.pause = lambda pause: hand_over(sim, kube.inner, pause)
         sim.kube = kube
-        sim.cache = LaggingCache(sim, lambda: sim.cache_lag)
+        sim.cache = LaggingCache(sim)
         sim.say(f"write {point.number} fails: {point.mode}")
         checks.append(watch(sim))
         sim.server.on_commit(lambda c: digest.update(f"{c.revision}/{c.time}/{c.verb}/{c.kind.kind}/{c.last}".encode()))

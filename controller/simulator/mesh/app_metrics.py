@@ -76,6 +76,11 @@ class AppSeries:
                 stream.expose(time_ms, 0.0)
         self._time = now
 
+    def reset_counters(self) -> None:
+        """Every counter begins at zero again; gauges have nothing to lose."""
+        for stream in self._streams.values():
+            stream.reset()
+
     def _by_itself(self, index: int, metric: AppMetric, pod: Pod, now: float, skip: Container[str]) -> None:
         """What a pod exposes without being asked anything."""
         seconds = now - self._start

@@ -113,6 +113,13 @@ class Stream:
             self._since += requests
             self._sum += requests * shape.mean
 
+    def reset(self) -> None:
+        """The process that exposes it has started anew: the same series goes on from zero."""
+        self._fill()
+        self.count, self._since, self._sum = 0.0, 0.0, 0.0
+        self._base = [0.0] * len(self._edges)
+        self._exposed = None
+
     def _fold(self, shape: Shape) -> None:
         """Fix what was counted under the old distribution, so that a scrape is one multiplication a bucket."""
         if self._shape is not None:

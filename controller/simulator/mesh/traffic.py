@@ -169,6 +169,13 @@ class Traffic:
         for flow in self._flows:
             flow.version = -1
 
+    def reset_counters(self, now: float) -> None:
+        """Every process that exposes counters starts anew: they begin at zero."""
+        self.advance(now)
+        for stream in self._streams.values():
+            stream.reset()
+        self._apps.reset_counters()
+
     def shares(self, source: str) -> Mapping[tuple[str, str], float]:
         """What part of a source's requests each workload (namespace, name) answers now; ("", flag) for the proxy's errors."""
         flow = next(flow for flow in self._flows if flow.source.name == source)

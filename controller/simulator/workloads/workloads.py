@@ -106,6 +106,14 @@ class Workloads:
                         self._planned.discard(("pod", _key(pod)))
                         self._live(_key(pod), life)
 
+    def change_pod(self, namespace: str, name: str, behaviour: PodBehaviour, now: float) -> None:
+        """From now on this one pod behaves like this; one that is gone is no trouble."""
+        life = self._nodes.life((namespace, name))
+        if life is not None:
+            life.change(behaviour, now)
+            self._planned.discard(("pod", (namespace, name)))
+            self._live((namespace, name), life)
+
     def change_quota(self, namespace: str, pods: int | None, now: float) -> None:
         """Set or lift the quota of a namespace; Deployments there look again."""
         quotas = {name: limit for name, limit in self.settings.quotas.items() if name != namespace}
