@@ -12,6 +12,7 @@ from controller.core.commands import Decision, KeepCapacity, RecordKind
 from controller.core.phases import BACKWARD
 from controller.core.steps import World, moved, record, stored
 from controller.core.world import WorkloadView
+from controller.ports import DEPLOYMENT
 
 EXPOSED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HOLDING})
 """Green has traffic, or may get some at any time, and blue must be able to take it back."""
@@ -25,18 +26,28 @@ def answer(w: World) -> Decision | None:
         return None
     # A reverse release leaves a version that failed its users: that one's end stops nobody.
     blue = [m.blue for m in w.observed.members if gone(m.blue) and w.subject.spec.kind == "forward"]
-    green = [m.green for m in w.observed.members if gone(m.green)]
+    green = [m.green for m in w.observed.members if gone(m.green) or replaced(w, m.green)]
     if blue:
         detail = f"{named(blue)} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
         return None if w.status.phase is Phase.HALTED else halt(w, detail)
     if green:
-        return backward.roll_back(w, reasons.TARGET_GONE, f"{named(green)} (green) is gone")
+        return backward.roll_back(w, reasons.TARGET_GONE, f"{named(green)} (green) is gone, or another one stands in its place")
     return None
 
 
 def gone(view: WorkloadView) -> bool:
     """Deleted, or about to be."""
     return not view.found or view.terminating
+
+
+def replaced(w: World, view: WorkloadView) -> bool:
+    """A namesake that somebody made: its uid was never written down, so nobody has judged it (S14).
+
+    Only asked of green. A blue that was made again is what a person was asked for.
+    """
+    place = (DEPLOYMENT.kind, view.namespace, view.name)
+    known = {o.uid for o in w.status.objects if (o.kind, o.namespace, o.name) == place and o.uid}
+    return bool(known) and view.uid not in known
 
 
 def named(views: list[WorkloadView]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.api.release import Phase, Verb
+from controller.api.release import ManagedObject, Phase, Verb
 from controller.core import reasons
 from controller.core.commands import SetWeight
 from tests.core.releases import NOW, a_release, names
@@ -39,6 +39,14 @@ class TestADeletedWorkload:
         release = a_release().at_stage(2)
 
         assert replace(release, green=replace(release.green, terminating=True)).decided().status.phase is Phase.ROLLING_BACK
+
+    @pytest.mark.parametrize(("uid", "phase"), [("g", Phase.MEASURING), ("another", Phase.ROLLING_BACK)])
+    def test_a_namesake_of_green_was_never_judged(self, uid, phase):
+        release = a_release().at_stage(2)
+        written = ManagedObject(kind="Deployment", namespace="shop", name="shop-green", uid="g", made=True)
+        status = release.status.model_copy(update={"objects": [written]})
+
+        assert replace(release, status=status, green=replace(release.green, uid=uid)).decided().status.phase is phase
 
     @pytest.mark.parametrize("phase", EXPOSED)
     def test_without_blue_it_stops_where_it_stands(self, phase):
