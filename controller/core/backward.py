@@ -192,6 +192,10 @@ def tearing_down(w: World) -> Decision:
     if not rollback.drained_at:
         return drain(w, rollback)
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
+        absent = blue_gone(w)
+        if absent:
+            # All the traffic is on blue by now, as was asked. Green is all that is left of the service.
+            return stored(moved(w, Phase.HALTED, reasons.GREEN_KEPT, absent), record(w, RecordKind.HOLD, reasons.GREEN_KEPT, absent))
         if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
             lingering = (
                 ", ".join(f"{m.green.namespace}/{m.green.name}" for m in w.observed.members if m.green.found) or "something that it brought"
@@ -205,6 +209,14 @@ def tearing_down(w: World) -> Decision:
         gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
         return stored(w.status.model_copy(update={"rollback": gone}))
     return give_back(w, rollback)
+
+
+def blue_gone(w: World) -> str:
+    """Blue's Deployments that are deleted; "" where all are there. A reverse release leaves its blue for good."""
+    if w.subject.spec.kind != "forward" or w.status.returning is not None:
+        return ""
+    absent = [m.blue for m in w.observed.members if not m.blue.found or m.blue.terminating]
+    return f"Deployment {', '.join(f'{view.namespace}/{view.name}' for view in absent)}" if absent else ""
 
 
 def once_more(w: World, rollback: RollbackStatus) -> Decision:

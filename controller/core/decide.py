@@ -83,8 +83,8 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
     """Triggers act whenever green may have traffic, also while somebody is asked (rule 8)."""
     if w.status.phase not in WATCHED or w.status.stage < 0 or (w.status.rollback and w.status.phase is Phase.HALTED):
         return None
-    if watch.fired is None:
-        return None
+    if watch.fired is None or backward.blue_gone(w):
+        return None  # with blue deleted there is nowhere to go: a share of failures is better than all (missing.answer halts)
     fired = w.with_status(watch.status)
     if w.status.returned_at:
         return returning.return_failed(fired, reasons.RETURN_FAILED, watch.detail)

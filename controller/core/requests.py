@@ -45,7 +45,7 @@ def refused(w: World, request: RequestView) -> tuple[str, str] | None:
         unmet = unmet_expectation(w, request)
         if unmet:
             return reasons.EXPECTATION, unmet
-    if backward.is_backward(status):
+    if backward.is_backward(status) and not (spec.verb is Verb.RESUME and only_teardown_left(status)):
         return reasons.NOT_NOW, f"it is {status.phase}"
     match spec.verb:
         case Verb.PAUSE:
@@ -55,6 +55,11 @@ def refused(w: World, request: RequestView) -> tuple[str, str] | None:
             return None if status.phase in (Phase.HOLDING, Phase.HALTED) else (reasons.NOT_PAUSED, f"it is {status.phase}")
         case Verb.ADVANCE | Verb.PROMOTE:
             return skip_refused(w, spec.verb, spec.reason)
+
+
+def only_teardown_left(status: ReleaseStatus) -> bool:
+    """Whether it was halted on the way back with everybody on blue: a person may say that green can go."""
+    return status.phase is Phase.HALTED and status.rollback is not None and status.rollback.traffic_at > 0
 
 
 def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
@@ -140,7 +145,7 @@ def pause(w: World, who: str) -> Decision:
 def resume(w: World, who: str) -> Decision:
     """Go on from the highest stage that is not above the observed weight, or from the first, with a new window."""
     status = w.status
-    if status.phase is Phase.HALTED and status.rollback is not None:
+    if only_teardown_left(status) and status.rollback is not None:
         # Only the teardown is left: a person says that green gets no traffic.
         done = status.rollback.model_copy(update={"drained_at": w.now})
         return stored(moved(w, Phase.TEARING_DOWN, reasons.TEARING_DOWN, rollback=done))

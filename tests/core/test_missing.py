@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.api.release import ManagedObject, Phase, Verb
+from analysis.model import Outcome
+from controller.api.release import CheckStatus, ManagedObject, Phase, Verb
 from controller.core import reasons
 from controller.core.commands import SetWeight
 from tests.core.releases import NOW, a_release, names
@@ -56,6 +57,35 @@ class TestADeletedWorkload:
 
         assert (decision.status.phase, decision.status.reason, decision.status.weight) == (Phase.HALTED, reasons.BLUE_GONE, 25)
         assert names(decision) == []
+
+    @pytest.mark.parametrize(("blue_is_there", "phase"), [(True, Phase.TEARING_DOWN), (False, Phase.HALTED)])
+    def test_green_is_not_taken_down_while_it_is_all_that_is_left(self, blue_is_there, phase):
+        release = a_release().at_stage(2).rolling_back(Phase.TEARING_DOWN, traffic_at=NOW - 100, drained_at=NOW - 1)
+        release = release if blue_is_there else replace(release, blue=gone(release.blue))
+
+        decision = release.decided()
+
+        assert decision.status.phase is phase
+        assert names(decision) == (["RemoveGreen"] if blue_is_there else [])
+
+    def test_after_blue_is_back_resume_takes_green_down(self):
+        release = a_release().at_stage(2).rolling_back(Phase.HALTED, traffic_at=NOW - 100, drained_at=NOW - 1)
+
+        assert release.asked(Verb.RESUME).decided().status.phase is Phase.TEARING_DOWN
+
+    def test_resume_does_not_take_green_down_while_a_route_is_missing(self):
+        release = a_release().at_stage(2).rolling_back(Phase.HALTED)
+        release = replace(release, route=replace(release.route, found=False))
+
+        assert release.asked(Verb.RESUME).decided().status.phase is Phase.HALTED
+
+    def test_a_trigger_does_not_send_everybody_to_nothing(self):
+        release = a_release().with_plan(triggers=[{"name": "errors", "builtin": "error-rate", "limit": {"max": 1}}]).at_stage(2)
+        failing = CheckStatus(name="errors", outcome=Outcome.FAIL, value=9, limit=1, recent="f", polled_at=NOW)
+        release = replace(release, status=release.status.model_copy(update={"triggers": [failing]}))
+
+        assert release.decided().status.phase is Phase.ROLLING_BACK
+        assert replace(release, blue=gone(release.blue)).decided().status.phase is Phase.HALTED
 
     def test_without_blue_a_rollback_is_obeyed_all_the_same(self):
         release = a_release().at_stage(2, Phase.HALTED).asked(Verb.ROLLBACK)
