@@ -211,10 +211,13 @@ def unlock_plan(kube: Kube, subject: Subject, plan: PlanView, images: dict[str, 
 
 
 def status_patch(subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> dict[str, Any]:
-    """The merge patch from what is stored to what shall be: changed fields only, so that unknown ones survive."""
+    """The merge patch from what is stored to what shall be: changed fields only, so that unknown ones survive.
+
+    The phase is always among them: `kubectl get` shows no default of ours, and a release that is queued has one, too.
+    """
     old, new = {} if subject.damage else before.model_dump(mode="json"), after.model_dump(mode="json")
     changed = {key: value for key, value in new.items() if old.get(key) != value}
-    return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": changed}
+    return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": {"phase": new["phase"], **changed} if changed else {}}
 
 
 def write_status(kube: Kube, subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> Subject:

@@ -17,6 +17,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_DURATION = 366 * 86400.0
+"""A year and a day: nobody means more."""
+
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
@@ -26,7 +29,10 @@ def parse_duration(value: Any) -> float:
         return value  # already parsed: a frozen model that is copied or rebuilt
     if not isinstance(value, str) or not re.match(DURATION_PATTERN, value):
         raise ValueError(f"found {value!r}, expected a duration with its unit, such as 30s, 5m, 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    if seconds > LONGEST_DURATION:
+        raise ValueError(f"found {value!r}, expected at most {LONGEST_DURATION / _UNITS['d']:.0f}d")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

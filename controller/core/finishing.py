@@ -76,7 +76,7 @@ def rolled_back_already(w: World) -> tuple[bool, str, str]:
         now = (f"has {r.green_weight} % where its green was" if r.found else "is gone" for r in changed)
         words = (f"VirtualService {r.namespace}/{r.name} {what}" for r, what in zip(changed, now, strict=True))
         return False, reasons.MOVED_SINCE, "; ".join(words)
-    return True, reasons.ALREADY_BACK, f"the release is {w.status.phase}"
+    return True, reasons.ALREADY_BACK, f"everybody is on blue, the release is {w.status.phase}"
 
 
 def leftovers(w: World) -> tuple[Command, ...]:

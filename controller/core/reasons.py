@@ -123,7 +123,7 @@ NOT_PAUSED = _reason("NotPaused", "The release is not held: {detail}", "penstock
 NOT_NOW = _reason("NotNow", "This cannot be done now: {detail}", "penstock get shows where it stands.", _W)
 REASON_NEEDED = _reason("ReasonNeeded", "A request toward green needs a reason.", "Give --reason.", _W)
 ALREADY_FINISHED = _reason("AlreadyFinished", "The release has ended, nothing was done: {detail}", "penstock start begins a new one.", _W)
-ALREADY_BACK = _reason("AlreadyBack", "Nothing to do, everybody is on blue: {detail}", "penstock retry tries the same version again.")
+ALREADY_BACK = _reason("AlreadyBack", "Nothing to do: {detail}", "penstock retry tries the same version again.")
 MOVED_SINCE = _reason(
     "MovedSince", "The release has ended, and the route was changed after it: {detail}",
     "penstock get shows a later release, roll that one back; if there is none, put the weights right by hand.", _W,

@@ -96,7 +96,7 @@ class TestRollback:
 
         result = terminal.penstock("rollback", "shop-v2")
 
-        assert (result.code, result.out) == (0, "accepted: Nothing to do, everybody is on blue: the release is RolledBack\n")
+        assert (result.code, result.out) == (0, "accepted: Nothing to do: everybody is on blue, the release is RolledBack\n")
         assert requests_of(terminal)[0]["status"]["state"] == "accepted"
 
     def test_of_a_rolled_back_one_whose_route_was_moved_since_is_refused_and_says_where_it_is(self):
