@@ -22,11 +22,12 @@ from controller.ports import (
 )
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.options import Attempt
+from controller.simulator.invariants_model import INJECTED
 
 OURS = "penstock"
 """User name of the controller."""
 
-INJECTED = "webhook.example/seen"
+SEEN = f"{INJECTED}seen"
 """Annotation that a changing admission webhook leaves on what we write."""
 
 
@@ -126,6 +127,6 @@ def admission(kind: str) -> Callable[[Attempt], Obj | None]:
         if attempt.new is None:
             return None
         meta = attempt.new["metadata"]
-        return {**attempt.new, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), INJECTED: "true"}}}
+        return {**attempt.new, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), SEEN: "true"}}}
 
     return looked_at

@@ -14,6 +14,8 @@ from controller.ports import Obj
 FINAL = frozenset({"Succeeded", "RolledBack", "Refused"})
 BACKWARD = frozenset({"RollingBack", "TearingDown"})
 FULL = 100
+INJECTED = "webhook.example/"
+"""Prefix of what the simulated admission webhook adds."""
 
 Place = tuple[str, str]
 """Namespace and name."""
@@ -189,6 +191,7 @@ def unowned(obj: Obj, release: ReleaseFacts, ref: VirtualServiceRef) -> Any:
 
 
 def foreign_marks(obj: Obj) -> Any:
-    """Labels and annotations that are not ours."""
+    """Labels and annotations that are neither ours nor added to our writes by an admission webhook on their way."""
     meta = obj["metadata"]
-    return [{k: v for k, v in (meta.get(part) or {}).items() if not k.startswith("penstock.dev/")} for part in ("labels", "annotations")]
+    others = ("penstock.dev/", INJECTED)
+    return [{k: v for k, v in (meta.get(part) or {}).items() if not k.startswith(others)} for part in ("labels", "annotations")]

@@ -32,7 +32,8 @@ class Replicas:
         self._acting: Replica | None = None
         self._known: dict[str, Replica] = {}
         kube = InMemoryKube(sim.server)
-        kube.create(NAMESPACE, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}}
+        InMemoryKube(sim.server, user="admin", field_manager="kubectl").create(NAMESPACE, "", namespace)
         for name in ("a", "b"):
             self._add(kube, name)
 

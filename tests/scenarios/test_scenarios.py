@@ -6,6 +6,7 @@ import pytest
 
 from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, RELEASE, RELEASE_PLAN, SERVICE, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Scenario, load
 
@@ -15,9 +16,10 @@ STORIES = [(path.parent, scenario) for path in sorted(HERE.glob("*/scenarios.yam
 
 def run(folder: Path, scenario: Scenario):
     kept = []
-    result = run_scenario(scenario, folder, prepare=kept.append)
-    sim = kept[0]
+    result = run_scenario(scenario, folder, prepare=lambda sim: kept.extend((sim, watch(sim))))
+    sim, checks = kept
     sim.run_until(sim.clock.time + 60, lambda: False)  # the garbage collector takes its moment
+    result.problems += checks.finish()
     return result, InMemoryKube(sim.server)
 
 

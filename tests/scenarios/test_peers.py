@@ -1,0 +1,140 @@
+"""What other controllers get wrong in the same situations, where a scenario file alone cannot say it."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.ports import RELEASE, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.invariants import watch
+from controller.simulator.run import run_scenario
+from controller.simulator.scenario import load
+from controller.simulator.simulation import START
+
+FOLDER = Path(__file__).parent / "peers"
+SCENARIOS = {scenario.name: scenario for scenario in load(FOLDER / "scenarios.yaml")}
+
+
+def told(name: str, prepare=lambda _sim: None, **changes):
+    """The result, with breaches among its problems, and a client to look around with."""
+    kept = []
+
+    def first(sim):
+        kept.extend((sim, watch(sim)))
+        prepare(sim)
+
+    result = run_scenario(SCENARIOS[name].model_copy(update=changes), FOLDER, prepare=first)
+    sim, checks = kept
+    result.problems += checks.finish()
+    return result, InMemoryKube(sim.server), sim
+
+
+def green_weight(kube: InMemoryKube) -> float:
+    """Green's weight on the route; 0 where green is no destination."""
+    rule = kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"][0]
+    return sum(entry.get("weight", 0) for entry in rule["route"] if entry["destination"].get("subset") != "v1" and len(rule["route"]) > 1)
+
+
+def test_a_rival_plan_gets_nothing_of_the_route_and_says_why():
+    result, kube, _ = told("two-plans-on-one-route")
+
+    status = kube.get(RELEASE, "shop", "rival-v9")["status"]
+    assert result.problems == []
+    assert (status["phase"], status.get("maxWeight", 0)) == ("Refused", 0)
+    assert "shop-v2" in status["message"] or "VirtualService" in status["message"]
+
+
+def test_another_writer_twenty_times_a_second_does_not_delay_a_rollback():
+    """Each of its annotations makes whatever we read a moment ago too old to write by."""
+
+    def busy(sim):
+        others = InMemoryKube(sim.server, user="bob", field_manager="busy")
+        for tick in range(20 * 60):
+            body = {"metadata": {"annotations": {"busy.example/tick": f"{tick}"}}}
+            sim.at(START + 220 + tick / 20, lambda body=body: others.patch(VIRTUAL_SERVICE, "shop", "shop", body))
+
+    result, kube, _ = told("paused-while-green-fails", busy, faults=[])
+
+    assert result.problems == []
+    assert result.ended_at < 360
+    assert kube.get(VIRTUAL_SERVICE, "shop", "shop")["metadata"]["annotations"]["busy.example/tick"] == "1199"
+
+
+def test_a_route_that_is_deleted_and_put_back_gives_green_nothing():
+    kept = {}
+
+    def meddle(sim):
+        people = InMemoryKube(sim.server, user="bob", field_manager="kubectl")
+
+        def away():
+            kept["route"] = people.get(VIRTUAL_SERVICE, "shop", "shop")
+            people.delete(VIRTUAL_SERVICE, "shop", "shop", uid=kept["route"]["metadata"]["uid"])
+
+        def back():
+            meta = {k: v for k, v in kept["route"]["metadata"].items() if k in ("name", "namespace", "labels", "annotations")}
+            people.create(VIRTUAL_SERVICE, "shop", {**kept["route"], "metadata": meta})
+
+        sim.at(START + 100, away)
+        sim.at(START + 130, back)
+        sim.at(START + 145, lambda: kept.update(green=green_weight(people)))
+
+    _, kube, sim = told("paused-while-green-fails", meddle, faults=[])
+
+    assert kept["green"] == 0
+    assert green_weight(kube) == 0
+
+
+@pytest.mark.parametrize("name", ["paused-for-half-a-minute", "paused-for-a-moment", "killed-every-12-seconds", "counters-reset"])
+def test_each_stage_lasts_at_least_its_window(name):
+    _, kube, _ = told(name)
+
+    stages = kube.get(RELEASE, "shop", "shop-v2")["status"]["stages"]
+    assert [stage["window"]["ran"] >= 60 for stage in stages] == [True] * 4
+
+
+@pytest.mark.parametrize("name", ["one-green-pod-unready", "one-blue-pod-unready", "paused-while-green-fails"])
+def test_everybody_is_back_within_half_a_minute_of_the_first_failure(name):
+    """Green fails from the 240th second on."""
+    _, kube, _ = told(name)
+
+    rollback = kube.get(RELEASE, "shop", "shop-v2")["status"]["rollback"]
+    assert 0 < rollback["trafficAt"] - START - 240 <= 30
+
+
+def test_after_a_rollback_it_is_quiet():
+    """An hour after it nobody has asked the API server for anything on its behalf: no look is taken."""
+    _, _, sim = told("one-green-pod-unready")
+    before = sim.looks
+
+    sim.run_until(sim.clock.time + 3600, lambda: False)
+
+    assert sim.looks == before
+
+
+def test_a_request_to_go_back_after_a_success_moves_nothing():
+    """Elsewhere an abort with nothing in progress scaled the stable version to zero."""
+
+    def late(sim):
+        people = InMemoryKube(sim.server, user="bob", field_manager="penstock-cli")
+
+        def ask():
+            uid = people.get(RELEASE, "shop", "shop-v2")["metadata"]["uid"]
+            spec = {"release": "shop-v2", "releaseUid": uid, "verb": "rollback", "actor": "bob", "reason": "late"}
+            body = {"apiVersion": "penstock.dev/v1alpha1", "kind": "ReleaseRequest", "metadata": {"name": "late"}, "spec": spec}
+            people.create(RELEASE_REQUEST, "shop", body)
+
+        sim.at(START + 1500, ask)
+
+    result, kube, _ = told("foreign-labels", late)
+
+    assert result.problems == []
+    assert green_weight(kube) in (0, 100)
+    assert kube.get(RELEASE, "shop", "shop-v2")["status"]["phase"] == "Succeeded"
+
+
+def test_what_others_wrote_on_the_route_stays():
+    _, kube, _ = told("foreign-labels")
+
+    route = kube.get(VIRTUAL_SERVICE, "shop", "shop")
+    assert route["metadata"]["labels"] == {"team": "checkout", "cost-centre": "17"}
+    assert (route["spec"]["http"][0]["retries"], route["spec"]["http"][0]["timeout"]) == ({"attempts": 2}, "5s")
