@@ -193,10 +193,14 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
 
 
 def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
-    """Ask what was not yet answered in this look, all at once: nine triggers of a slow Prometheus wait as long as one."""
-    fresh = [ask for ask in asks if ask.key not in known.answers]
+    """Ask what was not yet answered in this look, all at once: nine triggers of a slow Prometheus wait as long as one.
+
+    A question whose words have changed is put again: progress that was lost between two looks reaches further back.
+    """
+    fresh = [ask for ask in asks if ask.key not in known.answers or known.answers[ask.key].query != ask.query]
     found = ports.together([partial(answer, ask, ports) for ask in fresh])
-    return Measured({**known.answers, **dict(zip((ask.key for ask in fresh), found, strict=True))})
+    named = {ask.key: replace(one, query=ask.query) for ask, one in zip(fresh, found, strict=True)}
+    return Measured({**known.answers, **named})
 
 
 def answer(ask: Ask, ports: Ports) -> Measurement:

@@ -36,7 +36,15 @@ PLAN_RULES = [
     (f"!has(self.stages) || {RISING}", "stages: weights must rise strictly"),
     ("!has(self.stages) || self.stages[size(self.stages) - 1].weight == 100", "stages: the last weight must be 100"),
 ]
-CHECK_RULE = ("has(self.builtin) != has(self.query)", "give a builtin or a query, not both")
+SEQUENTIAL = "(has(self.method) && self.method == 'sequential')"
+CHECK_RULES = [
+    ("has(self.builtin) != has(self.query)", "give a builtin or a query, not both"),
+    (f"has(self.limit) != {SEQUENTIAL}", "give a limit, or method: sequential, which has a tolerance instead"),
+    (
+        f"!{SEQUENTIAL} || (has(self.builtin) && (self.builtin == 'error-rate' || self.builtin == 'latency'))",
+        "method: sequential is for the builtins error-rate and latency",
+    ),
+]
 TRIGGER_RULES = [
     ("[has(self.builtin), has(self.query), has(self.probe)].exists_one(x, x)", "give one of builtin, query and probe"),
     ("has(self.probe) || has(self.limit)", "give a limit"),
@@ -200,7 +208,7 @@ def add_rules(kind: str, spec: Schema, status: Schema) -> None:
         spec["x-kubernetes-validations"] = [rule(*r) for r in PLAN_RULES]
         for part in ("checks", "triggers"):
             items = spec["properties"][part]["items"]
-            items["x-kubernetes-validations"] = [rule(*CHECK_RULE)] if part == "checks" else [rule(*r) for r in TRIGGER_RULES]
+            items["x-kubernetes-validations"] = [rule(*r) for r in (CHECK_RULES if part == "checks" else TRIGGER_RULES)]
             items["properties"]["limit"]["x-kubernetes-validations"] = [rule(*LIMIT_RULE)]
         for part in ("members", "checks", "triggers", "groups", "slots"):
             spec["properties"][part] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}

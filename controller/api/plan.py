@@ -138,6 +138,46 @@ class BuiltIn(StrEnum):
     UNROUTED = "unrouted"
 
 
+class Method(StrEnum):
+    """How a check is judged."""
+
+    THRESHOLD = "threshold"
+    SEQUENTIAL = "sequential"
+
+
+SEQUENTIAL_BUILTINS = (BuiltIn.ERROR_RATE, BuiltIn.LATENCY)
+"""Built-in checks that count events of both versions, which is what a sequential test needs."""
+
+DIFFERENCES = {BuiltIn.ERROR_RATE: 0.05, BuiltIn.LATENCY: 0.1}
+"""Tolerated difference of a sequential check in points, where the plan names none (docs/analysis/choosing.md)."""
+
+WEIGHTS = {BuiltIn.ERROR_RATE: 0.5, BuiltIn.LATENCY: 0.3}
+"""Shares of alpha, where the plan names none; scaled to sum to 1 (docs/analysis/method.md)."""
+
+
+class Tolerance(Model):
+    """By how much green may be worse than blue before a sequential check counts it: blue's share times `ratio` plus `difference`."""
+
+    ratio: Annotated[float, Field(ge=1, le=100)] = Field(default=1.1, description="Times blue's share of bad requests.")
+    difference: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        default=None, description="Points of percent on top of it. If absent, 0.05 for errors and 0.1 for the requests slower than a bucket edge."
+    )
+
+
+class Analysis(Model):
+    """What all sequential checks of a plan share."""
+
+    alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        default=0.01, description="Most healthy releases that sequential checks may roll back: one bound for all of them, all stages and every look."
+    )
+    dispersion: Annotated[float, Field(ge=1, le=100)] = Field(
+        default=2.0, description="How much more the counts vary than those of independent requests; the evidence is divided by it."
+    )
+    error_rate: Annotated[float, Field(ge=0, lt=100)] | None = Field(
+        default=None, description="Blue's usual error rate, percent; read off its counters at the first weight if absent. Only power depends on it."
+    )
+
+
 class NoData(Model):
     """What happens where the data gives no answer: never a pass, never by itself a failure of green."""
 
@@ -196,7 +236,7 @@ class CheckBase(Model):
     )
     member: Name | None = Field(default=None, description="Member the parameters speak of; the first one if absent.")
     quantile: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.99, description="Quantile of the builtin latency check.")
-    limit: Limit = Field(description="The line that green must not cross.")
+    limit: Limit | None = Field(default=None, description="The line that green must not cross; none with `method: sequential`.")
     unit: Annotated[str, Field(max_length=16)] = Field(default="", description="Unit printed behind the numbers.")
     provider: Annotated[str, Field(max_length=63)] = Field(default="", description="Prometheus of the controller's configuration; the default one if empty.")
     observe: bool = Field(default=False, description="Judge and show, without acting.")
@@ -209,8 +249,21 @@ TAIL_REQUESTS = 10
 
 
 class Check(CheckBase):
-    """A gate: asked of each stage's window at its end."""
+    """A gate: asked of each stage's window at its end. With `method: sequential` also a trigger, from the first weight on."""
 
+    method: Method = Field(
+        default=Method.THRESHOLD,
+        description="`threshold`: one number against `limit`. `sequential`: green's counts against blue's at every scrape; for the builtins error-rate and latency.",
+    )
+    tolerance: Tolerance = Field(default_factory=Tolerance, description="By how much green may be worse, where it is judged sequentially.")
+    effect: Annotated[float, Field(gt=0, lt=100)] | None = Field(
+        default=None,
+        description="Sequential: percent of green's bad requests that must have been detectable for a pass (with latency: points above blue's share). If absent, "
+        "5, or five times blue's rate where that is more.",
+    )
+    weight: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Sequential: its share of alpha, scaled so that all shares sum to 1. If absent, 0.5 for errors and 0.3 for latency."
+    )
     min_requests: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="Requests of green that this check needs in the window, where the stage does not ask for more; fewer is inconclusive. If absent, "
@@ -219,11 +272,31 @@ class Check(CheckBase):
     repeat: Repeat = Field(default_factory=Repeat, description="A failure is measured again after the window's end, every 10 s, and counts by this rule; once if absent.")
     stages: Annotated[list[Percent], Field(max_length=32)] = Field(default=[], description="Weights of the stages it judges; all if empty.")
 
+    @model_validator(mode="after")
+    def _by_its_method(self) -> Self:
+        if not self.sequential:
+            if self.limit is None:
+                raise ValueError("found no limit, expected one such as {maxRatio: 1.2}, or method: sequential")
+            return self
+        if self.limit is not None:
+            raise ValueError("found a limit with method: sequential, expected tolerance instead; a second check may have the limit")
+        if self.builtin not in SEQUENTIAL_BUILTINS:
+            found = f"builtin: {self.builtin}" if self.builtin is not None else "a query"
+            raise ValueError(f"found {found} with method: sequential, expected builtin: error-rate or latency")
+        if self.repeat != Repeat():
+            raise ValueError("found repeat with method: sequential, expected none: its bound holds for every look together")
+        return self
+
+    @property
+    def sequential(self) -> bool:
+        """Whether it is judged at every scrape."""
+        return self.method is Method.SEQUENTIAL
+
     @property
     def needed_requests(self) -> int:
         """Requests of green without which this check has no answer, whatever the stage asks for."""
-        if self.min_requests is not None:
-            return self.min_requests
+        if self.min_requests is not None or self.sequential:
+            return self.min_requests or 0
         return math.ceil(round(TAIL_REQUESTS / (1 - self.quantile), 6)) if self.builtin is BuiltIn.LATENCY else 0
 
 
@@ -352,6 +425,7 @@ class PlanSpec(Model):
     )
     settle: Settle = Field(default_factory=Settle, description="When a change has arrived.")
     checks: Annotated[list[Check], Field(max_length=64)] = Field(default_factory=default_checks, description="Gates, judged at the end of each window.")
+    analysis: Analysis = Field(default_factory=Analysis, description="What all sequential checks share.")
     triggers: Annotated[list[Trigger], Field(max_length=64)] = Field(
         default_factory=default_triggers, description="Watched all the time; roll back at once."
     )
@@ -362,6 +436,12 @@ class PlanSpec(Model):
         default="queue", description="What a second release does: wait, or have the running one rolled back first."
     )
     history: History = Field(default_factory=History, description="What is kept of finished releases.")
+
+    @model_validator(mode="after")
+    def _home_without_sequential(self) -> Self:
+        if self.finish.mode == "home" and any(check.sequential for check in self.checks):
+            raise ValueError("found method: sequential with finish.mode: home, expected threshold checks: nobody is on blue while the return is judged")
+        return self
 
     @cached_property
     def all_members(self) -> tuple[Member, ...]:

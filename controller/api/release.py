@@ -82,6 +82,15 @@ class CheckStatus(StatusModel):
     line: str = Field(default="", description="Which limit was applied, such as max or max_ratio.")
     remembered: bool = Field(default=False, description="Blue's number is from its last judged window: blue has no requests now.")
     detail: Annotated[str, Field(max_length=300)] = Field(default="", description="Where there is no answer: what was found instead.")
+    ln_e: float | None = Field(default=None, description="Sequential: log of the release's e-value, all its sequential checks together.")
+    ln_bound: float | None = Field(default=None, description="Sequential: log of 1/alpha; at this e-value the release is rolled back.")
+
+
+class SequentialStatus(StatusModel):
+    """The evidence of one sequential check: it goes on from stage to stage, and over restarts."""
+
+    name: str = Field(description="Name of the check.")
+    state: Annotated[str, Field(max_length=4096)] = Field(description="How far its counters are counted, and what they amount to; JSON.")
 
 
 class WindowStatus(StatusModel):
@@ -230,6 +239,7 @@ class ReleaseStatus(StatusModel):
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")
     baseline: list[CheckStatus] = Field(default=[], description="Blue's last judged numbers, for the stage without blue.")
+    sequential: list[SequentialStatus] = Field(default=[], description="Evidence of the sequential checks so far.")
     hold: HoldStatus | None = Field(default=None, description="Why it waits.")
     rollback: RollbackStatus | None = Field(default=None, description="How users were put back.")
     returned_at: float = Field(default=0.0, description="`home`: when the weights went back to the original; 0 while the clone serves.")

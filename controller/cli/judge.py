@@ -188,7 +188,8 @@ def _limit(percent: float | None, spec: PlanSpec | None) -> float | None:
     """The fixed limit as a share: the option's, else the plan's least `max` of an error rate."""
     if percent is not None:
         return percent / 100
-    given = [check.limit.max for check in spec.checks if check.builtin is BuiltIn.ERROR_RATE and check.limit.max] if spec else []
+    rates = [check.limit for check in spec.checks if check.builtin is BuiltIn.ERROR_RATE and check.limit is not None] if spec else []
+    given = [limit.max for limit in rates if limit.max]
     return min(given) / 100 if given else None
 
 
@@ -202,6 +203,8 @@ def _limits(
     least = min(stage.min_requests for stage in spec.stages)
     verdicts, skipped = [], []
     for check in spec.checks:
+        if check.limit is None:
+            continue  # a sequential check is what is judged here anyway
         if check.builtin not in _READINGS or check.observe:
             skipped.append(f"the plan's check {check.name} is not judged here: only limits on error rate and latency are")
             continue

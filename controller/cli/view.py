@@ -293,9 +293,10 @@ def checks_of(status: Mapping[str, Any]) -> tuple[CheckView, ...]:
 
 def _check(of: Mapping[str, Any], *, trigger: bool) -> CheckView:
     outcome = text(of.get("outcome"))
+    unasked = (Mark.REST, "not yet") if of.get("lnBound") is None else (Mark.RUN, "so far")
     mark, word = {
         "pass": (Mark.GOOD, "pass"), "fail": (Mark.BAD, "fail"), "inconclusive": (Mark.WAIT, "no answer"),
-    }.get(outcome, (Mark.REST, "not yet"))  # fmt: skip
+    }.get(outcome, unasked)  # fmt: skip
     return CheckView(text(of.get("name")) or "?", mark, word, explained(of), tightness_of(of), trigger)
 
 
@@ -314,7 +315,9 @@ def explained(of: Mapping[str, Any]) -> str:
 
 
 def tightness_of(of: Mapping[str, Any]) -> float | None:
-    """How much of the room to the limit is used; 1 and more is beyond it. None where there are no numbers."""
+    """How much of the room to the limit is used, or of the way to the bound; 1 and more is beyond it. None where there are no numbers."""
+    if of.get("lnBound") is not None:
+        return max(0.0, number(of.get("lnE"))) / (number(of.get("lnBound")) or 1.0)
     if of.get("value") is None or of.get("limit") is None:
         return None
     value, limit, line = number(of.get("value")), number(of.get("limit")), text(of.get("line"))

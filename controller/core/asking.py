@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from analysis.model import Arm, Window
-from controller.api.plan import Check, HttpProbe, Member, PlanSpec, Probe, Stage, Trigger
+from controller.api.plan import BuiltIn, Check, HttpProbe, Member, PlanSpec, Probe, Stage, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core.commands import Subject
 from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, pair_of, requests_of
@@ -30,6 +30,11 @@ def gate_key(name: str, arm: Arm) -> str:
     return f"gate/{name}/{arm.value}"
 
 
+def ticks_key(name: str) -> str:
+    """Key of the raw samples of both colours that a sequential check counts, where they are not those of the traffic query."""
+    return f"ticks/{name}"
+
+
 def trigger_key(name: str, arm: Arm) -> str:
     """Key of a trigger's answer, queries and probes alike."""
     return f"trigger/{name}/{arm.value}"
@@ -46,12 +51,14 @@ class Wanted:
 
     Attributes:
         traffic_since: ask the traffic query for samples after this time; None: do not ask it.
+        ticks: sequential checks that ask for samples of their own, and after which time.
         gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
         triggers: ask the triggers that are due.
         probes: colours whose members' health probes are asked.
     """
 
     traffic_since: float | None = None
+    ticks: tuple[tuple[Check, float], ...] = ()
     gate: Window | None = None
     triggers: bool = False
     probes: tuple[str, ...] = ()
@@ -84,12 +91,19 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     asks: list[Ask] = []
     if wanted.traffic_since is not None:
         asks.append(asker.traffic(wanted.traffic_since))
+    asks += [asker.ticks(check, since) for check, since in wanted.ticks]
     if wanted.gate is not None:
-        asks += [ask for check in checks_of(subject.plan, asker.stage) for ask in asker.gate(check, wanted.gate)]
+        gates = [check for check in checks_of(subject.plan, asker.stage) if not check.sequential]
+        asks += [ask for check in gates for ask in asker.gate(check, wanted.gate)]
     if wanted.triggers:
         asks += [ask for trigger in due_triggers(subject.plan, subject.status, now) for ask in asker.trigger(trigger)]
     asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
     return tuple(asks)
+
+
+def counted_by(check: Check) -> str:
+    """The metric whose raw samples a sequential check counts."""
+    return "istio_requests_total" if check.builtin is BuiltIn.ERROR_RATE else "istio_request_duration_milliseconds_bucket"
 
 
 def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
@@ -206,6 +220,15 @@ class _Asker:
         seconds = min(max(0.0, self.now - since) + 3 * scrape, max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
         selector = f"istio_requests_total{{{requests_of(mesh_of(self.subject, self.metrics.cluster), places)}}}"
         return Ask(key=TRAFFIC, query=f"{selector}[{duration(seconds)}]", time=self.now, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def ticks(self, check: Check, since: float) -> Ask:
+        """Both colours' raw samples in one query, so that their increments come from the same scrapes."""
+        pair = self.pair(check.member)
+        scrape = self.plan.traffic.scrape_interval
+        seconds = min(max(scrape, self.now - since), max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        selector = f"{counted_by(check)}{{{requests_of(mesh_of(self.subject, self.metrics.cluster), (pair.blue, pair.green))}}}"
+        query = f"{selector}[{duration(seconds)}]"
+        return Ask(key=ticks_key(check.name), query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def query(self, check: Check | Trigger, colour: str, seconds: float) -> str:
         pair = self.pair(check.member)

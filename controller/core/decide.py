@@ -88,7 +88,7 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
     fired = w.with_status(watch.status)
     if w.status.returned_at:
         return returning.return_failed(fired, reasons.RETURN_FAILED, watch.detail)
-    return backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, queries=seen.queries_of(w, watch.fired.name))
+    return backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, queries=seen.queries_of(w, watch.fired))
 
 
 def _requests(w: World) -> Decision | None:

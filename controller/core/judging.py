@@ -8,8 +8,8 @@ Where blue has no requests (100 %), relative limits compare with what blue had i
 the sentence says so; absolute limits go on as before.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
@@ -54,6 +54,7 @@ class Context:
         switched_at: when blue lost its last requests; its numbers from just before are asked where none were judged.
         baseline: blue's last judged numbers (`status.baseline`).
         traffic: the answer of the traffic query, to print n for triggers; None if not asked.
+        sequential: the sequential checks at the window's end, by name (`core.sequential`).
     """
 
     now: float
@@ -64,6 +65,7 @@ class Context:
     switched_at: float = 0.0
     baseline: Sequence[CheckStatus] = ()
     traffic: Traffic | None = None
+    sequential: Mapping[str, CheckStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +157,12 @@ def _baseline(limit: Limit, measured: Measurement | None, remembered: float | No
     return Reading(value=remembered)
 
 
-def _from_verdict(before: CheckStatus, verdict: Verdict, detail: str, context: Context, *, name: str, at: float) -> CheckStatus:
+def from_verdict(before: CheckStatus, verdict: Verdict, detail: str, *, at: float, blue_serves: bool = True) -> CheckStatus:
+    """The status of a check after one more answer."""
     line = next(iter(verdict.detail), "")
     return before.model_copy(
         update={
-            "name": name,
+            "name": verdict.check,
             "polled_at": at,
             "outcome": verdict.outcome,
             "reason": verdict.reason,
@@ -170,7 +173,7 @@ def _from_verdict(before: CheckStatus, verdict: Verdict, detail: str, context: C
             "unit": verdict.unit,
             "recent": threshold.remember(before.recent, verdict.outcome),
             "line": line,
-            "remembered": verdict.baseline is not None and not context.blue_serves,
+            "remembered": verdict.baseline is not None and not blue_serves,
             "detail": detail[:DETAIL_LENGTH],
         }
     )
@@ -189,6 +192,11 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         before: its status so far (blank in a new stage). The same window end is never counted twice.
         context: see there.
     """
+    if check.limit is None:
+        blank = CheckStatus(name=check.name, outcome=Outcome.INCONCLUSIVE, reason=reasons.NOT_MEASURED)
+        judged = context.sequential.get(check.name, blank)
+        short = too_short(window, context)
+        return _undecided(judged, judged, reasons.TOO_FEW_SAMPLES, short) if short and judged.outcome is Outcome.PASS else judged
     if before.polled_at == window.last_sample and before.outcome is not None and before.reason in _COUNTED:
         return before
     end = window.last_sample
@@ -204,7 +212,9 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         unit=unit_of(check),
     )
     verdict = threshold.judge(question, candidate, baseline)
-    status = _from_verdict(before, verdict, _gate_detail(verdict, question.min_n, candidate, baseline), context, name=check.name, at=end)
+    status = from_verdict(
+        before, verdict, _gate_detail(verdict, question.min_n, candidate, baseline), at=end, blue_serves=context.blue_serves
+    )
     short = too_short(window, context)
     if short and verdict.outcome is not Outcome.INCONCLUSIVE:
         return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
@@ -313,7 +323,7 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     question = Question(check=trigger.name, limits=limits_of(trigger.limit), window=Window(start, context.now), n=n, unit=unit_of(trigger))
     verdict = threshold.judge(question, candidate, baseline)
     detail = _fault_detail(candidate, baseline) if verdict.outcome is Outcome.INCONCLUSIVE else ""
-    status = _from_verdict(before, verdict, detail, context, name=trigger.name, at=context.now)
+    status = from_verdict(before, verdict, detail, at=context.now, blue_serves=context.blue_serves)
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
         status = status.model_copy(update={"baseline": before.baseline})

@@ -3,7 +3,7 @@
 from analysis.model import Window
 from controller.api.plan import TrafficMetrics
 from controller.api.release import Phase, StageStatus, Verb
-from controller.core import asking
+from controller.core import asking, sequential
 from controller.core.phases import BACKWARD, WATCHED
 from controller.core.steps import World
 from controller.core.world import Ask
@@ -39,8 +39,10 @@ def metrics(w: World) -> asking.Metrics:
 
 def wanted(w: World) -> asking.Wanted:
     """What the phase needs."""
+    counting = sequential.due(w)
     return asking.Wanted(
-        traffic_since=traffic_since(w),
+        traffic_since=sequential.further_back(w, traffic_since(w), counting),
+        ticks=tuple((one.check, one.since) for one in counting if not one.shared),
         gate=gate_window(w),
         triggers=w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0,
         probes=probes(w),

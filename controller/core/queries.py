@@ -33,6 +33,7 @@ SERVER_ERRORS_GRPC = "2|4|12|13|14|15"
 """Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable, DataLoss: the codes that OpenTelemetry's
 semantic conventions count as errors of a server. The others are answers to a wrong call."""
 
+_FAILED_HTTP = re.compile(SERVER_ERRORS_HTTP)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _NO_CLASS = frozenset("\\[]^")
@@ -298,6 +299,13 @@ def requests_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
     workloads = one_of("destination_workload", [place.workload for place in places])
     namespaces = one_of("destination_workload_namespace", [place.namespace for place in places])
     return f"{reporter},{workloads},{namespaces}{cluster}"
+
+
+def is_failed(labels: Mapping[str, str]) -> bool:
+    """Whether a series of istio_requests_total counts failed requests: what the built-in error rate asks for, of raw samples."""
+    if _FAILED_HTTP.fullmatch(labels.get("response_code", "")):
+        return True
+    return labels.get("request_protocol") == "grpc" and labels.get("grpc_response_status", "") in SERVER_ERRORS_GRPC.split("|")
 
 
 def one_of(label: str, values: list[str]) -> str:

@@ -4,12 +4,12 @@ The phases speak of settled, advanced, fired, quiet; `traffic` and `judging` kno
 the answers. Nothing here moves a phase.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.model import Arm, Outcome
 from controller.api.plan import TrafficMetrics, Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
-from controller.core import asking, judging, needs, reasons, traffic
+from controller.core import asking, judging, needs, reasons, sequential, traffic
 from controller.core.steps import CHECKPOINT_SECONDS, POLL_SECONDS, World
 from controller.core.traffic import SplitVerdict
 
@@ -118,9 +118,10 @@ def verdict(w: World) -> WindowVerdict:
     if w.subject.spec.kind == "reverse":
         return WindowVerdict(Outcome.PASS, detail="a reverse release is watched by the triggers alone")
     checks = asking.checks_of(w.plan, w.stage)
-    if any(asking.gate_key(check.name, Arm.CANDIDATE) not in w.measured.answers for check in checks):
+    if any(asking.gate_key(check.name, Arm.CANDIDATE) not in w.measured.answers for check in checks if not check.sequential):
         return WindowVerdict(Outcome.INCONCLUSIVE, pending=True)
-    answer = judging.judge_stage(checks, window, w.measured, w.stage_status.checks, context(w))
+    around = replace(context(w), sequential=sequential.at_window_end(w, window))
+    answer = judging.judge_stage(checks, window, w.measured, w.stage_status.checks, around)
     return WindowVerdict(
         outcome=answer.outcome,
         reason=answer.reason,
@@ -131,7 +132,7 @@ def verdict(w: World) -> WindowVerdict:
         cause=answer.cause,
         checks=answer.checks,
         baseline=tuple(judging.baseline_of(answer.checks, w.status.baseline)),
-        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith("gate/")),
+        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith(("gate/", "ticks/"))),
     )
 
 
@@ -150,7 +151,20 @@ def context(w: World) -> judging.Context:
 
 
 def watch(w: World) -> Watch:
-    """The triggers as far as they were asked in this look, and whether they demand a rollback."""
+    """Triggers and sequential checks as far as they were asked in this look, and whether one demands a rollback."""
+    found = watch_triggers(w)
+    counted = sequential.counted(w)
+    if counted is None:
+        return found
+    status = sequential.written(found.status, counted)
+    next_at = min(t for t in (found.next_at, w.now + look_again(w)) if t is not None)
+    if found.fired is None and counted.cause is not None:
+        return Watch(status, counted.cause, reasons.EVIDENCE_AGAINST, judging.explain(counted.cause), next_at)
+    return replace(found, status=status, next_at=next_at)
+
+
+def watch_triggers(w: World) -> Watch:
+    """The triggers alone."""
     if w.subject.plan is None or w.status.stage < 0 or not w.at_home.status.weight:
         return Watch(w.status)
     around = context(w.at_home)
@@ -176,9 +190,13 @@ def judge_one(w: World, trigger: Trigger, around: judging.Context) -> CheckStatu
             return after
 
 
-def queries_of(w: World, trigger: str) -> tuple[str, ...]:
-    """What was asked for a trigger in this look: a rollback's record shows it."""
-    return tuple(ask.query or ask.url for ask in needs.asks(w) if ask.key.startswith(f"trigger/{trigger}/"))
+def queries_of(w: World, cause: CheckStatus) -> tuple[str, ...]:
+    """What was asked in this look for a trigger, or for a sequential check: a rollback's record shows it."""
+    if cause.ln_bound is not None:
+        own = asking.ticks_key(cause.name)
+        key = own if own in w.measured.answers else asking.TRAFFIC
+        return tuple(ask.query for ask in needs.asks(w) if ask.key == key)
+    return tuple(ask.query or ask.url for ask in needs.asks(w) if ask.key.startswith(f"trigger/{cause.name}/"))
 
 
 def no_traffic(w: World) -> bool | None:

@@ -17,7 +17,7 @@ from controller.core import reasons
 def explain(status: CheckStatus) -> str:
     """One check in words: its name, then its numbers, or why there are none."""
     if status.outcome is None:
-        return f"{status.name}: not measured yet"
+        return f"{status.name}: {numbers(status) if status.ln_bound is not None else 'not measured yet'}"
     if status.outcome is Outcome.INCONCLUSIVE or not has_numbers(status):
         return f"{status.name}: {reasons.say(status.reason, status.detail)}"
     streak = len(status.recent) - len(status.recent.rstrip("f")) if status.outcome is Outcome.FAIL else 0
@@ -31,6 +31,8 @@ def has_numbers(status: CheckStatus) -> bool:
 
 def numbers(status: CheckStatus) -> str:
     """Green's number, blue's where it was compared, and in brackets the change, the limit and n."""
+    if status.ln_bound is not None:
+        return _sequential(status)
     if status.value is None or status.limit is None:
         return status.detail
     against = ""
@@ -41,6 +43,30 @@ def numbers(status: CheckStatus) -> str:
     if status.n is not None:
         inner.append(f"n = {status.n:,.0f}")
     return f"{_green(status.value, status.limit, status.unit)}{against} ({', '.join(inner)})"
+
+
+def _sequential(status: CheckStatus) -> str:
+    """`1.9 % vs 0.52 % (limit 0.62 %, n = 2,104, e-value 131 of 100)`; the limit is what the tolerance makes of blue's rate."""
+    told = f"e-value {large(status.ln_e or 0.0)} of {large(status.ln_bound or 0.0)}"
+    if status.value is None:
+        return f"no requests of both versions counted yet ({told})"
+    where = " when last judged" if status.remembered else ""
+    against = f" vs {quantity(status.baseline, status.unit)}{where}" if status.baseline is not None else ""
+    inner = [f"limit {quantity(status.limit, status.unit)}"] if status.limit is not None else []
+    inner += [f"n = {status.n:,.0f}"] if status.n is not None else []
+    behind = f" {status.line}" if status.line else ""
+    return f"{quantity(status.value, status.unit)}{against}{behind} ({', '.join([*inner, told])})"
+
+
+def large(ln_value: float) -> str:
+    """An e-value from its log: `0.81`, `131`, `10^9`."""
+    if ln_value > _LN_MILLION:
+        return f"10^{ln_value / math.log(10):.0f}"
+    value = math.exp(ln_value)
+    return f"{value:.2g}" if value < 10 else f"{math.floor(value + 1e-9):,}"  # noqa: PLR2004 - cut, not rounded, so that it never claims more
+
+
+_LN_MILLION = math.log(1e6)
 
 
 def _green(value: float, limit: float, unit: str) -> str:

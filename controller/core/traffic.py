@@ -99,11 +99,21 @@ class SplitVerdict:
     no_data: bool = False
 
 
-def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Place], mesh: Mesh) -> Traffic:
-    """Both colours' increments from the raw answer of the traffic query. Never raises: a fault is a `Traffic`."""
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Raw series of both colours, or why nothing may be concluded from them (`fault`, `detail`)."""
+
+    blue: tuple[Series, ...] = ()
+    green: tuple[Series, ...] = ()
+    fault: str = ""
+    detail: str = ""
+
+
+def sides(answer: Answer, blue: Collection[Place], green: Collection[Place], mesh: Mesh) -> Sides:
+    """The answer's series by colour; those of other places are left out."""
     fault, detail = _fault(answer)
     if fault:
-        return Traffic(fault=fault, detail=detail)
+        return Sides(fault=fault, detail=detail)
     names = {key: 0 for place in blue for key in (_key(place, mesh),)} | {_key(place, mesh): 1 for place in green}
     arms: tuple[list[Series], list[Series]] = ([], [])
     for series in answer.series:
@@ -112,9 +122,17 @@ def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Plac
             arms[colour].append(series)
     clusters = {value for arm in arms for series in arm for name, value in series.labels if name == "destination_cluster"} - _NO_CLUSTER
     if len(clusters) > 1:
-        return Traffic(fault=reasons.SEVERAL_CLUSTERS, detail=", ".join(sorted(clusters)))
-    targets = _first_scrapes([*arms[0], *arms[1]])
-    read = [_arm(arm, targets) for arm in arms]
+        return Sides(fault=reasons.SEVERAL_CLUSTERS, detail=", ".join(sorted(clusters)))
+    return Sides(tuple(arms[0]), tuple(arms[1]))
+
+
+def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Place], mesh: Mesh) -> Traffic:
+    """Both colours' increments from the raw answer of the traffic query. Never raises: a fault is a `Traffic`."""
+    found = sides(answer, blue, green, mesh)
+    if found.fault:
+        return Traffic(fault=found.fault, detail=found.detail)
+    targets = _first_scrapes([*found.blue, *found.green])
+    read = [_arm(arm, targets) for arm in (found.blue, found.green)]
     return Traffic(blue=read[0], green=read[1], scraped=max(read[0].newest, read[1].newest))
 
 

@@ -192,10 +192,11 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The answer to one `Ask`."""
+    """The answer to one `Ask`; `query` is what was asked, so that another look knows whether it still asks the same."""
 
     answer: Answer
     probe: ProbeResult | None = None
+    query: str = ""
 
     @property
     def series(self) -> tuple[Series, ...]:

@@ -1,0 +1,409 @@
+"""One sequential check on its way through a release: raw samples of both arms in, evidence out, resumable at any sample.
+
+It stands between the counters and the rate tests, and keeps for each *line* (the error rate, or one edge of a
+latency histogram) two processes:
+
+    relative    against the baseline, while that has traffic; it goes on from stage to stage
+    alone       in a stage without the baseline's traffic: against what the baseline's last counts tolerate,
+                fixed before the first tick of that stage
+
+    E = (1 - a) mean(relative) + a mean(alone),   a = 0 where every stage has a baseline
+
+The baseline's counters as they stand when the first request reaches the candidate are its history: they give the rate
+that is bet on and the edges that are tested, before the first tick. Nothing of that kind is chosen later.
+
+Ticks follow from the samples and the stages' beginnings alone, never from when somebody looked: a state that is
+lost with a crash is reached again, to the bit, from the one before it and the samples since.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from analysis import latency, rate, reasons
+from analysis.combine import Seen
+from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
+from analysis.model import Arm, Series, Tick, Window
+from analysis.numbers import logaddexp, logsumexp
+from analysis.planning import default_effect, requests_to_detect
+from analysis.rate import ERROR_GRID, LATENCY_GRID, Dispersion, Form, RateState, RateTest
+from analysis.retrospect_checks import Counted
+from analysis.slo import ALONE_SHARE, default_limit
+
+VERSION = 1
+
+LEAST_HISTORY = 200.0
+"""Requests of the baseline that its history must hold, so that edges can be chosen; for errors the setting's rate stands in."""
+
+USUAL_RATE = 0.005
+"""The baseline's rate of errors where its history is too short to tell."""
+
+_BERNOULLI_FROM = 0.1
+_LEAST_RATE = 1e-5
+_MOST_EFFECT = 0.99
+_EVERY = "n"
+_BAD = "bad"
+
+
+class Kind(StrEnum):
+    """What counts as a bad event."""
+
+    ERRORS = "errors"
+    LATENCY = "latency"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is tested; frozen with the plan.
+
+    Attributes:
+        kind: errors, or requests slower than an edge.
+        rho, delta: tolerated ratio and difference of the rates (shares of requests).
+        alpha: of the release; half of `ln(1/alpha)` is the most that one tick may add.
+        dispersion: of the counts, from history; 2 without any.
+        alone_share: part of the weight that is kept for stages without the baseline's traffic.
+        effect: the candidate's rate that must have been detectable for a pass (with latency: its share beyond an edge above the
+            baseline's); the default effect if None.
+        p_hist: the baseline's rate of errors in history; read off its counters if None.
+    """
+
+    kind: Kind
+    rho: float = 1.1
+    delta: float = 0.0005
+    alpha: float = 0.01
+    dispersion: Dispersion = field(default_factory=Dispersion)
+    alone_share: float = ALONE_SHARE
+    effect: float | None = None
+    p_hist: float | None = None
+
+    def test(self, p_hist: float) -> RateTest:
+        """The test of one line whose baseline had this rate."""
+        errors = self.kind is Kind.ERRORS
+        form = Form.POISSON if errors and p_hist < _BERNOULLI_FROM else Form.BERNOULLI
+        grid = ERROR_GRID if errors else LATENCY_GRID
+        cap = -math.log(self.alpha) / 2
+        return RateTest(self.rho, self.delta, grid, form, p_hist, dispersion=self.dispersion, cap=cap)
+
+    def alone(self, line: "Line") -> RateTest:
+        """The test of a line where the baseline has no traffic: a fixed limit."""
+        return replace(self.test(line.p_hist), rho=0.0, delta=line.limit, form=Form.BERNOULLI)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stage as the ticks see it.
+
+    Attributes:
+        since: ticks that end after this time (Unix seconds) belong to it, until the next mark.
+        name: of the stage, different for each.
+        alone: the baseline gets no traffic in it.
+        judged: the check is asked in it; other ticks are passed over.
+    """
+
+    since: float
+    name: str
+    alone: bool = False
+    judged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One rate on its way.
+
+    Attributes:
+        edge: requests slower than this are bad; infinite for errors.
+        p_hist: the baseline's rate in history.
+        relative, alone: see the module; `alone` is None before it begins.
+        limit: what `alone` tests against; 0 before it begins.
+        sums: counts of the present stage: the candidate's requests and bad ones, then the baseline's.
+        before: the baseline's counts of the last stage in which it had traffic, else its history.
+    """
+
+    edge: float
+    p_hist: float
+    relative: RateState
+    alone: RateState | None = None
+    limit: float = 0.0
+    sums: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    before: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a check remembers: how far it has counted, in which stage, and its lines."""
+
+    cursor: Cursor
+    lines: tuple[Line, ...]
+    stage: str = ""
+
+    def to_json(self) -> str:
+        """A text of less than 4 KB; floats come back to the bit."""
+        lines = [_unlined(line) for line in self.lines]
+        return json.dumps({"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str, setting: Setting) -> "State":
+        """Read back what `to_json` gave for this setting; ValueError on anything else."""
+        try:
+            found = json.loads(text)
+            if found["v"] != VERSION:
+                raise ValueError("this is not the state of a sequential check in version 1")
+            cursor = Cursor.from_json({"v": 1, "until": found["until"]})
+            return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]))
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"this is not the state of a sequential check: {error}") from error
+
+
+def _unlined(line: Line) -> list[Any]:
+    edge = line.edge if math.isfinite(line.edge) else None
+    return [edge, line.p_hist, line.limit, *line.sums, *line.before, _packed(line.relative), _packed(line.alone)]
+
+
+def _packed(state: RateState | None) -> list[Any] | None:
+    if state is None:
+        return None
+    kept = state.to_json()
+    return [kept[key] for key in _KEYS]
+
+
+_KEYS = ("s", "rest", "n", "x", "last", "stage", "low", "lowAt")
+
+
+def _line(packed: Sequence[Any], setting: Setting) -> Line:
+    edge, p_hist, limit, *numbers = packed
+    *counts, relative, alone = numbers
+    n_g, x_g, n_b, x_b, n_before, x_before = map(float, counts)
+    values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
+    if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:
+        raise ValueError("the state of a sequential check holds counts that are none")
+    test = setting.test(values[0])
+    return Line(
+        edge=math.inf if edge is None else float(edge),
+        p_hist=values[0],
+        relative=RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, relative, strict=True))}, test),
+        alone=None if alone is None else RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, alone, strict=True))}, test),
+        limit=values[1],
+        sums=(n_g, x_g, n_b, x_b),
+        before=(n_before, x_before),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What one look gave: the state, or why there is none yet; `fault` is "" or a word of `analysis.reasons`."""
+
+    state: State | None
+    fault: str = ""
+    detail: str = ""
+
+
+def both(baseline: Counted, candidate: Counted) -> dict[Arm, Counted]:
+    """Raw samples of two versions by arm."""
+    return {Arm.BASELINE: baseline, Arm.CANDIDATE: candidate}
+
+
+# Counting.
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    counters: tuple[Counter, ...] = ()
+    edges: tuple[float, ...] = ()
+    fault: str = ""
+    detail: str = ""
+
+
+def _read(setting: Setting, arms: Mapping[Arm, Counted]) -> _Read:
+    if setting.kind is Kind.ERRORS:
+        found = tuple(Counter(arm, name, every) for arm, one in arms.items() for name, every in ((_EVERY, one.total), (_BAD, one.bad)))
+        return _Read(found) if any(one.total for one in arms.values()) else _Read(fault=reasons.NO_SERIES)
+    buckets = latency.read_buckets({arm: one.buckets for arm, one in arms.items() if one.buckets})
+    return _Read(buckets.counters, buckets.edges, buckets.fault, buckets.detail)
+
+
+def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float) -> Advanced:
+    """The state before the first tick.
+
+    Args:
+        setting: what is tested.
+        arms: raw samples, from a few scrapes before `since` on.
+        since: the candidate got its first request after this time, Unix seconds.
+    """
+    read = _read(setting, arms)
+    if read.fault:
+        return Advanced(None, read.fault, read.detail)
+    baseline = [counter for counter in read.counters if counter.arm is Arm.BASELINE]
+    if setting.kind is Kind.ERRORS:
+        n, bad = (_standing(baseline, name, since) for name in (_EVERY, _BAD))
+        p_hist = setting.p_hist
+        if p_hist is None:
+            p_hist = max(bad / n, _LEAST_RATE) if n >= LEAST_HISTORY else USUAL_RATE
+        return Advanced(State(Cursor(since), (_begun(setting, math.inf, p_hist, (n, bad)),)))
+    times = sorted({sample.time for counter in baseline for series in counter.series for sample in series.samples})
+    for start in (since, *(time for time in times if time > since)):
+        total = _standing(baseline, math.inf, start)
+        if total >= LEAST_HISTORY:
+            below = {edge: _standing(baseline, edge, start) for edge in read.edges}
+            return _with_edges(setting, below, total, start)
+    return Advanced(None, reasons.TOO_FEW_REQUESTS, f"the baseline's histogram has fewer than {LEAST_HISTORY:,.0f} requests")
+
+
+def _with_edges(setting: Setting, below: Mapping[float, float], total: float, since: float) -> Advanced:
+    edges = latency.usable_edges(below, total)
+    if not edges:
+        return Advanced(None, reasons.NO_COMMON_EDGE, "no bucket edge has between 0.1 % and 50 % of the baseline's requests beyond it")
+    tails = {edge: total - below[edge] for edge in edges}
+    return Advanced(State(Cursor(since), tuple(_begun(setting, edge, tails[edge] / total, (total, tails[edge])) for edge in edges)))
+
+
+def _begun(setting: Setting, edge: float, p_hist: float, before: tuple[float, float]) -> Line:
+    return Line(edge, min(p_hist, 1.0), rate.start(setting.test(min(p_hist, 1.0))), before=before)
+
+
+def _standing(counters: Sequence[Counter], name: object, at: float) -> float:
+    """What counters had counted by this time: the newest sample of each series that is not younger."""
+    return math.fsum(_value(series, at) for counter in counters if counter.name == name for series in counter.series)
+
+
+def _value(series: Series, at: float) -> float:
+    values = [sample.value for sample in series.samples if sample.time <= at and math.isfinite(sample.value) and sample.value >= 0]
+    return values[-1] if values else 0.0
+
+
+def advance(setting: Setting, state: State, arms: Mapping[Arm, Counted], marks: Sequence[Mark], scrapes: Scrapes) -> Advanced:
+    """The state after every tick that is complete; the same one where nothing is new, or where the samples cannot be read.
+
+    Args:
+        setting: what is tested.
+        state: after all ticks before.
+        arms: raw samples, from `state.cursor.until - scrapes.look_back` on.
+        marks: the stages so far, in order of time; there is at least one.
+        scrapes: how samples are made.
+    """
+    read = _read(setting, arms)
+    if read.fault:
+        return Advanced(state, read.fault, read.detail)
+    wanted = {_EVERY, _BAD} if setting.kind is Kind.ERRORS else {math.inf, *(line.edge for line in state.lines)}
+    needs = (Arm.CANDIDATE,) if marks[-1].alone else (Arm.BASELINE, Arm.CANDIDATE)
+    counters = [counter for counter in read.counters if counter.name in wanted]
+    found = difference(counters, state.cursor, scrapes, needs=needs)
+    if found.fault:
+        return Advanced(state, found.fault)
+    after = state
+    for part in found.slices:
+        after = _counted(setting, after, part, marks)
+    return Advanced(replace(after, cursor=found.cursor) if found.cursor != after.cursor else after)
+
+
+def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark]) -> State:
+    mark = next((mark for mark in reversed(marks) if mark.since < part.end), marks[0])
+    lines = state.lines
+    if mark.name != state.stage:
+        lines = tuple(_in_stage(setting, line, mark) for line in lines)
+    if mark.judged:
+        lines = tuple(_stepped(setting, line, tick, mark) if (tick := _tick(line, part)) else line for line in lines)
+    return State(Cursor(part.end), lines, mark.name)
+
+
+def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
+    """A line at the beginning of a stage. What stands alone gets its limit here, before the stage's first tick."""
+    _, _, n_b, x_b = line.sums
+    before = (n_b, x_b) if n_b else line.before
+    limit = min(default_limit(before[1], before[0], rho=setting.rho, delta=setting.delta), 1.0) if mark.alone and before[0] else 0.0
+    begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit)
+    return replace(begun, alone=rate.start(setting.alone(begun))) if limit and line.alone is None else begun
+
+
+def _tick(line: Line, part: Slice) -> Tick | None:
+    if math.isfinite(line.edge):
+        # An edge is compared with itself, so that the test beside it does not matter here.
+        return latency.edge_tick(latency.EdgeTest(line.edge, line.edge, _ANY_TEST), part)
+    n = {arm: part.counts.get((arm, _EVERY), 0.0) for arm in Arm}
+    bad = {arm: min(part.counts.get((arm, _BAD), 0.0), n[arm]) for arm in Arm}
+    return Tick(part.start, part.end, n[Arm.CANDIDATE], bad[Arm.CANDIDATE], n[Arm.BASELINE], bad[Arm.BASELINE])
+
+
+_ANY_TEST = RateTest()
+
+
+def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
+    n_g, x_g, n_b, x_b = line.sums
+    sums = (n_g + tick.candidate_n, x_g + tick.candidate_bad, n_b + tick.baseline_n, x_b + tick.baseline_bad)
+    counted = replace(line, sums=sums)
+    if not mark.alone:
+        return replace(counted, relative=rate.step(setting.test(line.p_hist), line.relative, tick, mark.name))
+    if line.alone is None or not line.limit:
+        return counted
+    return replace(counted, alone=rate.step(setting.alone(line), line.alone, tick, mark.name))
+
+
+# What it amounts to.
+
+
+def ln_e(setting: Setting, state: State | None) -> float:
+    """The log of the check's e-value; 0 before there is any evidence."""
+    if state is None or not state.lines:
+        return 0.0
+    many = math.log(len(state.lines))
+    relative = logsumexp(line.relative.ln_e for line in state.lines) - many
+    if not setting.alone_share:
+        return relative
+    alone = logsumexp(line.alone.ln_e if line.alone is not None else 0.0 for line in state.lines) - many
+    return logaddexp(math.log(1 - setting.alone_share) + relative, math.log(setting.alone_share) + alone)
+
+
+def worst(state: State) -> Line:
+    """The line with the most evidence, of its process that runs now."""
+    return max(state.lines, key=lambda line: line.alone.ln_e if line.limit and line.alone is not None else line.relative.ln_e)
+
+
+def seen(name: str, setting: Setting, state: State | None, *, weight: float, window: Window, missing: str = "") -> Seen:
+    """What the check has seen in the present stage, for `combine.conclude`.
+
+    Args:
+        name: of the check.
+        setting: what is tested.
+        state: so far; None where it could not begin.
+        weight: its share of alpha.
+        window: the judged time.
+        missing: a word of `analysis.reasons` where nothing can be judged.
+    """
+    if state is None or not state.lines:
+        return Seen(name, 0.0, weight, window, None, None, 0.0, 0.0, math.inf, missing=missing or reasons.NO_SERIES)
+    line = worst(state)
+    n_g, x_g, n_b, x_b = line.sums
+    alone = bool(line.limit)
+    other_n, other_bad = line.before if alone else (n_b, x_b)
+    baseline = other_bad / other_n if other_n else None
+    running = line.alone if alone and line.alone is not None else line.relative
+    gone = "" if alone or n_b else reasons.BASELINE_MISSING
+    return Seen(
+        check=name,
+        ln_e=ln_e(setting, state),
+        weight=weight,
+        window=window,
+        candidate=x_g / n_g if n_g else None,
+        baseline=baseline,
+        candidate_n=n_g,
+        baseline_n=other_n,
+        needed=max(_needed(setting, one, weight) for one in state.lines),
+        since=running.low_at if math.isfinite(running.low_at) else None,
+        limit=line.limit if alone else None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0),
+        missing=missing or gone,
+    )
+
+
+def _needed(setting: Setting, line: Line, weight: float) -> float:
+    """The candidate's requests that would show the plan's stated effect at this line in this stage."""
+    n_g, _, n_b, _ = line.sums
+    alone = bool(line.limit)
+    share = 1.0 if alone else n_g / (n_g + n_b) if n_g + n_b else 0.5
+    part = weight * ((setting.alone_share if alone else 1 - setting.alone_share) or 1.0)
+    test = setting.alone(line) if alone else setting.test(line.p_hist)
+    effect = default_effect(line.p_hist) if setting.effect is None else setting.effect
+    if setting.effect is not None and setting.kind is Kind.LATENCY:
+        effect = min(line.p_hist + setting.effect, _MOST_EFFECT)
+    return requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share)

@@ -1,0 +1,312 @@
+"""Sequential checks in a release: which samples they count, how far they are, and what the evidence amounts to.
+
+A sequential check is gate and trigger in one. From the first weight on every look counts the samples that are new
+(`analysis.sequential`), and all checks together have one bound: reached, the release goes back at once, in whatever
+phase triggers are watched. At a window's end it passes only if green had the requests that would have shown what the
+plan calls an effect.
+
+    first weight     settled      window opens            window ends
+      |== tick === tick === tick === tick === tick === ... === tick ==|-- passes, or waits for requests
+      |<------------- e-value reaches 1/alpha: back to blue --------->|
+
+The state stands in the release's status, with the time up to which everything is counted: it is written together with
+the window's progress, and what is lost with a crash is asked again from there. The error rate counts the samples of the
+traffic query where they are the same; latency, other members and other providers ask once more for both colours.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from analysis import combine
+from analysis import sequential as library
+from analysis.combine import Weighted
+from analysis.counters import Scrapes
+from analysis.model import Outcome, Series, Verdict, Window
+from analysis.rate import Dispersion
+from analysis.retrospect_checks import Counted
+from analysis.sequential import Kind, Mark, Setting, State
+from analysis.slo import ALONE_SHARE
+from controller.api.plan import DIFFERENCES, WEIGHTS, BuiltIn, Check, PlanSpec, TrafficMetrics
+from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, WindowStatus
+from controller.core import asking, judging, reasons, traffic
+from controller.core.phases import WATCHED
+from controller.core.queries import is_failed, member_of, pair_of
+from controller.core.steps import World
+
+PATIENCE_SCRAPES = 3
+"""A target that is silent for longer is not waited for; as the gap of a window."""
+
+FULL = 100
+_LATE_SCRAPES = PATIENCE_SCRAPES + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What one check asks in this look: samples after `since` (Unix seconds); `shared` where the traffic query brings them."""
+
+    check: Check
+    since: float
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One check after this look; `fault` and `detail` say why nothing could be counted."""
+
+    check: Check
+    state: State | None
+    fault: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """All sequential checks after this look.
+
+    Attributes:
+        checks: in the plan's order.
+        statuses: their numbers so far, by name.
+        cause: the check whose evidence rolls the release back; None while the bound is not reached.
+    """
+
+    checks: tuple[Look, ...]
+    statuses: Mapping[str, CheckStatus]
+    cause: CheckStatus | None = None
+
+
+# What is tested.
+
+
+def scrapes_of(plan: PlanSpec) -> Scrapes:
+    """How samples are made; a tick is one scrape."""
+    interval = plan.traffic.scrape_interval
+    return Scrapes(interval=interval, every=interval, patience=PATIENCE_SCRAPES * interval)
+
+
+def setting_of(plan: PlanSpec, check: Check) -> Setting:
+    """The frozen plan in the words of the library: percents become shares."""
+    builtin = check.builtin or BuiltIn.ERROR_RATE
+    points = check.tolerance.difference if check.tolerance.difference is not None else DIFFERENCES[builtin]
+    rate, spread = plan.analysis.error_rate, plan.analysis.dispersion
+    return Setting(
+        kind=Kind.LATENCY if builtin is BuiltIn.LATENCY else Kind.ERRORS,
+        rho=check.tolerance.ratio,
+        delta=points / 100,
+        alpha=plan.analysis.alpha,
+        dispersion=Dispersion(spread, spread),
+        alone_share=ALONE_SHARE if not check.stages or FULL in check.stages else 0.0,
+        effect=check.effect / 100 if check.effect is not None else None,
+        p_hist=rate / 100 if rate is not None else None,
+    )
+
+
+def shares(plan: PlanSpec) -> dict[str, float]:
+    """Each acting check's share of alpha; they sum to 1."""
+    acting = [check for check in plan.checks if check.sequential and not check.observe]
+    return combine.shared_weights([(check.name, weight_of(check)) for check in acting]) if acting else {}
+
+
+def weight_of(check: Check) -> float:
+    """The check's share before scaling."""
+    return check.weight if check.weight is not None else WEIGHTS[check.builtin or BuiltIn.ERROR_RATE]
+
+
+# What is asked.
+
+
+def watched(w: World) -> tuple[Check, ...]:
+    """The sequential checks that act now: from the first weight on, whenever green may have traffic, but not in a return."""
+    status = w.status
+    if w.subject.plan is None or w.subject.spec.kind == "reverse" or status.stage < 0 or not status.weight or not marked(status):
+        return ()
+    if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.returned_at or status.rollback is not None:
+        return ()
+    return tuple(check for check in w.plan.checks if check.sequential)
+
+
+def marked(status: ReleaseStatus) -> bool:
+    """Whether some stage had its weights accepted."""
+    return any(stage.shifted_at for stage in status.stages)
+
+
+def marks_of(check: Check, status: ReleaseStatus) -> tuple[Mark, ...]:
+    """The stages so far: a tick belongs to the one whose weights were the last to be accepted before it ended."""
+    return tuple(
+        Mark(
+            since=stage.shifted_at,
+            name=f"{index + 1}@{stage.shifted_at:.0f}",
+            alone=stage.weight >= FULL,
+            judged=not check.stages or stage.weight in check.stages,
+        )
+        for index, stage in enumerate(status.stages)
+        if stage.shifted_at
+    )
+
+
+def due(w: World) -> tuple[Counting, ...]:
+    """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
+    back = scrapes_of(w.plan).look_back if w.subject.plan is not None else 0.0
+    return tuple(Counting(check, _from(w, check) - back, _shared(w, check)) for check in watched(w))
+
+
+def further_back(w: World, since: float | None, counting: Collection[Counting]) -> float | None:
+    """Since when the traffic query must have samples: `since`, or earlier where a check counts from there."""
+    # The query itself reaches three scrapes further back than it is told.
+    reach = 3 * w.plan.traffic.scrape_interval if counting else 0.0
+    times = [one.since + reach for one in counting if one.shared]
+    return min([*times, *([since] if since is not None else [])], default=None)
+
+
+def _from(w: World, check: Check) -> float:
+    state = stored(w, check)
+    return state.cursor.until if state is not None else marks_of(check, w.status)[0].since
+
+
+def _shared(w: World, check: Check) -> bool:
+    if check.builtin is not BuiltIn.ERROR_RATE or check.provider or w.plan.traffic.metrics is TrafficMetrics.NONE:
+        return False
+    return not w.observed.routed or member_of(w.plan, check.member).name in w.observed.routed
+
+
+def stored(w: World, check: Check) -> State | None:
+    """The state in the status; None before there is one, and where somebody's edit made it unreadable: it begins again."""
+    text = next((one.state for one in w.status.sequential if one.name == check.name), "")
+    if not text:
+        return None
+    try:
+        return w.measured.once(("state", text), lambda: State.from_json(text, setting_of(w.plan, check)))
+    except ValueError:
+        return None
+
+
+# What came out.
+
+
+def counted(w: World) -> Tally | None:
+    """All sequential checks with this look's samples; None where none acts. Read once a look: what follows carries it on."""
+    checks = watched(w)
+    if not checks:
+        return None
+    return w.measured.once(("sequential",), lambda: _tally(w, checks))
+
+
+def _tally(w: World, checks: Collection[Check]) -> Tally:
+    found = tuple(_count(w, check) for check in checks)
+    window = w.stage_status.window or WindowStatus(opened_at=w.stage_status.shifted_at, last_sample=w.now)
+    statuses = {one.check.name: _running(_judged(w, one, found, window)) for one in found}
+    together = _together(w, found)
+    cause = None
+    if together is not None and together.reached:
+        one = next(one for one in found if one.check.name == together.cause)
+        cause = _judged(w, one, found, window)
+        statuses[cause.name] = cause
+    return Tally(found, statuses, cause)
+
+
+def _count(w: World, check: Check) -> Look:
+    """One check's state after the samples of this look; the one before where they were not asked or cannot be read."""
+    setting, before, marks = setting_of(w.plan, check), stored(w, check), marks_of(check, w.status)
+    measurement = w.measured.answers.get(asking.TRAFFIC if _shared(w, check) else asking.ticks_key(check.name))
+    if measurement is None:
+        return Look(check, before)
+    naming = asking.naming_of(w.subject, w.observed, check.member or "", w.observed.domain)
+    pair = pair_of(w.plan, member_of(w.plan, check.member), naming)
+    read = traffic.sides(measurement.answer, [pair.blue], [pair.green], asking.mesh_of(w.subject, w.observed.cluster))
+    if read.fault:
+        return Look(check, before, read.fault, read.detail)
+    arms = library.both(_samples(check, read.blue), _samples(check, read.green))
+    state, fault, detail = before, "", ""
+    if state is None:
+        begun = library.begin(setting, arms, marks[0].since)
+        state, fault, detail = begun.state, begun.fault, begun.detail
+    if state is None:
+        return Look(check, None, fault, detail)
+    after = library.advance(setting, state, arms, marks, scrapes_of(w.plan))
+    return Look(check, after.state, after.fault, after.detail)
+
+
+def _samples(check: Check, every: tuple[Series, ...]) -> Counted:
+    if check.builtin is BuiltIn.LATENCY:
+        return Counted(buckets=every)
+    return Counted(total=every, bad=tuple(series for series in every if is_failed(dict(series.labels))))
+
+
+def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | None:
+    """All acting checks against the one bound; None where every check only observes."""
+    weights = shares(w.plan)
+    parts = [
+        Weighted(one.check.name, weights[one.check.name], library.ln_e(setting_of(w.plan, one.check), one.state))
+        for one in found
+        if one.check.name in weights
+    ]
+    return combine.release_evidence(parts, w.plan.analysis.alpha) if parts else None
+
+
+def _judged(w: World, one: Look, found: Collection[Look], window: WindowStatus, missing: str = "") -> CheckStatus:
+    """The check's answer as if the window ended now."""
+    check, setting = one.check, setting_of(w.plan, one.check)
+    weight = shares(w.plan).get(check.name, 1.0)
+    saw = library.seen(
+        check.name, setting, one.state, weight=weight, window=Window(window.opened_at, window.last_sample), missing=missing or one.fault
+    )
+    saw = replace(saw, needed=max(saw.needed, w.stage.min_requests, check.needed_requests))
+    evidence = _together(w, found) if not check.observe else None
+    if evidence is None:
+        evidence = combine.release_evidence([Weighted(check.name, 1.0, saw.ln_e)], w.plan.analysis.alpha)
+    return _status(check, combine.conclude(saw, evidence), one, window, limit=saw.limit)
+
+
+def _status(check: Check, verdict: Verdict, one: Look, window: WindowStatus, *, limit: float | None) -> CheckStatus:
+    line = library.worst(one.state) if one.state is not None and one.state.lines else None
+    detail = ""
+    if verdict.reason == reasons.TOO_FEW_REQUESTS:
+        needed = verdict.detail["needed"]
+        detail = f"{verdict.n or 0:,.0f} of {needed:,.0f} requests of green" if math.isfinite(needed) else "the tolerance allows the effect"
+    elif verdict.outcome is Outcome.INCONCLUSIVE:
+        detail = one.detail
+    plain = judging.from_verdict(CheckStatus(name=check.name), verdict, detail, at=window.last_sample)
+    return plain.model_copy(
+        update={
+            "limit": None if limit is None else 100 * limit,
+            "line": f"slower than {line.edge:g} ms" if line is not None and math.isfinite(line.edge) else "",
+            "remembered": bool(line is not None and line.limit),
+            "failing_since": verdict.detail.get("since", 0.0) if verdict.outcome is Outcome.FAIL else 0.0,
+            "ln_e": verdict.detail["ln_e_release"],
+            "ln_bound": verdict.detail["ln_bound"],
+            "recent": "",
+        }
+    )
+
+
+def _running(status: CheckStatus) -> CheckStatus:
+    """The numbers so far, without an answer."""
+    return status.model_copy(update={"outcome": None, "reason": "", "detail": "", "failing_since": 0.0})
+
+
+def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:
+    """The status with the states, and with the numbers so far where the stage has no verdict yet."""
+    states = [SequentialStatus(name=one.check.name, state=one.state.to_json()) for one in tally.checks if one.state is not None]
+    update: dict[str, object] = {"sequential": states} if states != status.sequential else {}
+    stage = status.stages[status.stage]
+    if stage.verdict is None and not stage.skipped:
+        others = [check for check in stage.checks if check.name not in tally.statuses]
+        checks = [*others, *tally.statuses.values()]
+        if checks != stage.checks:
+            stages = list(status.stages)
+            stages[status.stage] = stage.model_copy(update={"checks": checks})
+            update["stages"] = stages
+    return status.model_copy(update=update) if update else status
+
+
+def at_window_end(w: World, window: WindowStatus) -> dict[str, CheckStatus]:
+    """The answers of the sequential checks at the end of this window; without samples up to there they are inconclusive."""
+    tally = counted(w)
+    if tally is None:
+        return {}
+    late = window.last_sample - _LATE_SCRAPES * w.plan.traffic.scrape_interval
+    found = {}
+    for one in tally.checks:
+        stale = reasons.STALE_SAMPLE if one.state is not None and one.state.cursor.until < late else ""
+        found[one.check.name] = _judged(w, one, tally.checks, window, one.fault or stale)
+    return found
