@@ -216,12 +216,28 @@ class _Read:
     detail: str = ""
 
 
-def _read(setting: Setting, arms: Mapping[Arm, Counted]) -> _Read:
+def _read(setting: Setting, arms: Mapping[Arm, Counted], edges: frozenset[float] = frozenset()) -> _Read:
+    """The counters of both arms; of a histogram only those of the edges that are tested, once they are chosen."""
     if setting.kind is Kind.ERRORS:
         found = tuple(Counter(arm, name, every) for arm, one in arms.items() for name, every in ((_EVERY, one.total), (_BAD, one.bad)))
         return _Read(found) if any(one.total for one in arms.values()) else _Read(fault=reasons.NO_SERIES)
-    buckets = latency.read_buckets({arm: one.buckets for arm, one in arms.items() if one.buckets})
+    tested = {arm: [series for series in one.buckets if not edges or _edge(series) in edges] for arm, one in arms.items()}
+    buckets = latency.read_buckets({arm: every for arm, every in tested.items() if every})
     return _Read(buckets.counters, buckets.edges, buckets.fault, buckets.detail)
+
+
+def _edge(series: Series) -> float:
+    """Of a bucket; one that is no number counts as infinite, so that it is looked at and named."""
+    text = dict(series.labels).get("le", "")
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf
+
+
+def _newest(arms: Mapping[Arm, Counted]) -> float:
+    every = (series for one in arms.values() for series in (*one.total, *one.buckets))
+    return max((series.samples[-1].time for series in every if series.samples), default=-math.inf)
 
 
 def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float) -> Advanced:
@@ -283,13 +299,14 @@ def advance(setting: Setting, state: State, arms: Mapping[Arm, Counted], marks: 
         marks: the stages so far, in order of time; there is at least one.
         scrapes: how samples are made.
     """
-    read = _read(setting, arms)
+    if state.cursor.until < _newest(arms) < state.cursor.until + scrapes.every:
+        return Advanced(state)
+    edges = frozenset((math.inf, *(line.edge for line in state.lines)))
+    read = _read(setting, arms, edges)
     if read.fault:
         return Advanced(state, read.fault, read.detail)
-    wanted = {_EVERY, _BAD} if setting.kind is Kind.ERRORS else {math.inf, *(line.edge for line in state.lines)}
     needs = (Arm.CANDIDATE,) if marks[-1].alone else (Arm.BASELINE, Arm.CANDIDATE)
-    counters = [counter for counter in read.counters if counter.name in wanted]
-    found = difference(counters, state.cursor, scrapes, needs=needs)
+    found = difference(read.counters, state.cursor, scrapes, needs=needs)
     if found.fault:
         return Advanced(state, found.fault)
     after = state

@@ -17,6 +17,7 @@ traffic query where they are the same; latency, other members and other provider
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from analysis import combine
 from analysis import sequential as library
@@ -36,6 +37,9 @@ from controller.core.steps import World
 
 PATIENCE_SCRAPES = 3
 """A target that is silent for longer is not waited for; as the gap of a window."""
+
+STATES_KEPT = 1024
+"""States that are remembered as they were parsed: the same one is read several times a look."""
 
 FULL = 100
 _LATE_SCRAPES = PATIENCE_SCRAPES + 2
@@ -172,10 +176,14 @@ def _shared(w: World, check: Check) -> bool:
 def stored(w: World, check: Check) -> State | None:
     """The state in the status; None before there is one, and where somebody's edit made it unreadable: it begins again."""
     text = next((one.state for one in w.status.sequential if one.name == check.name), "")
-    if not text:
-        return None
+    return read(text, setting_of(w.plan, check)) if text else None
+
+
+@lru_cache(maxsize=STATES_KEPT)
+def read(text: str, setting: Setting) -> State | None:
+    """A stored state; None where it is none of this setting."""
     try:
-        return w.measured.once(("state", text), lambda: State.from_json(text, setting_of(w.plan, check)))
+        return State.from_json(text, setting)
     except ValueError:
         return None
 
@@ -212,10 +220,10 @@ def _count(w: World, check: Check) -> Look:
         return Look(check, before)
     naming = asking.naming_of(w.subject, w.observed, check.member or "", w.observed.domain)
     pair = pair_of(w.plan, member_of(w.plan, check.member), naming)
-    read = traffic.sides(measurement.answer, [pair.blue], [pair.green], asking.mesh_of(w.subject, w.observed.cluster))
-    if read.fault:
-        return Look(check, before, read.fault, read.detail)
-    arms = library.both(_samples(check, read.blue), _samples(check, read.green))
+    found = traffic.sides(measurement.answer, [pair.blue], [pair.green], asking.mesh_of(w.subject, w.observed.cluster))
+    if found.fault:
+        return Look(check, before, found.fault, found.detail)
+    arms = library.both(_samples(check, found.blue), _samples(check, found.green))
     state, fault, detail = before, "", ""
     if state is None:
         begun = library.begin(setting, arms, marks[0].since)
