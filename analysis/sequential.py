@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from analysis import latency, rate, reasons
+from analysis import counters, latency, rate, reasons
 from analysis.combine import Seen
 from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
 from analysis.model import Arm, Series, Tick, Window
@@ -33,7 +33,7 @@ from analysis.rate import ERROR_GRID, LATENCY_GRID, Dispersion, Form, RateState,
 from analysis.retrospect_checks import Counted
 from analysis.slo import ALONE_SHARE, default_limit
 
-VERSION = 1
+VERSION = counters.VERSION
 
 LEAST_HISTORY = 200.0
 """Requests of the baseline that its history must hold, so that edges can be chosen; for errors the setting's rate stands in."""
@@ -149,12 +149,10 @@ class State:
         """Read back what `to_json` gave for this setting; ValueError on anything else."""
         try:
             found = json.loads(text)
-            if found["v"] != VERSION:
-                raise ValueError("this is not the state of a sequential check in version 1")
-            cursor = Cursor.from_json({"v": 1, "until": found["until"]})
+            cursor = Cursor.from_json({"v": found["v"], "until": found["until"]})
             return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]))
-        except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"this is not the state of a sequential check: {error}") from error
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
+            raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
 
 
 def _unlined(line: Line) -> list[Any]:
@@ -193,11 +191,18 @@ def _line(packed: Sequence[Any], setting: Setting) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What one look gave: the state, or why there is none yet; `fault` is "" or a word of `analysis.reasons`."""
+    """What one look gave.
+
+    Attributes:
+        state: after all samples; None where it could not begin.
+        fault, detail: "" or a word of `analysis.reasons`, and what was found.
+        steps: the states after each tick, in order: where the bound is reached on the way, that tick decides.
+    """
 
     state: State | None
     fault: str = ""
     detail: str = ""
+    steps: tuple[State, ...] = ()
 
 
 def both(baseline: Counted, candidate: Counted) -> dict[Arm, Counted]:
@@ -309,10 +314,12 @@ def advance(setting: Setting, state: State, arms: Mapping[Arm, Counted], marks: 
     found = difference(read.counters, state.cursor, scrapes, needs=needs)
     if found.fault:
         return Advanced(state, found.fault)
+    steps: list[State] = []
     after = state
     for part in found.slices:
         after = _counted(setting, after, part, marks)
-    return Advanced(replace(after, cursor=found.cursor) if found.cursor != after.cursor else after)
+        steps.append(after)
+    return Advanced(after, steps=tuple(steps))
 
 
 def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark]) -> State:

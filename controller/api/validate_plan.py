@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from analysis.planning import tolerance_warning
+from analysis.rate import RateTest
 from controller.api.base import parse_duration
-from controller.api.plan import PlanSpec
+from controller.api.plan import DIFFERENCES, BuiltIn, Method, PlanSpec
 from controller.api.validate_yaml import Path, shown
 
 Note = tuple[str, Path, str, str, str]
 """severity, path below `spec`, found, expected, hint."""
 
 MIN_SCRAPES = 6
+USUAL_PERCENT = 0.5
+"""Blue's error rate where the plan names none, percent."""
+
 BAKE_SECONDS = 120.0
 """Less than this at 100 % shows nothing that a user would notice."""
 
@@ -166,6 +171,43 @@ def _empty_ranges(limit: Any) -> Iterator[tuple[str, str, str]]:
             yield f"{low} {least:g} with {high} {most:g}", f"{low} below {high}", "no number is both: such a check can never pass"
 
 
+def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
+    given = part(spec, "analysis").get("errorRate")
+    usual = USUAL_PERCENT if given is None else given
+    for index, one in each(spec, "checks"):
+        if one.get("method") != Method.SEQUENTIAL:
+            for word in ("tolerance", "effect", "weight"):
+                if word in one:
+                    hint = "it is ignored here: a threshold check has its limit"
+                    yield "warning", ("checks", index, word), f"{word} of a threshold check", f"method: sequential with {word}", hint
+            continue
+        if "quantile" in one:
+            hint = "it is ignored: a sequential latency check tests the bucket edges beyond which blue has 0.1 to 50 % of its requests"
+            yield "warning", ("checks", index, "quantile"), "a quantile with method: sequential", "none", hint
+        if one.get("builtin") == BuiltIn.ERROR_RATE and _is_number(usual):
+            yield from _tolerated(("checks", index), one, usual, given=given is not None)
+
+
+def _tolerated(path: Path, check: dict[str, Any], usual: float, *, given: bool) -> Iterator[Note]:
+    """A tolerance under which every regression is acceptable, with the number; an effect that it allows (blue's rate may only be assumed)."""
+    told = part(check, "tolerance")
+    ratio, points = told.get("ratio", 1.1), told.get("difference", DIFFERENCES[BuiltIn.ERROR_RATE])
+    if not (_is_number(ratio) and _is_number(points)) or ratio < 1 or points < 0 or not 0 <= usual < 100:  # noqa: PLR2004 - percent
+        return  # said by the model
+    allowed = ratio * usual + points
+    if tolerance_warning(RateTest(rho=ratio, delta=points / 100, p_hist=usual / 100)):
+        found = f"a tolerance of up to {min(allowed, 100):.3g} % bad requests where blue has {usual:.3g} %"
+        yield "warning", (*path, "tolerance"), found, "less than what you would roll back for", "no regression below that is ever found"
+    effect = check.get("effect") or 0.0
+    if _is_number(effect) and 0 < effect <= allowed:
+        hint = "what is tolerated is never shown, so that no stage could pass: ask for a larger effect, or tolerate less"
+        yield "error" if given else "warning", (*path, "effect"), f"an effect of {effect:g} %", f"more than the {allowed:.3g} % that the tolerance allows", hint
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _intervals(spec: dict[str, Any]) -> Iterator[Note]:
     scrape = scrape_of(spec)
     for index, one in each(spec, "triggers"):
@@ -202,6 +244,6 @@ def _capacity(spec: dict[str, Any]) -> Iterator[Note]:
 
 
 RULES: tuple[Callable[[dict[str, Any]], Iterator[Note]], ...] = (
-    _targets, _weights, _names, _slots, _references, _groups, _questions, _intervals, _windows, _capacity,
+    _targets, _weights, _names, _slots, _references, _groups, _questions, _sequential, _intervals, _windows, _capacity,
 )  # fmt: skip
 """In the order in which they are printed."""

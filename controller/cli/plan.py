@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -10,13 +10,14 @@ import yaml
 from controller.api.base import format_duration
 from controller.api.plan import Check, Limit, PlanSpec, Stage, Trigger
 from controller.api.validate import validate_file
+from controller.cli import plan_detect
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
 from controller.cli.plan_mode import mode_of
 from controller.cli.validate import line_of
-from controller.core.asking import checks_of, probe_url
+from controller.core.asking import checks_of, counted_by, probe_url
 from controller.core.judging import unit_of
-from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, pair_of
+from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, pair_of, requests_of
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
@@ -49,6 +50,8 @@ class Question:
     blue: str
 
 
+RPS_HELP = "Requests per second of both versions together: then it is said how long each stage takes to find a regression."
+RpsOption = Annotated[float, typer.Option("--rps", help=RPS_HELP, min=0.0, show_default=False)]
 ClusterOption = Annotated[bool, typer.Option("--cluster", help="Read the routes in the cluster to see the mode, and which version serves.")]
 
 
@@ -59,6 +62,7 @@ def command(
     revision: RevisionOption = "v2",
     mode: ModeOption = "",
     *,
+    rps: RpsOption = 0.0,
     cluster: ClusterOption = False,
     context: ContextOption = "",
     kubeconfig: KubeconfigOption = "",
@@ -76,13 +80,16 @@ def command(
     if told.assumed and output != "json":
         say(f"{told.mode.capitalize()} mode is {told.why}.")
     naming = Naming(namespace=namespace, blue_slot=told.blue_slot, mode=told.mode, revision=revision, blue_revision="v1")
-    steps, questions = timetable(spec), [*asked(spec, naming)]
+    steps, questions, found = timetable(spec), [*asked(spec, naming)], plan_detect.detections(spec, rps)
     if output == "json":
         data = {"plan": name, "namespace": namespace, "mode": told.mode, "modeFrom": told.why, "earliestEndSeconds": end_of(steps)}
-        lists = {"stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions], "writes": writes(spec, naming)}
+        lists: dict[str, Any] = {"stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions], "detects": [asdict(d) for d in found]}
+        lists["writes"] = writes(spec, naming)
         print_object(data | lists, "json")
         return
-    blocks = (stage_lines(spec, steps), question_lines(questions), write_lines(spec, naming, told.why))
+    blocks = [stage_lines(spec, steps), question_lines(questions), write_lines(spec, naming, told.why)]
+    if found:
+        blocks.insert(2, plan_detect.lines_of(found, rps))
     tell(f"Plan {namespace}/{name}")
     for block in blocks:
         tell("")
@@ -148,6 +155,10 @@ def longest(check: Check, stages: list[Stage]) -> float:
 def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: float) -> Question:
     pair = pair_of(spec, member_of(spec, check.member), naming)
     compares = check.limit is not None and check.limit.relative
+    if isinstance(check, Check) and check.sequential:
+        selector = f"{counted_by(check)}{{{requests_of(Mesh(mode=naming.mode, reporter=spec.traffic.reporter), (pair.blue, pair.green))}}}"
+        times = "counted at every scrape from the first weight on, for both colours in one query"
+        return Question(check.name, "sequential check", plan_detect.tolerance_words(check), times, selector, "")
     if isinstance(check, Trigger):
         times = f"{_repeat(check)} every {format_duration(check.interval)}"
         kind = "trigger" if check.together is None else f"trigger of group {check.together}"

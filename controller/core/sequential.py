@@ -56,12 +56,18 @@ class Counting:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One check after this look; `fault` and `detail` say why nothing could be counted."""
+    """One check after this look; `fault` and `detail` say why nothing could be counted, `steps` are its states tick by tick."""
 
     check: Check
     state: State | None
     fault: str = ""
     detail: str = ""
+    steps: tuple[State, ...] = ()
+
+    def at(self, time: float, before: State | None) -> "Look":
+        """As it stood when everything up to this sample time was counted."""
+        known = [state for state in self.steps if state.cursor.until <= time]
+        return replace(self, state=known[-1] if known else before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +206,7 @@ def counted(w: World) -> Tally | None:
 
 
 def _tally(w: World, checks: Collection[Check]) -> Tally:
-    found = tuple(_count(w, check) for check in checks)
+    found = first_reached(w, tuple(_count(w, check) for check in checks))
     window = w.stage_status.window or WindowStatus(opened_at=w.stage_status.shifted_at, last_sample=w.now)
     statuses = {one.check.name: _running(_judged(w, one, found, window)) for one in found}
     together = _together(w, found)
@@ -210,6 +216,16 @@ def _tally(w: World, checks: Collection[Check]) -> Tally:
         cause = _judged(w, one, found, window)
         statuses[cause.name] = cause
     return Tally(found, statuses, cause)
+
+
+def first_reached(w: World, found: tuple[Look, ...]) -> tuple[Look, ...]:
+    """All checks at the tick at which the bound is reached, so that it decides whenever somebody looks; else after all ticks."""
+    for time in sorted({state.cursor.until for one in found for state in one.steps})[:-1]:
+        there = tuple(one.at(time, stored(w, one.check)) for one in found)
+        together = _together(w, there)
+        if together is not None and together.reached:
+            return there
+    return found
 
 
 def _count(w: World, check: Check) -> Look:
@@ -231,7 +247,7 @@ def _count(w: World, check: Check) -> Look:
     if state is None:
         return Look(check, None, fault, detail)
     after = library.advance(setting, state, arms, marks, scrapes_of(w.plan))
-    return Look(check, after.state, after.fault, after.detail)
+    return Look(check, after.state, after.fault, after.detail, after.steps)
 
 
 def _samples(check: Check, every: tuple[Series, ...]) -> Counted:

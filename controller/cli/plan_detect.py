@@ -1,0 +1,101 @@
+"""What the sequential checks of a plan can find, and in which time: for `penstock plan`, before a release starts. Pure."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from analysis.planning import default_effect, requests_to_detect
+from analysis.rate import Form
+from analysis.sequential import USUAL_RATE, Kind
+from controller.api.base import format_duration
+from controller.api.plan import DIFFERENCES, BuiltIn, Check, PlanSpec, Stage
+from controller.core.sequential import FULL, setting_of, shares
+
+TAIL = 0.05
+"""The bucket edge that latency is shown for: blue has so much beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What one check can find in one stage.
+
+    Attributes:
+        what: which requests are bad.
+        effect: green's bad requests, percent, where blue has `usual` percent.
+        requests: of green, after which it is found; 0 where the tolerance allows it.
+        seconds: until then, at the given requests a second; 0 where none were given.
+        at_least: requests a second of both versions from which the stage's window is long enough.
+        too_short: the stage ends before.
+    """
+
+    check: str
+    weight: int
+    what: str
+    effect: float
+    usual: float
+    requests: int
+    seconds: float
+    at_least: float
+    too_short: bool
+
+
+def detections(spec: PlanSpec, rps: float) -> list[Detection]:
+    """Every stage of every sequential check."""
+    return [
+        _detection(spec, check, stage, rps)
+        for check in spec.checks
+        for stage in spec.stages
+        if check.sequential and (not check.stages or stage.weight in check.stages)
+    ]
+
+
+def _detection(spec: PlanSpec, check: Check, stage: Stage, rps: float) -> Detection:
+    setting, share = setting_of(spec, check), stage.weight / 100
+    usual = TAIL if setting.kind is Kind.LATENCY else USUAL_RATE if setting.p_hist is None else setting.p_hist
+    test, part = setting.test(usual), shares(spec).get(check.name, 1.0)
+    if stage.weight >= FULL:
+        test = replace(test, rho=0.0, delta=min(setting.rho * usual + setting.delta, 1.0), form=Form.BERNOULLI)
+        part *= setting.alone_share or 1.0
+    else:
+        part *= 1 - setting.alone_share
+    effect = default_effect(usual) if setting.effect is None else setting.effect
+    if setting.effect is not None and setting.kind is Kind.LATENCY:
+        effect = min(usual + setting.effect, 0.99)
+    what = "requests slower than an edge" if setting.kind is Kind.LATENCY else "bad requests"
+    needed = requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share)
+    if not math.isfinite(needed):
+        return Detection(check.name, stage.weight, what, 100 * effect, 100 * usual, 0, 0.0, 0.0, too_short=True)
+    seconds = needed / (rps * share) if rps else 0.0
+    at_least = needed / (share * stage.window) if stage.window else 0.0
+    late = seconds > stage.window
+    return Detection(check.name, stage.weight, what, 100 * effect, 100 * usual, math.ceil(needed), seconds, at_least, too_short=late)
+
+
+def tolerance_words(check: Check) -> str:
+    """The tolerance in words."""
+    told = check.tolerance
+    points = told.difference if told.difference is not None else DIFFERENCES[check.builtin or BuiltIn.ERROR_RATE]
+    what = "share of requests slower than an edge" if check.builtin is BuiltIn.LATENCY else "error rate"
+    return f"tolerates {told.ratio:g} times blue's {what} plus {points:g} points"
+
+
+def lines_of(found: list[Detection], rps: float) -> list[str]:
+    """One line a stage and check, with a warning where a stage is too short."""
+    given = f"at {rps:g} requests a second" if rps else "give --rps to see the times"
+    return [f"What sequential checks find, on average ({given}):", *(_line(one, rps) for one in found), *_warnings(found)]
+
+
+def _line(one: Detection, rps: float) -> str:
+    told = f"  {one.weight:>4} %   {one.check}: {one.effect:.3g} % {one.what} where blue has {one.usual:.3g} %: "
+    if not one.requests:
+        return f"{told}never, the tolerance allows them"
+    if rps:
+        return f"{told}{one.requests:,} requests of green take {format_duration(float(math.ceil(one.seconds)))}"
+    return f"{told}{one.requests:,} requests of green, from {one.at_least:,.2g} requests a second on within its window"
+
+
+def _warnings(found: list[Detection]) -> Iterator[str]:
+    for one in found:
+        if one.too_short:
+            what = f"{one.effect:.3g} % {one.what}"
+            yield f"  warning: the stage of {one.weight} % is too short for {one.check} to find {what}; it will wait for more requests"
