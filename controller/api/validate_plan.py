@@ -189,7 +189,7 @@ def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
 
 
 def _tolerated(path: Path, check: dict[str, Any], usual: float, *, given: bool) -> Iterator[Note]:
-    """A tolerance under which every regression is acceptable, with the number; an effect that it allows (blue's rate may only be assumed)."""
+    """A tolerance under which every regression is acceptable, with the number; an effect that it allows (`given`: blue's rate is known)."""
     told = part(check, "tolerance")
     ratio, points = told.get("ratio", 1.1), told.get("difference", DIFFERENCES[BuiltIn.ERROR_RATE])
     if not (_is_number(ratio) and _is_number(points)) or ratio < 1 or points < 0 or not 0 <= usual < 100:  # noqa: PLR2004 - percent
@@ -201,7 +201,8 @@ def _tolerated(path: Path, check: dict[str, Any], usual: float, *, given: bool) 
     effect = check.get("effect") or 0.0
     if _is_number(effect) and 0 < effect <= allowed:
         hint = "what is tolerated is never shown, so that no stage could pass: ask for a larger effect, or tolerate less"
-        yield "error" if given else "warning", (*path, "effect"), f"an effect of {effect:g} %", f"more than the {allowed:.3g} % that the tolerance allows", hint
+        expected = f"more than the {allowed:.3g} % that the tolerance allows"
+        yield "error" if given else "warning", (*path, "effect"), f"an effect of {effect:g} %", expected, hint
 
 
 def _is_number(value: Any) -> bool:

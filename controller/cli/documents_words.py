@@ -47,10 +47,14 @@ DEFAULTS: dict[str, str] = {
     "Stage.window": "20 scrapes of 15 s: enough for a rate that does not jump.",
     "Stage.warm_up": "Connection pools, caches and just-in-time compilers start cold; blue did that long ago.",
     "Stage.min_requests": "Below this an error rate of 1 % is one request.",
+    "Tolerance.ratio": "A tenth more errors than blue wakes nobody; a test for exactly equal would find some difference in the end.",
+    "Analysis.alpha": "One healthy release in a hundred goes back for nothing, at most, however long it is watched.",
+    "Analysis.dispersion": "Retries and bursts make requests fail together: without history, twice the variance of independent ones.",
     "CheckBase.quantile": "The slow end is where a bad version shows first.",
     "Trigger.quantile": "As for checks.",
     "NoData.deadline": "Longer than a restart of Prometheus with its log to replay; short enough that nobody forgets the release.",
     "NoData.then": "What cannot be judged should not keep its traffic for ever.",
+    "Check.method": "One number against one line is what everybody knows; `sequential` is asked for by name.",
     "Trigger.interval": "Shorter than a usual scrape interval: a bad sample waits for the scrape, not for us.",
     "Trigger.range": "Four scrapes of 15 s: `rate()` needs two, and one may be lost.",
     "Preparation.green": "Needs nothing but a new image.",
@@ -77,6 +81,16 @@ DEFAULTS: dict[str, str] = {
 """`Model.field` to the reason for its default; every field with a default other than nothing or false."""
 
 PLAN_EXAMPLES: dict[str, str] = {
+    "Analysis": """
+analysis: {alpha: 0.001, dispersion: 3, errorRate: 0.2}
+checks:
+  - {name: error-rate, builtin: error-rate, method: sequential}
+  - {name: latency, builtin: latency, method: sequential}
+""",
+    "Tolerance": """
+checks:
+  - {name: error-rate, builtin: error-rate, method: sequential, tolerance: {ratio: 1.2, difference: 0.1}, effect: 2}
+""",
     "PlanSpec": """
 workload: shop
 traffic: {virtualService: shop}

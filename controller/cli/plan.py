@@ -83,8 +83,8 @@ def command(
     steps, questions, found = timetable(spec), [*asked(spec, naming)], plan_detect.detections(spec, rps)
     if output == "json":
         data = {"plan": name, "namespace": namespace, "mode": told.mode, "modeFrom": told.why, "earliestEndSeconds": end_of(steps)}
-        lists: dict[str, Any] = {"stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions], "detects": [asdict(d) for d in found]}
-        lists["writes"] = writes(spec, naming)
+        lists: dict[str, Any] = {"stages": [asdict(s) for s in steps], "questions": [asdict(q) for q in questions]}
+        lists |= {"detects": [asdict(d) for d in found], "writes": writes(spec, naming)}
         print_object(data | lists, "json")
         return
     blocks = [stage_lines(spec, steps), question_lines(questions), write_lines(spec, naming, told.why)]

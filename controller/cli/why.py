@@ -82,7 +82,8 @@ def way_back(rollback: Mapping[str, Any]) -> Iterator[str]:
     exposed = number(rollback.get("exposedSeconds"))
     yield f"Green: at most {number(rollback.get('maxWeight')):.0f} % of the traffic{f', for {span(exposed)}' if exposed else ''}."
     times = [f"decided {clock(decided)} UTC"] if decided else []
-    times += [f"{span(decided - failed)} after the first failing sample"] if decided and failed else []
+    began = "the evidence began to grow" if rollback.get("reason") == reasons.EVIDENCE_AGAINST else "the first failing sample"
+    times += [f"{span(decided - failed)} after {began}"] if decided and failed else []
     times += [f"traffic back after {traffic - decided:.1f} s"] if traffic else ["traffic not back yet"]
     times += [f"green gone after {span(gone - decided)}"] if gone else []
     yield f"Times: {'; '.join(times)}."
@@ -112,9 +113,11 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     stage = subject.plan.stages[max(0, min(subject.status.stage, len(subject.plan.stages) - 1))]
     everything_due = replace(subject, status=subject.status.model_copy(update={"triggers": [], "weight": 0, "observed_weight": 0}))
     found: dict[str, dict[str, str]] = {}
-    for ask in asks_for(everything_due, Observed(), now, Wanted(gate=Window(now - stage.window, now), triggers=True)):
-        _, check, arm = ask.key.split("/")
-        found.setdefault(check, {})["green" if arm == "candidate" else "blue"] = ask.query or ask.url
+    counted = tuple((check, now - stage.window) for check in subject.plan.checks if check.sequential)
+    for ask in asks_for(everything_due, Observed(), now, Wanted(gate=Window(now - stage.window, now), ticks=counted, triggers=True)):
+        _, check, *arm = ask.key.split("/")
+        colour = "both" if not arm else "green" if arm == ["candidate"] else "blue"
+        found.setdefault(check, {})[colour] = ask.query or ask.url
     return found
 
 
