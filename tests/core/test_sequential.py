@@ -1,0 +1,225 @@
+"""Sequential checks in a decision: what is asked, when they act, and what they never do."""
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.model import Outcome, Sample, Series
+from controller.api.plan import PlanSpec
+from controller.api.release import Phase, SequentialStatus, Verb
+from controller.core import asking, needs, reasons, seen, sequential
+from controller.core.decide import decide
+from controller.core.steps import World
+from controller.core.world import Measured, Measurement
+from controller.ports import Answer
+from controller.reconcile import measure
+from tests.core.releases import NOW, a_release
+
+ERRORS = {"name": "errors", "builtin": "error-rate", "method": "sequential"}
+LATENCY = {"name": "slow", "builtin": "latency", "method": "sequential"}
+SPEC = {"checks": [ERRORS, LATENCY], "triggers": [], "traffic": {"virtualService": "shop", "scrapeInterval": "10s"}}
+
+
+def released(stage=1, phase=Phase.MEASURING, **spec):
+    return a_release().with_plan(**(SPEC | spec)).at_stage(stage, phase)
+
+
+def rows(workload, code, per_scrape, history=0.0, *, green=False):
+    """A counter that grew at every scrape; green's from its first weight on (190 s ago)."""
+    steps = [(NOW - 300 + 10 * k, k) for k in range(30)]
+    values = [(at, history + per_scrape * (max(0, k - 11) if green else k)) for at, k in steps]
+    labels = {"destination_workload": workload, "destination_workload_namespace": "shop", "response_code": code, "pod": "client"}
+    return Series(tuple(sorted(labels.items())), tuple(Sample(at, value) for at, value in values if value > 0))
+
+
+def counted(blue=(950.0, 10.0), green=(50.0, 1.0), **answer):
+    series = (
+        rows("shop", "200", blue[0], 90_000.0), rows("shop", "500", blue[1], 900.0),
+        rows("shop-green", "200", green[0], green=True), rows("shop-green", "500", green[1], green=True),
+    )  # fmt: skip
+    return Answer(series=tuple(one for one in series if one.samples), result_type="matrix", **answer)
+
+
+def decided(builder, answer):
+    w = builder.world()
+    measured = Measured({asking.TRAFFIC: Measurement(answer)})
+    return decide(w.subject, w.observed, measured, w.now), replace(w, measured=measured)
+
+
+BAD = counted(green=(40.0, 11.0))
+
+
+class TestAsking:
+    def asks(self, builder):
+        return {ask.key: ask for ask in needs.asks(builder.world())}
+
+    def test_the_error_rate_counts_the_samples_of_the_traffic_query(self):
+        """One query brings the split, the window's progress and the ticks; latency asks once more, for both colours."""
+        asks = self.asks(released())
+
+        assert set(asks) == {"traffic", "ticks/slow"}
+        assert "istio_request_duration_milliseconds_bucket" in asks["ticks/slow"].query
+        assert 'destination_workload=~"shop|shop-green"' in asks["ticks/slow"].query
+
+    def test_both_reach_back_to_the_last_counted_sample_and_five_scrapes(self):
+        """Nothing is counted yet: since the first weight, 190 s ago."""
+        asks = self.asks(released())
+
+        assert asks["traffic"].query.endswith("[240s]")
+        assert asks["ticks/slow"].query.endswith("[240s]")
+
+    def test_another_provider_is_asked_for_samples_of_its_own(self):
+        asks = self.asks(released(checks=[ERRORS | {"provider": "other"}]))
+
+        assert asks["ticks/errors"].provider == "other"
+        assert "istio_requests_total" in asks["ticks/errors"].query
+
+    @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HALTED])
+    def test_samples_are_asked_for_wherever_green_may_have_traffic(self, phase):
+        assert {"traffic", "ticks/slow"} <= set(self.asks(released(phase=phase)))
+
+    def test_before_the_first_weight_and_in_a_reverse_release_nothing_is_counted(self):
+        reverse = released()
+        reverse = replace(reverse, spec=reverse.spec.model_copy(update={"kind": "reverse"}))
+
+        assert "ticks/slow" not in self.asks(reverse)
+        assert self.asks(a_release().with_plan(**SPEC).in_phase(Phase.PREPARING)).keys() <= {"probe/shop/green"}
+
+    def test_a_question_whose_range_has_changed_is_asked_again(self):
+        """Progress was lost between two looks: the answer that was there does not reach back far enough."""
+
+        class Echo:
+            @staticmethod
+            def provider(_name):
+                return Echo
+
+            @staticmethod
+            def query(query, _at):
+                return Answer(message=query)
+
+        class Ports:
+            prometheus = Echo
+
+            @staticmethod
+            def together(calls):
+                return [call() for call in calls]
+
+        near = asking.Ask("traffic", query="x[60s]")
+        far = replace(near, query="x[90s]")
+        known = measure((near,), Ports, Measured())
+
+        assert measure((near,), Ports, known).answers["traffic"] is known.answers["traffic"]
+        assert measure((far,), Ports, known).answers["traffic"].answer.message == "x[90s]"
+
+
+class TestActing:
+    def test_the_bound_rolls_back_in_mid_window_with_both_rates(self):
+        decision, _ = decided(released(checks=[ERRORS]), BAD)
+
+        assert (decision.status.phase, decision.status.rollback.reason) == (Phase.ROLLING_BACK, reasons.EVIDENCE_AGAINST)
+        assert decision.status.rollback.message == "errors: 21.57 % vs 1.04 % (limit 1.2 %, n = 153, e-value 617 of 100)"
+
+    @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HALTED])
+    def test_it_acts_in_every_watched_phase(self, phase):
+        assert decided(released(phase=phase, checks=[ERRORS]), BAD)[0].status.phase is Phase.ROLLING_BACK
+
+    def test_it_acts_while_a_person_is_asked(self):
+        held = released(checks=[ERRORS]).holding(reasons.PAUSED, waits_for="operator")
+
+        assert decided(held, BAD)[0].status.phase is Phase.ROLLING_BACK
+
+    def test_it_acts_before_a_request_toward_green_is_answered(self):
+        assert decided(released(checks=[ERRORS]).asked(Verb.PROMOTE), BAD)[0].status.phase is Phase.ROLLING_BACK
+
+    def test_one_that_only_observes_shows_its_evidence_and_does_not_act(self):
+        decision, _ = decided(released(checks=[ERRORS | {"observe": True}]), BAD)
+        check = decision.status.stages[0].checks[0]
+
+        assert decision.status.phase is Phase.MEASURING
+        assert check.ln_e > check.ln_bound
+
+    def test_a_healthy_green_goes_on_and_its_numbers_so_far_are_shown(self):
+        decision, _ = decided(released(checks=[ERRORS]), counted())
+        check = decision.status.stages[0].checks[0]
+
+        assert decision.status.phase is Phase.MEASURING
+        assert check.outcome is None
+        assert check.ln_e < check.ln_bound
+
+    def test_progress_and_the_window_are_one_status(self):
+        """Whoever stores the one stores the other: no sample counts for the window and is lost for the evidence."""
+        decision, w = decided(released(checks=[ERRORS]), counted())
+        state = sequential.stored(w.with_status(decision.status), w.plan.checks[0])
+
+        assert decision.status.stages[0].window.last_sample == NOW - 10
+        assert state.cursor.until == NOW - 10
+
+    def test_the_same_answer_twice_changes_no_evidence(self):
+        first, _ = decided(released(checks=[ERRORS]), counted())
+        again, _ = decided(replace(released(checks=[ERRORS]), status=first.status), counted())
+
+        assert again.status.sequential == first.status.sequential
+
+    def test_an_edited_state_begins_again_instead_of_breaking_the_release(self):
+        builder = released(checks=[ERRORS])
+        edited = builder.status.model_copy(update={"sequential": [SequentialStatus(name="errors", state="{nonsense")]})
+
+        assert decided(replace(builder, status=edited), counted())[0].status.sequential[0].state.startswith('{"v":1')
+
+
+class TestAtTheWindowsEnd:
+    def verdict(self, answer, *, window=60.0, **spec):
+        stages = [{"weight": 5, "window": f"{window:.0f}s"}, {"weight": 100}]
+        builder = released(checks=[ERRORS], stages=stages, **spec)
+        w = replace(builder.world(), measured=Measured({asking.TRAFFIC: Measurement(answer)}))
+        return seen.verdict(w)
+
+    def test_enough_requests_without_evidence_pass(self):
+        found = self.verdict(counted())
+
+        assert (found.outcome, found.checks[0].reason) == (Outcome.PASS, reasons.NO_EVIDENCE_AGAINST)
+
+    def test_too_few_requests_wait_and_say_how_many_are_needed(self):
+        found = self.verdict(counted(green=(5.0, 0.0)))
+
+        assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, reasons.TOO_FEW_REQUESTS)
+        assert "requests of green" in found.detail
+
+    @pytest.mark.parametrize(
+        "answer",
+        [Answer(result_type="matrix"), counted(warnings=("store down",)), replace(counted(), result_type="vector")],
+        ids=["empty", "partial", "not raw"],
+    )
+    def test_what_cannot_be_counted_never_passes(self, answer):
+        assert self.verdict(answer).outcome is Outcome.INCONCLUSIVE
+
+    def test_samples_that_end_long_before_the_window_never_pass(self):
+        stale = tuple(Series(one.labels, one.samples[:-9]) for one in counted().series)
+
+        assert self.verdict(replace(counted(), series=stale)).checks[0].reason == reasons.STALE_SAMPLE
+
+
+class TestShares:
+    def test_the_shares_of_alpha_sum_to_one_without_those_that_only_observe(self):
+        plan = PlanSpec.model_validate(
+            {"workload": "w", "traffic": {"virtualService": "v"}, "checks": [ERRORS, LATENCY, ERRORS | {"name": "look", "observe": True}]}
+        )
+
+        assert sequential.shares(plan) == pytest.approx({"errors": 0.625, "slow": 0.375})
+
+    def test_percents_of_the_plan_are_shares_in_the_library(self):
+        plan = PlanSpec.model_validate(
+            {"workload": "w", "traffic": {"virtualService": "v"}, "analysis": {"alpha": 0.001, "dispersion": 3.0, "errorRate": 0.2},
+             "checks": [ERRORS | {"tolerance": {"ratio": 1.5, "difference": 0.2}, "effect": 2}]}
+        )  # fmt: skip
+        setting = sequential.setting_of(plan, plan.checks[0])
+
+        assert (setting.rho, setting.delta, setting.alpha, setting.effect, setting.p_hist) == (1.5, 0.002, 0.001, 0.02, 0.002)
+        assert setting.dispersion.at(0.5) == 3.0
+
+
+def test_a_world_without_sequential_checks_asks_and_counts_nothing():
+    w: World = a_release().at_stage(1).world()
+
+    assert sequential.due(w) == ()
+    assert sequential.counted(w) is None
