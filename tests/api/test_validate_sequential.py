@@ -1,0 +1,72 @@
+"""What a plan may say about sequential checks, and what is said about it."""
+
+import pytest
+
+from controller.api.validate import validate_text
+
+GOOD = (
+    "apiVersion: penstock.dev/v1alpha1\nkind: ReleasePlan\nmetadata: {name: shop, namespace: shop}\nspec:\n"
+    "  workload: shop\n  traffic: {virtualService: shop}\n"
+)
+
+
+def said(check, more=""):
+    """Severity and text of every finding of a plan with this check."""
+    found = validate_text(f"{GOOD}{more}  checks:\n    - {{name: errors, {check}}}\n")
+    return [(one.severity, f"{one.found}; {one.expected}; {one.hint}") for one in found]
+
+
+def test_the_two_builtins_need_nothing_but_the_word():
+    assert said("builtin: error-rate, method: sequential") == []
+    assert said("builtin: latency, method: sequential") == []
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("builtin: error-rate", "no limit"),
+        ("builtin: error-rate, method: sequential, limit: {max: 1}", "expected tolerance instead"),
+        ("builtin: cpu, method: sequential", "builtin: cpu with method: sequential"),
+        ("query: up, method: sequential", "a query with method: sequential"),
+        ("builtin: error-rate, method: sequential, repeat: {consecutive: 2}", "found repeat"),
+        ("builtin: error-rate, method: sequential, tolerance: {ratio: 0.5}", "0.5"),
+        ("builtin: error-rate, method: sequential, weight: 0", "0"),
+        ("builtin: error-rate, method: bayesian", "bayesian"),
+    ],
+)
+def test_what_has_no_meaning_is_an_error(check, words):
+    found = said(check)
+
+    assert "error" in {severity for severity, _ in found}
+    assert any(words.removeprefix("found ").replace("expected ", "") in text for _, text in found), found
+
+
+@pytest.mark.parametrize("alpha", ["0", "0.9", "-1", "1"])
+def test_alpha_is_a_small_probability(alpha):
+    assert [severity for severity, _ in said("builtin: error-rate, method: sequential", f"  analysis: {{alpha: {alpha}}}\n")] == ["error"]
+
+
+def test_a_tolerance_that_accepts_every_regression_is_a_warning_with_the_number():
+    ((severity, text),) = said("builtin: error-rate, method: sequential, tolerance: {ratio: 3, difference: 6}")
+
+    assert severity == "warning"
+    assert "up to 7.5 % bad requests where blue has 0.5 %" in text
+
+
+def test_an_effect_that_the_tolerance_allows_could_never_pass():
+    check = "builtin: error-rate, method: sequential, tolerance: {ratio: 2, difference: 1}, effect: 2"
+
+    assert [severity for severity, _ in said(check)] == ["warning"]
+    assert [severity for severity, _ in said(check, "  analysis: {errorRate: 1}\n")] == ["error"]
+
+
+def test_words_of_the_other_method_are_named():
+    assert [severity for severity, _ in said("builtin: latency, method: sequential, quantile: 0.9")] == ["warning"]
+    assert [severity for severity, _ in said("builtin: latency, limit: {maxRatio: 1.2}, effect: 5")] == ["warning"]
+
+
+def test_a_return_home_is_not_judged_so():
+    found = said("builtin: error-rate, method: sequential", "  finish: {mode: home}\n")
+
+    assert [severity for severity, _ in found] == ["error"]
+    assert "nobody is on blue" in found[0][1]

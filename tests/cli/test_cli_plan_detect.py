@@ -1,0 +1,41 @@
+"""`penstock plan` says what sequential checks find, and in which time."""
+
+import json
+
+from tests.cli.cli_bed import a_terminal
+from tests.scenarios.test_scenarios import HERE
+
+PLAN = HERE / "sequential" / "plan.yaml"
+
+
+def detects(*words):
+    return json.loads(a_terminal(started=False).penstock("plan", PLAN, *words, "-o", "json").out)["detects"]
+
+
+def test_every_stage_of_every_sequential_check_is_listed():
+    assert [(one["check"], one["weight"]) for one in detects()] == [(c, w) for c in ("error-rate", "latency") for w in (5, 25, 50, 100)]
+
+
+def test_with_the_requests_a_second_it_says_how_long_it_takes():
+    at_5, at_25 = detects("--rps", "50")[:2]
+
+    assert at_5["seconds"] == 5 * at_25["seconds"]
+    assert 246 / 2.5 - 1 < at_5["seconds"] < 246 / 2.5 + 1
+    assert not at_5["too_short"]
+
+
+def test_a_stage_that_is_too_short_is_a_warning():
+    told = a_terminal(started=False).penstock("plan", PLAN, "--rps", "3").out
+
+    assert "5 % bad requests where blue has 0.5 %: 246 requests of green take 27m14s" in told
+    assert "warning: the stage of 5 % is too short for error-rate to find 5 % bad requests" in told
+
+
+def test_without_them_it_says_from_which_traffic_on_the_window_is_long_enough():
+    assert "246 requests of green, from 4.1 requests a second on within its window" in a_terminal(started=False).penstock("plan", PLAN).out
+
+
+def test_a_plan_of_thresholds_says_nothing_of_it():
+    plan = HERE / "subset" / "plan.yaml"
+
+    assert "sequential" not in a_terminal(started=False).penstock("plan", plan).out
