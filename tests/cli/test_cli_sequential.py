@@ -1,0 +1,60 @@
+"""What people see of sequential checks: both rates and the e-value against its bound, while it runs and afterwards."""
+
+import re
+
+import pytest
+
+from controller.simulator import people
+from controller.simulator.definitions import all_definitions, load_objects
+from controller.simulator.simulation import Simulation
+from tests.cli.cli_bed import Terminal
+from tests.scenarios.test_scenarios import story
+
+SO_FAR = re.compile(r"[\d.]+ % vs [\d.]+ % \(limit [\d.]+ %, n = [\d,]+, e-value [\d.]+ of 100\)")
+
+
+def terminal(name):
+    folder, scenario = story(name)
+    objects = [*load_objects(folder / scenario.world), *load_objects(folder / scenario.plan)]
+    made = Terminal(Simulation(scenario, objects, all_definitions()))
+    people.start(made.sim, "shop", "shop", scenario.release, name="shop-v2")
+    return made
+
+
+@pytest.fixture(scope="module")
+def failed():
+    made = terminal("sequential-latency")
+    made.until_phase("RolledBack")
+    return made
+
+
+def test_get_shows_the_evidence_while_the_window_runs():
+    made = terminal("sequential-healthy")
+    made.until(600)
+
+    told = made.penstock("get", "shop-v2", "-n", "shop").out
+    row = next(line for line in told.splitlines() if "error-rate" in line)
+    assert "so far" in row
+    assert SO_FAR.search(row)
+
+
+def test_why_names_both_rates_the_edge_and_the_query_for_both_colours(failed):
+    told = failed.penstock("why", "shop-v2", "-n", "shop").out
+
+    assert re.search(r"latency: [\d.]+ % vs [\d.]+ % slower than 50 ms \(limit [\d.]+ %, n = \d+, e-value [\d,]+ of 100\)", told)
+    assert "after the evidence began to grow" in told
+    assert "Query: both: istio_request_duration_milliseconds_bucket{" in told
+
+
+def test_history_has_the_decision_with_its_numbers(failed):
+    told = failed.penstock("history", "shop-v2", "-n", "shop", "-o", "wide").out
+
+    assert re.search(r"rollback .*latency: .* e-value [\d,]+ of 100", told)
+
+
+def test_history_has_the_evidence_of_every_stage_that_passed():
+    made = terminal("sequential-healthy")
+    made.until_phase("Succeeded")
+
+    told = made.penstock("history", "shop-v2", "-n", "shop").out
+    assert len(re.findall(r"pass +(error-rate|latency): .* e-value [\d.]+ of 100\)", told)) == 8
