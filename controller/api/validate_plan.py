@@ -18,6 +18,9 @@ Note = tuple[str, Path, str, str, str]
 """severity, path below `spec`, found, expected, hint."""
 
 MIN_SCRAPES = 6
+MOST = 100
+"""Of a tolerance, as the model has it."""
+
 USUAL_PERCENT = 0.5
 """Blue's error rate where the plan names none, percent."""
 
@@ -192,7 +195,7 @@ def _tolerated(path: Path, check: dict[str, Any], usual: float, *, given: bool) 
     """A tolerance under which every regression is acceptable, with the number; an effect that it allows (`given`: blue's rate is known)."""
     told = part(check, "tolerance")
     ratio, points = told.get("ratio", 1.1), told.get("difference", DIFFERENCES[BuiltIn.ERROR_RATE])
-    if not (_is_number(ratio) and _is_number(points)) or ratio < 1 or points < 0 or not 0 <= usual < 100:  # noqa: PLR2004 - percent
+    if not (_is_number(ratio) and _is_number(points)) or not (1 <= ratio <= MOST and 0 <= points <= MOST and 0 <= usual < MOST):
         return  # said by the model
     allowed = ratio * usual + points
     if tolerance_warning(RateTest(rho=ratio, delta=points / 100, p_hist=usual / 100)):
