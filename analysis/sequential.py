@@ -36,7 +36,7 @@ from analysis.slo import ALONE_SHARE, default_limit
 VERSION = counters.VERSION
 
 LEAST_HISTORY = 200.0
-"""Requests of the baseline that its history must hold, so that edges can be chosen; for errors the setting's rate stands in."""
+"""Requests of the baseline below which a stage, or its history, says too little: to choose edges, or to set a limit by."""
 
 USUAL_RATE = 0.005
 """The baseline's rate of errors where its history is too short to tell."""
@@ -44,6 +44,7 @@ USUAL_RATE = 0.005
 _BERNOULLI_FROM = 0.1
 _LEAST_RATE = 1e-5
 _MOST_EFFECT = 0.99
+_SHOWN_ALONE = 2.0
 _EVERY = "n"
 _BAD = "bad"
 
@@ -119,7 +120,7 @@ class Line:
         relative, alone: see the module; `alone` is None before it begins.
         limit: what `alone` tests against; 0 before it begins.
         sums: counts of the present stage: the candidate's requests and bad ones, then the baseline's.
-        before: the baseline's counts of the last stage in which it had traffic, else its history.
+        before: the baseline's counts of its last stage with `LEAST_HISTORY` requests, and of what came after; at first its history.
     """
 
     edge: float
@@ -335,7 +336,7 @@ def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark])
 def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
     """A line at the beginning of a stage. What stands alone gets its limit here, before the stage's first tick."""
     _, _, n_b, x_b = line.sums
-    before = (n_b, x_b) if n_b else line.before
+    before = (n_b, x_b) if n_b >= LEAST_HISTORY else (line.before[0] + n_b, line.before[1] + x_b)
     limit = min(default_limit(before[1], before[0], rho=setting.rho, delta=setting.delta), 1.0) if mark.alone and before[0] else 0.0
     begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit)
     return replace(begun, alone=rate.start(setting.alone(begun))) if limit and line.alone is None else begun
@@ -430,4 +431,7 @@ def _needed(setting: Setting, line: Line, weight: float) -> float:
     effect = default_effect(line.p_hist) if setting.effect is None else setting.effect
     if setting.effect is not None and setting.kind is Kind.LATENCY:
         effect = min(line.p_hist + setting.effect, _MOST_EFFECT)
+    if alone:
+        # The limit is an upper bound, so that it may lie above the effect; twice the limit can be shown with any traffic.
+        effect = max(effect, min(_SHOWN_ALONE * line.limit, _MOST_EFFECT))
     return requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share)

@@ -61,6 +61,8 @@ def _detection(spec: PlanSpec, check: Check, stage: Stage, rps: float) -> Detect
     effect = default_effect(usual) if setting.effect is None else setting.effect
     if setting.effect is not None and setting.kind is Kind.LATENCY:
         effect = min(usual + setting.effect, 0.99)
+    if stage.weight >= FULL:
+        effect = max(effect, min(2 * test.delta, 0.99))  # as the gate asks for it there
     what = "requests slower than an edge" if setting.kind is Kind.LATENCY else "bad requests"
     needed = requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share)
     if not math.isfinite(needed):

@@ -175,6 +175,23 @@ class TestStages:
     def test_without_blue_a_bad_version_is_still_found(self):
         assert sequential.ln_e(ERRORS, go(World(green=0.04), marks=(Mark(START, "1", alone=True),))) > math.log(100)
 
+    def test_a_stage_with_few_requests_of_blue_does_not_set_the_limit_alone(self):
+        """Nine tenths on green for a minute leave blue some 30 requests: its history counts too."""
+        marks = (Mark(START, "1"), Mark(START + 60, "2", alone=True))
+        line = go(World(share=0.9, rps=5), marks=marks).lines[0]
+
+        assert line.before[0] > 180_000
+        assert line.limit < 0.013
+
+    def test_alone_a_small_effect_does_not_keep_every_release_from_passing(self):
+        """The limit is an upper bound of blue's rate; an effect below it could never be shown."""
+        setting = replace(ERRORS, effect=0.012)
+        state = go(World(), setting, marks=self.ALONE)
+        saw = sequential.seen("errors", setting, state, weight=1.0, window=Window(START, START + 600))
+
+        assert state.lines[0].limit > 0.012
+        assert saw.needed < 5000
+
     def test_the_relative_process_stands_still_without_blue(self):
         before = go(World(until=1700.0), marks=self.ALONE)
         after = go(World(), marks=self.ALONE)
