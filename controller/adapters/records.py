@@ -217,7 +217,9 @@ def status_patch(subject: Subject, before: ReleaseStatus, after: ReleaseStatus) 
     """
     old, new = {} if subject.damage else before.model_dump(mode="json"), after.model_dump(mode="json")
     changed = {key: value for key, value in new.items() if old.get(key) != value}
-    return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": {"phase": new["phase"], **changed} if changed else {}}
+    if changed:
+        changed["phase"] = new["phase"]
+    return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": changed}
 
 
 def write_status(kube: Kube, subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> Subject:
