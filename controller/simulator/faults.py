@@ -83,7 +83,8 @@ def strike(sim: Simulation, key: tuple[str, str], fault: Fault, struck: Struck) 
         case "counter-reset":
             sim.traffic.reset_counters(sim.clock.time)
         case _:
-            sim.prometheus.fault, sim.prometheus.since = fault.kind, sim.clock.time
+            prometheus = sim.prometheus
+            prometheus.fault, prometheus.since, prometheus.queries = fault.kind, sim.clock.time, fault.queries
 
 
 def _strike_client(sim: Simulation, fault: Fault) -> bool:

@@ -11,13 +11,14 @@ START HERE with `watch(sim)`. Breaches are sentences; an empty list is good.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from controller.api.plan import PlanSpec
 from controller.ports import Obj
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.invariants_book import Breach
 from controller.simulator.invariants_model import FINAL, ReleaseFacts, splits
 from controller.simulator.invariants_proxies import DataPlane
 from controller.simulator.invariants_store import History
-from controller.simulator.invariants_turns import Turns
+from controller.simulator.invariants_turns import LEASE_SECONDS, Turns
 from controller.simulator.simulation import START, Simulation
 
 MARGIN_SECONDS = 60.0
@@ -26,7 +27,8 @@ ROLLBACK_SECONDS = 1.0
 ROLLBACK_AFTER_FAULT_SECONDS = 20.0
 """A lease and 10 s (L2)."""
 
-FIGHTS = 3
+REFUSED_SECONDS = 600.0
+"""A teardown that the API server refuses is tried so long; then a person is asked."""
 
 
 class Checker:
@@ -74,6 +76,7 @@ class Checker:
         self.history.commit(now, kind, commit.old, commit.new, commit.field_manager, named=commit.named)
         if kind == "Release":
             self._rolled_back_in_time(before)
+            self._judged_by_numbers(commit)
         if kind == "VirtualService":
             self._drift(commit)
         self._drift_overdue(now)
@@ -97,6 +100,18 @@ class Checker:
             allowed = ROLLBACK_AFTER_FAULT_SECONDS if self.faulty(decided) else ROLLBACK_SECONDS
             if took > allowed:
                 self.history.breach("L2", f"{facts.name}: {took:.1f} s from the verdict to weight 0, {allowed:.0f} s are allowed")
+
+    def _judged_by_numbers(self, commit: Commit) -> None:
+        """S13: nothing passes at a moment at which the answers had no number, or more than one."""
+        if commit.field_manager not in self.history.ours or self.sim.prometheus.spoilt_at != commit.time:
+            return
+        facts = self.history.releases.get(commit.last["metadata"]["uid"])
+        if facts is None or facts.plan is None or not facts.plan.checks:
+            return
+        stages = [((obj or {}).get("status") or {}).get("stages", ()) for obj in (commit.old, commit.new)]
+        passed = [sum(stage.get("verdict") == "pass" for stage in these) for these in stages]
+        if passed[1] > passed[0]:
+            self.history.breach("S13", f"{facts.name}: stage {passed[1]} passed by an answer with the fault {self.sim.prometheus.fault}")
 
     def _drift(self, commit: Commit) -> None:
         """L4: somebody else raised green above what we commanded."""
@@ -137,7 +152,8 @@ class Checker:
         last = max((end for _, end in self._faults), default=START)
         for facts in unfinished:
             budget = budget_seconds(facts)
-            since = max(last, facts.status.get("startedAt") or START)
+            decided = (facts.status.get("rollback") or {}).get("decidedAt", 0.0) - self.sim.clock.offset
+            since = max(last, facts.status.get("startedAt") or START, decided)
             if facts.phase != "Queued" and now - since > budget:
                 self.history.breach(
                     "L1",
@@ -158,20 +174,22 @@ def waits_for_person(status: Mapping[str, Any]) -> bool:
 
 
 def budget_seconds(facts: ReleaseFacts) -> float:
-    """The sum of all times and deadlines of a plan, generously: every stage may hold once for data."""
+    """The sum of all times and deadlines that are still to come, generously: every stage may hold once for data."""
     plan = facts.plan
     if plan is None:
         return MARGIN_SECONDS
     patience = max((check.no_data.deadline for check in plan.checks), default=900.0)
     stages = sum(stage.window + stage.warm_up + plan.settle.deadline + patience for stage in plan.stages)
-    back = (
-        plan.rollback.traffic
-        + plan.rollback.blue_ready
-        + plan.rollback.blue_healthy
-        + plan.rollback.drain_deadline
-        + plan.rollback.teardown
-    )
+    back = way_back_seconds(plan)
+    if facts.status.get("rollback"):
+        return back + MARGIN_SECONDS + LEASE_SECONDS
     return plan.preparation.deadline + stages + back + 900.0 + MARGIN_SECONDS
+
+
+def way_back_seconds(plan: PlanSpec) -> float:
+    """The sum of all deadlines of a rollback."""
+    back = plan.rollback
+    return back.traffic + back.blue_ready + back.blue_healthy + back.drain_deadline + back.teardown + REFUSED_SECONDS
 
 
 def watch(sim: Simulation) -> Checker:

@@ -31,7 +31,7 @@ class Book:
         ours: field managers of the controller.
         clock_may_jump: times that the controller wrote cannot be compared with the server's.
         breaches: in order.
-        releases: by uid.
+        releases: by uid; `gone` are those that were deleted.
         now: time of the commit that is looked at.
         objects: as stored now, by kind, namespace and name.
         plans: frozen plans by namespace and hash.
@@ -44,6 +44,7 @@ class Book:
     clock_may_jump: bool = False
     breaches: list[Breach] = field(default_factory=list)
     releases: dict[str, ReleaseFacts] = field(default_factory=dict)
+    gone: dict[str, ReleaseFacts] = field(default_factory=dict)
     now: float = 0.0
     objects: dict[tuple[str, str, str], Obj] = field(default_factory=dict)
     plans: dict[Place, PlanSpec] = field(default_factory=dict)

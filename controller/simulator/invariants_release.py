@@ -34,6 +34,7 @@ def release(book: Book, old: Obj | None, new: Obj | None, *, ours: bool) -> None
         _final(book, facts, before, after)
         _grant(book, facts, before, after)
         _verdicts(book, facts, before, after)
+        _windows(book, facts, before, after)
         _held(book, facts, before, after)
         _stamped(book, facts, before, after)
         _recorded(book, facts, before, after)
@@ -42,6 +43,8 @@ def release(book: Book, old: Obj | None, new: Obj | None, *, ours: bool) -> None
 
 def _gone(book: Book, old: Mapping[str, Any]) -> None:
     facts = book.releases.pop(old["metadata"]["uid"], None)
+    if facts is not None:
+        book.gone[facts.uid] = facts
     if facts is None or facts.phase == "Succeeded":
         return
     for place, share in book.shares(facts).items():
@@ -122,6 +125,16 @@ def _verdicts(book: Book, facts: ReleaseFacts, before: Mapping[str, Any], after:
             if check.get("outcome") != "pass" or value is None or not math.isfinite(value):
                 said = f"{check.get('outcome')} with the value {value}"
                 book.breach("S13", f"{facts.name}: stage {i + 1} passed while check {check['name']} was {said}")
+
+
+def _windows(book: Book, facts: ReleaseFacts, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """L1: what a window has run is not lost, or a controller that restarts often enough never ends it."""
+    if book.clock_may_jump:
+        return
+    for i, (was, now) in enumerate(zip(before.get("stages", ()), after.get("stages", ()), strict=False)):
+        old, new = was.get("window") or {}, now.get("window") or {}
+        if old.get("openedAt") == new.get("openedAt") and new.get("ran", 0) < old.get("ran", 0) - EPSILON:
+            book.breach("L1", f"{facts.name}: the window of stage {i + 1} had run {old['ran']:.0f} s and has now {new.get('ran', 0):.0f} s")
 
 
 def _held(book: Book, facts: ReleaseFacts, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

@@ -18,7 +18,10 @@ def route(book: Book, old: Obj | None, new: Obj | None) -> None:
     """One write of ours to a VirtualService."""
     _late(book, old, new)
     facts = book.owner(new) or book.owner(old)
-    if facts is None or old is None or new is None:
+    if old is None or new is None:
+        return
+    if facts is None:
+        _ghost(book, old, new)
         return
     place = (new["metadata"]["namespace"], new["metadata"]["name"])
     ref = facts.targets().get(place)
@@ -36,6 +39,19 @@ def route(book: Book, old: Obj | None, new: Obj | None) -> None:
             book.breach("S2", f"{where}, {split.title}: green has {split.share:.0f} %, the stored grant is {grant} %")
         if split.share > before + EPSILON:
             _raised(book, facts, where, split.share)
+
+
+def _ghost(book: Book, old: Obj, new: Obj) -> None:
+    """S2, S10: a Release that does not exist any more grants nothing."""
+    facts = book.gone.get(marks.annotation(new, marks.OWNER))
+    ref = facts.targets().get((new["metadata"]["namespace"], new["metadata"]["name"])) if facts is not None else None
+    if facts is None or ref is None:
+        return
+    before, after = (max((split.share for split in splits(facts, ref, obj)), default=0.0) for obj in (old, new))
+    if after > before + EPSILON:
+        book.breach(
+            "S2", f"VirtualService {place_of(new)}: green was raised to {after:.0f} % for {facts.name}, which does not exist any more"
+        )
 
 
 def _rule(book: Book, facts: ReleaseFacts, split: Split, where: str) -> None:

@@ -61,7 +61,7 @@ class Replicas:
         self._sim.restart_controller()
 
     def _lost(self, name: str) -> None:
-        if self._acting is self._known[name]:
+        if self._acting is self._known[name] and self._sim.leaderless_since is None:
             self._sim.leaderless_since = self._sim.clock.time
 
     def pause(self) -> str:

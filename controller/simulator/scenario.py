@@ -200,6 +200,7 @@ class Fault(Model):
     lasts: Duration = Field(default=0.0, description="For how long, where it lasts.")
     every: Duration | None = Field(default=None, description="Repeat it while it lasts.")
     target: str = Field(default="", description="`Kind namespace/name` of the object it concerns.")
+    queries: str = Field(default="*", description="prometheus-*: pattern of the queries that it concerns.")
     weight: Percent | None = Field(default=None, description="drift: green's weight that somebody writes.")
     patch: dict[str, Any] = Field(default={}, description="patch: a merge patch that somebody sends.")
     subresource: Literal["", "status"] = Field(default="", description="patch: what of the target it is sent to.")

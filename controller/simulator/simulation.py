@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from analysis.model import Series
@@ -96,19 +97,30 @@ class VirtualClock:
 
 @dataclass(slots=True)
 class SwitchedPrometheus:
-    """The simulated Prometheus behind the faults of a scenario, one of which began at `since`; `scrape` is called before it is asked."""
+    """The simulated Prometheus behind the faults of a scenario; `scrape` is called before it is asked.
+
+    Attributes:
+        fault: "" or the fault of every answer to `queries`, a pattern; it began at `since`.
+        spoilt_at: when an answer last had no usable number because of it, by `clock`.
+    """
 
     inner: Prometheus
     scrape: Callable[[], None]
     fault: str = ""
     since: float = 0.0
+    queries: str = "*"
     asked: int = 0
+    spoilt_at: float = -1.0
+    clock: Callable[[], float] = lambda: 0.0
 
     def query(self, promql: str, time: float) -> Answer:
         """The inner answer, or what the fault makes of it."""
         self.asked += 1
         self.scrape()
-        match self.fault:
+        fault = self.fault if self.queries == "*" or fnmatchcase(promql, self.queries) else ""
+        if fault and fault != "prometheus-stale":
+            self.spoilt_at = self.clock()
+        match fault:
             case "":
                 return self.inner.query(promql, time)
             case "prometheus-down":
@@ -128,7 +140,7 @@ class SwitchedPrometheus:
                 return replace(answer, series=(*answer.series, *valued(answer.series, 0.0)))
             case _:
                 answer = self.inner.query(promql, time)
-                return replace(answer, series=valued(answer.series, math.inf if self.fault == "prometheus-inf" else math.nan))
+                return replace(answer, series=valued(answer.series, math.inf if fault == "prometheus-inf" else math.nan))
 
 
 def valued(series: Iterable[Series], value: float) -> tuple[Series, ...]:
@@ -198,7 +210,9 @@ class Simulation:
             app_metrics=[metric_of(metric) for metric in scenario.metrics],
             settings=TrafficSettings(start=START, since=self.clock.time + SETTLE_SECONDS, seed=seed, fluid=not scenario.random),
         )
-        self.prometheus = SwitchedPrometheus(SimulatedPrometheus(self.engine, self.true_time), lambda: self._scrape(self.clock.time))
+        self.prometheus = SwitchedPrometheus(
+            SimulatedPrometheus(self.engine, self.true_time), lambda: self._scrape(self.clock.time), clock=self.true_time
+        )
         self.failing_probes: set[str] = set()
         self.queue = WorkQueue(self.clock.now, self.true_time)
         self.owners = Owners()
@@ -258,7 +272,7 @@ class Simulation:
 
     def queue_everything(self) -> None:
         """Have every unfinished release looked at: a restart, or a clock that jumped."""
-        for key in self.owners.unfinished():
+        for key in sorted(self.owners.unfinished()):
             self.queue.add(key)
 
     def wake(self, key: Key) -> None:
@@ -373,7 +387,7 @@ class Simulation:
         self.workloads.apply(commit.kind, commit.old, commit.new, now)
         meta = commit.last["metadata"]
         change = Change((meta.get("namespace", ""), meta["name"]), commit.old, commit.new)
-        for key in self.owners.concerned(commit.kind, change, ours=commit.field_manager == "penstock"):
+        for key in sorted(self.owners.concerned(commit.kind, change, ours=commit.field_manager == "penstock")):
             self.wake(key)
 
     def _healthy(self, url: str) -> bool:

@@ -10,10 +10,12 @@ from analysis import threshold
 from controller import act, observe, reconcile
 from controller.adapters import marks
 from controller.adapters.istio import patches, rollback, writes
-from controller.core import backward, breach, forward, gates, judging, requests
+from controller.adapters.workloads import change
+from controller.core import backward, breach, forward, gates, judging, missing, reasons, requests
 from controller.core.commands import Direction, SetWeight
 from controller.core.steps import stored
 from controller.ports import RELEASE
+from controller.runtime import leader, lease, queue
 
 REAL = {
     "enter_stage": forward.enter_stage,
@@ -22,6 +24,8 @@ REAL = {
     "build_rollback_patch": patches.build_rollback_patch,
     "send": writes.send,
     "observe": observe.observe,
+    "wait": forward.wait,
+    "lease_step": lease.lease_step,
 }
 
 
@@ -153,3 +157,62 @@ def request_forgotten():
 
 def lower_epoch():
     return replaced((marks, "check_epoch", lambda _obj, _epoch: None))
+
+
+def pods_are_not_asked():
+    """Green gets more, whether its pods are ready or not."""
+    return replaced(
+        (gates, "GATES", tuple(gate for gate in gates.GATES if gate is not gates.green_capacity)),
+        (gates, "green_capacity", lambda _w: gates.OPEN),
+    )
+
+
+def no_route_delay():
+    """Green gets its first weight before its cluster has travelled to the proxies."""
+
+    def hasty(w, reason, *args, **more):
+        return forward.enter_stage(w, 0) if reason == reasons.WAITING_FOR_CLUSTER else REAL["wait"](w, reason, *args, **more)
+
+    return replaced((forward, "wait", hasty))
+
+
+def delete_without_preconditions():
+    def careless(self, kind, obj):
+        meta = obj["metadata"]
+        self.kube.delete(kind, meta["namespace"], meta["name"], uid="")
+
+    return replaced((change.Writer, "delete", careless))
+
+
+def namesake_is_taken():
+    """Whatever has the name is the object, whoever made it when."""
+    return replaced((missing, "replaced", lambda _w, _view: False), (change.Writer, "recorded", lambda _self, _kind, _obj: True))
+
+
+def broken_one_first():
+    """A release whose look failed is looked at again at once, before everybody else."""
+
+    def at_once(self, key, *, urgent=False, at_least=0.0):
+        del at_least
+        self.add(key, urgent=urgent)
+        return 0.0
+
+    def newest(self, last):
+        filled = [lane for lane in queue.Lane if lane <= last and self._lanes[lane]]
+        for lane in filled:
+            key, at = self._lanes[lane].popitem()
+            self._lanes[lane] = {key: at, **self._lanes[lane]}
+        return filled[0] if filled else None
+
+    return replaced((queue.WorkQueue, "retry", at_once), (queue.WorkQueue, "_next_lane", newest))
+
+
+def lease_for_ever():
+    """A candidate waits for a lease to be given back, which a leader that stands still never does."""
+
+    def patient(state, view, now, settings):
+        after, action = REAL["lease_step"](state, view, now, settings)
+        stranger = view is not None and view.holder not in ("", settings.identity)
+        return (after, lease.Action.WAIT) if action is lease.Action.TAKE and stranger else (after, action)
+
+    return replaced((leader, "lease_step", patient))

@@ -78,7 +78,7 @@ def test_a_route_that_is_deleted_and_put_back_gives_green_nothing():
         sim.at(START + 130, back)
         sim.at(START + 145, lambda: kept.update(green=green_weight(people)))
 
-    _, kube, sim = told("paused-while-green-fails", meddle, faults=[])
+    _, kube, _sim = told("paused-while-green-fails", meddle, faults=[])
 
     assert kept["green"] == 0
     assert green_weight(kube) == 0
