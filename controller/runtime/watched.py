@@ -31,7 +31,7 @@ FINAL = frozenset({Phase.SUCCEEDED.value, Phase.ROLLED_BACK.value, Phase.REFUSED
 _META_KEPT = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "finalizers", "labels")
 _STATUS_KEPT = (
     "phase", "reason", "planHash", "blueSlot", "mode", "blueSubset", "greenSubset", "weight", "grant", "observedWeight",
-    "epoch", "startedAt", "finishedAt", "retention", "observedGeneration", "evidence", "schemaHash", "phaseSince",
+    "epoch", "startedAt", "finishedAt", "retention", "observedGeneration", "phaseSince",
 )  # fmt: skip
 
 
