@@ -58,7 +58,13 @@ def finished(w: World) -> Decision:
 
 
 def answer(w: World, request: RequestView) -> AnswerRequest:
-    """A request of something that has ended changes nothing (S11); accepted where what it asks for holds already."""
+    """A request of something that has ended changes nothing (S11); accepted where what it asks for holds already.
+
+    One that was acted on, and perhaps ended the release by that, only lacks its answer.
+    """
+    if request.uid in w.status.requests:
+        words = reasons.say(reasons.ACCEPTED, request.spec.verb)
+        return AnswerRequest(request.name, request.uid, accepted=True, reason=reasons.ACCEPTED, message=words)
     accepted, reason, detail = False, reasons.ALREADY_FINISHED, f"it is {w.status.phase}, there is nothing to {request.spec.verb}"
     if request.spec.verb is Verb.ROLLBACK:
         accepted, reason, detail = rolled_back_already(w)

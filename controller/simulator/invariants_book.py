@@ -37,6 +37,7 @@ class Book:
         plans: frozen plans by namespace and hash.
         records: of each release's uid, by key.
         answered, acted: answers of requests, and requests that were acted on, by uid.
+        lost: when a Deployment last lost available pods, by namespace and name.
         meddled: when somebody else last wrote an object's spec, by kind, namespace and name.
     """
 
@@ -51,6 +52,7 @@ class Book:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     answered: dict[str, Any] = field(default_factory=dict)
     acted: set[str] = field(default_factory=set)
+    lost: dict[Place, float] = field(default_factory=dict)
     meddled: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
     def find(self, kind: str, place: Place) -> Obj | None:

@@ -9,8 +9,8 @@ from controller.simulator.simulation import Simulation
 RACE_SECONDS = 1.0
 """What somebody changed so shortly before our write, our look could not know of."""
 
-Cluster = tuple[str, str, str]
-"""Proxy, host and subset."""
+DEBOUNCE_SECONDS = 12.0
+"""Istio holds changes back for up to 10 s; then they travel."""
 
 
 class DataPlane:
@@ -18,7 +18,7 @@ class DataPlane:
 
     def __init__(self, sim: Simulation, book: Book) -> None:
         self._sim, self._book = sim, book
-        self._ready: set[Cluster] = set()
+        self._slowest = max((users.delay for users in sim.scenario.users), default=0.0) + DEBOUNCE_SECONDS
 
     def updated(self, state: ProxyState, now: float) -> None:
         """S4: no proxy sends to a cluster that it does not know or that it sees no ready endpoint of, where our weights lead there."""
@@ -29,17 +29,21 @@ class DataPlane:
                 cluster = outcome.cluster
                 if cluster is None or outcome.fraction <= 0:
                     continue
-                key = (state.proxy.name, cluster.host, cluster.subset)
-                if outcome.pod is not None:
-                    self._ready.add(key)
-                if outcome.flag not in ("NC", "UH") or self._ours_of(cluster.host) is None:
-                    continue  # answered, or nobody of ours routed it
-                if outcome.flag == "UH" and key in self._ready:
-                    continue  # its pods went away while it had weight; whether there were pods when we raised it is looked at then
+                facts = self._ours_of(cluster.host) if outcome.flag in ("NC", "UH") else None
+                if facts is None or (outcome.flag == "UH" and self._lost_pods(facts)):
+                    continue  # answered, or nobody of ours routed it so
                 what = "does not know" if outcome.flag == "NC" else "sees no ready endpoint of"
                 share = 100 * outcome.fraction
                 self._book.now = now
-                self._book.breach("S4", f"proxy {key[0]} sends {share:.0f} % to {cluster.host} {cluster.subset}, which it {what}")
+                self._book.breach("S4", f"proxy {state.proxy.name} sends {share:.0f} % to {cluster.host} {cluster.subset}, which it {what}")
+
+    def _lost_pods(self, facts: ReleaseFacts) -> bool:
+        """Whether pods went away since we last raised green, or so shortly before that a slow proxy may still be about to learn of it.
+
+        That is the workload's doing; whether there were pods when we raised green is looked at then.
+        """
+        since = facts.shifted_at - self._slowest
+        return any(self._book.lost.get(place, 0.0) >= since for slot in (0, 1) for place in facts.workloads(slot))
 
     def _ours_of(self, host: str) -> ReleaseFacts | None:
         """The release whose last write of weights this host's requests follow."""
@@ -62,7 +66,10 @@ class DataPlane:
         for source in self._sim.sources:
             for outcome in self._sim.mesh.proxies[source.proxy].answer(source.request):
                 pod = outcome.pod
-                if pod is not None and (pod.namespace, pod.workload) == place and outcome.fraction > 0 and left == 0:
+                if pod is None or (pod.namespace, pod.workload) != place or outcome.fraction <= 0 or left > 0:
+                    continue
+                living = self._sim.mesh.world.pods.get(pod.namespace, pod.name)
+                if living is not None and living.uid == pod.uid:  # else it was gone before, and the proxy has yet to learn of it
                     share = 100 * outcome.fraction
                     self._book.now = self._sim.clock.time
                     self._book.breach(

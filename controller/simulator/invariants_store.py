@@ -76,6 +76,8 @@ class History:
                 deletion(book, kind, old, named)
         elif not ours and (old or {}).get("spec") != (new or {}).get("spec"):
             book.meddled[key] = at
+        if kind == "Deployment" and available(new) < available(old):
+            book.lost[key[1:]] = at
         if new is None:
             book.objects.pop(key, None)
         else:
@@ -99,3 +101,8 @@ class History:
                 request(book, new)
             case _:
                 pass
+
+
+def available(deployment: Obj | None) -> int:
+    """Its available pods; 0 where there is none."""
+    return int(((deployment or {}).get("status") or {}).get("availableReplicas") or 0)

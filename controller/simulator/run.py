@@ -7,9 +7,10 @@ from typing import Any
 
 from controller.api.release import ReleaseStatus
 from controller.core.phases import FINAL
-from controller.ports import Obj
+from controller.ports import RELEASE, Obj
 from controller.reconcile import Key, Outcome
 from controller.simulator import faults, people
+from controller.simulator.apiserver.storage import Commit
 from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.scenario import Scenario
 from controller.simulator.simulation import START, Simulation, SimulationError
@@ -155,11 +156,17 @@ def quiet(sim: Simulation, key: Key, result: Result) -> None:
     release = sim.release(key)
     if release is None or (release.get("status") or {}).get("phase") not in {phase.value for phase in FINAL}:
         return
-    before = release["metadata"]["resourceVersion"]
+    written: list[Commit] = []
+    sim.server.on_commit(lambda commit: written.append(commit) if of_ours(commit, key) else None)
     sim.run_until(sim.clock.time + QUIET_SECONDS, lambda: False)
-    after = sim.release(key)
-    if after is None or after["metadata"]["resourceVersion"] != before:
+    if written:
         result.problems.append("L3: the finished release was written again within an hour")
+
+
+def of_ours(commit: Commit, key: Key) -> bool:
+    """Whether the controller wrote this Release."""
+    meta = commit.last["metadata"]
+    return commit.kind == RELEASE and (meta["namespace"], meta["name"]) == key and commit.field_manager == "penstock"
 
 
 def finish(sim: Simulation, key: Key, scenario: Scenario, result: Result) -> None:

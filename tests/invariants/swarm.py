@@ -15,41 +15,104 @@ from typing import Any
 from controller.ports import POD
 from controller.simulator import simulation
 from controller.simulator.crashes import CrashingKube, Mode, Point, hand_over
+from controller.simulator.definitions import load_objects
 from controller.simulator.invariants import watch
 from controller.simulator.lagging import LaggingCache
-from controller.simulator.run import Result, run_scenario
+from controller.simulator.run import Result, run_objects
 from controller.simulator.scenario import Scenario, load
 from controller.simulator.simulation import START, Simulation
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "first-release" / "scenarios"
-METRICS = ["prometheus-down", "prometheus-empty", "prometheus-nan", "prometheus-error", "prometheus-slow", "prometheus-partial"]
+METRICS = [f"prometheus-{how}" for how in ("down", "empty", "nan", "inf", "many", "stale", "error", "slow", "partial")]
 ROUTE = "VirtualService shop/shop"
+DELAYS = ["0s", "2s", "10s", "30s", "120s"]
+"""How late a proxy is at most (F19); routes, clusters and endpoints each for themselves."""
 
 
 def seconds(draw: random.Random, low: float, high: float) -> str:
     return f"{draw.randint(int(low), int(high))}s"
 
 
+POISON = [
+    {"target": "ReleasePlan shop/shop", "patch": {"spec": {"stages": [{"weight": 100, "window": "1s"}]}}},
+    {"target": "ReleasePlan shop/shop", "patch": {"spec": {"checks": [{"name": "x", "query": "sum(", "limit": {"max": 1}}]}}},
+    {"target": "ReleasePlan shop/shop", "patch": {"metadata": {"annotations": {"big.example/blob": "x" * 200_000}}}},
+    {"target": "Release shop/shop-v2", "patch": {"metadata": {"annotations": {"big.example/blob": "x" * 200_000}}}},
+    {"target": "Release shop/shop-v2", "patch": {"status": {"message": None, "reason": "OfANewerVersion"}}, "subresource": "status"},
+    {"target": "VirtualService shop/shop", "patch": {"metadata": {"annotations": {"penstock.dev/epoch": "many"}}}},
+    {"target": "Deployment shop/shop-green", "patch": {"metadata": {"labels": {"team": None, "cost-centre": "17"}}}},
+    {"target": "Deployment shop/shop", "patch": {"spec": {"replicas": 5}}},
+]
+"""What people and newer versions leave behind (F21, F15)."""
+
+CLIENT = ["api-error", "token-expired", "rights-removed", "admission-down", "admission-denies", "admission-changes", "events-refused"]
+
+
 def fault(draw: random.Random) -> dict[str, Any]:
-    """One thing that goes wrong, F1 to F24 as far as scenarios can say it."""
-    at = seconds(draw, 1, 2400)
-    match draw.randrange(10):
-        case 0 | 1:
-            return {"kind": "crash", "at": at, "lasts": seconds(draw, 0, 300), "every": seconds(draw, 7, 60)}
-        case 2 | 3:
-            return {"kind": draw.choice(METRICS), "at": at, "lasts": seconds(draw, 5, 1200)}
-        case 4:
-            return {"kind": "api-down", "at": at, "lasts": seconds(draw, 1, 120)}
-        case 5:
-            return {"kind": draw.choice(["api-conflict", "api-lost-answer"]), "at": at, "lasts": seconds(draw, 0, 60), "every": "3s"}
-        case 6:
-            return {"kind": "control-plane-down", "at": at, "lasts": seconds(draw, 5, 120)}
-        case 7:
-            return {"kind": "clock-jump", "at": at, "seconds": draw.choice([-3600, -30, 30, 3600])}
-        case 8:
-            return {"kind": "drift", "at": at, "target": ROUTE, "weight": draw.choice([0, 3, 40, 100])}
-        case _:
-            return {"kind": "stale-reads", "at": at, "lasts": seconds(draw, 5, 600), "seconds": draw.choice([1, 5, 30, 120])}
+    """One thing that goes wrong, F1 to F24."""
+    at, kinds = seconds(draw, 1, 2400), [processes, prometheus, network, watches, refusals, plane, hands, pods]
+    return {"at": at, **draw.choice(kinds)(draw)}
+
+
+def processes(draw: random.Random) -> dict[str, Any]:
+    """F1, F16, F17, F23."""
+    return draw.choice([
+        {"kind": "crash", "lasts": seconds(draw, 0, 300), "every": seconds(draw, 7, 60)},
+        {"kind": "pause", "lasts": seconds(draw, 1, 90)},
+        {"kind": "old-schema", "lasts": seconds(draw, 5, 120)},
+        {"kind": "clock-jump", "seconds": draw.choice([-3600, -30, 30, 3600])},
+    ])  # fmt: skip
+
+
+def prometheus(draw: random.Random) -> dict[str, Any]:
+    """F18."""
+    return draw.choice([{"kind": draw.choice(METRICS), "lasts": seconds(draw, 5, 1200)}, {"kind": "counter-reset"}])
+
+
+def network(draw: random.Random) -> dict[str, Any]:
+    """F2, F8, F11."""
+    return draw.choice([
+        {"kind": "api-down", "lasts": seconds(draw, 1, 120)},
+        {"kind": draw.choice(["api-conflict", "api-lost-answer"]), "lasts": seconds(draw, 0, 60), "every": "3s"},
+        {"kind": "api-throttled", "lasts": seconds(draw, 1, 120), "seconds": draw.choice([1, 20])},
+    ])  # fmt: skip
+
+
+def watches(draw: random.Random) -> dict[str, Any]:
+    """F4, F5, F6, F7, F9, F10: a silence ends with a new list, as after a 410."""
+    return draw.choice([
+        {"kind": "stale-reads", "lasts": seconds(draw, 5, 600), "seconds": draw.choice([1, 5, 30, 120])},
+        {"kind": "silence", "lasts": seconds(draw, 1, 300)},
+        {"kind": "odd-order", "lasts": seconds(draw, 5, 600), "seconds": draw.choice([1, 5, 30])},
+    ])  # fmt: skip
+
+
+def refusals(draw: random.Random) -> dict[str, Any]:
+    """F11, F12, F13, F24."""
+    return {"kind": draw.choice(CLIENT), "lasts": seconds(draw, 1, 300)}
+
+
+def plane(draw: random.Random) -> dict[str, Any]:
+    """F19."""
+    return {"kind": "control-plane-down", "lasts": seconds(draw, 5, 120)}
+
+
+DELETED = ["ReleasePlan shop/shop", "Deployment shop/shop-green", ROUTE, "DestinationRule shop/shop"]
+
+
+def hands(draw: random.Random) -> dict[str, Any]:
+    """F15, F21."""
+    return draw.choice([
+        {"kind": "drift", "target": ROUTE, "weight": draw.choice([0, 3, 40, 100])},
+        {"kind": "patch", **draw.choice(POISON)},
+        {"kind": "delete", "target": draw.choice(DELETED)},
+    ])  # fmt: skip
+
+
+def pods(draw: random.Random) -> dict[str, Any]:
+    """F20."""
+    target = draw.choice(["Deployment shop/shop", "Deployment shop/shop-green"])
+    return {"kind": draw.choice(["evict", "unready"]), "target": target, "lasts": seconds(draw, 5, 600)}
 
 
 def deed(draw: random.Random) -> dict[str, Any]:
@@ -63,9 +126,13 @@ def story(seed: int) -> Scenario:
     base = {one.name: one for name in ("healthy", "fails-at-25") for one in load(FOLDER / f"{name}.yaml")}[
         draw.choice(["healthy", "healthy", "fails-at-25"])
     ]
-    users = [{"host": "shop.shop.svc.cluster.local", "rps": draw.choice([20, 100]), "delay": draw.choice(["0s", "2s", "10s"])}]
+    users = [
+        {"name": f"users-{i}", "host": "shop.shop.svc.cluster.local", "rps": draw.choice([20, 100]), "delay": draw.choice(DELAYS)}
+        for i in range(draw.choice([1, 1, 3]))
+    ]
     body = base.model_dump(exclude_unset=True, by_alias=True) | {
         "name": f"swarm-{seed}",
+        "eachPod": draw.random() < 0.3,
         "users": users,
         "expect": {"phase": "Succeeded"},
         "limit": "4h",
@@ -94,11 +161,21 @@ def run(seed: int) -> tuple[list[str], Result | None, str]:
             sim.at(START + draw.uniform(1, 2400), lambda: evict(sim, draw))
 
     try:
-        result = run_scenario(scenario, FOLDER, seed=seed, prepare=prepare)
+        result = run_objects(scenario, objects(scenario), seed=seed, prepare=prepare)
     except Exception as error:  # noqa: BLE001 - any error at all is a finding of this seed
         return [f"{type(error).__name__}: {error}", *checks[0].breaches], None, digest.hexdigest()
     lasting = [problem for problem in result.problems if problem.startswith("L3")]
     return [*checks[0].finish(), *lasting], result, digest.hexdigest()
+
+
+def objects(scenario: Scenario) -> list[dict[str, Any]]:
+    """The world and a plan that waits as long for a new cluster as the slowest proxy takes, debounce included."""
+    found = [*load_objects(FOLDER / scenario.world), *load_objects(FOLDER / scenario.plan)]
+    slowest = max(users.delay for users in scenario.users)
+    for obj in found:
+        if obj["kind"] == "ReleasePlan":
+            obj["spec"] |= {"preparation": {"routeDelay": f"{slowest + 12:.0f}s", "deadline": "20m"}}
+    return found
 
 
 def evict(sim: Simulation, draw: random.Random) -> None:

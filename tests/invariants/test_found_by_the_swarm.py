@@ -1,0 +1,25 @@
+"""What the swarm has found, each as the smallest run that shows it."""
+
+from pathlib import Path
+
+from controller.simulator.crashes import Mode, Point, play
+from controller.simulator.invariants import watch
+from controller.simulator.scenario import Scenario, load
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "first-release" / "scenarios"
+
+
+def healthy(**changes) -> Scenario:
+    (scenario,) = load(FOLDER / "healthy.yaml")
+    return Scenario.model_validate(scenario.model_dump(exclude_unset=True, by_alias=True) | changes)
+
+
+def test_a_request_that_ends_the_release_is_accepted_although_its_first_answer_is_lost():
+    """Seed 40: the answer met a 500, the next look saw a release that had ended, and refused what had been done."""
+    scenario = healthy(people=[{"at": "27m", "verb": "advance"}], expect={"phase": "Succeeded"})
+    clean = play(scenario, FOLDER, None, watch)
+    answers = [write.number for write in clean.writes if write.kind == "ReleaseRequest"]
+    assert (len(answers), clean.result.problems) == (1, [])
+
+    for mode in (Mode.ERROR, Mode.CRASH_BEFORE, Mode.CONFLICT, Mode.LATE_3):
+        assert play(scenario, FOLDER, Point(answers[0], mode), watch).result.problems == []
