@@ -55,7 +55,9 @@ def manual_hold(w: World) -> Gate:
 
 
 def green_capacity(w: World) -> Gate:
-    """Closed while a member of green has fewer ready pods than it needs."""
+    """Closed while a member of green has fewer ready pods than it needs, or while no proxy could find them."""
+    if not w.observed.cluster_ready:
+        return closed(reasons.CLUSTER_GONE, until=w.now + w.plan.preparation.deadline)
     lacking = [
         f"{member.green.namespace}/{member.green.name} has {member.green.available} of {needed}"
         for member in w.observed.members

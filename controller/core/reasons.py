@@ -91,6 +91,7 @@ FIGHTER = _reason(
     "WeightFight", "Another writer keeps changing the weights: {detail}",
     "Tell that tool to ignore /spec/http/*/route/*/weight, then penstock resume.", _W,
 )
+CLUSTER_GONE = _reason("ClusterGone", "Green's subset or Service is not there any more.", "Put it back, then it goes on; penstock rollback puts everybody on blue.", _W)
 CAPACITY_MISSING = _reason("CapacityMissing", "The next stage needs more ready pods of green: {detail}", "Look at green's pods.", _W)
 PROBE_FAILED_BOTH = _reason("ProbesFailOnBoth", "Health probes fail on green and on blue: {detail}", "Are they asked from outside a strict mTLS mesh?", _W)
 BLUE_UNHEALTHY = _reason("BlueUnhealthy", "Blue is not healthy while it has to take everything: {detail}", "Look at blue now; green has no traffic.", _C)

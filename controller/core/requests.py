@@ -69,6 +69,8 @@ def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
     standing = w.status.hold.phase if w.status.phase is Phase.HOLDING and w.status.hold else w.status.phase
     if standing not in GATED or w.status.stage < 0:
         return reasons.NOT_NOW, f"it is {w.status.phase}"
+    if verb is Verb.ADVANCE and w.last_stage and (w.status.phase is Phase.SHIFTING or w.status.weight < w.stage.weight):
+        return reasons.NOT_NOW, "its last weight is still on the way"
     if verb is Verb.PROMOTE and w.last_stage:
         return reasons.NOT_NOW, "it has all the traffic already"
     gate = gates.green_capacity(w)

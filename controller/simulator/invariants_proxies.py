@@ -18,7 +18,8 @@ class DataPlane:
 
     def __init__(self, sim: Simulation, book: Book) -> None:
         self._sim, self._book = sim, book
-        self._slowest = max((users.delay for users in sim.scenario.users), default=0.0) + DEBOUNCE_SECONDS
+        stopped = sum(fault.lasts for fault in sim.scenario.faults if fault.kind == "control-plane-down")
+        self._slowest = max((users.delay for users in sim.scenario.users), default=0.0) + DEBOUNCE_SECONDS + stopped
 
     def updated(self, state: ProxyState, now: float) -> None:
         """S4: no proxy sends to a cluster that it does not know or that it sees no ready endpoint of, where our weights lead there."""
@@ -30,19 +31,21 @@ class DataPlane:
                 if cluster is None or outcome.fraction <= 0:
                     continue
                 facts = self._ours_of(cluster.host) if outcome.flag in ("NC", "UH") else None
-                if facts is None or (outcome.flag == "UH" and self._lost_pods(facts)):
+                if facts is None or (outcome.flag == "UH" and self._lost_pods(facts, cluster.host, cluster.subset)):
                     continue  # answered, or nobody of ours routed it so
                 what = "does not know" if outcome.flag == "NC" else "sees no ready endpoint of"
                 share = 100 * outcome.fraction
                 self._book.now = now
                 self._book.breach("S4", f"proxy {state.proxy.name} sends {share:.0f} % to {cluster.host} {cluster.subset}, which it {what}")
 
-    def _lost_pods(self, facts: ReleaseFacts) -> bool:
+    def _lost_pods(self, facts: ReleaseFacts, host: str, subset: str) -> bool:
         """Whether pods went away since we last raised green, or so shortly before that a slow proxy may still be about to learn of it.
 
-        That is the workload's doing; whether there were pods when we raised green is looked at then.
+        That is the workload's doing; whether green had pods when we raised it is looked at then. Blue gets less by a raise, so that its
+        pods count as lost whenever they went; what we bring down ourselves is looked at in time.
         """
-        since = facts.shifted_at - self._slowest
+        blue = facts.side(facts.namespace, {"host": host, "subset": subset}) == "blue"
+        since = 1.0 if blue else facts.shifted_at - self._slowest
         return any(self._book.lost.get(place, 0.0) >= since for slot in (0, 1) for place in facts.workloads(slot))
 
     def _ours_of(self, host: str) -> ReleaseFacts | None:

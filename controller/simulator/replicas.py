@@ -74,6 +74,8 @@ class Replicas:
     def resume(self, name: str) -> None:
         """It goes on where it stood, and finds out whether it still leads."""
         replica = self._known[name]
+        if self._sim.leaderless_since is not None and all(other.still for other in self._known.values()):
+            self._sim.leaderless_since = self._sim.clock.time  # nobody was there who could have taken over
         replica.still = False
         if self._acting is replica and replica.leader.epoch:
             self._sim.leaderless_since = None

@@ -23,3 +23,25 @@ def test_a_request_that_ends_the_release_is_accepted_although_its_first_answer_i
 
     for mode in (Mode.ERROR, Mode.CRASH_BEFORE, Mode.CONFLICT, Mode.LATE_3):
         assert play(scenario, FOLDER, Point(answers[0], mode), watch).result.problems == []
+
+
+def test_an_advance_while_the_last_weight_is_still_on_the_way_is_refused():
+    """Seed 1385: it ended the release from Shifting, which no table allows, so that every look failed."""
+    scenario = healthy(people=[{"at": "1105s", "verb": "advance"}], expect={"phase": "Succeeded", "minWeight": 100})
+
+    story = play(scenario, FOLDER, None, watch).result
+
+    assert story.problems == []
+    assert any("advance" in line.text for line in story.transcript)
+    assert story.status.requests == []
+
+
+def test_green_gets_no_more_while_its_subset_is_deleted():
+    """Seed 1147: its pods were ready, and no proxy could have found them."""
+    delete = {"kind": "delete", "at": "6m", "target": "DestinationRule shop/shop"}
+    scenario = healthy(faults=[delete], expect={"phase": "RolledBack", "maxWeight": 5})
+
+    story = play(scenario, FOLDER, None, watch).result
+
+    assert story.problems == []
+    assert story.status.rollback.reason in {"ClusterGone", "HoldDeadline"}
