@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import orjson
+
 from controller.adapters import marks
 from controller.ports import ConflictError, Kind, Kube, KubeError, Listing, Obj, Patch, UnavailableError
 from controller.simulator.apiserver.storage import Commit
@@ -214,7 +216,7 @@ class Recorder:
     def __init__(self, sim: Simulation) -> None:
         self.print = Footprint()
         self._server = sim.server
-        self._live: dict[tuple[str, str, str], Obj] = {}
+        self._effects: dict[str, tuple[str, str]] = {}
         sim.server.on_commit(self.commit)
 
     def commit(self, commit: Commit) -> None:
@@ -230,11 +232,19 @@ class Recorder:
         elif commit.new is None:
             self.print.deletes[place] += 1
         else:
-            old, new = effect(kind, commit.old), effect(kind, commit.new)
+            old, new = self._effect(place, kind, commit.old), self._effect(place, kind, commit.new)
             if old != new:
                 self.print.updates[place] += 1
             elif stamp_of(commit.old) != stamp_of(commit.new):
                 self.print.stamps[place] += 1
+
+    def _effect(self, place: str, kind: str, obj: Obj) -> str:
+        """The effect of an object, worked out once for what is new in one commit and old in the next."""
+        version = obj["metadata"]["resourceVersion"]
+        known = self._effects.get(place)
+        if known is None or known[0] != version:
+            known = self._effects[place] = (version, effect(kind, obj))
+        return known[1]
 
     def seen(self) -> Footprint:
         """The footprint so far, with the present state."""
@@ -275,6 +285,11 @@ OF_ONE_WRITE = frozenset({marks.EPOCH, marks.STAMP, marks.BECAUSE})
 
 def essence(kind: str, obj: Obj) -> Any:
     """What of an object two runs must agree on."""
+    return orjson.loads(canonical(kept_of(kind, obj)))
+
+
+def kept_of(kind: str, obj: Obj) -> dict[str, Any]:
+    """The parts of an object that two runs must agree on, uids included."""
     meta = obj["metadata"]
     annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in OF_ONE_WRITE}
     kept: dict[str, Any] = {
@@ -293,15 +308,20 @@ def essence(kind: str, obj: Obj) -> Any:
             kept["data"] = {OF_REQUEST.sub(r"\1", key): history_words(value) for key, value in (obj.get("data") or {}).items()}
         case _:
             pass
-    return json.loads(UID.sub("uid", json.dumps(kept, sort_keys=True, default=str)))
+    return kept
 
 
-def effect(kind: str, obj: Obj) -> Any:
-    """What of an object makes an update one that counts: the word of a release that waits a moment longer does not."""
-    found = essence(kind, obj)
+def effect(kind: str, obj: Obj) -> str:
+    """What of an object makes an update one that counts, as text: the word of a release that waits a moment longer does not."""
+    kept = kept_of(kind, obj)
     if kind == "Release":
-        found["status"].pop("reason", None)
-    return found
+        del kept["status"]["reason"]
+    return canonical(kept)
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and without uids."""
+    return UID.sub("uid", orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode())
 
 
 def release_facts(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@
     --examples NAME ...   only these examples
     --sample N --seed S   N cells drawn by a seed instead of all
     --jobs N              processes, as many as there are cores if absent
+    --skip NAME ...       not these scenarios
     --brief               only what failed, and the counts
     --only "FILE SCENARIO NUMBER MODE"   one cell, with all that differs: how a failing cell is replayed
 
@@ -79,6 +80,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--skip", nargs="*", default=[])
     parser.add_argument("--brief", action="store_true")
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
@@ -89,6 +91,7 @@ def main() -> int:
         return 1 if found else 0
     began = time.monotonic()
     chosen = list(sample(asked.examples, asked.sample, asked.seed)) if asked.sample else list(cells(asked.examples))
+    chosen = [cell for cell in chosen if cell.scenario not in asked.skip]
     clean = {(file, name): rehearsal(file, name).result.problems for file in files(asked.examples) for name in scenarios_of(file)}
     results = run(chosen, asked.jobs)
     if not asked.brief:
