@@ -4,13 +4,14 @@ The order matters and is tested: evidence first, then people, then capacity, so 
 the first thing that a person could do something about.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.model import Outcome
 from controller.api.release import Phase
 from controller.core import reasons
 from controller.core.steps import World
+from controller.core.world import WorkloadView
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,25 @@ def home_lacks(w: World, wanted: Mapping[str, str]) -> str:
     return "; ".join(lacking)
 
 
+def gone(view: WorkloadView) -> bool:
+    """Deleted, or about to be."""
+    return not view.found or view.terminating
+
+
+def named(views: Sequence[WorkloadView]) -> str:
+    """Which Deployments; "" for none."""
+    return f"Deployment {', '.join(f'{view.namespace}/{view.name}' for view in views)}" if views else ""
+
+
+def deleted_blue(w: World) -> str:
+    """Which of blue's Deployments are gone. A reverse release leaves a version that failed its users: that one's end stops nobody."""
+    return named([m.blue for m in w.observed.members if gone(m.blue)]) if w.subject.spec.kind == "forward" else ""
+
+
 def blue_shrunk(w: World) -> bool:
     """Whether somebody made blue smaller than it was at the start: it must be able to take everybody back."""
     before = {c.member: c.replicas for c in w.status.capacity}
-    return any(m.blue.found and not m.blue.terminating and m.blue.replicas < before.get(m.name, 0) for m in w.observed.members)
+    return any(not gone(m.blue) and m.blue.replicas < before.get(m.name, 0) for m in w.observed.members)
 
 
 def needed_replicas(w: World, member: str) -> int:

@@ -24,20 +24,14 @@ def answer(w: World) -> Decision | None:
         return None
     if w.status.phase not in EXPOSED | {Phase.HALTED}:
         return None
-    # A reverse release leaves a version that failed its users: that one's end stops nobody.
-    blue = [m.blue for m in w.observed.members if gone(m.blue) and w.subject.spec.kind == "forward"]
-    green = [m.green for m in w.observed.members if gone(m.green) or replaced(w, m.green)]
+    blue = gates.deleted_blue(w)
+    green = [m.green for m in w.observed.members if gates.gone(m.green) or replaced(w, m.green)]
     if blue:
-        detail = f"{named(blue)} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
+        detail = f"{blue} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
         return None if w.status.phase is Phase.HALTED else halt(w, detail)
     if green:
-        return backward.roll_back(w, reasons.TARGET_GONE, f"{named(green)} (green) is gone, or another one stands in its place")
+        return backward.roll_back(w, reasons.TARGET_GONE, f"{gates.named(green)} (green) is gone, or another one stands in its place")
     return None
-
-
-def gone(view: WorkloadView) -> bool:
-    """Deleted, or about to be."""
-    return not view.found or view.terminating
 
 
 def replaced(w: World, view: WorkloadView) -> bool:
@@ -48,11 +42,6 @@ def replaced(w: World, view: WorkloadView) -> bool:
     place = (DEPLOYMENT.kind, view.namespace, view.name)
     known = {o.uid for o in w.status.objects if (o.kind, o.namespace, o.name) == place and o.uid}
     return bool(known) and view.uid not in known
-
-
-def named(views: list[WorkloadView]) -> str:
-    """Which Deployments."""
-    return f"Deployment {', '.join(f'{view.namespace}/{view.name}' for view in views)}"
 
 
 def halt(w: World, detail: str) -> Decision:
