@@ -24,7 +24,7 @@ from controller.core.commands import (
     UnlockPlan,
     UpdateHome,
 )
-from controller.core.owed import Because, Left
+from controller.core.owed import Because
 from controller.core.steps import World, back, moved, record, stored, wait
 
 TEARDOWN_PATIENCE_SECONDS = 600.0
@@ -72,7 +72,7 @@ def roll_back(
     numbers = cause.model_dump(mode="json") if cause else {}
     entry = record(w, RecordKind.ROLLBACK, reason, detail, check=rollback.check, numbers=numbers, queries=queries, weight=status.weight)
     records = (*also, entry)
-    left = Because(rollback=rollback, stage=w.stage_status if status.stage >= 0 else None, records=[Left.of(r) for r in records])
+    left = Because(rollback=rollback, stage=w.stage_status if status.stage >= 0 else None, records=list(records))
     command = RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", left.text())
     commands: tuple[Command, ...] = (command,) if w.observed.routes else ()
     if status.returning is not None and gates.home_lacks(w, status.images_before):
@@ -94,7 +94,7 @@ def take_up(w: World, because: str) -> Decision:
         stages[w.status.stage] = left.stage
     after = moved(w, Phase.ROLLING_BACK, found.reason, rollback=found, stages=stages).model_copy(update={"message": found.message})
     again = RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", because)
-    return back(after, again, records=tuple(entry.record() for entry in left.records))
+    return back(after, again, records=tuple(left.records))
 
 
 def rolling_back(w: World) -> Decision:
@@ -212,11 +212,8 @@ def tearing_down(w: World) -> Decision:
 
 
 def blue_gone(w: World) -> str:
-    """Blue's Deployments that are deleted; "" where all are there. A reverse release leaves its blue for good."""
-    if w.subject.spec.kind != "forward" or w.status.returning is not None:
-        return ""
-    absent = [m.blue for m in w.observed.members if not m.blue.found or m.blue.terminating]
-    return f"Deployment {', '.join(f'{view.namespace}/{view.name}' for view in absent)}" if absent else ""
+    """Which of blue's Deployments are deleted; "" where all are there, and in the return, where blue is the original."""
+    return "" if w.status.returning is not None else gates.deleted_blue(w)
 
 
 def once_more(w: World, rollback: RollbackStatus) -> Decision:

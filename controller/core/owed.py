@@ -6,13 +6,13 @@ A controller that dies between the two leaves everything that it would have reco
 one finishes the same rollback for the same reason, with the same numbers (S15).
 """
 
-from typing import Any, Self
+from dataclasses import replace
 
 from pydantic import Field
 
 from controller.api.base import StatusModel
 from controller.api.release import RollbackStatus, StageStatus
-from controller.core.commands import Record, RecordKind
+from controller.core.commands import Record
 
 LONGEST = 60_000
 """Letters beside a stamp; all annotations of an object may have 256 KiB together."""
@@ -20,39 +20,19 @@ LONGEST = 60_000
 LONGEST_MESSAGE = 1000
 
 
-class Left(StatusModel):
-    """A record that is still to be written: `commands.Record` on the wire."""
-
-    key: str
-    kind: RecordKind
-    at: float
-    reason: str
-    message: str
-    data: dict[str, Any] = Field(default_factory=dict)
-
-    @classmethod
-    def of(cls, entry: Record) -> Self:
-        """From the core's word for it."""
-        return cls(key=entry.key, kind=entry.kind, at=entry.at, reason=entry.reason, message=entry.message, data=dict(entry.data))
-
-    def record(self) -> Record:
-        """To the core's word for it."""
-        return Record(key=self.key, kind=self.kind, at=self.at, reason=self.reason, message=self.message, data=self.data)
-
-
 class Because(StatusModel):
     """The decision of a rollback, what its stage had come to, and the records of both."""
 
     rollback: RollbackStatus
     stage: StageStatus | None = None
-    records: list[Left] = Field(default_factory=list)
+    records: list[Record] = Field(default_factory=list)
 
     def text(self) -> str:
         """As JSON; where that would be too long, the records without their numbers."""
         whole = self.model_dump_json(exclude_defaults=True)
         if len(whole) <= LONGEST:
             return whole
-        brief = [left.model_copy(update={"data": {}, "message": left.message[:LONGEST_MESSAGE]}) for left in self.records]
+        brief = [replace(entry, data={}, message=entry.message[:LONGEST_MESSAGE]) for entry in self.records]
         return self.model_copy(update={"records": brief}).model_dump_json(exclude_defaults=True)
 
 
