@@ -15,6 +15,8 @@ from controller.cli.import_common import (
     Imported,
     Notes,
     Step,
+    all_of,
+    kind_of,
     listed,
     mappings,
     member_part,
@@ -60,10 +62,7 @@ _STEPS = {
 
 def imports(objects: Sequence[Data]) -> list[Imported]:
     """A plan for each Rollout. Raises `CommandError` where there is none, or one cannot be translated."""
-    rollouts = [one for one in objects if _kind(one) == "Rollout"]
-    if not rollouts:
-        seen = ", ".join(sorted({title(one) for one in objects})[:5]) or "nothing"
-        raise refused(f"There is no Rollout of {GROUP} in it; found {seen}.")
+    rollouts = all_of(objects, "Rollout", GROUP)
     templates = {
         (_kind(one), str(part(one, "metadata").get("name", ""))): one
         for one in objects
@@ -78,7 +77,7 @@ def imports(objects: Sequence[Data]) -> list[Imported]:
 
 
 def _kind(found: Data) -> str:
-    return str(found.get("kind")) if str(found.get("apiVersion", "")).startswith(f"{GROUP}/") else ""
+    return kind_of(found, GROUP)
 
 
 def _is_workload(found: Data) -> bool:

@@ -152,6 +152,20 @@ def title(found: Data) -> str:
     return f"{found.get('kind') or 'an object without kind'} {name}".strip()
 
 
+def kind_of(found: Data, group: str) -> str:
+    """Its kind where it is of that API group, "" elsewhere."""
+    return str(found.get("kind")) if str(found.get("apiVersion", "")).startswith(f"{group}/") else ""
+
+
+def all_of(objects: Sequence[Data], kind: str, group: str) -> list[Data]:
+    """The objects of a kind. Raises `CommandError`, naming what is there instead, where there is none."""
+    chosen = [one for one in objects if kind_of(one, group) == kind]
+    if not chosen:
+        seen = ", ".join(sorted({title(one) for one in objects})[:5]) or "nothing"
+        raise refused(f"There is no {kind} of {group} in it; found {seen}.")
+    return chosen
+
+
 def number(found: Any, what: str) -> float:
     """A number, given as one or as text. Raises `CommandError`."""
     try:

@@ -15,6 +15,8 @@ from controller.cli.import_common import (
     Imported,
     Notes,
     Step,
+    all_of,
+    kind_of,
     listed,
     mappings,
     member_part,
@@ -68,10 +70,7 @@ _WEBHOOKS = {
 
 def imports(objects: Sequence[Data]) -> list[Imported]:
     """A plan for each Canary. Raises `CommandError` where there is none, or one cannot be translated."""
-    canaries = [one for one in objects if _kind(one) == "Canary"]
-    if not canaries:
-        seen = ", ".join(sorted({title(one) for one in objects})[:5]) or "nothing"
-        raise refused(f"There is no Canary of {GROUP} in it; found {seen}.")
+    canaries = all_of(objects, "Canary", GROUP)
     templates = {_place(one): one for one in objects if _kind(one) == "MetricTemplate"}
     others = [one for one in objects if _kind(one) not in ("Canary", "MetricTemplate")]
     found = [_canary(canary, templates) for canary in canaries]
@@ -82,7 +81,7 @@ def imports(objects: Sequence[Data]) -> list[Imported]:
 
 
 def _kind(found: Data) -> str:
-    return str(found.get("kind")) if str(found.get("apiVersion", "")).startswith(f"{GROUP}/") else ""
+    return kind_of(found, GROUP)
 
 
 def _place(found: Data) -> tuple[str, str]:
