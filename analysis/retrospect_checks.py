@@ -4,6 +4,7 @@ They stand between the counters and `analysis.retrospect`, which walks them toge
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -84,7 +85,7 @@ def sums(slices: Sequence[Slice], arm: Arm) -> dict[float, float]:
     return found
 
 
-class Check:
+class Check(ABC):
     """One check on its way through the window."""
 
     name = ""
@@ -106,22 +107,22 @@ class Check:
         return [part.end for part in self.slices]
 
     @property
+    @abstractmethod
     def ln_e(self) -> float:
         """The log of its e-value so far."""
-        raise NotImplementedError
 
     def step(self) -> None:
         """Count the next slice."""
         self.take(self.slices[self.index])
         self.index += 1
 
+    @abstractmethod
     def take(self, part: Slice) -> None:
         """Judge one slice."""
-        raise NotImplementedError
 
+    @abstractmethod
     def seen(self, weight: float, window: Window) -> Seen:
         """What it has seen, for its verdict."""
-        raise NotImplementedError
 
     def told(self, state: rate.RateState, test: RateTest, weight: float, window: Window) -> Seen:
         """What the check has seen, from the ticks of one rate test."""

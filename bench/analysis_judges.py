@@ -4,6 +4,7 @@ A judge is shown every look and keeps the second at which it rolled each release
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -22,7 +23,7 @@ ERROR_LIMIT, P95_LIMIT = 0.01, 300.0
 """The fixed limits of the peers' rules: 1 % errors as in their examples; the healthy p95 is 214 ms, the slow one's 321 ms."""
 
 
-class Judge:
+class Judge(ABC):
     """When each release was rolled back, seconds from its start."""
 
     def __init__(self, rows: int) -> None:
@@ -35,8 +36,9 @@ class Judge:
     def stop(self, which, look) -> None:
         self.times = np.where(which & np.isnan(self.times), look.seconds_from + LOOK, self.times)
 
+    @abstractmethod
     def see(self, look) -> None:
-        raise NotImplementedError
+        """Take one look in."""
 
 
 class Sequential(Judge):
@@ -127,8 +129,9 @@ class Minutes(Judge):
             self.minute(look, *self.held)
             self.held = None
 
+    @abstractmethod
     def minute(self, look, green, blue) -> None:
-        raise NotImplementedError
+        """Take one minute in."""
 
 
 class Failures(Minutes):
