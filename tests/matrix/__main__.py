@@ -21,7 +21,7 @@ from pathlib import Path
 
 from controller.simulator.crashes import Mode
 from tests.matrix.forking import run_cells
-from tests.matrix.plans import ROOT, Cell, cells, files, fingerprint, rehearsal, run_cell, sample, scenarios_of
+from tests.matrix.plans import MODES, ROOT, Cell, cells, files, fingerprint, rehearsal, run_cell, sample, scenarios_of
 
 STATE = ROOT / "build" / "matrix.jsonl"
 PROGRESS_SECONDS = 20.0
@@ -60,16 +60,16 @@ def run(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
 
 def print_matrix(results: dict[Cell, list[str]]) -> None:
     """One row a write, one column a way of failing: `.` as undisturbed, `X` otherwise, empty where it was not run."""
+    print(f"Columns: {', '.join(MODES)}. '.' ended as undisturbed, 'X' otherwise.")
     stories: dict[tuple[str, str], dict[int, dict[Mode, list[str]]]] = defaultdict(lambda: defaultdict(dict))
     for cell, found in results.items():
         stories[cell.file, cell.scenario][cell.number][cell.mode] = found
     for (file, name), rows in stories.items():
         writes = rehearsal(file, name).writes
         print(f"\n{file}  {name}: {len(writes)} writes")
-        print(" ".join(f"{mode:>12}" for mode in Mode))
         for number in sorted(rows):
-            marks = " ".join(f"{'' if mode not in rows[number] else 'X' if rows[number][mode] else '.':>12}" for mode in Mode)
-            print(f"{marks}   {writes[number]}")
+            marks = "".join(" " if mode not in rows[number] else "X" if rows[number][mode] else "." for mode in MODES)
+            print(f"{marks} {writes[number]}")
 
 
 def main() -> int:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from controller.ports import Kube
-from controller.simulator.crashes import CrashingKube, Mode, Point, Rest, compare, differences, fought_over, play
+from controller.simulator.crashes import CrashingKube, Mode, Point, Rest, compare, play
+from controller.simulator.footprint import differences, fought_over
 from controller.simulator.invariants import watch
 from tests.matrix.plans import ROOT, Cell, rehearsal, scenarios_of
 
