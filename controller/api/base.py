@@ -4,6 +4,7 @@ The pydantic models of this package are the one source of the custom resources: 
 reference and `penstock validate` are all made from them. They are frozen, so the core uses them as data.
 """
 
+import json
 import math
 import re
 from typing import Annotated, Any
@@ -23,15 +24,28 @@ LONGEST_DURATION = 366 * 86400.0
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
+def shown(value: Any) -> str:
+    """A value as it may stand in a sentence: a text in quotes as it was written, everything else as YAML has it; at most 80 characters."""
+    if value is None:
+        text = "nothing"
+    elif isinstance(value, str):
+        text = "'" + "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in value) + "'"
+    elif isinstance(value, float):
+        text = str(value)
+    else:
+        text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line of a terminal
+
+
 def parse_duration(value: Any) -> float:
     """Seconds of a text like `90s`, `1h30m`. Raises ValueError with what was expected."""
     if isinstance(value, float):
         return value  # already parsed: a frozen model that is copied or rebuilt
     if not isinstance(value, str) or not re.match(DURATION_PATTERN, value):
-        raise ValueError(f"found {value!r}, expected a duration with its unit, such as 30s, 5m, 1h30m")
+        raise ValueError(f"found {shown(value)}, expected a duration with its unit, such as 30s, 5m, 1h30m")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     if seconds > LONGEST_DURATION:
-        raise ValueError(f"found {value!r}, expected at most {LONGEST_DURATION / _UNITS['d']:.0f}d")
+        raise ValueError(f"found {shown(value)}, expected at most {LONGEST_DURATION / _UNITS['d']:.0f}d")
     return seconds
 
 

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from controller.api.base import API_VERSION, GROUP
+from controller.api.base import API_VERSION, GROUP, shown
 from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseSpec, RequestSpec
 from controller.api.validate_plan import rules
 from controller.api.validate_queries import notes, provider_notes
 from controller.api.validate_words import translate
-from controller.api.validate_yaml import Document, Finding, documents, dotted, shown
+from controller.api.validate_yaml import Document, Finding, documents, dotted
 
-__all__ = ["MAX_BYTES", "Finding", "Scenarios", "plan_findings", "validate_file", "validate_text"]
+__all__ = ["MAX_BYTES", "Finding", "Scenarios", "has_ours", "plan_findings", "validate_file", "validate_text"]
 
 MAX_BYTES = 1_000_000
 """A larger object would not fit into the API server's store (1.5 MB with its bookkeeping)."""
@@ -45,7 +45,13 @@ class Scenarios:
 
 
 def validate_file(path: Path, *, scenarios: Scenarios | None = None, providers: frozenset[str] | None = None) -> list[Finding]:
-    """All findings of a file, in the order of its lines. Raises OSError where it cannot be read."""
+    """All findings of a file, in the order of its lines. Raises OSError where it cannot be read.
+
+    Args:
+        path: of the file.
+        scenarios: what a scenario is; None where nobody asks.
+        providers: names of the Prometheus providers; None where they are not known.
+    """
     size = path.stat().st_size
     if size > MAX_BYTES:
         hint = "split the plan, or move its comments elsewhere"
@@ -67,14 +73,40 @@ def validate_text(
         data = document.data
         if scenarios is not None and isinstance(data, dict) and "kind" not in data and "apiVersion" not in data:
             known += 1
-            problems += _scenario(document, scenarios, folder or Path())
-        elif not isinstance(data, dict) or "kind" not in data or str(data.get("apiVersion", GROUP)).startswith(GROUP):
+            is_one = looks_like_scenario(data, scenarios)
+            problems += _scenario(document, scenarios, folder or Path()) if is_one else [_neither(document)]
+        elif not isinstance(data, dict) or "kind" not in data or is_ours(data):
             known += 1
             problems += _object(document, providers)
     if not known and not problems:
-        kinds = ", ".join(SPECS)
-        problems.append(Finding("error", "", 1, "nothing of Penstock's", f"a document of kind {kinds}, or a scenario", "name another file"))
+        expected, hint = f"a document of kind {', '.join(SPECS)}, or a scenario", "name another file"
+        problems.append(Finding("error", "", 1, "nothing of Penstock's", expected, hint))
     return sorted(set(problems), key=lambda one: (one.line, one.severity, one.path, one.found))
+
+
+def has_ours(path: Path, scenarios: Scenarios) -> bool:
+    """Whether a file has an object or a scenario of ours in it, as far as it can be read; what cannot be read may have one."""
+    try:
+        found, problems = documents(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return True
+    return bool(problems) or any(
+        is_ours(one.data) if "apiVersion" in one.data or "kind" in one.data else looks_like_scenario(one.data, scenarios)
+        for one in found
+        if isinstance(one.data, dict)
+    )
+
+
+def is_ours(data: Mapping[str, Any]) -> bool:
+    """Whether an object is of our group, or names no group at all."""
+    version = str(data.get("apiVersion", GROUP))
+    return version == GROUP or version.startswith(f"{GROUP}/")
+
+
+def looks_like_scenario(data: Mapping[str, Any], scenarios: Scenarios) -> bool:
+    """Whether a mapping is meant as a scenario: it says what must come out, builds on a base, or has two of a scenario's words."""
+    words = [field.alias or name for name, field in scenarios.model.model_fields.items()]
+    return "expect" in data or "base" in data or sum(word in data for word in words) > 1
 
 
 def plan_findings(obj: dict[str, Any], *, providers: frozenset[str] | None = None) -> list[Finding]:
@@ -106,11 +138,18 @@ def _object(document: Document, providers: frozenset[str] | None) -> list[Findin
     return problems
 
 
+def _neither(document: Document) -> Finding:
+    """A mapping that is no object and no scenario; one sentence instead of one for each field."""
+    found = f"the fields {', '.join(map(str, list(document.data)[:5]))}" if document.data else "an empty mapping"
+    expected = f"an object (apiVersion: {API_VERSION}, and kind) or a scenario (name, expect)"
+    return _error(document, (), found, expected, "begin as one of the two, or name another file")
+
+
 def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
     """apiVersion, kind and metadata."""
     hint = "move it under spec, or remove it"
     unknown = [key for key in data if key not in _TOP]
-    problems = [_error(document, (str(key),), f"the unknown field {key!r}", f"one of {', '.join(_TOP)}", hint) for key in unknown]
+    problems = [_error(document, (str(key),), f"the unknown field {shown(key)}", f"one of {', '.join(_TOP)}", hint) for key in unknown]
     version, kind = data.get("apiVersion"), data.get("kind")
     if version != API_VERSION:
         newer = isinstance(version, str) and version.startswith(f"{GROUP}/")
@@ -150,7 +189,7 @@ def _images(document: Document, images: Any) -> list[Finding]:
             path = ("spec", "images", str(member))
             hint = "without one the node decides which version runs, and it may differ from pod to pod"
             line, expected = document.line(path), "an image with a tag or digest"
-            problems.append(Finding("warning", dotted(path), line, repr(image), expected, hint, document.number))
+            problems.append(Finding("warning", dotted(path), line, shown(image), expected, hint, document.number))
     return problems
 
 
@@ -159,13 +198,13 @@ def _scenario(document: Document, scenarios: Scenarios, folder: Path) -> list[Fi
     try:
         data = scenarios.with_base(document.data, folder)
     except OSError as error:
-        found = f"{document.data['base']!r} ({error.strerror})"
+        found = f"{shown(document.data['base'])} ({error.strerror})"
         return [_error(document, ("base",), found, "a file that exists", "it is relative to this file")]
     problems = _modelled(document, scenarios.model, data, ())
     for word, default in (("plan", "plan.yaml"), ("world", "world.yaml")):
         name = data.get(word, default)
         if isinstance(name, str) and not (folder / name).is_file():
-            problems.append(_error(document, (word,), repr(name), "a file that exists", "it is relative to this file"))
+            problems.append(_error(document, (word,), shown(name), "a file that exists", "it is relative to this file"))
     return problems
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from analysis.planning import tolerance_warning
 from analysis.rate import RateTest
-from controller.api.base import parse_duration
+from controller.api.base import parse_duration, shown
 from controller.api.plan import DIFFERENCES, BuiltIn, Method, PlanSpec
-from controller.api.validate_yaml import Path, shown
+from controller.api.validate_limits import limit_notes
+from controller.api.validate_yaml import Path
 
 Note = tuple[str, Path, str, str, str]
 """severity, path below `spec`, found, expected, hint."""
@@ -63,7 +64,7 @@ def stages_of(spec: dict[str, Any]) -> list[tuple[int, int, float]]:
     return [
         (i, one["weight"], seconds(one.get("window"), DEFAULTS.stages[0].window))
         for i, one in each(spec, "stages")
-        if isinstance(one.get("weight"), int)
+        if _is_whole(one.get("weight"))
     ]
 
 
@@ -103,12 +104,12 @@ def _names(spec: dict[str, Any]) -> Iterator[Note]:
             name = one.get("name")
             if isinstance(name, str):
                 if name in seen:
-                    found = f"the name {name!r} a second time"
+                    found = f"the name {shown(name)} a second time"
                     yield "error", (section, index, "name"), found, f"unique names in {section}", "rename one of the two"
                 seen.setdefault(name, index)
     workload = spec.get("workload")
     if workload and any(one.get("name") == workload for _, one in each(spec, "members")):
-        yield "error", ("workload",), f"{workload!r} also under members", "either the short form or members", "remove `workload`"
+        yield "error", ("workload",), f"{shown(workload)} also under members", "either the short form or members", "remove `workload`"
 
 
 def _slots(spec: dict[str, Any]) -> Iterator[Note]:
@@ -128,13 +129,13 @@ def _references(spec: dict[str, Any]) -> Iterator[Note]:
             if member is not None and members and member not in members:
                 yield "error", (section, index, "member"), shown(member), f"one of the members {', '.join(members)}", "correct the name"
             for at, weight in enumerate(one.get("stages") or () if isinstance(one.get("stages"), list) else ()):
-                if weights and weight not in weights:
+                if weights and not (_is_number(weight) and weight in weights):
                     known = ", ".join(map(str, sorted(weights)))
                     path: Path = (section, index, "stages", at)
                     yield "error", path, shown(weight), f"the weight of a stage: {known}", "a check names stages by weight"
             together = one.get("together")
             if together is not None and together not in groups:
-                hint = f"add `groups: [{{name: {together}, failing: 2}}]`"
+                hint = f"add `groups: [{{name: {together}, failing: 2}}]`" if isinstance(together, str) else ""
                 yield "error", (section, index, "together"), shown(together), "the name of a group", hint
 
 
@@ -142,7 +143,7 @@ def _groups(spec: dict[str, Any]) -> Iterator[Note]:
     for index, group in each(spec, "groups"):
         size = sum(one.get("together") == group.get("name") for _, one in each(spec, "triggers"))
         failing = group.get("failing")
-        if isinstance(failing, int) and failing > size:
+        if _is_whole(failing) and failing > size:
             hint = "add triggers with `together`, or lower it: this group could never act"
             yield "error", ("groups", index, "failing"), f"{failing} of {size} triggers", f"at most {size}", hint
 
@@ -159,19 +160,9 @@ def _questions(spec: dict[str, Any]) -> Iterator[Note]:
             if "probe" in given and one.get("limit") is not None:
                 hint = "a probe passes or fails; use repeat to count failures"
                 yield "error", (section, index, "limit"), "a limit of a probe", "no limit", hint
-            yield from (("error", (section, index, "limit"), *what) for what in _empty_ranges(one.get("limit")))
+            yield from ((severity, (section, index, "limit"), *words) for severity, words in limit_notes(one))
             if "quantile" in one and one.get("builtin") != "latency":
                 yield "warning", (section, index, "quantile"), "a quantile", "builtin: latency with it", "it is ignored elsewhere"
-
-
-def _empty_ranges(limit: Any) -> Iterator[tuple[str, str, str]]:
-    """Two limits that no number can keep: each release would go back, without a reason that anybody can see."""
-    for low, high in (("min", "max"), ("min", "below"), ("minRatio", "maxRatio"), ("minDifference", "maxDifference")):
-        least, most = (limit.get(low), limit.get(high)) if isinstance(limit, dict) else (None, None)
-        if not (isinstance(least, (int, float)) and isinstance(most, (int, float))):
-            continue
-        if least > most or (high == "below" and least == most):
-            yield f"{low} {least:g} with {high} {most:g}", f"{low} below {high}", "no number is both: such a check can never pass"
 
 
 def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
@@ -206,6 +197,10 @@ def _tolerated(path: Path, check: dict[str, Any], usual: float, *, given: bool) 
         hint = "what is tolerated is never shown, so that no stage could pass: ask for a larger effect, or tolerate less"
         expected = f"more than the {allowed:.3g} % that the tolerance allows"
         yield "error" if given else "warning", (*path, "effect"), f"an effect of {effect:g} %", expected, hint
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:

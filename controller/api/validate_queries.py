@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from controller.api.base import shown
 from controller.api.promql import AdviceKind, ProblemKind, advice, check_query
 from controller.api.promql_facts import facts
 from controller.api.validate_plan import DEFAULTS, Note, each, part, seconds, stages_of
@@ -72,7 +73,7 @@ def _of_query(path: Path, query: str, pair: tuple[Place, Place], lengths: list[f
         severity = "error" if problem.kind is ProblemKind.SYNTAX else "warning"
         expected = "PromQL" if severity == "error" else "functions that the simulator evaluates too"
         near = problem.hint.strip().splitlines()[0].strip()
-        yield severity, path, str(problem), expected, f"near {near!r}" if severity == "error" else ""
+        yield severity, path, str(problem), expected, f"near {shown(near)}" if severity == "error" else ""
     if any(problem.kind is ProblemKind.SYNTAX for problem in problems):
         return
     if facts(filled).result_type == "string":
@@ -103,7 +104,7 @@ def provider_notes(spec: dict[str, Any], known: frozenset[str] | None) -> Iterat
             name = one.get("provider")
             if known is not None and name and name not in known:
                 expected = f"one of {', '.join(sorted(known))}" if known else "no provider: only the default one is configured"
-                yield "error", (section, index, "provider"), repr(name), expected, "add it to the controller's configuration"
+                yield "error", (section, index, "provider"), shown(name), expected, "add it to the controller's configuration"
 
 
 __all__ = ["notes", "part", "places", "provider_notes"]

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from controller.api.validate_yaml import Document, Finding, Path, dotted, shown
+from controller.api.base import shown
+from controller.api.validate_yaml import Document, Finding, Path, dotted
 
 _KINDS = {
     "string_type": "a text", "string_sub_type": "a text", "int_type": "a whole number", "int_from_float": "a whole number",
@@ -64,7 +65,7 @@ def _unknown(root: type[BaseModel], loc: Path) -> tuple[str, str, str]:
     bare = name.replace("_", "").replace("-", "").lower()
     close = get_close_matches(name, names, n=1, cutoff=0.6) or [one for one in names if one.lower() == bare]
     hint = f"did you mean {close[0]!r}?" if close else "remove it, or look it up in the plan reference"
-    return f"the unknown field {name!r}", f"one of {', '.join(names)}", hint
+    return f"the unknown field {shown(name)}", f"one of {', '.join(names)}", hint
 
 
 def _pattern(pattern: str) -> str:
@@ -100,7 +101,8 @@ def description(root: type[BaseModel], loc: Path) -> str:
     parent = model_at(root, loc[:-1])
     field = _field(parent, loc[-1]) if parent else None
     text = (field.description or "") if field else ""
-    return text[:1].lower() + text[1:].rstrip(".")
+    is_word = not text[1:2].isupper()  # HTTP and CI stay as they are
+    return (text[:1].lower() if is_word else text[:1]) + text[1:].rstrip(".")
 
 
 def _field(model: type[BaseModel], name: str) -> Any:

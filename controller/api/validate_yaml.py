@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from controller.api.base import shown
+
 Path = tuple[str | int, ...]
 """Keys and indices from the top of a document."""
 
@@ -74,12 +76,6 @@ def dotted(path: Path) -> str:
     return out
 
 
-def shown(value: Any) -> str:
-    """A value as it may stand in a sentence."""
-    text = "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line of a terminal
-
-
 def documents(text: str) -> tuple[list[Document], list[Finding]]:
     """All documents of a file, and what is wrong with it as YAML."""
     found: list[Document] = []
@@ -107,7 +103,7 @@ def _not_yaml(error: yaml.MarkedYAMLError) -> Finding:
 
 def _twice(path: Path, key: yaml.Node, number: int) -> Finding:
     return Finding(
-        "error", dotted(path), key.start_mark.line + 1, f"the key {key.value!r} a second time", "each key once",
+        "error", dotted(path), key.start_mark.line + 1, f"the key {shown(key.value)} a second time", "each key once",
         "remove one of the two: the first would be lost silently", number,
     )
 

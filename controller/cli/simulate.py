@@ -13,7 +13,7 @@ import typer
 from controller.api.validate import validate_file
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
-from controller.cli.validate import counted, line_of, scenario_rules
+from controller.cli.validate import counted, line_of, scenario_rules, yaml_files
 
 if TYPE_CHECKING:
     from controller.simulator.run import Result
@@ -101,7 +101,7 @@ def files_of(place: Path) -> Iterator[Path]:
     if place.is_file():
         yield place
     elif place.is_dir():
-        yield from (path for path in sorted(place.rglob("*.yaml")) if "scenarios" in path.parts or _has_scenario(path))
+        yield from (path for path in yaml_files(place) if "scenarios" in path.parts or _has_scenario(path))
     else:
         raise CommandError(ExitCode.USAGE, f"{place}: there is no such file or folder.")
 
@@ -115,7 +115,8 @@ def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, lis
     """One run with its invariants, and the writes where they are asked for. Raises `CommandError` where it cannot be run."""
     from controller.simulator.invariants import Checker, watch
     from controller.simulator.run import run_scenario
-    from controller.simulator.simulation import START, SimulationError
+    from controller.simulator.scenario import START
+    from controller.simulator.simulation import SimulationError
 
     checkers: list[Checker] = []
     writes: list[str] = []

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.api.validate import Finding, Scenarios, validate_file
+from controller.api.validate import Finding, Scenarios, has_ours, validate_file
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
 
-FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders (all .yaml files below).")]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Files, or folders: the .yaml and .yml files below with something of ours.")
+]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
 
 
@@ -44,7 +46,7 @@ def listed(files: list[Path]) -> list[Path]:
     out: list[Path] = []
     for path in files:
         if path.is_dir():
-            inside = [one for one in sorted(path.rglob("*.yaml")) if _is_ours(one)]
+            inside = [one for one in yaml_files(path) if _is_ours(one)]
             if not inside:
                 raise CommandError(ExitCode.USAGE, f"{path}: found no plan and no scenario, expected .yaml files with one.")
             out += inside
@@ -55,10 +57,16 @@ def listed(files: list[Path]) -> list[Path]:
     return out
 
 
+def yaml_files(folder: Path) -> list[Path]:
+    """All files below a folder that end as YAML does, in order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
+
+
 def _is_ours(path: Path) -> bool:
-    """Whether a file of a folder has a plan, a release, a request or a scenario in it."""
+    """Whether a file of a folder has a plan, a release, a request or a scenario in it; the words are looked for first, which is fast."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    return "penstock.dev/" in text or text.startswith("name: ") or "\nname: " in text
+    hinted = "penstock.dev/" in text or text.startswith("name: ") or "\nname: " in text
+    return hinted and has_ours(path, scenario_rules())
 
 
 def line_of(path: Path, finding: Finding) -> str:

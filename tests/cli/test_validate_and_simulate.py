@@ -113,3 +113,23 @@ class TestSimulate:
             process.stdout.read()
 
             assert process.wait(timeout=30) == 130
+
+
+class TestFolders:
+    def test_what_is_not_ours_is_passed_over(self, tmp_path, capsys):
+        (tmp_path / "plan.yaml").write_text((FIRST / "plan.yaml").read_text())
+        (tmp_path / "values.yaml").write_text("name: shop\nreplicas: 3\n")
+        (tmp_path / "crd.yaml").write_text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x, labels: {penstock.dev/a: y}}\n")
+
+        assert run(["validate", str(tmp_path)]) == 0
+        assert capsys.readouterr().err == "1 file: 0 errors, 0 warnings.\n"
+
+    def test_our_own_manifests_have_nothing_to_validate(self, capsys):
+        assert run(["validate", str(ROOT / "manifests")]) == 2
+        assert "found no plan and no scenario" in capsys.readouterr().err
+
+    def test_both_endings_are_looked_at(self, tmp_path, capsys):
+        (tmp_path / "plan.yml").write_text((FIRST / "plan.yaml").read_text())
+
+        assert run(["validate", str(tmp_path)]) == 0
+        assert capsys.readouterr().err == "1 file: 0 errors, 0 warnings.\n"
