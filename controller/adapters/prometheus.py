@@ -10,6 +10,7 @@ It must not judge: a fault is an answer too, and nothing here raises. Used by ma
 
 import base64
 import http.client
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from prometheus_api_client import PrometheusConnect
@@ -40,6 +42,9 @@ MEMO_SECONDS = 1.0
 
 _ONCE = Retry(0, read=False)
 """Ask once. Without `read=False` a read time-out comes wrapped as a failed connection."""
+
+_LIBRARY_WORDS = re.compile(r"<?HTTPS?Connection\S*\([^)]*\)[^:]*: |\[SSL: \w+\] | \(_ssl\.c:\d+\)|\[Errno -?\d+\] ")
+"""Of a message about a connection: what says nothing to people who look for the cause."""
 
 _EMPTY = b'{"data":{"result":[]}}'
 _CHUNK_BYTES = 65_536
@@ -153,7 +158,7 @@ class HttpPrometheus:
             self._client.custom_query(promql, params=params, timeout=left)
         except Exception as error:  # noqa: BLE001 - every way to fail is an answer with a fault
             if exchange.body is None:
-                return _failed(error, self._provider.timeout)
+                return _failed(error, self._provider)
         answer = decode(exchange.status, exchange.headers, exchange.body or b"")
         if answer.server_time is None:
             return answer
@@ -202,14 +207,23 @@ def _parts(response: requests.Response, deadline: float, limit: int) -> Iterator
         yield part
 
 
-def _failed(error: Exception, timeout: float) -> Answer:
+def _failed(error: Exception, provider: Provider) -> Answer:
     """The answer for an exchange that brought no body."""
     if isinstance(error, (_LateError, requests.exceptions.Timeout, ReadTimeoutError)):
-        return refusal(AnswerFault.TIMEOUT, f"no answer within {timeout:g} s")
+        return refusal(AnswerFault.TIMEOUT, f"no answer within {provider.timeout:g} s")
     for kinds, fault, words in _FAILURES:
         if isinstance(error, kinds):
-            return refusal(fault, f"{words}{error}")
-    return refusal(AnswerFault.UNREADABLE, f"{type(error).__name__}: {error}")
+            if fault is AnswerFault.UNREACHABLE:
+                words = f"{urlsplit(provider.url).netloc}: "  # noqa: PLW2901 - who was asked, where the table has no words
+            return refusal(fault, f"{words}{_cause(error)}")
+    return refusal(AnswerFault.UNREADABLE, f"{type(error).__name__}: {_cause(error)}")
+
+
+def _cause(error: BaseException) -> str:
+    """The words of the innermost error: those around it repeat the whole query and would push the cause out of sight."""
+    while inner := next((part for part in (getattr(error, "reason", None), *error.args) if isinstance(part, BaseException)), None):
+        error = inner
+    return _LIBRARY_WORDS.sub("", str(error))
 
 
 def _credentials(provider: Provider) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

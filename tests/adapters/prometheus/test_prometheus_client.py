@@ -3,9 +3,11 @@
 import base64
 import gzip
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,9 @@ from controller.adapters.http import HttpProber
 from controller.adapters.prometheus import HttpPrometheus, HttpProviders
 from controller.adapters.prometheus_config import PrometheusConfig, Provider
 from controller.ports import AnswerFault
+
+TLS = Path(__file__).parents[2] / "data" / "tls"
+"""A certificate of 127.0.0.1 for these tests, and the authority that signed it; nobody trusts either."""
 
 BODY = b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[5,"1"]}]},"warnings":["partial"]}'
 
@@ -23,16 +28,23 @@ def http(body=BODY, status="200 OK", headers=(), length=None):
 
 
 @contextmanager
-def server(reply):
+def server(reply, *, tls=False):
     """Answers every connection with `reply(connection, request)`; gives the address and the requests seen."""
     listener = socket.create_server(("127.0.0.1", 0))
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(TLS / "server.pem")
+        listener = context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
     seen, stop = [], threading.Event()
 
     def serve(connection):
         with connection:
             request = b""
             while b"\r\n\r\n" not in request:
-                part = connection.recv(65536)
+                try:
+                    part = connection.recv(65536)
+                except ssl.SSLError:
+                    return  # a client that does not trust us
                 if not part:
                     return
                 request += part
@@ -52,7 +64,7 @@ def server(reply):
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}", seen
     finally:
         stop.set()
         listener.close()
@@ -197,6 +209,15 @@ class TestIllServers:
 
         assert client(address).query("up", 1).fault is AnswerFault.UNREACHABLE
 
+    def test_the_words_are_the_cause_and_not_the_query(self):
+        """The library repeats the address with the whole query before it comes to the point."""
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens there
+            address = f"127.0.0.1:{nobody.getsockname()[1]}"
+            answer = client(f"http://{address}").query(f"sum(rate({'x' * 400}[5m]))", 1)
+
+        assert answer.message == f"{address}: Failed to establish a new connection: Connection refused"
+
     def test_what_is_not_http_is_no_answer(self):
         with server(answering(b"SSH-2.0-OpenSSH_9.2\r\n")) as (url, _):
             assert client(url).query("up", 1).fault in (AnswerFault.UNREACHABLE, AnswerFault.UNREADABLE)
@@ -236,6 +257,27 @@ class TestCredentials:
 
         assert base64.b64encode(b"me:geheim").decode() in seen[0]
         assert "X-Scope-OrgID: team" in seen[0]
+
+    def test_a_server_whose_authority_the_ca_file_names_is_believed(self):
+        with server(answering(http()), tls=True) as (url, _):
+            answer = client(url, caFile=str(TLS / "ca.pem")).query("up", 1)
+
+        assert answer.fault is None
+
+    def test_a_server_whose_authority_nobody_named_is_unreachable_and_gets_no_credentials(self, tmp_path):
+        (tmp_path / "token").write_text("geheim")
+        with server(answering(http()), tls=True) as (url, seen):
+            answer = client(url, bearerTokenFile=str(tmp_path / "token")).query("up", 1)
+
+        assert (answer.fault, seen) == (AnswerFault.UNREACHABLE, [])
+        assert answer.message.partition(": ")[2] == "certificate verify failed: unable to get local issuer certificate"
+
+    def test_a_ca_file_that_is_missing_is_named(self):
+        with server(answering(http()), tls=True) as (url, _):
+            answer = client(url, caFile="/nowhere/ca.pem").query("up", 1)
+
+        assert answer.fault is AnswerFault.UNREACHABLE
+        assert "/nowhere/ca.pem" in answer.message
 
     def test_a_netrc_of_the_environment_is_not_used(self, tmp_path, monkeypatch):
         (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b")
