@@ -20,8 +20,8 @@ from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.run import plan_of
-from controller.simulator.scenario import Scenario, load
-from controller.simulator.simulation import START, Simulation
+from controller.simulator.scenario import START, Scenario, load
+from controller.simulator.simulation import Simulation
 
 WIDTH = 110
 LONGEST_SECONDS = 4 * 3600.0

@@ -15,8 +15,8 @@ from controller.ports import ConflictError, Kind, Kube, KubeError, Listing, Obj,
 from controller.simulator.footprint import Footprint, Recorder, differences, fought_over
 from controller.simulator.run import Result, run_scenario
 from controller.simulator.run import at_rest as came_to_rest
-from controller.simulator.scenario import Scenario
-from controller.simulator.simulation import START, ControllerKilled, Simulation
+from controller.simulator.scenario import START, Scenario
+from controller.simulator.simulation import ControllerKilled, Simulation
 
 
 class Mode(StrEnum):

@@ -32,13 +32,13 @@ from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.embedded_http import ProbeProxy, PrometheusFront
 from controller.simulator.embedded_story import arrange
 from controller.simulator.embedded_time import hastened
+from controller.simulator.forms import behaviour_of, metric_of, pod_behaviour, proxy_of, source_of, with_namespaces
 from controller.simulator.mesh.mesh import Mesh, MeshSettings
 from controller.simulator.mesh.traffic import Traffic, TrafficSettings
 from controller.simulator.promql.api import HttpApi
 from controller.simulator.promql.engine import Engine
 from controller.simulator.promql.storage import Store
 from controller.simulator.scenario import Scenario
-from controller.simulator.simulation import behaviour_of, metric_of, pod_behaviour, proxy_of, source_of, with_namespaces
 from controller.simulator.workloads.behaviour import PodBehaviour, WorkloadSettings
 from controller.simulator.workloads.client import ManagerKube
 from controller.simulator.workloads.workloads import Workloads

@@ -28,8 +28,8 @@ from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.faults_api import FaultyKube, admission, broken, forbidden, throttled, unauthorized
 from controller.simulator.lagging import LaggingCache
 from controller.simulator.replicas import Replicas
-from controller.simulator.scenario import Fault
-from controller.simulator.simulation import START, Simulation, SimulationError
+from controller.simulator.scenario import START, Fault
+from controller.simulator.simulation import Simulation, SimulationError
 from controller.simulator.workloads.behaviour import PodBehaviour
 
 KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, DEPLOYMENT, SERVICE, HPA, RELEASE_PLAN, RELEASE)}

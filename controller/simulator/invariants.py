@@ -19,7 +19,8 @@ from controller.simulator.invariants_model import FINAL, ReleaseFacts, splits
 from controller.simulator.invariants_proxies import DataPlane
 from controller.simulator.invariants_store import History
 from controller.simulator.invariants_turns import LEASE_SECONDS, Turns
-from controller.simulator.simulation import START, Simulation
+from controller.simulator.scenario import START
+from controller.simulator.simulation import Simulation
 
 MARGIN_SECONDS = 60.0
 DRIFT_SECONDS = 5.0

@@ -6,8 +6,8 @@ from controller.api.base import API_VERSION
 from controller.api.release import Verb
 from controller.ports import RELEASE, RELEASE_REQUEST, KubeError
 from controller.simulator.apiserver.client import InMemoryKube
-from controller.simulator.scenario import Act, ReleaseModel
-from controller.simulator.simulation import START, Simulation
+from controller.simulator.scenario import START, Act, ReleaseModel
+from controller.simulator.simulation import Simulation
 
 
 def start(sim: Simulation, namespace: str, plan: str, release: ReleaseModel, *, name: str, more: dict[str, Any] | None = None) -> None:

@@ -12,8 +12,8 @@ from controller.reconcile import Key, Outcome
 from controller.simulator import faults, people
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.definitions import all_definitions, load_objects
-from controller.simulator.scenario import Scenario
-from controller.simulator.simulation import START, Simulation, SimulationError
+from controller.simulator.scenario import START, Scenario
+from controller.simulator.simulation import Simulation, SimulationError
 
 QUIET_SECONDS = 3600.0
 """Finished must stay finished for so long (L3)."""

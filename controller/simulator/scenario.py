@@ -14,6 +14,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from controller.api.base import Duration, Model, Name, Percent
 from controller.api.release import Phase, Verb
 
+START = 1_750_000_000.0
+"""Unix seconds at which every simulated release begins; a scenario's times count from here."""
+
 
 def _steps(value: Any) -> Any:
     """A plain value is one step that holds from the start."""

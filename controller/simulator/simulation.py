@@ -14,13 +14,11 @@ same seed gives the same trace in another process.
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 from analysis.model import Series
-from controller.adapters.istio.routing_model import Proxy, ProxyType
 from controller.adapters.marks import Deposed
 from controller.ports import (
     RELEASE,
@@ -41,21 +39,16 @@ from controller.runtime.store import Change
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.apiserver.store import ApiServer
-from controller.simulator.mesh.answers import Request
-from controller.simulator.mesh.app_metrics import AppMetric
-from controller.simulator.mesh.behaviour import Behaviour, Latency, Selector, Steps
-from controller.simulator.mesh.mesh import Delay, Mesh, MeshSettings, ProxySpec
-from controller.simulator.mesh.traffic import Source, Traffic, TrafficSettings
+from controller.simulator.forms import behaviour_of, metric_of, pod_behaviour, proxy_of, source_of, with_namespaces
+from controller.simulator.mesh.mesh import Mesh, MeshSettings
+from controller.simulator.mesh.traffic import Traffic, TrafficSettings
 from controller.simulator.promql.engine import Engine
 from controller.simulator.promql.provider import SimulatedPrometheus
 from controller.simulator.promql.storage import Store
-from controller.simulator.scenario import AppMetricModel, Pods, Scenario, Step, Users, Version
-from controller.simulator.workloads.behaviour import PodBehaviour, WorkloadSettings
+from controller.simulator.scenario import START, Scenario
+from controller.simulator.workloads.behaviour import WorkloadSettings
 from controller.simulator.workloads.client import ManagerKube
 from controller.simulator.workloads.workloads import Workloads
-
-START = 1_750_000_000.0
-"""Unix seconds at which every simulated release begins."""
 
 WARM_SECONDS = 300.0
 """Users are there before the release: so long, so that windows look back on something."""
@@ -392,74 +385,3 @@ class Simulation:
 
     def _healthy(self, url: str) -> bool:
         return not any(host in url for host in self.failing_probes)
-
-
-def with_namespaces(objects: Iterable[Obj]) -> list[Obj]:
-    """The objects, with a Namespace in front for each that they use and do not bring."""
-    listed = list(objects)
-    brought = {o["metadata"]["name"] for o in listed if o["kind"] == "Namespace"} | {"default"}
-    used = dict.fromkeys(o["metadata"].get("namespace", "default") for o in listed if o["kind"] != "Namespace")
-    made: list[Obj] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in used if name not in brought]
-    return made + sorted(listed, key=lambda o: o["kind"] != "Namespace")
-
-
-def steps(points: Sequence[Step]) -> Steps[float]:
-    """Scenario steps in the mesh's form."""
-    return Steps(tuple((point.after, point.value) for point in points))
-
-
-def proxy_of(users: Users) -> ProxySpec:
-    """The proxy that takes these users' requests."""
-    late = Delay(0.001, users.delay) if users.delay else Delay()
-    if users.gateway:
-        namespace, _, name = users.gateway.partition("/")
-        proxy = Proxy(users.name, namespace, {"istio": name}, ProxyType.ROUTER)
-    else:
-        proxy = Proxy(users.name, users.namespace)
-    return ProxySpec(proxy, late, late, late)
-
-
-def source_of(users: Users) -> Source:
-    """The users themselves."""
-    request = Request(users.host, path=users.path, headers=users.headers)
-    return Source(users.name, users.name, request, steps(users.rps), grpc=users.grpc)
-
-
-def behaviour_of(version: Version) -> Behaviour:
-    """How a version behaves, in the mesh's form."""
-    return Behaviour(
-        of=Selector(version.namespace, version.workload, "*", version.image),
-        error_rate=steps(version.errors),
-        error_code=version.error_code,
-        latency=Steps(tuple((point.after, Latency.between(point.value.p50, point.value.p99)) for point in version.latency)),
-        since_first_request=version.since_first_request,
-        min_share=version.min_share,
-    )
-
-
-def pod_behaviour(pods: Pods) -> PodBehaviour:
-    """How pods come up, in the workloads' form."""
-    return PodBehaviour(
-        workload=pods.workload,
-        image=pods.image,
-        ready_seconds=pods.ready_after,
-        crash_after_seconds=pods.crash_after,
-        image_missing=pods.image_missing,
-        unready_between=tuple((START + span.after, START + span.until) for span in pods.unready),
-    )
-
-
-def metric_of(metric: AppMetricModel) -> AppMetric:
-    """A metric of the applications, in the mesh's form."""
-    of = Selector(metric.namespace, metric.workload, "*", metric.image)
-    value = steps(metric.value)
-    first = metric.value[0].value
-    kinds: dict[str, dict[str, Any]] = {
-        "good": {"per_success": first},
-        "bad": {"per_error": first},
-        "all": {"per_request": first},
-        "gauge": {"gauge": value},
-        "rate": {"per_second": value},
-        "histogram": {"edges": tuple(metric.buckets)},
-    }
-    return AppMetric(metric.name, of, metric.labels, **kinds[metric.kind])

@@ -14,8 +14,8 @@ from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.faults import FaultyKube
-from controller.simulator.scenario import Scenario
-from controller.simulator.simulation import START, Simulation
+from controller.simulator.scenario import START, Scenario
+from controller.simulator.simulation import Simulation
 
 FOLDER = Path(__file__).parents[2] / "examples" / "first-release" / "scenarios"
 

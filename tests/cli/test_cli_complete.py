@@ -13,7 +13,7 @@ import pytest
 from controller.adapters.kube_errors import ConfigError
 from controller.cli import complete
 from controller.cli.main import run
-from controller.simulator.simulation import START
+from controller.simulator.scenario import START
 from tests.cli.cli_bed import LOST, a_terminal, refusing
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from controller.ports import RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
-from controller.simulator.simulation import START
+from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
 
 

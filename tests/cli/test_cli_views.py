@@ -11,7 +11,7 @@ from controller.cli.render import render
 from controller.cli.view import tightness_of, view_of
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, Listing, Patch
 from controller.simulator.apiserver.client import InMemoryKube
-from controller.simulator.simulation import START
+from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -140,6 +140,19 @@ class TestWhyAndHistory:
         assert 'Query: green: 100 * ((sum(rate(istio_requests_total{reporter="source",destination_workload="shop-green"' in out
         assert "Green: at most 25 % of the traffic, for 6m40s." in out
         assert "penstock retry shop-v2 -n shop tries the same version again." in out
+
+    def test_why_of_a_rollback_that_a_person_asked_for_blames_no_check(self):
+        terminal = a_terminal()
+        terminal.until(500)
+        terminal.penstock("rollback", "shop-v2", "--reason", "the checkout looks odd")
+        terminal.until_phase("RolledBack")
+
+        out = terminal.penstock("why", "shop-v2").out
+
+        assert "the checkout looks odd" in out
+        assert "failing sample" not in out
+        assert "Query" not in out
+        assert out.count("penstock retry") == 1
 
     def test_history_has_every_decision_and_the_evidence_before_what_rests_on_it(self):
         terminal = a_terminal("fails-at-25")

@@ -11,8 +11,8 @@ from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.crashes import CrashingKube, Mode, Point, disturb, hand_over, play
 from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
-from controller.simulator.scenario import Scenario, load
-from controller.simulator.simulation import START, SimulationError
+from controller.simulator.scenario import START, Scenario, load
+from controller.simulator.simulation import SimulationError
 from tests.defects import defects
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "first-release" / "scenarios"

@@ -19,8 +19,8 @@ from controller.simulator.definitions import load_objects
 from controller.simulator.invariants import watch
 from controller.simulator.lagging import LaggingCache
 from controller.simulator.run import Result, run_objects
-from controller.simulator.scenario import Scenario, load
-from controller.simulator.simulation import START, Simulation
+from controller.simulator.scenario import START, Scenario, load
+from controller.simulator.simulation import Simulation
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "first-release" / "scenarios"
 METRICS = [f"prometheus-{how}" for how in ("down", "empty", "nan", "inf", "many", "stale", "error", "slow", "partial")]

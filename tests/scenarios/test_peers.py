@@ -8,8 +8,7 @@ from controller.ports import RELEASE, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
-from controller.simulator.scenario import load
-from controller.simulator.simulation import START
+from controller.simulator.scenario import START, load
 
 FOLDER = Path(__file__).parent / "peers"
 SCENARIOS = {scenario.name: scenario for scenario in load(FOLDER / "scenarios.yaml")}
