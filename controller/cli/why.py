@@ -45,7 +45,7 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
     rollback = record(record(release.get("status")).get("rollback"))
     if rollback:
         yield from way_back(rollback)
-    culprits = culprits_of(view, text(rollback.get("check")))
+    culprits = culprits_of(view, rollback)
     for check in culprits:
         if not view.sentence.count(check.words):
             yield f"Check: {check.name}: {check.words}"
@@ -58,18 +58,25 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
     yield f"Next:  {view.next}"
     cause = text(rollback.get("reason")) or view.reason
     steps = dict.fromkeys(step for step in (view.can, reasons.next_step(cause) if cause else "") if step)
-    useful = " ".join(step for step in steps if not step.startswith("penstock why"))
+    said = ("penstock why", " ".join(view.command.split()[:2]) or "penstock why")  # this very answer, and what the line below says
+    useful = " ".join(step for step in steps if not step.startswith(said))
     yield f"Can:   {useful or 'penstock history shows every decision.'}"
     if view.command:
         yield f"       {view.command} {view.command_does}."
 
 
-def culprits_of(view: ReleaseView, caused: str) -> list[Any]:
-    """The checks that the answer is about: what caused a rollback, else what fails, else what has no answer, else the tightest."""
+def culprits_of(view: ReleaseView, rollback: Mapping[str, Any]) -> list[Any]:
+    """The checks that the answer is about: what caused a rollback, else what fails, else what has no answer, else the tightest.
+
+    A rollback that no check caused (a person asked, a deadline passed) is about what fails, if anything does.
+    """
+    caused = text(rollback.get("check"))
     named = [check for check in view.checks if check.name == caused]
     failing = [check for check in view.checks if check.mark is Mark.BAD]
     silent = [check for check in view.checks if check.mark is Mark.WAIT]
     tight = [check for check in view.checks if check.name == view.tightest]
+    if rollback and not caused:
+        return failing
     return named or failing or silent or tight
 
 
@@ -83,7 +90,7 @@ def way_back(rollback: Mapping[str, Any]) -> Iterator[str]:
     yield f"Green: at most {number(rollback.get('maxWeight')):.0f} % of the traffic{f', for {span(exposed)}' if exposed else ''}."
     times = [f"decided {clock(decided)} UTC"] if decided else []
     began = "the evidence began to grow" if rollback.get("reason") == reasons.EVIDENCE_AGAINST else "the first failing sample"
-    times += [f"{span(decided - failed)} after {began}"] if decided and failed else []
+    times += [f"{span(decided - failed)} after {began}"] if decided and failed and text(rollback.get("check")) else []
     times += [f"traffic back after {traffic - decided:.1f} s"] if traffic else ["traffic not back yet"]
     times += [f"green gone after {span(gone - decided)}"] if gone else []
     yield f"Times: {'; '.join(times)}."
