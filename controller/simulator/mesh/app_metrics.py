@@ -1,11 +1,11 @@
 """Series that applications expose by themselves: counters by request or by second, histograms, gauges."""
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.adapters.istio.routing_model import Pod, Shelf
 from controller.simulator.mesh.behaviour import ANY_POD, Selector, Steps, version_of
-from controller.simulator.mesh.metrics import Handle, Shape, Sink, Stream
+from controller.simulator.mesh.metrics import ROWS_KEPT, Handle, Shape, Sink, Stream
 
 ShapeOf = Callable[[tuple[float, ...], float], Shape]
 Adds = list[tuple[Stream, float, Shape | None]]
@@ -37,15 +37,43 @@ class AppMetric:
     edge_ms: float = 1000.0
 
 
+class Gauge:
+    """A gauge of one pod: a function of time, worked out for the scrapes that somebody asks for."""
+
+    __slots__ = ("_handle", "_start", "_times", "_values")
+
+    def __init__(self, handle: Handle, values: Steps[float], start: float) -> None:
+        self._handle, self._values, self._start = handle, values, start
+        self._times: list[float] = []
+        handle.filled_by(self._fill)
+
+    def expose(self, now: float) -> None:
+        """It is scraped now."""
+        self._times.append(now)
+        if len(self._times) >= ROWS_KEPT:
+            self._fill()
+
+    def end(self, time_ms: int) -> None:
+        """The pod is gone."""
+        self._fill()
+        self._handle.mark_stale(time_ms)
+
+    def _fill(self) -> None:
+        times, self._times = self._times, []
+        for now in times:
+            self._handle.append(round(now * 1000), self._values.at(now - self._start))
+
+
 class AppSeries:
     """The living series of all app metrics; one pod of each version reports for all of them."""
 
     def __init__(self, sink: Sink, metrics: Sequence[AppMetric], start: float) -> None:
         self._sink, self._metrics, self._start = sink, tuple(metrics), start
         self._streams: dict[tuple[int, str, str], Stream] = {}
-        self._gauges: dict[tuple[int, str], Handle] = {}
+        self._gauges: dict[tuple[int, str], Gauge] = {}
+        self._scraped: list[tuple[str, Gauge]] = []
+        self._counting: list[tuple[Stream, Steps[float]]] = []
         self._seen: object = None
-        self._unasked: list[tuple[int, AppMetric, Pod]] = []
         self._time = start
 
     def per_request(self, pod: Pod, good: float, bad: float, shape_of: ShapeOf) -> Adds:
@@ -68,8 +96,11 @@ class AppSeries:
             return
         if pods is not self._seen:
             self._look(pods, now)
-        for index, metric, pod in self._unasked:
-            self._by_itself(index, metric, pod, now, skip)
+        for target, gauge in self._scraped:
+            if target not in skip:
+                gauge.expose(now)
+        for counter, per_second in self._counting:
+            counter.add(_integral(per_second, self._time - self._start, now - self._start), None)
         time_ms = round(now * 1000)
         for stream in self._streams.values():
             if stream.target not in skip:
@@ -80,14 +111,6 @@ class AppSeries:
         """Every counter begins at zero again; gauges have nothing to lose."""
         for stream in self._streams.values():
             stream.reset()
-
-    def _by_itself(self, index: int, metric: AppMetric, pod: Pod, now: float, skip: Container[str]) -> None:
-        """What a pod exposes without being asked anything."""
-        seconds = now - self._start
-        if metric.per_second is not None:
-            self._stream(index, metric, pod).add(_integral(metric.per_second, self._time - self._start, seconds), None)
-        elif metric.gauge is not None and f"{pod.namespace}/{pod.name}" not in skip:
-            self._gauge(index, metric, pod).append(round(now * 1000), metric.gauge.at(seconds))
 
     def _stream(self, index: int, metric: AppMetric, pod: Pod) -> Stream:
         target = f"{pod.namespace}/{pod.name}"
@@ -100,11 +123,12 @@ class AppSeries:
             self._streams[index, target, pod.uid] = found
         return found
 
-    def _gauge(self, index: int, metric: AppMetric, pod: Pod) -> Handle:
+    def _gauge(self, index: int, metric: AppMetric, pod: Pod, values: Steps[float]) -> Gauge:
         key = (index, f"{pod.namespace}/{pod.name}")
         found = self._gauges.get(key)
         if found is None:
-            found = self._gauges[key] = self._sink.series({**self._labels(metric, pod), "__name__": metric.name})
+            handle = self._sink.series({**self._labels(metric, pod), "__name__": metric.name})
+            found = self._gauges[key] = Gauge(handle, values, self._start)
         return found
 
     @staticmethod
@@ -118,20 +142,26 @@ class AppSeries:
         first: dict[tuple[str, str, str], Pod] = {}
         for pod in sorted(pods, key=lambda pod: (pod.namespace, pod.name)):
             first.setdefault((pod.namespace, pod.workload, version_of(pod)), pod)
-        # Patterns are matched when pods come or go, not at every scrape.
-        self._unasked = [
-            (index, metric, pod)
-            for index, metric in enumerate(self._metrics)
-            if metric.gauge is not None or metric.per_second is not None
-            for pod in first.values()
-            if metric.of.covers(pod)
-        ]
         living = {f"{pod.namespace}/{pod.name}" for pod in pods}
         uids = {pod.uid for pod in pods}
         for key in [key for key in self._streams if key[1] not in living or key[2] not in uids]:
             self._streams.pop(key).end(round(now * 1000))
-        for gauge in [gauge for gauge in self._gauges if gauge[1] not in living]:
-            self._gauges.pop(gauge).mark_stale(round(now * 1000))
+        for gone in [gauge for gauge in self._gauges if gauge[1] not in living]:
+            self._gauges.pop(gone).end(round(now * 1000))
+        self._find(first.values())
+
+    def _find(self, reporting: Iterable[Pod]) -> None:
+        """What the reporting pods expose without being asked anything: patterns are matched when pods come or go, not at every scrape."""
+        self._scraped, self._counting = [], []
+        pods = tuple(reporting)
+        for index, metric in enumerate(self._metrics):
+            for pod in pods if metric.gauge is not None or metric.per_second is not None else ():
+                if not metric.of.covers(pod):
+                    continue
+                if metric.per_second is not None:
+                    self._counting.append((self._stream(index, metric, pod), metric.per_second))
+                elif metric.gauge is not None:
+                    self._scraped.append((f"{pod.namespace}/{pod.name}", self._gauge(index, metric, pod, metric.gauge)))
 
 
 def _pieces(steps: Steps[float], start: float, end: float) -> Iterator[float]:
