@@ -34,8 +34,10 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.HELD: "held for a person, or a past window that cannot be judged",
     ExitCode.TIMED_OUT: "timed out; the release goes on",
     ExitCode.REFUSED: "refused, by the controller or by the API server; nothing was changed",
-    ExitCode.UNREACHABLE: "unreachable: the API server is down, slow, does not accept our credentials, or something else answers",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the release goes on",
+    ExitCode.UNREACHABLE: (
+        "unreachable: the API server or Prometheus is down, slow, does not accept our credentials, or something else answers"
+    ),
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C, or nobody reads the output any more; the release goes on",
 }
 
 

@@ -1,5 +1,6 @@
 """`penstock metrics`, `version` and `help`."""
 
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Annotated
@@ -76,11 +77,15 @@ def metrics(
         raise typer.BadParameter(f"found {url!r}, expected an address such as {DEFAULT_URL}", param_hint="--url")
     try:
         with urlopen(url, timeout=FETCH_SECONDS) as answer:  # noqa: S310 - the scheme was looked at
-            tell(answer.read().decode("utf-8", "replace").rstrip())
-    except (URLError, OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or error
+            text = answer.read().decode("utf-8", "replace").rstrip()
+    except (URLError, OSError, ValueError, HTTPException) as error:
+        cause = getattr(error, "reason", None) or error
+        why = (getattr(cause, "strerror", None) or str(cause)).lower().rstrip(".")
         sentence = f"No controller's metrics at {url}: {why}. `penstock metrics --once` asks the cluster."
         raise CommandError(ExitCode.UNREACHABLE, sentence) from error
+    if "# TYPE " not in text:
+        raise CommandError(ExitCode.UNREACHABLE, f"What answers at {url} are no metrics: is another program there, or a login page?")
+    tell(text)
 
 
 def help_(

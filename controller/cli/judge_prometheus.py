@@ -14,7 +14,15 @@ from controller.ports import Answer, AnswerFault, Prometheus
 _PIECE = 3600.0
 _LEAST_PIECE = 60.0
 _TIMEOUT = 60.0
-_UNREACHABLE = (AnswerFault.UNREACHABLE, AnswerFault.TIMEOUT, AnswerFault.UNAUTHORIZED, AnswerFault.SERVER_ERROR, AnswerFault.UNREADABLE)
+
+_FAULTS = {
+    AnswerFault.UNREACHABLE: ("cannot be reached", "Is it up, and reachable from here (kubectl port-forward)?"),
+    AnswerFault.TIMEOUT: ("did not answer in time", "Is it overloaded? A shorter window asks for less."),
+    AnswerFault.UNAUTHORIZED: ("does not let us in", "Ask by a forwarded port that needs no credentials, or give the samples by --file."),
+    AnswerFault.SERVER_ERROR: ("failed", "Its own logs say why."),
+    AnswerFault.UNREADABLE: ("gave no answer of a Prometheus", "Does a proxy or a login page stand at this address?"),
+}
+"""What a person reads about each fault of the server, and what to do."""
 
 
 def connected(url: str) -> Prometheus:
@@ -29,12 +37,14 @@ Found = tuple[list[tuple[Series, ...]], bool]
 """Series by selector, and whether a warning came with any answer: then something may be missing."""
 
 
-def read_prometheus(prometheus: Prometheus, selectors: Sequence[Selector], since: float, until: float) -> Found:
-    """The samples that each selector asks for, and whether a warning came with any answer. Raises `CommandError`."""
+def read_prometheus(
+    prometheus: Prometheus, selectors: Sequence[Selector], since: float, until: float, server: str = "The Prometheus"
+) -> Found:
+    """The samples that each selector asks for, and whether a warning came with any answer. Raises `CommandError`, naming the `server`."""
     found, partial = [], False
     for selector in selectors:
         held: dict[Labels, list[Sample]] = {}
-        for answer in _pieces(prometheus, selector, since, until):
+        for answer in _pieces(prometheus, selector, (since, until), server):
             partial = partial or bool(answer.warnings)
             for warning in answer.warnings:
                 say(f"Prometheus warns: {warning}")
@@ -44,8 +54,8 @@ def read_prometheus(prometheus: Prometheus, selectors: Sequence[Selector], since
     return found, partial
 
 
-def _pieces(prometheus: Prometheus, selector: Selector, since: float, until: float) -> list[Answer]:
-    answers, start, piece = [], since, _PIECE
+def _pieces(prometheus: Prometheus, selector: Selector, times: tuple[float, float], server: str) -> list[Answer]:
+    answers, (start, until), piece = [], times, _PIECE
     while start < until:
         end = min(start + piece, until)
         answer = prometheus.query(f"{selector.text}[{duration(end - start)}]", end)
@@ -53,18 +63,28 @@ def _pieces(prometheus: Prometheus, selector: Selector, since: float, until: flo
             piece /= 2
             continue
         if answer.fault is not None:
-            code = ExitCode.UNREACHABLE if answer.fault in _UNREACHABLE else ExitCode.USAGE
-            raise CommandError(code, f"Prometheus gave no samples of {selector.text} ({answer.fault}): {answer.message.rstrip('.')}.")
+            raise _no_samples(answer, answer.fault, selector, server)
         answers.append(answer)
         start = end
     return answers
+
+
+def _no_samples(answer: Answer, fault: AnswerFault, selector: Selector, server: str) -> CommandError:
+    """Who was asked, for what, what came of it, and what to do."""
+    said = answer.message.rstrip(".") or "without a word"
+    if fault is AnswerFault.TOO_LARGE:
+        return CommandError(ExitCode.USAGE, f"A minute of {selector.text} is more than is read at once: select fewer series.")
+    if fault not in _FAULTS:
+        return CommandError(ExitCode.USAGE, f"{server} refuses to select {selector.text}: {said}.")
+    what, advice = _FAULTS[fault]
+    return CommandError(ExitCode.UNREACHABLE, f"{server} {what} ({said}); it was asked for {selector.text}. {advice}")
 
 
 def from_server(url: str, selectors: Sequence[Selector], since: float, until: float) -> Found:
     """As `read_prometheus`, of the server at an address; the connection is closed."""
     prometheus = connected(url)
     try:
-        return read_prometheus(prometheus, selectors, since, until)
+        return read_prometheus(prometheus, selectors, since, until, f"The Prometheus at {url}")
     finally:
         if isinstance(prometheus, HttpPrometheus):
             prometheus.close()

@@ -4,6 +4,7 @@
 to nobody who has not asked for it (PENSTOCK_DEBUG=1).
 """
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -115,9 +116,10 @@ def run(arguments: list[str], host: Any = None, *, program: str = "penstock") ->
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
     except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer makes a 1 of it, which would be a defect of ours
+            return _unread()
         return error.code if isinstance(error.code, int) else 1
     except Exception as error:  # noqa: BLE001 - the boundary of one command
         return _failed(error)
@@ -127,6 +129,13 @@ def run(arguments: list[str], host: Any = None, *, program: str = "penstock") ->
 
 def _interrupted() -> int:
     typer.echo("Interrupted; nothing was aborted, releases go on.", err=True)
+    return 130
+
+
+def _unread() -> int:
+    """Nobody reads the output any more (`| head`): no word about it, and not 0, which would say that a wait has reached its goal."""
+    with contextlib.suppress(OSError, ValueError):  # what is still buffered must not fail once more at the end of the process
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 130
 
 

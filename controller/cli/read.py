@@ -9,7 +9,7 @@ from controller.adapters.kube_errors import ConfigError
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say
 from controller.cli.view import FINAL, ReleaseView, view_of
-from controller.cli.words import created_at, record, text
+from controller.cli.words import created_at, full_stop, record, text
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, KubeError, NotFoundError, Obj, UnavailableError
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Follower:
                 raise CommandError(ExitCode.NO, f"Release {self._name} is gone: it was deleted.") from error
             raise error
         if not self.lost:
-            say(f"{error} The release goes on; tries again until it answers.")
+            say(f"{full_stop(error)} The release goes on; tries again until it answers.")
         self.lost = True
 
 
@@ -135,6 +135,6 @@ def insist(session: Session, seconds: float, ask: Callable[[], T]) -> T:
             if session.now >= end:
                 raise
             if not said:
-                say(f"{error} Tries again for {seconds:g} s.")
+                say(f"{full_stop(error)} Tries again for {seconds:g} s.")
                 said = True
             session.host.sleep(max(RETRY_SECONDS, min(error.retry_after, seconds)))

@@ -14,6 +14,7 @@ from controller.api.validate import validate_file
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
 from controller.cli.validate import counted, line_of, scenario_rules, yaml_files
+from controller.cli.words import full_stop
 
 if TYPE_CHECKING:
     from controller.simulator.run import Result
@@ -129,7 +130,7 @@ def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, lis
     try:
         result = run_scenario(one.scenario, one.path.parent, seed=seed, prepare=prepare)
     except SimulationError as error:
-        raise CommandError(ExitCode.NO, f"{one.path}: scenario {one.scenario.name!r} cannot be run: {error}.") from error
+        raise CommandError(ExitCode.NO, f"{one.path}: scenario {one.scenario.name!r} cannot be run: {full_stop(error)}") from error
     result.problems += [f"invariant {breach}" for checker in checkers for breach in checker.finish()]
     return result, writes
 

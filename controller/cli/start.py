@@ -24,7 +24,7 @@ from controller.cli.naming import (
 )
 from controller.cli.read import insist, release_of
 from controller.cli.view import FINAL
-from controller.cli.words import record, rows, text
+from controller.cli.words import full_stop, record, rows, text
 from controller.ports import RELEASE, RELEASE_PLAN, ConflictError, KubeError, NotFoundError, Obj
 
 INSIST_SECONDS = 10.0
@@ -58,7 +58,7 @@ def plan_spec(session: Session, plan: str) -> Mapping[str, Any]:
         except NotFoundError as missing:
             raise explain_fault(missing) from missing
         known = f"There are: {', '.join(sorted(names))}." if names else "There is none at all."
-        raise CommandError(ExitCode.REFUSED, f"There is no plan {plan} in namespace {session.namespace}. {known}") from error
+        raise CommandError(ExitCode.NO, f"There is no plan {plan} in namespace {session.namespace}. {known}") from error
 
 
 def members_of(spec: Mapping[str, Any]) -> list[str]:
@@ -143,7 +143,7 @@ def create(session: Session, spec: Mapping[str, Any], *, name: str = "") -> Obj:
     except NotFoundError as error:
         if is_missing_kind(error):
             raise explain_fault(error) from error
-        raise CommandError(ExitCode.REFUSED, f"The release was not created: {error}") from error
+        raise CommandError(ExitCode.NO, f"The release was not created: {full_stop(error)}") from error
     say(f"Release {fixed} is created, revision {revision}.{'' if spec.get('kind') == 'reverse' else _behind(session, plan, fixed)}")
     return made
 

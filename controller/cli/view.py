@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from controller.cli.living import judged, sentence_now, without
 from controller.cli.words import clock, created_at, number, record, rows, span, text, whole
 from controller.core import reasons
 
@@ -121,15 +122,31 @@ def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *
     return ReleaseView(
         namespace=namespace, name=name, plan=text(spec.get("plan")), revision=text(spec.get("revision")),
         phase=phase, mark=mark_of(phase), reason=reason,
-        sentence=text(status.get("message")) or (reasons.say(reason) if reason else "No controller has looked at it yet."),
+        sentence=sentence_of(spec, status, plan, now, divisor),
         since=number(status.get("phaseSince")), updated=updated_at(status), created=created_at(release),
         finished=number(status.get("finishedAt")),
         weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
         actor=text(record(spec.get("origin")).get("actor")),
         stages=stages, checks=checks, tightest=tightest,
-        next=next_of(phase, status, stages, now), can=reasons.next_step(reason) if reason else "",
+        next=next_of(phase, status, stages, now), can=without(reasons.next_step(reason) if reason else "", verb_of(command)),
         command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status),
     )  # fmt: skip
+
+
+def sentence_of(spec: Mapping[str, Any], status: Mapping[str, Any], plan: Mapping[str, Any] | None, now: float, divisor: float) -> str:
+    """Why it stands where it does, as it holds now."""
+    message, reason = text(status.get("message")), text(status.get("reason"))
+    if not message:
+        return reasons.say(reason) if reason else "No controller has looked at it yet."
+    planned, returning = planned_stages(spec, plan, divisor), record(status.get("returning"))
+    index = 0 if returning else whole(status.get("stage"), -1)
+    stage = returning or next(iter(rows(status.get("stages"))[index:]), {})
+    return sentence_now(message, reason, stage, planned[index][1] if 0 <= index < len(planned) else None, now)
+
+
+def verb_of(command: str) -> str:
+    """`rollback` of `penstock rollback shop-v2 -n shop`; "" of nothing."""
+    return command.split()[1] if command else ""
 
 
 def updated_at(status: Mapping[str, Any]) -> float:
@@ -268,17 +285,6 @@ def _begun(
     ran = judged(stage, window, now)
     detail = f"{span(ran)} of {span(window)}" if window else span(ran)
     return StageView(weight, Mark.RUN, "baking" if phase == "Baking" else "judging", detail)
-
-
-def judged(stage: Mapping[str, Any], window: float | None, now: float) -> float:
-    """How much of the window is judged by now, seconds: what is stored, and what has passed since.
-
-    The status is written once a minute; in between this is an estimate that assumes data.
-    """
-    of = record(stage.get("window"))
-    opened, last = number(of.get("openedAt")), number(of.get("lastSample"))
-    ran = number(of.get("ran")) + max(0.0, now - max(opened, last))
-    return min(ran, window) if window else ran
 
 
 # Checks.

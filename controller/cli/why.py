@@ -7,8 +7,9 @@ import typer
 
 from controller.cli import host as hosts
 from controller.cli.host import tell
+from controller.cli.living import without
 from controller.cli.read import plan_edits, plan_in_force, release_of
-from controller.cli.view import Mark, ReleaseView, view_of
+from controller.cli.view import Mark, ReleaseView, verb_of, view_of
 from controller.cli.words import clock, number, record, span, text
 from controller.core import reasons
 from controller.ports import Obj
@@ -57,9 +58,8 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
         yield f"Edit:  {edit}"
     yield f"Next:  {view.next}"
     cause = text(rollback.get("reason")) or view.reason
-    steps = dict.fromkeys(step for step in (view.can, reasons.next_step(cause) if cause else "") if step)
-    said = ("penstock why", " ".join(view.command.split()[:2]) or "penstock why")  # this very answer, and what the line below says
-    useful = " ".join(step for step in steps if not step.startswith(said))
+    steps = dict.fromkeys(without(step, "why", verb_of(view.command)) for step in (view.can, reasons.next_step(cause) if cause else ""))
+    useful = " ".join(filter(None, steps))
     yield f"Can:   {useful or 'penstock history shows every decision.'}"
     if view.command:
         yield f"       {view.command} {view.command_does}."

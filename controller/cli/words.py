@@ -21,6 +21,11 @@ def span(seconds: float) -> str:
     return "".join(parts[:2]) or "0s"
 
 
+def full_stop(sentence: object) -> str:
+    """The sentence with one full stop, whatever it had."""
+    return f"{str(sentence).rstrip('. ')}."
+
+
 def clock(seconds: float) -> str:
     """Time of day in UTC."""
     try:

@@ -4,6 +4,7 @@ The CLI, the Events, the conditions and the records all print the sentence from 
 `{detail}` carries the numbers: both of them, the limit and n.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,10 +28,13 @@ class Reason:
 
     def say(self, detail: str = "") -> str:
         """The sentence with its numbers."""
-        return self.sentence.replace("{detail}", detail).strip()
+        return _DOUBLED.sub("", self.sentence.replace("{detail}", detail).strip())
 
 
 REASONS: dict[str, Reason] = {}
+
+_DOUBLED = re.compile(r"(?<!\.)\.(?=[,;:]\s|\.$)")
+"""A detail that is a sentence itself brings its own full stop, also where ours goes on behind it."""
 
 
 def _reason(word: str, sentence: str, next_step: str, severity: Severity = Severity.INFO) -> str:

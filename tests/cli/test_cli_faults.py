@@ -156,3 +156,17 @@ def test_completion_offers_commands(shell):
     done = subprocess.run([sys.executable, "-m", "controller.cli.main"], env=env, capture_output=True, text=True, check=False)
 
     assert "rollback" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["help", "reasons"], ["help", "words"]], ids=" ".join)
+def test_a_reader_that_has_gone_ends_it_quietly_and_never_with_0(words):
+    """`penstock wait ... | head -1` must not tell a pipeline that the release has got there."""
+    code = "import sys, time; from controller.cli.main import run; sys.stdin.read(); sys.exit(run(sys.argv[1:]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        said = process.stderr.read()
+
+    assert (process.returncode, said) == (130, "")

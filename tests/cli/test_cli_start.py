@@ -80,7 +80,7 @@ class TestStart:
             (["shop"], 2, "Which image? Write --image shop=REGISTRY/NAME:TAG."),
             (["shop", "--image", "registry.example:5000/shop"], 2, "neither a tag nor a digest"),
             (["shop", "--image", "cart=x:1"], 2, "The plan has no member 'cart'; it has shop."),
-            (["shp", "--image", IMAGE], 6, "There is no plan shp in namespace shop. There are: shop."),
+            (["shp", "--image", IMAGE], 3, "There is no plan shp in namespace shop. There are: shop."),
             (["shop", "--image", IMAGE, "--supersede", "nope"], 3, "There is no release nope"),
             (["shop", "--image", IMAGE, "--revision", "Not Good"], 2, "The revision 'Not Good' cannot be used: expected at most 40"),
             (["shop", "--image", "registry.example/shop:2.0 "], 2, "The image 'registry.example/shop:2.0 ' has a space in it"),

@@ -148,9 +148,37 @@ class TestSources:
 
         assert asked == [("up[3600s]", 3600), ("up[1800s]", 1800), ("up[1800s]", 3600)]
 
-    def test_a_silent_prometheus_ends_with_7(self, capsys):
+    def test_a_silent_prometheus_ends_with_7_and_says_who_was_asked_for_what(self, capsys):
         assert run(["judge", *ARMS, *WINDOW, "--prometheus", "http://127.0.0.1:1"]) == 7
-        assert "Prometheus gave no samples of istio_requests_total" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert said.startswith("The Prometheus at http://127.0.0.1:1 cannot be reached (")
+        assert "it was asked for istio_requests_total{" in said
+        assert said.endswith("Is it up, and reachable from here (kubectl port-forward)?\n")
+
+    @pytest.mark.parametrize(
+        ("fault", "code", "said"),
+        [
+            (AnswerFault.TIMEOUT, 7, "did not answer in time (no answer within 60 s)"),
+            (AnswerFault.UNAUTHORIZED, 7, "does not let us in (HTTP 403: no)"),
+            (AnswerFault.SERVER_ERROR, 7, "failed (HTTP 500: oops)"),
+            (AnswerFault.UNREADABLE, 7, "gave no answer of a Prometheus (HTTP 200 with text/html instead of JSON)"),
+            (AnswerFault.BAD_QUERY, 2, "refuses to select up"),
+            (AnswerFault.TOO_LARGE, 2, "is more than is read at once"),
+        ],
+        ids=str,
+    )
+    def test_every_fault_of_prometheus_is_one_sentence(self, fault, code, said):
+        message = said.partition("(")[2].rstrip(")") or "parse error"
+
+        class Failing:
+            def query(self, _promql, _time):
+                return Answer(fault=fault, message=message)
+
+        with pytest.raises(CommandError) as failure:
+            judge_prometheus.read_prometheus(Failing(), [arm_of("up", "--baseline").requests], 0, 3600, "The Prometheus at http://p")
+
+        assert failure.value.code == code
+        assert said in failure.value.sentence
 
 
 def simulated(series):

@@ -1,0 +1,56 @@
+"""The stored words of a release, brought up to this moment: what has passed since, and what a person can still do. Pure.
+
+The status is written once a minute, so that its sentence says `0 of 300 s` for a while. The figures behind it are
+stored too, and from them the sentence is said again as it holds now.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from controller.cli.words import number, record
+from controller.core import reasons
+
+_PROGRESS = re.compile(r"\b\d+ of (\d+) s\b")
+
+
+def judged(stage: Mapping[str, Any], window: float | None, now: float) -> float:
+    """How much of the window is judged by now, seconds: what is stored, and what has passed since.
+
+    In between two writes of the status this is an estimate that assumes data.
+    """
+    of = record(stage.get("window"))
+    opened, last = number(of.get("openedAt")), number(of.get("lastSample"))
+    ran = number(of.get("ran")) + max(0.0, now - max(opened, last))
+    return min(ran, window) if window else ran
+
+
+def sentence_now(message: str, reason: str, stage: Mapping[str, Any], window: float | None, now: float) -> str:
+    """The stored sentence with how far the window is now.
+
+    Args:
+        message: as stored.
+        reason: its word; only those of a running window have figures that move.
+        stage: the stage (or the return) that runs, as stored.
+        window: its length in seconds; None where the plan is not known.
+        now: Unix seconds.
+    """
+    opens = number(record(stage.get("window")).get("openedAt"))
+    if not opens or not window:
+        return message
+    if reason == reasons.WARMING_UP:
+        left = opens - now
+        return reasons.say(reason, f"in {left:.0f} s") if left > 0 else reasons.say(reasons.MEASURING, f"0 of {window:.0f} s")
+    if reason in (reasons.MEASURING, reasons.BAKING, reasons.RETURNING):
+        return _PROGRESS.sub(lambda found: f"{judged(stage, window, now):.0f} of {found[1]} s", message)
+    return message
+
+
+def without(step: str, *verbs: str) -> str:
+    """A next step without the clauses that name these verbs; "" where nothing is left of it."""
+    parts = re.split(r"([;,.] )", step.rstrip("."))
+    kept = ""
+    for clause, mark in zip(parts[::2], ["", *parts[1::2]], strict=True):
+        if not any(re.search(rf"\bpenstock {verb}\b", clause) for verb in verbs if verb):
+            kept += f"{mark if kept else ''}{clause}"
+    return f"{kept}." if kept else ""

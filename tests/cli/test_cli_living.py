@@ -1,0 +1,67 @@
+"""What stands in a status is brought up to the moment at which it is read, and nothing is said twice."""
+
+import pytest
+
+from controller.cli.living import sentence_now, without
+from controller.core import reasons
+from tests.cli.cli_bed import a_terminal
+
+WINDOW = {"window": {"openedAt": 1000.0, "lastSample": 1030.0, "ran": 30.0}}
+
+
+class TestTheSentence:
+    def test_a_window_that_runs_is_as_far_as_it_is_now(self):
+        said = sentence_now("Judges the window: 30 of 300 s", reasons.MEASURING, WINDOW, 300.0, 1045.0)
+
+        assert said == "Judges the window: 45 of 300 s"
+
+    def test_it_never_says_more_than_the_window_has(self):
+        said = sentence_now("All requests go to green, blue is kept ready: 30 of 300 s", reasons.BAKING, WINDOW, 300.0, 9999.0)
+
+        assert said == "All requests go to green, blue is kept ready: 300 of 300 s"
+
+    @pytest.mark.parametrize(("now", "said"), [(990.0, "Warms up; the window opens in 10 s."), (1010.0, "Judges the window: 0 of 300 s")])
+    def test_a_warm_up_counts_down_until_the_window_opens(self, now, said):
+        assert sentence_now("Warms up; the window opens in 30 s.", reasons.WARMING_UP, WINDOW, 300.0, now) == said
+
+    @pytest.mark.parametrize("stage", [{}, {"window": "nonsense"}, {"window": {"openedAt": "soon"}}], ids=str)
+    def test_without_figures_it_stays_as_it_was_written(self, stage):
+        assert sentence_now("Judges the window: 30 of 300 s", reasons.MEASURING, stage, 300.0, 1045.0) == "Judges the window: 30 of 300 s"
+
+    def test_numbers_of_another_reason_are_left_alone(self):
+        assert sentence_now("No data: 30 of 300 s judged", reasons.NO_DATA, WINDOW, 300.0, 1045.0) == "No data: 30 of 300 s judged"
+
+    def test_get_and_why_agree_with_the_stage_below(self):
+        terminal = a_terminal()
+        terminal.until(150)
+
+        got, why = terminal.penstock("get", "shop-v2").out, terminal.penstock("why", "shop-v2").out
+
+        assert "1m15s of 5m" in got
+        assert "Judges the window: 75 of 300 s" in got
+        assert "Judges the window: 75 of 300 s" in why
+
+
+@pytest.mark.parametrize(
+    ("step", "left"),
+    [
+        ("penstock resume goes on, penstock rollback goes back.", "penstock resume goes on."),
+        ("It goes on by itself; penstock rollback puts everybody back.", "It goes on by itself."),
+        ("penstock rollback still works.", ""),
+        ("Look at green's pods and events, then penstock retry.", "Look at green's pods and events, then penstock retry."),
+        ("", ""),
+    ],
+)
+def test_a_step_loses_only_what_the_command_beside_it_says(step, left):
+    assert without(step, "rollback") == left
+
+
+@pytest.mark.parametrize("scenario", ["healthy", "fails-at-25"])
+def test_no_answer_names_the_same_verb_twice(scenario):
+    terminal = a_terminal(scenario)
+    for seconds in (5, 30, 60, 150, 3600):
+        terminal.until(seconds)
+        ending = terminal.penstock("why", "shop-v2").out.partition("\nCan:")[2]
+
+        assert ending.count("penstock rollback") + ending.count("penstock retry") <= 1
+        assert "penstock why" not in ending
