@@ -15,11 +15,12 @@ help:
 	@echo "make bench-analysis  false rollbacks and times to detect, by Monte Carlo (QUICK=1: half a minute)"
 	@echo "make soak     a hundred kills on a real API server"
 
+# setuptools warns of folders that are named like packages, which is what an editable install is made of: PYTHONWARNINGS.
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, found $$($(PYTHON) --version); set PYTHON=..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	touch $@
 
 demo: $(VENV)/.installed

@@ -16,7 +16,7 @@ from textwrap import wrap
 from controller.adapters.kube_config import connect
 from controller.adapters.kube_errors import ConfigError
 from controller.cli.demo_records import export
-from controller.cli.demo_words import OPENING, closing, heading, outcome_of
+from controller.cli.demo_words import OPENING, closing, folded, heading, outcome_of
 from controller.cli.exits import CommandError, explain_fault
 from controller.cli.host import Host, Session, say, tell
 from controller.cli.read import plan_in_force, release_of
@@ -78,7 +78,7 @@ def perform(example: Path, scene: Scene, folder: Path, speed: float) -> Act:
     records = folder / scene.place
     shutil.rmtree(records, ignore_errors=True)
     head = heading(SCENES.index(scene) + 1, len(SCENES), story.scenario.about, speed)
-    say(head)
+    say(f"\n{folded(head, Host().size()[0])}")
     with SandboxWorld(story, records, speed=speed) as world:
         connection = connect(str(world.kubeconfig))
         session = Session(Host(), connection.kube, story.namespace, "demo")
@@ -141,9 +141,11 @@ def frame(session: Session, view: ReleaseView, head: str) -> str:
 def demo(example: Path, folder: Path, speed: float) -> int:
     """Both acts and the closing words; 0 where both ended as they should."""
     begun = time.monotonic()
-    say(OPENING)
+    width = Host().size()[0]
+    say(folded(OPENING, width))
     acts = [perform(example, scene, folder, speed * pace) for scene, pace in zip(SCENES, (1.0, SLOWER), strict=True)]
-    tell(closing([outcome_of(act.release, act.speed) for act in acts], [act.folder for act in acts], example, time.monotonic() - begun))
+    told = [outcome_of(act.release, act.speed) for act in acts]
+    tell(closing(told, [act.folder for act in acts], example, time.monotonic() - begun, width))
     wrong = [act for act in acts if act.phase != act.expected]
     for act in wrong:
         say(f"That is not what should have happened: it ended {act.phase or 'not'}, not {act.expected}; see {act.folder}/controller.log.")

@@ -13,10 +13,15 @@ OPENING = "A release of several services through the production controller, twic
 WIDTH = 100
 
 
+def folded(sentence: str, width: int) -> str:
+    """A sentence in lines of the terminal."""
+    return "\n".join(wrap(sentence, min(width, WIDTH)))
+
+
 def heading(act: int, acts: int, about: str, speed: float) -> str:
     """The title of an act, and how fast it is told."""
     pace = f"Times are divided by {speed:g}: 15 minutes last {span(900 / speed)}, with as many requests in them."
-    return f"\n[{act}/{acts}] {about} {pace}"
+    return f"[{act}/{acts}] {about} {pace}"
 
 
 def outcome_of(release: Mapping[str, Any], speed: float) -> str:
@@ -52,21 +57,21 @@ def next_commands(example: Path) -> list[str]:
     ]
 
 
-def closing(outcomes: Sequence[str], folders: Sequence[Path], example: Path, took: float) -> str:
-    """What happened, where the records lie, and what to try next."""
+def closing(outcomes: Sequence[str], folders: Sequence[Path], example: Path, took: float, width: int = WIDTH) -> str:
+    """What happened, where the records lie, and what to try next; commands are never folded, so that they can be copied."""
     explained = ("the timetable and every query of the plan", "the same failure offline, in virtual time", "the same cluster, to play with")
     tries = [line for command, why in zip(next_commands(example), explained, strict=True) for line in (f"  {command}", f"      {why}")]
     told = [
         line
         for index, outcome in enumerate(outcomes, 1)
-        for line in wrap(f"{index}. {outcome}", WIDTH, initial_indent="  ", subsequent_indent="     ")
+        for line in wrap(f"{index}. {outcome}", min(width, WIDTH), initial_indent="  ", subsequent_indent="     ")
     ]
     return "\n".join([
         "",
         f"What happened, in {took:.0f} s:",
         *told,
         "",
-        "The records (release, every decision with its numbers, plan, routes, workloads, the controller's log):",
+        folded("The records (release, every decision with its numbers, plan, routes, workloads, the controller's log):", width),
         *(f"  {shown(folder)}/" for folder in folders),
         "",
         "Try next:",

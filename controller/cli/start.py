@@ -122,7 +122,7 @@ def start(
     else:
         tell(created)
     if wait:
-        waiting.finish(waiting.follow(session, created, waiting.Goal("succeeded"), seconds))
+        waiting.finish(waiting.follow(session, created, waiting.Goal("succeeded"), seconds, beside_data=bool(output)))
 
 
 def create(session: Session, spec: Mapping[str, Any], *, name: str = "") -> Obj:

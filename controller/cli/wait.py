@@ -99,8 +99,11 @@ def check_reachable(session: Session, name: str, goal: Goal) -> None:
         raise CommandError(ExitCode.USAGE, f"Release {name} has {count}, so it never reaches stage {goal.stage}.")
 
 
-def follow(session: Session, name: str, goal: Goal, timeout: float) -> ExitCode:
-    """Print a line a change until the goal is reached or cannot be reached any more, or the time is over."""
+def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_data: bool = False) -> ExitCode:
+    """Print a line a change until the goal is reached or cannot be reached any more, or the time is over.
+
+    The lines are the data of stdout; with `beside_data`, where stdout has an object for a program, they are talk.
+    """
     follower = Follower(session, name)
     end, last = session.now + timeout if timeout else float("inf"), None
     while True:
@@ -108,7 +111,7 @@ def follow(session: Session, name: str, goal: Goal, timeout: float) -> ExitCode:
         if seen is not None:
             release, view = seen
             if view.change != last:
-                tell(line_of(view, session.now))
+                (say if beside_data else tell)(line_of(view, session.now))
                 last = view.change
             code = answer(goal, release)
             if code is not None:
@@ -139,12 +142,16 @@ def wait(
     kubeconfig: hosts.KubeconfigOption = "",
     output: hosts.OutputOption = "",
 ) -> None:
-    """Wait until a release has reached a state; one line a change. Never aborts it."""
+    """Wait until a release has reached a state; one line a change. Never aborts it.
+
+    `ended` is any final phase, or Halted, and ends with 0 whichever it is: the last line names it. Where the state asked for cannot be
+    reached any more, the exit code says why: 3 it ended otherwise, 4 it is held for a person, 6 it was refused.
+    """
     goal, seconds = parse_goal(until), parse_timeout(timeout)
     hosts.check_format(output, hosts.OBJECT_FORMATS)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
     check_reachable(session, name, goal)
-    code = follow(session, name, goal, seconds)
+    code = follow(session, name, goal, seconds, beside_data=bool(output))
     print_end(session, name, output)
     finish(code)
 

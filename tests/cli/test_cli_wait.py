@@ -1,8 +1,10 @@
 """`wait`, `watch` and `start --wait`: every end has its exit code, and nothing is ever aborted."""
 
+import json
+
 import pytest
 
-from controller.ports import RELEASE
+from controller.ports import DEPLOYMENT, RELEASE
 from tests.cli.cli_bed import a_terminal
 
 
@@ -60,6 +62,25 @@ class TestWait:
 
     def test_ended_is_0_whatever_the_end(self):
         assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "ended").code == 0
+
+    def test_ended_is_0_for_a_halted_release_too_and_the_last_line_names_it(self):
+        terminal = a_terminal()
+        terminal.until(100)
+        terminal.kube.delete(DEPLOYMENT, "shop", "shop", uid=terminal.kube.get(DEPLOYMENT, "shop", "shop")["metadata"]["uid"])
+
+        result = terminal.penstock("wait", "shop-v2", "--for", "ended")
+
+        assert (result.code, result.err) == (0, "Release shop-v2 is Halted.\n")
+        assert terminal.penstock("wait", "shop-v2").code == 4
+
+    @pytest.mark.parametrize("words", [["wait", "shop-v2"], ["start", "shop", "--image", "registry.example/shop:3.0", "--wait"]], ids=" ".join)
+    def test_with_a_format_stdout_is_that_object_alone(self, words):
+        terminal = a_terminal(started=words[0] == "wait")
+
+        result = terminal.penstock(*words, "-o", "json")
+
+        assert json.loads(result.out)["kind"] == "Release"
+        assert "Measuring" in result.err
 
     def test_a_release_that_is_not_there_is_3_and_names_those_there_are(self):
         result = a_terminal().penstock("wait", "nope")
