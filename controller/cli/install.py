@@ -21,7 +21,7 @@ from controller.cli.install_kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KIN
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects, copied_labels, default_image
 from controller.cli.naming import NamingError, revision_of
 from controller.cli.uninstall import uninstall
-from controller.ports import CONFIG_MAP, CRD, DEPLOYMENT, NAMESPACE, Kind, Kube, KubeError, Obj, Patch
+from controller.ports import CONFIG_MAP, CRD, DEPLOYMENT, NAMESPACE, Kind, Kube, KubeError, NotFoundError, Obj, Patch
 from controller.runtime.config import ControllerConfig
 
 __all__ = ["install", "uninstall"]
@@ -198,6 +198,10 @@ def apply(kube: Kube, obj: Obj) -> None:
     kind = KINDS[str(obj["kind"])]
     try:
         kube.patch(kind, str(meta.get("namespace", "")), str(meta["name"]), obj, Patch.APPLY)
+    except NotFoundError as error:
+        # Elsewhere a 404 means that Penstock is not installed, which is no help here.
+        what = f"{kind.kind} {meta['name']} ({kind.api_version}) could not be applied"
+        raise CommandError(ExitCode.REFUSED, f"{what}: {error}") from error
     except KubeError as error:
         error.args = (f"{kind.kind} {meta['name']} could not be applied: {error}",)
         raise

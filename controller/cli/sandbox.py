@@ -55,10 +55,13 @@ def sandbox(
 
 
 def watch_over(world: SandboxWorld, ended: threading.Event) -> None:
-    """Keep a controller running until the end; whoever kills it sees the next one take over."""
-    restarts = 0
+    """Keep a controller running while one is installed; whoever kills it sees the next one take over."""
+    restarts, runs = 0, True
     while not ended.wait(LOOK_SECONDS):
         world.watch_over()
+        if runs != bool(world.controller_pid or world.installed):
+            runs = not runs
+            say("The controller is installed again." if runs else "The controller was uninstalled; penstock install brings it back.")
         if world.restarts > restarts:
             restarts = world.restarts
             say(f"The controller had ended and was started again (process {world.controller_pid}); its log is {world.log}.")

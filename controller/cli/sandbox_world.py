@@ -19,7 +19,10 @@ from pydantic import ValidationError
 
 import controller
 from controller.adapters.kube_errors import ConfigError
-from controller.ports import LEASE
+from controller.adapters.marks import mapping
+from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects
+from controller.ports import DEPLOYMENT, LEASE, Obj
+from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.definitions import load_objects
 from controller.simulator.embedded import EmbeddedCluster
 from controller.simulator.run import plan_of
@@ -100,6 +103,9 @@ def story_of(scenario: Scenario, folder: Path) -> Story:
 class SandboxWorld:
     """Cluster and controller of one story; a context manager.
 
+    Penstock is installed in the cluster, so that `install` and `uninstall` find what they look for. Its Deployment stands for
+    the process: that runs while there is one.
+
     Args:
         story: what it is about.
         folder: kubeconfig, settings and logs go there.
@@ -116,6 +122,7 @@ class SandboxWorld:
         self.story, self.folder, self.speed = story, folder, speed
         self.cluster = EmbeddedCluster(story.scenario, story.objects, divisor=speed)
         self.cluster.kill_controller = self.kill_controller
+        self.cluster.outside = frozenset({SYSTEM})
         self.kubeconfig = folder / "kubeconfig"
         self.log = folder / "controller.log"
         self.metrics = f"127.0.0.1:{free_port()}"
@@ -129,6 +136,7 @@ class SandboxWorld:
         self.cluster.__enter__()
         try:
             self._write_files()
+            self._install()
             self.start_controller()
             self.wait_for_leader()
         except BaseException:
@@ -172,11 +180,26 @@ class SandboxWorld:
         if self._child is not None:
             self._child.kill()
 
+    @property
+    def installed(self) -> bool:
+        """Whether the cluster has a Deployment of the controller that wants pods."""
+        try:
+            found: Obj = self.cluster.server.get(DEPLOYMENT, SYSTEM, NAME)
+        except ApiError:
+            return False
+        return bool(mapping(found.get("spec")).get("replicas", 1))
+
     def watch_over(self) -> None:
-        """Start the controller again where it has ended. Raises what ended the cluster."""
+        """Start the controller again where it has ended, and have it run only while it is installed. Raises what ended the cluster."""
         if self.cluster.defect is not None:
             raise self.cluster.defect
-        if self._child is None or self._child.poll() is None:
+        if self._child is None or not self.installed:
+            if self.installed:
+                self.start_controller()
+            else:
+                self.stop_controller()
+            return
+        if self._child.poll() is None:
             return
         now = time.monotonic()
         self._died_at = self._died_at or now
@@ -199,19 +222,30 @@ class SandboxWorld:
         leases = self.cluster.server.list(LEASE).items
         return any((lease.get("spec") or {}).get("holderIdentity") for lease in leases)
 
-    def _write_files(self) -> None:
-        providers = {"providers": [{"name": "default", "url": self.cluster.prometheus_url, "timeout": "5s"}]}
-        settings = {
-            "kubeconfig": str(self.kubeconfig),
-            "providers": str(self.folder / "providers.yaml"),
+    @property
+    def providers(self) -> dict[str, Any]:
+        """The providers' file."""
+        return {"providers": [{"name": "default", "url": self.cluster.prometheus_url, "timeout": "5s"}]}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What both the process's settings and the installed ones say."""
+        return {
             "probeProxy": self.cluster.probe_proxy_url,
             "timeDivisor": self.speed,
-            "listen": self.metrics,
-            "lease": {"duration": f"{LEASE_SECONDS:g}s", "renew": f"{RENEW_SECONDS:g}s"},
+            "lease": {"duration": f"{LEASE_SECONDS:g}s", "renew": f"{RENEW_SECONDS:g}s", "namespace": SYSTEM},
         }
-        for name, content in {
-            "kubeconfig": self.cluster.kubeconfig(self.story.namespace), "providers.yaml": providers, "controller.yaml": settings,
-        }.items():  # fmt: skip
+
+    def _install(self) -> None:
+        """What `penstock install --cluster-wide` would have made."""
+        options = Options(cluster_wide=True, settings=self.settings, providers=self.providers)
+        with self.cluster.server.changed:
+            self.cluster.server.load(all_objects(options))
+
+    def _write_files(self) -> None:
+        own = {"kubeconfig": str(self.kubeconfig), "providers": str(self.folder / "providers.yaml"), "listen": self.metrics}
+        files = {"kubeconfig": self.cluster.kubeconfig(self.story.namespace), "providers.yaml": self.providers}
+        for name, content in {**files, "controller.yaml": own | self.settings}.items():
             (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def start_command(self) -> str:

@@ -31,6 +31,7 @@ from controller.cli.install_kinds import (
     find,
 )
 from controller.cli.install_objects import NAME, OWNER, SYSTEM
+from controller.cli.uninstall_left import RECORDS, left_behind
 from controller.cli.wait import parse_timeout
 from controller.core.phases import FINAL
 from controller.ports import (
@@ -90,8 +91,11 @@ def uninstall(
         sentence = f"{names(late)} was started meanwhile, and the controller is stopped: run `penstock uninstall --leave`."
         raise CommandError(ExitCode.REFUSED, sentence)
     let_go(session.kube)
+    left = list(left_behind(lambda kind: listed(session.kube, kind)))
     remove_all(session, home)
     say("Penstock is gone. Applications, routes and their weights stay as they are.")
+    for line in left:
+        say(f"Left: {line}.")
 
 
 def is_running(release: Obj) -> bool:
@@ -149,6 +153,21 @@ def controller_runs(session: Session, home: str) -> bool:
     return False
 
 
+def still_led(session: Session, home: str) -> bool:
+    """Whether somebody goes on renewing the Lease. One that was given back, or stands still, is nobody's."""
+    last: Any = None
+    changed_at = session.now
+    end = session.now + LEASE_SECONDS
+    while session.now < end:
+        lease = _lease(session.kube, home)
+        if not lease.get("holderIdentity"):
+            return False
+        if lease.get("renewTime") != last:
+            last, changed_at = lease.get("renewTime"), session.now
+        session.host.sleep(POLL_SECONDS)
+    return changed_at > end - LEASE_SECONDS / 2
+
+
 def _lease(kube: Kube, home: str) -> Obj:
     return mapping(find(kube, LEASE, home, NAME).get("spec"))
 
@@ -187,7 +206,7 @@ def stop_controller(session: Session, home: str) -> None:
         if session.now >= end:
             raise CommandError(ExitCode.TIMED_OUT, f"{names(list(pods))} did not end within {STOP_SECONDS:.0f} s; run it again.")
         session.host.sleep(POLL_SECONDS)
-    if _lease(kube, home).get("holderIdentity") and controller_runs(session, home):
+    if still_led(session, home):
         raise CommandError(ExitCode.REFUSED, "A controller outside of this cluster's Deployment still runs: stop it, then run it again.")
 
 
@@ -234,7 +253,7 @@ def remove_all(session: Session, home: str) -> None:
 def records(kube: Kube) -> Iterator[Obj]:
     """Frozen plans and histories; copies that a green was given stay with it."""
     for config_map in listed(kube, CONFIG_MAP, marks.PLAN_LABEL):
-        if str(metadata(config_map).get("name")).startswith(("penstock-plan-", "penstock-history-")):
+        if str(metadata(config_map).get("name")).startswith(RECORDS):
             yield config_map
 
 

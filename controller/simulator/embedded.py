@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from controller.adapters.istio.routing_parse import UNSUPPORTED, unsupported
-from controller.ports import RELEASE, Obj
+from controller.ports import POD, RELEASE, Obj
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.http import HttpFront
 from controller.simulator.apiserver.options import Attempt
@@ -68,6 +68,7 @@ class EmbeddedCluster:
         probes: the proxy for health probes, with the switch for its faults.
         on_say: told of the scenario's faults and deeds.
         kill_controller: what ends the controller's process, for a scenario that wants it.
+        outside: namespaces whose pods have no part in the scenario: no metrics, nobody asks them anything.
         defect: what ended the driving thread, None while all is well.
     """
 
@@ -75,6 +76,7 @@ class EmbeddedCluster:
         self.divisor = divisor
         self.scenario = hastened(scenario, divisor)
         self.defect: Exception | None = None
+        self.outside: frozenset[str] = frozenset()
         self._past: float | None = time.time() - WARM_SECONDS / divisor
         self._lock = threading.RLock()
         self._stop = False
@@ -226,7 +228,8 @@ class EmbeddedCluster:
         """News for the mesh and for the controller manager."""
         now = self.now()
         with self._lock:
-            self.mesh.apply(commit.kind, commit.old, commit.new, now)
+            if commit.kind != POD or commit.last["metadata"]["namespace"] not in self.outside:
+                self.mesh.apply(commit.kind, commit.old, commit.new, now)
             self.workloads.apply(commit.kind, commit.old, commit.new, now)
             if not self._story_begun and commit.kind == RELEASE and commit.old is None:
                 self._begin_story(commit.last, now)

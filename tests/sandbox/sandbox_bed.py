@@ -6,6 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
+from controller.adapters.kube_config import connect
+
+ROOT = Path(__file__).parents[2]
+
 
 class Sandbox:
     """`penstock sandbox` in a child process; `run` is a penstock command against it."""
@@ -34,6 +40,19 @@ class Sandbox:
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"}
         command = [sys.executable, "-m", "controller.cli.main", *arguments]
         return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+
+    def kube(self):
+        """A client of its API server."""
+        return connect(str(self.kubeconfig), "").kube
+
+    def plan(self):
+        """The ten-line plan, in its namespace."""
+        return yaml.safe_load((ROOT / "examples/first-release/plan.yaml").read_text())
+
+    def start_and_wait(self, revision):
+        """Start a release of the ten-line plan and wait until it has traffic or has ended."""
+        self.run("start", "shop", "--image", f"registry.example/shop:{revision}", "--revision", revision)
+        return self.run("wait", f"shop-{revision}", "--for", "stage=1", "--timeout", "30s")
 
     def children(self) -> set[int]:
         """Processes whose parent is the sandbox."""

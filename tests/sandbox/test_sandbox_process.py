@@ -6,6 +6,7 @@ import signal
 from sandbox_bed import alive
 
 from controller.cli.main import run
+from controller.ports import DEPLOYMENT, RELEASE_PLAN, VIRTUAL_SERVICE, Patch
 
 
 def test_every_command_of_a_release_works_against_it_and_ctrl_c_ends_it(sandbox):
@@ -27,6 +28,56 @@ def test_every_command_of_a_release_works_against_it_and_ctrl_c_ends_it(sandbox)
     assert it.process.wait(20) == 0
     assert len(children) == 1
     assert not any(map(alive, children))
+
+
+def test_it_is_uninstalled_in_mid_stage_installed_again_and_goes_on(sandbox):
+    """`uninstall` takes the controller's process away, `install` brings it back: the Deployment stands for it."""
+    it = sandbox("--example", "first-release", "--speed", "40")
+    it.run("start", "shop", "--image", "registry.example/shop:2.0", "--revision", "v2")
+    it.run("wait", "shop-v2", "--for", "stage=1", "--timeout", "30s")
+
+    gone = it.run("uninstall", "--yes")
+    it.until(lambda: not it.children())
+    nobody = it.run("get")
+    back = it.run("install", "--namespace", "shop")
+    it.until(lambda: "is installed again" in it.text)
+
+    assert gone.returncode == 0, gone.stderr
+    assert "shop/shop-v2 (" in gone.stderr
+    assert "Left: VirtualService shop/shop: 100 % to shop v1.\n" in gone.stderr
+    assert "Left: Deployment" not in gone.stderr
+    assert (nobody.returncode, back.returncode) == (6, 0), nobody.stderr + back.stderr
+    assert len(it.children()) == 1
+
+
+def test_what_was_left_in_mid_stage_is_told_and_the_way_on_is_the_one_of_the_page(sandbox):
+    """docs/operating.md: one version at 100 %, the other scaled to zero, install, start."""
+    it = sandbox("--example", "first-release", "--speed", "40")
+    it.run("start", "shop", "--image", "registry.example/shop:2.0", "--revision", "v2")
+    it.run("wait", "shop-v2", "--for", "stage=1", "--timeout", "30s")
+    left = it.run("uninstall", "--leave", "--yes")
+    it.run("install", "--namespace", "shop", "--prometheus", "http://127.0.0.1:9")
+    kube = it.kube()
+    kube.create(RELEASE_PLAN, "shop", it.plan())
+    split = it.start_and_wait("v3")
+    kube.patch(VIRTUAL_SERVICE, "shop", "shop", weights(kube, 100, 0), Patch.JSON)
+    both = it.start_and_wait("v4")
+    kube.patch(DEPLOYMENT, "shop", "shop-green", {"spec": {"replicas": 0}})
+    goes_on = it.start_and_wait("v5")
+
+    assert left.returncode == 0, left.stderr
+    assert "Left: VirtualService shop/shop: 95 % to shop v1, 5 % to shop v2.\n" in left.stderr
+    assert "Left: Deployment shop/shop-green, made by Penstock, 3 replicas.\n" in left.stderr
+    assert "Left: DestinationRule shop/shop, with subsets that Penstock added.\n" in left.stderr
+    assert "It cannot be told which version serves" in split.stderr
+    assert "scale it to zero or delete it" in both.stderr
+    assert goes_on.returncode == 0, goes_on.stderr
+
+
+def weights(kube, *shares):
+    """A JSON patch that writes the weights of the only rule."""
+    assert len(kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"][0]["route"]) == len(shares)
+    return [{"op": "add", "path": f"/spec/http/0/route/{index}/weight", "value": share} for index, share in enumerate(shares)]
 
 
 def test_kill_9_leaves_no_controller_behind(sandbox):

@@ -13,6 +13,17 @@ from controller.simulator.apiserver.schema import Schema
 
 EVENTS_V1 = Kind("events.k8s.io", "v1", "Event", "events")
 API_SERVICE = Kind("apiregistration.k8s.io", "v1", "APIService", "apiservices", namespaced=False)
+RIGHTS = "rbac.authorization.k8s.io"
+KEPT = (
+    Kind(RIGHTS, "v1", "Role", "roles"),
+    Kind(RIGHTS, "v1", "RoleBinding", "rolebindings"),
+    Kind(RIGHTS, "v1", "ClusterRole", "clusterroles", namespaced=False),
+    Kind(RIGHTS, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
+    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+)
+"""Kinds that an installation of Penstock consists of: stored like any other, while nobody here goes by them."""
+
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
@@ -103,6 +114,7 @@ BUILTIN: tuple[Resource, ...] = (
     _builtin(ports.ENDPOINT_SLICE, generation=True),
     _builtin(ports.LEASE, needs_resource_version=True),
     _builtin(ports.CRD, "crd", "crds", status=True, generation=True, needs_resource_version=True),
+    *(_builtin(kind) for kind in KEPT),
 )
 
 
