@@ -73,7 +73,7 @@ class TestWait:
         assert (result.code, result.err) == (0, "Release shop-v2 is Halted.\n")
         assert terminal.penstock("wait", "shop-v2").code == 4
 
-    @pytest.mark.parametrize("words", [["wait", "shop-v2"], ["start", "shop", "--image", "registry.example/shop:3.0", "--wait"]], ids=" ".join)
+    @pytest.mark.parametrize("words", [["wait", "shop-v2"], ["start", "shop", "--image", "r.example/shop:3.0", "--wait"]], ids=" ".join)
     def test_with_a_format_stdout_is_that_object_alone(self, words):
         terminal = a_terminal(started=words[0] == "wait")
 
