@@ -37,6 +37,8 @@ def received(served: Served, body: Any) -> Obj:
     whole = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": body.get("metadata", {}), **body}
     if kind.plural == LEASE.plural:
         rules.lease_times_have_microseconds(kind, whole, patching=False)
+    elif kind.plural in rules.COUNTS:
+        rules.counts_are_whole_numbers(kind, whole, patching=False)
     return whole if served.unview is None else served.unview(whole)
 
 
@@ -72,6 +74,8 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
     kind = resource.kind
     if kind.plural == LEASE.plural:
         rules.lease_times_have_microseconds(kind, candidate, patching=True)
+    elif kind.plural in rules.COUNTS:
+        rules.counts_are_whole_numbers(kind, candidate, patching=True)
     if candidate["metadata"] is not shown["metadata"]:
         rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), candidate)
     if candidate.get("kind") != shown.get("kind") or candidate.get("apiVersion") != shown.get("apiVersion"):

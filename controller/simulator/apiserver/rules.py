@@ -5,6 +5,7 @@ case fails: a rule that no case misses is either untested or not a rule. A check
 nothing; the others say in their docstring what they give.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,6 +26,13 @@ NOT_CHECKED = Cause(
     "correct the existing errors to complete validation",
     "<nil>",
 )
+COUNTS = {
+    "deployments": ("replicas",),
+    "replicasets": ("replicas",),
+    "statefulsets": ("replicas",),
+    "horizontalpodautoscalers": ("minReplicas", "maxReplicas"),
+}
+"""Fields below `spec` of built-in kinds that the simulated workloads reckon with, by plural."""
 _SHAPE_FAULTS = frozenset(
     {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported"}
 )
@@ -330,6 +338,21 @@ def data_is_small_enough(resource: Resource, name: str, body: Obj) -> None:
     if size > MAX_DATA_BYTES:
         told = f"Too long: may not be more than {MAX_DATA_BYTES} bytes"
         raise _named(resource, name, Cause("FieldValueTooLong", told, "[]"))
+
+
+def counts_are_whole_numbers(kind: Kind, body: Obj, *, patching: bool) -> None:
+    """Numbers of replicas are whole and not negative; the Go types take nothing else."""
+    spec = body.get("spec")
+    for key in COUNTS.get(kind.plural, ()) if isinstance(spec, Mapping) else ():
+        value = spec.get(key)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            told = f"spec.{key}: cannot unmarshal {json.dumps(value)} into a field of type int32"
+            raise ApiError(422 if patching else 400, told, reason=None if patching else "BadRequest")
+        if value < 0:
+            told = f"Invalid value: {value}: must be greater than or equal to 0"
+            raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), [Cause("FieldValueInvalid", told, f"spec.{key}")])
 
 
 def lease_times_have_microseconds(kind: Kind, body: Obj, *, patching: bool) -> None:
