@@ -164,6 +164,8 @@ def key_of(subject: Subject) -> Key:
 
 def takes_step(subject: Subject, decision: Decision) -> bool:
     """Whether this decision does more than write down progress, and is not a way back that must not wait."""
+    if decision.look_first:
+        return True
     if decision.direction is Direction.BACK and any(isinstance(c, RollBackRoutes) for c in decision.commands):
         return False  # roll_back_routes() reads the routes and the Release itself before each write
     before, after = subject.status, decision.status
@@ -183,6 +185,7 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
         status.blue_slot,
         status.plan_hash,
         status.ready_at,
+        status.empty_since,
         status.returned_at,
         status.hold,
         status.rollback,

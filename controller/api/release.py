@@ -116,6 +116,9 @@ class StageStatus(StatusModel):
     verdict_key: str = Field(default="", description="Revision, plan hash and stage that the verdict is about.")
     checks: list[CheckStatus] = Field(default=[], description="Its checks.")
     skipped: str = Field(default="", description="Request that skipped the rest of its window.")
+    empty_seconds: float = Field(
+        default=0.0, description="For how long in all the new version had traffic and no ready pod in this stage, without what still runs."
+    )
 
 
 class HoldStatus(StatusModel):
@@ -235,7 +238,12 @@ class ReleaseStatus(StatusModel):
     exposed_since: float = Field(default=0.0, description="First weight, Unix seconds.")
     probe_passes: int = Field(default=0, description="Looks in a row in which every health probe of green passed.")
     probed_at: float = Field(default=0.0, description="The last of them, Unix seconds.")
-    ready_at: float = Field(default=0.0, description="When green was ready and its cluster made, Unix seconds.")
+    ready_at: float = Field(
+        default=0.0, description="Since when green is ready at full size, and its cluster there, Unix seconds; 0 while it is not."
+    )
+    empty_since: float = Field(
+        default=0.0, description="Since when the new version has no ready pod although it has traffic, Unix seconds; 0 while it has one."
+    )
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")
     baseline: list[CheckStatus] = Field(default=[], description="Blue's last judged numbers, for the stage without blue.")

@@ -30,6 +30,9 @@ from controller.core.steps import World, back, moved, record, stored, wait
 TEARDOWN_PATIENCE_SECONDS = 600.0
 """How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
 
+BEGAN = {reasons.EVIDENCE_AGAINST: "the evidence began to grow", reasons.PODS_GONE: "the last of its pods had gone"}
+"""From where the time to detect is counted, where that is no answer of a check."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blue:
@@ -163,7 +166,7 @@ def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
             update |= {"blue_unhealthy": True, "overruns": [*rollback.overruns, "blue"]}
         done = rollback.model_copy(update=update)
         word = reasons.BLUE_UNHEALTHY if done.blue_unhealthy else reasons.DRAINING
-        detail = blue.detail if done.blue_unhealthy else f"for {w.plan.rollback.drain:.0f} s"
+        detail = blue.detail if done.blue_unhealthy else f"for {w.drain_seconds:.0f} s"
         return stored(moved(w, Phase.TEARING_DOWN, word, detail, rollback=done))
     status = w.status.model_copy(update={"rollback": rollback.model_copy(update=update)}) if update else w.status
     if update:
@@ -225,7 +228,7 @@ def once_more(w: World, rollback: RollbackStatus) -> Decision:
 
 def drain(w: World, rollback: RollbackStatus) -> Decision:
     """Weight 0 for the drain time, and no traffic seen (rule 6)."""
-    opens = rollback.traffic_at + w.plan.rollback.drain
+    opens = rollback.traffic_at + w.drain_seconds
     if w.now < opens:
         return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
     quiet = seen.no_traffic(w)
@@ -251,7 +254,7 @@ def summary(rollback: RollbackStatus) -> str:
     """What the failure cost: most traffic and for how long, time to detect and to recover, budgets that were overrun."""
     words = [f"Green had at most {rollback.max_weight} %, for {rollback.exposed_seconds:.0f} s"]
     if rollback.check:
-        began = "the evidence began to grow" if rollback.reason == reasons.EVIDENCE_AGAINST else "the first bad answer"
+        began = BEGAN.get(rollback.reason, "the first bad answer")
         words.append(f"decided {max(0.0, rollback.decided_at - rollback.failed_at):.0f} s after {began}")
     words.append(f"everybody on blue {max(0.0, rollback.traffic_at - rollback.decided_at):.1f} s after the decision")
     if rollback.overruns:

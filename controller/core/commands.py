@@ -255,6 +255,7 @@ class Decision:
         records: durable records to write with the status; toward green before it.
         wake_at: look again at this time, Unix seconds; None where only a change of the world matters.
         again: look again at once (a step was taken).
+        look_first: even a way back rests on something that only a live look may show.
     """
 
     status: ReleaseStatus
@@ -264,3 +265,4 @@ class Decision:
     records: tuple[Record, ...] = ()
     wake_at: float | None = None
     again: bool = False
+    look_first: bool = False

@@ -9,7 +9,21 @@ step of the phase.
 from typing import assert_never
 
 from controller.api.release import Phase, Verb
-from controller.core import backward, breach, drift, finishing, forward, homeward, missing, reasons, requests, returning, seen, trouble
+from controller.core import (
+    backward,
+    breach,
+    drift,
+    finishing,
+    forward,
+    homeward,
+    missing,
+    outage,
+    reasons,
+    requests,
+    returning,
+    seen,
+    trouble,
+)
 from controller.core.commands import Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.steps import World, moved, record, stored
@@ -33,8 +47,9 @@ def next_step(w: World) -> Decision:
     if back_first:
         return back_first
     watched = seen.watch(w)
-    asked = triggered(w, watched) or trouble.schema_old(w) or missing.answer(w) or drift.answer(w) or _requests(w)
-    return asked or missing.kept(w, step(w, watched))
+    asked = triggered(w, watched) or trouble.schema_old(w) or missing.answer(w) or outage.answer(w)
+    asked = asked or drift.answer(w) or _requests(w)
+    return outage.awake(w, asked or missing.kept(w, step(w, watched)))
 
 
 def unusable(w: World) -> Decision | None:
@@ -97,10 +112,11 @@ def _requests(w: World) -> Decision | None:
 
 def step(w: World, watched: seen.Watch) -> Decision:
     """The phase's own next step, with what the triggers saw carried along."""
-    carried = w.with_status(watched.status)
+    carried = w.with_status(outage.arrived(w, watched.status))
     decision = phase_step(carried)
     checkpoint = seen.checkpoint_due(w, decision.status)
-    worth = decision.store or (w.subject.plan is not None and seen.worth_writing(w, watched.status)) or checkpoint
+    arrived = carried.status.ready_at != w.status.ready_at and not w.asks_person
+    worth = decision.store or arrived or (w.subject.plan is not None and seen.worth_writing(w, watched.status)) or checkpoint
     status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in WATCHED else decision.status
     wake = min((t for t in (decision.wake_at, watched.next_at) if t is not None), default=None)
     return Decision(
@@ -146,6 +162,8 @@ def holding(w: World) -> Decision:
         return hold_deadline(w)
     if not held.tries_again:
         return Decision(status=w.status, wake_at=held.until)
+    if outage.waiting_for_pods(w):
+        return Decision(status=w.status, wake_at=min(t for t in (held.until, w.now + seen.look_again(w)) if t is not None))
     tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
     still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason
     if still or (not tried.store and tried.status.phase is held.phase and not _moving_again(w, tried)):

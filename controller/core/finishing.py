@@ -25,7 +25,7 @@ def finish(w: World) -> Decision:
     """The last window has passed and the gates are open."""
     if w.plan.finish.mode == "home" and w.status.blue_slot == 0 and w.subject.spec.kind == "forward":
         begins = StageStatus(weight=FULL, entered_at=w.now)
-        return stored(moved(w, Phase.RETURNING, reasons.RETURNING, "the original gets the new image", returning=begins))
+        return stored(moved(w, Phase.RETURNING, reasons.RETURNING, "the original gets the new image", returning=begins, ready_at=0.0))
     return succeed(w)
 
 

@@ -56,17 +56,29 @@ def manual_hold(w: World) -> Gate:
 
 
 def green_capacity(w: World) -> Gate:
-    """Closed while a member of green has fewer ready pods than it needs, or while no proxy could find them."""
+    """Closed while a member of green has fewer ready pods than it needs, while no proxy could find them, or while the news travels."""
+    until = w.now + w.plan.preparation.deadline
     if not w.observed.cluster_ready:
-        return closed(reasons.CLUSTER_GONE, until=w.now + w.plan.preparation.deadline)
-    lacking = [
+        return closed(reasons.CLUSTER_GONE, until=until)
+    lacking = pods_missing(w) or travelling(w)
+    return closed(reasons.CAPACITY_MISSING, lacking, until=until) if lacking else OPEN
+
+
+def pods_missing(w: World) -> str:
+    """Which members of green have fewer ready pods than they need, in words; "" where none has."""
+    return "; ".join(
         f"{member.green.namespace}/{member.green.name} has {member.green.available} of {needed}"
         for member in w.observed.members
         if member.green.available < (needed := needed_replicas(w, member.name))
-    ]
-    if not lacking:
-        return OPEN
-    return closed(reasons.CAPACITY_MISSING, "; ".join(lacking), until=w.now + w.plan.preparation.deadline)
+    )
+
+
+def travelling(w: World) -> str:
+    """Whether proxies may not know yet that green is complete (again), in words: a raise before that meets no ready endpoint (S4)."""
+    since, delay = w.now - (w.status.ready_at or w.now), w.plan.preparation.route_delay
+    if w.status.ready_at and since >= delay:
+        return ""
+    return f"they are complete since {since:.0f} s, proxies get {delay:.0f} s to learn of it"
 
 
 GATES: tuple[Callable[[World], Gate], ...] = (verdict, manual_hold, green_capacity)

@@ -55,7 +55,7 @@ def traffic_since(w: World) -> float | None:
     if w.plan.traffic.metrics is TrafficMetrics.NONE:
         return None
     if status.phase is Phase.TEARING_DOWN and status.rollback is not None:
-        return w.now - w.plan.rollback.drain if w.now >= status.rollback.traffic_at + w.plan.rollback.drain else None
+        return w.now - w.plan.rollback.drain if w.now >= status.rollback.traffic_at + w.drain_seconds else None
     if status.phase is Phase.SUCCEEDED and status.retention is not None and not status.retention.done:
         over = w.now >= status.retention.until or bool(w.observed.rivals)
         return w.now - w.plan.rollback.drain if over else None

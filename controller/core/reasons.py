@@ -95,6 +95,10 @@ FIGHTER = _reason(
     "WeightFight", "Another writer keeps changing the weights: {detail}",
     "Tell that tool to ignore /spec/http/*/route/*/weight, then penstock resume.", _W,
 )
+NO_PODS_ANYWHERE = _reason(
+    "NoPodsAnywhere", "Neither version has a ready pod: {detail}", "Bring the pods back; it goes on by itself. penstock rollback sends everybody to blue all the same.", _C,
+)
+PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason("ClusterGone", "Green's subset or Service is not there any more.", "Put it back, then it goes on; penstock rollback puts everybody on blue.", _W)
 CAPACITY_MISSING = _reason("CapacityMissing", "The next stage needs more ready pods of green: {detail}", "Look at green's pods.", _W)
 PROBE_FAILED_BOTH = _reason("ProbesFailOnBoth", "Health probes fail on green and on blue: {detail}", "Are they asked from outside a strict mTLS mesh?", _W)
@@ -105,6 +109,7 @@ GREEN_STAYS = _reason("GreenStays", "Green has no traffic, but does not go away:
 CHECK_FAILED = _reason("CheckFailed", "{detail}", "penstock why shows the query and both numbers.", _C)
 TRIGGER_FIRED = _reason("TriggerFired", "{detail}", "penstock why shows the query and both numbers.", _C)
 TOGETHER_FIRED = _reason("TriggersFiredTogether", "{detail}", "penstock why shows the queries and the numbers.", _C)
+PODS_GONE = _reason("NoReadyPods", "{detail}", "Look at green's pods and their events, then penstock retry.", _C)
 NO_DATA_DEADLINE = _reason("NoDataDeadline", "No data for longer than the plan allows: {detail}", "Look at Prometheus, then penstock retry.", _C)
 HOLD_DEADLINE = _reason("HoldDeadline", "The hold reached its deadline: {detail}", "penstock why, then penstock retry.", _C)
 PREPARATION_DEADLINE = _reason("PreparationDeadline", "Green was not ready in time: {detail}", "Look at green's pods and events, then penstock retry.", _C)

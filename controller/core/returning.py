@@ -42,9 +42,15 @@ def bring_home(w: World) -> Decision:
         return act(w, UpdateHome())
     lacking = lacking or seen.failing_probes(w, "blue")
     if lacking:
+        unready = w.status.model_copy(update={"ready_at": 0.0}) if w.status.ready_at else w.status
         if w.now > w.status.phase_since + w.plan.preparation.deadline:
-            return hold(w, reasons.CAPACITY_MISSING, lacking, phase=Phase.RETURNING, waits_for="operator")
-        return wait(w, reasons.RETURNING, lacking, until=w.now + 2.0)
+            return hold(w.with_status(unready), reasons.CAPACITY_MISSING, lacking, phase=Phase.RETURNING, waits_for="operator")
+        return wait(w, reasons.RETURNING, lacking, until=w.now + 2.0, status=unready)
+    if not w.status.ready_at:
+        return stored(w.status.model_copy(update={"ready_at": w.now}))
+    opens = w.status.ready_at + w.plan.preparation.route_delay
+    if w.now < opens:
+        return wait(w, reasons.RETURNING, f"it is ready, proxies get {w.plan.preparation.route_delay:.0f} s to learn of it", until=opens)
     if any(r.found and r.green_weight for r in w.observed.routes):
         return act(w, SetWeight(0))
     home = StageStatus(weight=FULL, entered_at=homeward.begun(w.status).entered_at, shifted_at=w.now)
@@ -99,7 +105,7 @@ def judge(w: World) -> Decision:
 
 def leave_clone(w: World) -> Decision:
     """The original has passed: the clone drains and goes, then the release has succeeded."""
-    drained = w.status.returned_at + w.plan.rollback.drain
+    drained = w.status.returned_at + w.drain_seconds
     if w.now < drained:
         return wait(w, reasons.RETURNING, "the clone drains", until=drained)
     if not w.observed.green_gone:
@@ -124,7 +130,8 @@ def return_failed(w: World, reason: str, detail: str) -> Decision:
     if any(r.found and r.green_weight != FULL for r in w.observed.routes):
         return act(w, SetWeight(FULL))
     anew = homeward.watched_anew(w.status)
-    status = w.status.model_copy(update={"returned_at": 0.0, "weight": FULL, "observed_weight": FULL, "triggers": anew})
+    clone = {"returned_at": 0.0, "weight": FULL, "observed_weight": FULL, "triggers": anew, "ready_at": 0.0, "empty_since": 0.0}
+    status = w.status.model_copy(update=clone)
     if w.status.phase is Phase.HALTED:
         return stored(saying(status, reason, detail), record(w, RecordKind.VERDICT, reason, detail))
     until = w.now + DATA_DEADLINE_SECONDS

@@ -66,10 +66,24 @@ class World:
         return self.status.stage >= len(self.stages) - 1
 
     @property
+    def drain_seconds(self) -> float:
+        """How long a version keeps its pods and its cluster after it lost its weight: until the last proxy that is in time has heard of it.
+
+        That no request of it is seen says little where its pods went before: what reaches no pod carries no colour in subset mode.
+        """
+        return max(self.plan.rollback.drain, self.plan.preparation.route_delay)
+
+    @property
     def standing(self) -> Phase:
         """The phase, or the one that a hold interrupted."""
         held = self.status.hold
         return held.phase if self.status.phase is Phase.HOLDING and held else self.status.phase
+
+    @property
+    def asks_person(self) -> bool:
+        """Whether only a person lets it go on: what pods do meanwhile is progress, written by the next checkpoint (S16)."""
+        held = self.status.hold
+        return self.status.phase is Phase.HALTED or (self.status.phase is Phase.HOLDING and held is not None and not held.tries_again)
 
     @property
     def at_home(self) -> "World":

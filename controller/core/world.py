@@ -67,6 +67,7 @@ class WorkloadView:
     Attributes:
         replicas: wanted; `ready` and `available` as reported for the current generation.
         current: the controller manager has seen the newest generation and rolled it out.
+        empty: it is there, and no pod of it is ready by the last report, of whatever generation that speaks.
         restarts: most restarts of one of its pods.
         endpoints: ready endpoints of its Service (host mode) or of its subset's pods (subset mode).
         image: of the container that the plan moves.
@@ -85,6 +86,7 @@ class WorkloadView:
     ready: int = 0
     available: int = 0
     current: bool = False
+    empty: bool = False
     restarts: int = 0
     endpoints: int = 0
     image: str = ""

@@ -143,7 +143,7 @@ def _held(book: Book, facts: ReleaseFacts, before: Mapping[str, Any], after: Map
         book.breach("L6", f"{facts.name} holds for {hold.get('reason')} with neither a deadline nor a person")
     same = all(
         before.get(k) == after.get(k)
-        for k in ("phase", "phaseCounter", "requests", "drift", "weight", "observedWeight", "reason", "objects")
+        for k in ("phase", "phaseCounter", "requests", "drift", "weight", "observedWeight", "reason", "objects", "emptySince")
     )
     polls = [[(t["name"], t.get("outcome"), t.get("recent")) for t in s.get("triggers", ())] for s in (before, after)]
     if after.get("phase") != "Holding" or not hold.get("waitsFor") or not same or polls[0] != polls[1] or before.get("hold") != hold:

@@ -57,7 +57,7 @@ class Builder:
 
     def in_phase(self, phase: Phase, **changes: Any) -> "Builder":
         begun = (
-            {"phase": phase, "phase_since": NOW - 60, "plan_hash": "hash", "blue_slot": 0, "mode": "subset"}
+            {"phase": phase, "phase_since": NOW - 60, "plan_hash": "hash", "blue_slot": 0, "mode": "subset", "ready_at": NOW - 300}
             if phase is not Phase.QUEUED
             else {}
         )

@@ -173,7 +173,7 @@ def no_route_delay():
     def hasty(w, reason, *args, **more):
         return forward.enter_stage(w, 0) if reason == reasons.WAITING_FOR_CLUSTER else REAL["wait"](w, reason, *args, **more)
 
-    return replaced((forward, "wait", hasty))
+    return replaced((forward, "wait", hasty), (gates, "travelling", lambda _w: ""))
 
 
 def delete_without_preconditions():

@@ -228,6 +228,7 @@ def of_deployment(deployment: Obj, member: Member) -> WorkloadView:
         ready=number(deployment, "status", "readyReplicas") if seen else 0,
         available=number(deployment, "status", "availableReplicas") if seen else 0,
         current=seen and updated >= wanted and total == updated,
+        empty=not number(deployment, "status", "readyReplicas"),
         image=image_of(deployment, member),
         revision=marks.annotation(deployment, marks.REVISION),
         made=marks.is_made(deployment),
