@@ -343,7 +343,9 @@ def data_is_small_enough(resource: Resource, name: str, body: Obj) -> None:
 def counts_are_whole_numbers(kind: Kind, body: Obj, *, patching: bool) -> None:
     """Numbers of replicas are whole and not negative; the Go types take nothing else."""
     spec = body.get("spec")
-    for key in COUNTS.get(kind.plural, ()) if isinstance(spec, Mapping) else ():
+    if not isinstance(spec, Mapping):
+        return
+    for key in COUNTS.get(kind.plural, ()):
         value = spec.get(key)
         if value is None:
             continue
