@@ -160,6 +160,19 @@ def weights(bed, namespace):
     return [one.get("weight", 100) for one in spec["http"][0]["route"]]
 
 
+def made_by_us(bed, namespace):
+    """`Kind namespace/name` of everything in the namespace that carries our mark."""
+    paths = ["/api/v1", "/apis/apps/v1", "/apis/autoscaling/v2", "/apis/networking.istio.io/v1", "/apis/discovery.k8s.io/v1"]
+    found = set()
+    for path in paths:
+        for one in bed.admin.get(path)["resources"]:
+            if one["namespaced"] and "list" in one["verbs"] and one["kind"] != "ReplicaSet":  # it copies its Deployment's marks
+                for obj in bed.admin.get(f"{path}/namespaces/{namespace}/{one['name']}")["items"]:
+                    if (obj["metadata"].get("annotations") or {}).get("penstock.dev/made"):
+                        found.add(f"{one['kind']} {namespace}/{obj['metadata']['name']}")
+    return found
+
+
 def autoscaler(bed, namespace):
     return bed.admin.get(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/shop")
 
@@ -187,6 +200,10 @@ class TestUninstall:
         assert stands not in ("RolledBack", "Succeeded")
         assert done.code == 0, done.err
         assert gone(bed)
+        told = [line.removeprefix("Left: ") for line in done.err.splitlines() if line.startswith("Left: ")]
+        assert "Deployment left/shop-green, made by Penstock, 2 replicas." in told
+        assert [line for line in told if line.startswith("VirtualService left/shop: 50 % to ")] != []
+        assert made_by_us(bed, "left") <= {line.partition(",")[0] for line in told}
         assert weights(bed, "left") == [50, 50]
         assert autoscaler(bed, "left")["spec"]["minReplicas"] == 1
         assert FLOOR not in (autoscaler(bed, "left")["metadata"].get("annotations") or {})
@@ -205,7 +222,9 @@ class TestUninstall:
 
         assert done.code == 0, done.err
         assert "back/r1" in done.err
+        assert "Deployment back/" not in done.err
         assert gone(bed)
+        assert made_by_us(bed, "back") == set()
         assert weights(bed, "back") == [100]
         assert bed.admin.find("/apis/apps/v1/namespaces/back/deployments/shop-green") is None
         assert autoscaler(bed, "back")["spec"]["minReplicas"] == 1
