@@ -5,12 +5,13 @@
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from controller.api.base import API_VERSION, GROUP, shown
@@ -20,6 +21,7 @@ from controller.api.validate_plan import rules
 from controller.api.validate_queries import notes, provider_notes
 from controller.api.validate_words import translate
 from controller.api.validate_yaml import Document, Finding, documents, dotted
+from controller.api.validate_yaml import Path as Path_
 
 __all__ = ["MAX_BYTES", "Finding", "Scenarios", "has_ours", "plan_findings", "validate_file", "validate_text"]
 
@@ -37,11 +39,14 @@ class Scenarios:
 
     Attributes:
         model: of one scenario.
-        with_base: puts a document on top of its base. May raise OSError.
+        with_base: puts a document on top of its base. May raise OSError, yaml's errors, or ValueError.
+        notes: what does not fit between a scenario (with its base, and its own part alone) and the files of its folder, as
+            (path, found, expected, hint).
     """
 
     model: type[BaseModel]
     with_base: Callable[[Any, Path], Any]
+    notes: Callable[[Any, Any, Path], Iterable[tuple[Path_, str, str, str]]]
 
 
 def validate_file(path: Path, *, scenarios: Scenarios | None = None, providers: frozenset[str] | None = None) -> list[Finding]:
@@ -200,11 +205,16 @@ def _scenario(document: Document, scenarios: Scenarios, folder: Path) -> list[Fi
     except OSError as error:
         found = f"{shown(document.data['base'])} ({error.strerror})"
         return [_error(document, ("base",), found, "a file that exists", "it is relative to this file")]
+    except (yaml.YAMLError, ValueError):
+        found = f"{shown(document.data['base'])}, which is no YAML with fields"
+        return [_error(document, ("base",), found, "a file of a scenario's words")]
     problems = _modelled(document, scenarios.model, data, ())
     for word, default in (("plan", "plan.yaml"), ("world", "world.yaml")):
         name = data.get(word, default)
         if isinstance(name, str) and not (folder / name).is_file():
             problems.append(_error(document, (word,), shown(name), "a file that exists", "it is relative to this file"))
+    if not problems:  # names are held against each other only where every field is what it should be
+        problems += [_error(document, *note) for note in scenarios.notes(data, document.data, folder)]
     return problems
 
 

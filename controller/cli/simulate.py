@@ -114,6 +114,7 @@ def _has_scenario(path: Path) -> bool:
 
 def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, list[str]]":
     """One run with its invariants, and the writes where they are asked for. Raises `CommandError` where it cannot be run."""
+    from controller.simulator.definitions import WorldError
     from controller.simulator.invariants import Checker, watch
     from controller.simulator.run import run_scenario
     from controller.simulator.scenario import START
@@ -129,7 +130,7 @@ def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, lis
 
     try:
         result = run_scenario(one.scenario, one.path.parent, seed=seed, prepare=prepare)
-    except SimulationError as error:
+    except (SimulationError, WorldError) as error:
         raise CommandError(ExitCode.NO, f"{one.path}: scenario {one.scenario.name!r} cannot be run: {full_stop(error)}") from error
     result.problems += [f"invariant {breach}" for checker in checkers for breach in checker.finish()]
     return result, writes

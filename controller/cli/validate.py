@@ -37,8 +37,9 @@ validate = command
 def scenario_rules() -> Scenarios:
     """What the simulator knows of scenario files."""
     from controller.simulator.scenario import Scenario, with_base
+    from controller.simulator.scenario_names import notes
 
-    return Scenarios(Scenario, with_base)
+    return Scenarios(Scenario, with_base, notes)
 
 
 def listed(files: list[Path]) -> list[Path]:

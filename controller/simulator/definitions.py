@@ -48,7 +48,45 @@ def all_definitions() -> list[dict[str, Any]]:
     return [*definitions().values(), *(istio_definition(*kind) for kind in ISTIO_KINDS)]
 
 
+class WorldError(ValueError):
+    """A file of Kubernetes objects that cannot be loaded; the sentence says where and why."""
+
+
 def load_objects(path: Path) -> list[dict[str, Any]]:
-    """All objects of a YAML file."""
-    with path.open(encoding="utf-8") as handle:
-        return [document for document in yaml.load_all(handle, Loader=LOADER) if document]
+    """All objects of a YAML file. Raises `WorldError` where something in it is no object, and OSError."""
+    try:
+        with path.open(encoding="utf-8") as handle:
+            found = [document for document in yaml.load_all(handle, Loader=LOADER) if document]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise WorldError(f"line {mark.line + 1 if mark else 1} is not YAML ({error.problem})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WorldError("it is not YAML in UTF-8") from error
+    for number, document in enumerate(found, start=1):
+        lacking = _lacking(document)
+        if lacking:
+            raise WorldError(f"document {number} {lacking}")
+    return found
+
+
+def _lacking(document: Any) -> str:
+    """What keeps a document from being an object; "" for nothing."""
+    if not isinstance(document, dict):
+        return "is no mapping"
+    for word in ("apiVersion", "kind"):
+        if not isinstance(document.get(word), str):
+            return f"has no {word}"
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        return f"({document['kind']}) has no metadata.name"
+    if document["kind"] in WORKLOADS:
+        spec = document.get("spec")
+        template = spec.get("template") if isinstance(spec, dict) else None
+        pod = template.get("spec") if isinstance(template, dict) else None
+        if not isinstance(pod, dict) or not isinstance(pod.get("containers"), list):
+            return f"({document['kind']} {metadata['name']}) has no spec.template.spec.containers"
+    return ""
+
+
+WORKLOADS = frozenset({"Deployment", "StatefulSet"})
+"""Kinds whose pods are simulated, so that they need a template."""

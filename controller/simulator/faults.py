@@ -213,6 +213,7 @@ def strike_pod(sim: Simulation, fault: Fault) -> str:
     pods: list[str] = sorted(p["metadata"]["name"] for p in InMemoryKube(sim.server).list(POD, namespace).items)
     mine = [pod for pod in pods if pod.rsplit("-", 2)[0] == name]
     if not mine:
+        sim.say(f"that hit nothing: Deployment {namespace}/{name} has no pod now")
         return ""
     if fault.kind == "evict":
         sim.workloads.evict(namespace, mine[0])
@@ -258,7 +259,8 @@ def drift(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:
     people = InMemoryKube(sim.server, user="bob", field_manager="kubectl-edit")
     try:
         route = people.get(kind, namespace, name)
-    except KubeError:
+    except KubeError as error:
+        sim.say(f"that was refused: {error}")
         return
     if obj is None:
         return

@@ -10,6 +10,7 @@ from controller.core.phases import FINAL
 from controller.ports import RELEASE, Obj
 from controller.reconcile import Key, Outcome
 from controller.simulator import faults, people
+from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.scenario import START, Scenario
@@ -103,7 +104,10 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
     plan = plan_of(objects)
     namespace, plan_name = plan["metadata"].get("namespace", "default"), plan["metadata"]["name"]
     name = scenario.release.name or f"{plan_name}-{scenario.release.revision}"
-    sim = Simulation(scenario, objects, all_definitions(), seed=seed)
+    try:
+        sim = Simulation(scenario, objects, all_definitions(), seed=seed)
+    except ApiError as error:
+        raise SimulationError(f"the API server refuses an object of its files: {error}") from error
     result = Result(scenario.name, seed)
     teller = Teller(sim, result)
     if prepare is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
-from controller.api.base import Duration, Model, Name, Percent
+from controller.api.base import Duration, Model, Name, Percent, shown
 from controller.api.release import Phase, Verb
 
 START = 1_750_000_000.0
@@ -159,6 +159,13 @@ class AppMetricModel(Model):
         return self
 
 
+ANY_TARGET = ("VirtualService", "DestinationRule", "Deployment", "Service", "HorizontalPodAutoscaler", "ReleasePlan", "Release")
+TARGETS = {
+    "drift": ("VirtualService",), "evict": ("Deployment",), "unready": ("Deployment",), "delete": ANY_TARGET, "patch": ANY_TARGET,
+}  # fmt: skip
+"""Kinds of fault that have a target, and which kinds of objects it can be."""
+
+
 class Fault(Model):
     """Something that goes wrong."""
 
@@ -276,8 +283,11 @@ class Scenario(Model):
     @model_validator(mode="after")
     def _named_targets(self) -> Self:
         for fault in self.faults:
-            if fault.kind in ("drift", "delete", "patch", "evict", "unready") and "/" not in fault.target:
-                raise ValueError(f"faults: {fault.kind} found target {fault.target!r}, expected `Kind namespace/name`")
+            kinds = TARGETS.get(fault.kind)
+            word, _, place = fault.target.partition(" ")
+            if kinds and (word not in kinds or not all(place.partition("/")[::2])):
+                expected = f"`Kind namespace/name` with {' or '.join(kinds)}"
+                raise ValueError(f"faults: {fault.kind} found target {shown(fault.target)}, expected {expected}")
         return self
 
 
@@ -291,11 +301,14 @@ def load(path: Path) -> list[Scenario]:
 def with_base(document: Any, folder: Path) -> Any:
     """The document on top of the file that its `base` names: its own words count, its lists come before the base's.
 
-    A metric that the document names is taken from the document alone. Raises OSError or yaml's errors.
+    A metric that the document names is taken from the document alone. Raises OSError or yaml's errors, and
+    ValueError where the base has no fields.
     """
     if not isinstance(document, dict) or not isinstance(document.get("base"), str):
         return document
     base = yaml.safe_load((folder / document["base"]).read_text(encoding="utf-8")) or {}
+    if not isinstance(base, dict):
+        raise ValueError("it has no fields")  # noqa: TRY004 - the file is wrong, not a type of ours
     merged = {**base, **document}
     for word, below in base.items():
         own = document.get(word, [])

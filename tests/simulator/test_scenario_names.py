@@ -1,0 +1,130 @@
+"""A scenario whose names do not fit its files is refused with what there is; a file that cannot be loaded is a sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.api.validate import validate_file
+from controller.cli.main import run
+from controller.cli.validate import scenario_rules
+from controller.simulator import faults
+from controller.simulator.scenario import ANY_TARGET
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST = ROOT / "examples" / "first-release"
+STORY = """\
+name: story
+release: {revision: v2, images: {shop: "registry.example/shop:2.0"}}
+users: [{host: shop.shop.svc.cluster.local, rps: 100}]
+expect: {phase: Succeeded}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("plan.yaml", "world.yaml"):
+        (tmp_path / name).write_text((FIRST / name).read_text())
+    return tmp_path
+
+
+def said(folder, more="", story=STORY):
+    path = folder / "story.yaml"
+    path.write_text(story + more)
+    return [(one.path, one.sentence) for one in validate_file(path, scenarios=scenario_rules())]
+
+
+def test_the_kinds_of_targets_are_those_that_a_fault_can_find():
+    assert set(ANY_TARGET) == set(faults.KINDS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "there"),
+    [
+        ('{kind: delete, at: 1m, target: "Deployment shop/shp"}', "Deployment shop/shop, Deployment shop/shop-green"),
+        ('{kind: evict, at: 1m, target: "Deployment shp/shop"}', "Deployment shop/shop, Deployment shop/shop-green"),
+        ('{kind: drift, at: 1m, weight: 3, target: "VirtualService shop/shp"}', "VirtualService shop/shop"),
+        ('{kind: patch, at: 1m, target: "Release shop/shop-v3", patch: {metadata: {labels: {a: b}}}}', "Release shop/shop-v2"),
+        ('{kind: delete, at: 1m, target: "ReleasePlan shop/shp"}', "ReleasePlan shop/shop"),
+    ],
+    ids=str,
+)
+def test_a_target_that_is_not_there_is_an_error_that_lists_what_is(folder, fault, there):
+    [(path, sentence)] = said(folder, f"faults: [{fault}]\n")
+
+    assert path == "faults[0].target"
+    assert f"expected an object that is there: {there}; with another name the fault hits nothing" in sentence
+
+
+@pytest.mark.parametrize("target", ["Deployment", "shop/shop", "Deployment shop/", "Deployment /shop", "Deploymnt shop/shop", "Pod shop/x"])
+def test_a_target_of_another_form_or_kind_is_an_error(folder, target):
+    [(_, sentence)] = said(folder, f'faults: [{{kind: evict, at: 1m, target: "{target}"}}]\n')
+
+    assert "expected `Kind namespace/name` with Deployment" in sentence
+
+
+@pytest.mark.parametrize("target", ["Deployment shop/shop-green", "Service shop/shop-green", "Release shop/shop-v2"])
+def test_what_the_release_makes_can_be_a_target(folder, target):
+    assert said(folder, f'faults: [{{kind: delete, at: 1m, target: "{target}"}}]\n') == []
+
+
+@pytest.mark.parametrize(
+    ("more", "path", "words"),
+    [
+        ("versions: [{workload: shop-gren, errors: 0.5}]\n", "versions[0].workload", "a workload that is there: shop, shop-green"),
+        ("pods: [{workload: 'shp*', readyAfter: null}]\n", "pods[0].workload", "a workload that is there: shop, shop-green"),
+        ("people: [{at: 1m, verb: rollback, release: shp-v2}]\n", "people[0].release", "a release of this scenario: shop-v2"),
+        ("people: [{at: 1m, verb: start, release: x, revision: v3, plan: shp}]\n", "people[0].plan", "a plan of this scenario: shop"),
+    ],
+    ids=["version", "pod", "release", "plan"],
+)
+def test_every_other_name_is_looked_up_too(folder, more, path, words):
+    [(found, sentence)] = said(folder, more)
+
+    assert found == path
+    assert words in sentence
+
+
+def test_users_of_a_host_that_nobody_has_are_an_error(folder):
+    [(path, sentence)] = said(folder, story=STORY.replace("host: shop.", "host: shp."))
+
+    assert path == "users[0].host"
+    assert "shop.shop.svc.cluster.local" in sentence
+
+
+def test_a_reason_that_does_not_exist_is_an_error(folder):
+    [(path, _)] = said(folder, story=STORY.replace("Succeeded}", "Halted, reason: NoSuchWord}"))
+
+    assert path == "expect.reason"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "line 2 is not YAML"),
+        ("- 1\n", "document 1 is no mapping"),
+        ("kind: Service\n", "document 1 has no apiVersion"),
+        ("apiVersion: v1\nkind: Service\n", "document 1 (Service) has no metadata.name"),
+        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n", "(Deployment a) has no spec.template.spec.containers"),
+        ("apiVersion: example.dev/v1\nkind: Thing\nmetadata: {name: a}\n", 'Thing default/a: no matches for kind "Thing"'),
+    ],
+    ids=["yaml", "list", "version", "name", "template", "kind"],
+)
+def test_a_world_that_cannot_be_loaded_is_a_sentence_and_ends_a_simulation_with_3(folder, text, words, capsys):
+    (folder / "world.yaml").write_text(text)
+
+    [(path, sentence)] = said(folder)
+
+    assert path == "world"
+    assert words in sentence
+    assert run(["simulate", str(folder / "story.yaml")]) == 3
+    assert "defect" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n", "7\n"])
+def test_a_base_that_is_no_mapping_is_a_sentence(folder, text):
+    (folder / "base.yaml").write_text(text)
+
+    [(path, sentence)] = said(folder, "base: base.yaml\n")
+
+    assert path == "base"
+    assert "which is no YAML with fields" in sentence
