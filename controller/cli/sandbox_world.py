@@ -21,12 +21,14 @@ import controller
 from controller.adapters.kube_errors import ConfigError
 from controller.adapters.marks import mapping
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects
+from controller.cli.words import full_stop
 from controller.ports import DEPLOYMENT, LEASE, Obj
 from controller.simulator.apiserver.errors import ApiError
-from controller.simulator.definitions import load_objects
+from controller.simulator.definitions import WorldError, load_objects
 from controller.simulator.embedded import EmbeddedCluster
 from controller.simulator.run import plan_of
 from controller.simulator.scenario import Scenario, load
+from controller.simulator.scenario_names import refusal
 from controller.simulator.simulation import SimulationError
 
 
@@ -95,8 +97,11 @@ def story_of(scenario: Scenario, folder: Path) -> Story:
     try:
         story = Story(scenario, folder, (*load_objects(folder / scenario.world), *load_objects(folder / scenario.plan)))
         plan_of(list(story.objects))
-    except (OSError, yaml.YAMLError, SimulationError) as error:
-        raise ConfigError(f"The files of scenario {scenario.name!r} cannot be used: {error}.") from error
+        refused = refusal(story.objects)
+    except (OSError, WorldError, SimulationError) as error:
+        raise ConfigError(f"The files of scenario {scenario.name!r} cannot be used: {full_stop(error)}") from error
+    if refused:
+        raise ConfigError(f"The API server refuses an object of scenario {scenario.name!r}: {full_stop(refused)}")
     return story
 
 
