@@ -17,6 +17,7 @@ from controller.cli.read import insist, plan_in_force, release_of
 from controller.cli.view import planned_stages
 from controller.cli.wait import parse_timeout
 from controller.cli.words import record, rows, span, text, whole
+from controller.core.reasons import BLUE_GONE
 from controller.ports import RELEASE_REQUEST, ConflictError, Obj, UnavailableError
 
 POLL_SECONDS = 0.2
@@ -150,6 +151,8 @@ def skipped_words(verb: str, release: Obj, plan: Any) -> str:
     if not 0 <= index < len(stages):
         return "No stage has begun, so there is nothing to skip yet."
     weight, window = stages[index]
+    if verb == "promote" and text(status.get("reason")) == BLUE_GONE:
+        return f"Goes on without blue, so that nobody can be put back: green gets {stages[-1][0]} % next, and bakes."
     judged = ""
     if index < len(begun) and begun[index].get("verdict") == "pass":
         judged = ", which has passed"

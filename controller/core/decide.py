@@ -15,6 +15,7 @@ from controller.core import (
     drift,
     finishing,
     forward,
+    gates,
     homeward,
     missing,
     outage,
@@ -49,7 +50,7 @@ def next_step(w: World) -> Decision:
     watched = seen.watch(w)
     asked = triggered(w, watched) or trouble.schema_old(w) or missing.answer(w) or outage.answer(w)
     asked = asked or drift.answer(w) or _requests(w)
-    return outage.awake(w, asked or missing.kept(w, step(w, watched)))
+    return outage.awake(w, asked or missing.kept(w, missing.stopped(w, step(w, watched))))
 
 
 def unusable(w: World) -> Decision | None:
@@ -98,12 +99,15 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
     """Triggers act whenever green may have traffic, also while somebody is asked (rule 8)."""
     if w.status.phase not in WATCHED or w.status.stage < 0 or (w.status.rollback and w.status.phase is Phase.HALTED):
         return None
-    if watch.fired is None or backward.blue_gone(w):
+    if watch.fired is None or (backward.blue_gone(w) and (not w.status.without_blue or w.status.phase is Phase.HALTED)):
         return None  # with blue deleted there is nowhere to go: a share of failures is better than all (missing.answer halts)
+    if gates.clone_empty(w) or (w.status.returned_at and outage.waiting_for_pods(w)):
+        return None  # likewise; what becomes of an original without pods, outage.answer decides
     fired = w.with_status(watch.status)
     if w.status.returned_at:
         return returning.return_failed(fired, reasons.RETURN_FAILED, watch.detail)
-    return backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, queries=seen.queries_of(w, watch.fired))
+    back = backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, queries=seen.queries_of(w, watch.fired))
+    return missing.stopped(w, back)
 
 
 def _requests(w: World) -> Decision | None:

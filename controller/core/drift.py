@@ -1,7 +1,7 @@
 """Foreign changes of the weights: toward blue obeyed, toward green corrected, a fighter held off (rule 7)."""
 
 from controller.api.release import DriftStatus, Phase, ReleaseStatus
-from controller.core import backward, forward, reasons
+from controller.core import backward, forward, reasons, returning
 from controller.core.commands import Decision, RecordKind, SetWeight
 from controller.core.steps import World, back, moved, record, set_stage, stored
 from controller.core.world import RouteView
@@ -30,8 +30,14 @@ def answer(w: World) -> Decision | None:
     if gone:
         return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
     owed = begun(w)
-    if owed or status.phase is Phase.RETURNING:
-        return owed  # whose weights mean what in the return, `returning` knows
+    if owed or status.phase is Phase.RETURNING or (status.returned_at and w.standing is Phase.RETURNING):
+        return owed or in_the_return(w)
+    return held_or_changed(w)
+
+
+def held_or_changed(w: World) -> Decision | None:
+    """Routes that can be managed no more, weights above what green may have, weights below what it was given."""
+    status = w.status
     broken = "; ".join(problem.detail for r in w.observed.routes for problem in r.problems)
     if broken and status.phase not in (Phase.HOLDING, Phase.HALTED):
         return forward.hold_for_person(w, reasons.ROUTE_CHANGED, broken, phase=status.phase)
@@ -59,8 +65,25 @@ def too_early(w: World) -> Decision | None:
     return correct(w, above) if above else None
 
 
+def in_the_return(w: World) -> Decision | None:
+    """Somebody moves requests between the original and the clone of `finish: home`: obeyed, and a person says what comes next.
+
+    Before the switch blue is the original, which is being brought up; after it the clone, which was judged, is the safe side
+    (what happens then in the phase itself, `returning` knows). A switch of ours, in either direction, is nobody's drift.
+    """
+    if not w.status.returned_at:
+        early = [r for r in w.observed.routes if r.found and r.green_weight < w.status.weight]
+        return obey(w, early) if early and not returning.may_switch(w) else None
+    held = w.status.hold
+    if held is not None and (held.until is None or w.now < held.until) and any(r.found and r.green_weight for r in w.observed.routes):
+        return returning.return_failed(w, reasons.RETURN_DRIFT, f"the clone had {w.observed.green_weight} % of the traffic")
+    return None
+
+
 def allowed(w: World) -> int:
     """The highest weight that may stand on a route now."""
+    if w.standing is Phase.RETURNING:
+        return w.status.grant  # the clone may have its requests back until the original has passed
     if w.standing is Phase.SHIFTING and (w.status.hold is None or w.status.hold.tries_again):
         return max(w.status.weight, w.stage.weight)
     return w.status.weight
@@ -117,6 +140,8 @@ def obey(w: World, routes: list[RouteView]) -> Decision:
 
 
 def _phase_to_resume(w: World) -> Phase:
+    if w.status.phase is Phase.RETURNING:
+        return Phase.RETURNING
     return w.status.hold.phase if w.status.hold else Phase.SHIFTING
 
 

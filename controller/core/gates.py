@@ -118,6 +118,16 @@ def gone(view: WorkloadView) -> bool:
     return not view.found or view.terminating
 
 
+def without_pods(view: WorkloadView) -> bool:
+    """No pod of it can answer."""
+    return view.empty or gone(view)
+
+
+def clone_empty(w: World) -> bool:
+    """After the return of `finish: home`: the clone lacks pods, so that going back to it would help nobody."""
+    return bool(w.status.returned_at) and any(without_pods(member.green) for member in w.observed.members)
+
+
 def named(views: Sequence[WorkloadView]) -> str:
     """Which Deployments; "" for none."""
     return f"Deployment {', '.join(f'{view.namespace}/{view.name}' for view in views)}" if views else ""

@@ -1,7 +1,9 @@
 """Workloads that somebody deleted in mid-release: toward blue where blue is there, and a person where it is not.
 
 Without green's Deployment its share of the users gets errors until a check has seen enough of them, so nobody waits
-for one. Without blue's there is nothing to go back to: what green has stays, and `penstock rollback` is still obeyed.
+for one. Without blue's there is nothing to go back to: what green has stays, and `penstock rollback` is still obeyed. A
+person may go on without blue (`promote`): green gets everything and bakes, and whatever speaks against it stops it
+where it stands, because that is all that is left.
 """
 
 from dataclasses import replace
@@ -26,7 +28,7 @@ def answer(w: World) -> Decision | None:
         return None
     blue = gates.deleted_blue(w)
     green = [m.green for m in w.observed.members if gates.gone(m.green) or replaced(w, m.green)]
-    if blue:
+    if blue and (green or not w.status.without_blue):
         detail = f"{blue} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
         return None if w.status.phase is Phase.HALTED else halt(w, detail)
     if green:
@@ -46,7 +48,24 @@ def replaced(w: World, view: WorkloadView) -> bool:
 
 def halt(w: World, detail: str) -> Decision:
     """Stop where it stands: a person puts the workload back and resumes, or decides otherwise."""
-    return stored(moved(w, Phase.HALTED, reasons.BLUE_GONE, detail), record(w, RecordKind.HOLD, reasons.BLUE_GONE, detail))
+    status = moved(w, Phase.HALTED, reasons.BLUE_GONE, detail, without_blue="")
+    return stored(status, record(w, RecordKind.HOLD, reasons.BLUE_GONE, detail))
+
+
+def can_go_without(w: World) -> bool:
+    """Whether a promotion may leave the deleted blue behind: it stopped for that, and nobody has asked for the way back."""
+    return w.status.phase is Phase.HALTED and w.status.reason == reasons.BLUE_GONE and w.status.stage >= 0 and bool(gates.deleted_blue(w))
+
+
+def stopped(w: World, decision: Decision) -> Decision:
+    """The decision; where it would go back to a blue that a person has gone on without, a stop with its reason and its evidence instead."""
+    if decision.status.phase is not Phase.ROLLING_BACK or not w.status.without_blue or not gates.deleted_blue(w):
+        return decision
+    found = decision.status
+    judged = w.with_status(w.status.model_copy(update={"stages": found.stages, "triggers": found.triggers, "sequential": found.sequential}))
+    halted = halt(judged, f"{found.message.rstrip('.')}; {gates.deleted_blue(w)} (blue) is gone, so that nobody can be put back on it")
+    verdicts = tuple(entry for entry in decision.records if entry.kind is RecordKind.VERDICT)
+    return replace(halted, records=(*verdicts, *halted.records))
 
 
 def kept(w: World, decision: Decision) -> Decision:

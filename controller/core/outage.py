@@ -49,7 +49,7 @@ def empty(w: World) -> str:
     """Which Deployments of the version that is judged have traffic and no ready pod, in words, or `CLUSTER`; "" where none."""
     if not (w.at_home.status.weight or w.observed.green_weight):
         return ""
-    pods = gates.named([view for view, _ in pairs(w) if without_pods(view)])
+    pods = gates.named([view for view, _ in pairs(w) if gates.without_pods(view)])
     return pods or ("" if w.status.returned_at or w.observed.cluster_ready else CLUSTER)
 
 
@@ -60,15 +60,10 @@ def pairs(w: World) -> Sequence[tuple[WorkloadView, WorkloadView]]:
     return [(m.green, m.blue) for m in w.observed.members]
 
 
-def without_pods(view: WorkloadView) -> bool:
-    """No pod of it can answer."""
-    return view.empty or gates.gone(view)
-
-
 def shared(w: World) -> bool:
     """Whether the version to go back to lacks its pods too, wherever the judged one does: then nothing is gained by going back."""
-    lacking = [spare for view, spare in pairs(w) if without_pods(view)]
-    return bool(lacking) and all(without_pods(spare) for spare in lacking)
+    lacking = [spare for view, spare in pairs(w) if gates.without_pods(view)]
+    return bool(lacking) and all(gates.without_pods(spare) for spare in lacking)
 
 
 def seconds(w: World) -> float:
@@ -114,7 +109,7 @@ def nowhere_to_go(w: World, lacking: str) -> Decision | None:
 
 def waiting_for_pods(w: World) -> bool:
     """Whether the hold of `nowhere_to_go` goes on; as soon as either version has pods, it has something else to do."""
-    return w.status.hold is not None and w.status.hold.reason == reasons.NO_PODS_ANYWHERE and bool(empty(w))
+    return w.status.hold is not None and w.status.hold.reason == reasons.NO_PODS_ANYWHERE and bool(w.status.empty_since)
 
 
 def refilled(w: World) -> Decision:
@@ -139,7 +134,9 @@ def counted(w: World, total: float) -> ReleaseStatus:
 def reopened(w: World) -> ReleaseStatus:
     """The stage, or the return, from its settling on; a hold is kept, and goes on with that."""
     if w.status.returned_at:
-        return returning.again(w.with_status(w.status.model_copy(update={"returning": replaced_shift(w)}))).status
+        home = homeward.begun(w.status).model_copy(update={"shifted_at": w.now})  # its settle deadline counts from here
+        anew = w.status.model_copy(update={"returning": home, "triggers": homeward.watched_anew(w.status)})
+        return returning.again(w.with_status(anew)).status
     if w.standing not in (Phase.SHIFTING, Phase.MEASURING, Phase.BAKING):
         return w.status
     fresh = set_stage(w.status, window=None, shifted_at=w.now, settled_at=0.0, checks=[], verdict=None, verdict_key="")
@@ -147,11 +144,6 @@ def reopened(w: World) -> ReleaseStatus:
         return moved(w.with_status(fresh), Phase.SHIFTING, reasons.PODS_BACK, "the window begins anew")
     held = fresh.hold
     return fresh.model_copy(update={"hold": held.model_copy(update={"phase": Phase.SHIFTING})}) if held else fresh
-
-
-def replaced_shift(w: World) -> StageStatus:
-    """The return as if it had begun now: its settle deadline counts from here."""
-    return homeward.begun(w.status).model_copy(update={"shifted_at": w.now})
 
 
 def arrived(w: World, status: ReleaseStatus) -> ReleaseStatus:

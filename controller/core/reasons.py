@@ -78,6 +78,9 @@ RETURN_FAILED = _reason(
     "ReturnFailed", "The original does badly with the new image, the clone serves again: {detail}",
     "Put the original right, then penstock resume; or penstock rollback.", _C,
 )
+HOME_GONE = _reason(
+    "OriginalGone", "The original is gone, the clone serves everybody: {detail}", "Put the Deployment back, then penstock resume; or leave it as it is.", _C
+)
 RETURN_DRIFT = _reason(
     "ReturnTakenBack", "Somebody gave the clone its traffic back, it serves again: {detail}", "penstock resume returns once more, penstock rollback goes back.", _W
 )
@@ -117,7 +120,7 @@ ROLLBACK_REQUESTED = _reason("RollbackRequested", "Rollback asked by {detail}.",
 RELEASE_DELETED = _reason("ReleaseDeleted", "The Release was deleted in mid-release.", "Nothing to do.", _W)
 SUPERSEDED = _reason("Superseded", "Release {detail} took its place.", "Watch that one.", _W)
 TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back; penstock rollback puts everybody on blue.", _C)
-BLUE_GONE = _reason("BlueGone", "{detail}", "Put the Deployment back, then penstock resume; penstock rollback sends everybody to blue all the same.", _C)
+BLUE_GONE = _reason("BlueGone", "{detail}", "Put the Deployment back, then penstock resume; penstock promote goes on without it; penstock rollback sends everybody to blue all the same.", _C)
 GREEN_KEPT = _reason("GreenKept", "{detail} (blue) is gone: everybody is sent to it, and green is not taken down, because nothing else is left.", "Put the Deployment back, then penstock resume takes green down.", _C)
 ROLLBACK_FOUND = _reason("RollbackFound", "An earlier controller had put everybody back on blue; this one finishes it.", "penstock retry starts again.", _C)
 ROLLING_BACK = _reason("RollingBack", "Puts everybody back on blue: {detail}", "It goes on by itself.", _C)

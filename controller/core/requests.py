@@ -8,7 +8,7 @@ never refused for an unmet expectation.
 from dataclasses import replace
 
 from controller.api.release import Phase, ReleaseStatus, Verb
-from controller.core import backward, forward, gates, reasons, returning
+from controller.core import backward, forward, gates, missing, reasons, returning
 from controller.core.commands import AnswerRequest, Decision, RecordKind
 from controller.core.phases import BACKWARD
 from controller.core.steps import World, act, moved, record, stored
@@ -67,6 +67,9 @@ def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
     if not why.strip():
         return reasons.REASON_NEEDED, ""
     standing = w.status.hold.phase if w.status.phase is Phase.HOLDING and w.status.hold else w.status.phase
+    if verb is Verb.PROMOTE and missing.can_go_without(w):
+        gate = gates.green_capacity(w)
+        return None if gate.open else (gate.reason, gate.detail)
     if standing not in GATED or w.status.stage < 0:
         return reasons.NOT_NOW, f"it is {w.status.phase}"
     if verb is Verb.ADVANCE and w.last_stage and (w.status.phase is Phase.SHIFTING or w.status.weight < w.stage.weight):
@@ -115,7 +118,7 @@ def forward_effect(w: World, request: RequestView, who: str) -> Decision:
         case Verb.ADVANCE:
             return advance(w, request.uid)
         case Verb.PROMOTE:
-            return forward.enter_stage(w, len(w.stages) - 1, skipped=request.uid)
+            return promote(w, request.uid)
         case Verb.ROLLBACK:
             raise AssertionError("apply() has taken the way back")
 
@@ -125,6 +128,13 @@ def advance(w: World, uid: str) -> Decision:
     if w.last_stage:
         return forward.next_stage(w.with_status(_skip(w.status, uid)))
     return forward.enter_stage(w, w.status.stage + 1, skipped=uid)
+
+
+def promote(w: World, uid: str) -> Decision:
+    """Everything to green, which bakes then; with blue deleted the stage begins anew even where green has everything."""
+    if missing.can_go_without(w):
+        w = w.with_status(w.status.model_copy(update={"without_blue": uid}))
+    return forward.enter_stage(w, len(w.stages) - 1, skipped=uid)
 
 
 def _skip(status: ReleaseStatus, uid: str) -> ReleaseStatus:

@@ -15,7 +15,7 @@ from controller.core import finishing, forward, gates, homeward, reasons, seen
 from controller.core.commands import Decision, RecordKind, RemoveClone, SetWeight, UpdateHome
 from controller.core.homeward import FULL
 from controller.core.sentences import explain
-from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, record, saying, stored, wait
+from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, moved, record, saying, stored, wait
 
 
 def returning(w: World) -> Decision:
@@ -37,6 +37,9 @@ def returning(w: World) -> Decision:
 
 def bring_home(w: World) -> Decision:
     """The new image at full size, ready and answering its probes; then all requests in one write."""
+    absent = gates.deleted_blue(w)
+    if absent:
+        return hold(w, reasons.HOME_GONE, absent, phase=Phase.RETURNING, waits_for="operator")
     lacking = gates.home_lacks(w, {m.name: m.green.image for m in w.observed.members})
     if lacking == gates.OTHER_IMAGE:
         return act(w, UpdateHome())
@@ -48,14 +51,19 @@ def bring_home(w: World) -> Decision:
         return wait(w, reasons.RETURNING, lacking, until=w.now + 2.0, status=unready)
     if not w.status.ready_at:
         return stored(w.status.model_copy(update={"ready_at": w.now}))
-    opens = w.status.ready_at + w.plan.preparation.route_delay
-    if w.now < opens:
-        return wait(w, reasons.RETURNING, f"it is ready, proxies get {w.plan.preparation.route_delay:.0f} s to learn of it", until=opens)
+    if not may_switch(w):
+        delay = w.plan.preparation.route_delay
+        return wait(w, reasons.RETURNING, f"it is ready, proxies get {delay:.0f} s to learn of it", until=w.status.ready_at + delay)
     if any(r.found and r.green_weight for r in w.observed.routes):
         return act(w, SetWeight(0))
     home = StageStatus(weight=FULL, entered_at=homeward.begun(w.status).entered_at, shifted_at=w.now)
     update = {"returned_at": w.now, "weight": 0, "observed_weight": 0, "returning": home, "triggers": homeward.watched_anew(w.status)}
     return stored(w.status.model_copy(update=update))
+
+
+def may_switch(w: World) -> bool:
+    """Whether the original has been ready for so long that the proxies know its new pods."""
+    return bool(w.status.ready_at) and w.now >= w.status.ready_at + w.plan.preparation.route_delay
 
 
 def settle(w: World, home: StageStatus) -> Decision:
@@ -128,6 +136,9 @@ def still_asked(w: World) -> Decision | None:
 def return_failed(w: World, reason: str, detail: str) -> Decision:
     """The original does badly: everybody back to the clone, which was judged, and wait for a person."""
     if any(r.found and r.green_weight != FULL for r in w.observed.routes):
+        if gates.clone_empty(w) and w.status.phase is not Phase.HALTED:
+            words = f"{detail}; the clone has no ready pod either"
+            return stored(moved(w, Phase.HALTED, reason, words), record(w, RecordKind.HOLD, reason, words))
         return act(w, SetWeight(FULL))
     anew = homeward.watched_anew(w.status)
     clone = {"returned_at": 0.0, "weight": FULL, "observed_weight": FULL, "triggers": anew, "ready_at": 0.0, "empty_since": 0.0}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.ports import RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.ports import DEPLOYMENT, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
@@ -205,3 +205,17 @@ def test_promote_at_the_last_stage_does_not_say_that_it_skips_the_bake():
 
     assert result.code == 6
     assert "Green has all the traffic already: there is no stage to skip." in result.err
+
+
+def test_promote_goes_on_without_a_deleted_blue_and_says_what_that_means():
+    terminal = a_terminal()
+    terminal.until(100)
+    kube = InMemoryKube(terminal.sim.server, user="alice")
+    kube.delete(DEPLOYMENT, "shop", "shop", uid=kube.get(DEPLOYMENT, "shop", "shop")["metadata"]["uid"])
+    terminal.until_phase("Halted")
+
+    result = terminal.penstock("promote", "shop-v2", "--reason", "the old version is not wanted", "--yes")
+
+    assert (result.code, result.out) == (0, "accepted: promote\n")
+    assert "Goes on without blue, so that nobody can be put back: green gets 100 % next, and bakes." in result.err
+    terminal.until_phase("Succeeded")

@@ -92,6 +92,65 @@ class TestADeletedWorkload:
 
         assert names(replace(release, blue=gone(release.blue)).decided()) == ["RollBackRoutes"]
 
+    def without_blue(self, number=2, phase=Phase.HALTED, **status):
+        """Blue is deleted; the release has stopped for that, or went on without it."""
+        release = a_release().at_stage(number, phase)
+        status = {"reason": reasons.BLUE_GONE, **status} if phase is Phase.HALTED else status
+        return replace(release, status=release.status.model_copy(update=status), blue=gone(release.blue))
+
+    @pytest.mark.parametrize("number", [2, 4])
+    def test_a_person_may_go_on_without_it(self, number):
+        """Also where green has everything: then it bakes anew."""
+        decision = self.without_blue(number).asked(Verb.PROMOTE).decided()
+
+        assert (decision.status.phase, decision.status.stage, decision.status.grant) == (Phase.SHIFTING, 3, 100)
+        assert decision.status.without_blue == "req-1"
+        assert decision.status.stages[-1].verdict is None
+
+    def test_nobody_goes_on_without_it_without_green(self):
+        release = self.without_blue()
+
+        (answer,) = replace(release, green=replace(release.green, available=2)).asked(Verb.PROMOTE).decided().commands
+
+        assert (answer.accepted, answer.reason) == (False, reasons.CAPACITY_MISSING)
+
+    def test_a_release_that_stopped_for_something_else_is_not_promoted(self):
+        (answer,) = self.without_blue(reason=reasons.HALTED).asked(Verb.PROMOTE).decided().commands
+
+        assert (answer.accepted, answer.reason) == (False, reasons.NOT_NOW)
+
+    def test_a_stage_without_blue_goes_on(self):
+        assert self.without_blue(4, Phase.BAKING, without_blue="req-1").decided().status.phase is Phase.BAKING
+
+    def test_what_speaks_against_green_stops_it_where_nobody_can_be_put_back(self):
+        held = self.without_blue(4, Phase.BAKING, without_blue="req-1").holding(reasons.NO_DATA, until=NOW)
+
+        decision = held.decided()
+
+        assert (decision.status.phase, decision.status.reason, decision.status.weight) == (Phase.HALTED, reasons.BLUE_GONE, 100)
+        assert (names(decision), decision.status.rollback, decision.status.without_blue) == ([], None, "")
+
+    def test_a_trigger_stops_it_likewise(self):
+        release = self.without_blue(4, Phase.BAKING, without_blue="req-1")
+        plan = a_release().with_plan(triggers=[{"name": "errors", "builtin": "error-rate", "limit": {"max": 1}}]).plan
+        failing = CheckStatus(name="errors", outcome=Outcome.FAIL, value=9, limit=1, recent="f", polled_at=NOW)
+        release = replace(release, plan=plan, status=release.status.model_copy(update={"triggers": [failing]}))
+
+        decision = release.decided()
+
+        assert (decision.status.phase, decision.status.reason, names(decision)) == (Phase.HALTED, reasons.BLUE_GONE, [])
+        assert "errors" in decision.status.message
+
+    def test_with_blue_back_it_rolls_back_as_ever(self):
+        held = self.without_blue(4, Phase.BAKING, without_blue="req-1").holding(reasons.NO_DATA, until=NOW)
+
+        assert replace(held, blue=a_release().blue).decided().status.phase is Phase.ROLLING_BACK
+
+    def test_with_green_gone_as_well_a_person_is_asked(self):
+        release = self.without_blue(4, Phase.BAKING, without_blue="req-1")
+
+        assert replace(release, green=gone(release.green)).decided().status.phase is Phase.HALTED
+
     def test_with_blue_back_a_resume_goes_on(self):
         assert a_release().at_stage(2, Phase.HALTED).asked(Verb.RESUME).decided().status.phase is Phase.SHIFTING
 

@@ -195,3 +195,55 @@ def test_a_trigger_acts_on_whoever_serves(at_home):
     decision = replace(builder, status=builder.status.model_copy(update={"triggers": failing})).decided()
 
     assert decision.commands == ((SetWeight(100),) if at_home else (UpdateHome(back=True),))
+
+
+class TestAHandOnTheRoutes:
+    def early(self, seen: int, **status) -> Builder:
+        """The original is being brought up, and somebody gave it requests already."""
+        there = home_bound(image="shop:1", weight=seen)
+        return replace(there, status=there.status.model_copy(update={"ready_at": 0.0, **status}))
+
+    @pytest.mark.parametrize("weight", [0, 40])
+    def test_requests_that_the_original_is_given_before_the_switch_stay_there(self, weight):
+        decision = self.early(weight).decided()
+
+        assert (decision.status.phase, decision.status.reason, names(decision)) == (Phase.HOLDING, reasons.DRIFT_TO_BLUE, [])
+        assert (decision.status.hold.phase, decision.status.weight) == (Phase.RETURNING, weight)
+
+    def test_the_return_goes_on_when_a_person_says_so(self):
+        held = self.early(40, weight=40).holding(reasons.DRIFT_TO_BLUE, waits_for="operator").asked(Verb.RESUME)
+
+        assert held.decided().status.phase is Phase.RETURNING
+        assert names(self.early(40, weight=40).decided()) == ["UpdateHome"]
+
+    def test_the_clone_may_have_its_requests_back_meanwhile(self):
+        assert names(self.early(100, weight=40).holding(reasons.DRIFT_TO_BLUE, waits_for="operator").decided()) == []
+
+    def test_a_switch_of_several_routes_that_was_cut_off_is_our_own(self):
+        there = self.early(100, ready_at=NOW - 60)
+        there = replace(there, blue=replace(there.blue, image="shop:2"))
+        half = there.seeing(routes=(there.route, replace(there.route, name="other", green_weight=0, blue_only=True)))
+
+        assert half.decided().commands == (SetWeight(0),)
+
+    def test_requests_that_the_clone_is_given_while_the_return_is_held_stay_there(self):
+        there = returned()
+        held = replace(there, route=replace(there.route, green_weight=30, blue_only=False)).holding(reasons.NO_DATA, until=NOW + 600)
+
+        assert held.decided().commands == (SetWeight(100),)
+
+    def test_an_original_that_was_deleted_leaves_everybody_on_the_clone(self):
+        there = home_bound()
+
+        decision = replace(there, blue=replace(there.blue, found=False)).decided()
+
+        assert (decision.status.phase, decision.status.reason, names(decision)) == (Phase.HOLDING, reasons.HOME_GONE, [])
+
+    def test_nobody_is_put_back_on_a_clone_without_pods(self):
+        there = returned()
+        failed = there.status.returning.model_copy(update={"verdict": Outcome.FAIL})
+        there = replace(there, status=there.status.model_copy(update={"returning": failed}), green=replace(there.green, empty=True))
+
+        decision = there.decided()
+
+        assert (decision.status.phase, decision.status.reason, names(decision)) == (Phase.HALTED, reasons.RETURN_FAILED, [])
