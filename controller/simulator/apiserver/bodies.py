@@ -39,6 +39,7 @@ def received(served: Served, body: Any) -> Obj:
         rules.lease_times_have_microseconds(kind, whole, patching=False)
     elif kind.plural in rules.COUNTS:
         rules.counts_are_whole_numbers(kind, whole, patching=False)
+        rules.pods_can_be_made(kind, whole)
     return whole if served.unview is None else served.unview(whole)
 
 
@@ -76,6 +77,7 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
         rules.lease_times_have_microseconds(kind, candidate, patching=True)
     elif kind.plural in rules.COUNTS:
         rules.counts_are_whole_numbers(kind, candidate, patching=True)
+        rules.pods_can_be_made(kind, candidate)
     if candidate["metadata"] is not shown["metadata"]:
         rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), candidate)
     if candidate.get("kind") != shown.get("kind") or candidate.get("apiVersion") != shown.get("apiVersion"):

@@ -33,6 +33,8 @@ COUNTS = {
     "horizontalpodautoscalers": ("minReplicas", "maxReplicas"),
 }
 """Fields below `spec` of built-in kinds that the simulated workloads reckon with, by plural."""
+POD_MAKERS = frozenset({"deployments", "replicasets", "statefulsets"})
+"""Built-in kinds whose pods are simulated, by plural."""
 _SHAPE_FAULTS = frozenset(
     {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported"}
 )
@@ -355,6 +357,33 @@ def counts_are_whole_numbers(kind: Kind, body: Obj, *, patching: bool) -> None:
         if value < 0:
             told = f"Invalid value: {value}: must be greater than or equal to 0"
             raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), [Cause("FieldValueInvalid", told, f"spec.{key}")])
+
+
+def pods_can_be_made(kind: Kind, body: Obj) -> None:
+    """A workload says which pods are its own, by labels that its template has, and which containers they run."""
+    if kind.plural not in POD_MAKERS or body.get("kind", kind.kind) != kind.kind:
+        return  # the last is a Scale, which stands for one number of it
+    template = _part(_part(body, "spec"), "template")
+    wanted, own = _part(_part(_part(body, "spec"), "selector"), "matchLabels"), _part(_part(template, "metadata"), "labels")
+    containers = _part(template, "spec").get("containers")
+    told, place = "", "spec.template.spec.containers"
+    if not _part(_part(body, "spec"), "selector"):
+        told, place = "Required value", "spec.selector"
+    elif any(own.get(label) != value for label, value in wanted.items()):
+        told, place = f"Invalid value: {json.dumps(own)}: `selector` does not match template `labels`", "spec.template.metadata.labels"
+    elif not isinstance(containers, list) or not containers:
+        told = "Required value"
+    elif not all(isinstance(one, Mapping) and one.get("name") and one.get("image") for one in containers):
+        told = "Required value: each container has a name and an image"
+    if told:
+        fault = "FieldValueRequired" if told.startswith("Required") else "FieldValueInvalid"
+        raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), [Cause(fault, told, place)])
+
+
+def _part(body: Any, name: str) -> Mapping[str, Any]:
+    """A mapping below, empty where it is none."""
+    found = body.get(name) if isinstance(body, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def lease_times_have_microseconds(kind: Kind, body: Obj, *, patching: bool) -> None:

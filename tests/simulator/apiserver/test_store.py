@@ -283,7 +283,9 @@ class TestLifeOfOthers:
             kube.get(NAMESPACE, "", "shop")
 
     def test_foreground_deletion_waits_for_a_collector(self, server, kube):
-        kube.create(DEPLOYMENT, "default", {"metadata": {"name": "web"}, "spec": {}})
+        template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}
+        spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template}
+        kube.create(DEPLOYMENT, "default", {"metadata": {"name": "web"}, "spec": spec})
         server.delete(DEPLOYMENT, "default", "web", Deletion(propagation="Foreground"))
 
         assert kube.get(DEPLOYMENT, "default", "web")["metadata"]["finalizers"] == ["foregroundDeletion"]
