@@ -9,9 +9,11 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from controller.adapters.kube_errors import ConfigError
 from controller.api.base import Duration, Model
+from controller.api.validate_words import in_words
 
 _FORBIDDEN_HEADERS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection"})
 
@@ -80,10 +82,16 @@ class PrometheusConfig(Model):
 
 
 def load_config(path: Path) -> PrometheusConfig:
-    """The providers of a YAML file. Raises OSError, ValueError (pydantic's has the path of each error) or yaml.YAMLError."""
-    content = yaml.safe_load(path.read_text())
+    """The providers of a YAML file. Raises `ConfigError` with everything that is wrong in one sentence."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The providers' file {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The providers' file {path} is not valid YAML.") from error
     if not isinstance(content, dict):
-        raise ValueError(  # noqa: TRY004 - what is wrong is a value of the file
-            f"{path}: found {type(content).__name__}, expected a mapping with providers"
-        )
-    return PrometheusConfig.model_validate(content)
+        raise ConfigError(f"The providers' file {path} is no mapping: it begins with `providers:` and has a list below.")
+    try:
+        return PrometheusConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"The providers' file {path} cannot be used: {in_words(error, PrometheusConfig)}.") from error

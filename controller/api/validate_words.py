@@ -5,7 +5,7 @@ import types
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from controller.api.base import shown
@@ -34,6 +34,16 @@ def translate(error: ErrorDetails, root: type[BaseModel], document: Document, to
     path = (*top, *loc)
     found, expected, hint = _words(error, root, loc)
     return Finding("error", dotted(path), document.line(path), found, expected, hint, document.number)
+
+
+def in_words(error: ValidationError, root: type[BaseModel]) -> str:
+    """All errors in one line, for files that have no document to point into: `workers: found 0, expected a number of at least 1; ...`."""
+    faults = []
+    for one in error.errors():
+        loc = tuple(part for part in one["loc"] if not _is_internal(part))
+        found, expected, _ = _words(one, root, loc)
+        faults.append(f"{dotted(loc)}{': ' if loc else ''}found {found}, expected {expected}")
+    return "; ".join(faults)
 
 
 def _words(error: ErrorDetails, root: type[BaseModel], loc: Path) -> tuple[str, str, str]:

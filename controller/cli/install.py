@@ -118,12 +118,12 @@ def options_of(asked: Asked, before: Mapping[str, str], fallback: str) -> Option
         before: data of the installed ConfigMap, empty where there is none.
         fallback: a namespace.
     """
-    settings = mapping(yaml.safe_load(before.get("controller.yaml", "")))
+    settings = installed(before, "controller.yaml")
     known = tuple(str(name) for name in settings.get("namespaces") or ())
     everywhere = asked.cluster_wide or (bool(before) and not known and not asked.namespaces)
     old = tuple(name for name in known if name not in asked.green_namespaces)
     named = tuple(dict.fromkeys((*old, *asked.namespaces)))
-    kept = mapping(yaml.safe_load(before.get("providers.yaml", ""))) or {"providers": []}
+    kept = installed(before, "providers.yaml") or {"providers": []}
     return Options(
         namespaces=() if everywhere else named or (fallback,),
         green_namespaces=asked.green_namespaces,
@@ -135,6 +135,15 @@ def options_of(asked: Asked, before: Mapping[str, str], fallback: str) -> Option
         secrets=asked.secrets,
         policies=asked.policies,
     )
+
+
+def installed(data: Mapping[str, str], file: str) -> Mapping[str, Any]:
+    """A file of the installed ConfigMap; empty where there is none. One that somebody broke is not written over."""
+    try:
+        return mapping(yaml.safe_load(data.get(file, "")))
+    except yaml.YAMLError as error:
+        sentence = f"{file} in the installed ConfigMap {NAME} is not valid YAML: mend it or delete the ConfigMap, then install again."
+        raise CommandError(ExitCode.REFUSED, sentence) from error
 
 
 def as_yaml(objects: Iterable[Obj]) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from controller.adapters.kube_errors import ConfigError
 from controller.api.base import Duration, Model
+from controller.api.validate_words import in_words
 
 
 class LeaseConfig(Model):
@@ -29,6 +30,13 @@ class LeaseConfig(Model):
         return self
 
 
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535) or any(char.isspace() for char in host):  # noqa: PLR2004 - the last port
+        raise ValueError(f"found {value!r}, expected HOST:PORT such as 0.0.0.0:8080")
+    return value
+
+
 class ControllerConfig(Model):
     """What the installation decides."""
 
@@ -42,10 +50,8 @@ class ControllerConfig(Model):
         default=16, description="Releases that are looked at side by side; a quarter of them is kept for those that roll back."
     )
     lease: LeaseConfig = Field(default_factory=LeaseConfig, description="Leader election.")
-    listen: str = Field(
-        default="0.0.0.0:8080",
-        pattern=r"^(\S+)?:[0-9]{1,5}$",
-        description="Address of /livez, /readyz, /healthz and /metrics.",
+    listen: Annotated[str, AfterValidator(_address)] = Field(
+        default="0.0.0.0:8080", description="Address of /livez, /readyz, /healthz and /metrics."
     )
     time_divisor: Annotated[float, Field(ge=1)] = Field(default=1.0, description="Divides every duration of a plan; for demos and tests.")
     make_namespaces: bool = Field(default=False, description="A release may make green's namespace; needs the optional ClusterRole.")
@@ -73,7 +79,7 @@ def load_config(path: str = "", **flags: Any) -> ControllerConfig:
     try:
         return ControllerConfig.model_validate(settings | given)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors())
+        faults = in_words(error, ControllerConfig)
         raise ConfigError(f"The controller's configuration {path or 'of the flags'} cannot be used: {faults}.") from error
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from controller.adapters.kube_errors import ConfigError
+
 Answer = Callable[[], tuple[bool, str]]
 """Whether all is well, and a sentence."""
 
@@ -19,6 +21,9 @@ class HealthServer:
         live: whether the process should go on living; `healthz` is the same.
         ready: whether it does its work.
         metrics: the exposition text.
+
+    Raises:
+        ConfigError: the address is taken, or cannot be listened on.
     """
 
     def __init__(self, address: str, *, live: Answer, ready: Answer, metrics: Callable[[], str]) -> None:
@@ -49,7 +54,11 @@ class HealthServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
                 """Probes are no news."""
 
-        self._server = ThreadingHTTPServer((host.strip("[]") or "0.0.0.0", int(port)), Handler)  # noqa: S104 - probes come from the node
+        try:
+            self._server = ThreadingHTTPServer((host.strip("[]") or "0.0.0.0", int(port)), Handler)  # noqa: S104 - probes come from the node
+        except (OSError, OverflowError) as error:
+            words = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+            raise ConfigError(f"The controller cannot listen on {address}: {words}.") from error
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="health", daemon=True)

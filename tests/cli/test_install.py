@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+from controller.ports import CONFIG_MAP, NAMESPACE
+from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 
 
@@ -60,6 +62,20 @@ def test_the_address_of_prometheus_is_the_default_provider(terminal):
     data = next(o for o in yaml.safe_load_all(text) if o["kind"] == "ConfigMap")["data"]
 
     assert yaml.safe_load(data["providers.yaml"])["providers"][0]["url"] == "http://prometheus.monitoring:9090"
+
+
+def test_an_installed_file_that_somebody_broke_is_not_written_over():
+    terminal = a_terminal(started=False)
+    kube = InMemoryKube(terminal.sim.server, user="admin")
+    kube.create(NAMESPACE, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "penstock-system"}})
+    broken = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "penstock"}, "data": {"providers.yaml": "providers: ["}}
+    kube.create(CONFIG_MAP, "penstock-system", broken)
+
+    result = terminal.penstock("install", "-n", "shop")
+
+    assert result.code == 6
+    assert "providers.yaml in the installed ConfigMap penstock is not valid YAML" in result.err
+    assert kube.get(CONFIG_MAP, "penstock-system", "penstock")["data"] == broken["data"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from fakes import FakeKube
 
 from controller.adapters.kube_errors import ConfigError
+from controller.adapters.prometheus_config import load_config as load_providers
 from controller.ports import RELEASE, Answer, AnswerFault
 from controller.runtime.config import load_config
 from controller.runtime.health import HealthServer
@@ -36,10 +37,12 @@ class TestConfig:
         [
             ("a: [", "is not valid YAML"),
             ("- 1", "is no mapping"),
-            ("wrokers: 2\nworkers: 0", "workers: Input should be greater than or equal to 1; wrokers: Extra inputs"),
+            ("wrokers: 2\nworkers: 0", "workers: found 0, expected a number of at least 1; wrokers: found the unknown field"),
+            ("namespaces: shop", "namespaces: found 'shop', expected a list"),
             ("lease: {duration: 3s, renew: 2s}", "expected at most half of it"),
             ("lease: {duration: 3}", "expected a duration with its unit"),
-            ("listen: nowhere", "listen:"),
+            ("listen: nowhere", "listen: found 'nowhere', expected HOST:PORT"),
+            ("listen: 127.0.0.1:99999", "expected HOST:PORT"),
         ],
     )
     def test_a_fault_of_the_file_is_one_sentence(self, tmp_path, content, words):
@@ -55,6 +58,32 @@ class TestConfig:
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(ConfigError, match="cannot be read: No such file"):
             load_config(str(tmp_path / "none"))
+
+
+class TestProviders:
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("a: [", "is not valid YAML"),
+            ("- 1", "is no mapping: it begins with `providers:`"),
+            ("provider: []", "provider: found the unknown field 'provider', expected one of providers"),
+            ("providers: [{name: a, tokn: 1}]", "providers[0].url: found nothing, expected the field 'url'; providers[0].tokn: found"),
+            ("providers: [{name: a, url: 'http://u:p@x'}]", "providers[0].url: found credentials in the address, expected basicAuth"),
+        ],
+    )
+    def test_a_fault_of_the_file_is_one_sentence(self, tmp_path, content, words):
+        file = tmp_path / "providers.yaml"
+        file.write_text(content)
+
+        with pytest.raises(ConfigError) as caught:
+            load_providers(file)
+
+        assert f"The providers' file {file} " in str(caught.value)
+        assert words in str(caught.value)
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"none cannot be read: No such file or directory\."):
+            load_providers(tmp_path / "none")
 
 
 class TestLogs:
@@ -138,6 +167,12 @@ class TestHealth:
         server = HealthServer("127.0.0.1:0", live=lambda: state["live"], ready=lambda: state["ready"], metrics=lambda: "m 1\n")
         yield f"http://127.0.0.1:{server.port}"
         server.close()
+
+    def test_an_address_that_is_taken_is_a_sentence(self, served):
+        address = served.removeprefix("http://")
+
+        with pytest.raises(ConfigError, match=f"cannot listen on {address}: Address already in use."):
+            HealthServer(address, live=lambda: (True, ""), ready=lambda: (True, ""), metrics=str)
 
     def ask(self, url):
         try:
