@@ -12,7 +12,7 @@ caches are good enough to wait by, never to grant by. Production, the simulator 
 very function; nothing below it knows which of them it is in.
 
 `Memo` holds nothing that the cluster does not hold too: parsed objects, and progress that the next
-checkpoint will write. Losing it costs a minute of passing trigger polls.
+checkpoint will write. Losing it costs a minute or so of passing trigger polls.
 """
 
 import math
@@ -30,7 +30,8 @@ from controller.core.decide import decide
 from controller.core.phases import BACKWARD
 from controller.core.steps import World
 from controller.core.world import Ask, Measured, Measurement
-from controller.ports import ConflictError, Kube, KubeError, Ports, RefusedError, UnavailableError
+from controller.ports import RELEASE, ConflictError, Kube, KubeError, Ports, RefusedError, UnavailableError
+from controller.recall import version_of
 
 Key = tuple[str, str]
 """Namespace and name of a Release."""
@@ -62,14 +63,14 @@ class Memo:
     parsed: observing.Parsed = field(default_factory=observing.Parsed)
     progress: dict[Key, Progress] = field(default_factory=dict)
     tried: dict[Key, Tried] = field(default_factory=dict)
-    behind: set[Key] = field(default_factory=set)
-    """Releases whose last write met a conflict: the cache is older than the store, so the next look does not use it."""
+    behind: dict[Key, str] = field(default_factory=dict)
+    """Releases whose last write met a conflict, with the resourceVersion that the cache showed: while it still does, it is not used."""
 
     def forget(self, key: Key) -> None:
         """A release that is gone leaves nothing behind."""
         self.progress.pop(key, None)
         self.tried.pop(key, None)
-        self.behind.discard(key)
+        self.behind.pop(key, None)
         self.parsed.forget(key)
 
 
@@ -100,7 +101,7 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
         return _reconcile(key, ports, memo, cache or ports.kube, now)
     except ConflictError as error:
         memo.progress.pop(key, None)
-        memo.behind.add(key)
+        memo.behind[key] = shown(key, cache)
         return Outcome(again=True, error=str(error))
     except records.UnreadableError as error:
         return Outcome(wake_at=now + 60.0, error=str(error))
@@ -114,14 +115,15 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
 def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> Outcome:
     """Look by the cache; where a step comes out of it, look again live and decide again."""
     measured = Measured()
-    looks = (ports.kube,) if key in memo.behind else (cache, ports.kube)
-    memo.behind.discard(key)
+    looks = (ports.kube,) if is_behind(key, cache, memo) else (cache, ports.kube)
     for kube in looks:
         live = kube is ports.kube
         snapshot = observing.observe(key, kube, ports, memo.parsed, live=live, index=cache)
         if snapshot is None:
             memo.forget(key)
             return Outcome()
+        if live and memo.behind.get(key) in ("", snapshot.subject.resource_version):
+            del memo.behind[key]  # the conflict was over something else
         subject, observed = with_progress(snapshot.subject, memo), snapshot.observed
         measured = measure(needs.asks(World(subject, observed, now, measured)), ports, measured)
         decision = decide(subject, observed, measured, now)
@@ -132,6 +134,21 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
             except RefusedError as error:
                 return refused(key, ports, memo, error)
     raise AssertionError("the second look is live")
+
+
+def is_behind(key: Key, cache: Kube, memo: Memo) -> bool:
+    """Whether a write met a conflict and the cache has not moved on: a look by it would meet the same one again and again."""
+    if key in memo.behind and memo.behind[key] not in ("", shown(key, cache)):
+        del memo.behind[key]
+    return key in memo.behind
+
+
+def shown(key: Key, cache: Kube | None) -> str:
+    """The resourceVersion of the Release as the cache has it; "" where it shows none."""
+    try:
+        return version_of(cache.get(RELEASE, *key))[1] if cache is not None else ""
+    except KubeError:
+        return ""
 
 
 def refused(key: Key, ports: Ports, memo: Memo, error: RefusedError) -> Outcome:

@@ -199,7 +199,7 @@ def constant_table() -> str:
         ("deadline of one query", span(asking.QUERY_TIMEOUT_SECONDS), "An answer that comes later is of no use."),
         ("hold for data where no check says otherwise", span(steps.DATA_DEADLINE_SECONDS), "As `NoData.deadline`."),
         ("another look where nothing is due", span(steps.POLL_SECONDS), "As the interval of a trigger."),
-        ("progress that is not urgent is written every", span(steps.CHECKPOINT_SECONDS), "A restart finds the rest in Prometheus."),
+        ("progress that is not urgent is written at most every", span(steps.CHECKPOINT_SECONDS), "A restart finds the rest in Prometheus."),
         ("corrections that make a fight", f"{drift.FIGHT_WRITES} in {span(drift.FIGHT_SECONDS)}", "A tool is at work, not a person."),
         (
             "no ready pod of green while it has traffic, in all in one stage",

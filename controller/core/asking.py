@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from analysis.model import Arm, Window
 from controller.api.plan import BuiltIn, Check, HttpProbe, Member, PlanSpec, Probe, Stage, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
+from controller.core import rhythm
 from controller.core.commands import Subject
 from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, pair_of, requests_of
 from controller.core.world import Ask, Observed
@@ -23,6 +24,9 @@ hour from a large mesh would be cut off as too large, for ever)."""
 
 QUERY_TIMEOUT_SECONDS = 10.0
 """Deadline of one query."""
+
+DUE_EARLY_SECONDS = 0.001
+"""A look that comes this much before a poll is due asks already."""
 
 
 def gate_key(name: str, arm: Arm) -> str:
@@ -96,7 +100,7 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
         gates = [check for check in checks_of(subject.plan, asker.stage) if not check.sequential]
         asks += [ask for check in gates for ask in asker.gate(check, wanted.gate)]
     if wanted.triggers:
-        asks += [ask for trigger in due_triggers(subject.plan, subject.status, now) for ask in asker.trigger(trigger)]
+        asks += [ask for trigger in due_triggers(subject.plan, subject.status, subject.uid, now) for ask in asker.trigger(trigger)]
     asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
     return tuple(asks)
 
@@ -119,20 +123,24 @@ def polled(statuses: Collection[CheckStatus], name: str) -> CheckStatus:
     return CheckStatus(name=name)
 
 
-def due_triggers(plan: PlanSpec, status: ReleaseStatus, now: float) -> tuple[Trigger, ...]:
-    """The triggers whose interval has passed. A poll time in the future (a clock set back) counts as passed."""
-    due = []
-    for trigger in plan.triggers:
-        since = now - polled(status.triggers, trigger.name).polled_at
-        if since < 0 or since >= trigger.interval - 0.001:
-            due.append(trigger)
-    return tuple(due)
+def due_triggers(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> tuple[Trigger, ...]:
+    """The triggers whose next poll has come. A poll time in the future (a clock set back) counts as passed."""
+    return tuple(
+        trigger
+        for trigger, last in _polls(plan, status)
+        if not last <= now < rhythm.due_after(uid, last, trigger.interval) - DUE_EARLY_SECONDS
+    )
 
 
-def next_poll(plan: PlanSpec, status: ReleaseStatus, now: float) -> float | None:
+def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> float | None:
     """When the next trigger is due, Unix seconds; None without triggers."""
-    times = [max(now, polled(status.triggers, trigger.name).polled_at + trigger.interval) for trigger in plan.triggers]
+    times = [max(now, rhythm.due_after(uid, last, trigger.interval)) for trigger, last in _polls(plan, status)]
     return min(times, default=None)
+
+
+def _polls(plan: PlanSpec, status: ReleaseStatus) -> list[tuple[Trigger, float]]:
+    """Every trigger, and when it was last asked; 0.0 before that."""
+    return [(trigger, polled(status.triggers, trigger.name).polled_at) for trigger in plan.triggers]
 
 
 def traffic_places(plan: PlanSpec, naming: Naming, routed: tuple[str, ...] = ()) -> tuple[Pair, ...]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from analysis.model import Arm, Outcome
 from controller.api.plan import TrafficMetrics, Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
-from controller.core import asking, judging, needs, reasons, sequential, traffic
-from controller.core.steps import CHECKPOINT_SECONDS, POLL_SECONDS, World
+from controller.core import asking, judging, needs, reasons, rhythm, sequential, traffic
+from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World
 from controller.core.traffic import SplitVerdict
 
 
@@ -170,7 +170,7 @@ def watch_triggers(w: World) -> Watch:
     around = context(w.at_home)
     after = [judge_one(w, trigger, around) for trigger in w.plan.triggers]
     status = w.status.model_copy(update={"triggers": after}) if after != w.status.triggers else w.status
-    next_at = asking.next_poll(w.plan, status, w.now)
+    next_at = asking.next_poll(w.plan, status, w.subject.uid, w.now)
     fired = judging.fired(w.plan.triggers, after, w.plan.groups)
     if fired is None:
         return Watch(status, next_at=next_at)
@@ -249,7 +249,10 @@ def look_again(w: World) -> float:
 
 def checkpoint_due(w: World, status: ReleaseStatus) -> bool:
     """Whether progress that nobody needs at once is written now (design, Records)."""
-    return status is not w.status and w.now - w.status.checkpoint_at >= CHECKPOINT_SECONDS and w.status.phase is not Phase.PREPARING
+    if status is w.status or w.status.phase is Phase.PREPARING:
+        return False
+    last = w.status.checkpoint_at
+    return not last <= w.now < rhythm.free_after(w.subject.uid, last, CHECKPOINT_SECONDS) - CHECKPOINT_EARLY_SECONDS
 
 
 def worth_writing(w: World, after: ReleaseStatus) -> bool:

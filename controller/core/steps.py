@@ -21,6 +21,9 @@ DATA_DEADLINE_SECONDS = 900.0
 CHECKPOINT_SECONDS = 60.0
 """Progress that changes no streak, phase or verdict is written at most this often (design, Records)."""
 
+CHECKPOINT_EARLY_SECONDS = 1.0
+"""It is written in a look that comes anyhow, so that one a moment too early does: the next one is an interval of polls away."""
+
 
 @dataclass(frozen=True, slots=True)
 class World:

@@ -136,9 +136,9 @@ class TestWhyAndHistory:
 
         out = terminal.penstock("why", "shop-v2").out
 
-        assert "errors: 6.96 % vs 0.1 % (+6.86 points, limit +5 points, n = 707)" in out
+        assert "errors: 6.45 % vs 0.1 % (+6.35 points, limit +5 points, n = 750)" in out
         assert 'Query: green: 100 * ((sum(rate(istio_requests_total{reporter="source",destination_workload="shop-green"' in out
-        assert "Green: at most 25 % of the traffic, for 6m40s." in out
+        assert "Green: at most 25 % of the traffic, for 6m47s." in out
         assert "penstock retry shop-v2 -n shop tries the same version again." in out
 
     def test_why_of_a_rollback_that_a_person_asked_for_blames_no_check(self):

@@ -111,17 +111,17 @@ class TestTriggers:
         assert asks["trigger/health/baseline"].url == "http://web.prod.svc.cluster.local:80/health"
         assert asks["trigger/health/candidate"].timeout == 2
 
-    @pytest.mark.parametrize(("polled_at", "due"), [(0, True), (990, True), (990.5, False), (1000, False), (4600, True)])
-    def test_a_trigger_is_due_when_its_interval_has_passed_or_the_clock_was_set_back(self, polled_at, due):
+    @pytest.mark.parametrize(("polled_at", "due"), [(0, True), (986.8, True), (994, False), (1000, False), (4600, True)])
+    def test_a_trigger_is_due_when_its_next_poll_has_come_or_the_clock_was_set_back(self, polled_at, due):
         found = subject(triggers=[CheckStatus(name="errors", polled_at=polled_at), CheckStatus(name="health", polled_at=999)])
 
-        assert bool(due_triggers(found.plan, found.status, 1000.0)) is due
+        assert bool(due_triggers(found.plan, found.status, found.uid, 1000.0)) is due
 
     def test_the_next_poll_is_the_earliest_one(self):
-        found = subject(triggers=[CheckStatus(name="errors", polled_at=995), CheckStatus(name="health", polled_at=999)])
+        found = subject(triggers=[CheckStatus(name="errors", polled_at=996.894), CheckStatus(name="health", polled_at=999)])
 
-        assert next_poll(found.plan, found.status, 1000.0) == 1005
-        assert next_poll(found.plan.model_copy(update={"triggers": []}), found.status, 1000.0) is None
+        assert next_poll(found.plan, found.status, found.uid, 1000.0) == pytest.approx(1006.894, abs=1e-3)
+        assert next_poll(found.plan.model_copy(update={"triggers": []}), found.status, found.uid, 1000.0) is None
 
 
 class TestProbes:

@@ -61,7 +61,7 @@ NAN = {"faults": [{"kind": "prometheus-nan", "at": "1m", "lasts": "60m", "querie
 LABEL = {"kind": "patch", "at": "5s", "target": "VirtualService shop/shop", "patch": {"metadata": {"labels": {"team": "a"}}}}
 USERS = [{"name": f"users-{i}", "host": "shop.shop.svc.cluster.local", "rps": 20, "delay": "10s"} for i in range(8)]
 LATE_PROXIES = {"users": USERS, "faults": [LABEL]}
-UNREADY = {"pods": [{"image": "*:2.0", "unready": [{"after": "368s", "until": "380s"}]}, {}], "faults": [LABEL]}
+UNREADY = {"pods": [{"image": "*:2.0", "unready": [{"after": "374s", "until": "386s"}]}, {}], "faults": [LABEL]}
 STILL = {"faults": [{"kind": "pause", "at": "100s", "lasts": "2m"}]}
 
 FOUND_ALONE = [

@@ -1,17 +1,21 @@
 """The time lines of docs/checks.md, run: gauges that pass, fail or have no answer at each poll, until the release goes back."""
 
 import re
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
 
 from controller.api.release import Phase
+from controller.core.rhythm import due_after
+from controller.ports import RELEASE
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import START, Scenario
 
 ROOT = Path(__file__).parents[2]
-FIRST_POLL, INTERVAL = 17.0, 20.0
+INTERVAL = 20.0
 PLAN = """
 apiVersion: penstock.dev/v1alpha1
 kind: ReleasePlan
@@ -33,20 +37,30 @@ def line_of(name):
 MEASURED, ERRORS, SLOW = line_of("measured"), line_of("errors"), line_of("slow")
 
 
-def story(folder, lines, repeat, group):
+@cache
+def first_poll():
+    """Seconds until the first poll in its place: from then on one comes each interval. Every story here makes the same release."""
+    sims = []
+    with TemporaryDirectory() as folder:
+        run_scenario(story(Path(folder), {"signal": "fffff"}, {}, group=False, begin=INTERVAL), Path(folder), prepare=sims.append)
+    uid = sims[0].kube.get(RELEASE, "shop", "shop-v2")["metadata"]["uid"]
+    return due_after(uid, due_after(uid, START + 17.0, INTERVAL), INTERVAL) - START
+
+
+def story(folder, lines, repeat, *, group, begin):
     """A release whose gauges are 0 where a line says p, 9 where it says f, and without an answer where it says i."""
     plan = yaml.safe_load(PLAN)
     metrics, faults = [], []
     for name, letters in lines.items():
         changes = [
-            {"after": f"{FIRST_POLL + INTERVAL * moment - 10:g}s", "value": 9 if letter == "f" else 0}
+            {"after": f"{begin + INTERVAL * moment - 10:g}s", "value": 9 if letter == "f" else 0}
             for moment, letter in enumerate(letters)
         ]
-        after_all = {"after": f"{FIRST_POLL + INTERVAL * len(letters) - 10:g}s", "value": 0}
+        after_all = {"after": f"{begin + INTERVAL * len(letters) - 10:g}s", "value": 0}
         metrics.append({"name": name, "kind": "gauge", "value": [{"value": 0}, *changes, after_all]})
         for moment, letter in enumerate(letters):
             if letter == "i":
-                at = f"{FIRST_POLL + INTERVAL * moment - 5:g}s"
+                at = f"{begin + INTERVAL * moment - 5:g}s"
                 faults.append({"kind": "prometheus-empty", "at": at, "lasts": "10s", "queries": f"*{name}*"})
         query = f'max({name}{{namespace="$namespace",workload="$workload"}})'
         trigger = {"name": name, "query": query, "limit": {"max": 5}, "interval": f"{INTERVAL:g}s", "repeat": repeat}
@@ -64,11 +78,11 @@ def story(folder, lines, repeat, group):
 
 def fires_at(folder, lines, repeat=None, *, group=False):
     """The moment, counted from 1, at which everybody is put back; None where green succeeds."""
-    status = run_scenario(story(folder, lines, repeat or {}, group), folder).status
+    status = run_scenario(story(folder, lines, repeat or {}, group=group, begin=first_poll()), folder).status
     if status.rollback is None:
         assert status.phase is Phase.SUCCEEDED
         return None
-    return round((status.rollback.decided_at - START - FIRST_POLL) / INTERVAL + 1, 1)
+    return round((status.rollback.decided_at - START - first_poll()) / INTERVAL + 1, 1)
 
 
 CONSECUTIVE, OF_THREE = {"consecutive": 2}, {"failures": 2, "of": 3}
