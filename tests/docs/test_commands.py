@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from controller.cli.main import app, run
+from controller.core import reasons
 from tests.cli.cli_bed import a_terminal
 from tests.docs.pages import ROOT, agrees, commands, pages
 
@@ -84,7 +85,8 @@ def understood(words):
 
 
 INLINE = re.compile(r"`(penstock [^`…]+)`")
-SPOKEN = sorted({found for page in pages() for found in INLINE.findall(page.read_text(encoding="utf-8"))})
+PROSE = [*pages("docs/**/*.md"), *sorted(ROOT.glob("examples/*/README.md"))]
+SPOKEN = sorted({found for page in PROSE for found in INLINE.findall(page.read_text(encoding="utf-8"))})
 
 
 @pytest.mark.parametrize("text", SPOKEN)
@@ -103,3 +105,20 @@ def test_a_command_within_a_sentence_has_a_name_and_options_that_there_are(text)
         known |= {option for parameter in group.get_command(parent, name).params for option in parameter.opts}
 
     assert options <= known
+
+
+@pytest.mark.parametrize("reason", list(reasons.REASONS.values()), ids=lambda one: one.word)
+def test_the_next_step_of_a_reason_names_commands_that_there_are(reason):
+    from controller.cli.main import COMMANDS
+
+    assert set(re.findall(r"\bpenstock ([a-z]+)", f"{reason.sentence} {reason.next_step}")) <= set(COMMANDS)
+
+
+MADE = re.compile(r"`make ([a-z-]+)")
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_make_target_within_a_sentence_is_one_that_there_is(page):
+    targets = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split())
+
+    assert set(MADE.findall(page.read_text(encoding="utf-8"))) <= targets
