@@ -314,7 +314,8 @@ def _rival(obj: Obj, subject: Subject) -> Rival | None:
     if phase in FINAL and (phase is not Phase.SUCCEEDED or retention.get("done", False)):
         return None
     supersedes = spec.get("supersedes") or spec.get("reverseOf") or ""
-    return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes)
+    kept = str(retention.get("kept") or "")
+    return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes, kept)
 
 
 def history_name(subject: Subject) -> str:

@@ -8,7 +8,7 @@ next one, so that a crash between any two leaves something that the next control
       |-- write ---->|-- observed --->|- warm-up ->|==== window ====>|-- verdict, gates --> next grant
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.model import Outcome
 from controller.api.release import Phase, ReleaseStatus, StageStatus, WindowStatus
@@ -42,9 +42,7 @@ def queued(w: World) -> Decision:
         return stored(moved(w, Phase.ROLLED_BACK, reasons.SUPERSEDED, newer.name))
     ahead = [rival for rival in w.observed.rivals if is_ahead(w, rival)]
     if ahead:
-        first = min(ahead, key=lambda rival: rival.created)
-        word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_PLAN
-        return wait(w, word, first.name, until=w.now + POLL_SECONDS)
+        return behind(w, min(ahead, key=lambda rival: rival.created))
     if w.observed.lock_gone:
         # Nobody is left to give it back. The routes are looked at like at every start: refused where no version has 100 %.
         return act(w, LockPlan())
@@ -61,6 +59,14 @@ def queued(w: World) -> Decision:
     return stored(
         status, record(w, RecordKind.STARTED, reasons.PREPARING_GREEN, w.subject.spec.revision, images=dict(w.subject.spec.images))
     )
+
+
+def behind(w: World, first: Rival) -> Decision:
+    """Wait for that release, and say what keeps it: requests to its old version may never end, so a person must be able to see them."""
+    word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_OLD if first.kept else reasons.WAITING_FOR_PLAN
+    detail = f"{first.name}: {first.kept}" if word == reasons.WAITING_FOR_OLD else first.name
+    decision = wait(w, word, detail, until=w.now + POLL_SECONDS)
+    return replace(decision, store=decision.status.message != w.status.message)
 
 
 def is_ahead(w: World, rival: Rival) -> bool:
@@ -279,10 +285,13 @@ def progress(w: World, remaining: float) -> Decision:
 
 
 def stalled(w: World, window: WindowStatus) -> str:
-    """For how long no sample came, in words; empty while that is normal."""
+    """For how long no sample came, in words, and why where that is known; empty while that is normal."""
     silent = w.now - max(window.last_sample, w.stage_status.settled_at)
     limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
-    return f"no sample of both versions since {silent:.0f} s" if silent > limit else ""
+    if silent <= limit:
+        return ""
+    blind = seen.why_blind(w)
+    return f"no sample of both versions since {silent:.0f} s{f': {blind}' if blind else ''}"
 
 
 THEN = {"rollback": "rollback", "hold": "wait"}

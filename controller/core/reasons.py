@@ -64,6 +64,10 @@ _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
 # The way to green.
 WAITING_FOR_PLAN = _reason("WaitingForPlan", "Waits for release {detail} of the same plan.", "It goes on by itself; or roll the other release back.")
+WAITING_FOR_OLD = _reason(
+    "WaitingForOldVersion", "Waits until the old version can go that is kept for release {detail}.",
+    "It goes on by itself when nothing more of it is seen; a person may stop who still asks it, or scale it to zero.", _W,
+)
 SUPERSEDING = _reason("Superseding", "Waits until release {detail}, whose place it takes, has given the plan back.", "It goes on by itself.")
 PREPARING_GREEN = _reason("PreparingGreen", "Brings green up: {detail}", "It goes on by itself until the preparation deadline.")
 WAITING_FOR_CLUSTER = _reason("WaitingForCluster", "Green is ready; its cluster travels to the proxies before the first weight.", "It goes on by itself.")

@@ -120,13 +120,14 @@ class RequestView:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another release of the same plan that is not finished."""
+    """Another release of the same plan that is not finished. `kept`: why it still keeps its old version, in words; "" where it does not."""
 
     name: str
     uid: str
     phase: Phase
     created: float
     supersedes: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from controller.core import backward, gates, phases, reasons
 from controller.core.commands import Direction, RollBackRoutes, SetWeight
 from controller.core.phases import FINAL, TRANSITIONS, IllegalTransitionError
 from controller.core.steps import moved
+from controller.core.world import Rival
 from tests.core.releases import NOW, UID, a_release, names
 
 ILLEGAL = [(before, after) for before, after in product(Phase, Phase) if after not in TRANSITIONS[before]]
@@ -392,6 +393,16 @@ class TestTheQueue:
 
     def test_a_running_one_is_waited_for_however_young(self):
         assert a_release().with_rival(Phase.MEASURING, created=9_000).decided().status.reason == reasons.WAITING_FOR_PLAN
+
+    def test_it_says_so_where_only_the_old_version_of_the_one_before_is_in_the_way(self):
+        """Nothing that still gets requests is taken down, however long it takes: a person must see what to stop."""
+        waiting = a_release().seeing(rivals=(Rival("shop-v1", "r", Phase.SUCCEEDED, 1.0, kept="it still gets requests"),))
+
+        decision = waiting.decided()
+
+        assert (decision.status.reason, decision.status.phase, decision.store) == (reasons.WAITING_FOR_OLD, Phase.QUEUED, True)
+        assert "kept for release shop-v1: it still gets requests" in decision.status.message
+        assert not replace(waiting, status=decision.status).decided().store
 
     def test_a_queued_release_ends_when_a_newer_one_supersedes_it(self):
         decision = a_release().with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()

@@ -11,6 +11,7 @@ from controller.adapters import marks
 from controller.adapters.istio.blue import find_blue
 from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
+from controller.adapters.istio.repair import repair_words
 from controller.adapters.istio.rules import ParsedRoutes, Split, names, parse_rules, split_rules
 from controller.adapters.istio.sides import Side, Sides, host_pairs, target_namespace
 from controller.api.plan import PlanSpec, VirtualServiceRef
@@ -140,7 +141,10 @@ def _sides(subject: Subject, plan: PlanSpec, seen: Sequence[Route], cluster_doma
     if any(route.problem for route in seen) or not seen:
         return Sides(pairs=pairs), None
     found = find_blue([(route.ref, route.parsed.rules) for route in seen], pairs)
-    return Sides(found.mode, found.slot, pairs, found.subset), found.problem
+    problem = found.problem
+    if problem is not None and problem.reason == reasons.BLUE_UNKNOWN and (way := repair_words(seen, pairs)):
+        problem = Problem(problem.reason, f"{problem.detail}; {way}")
+    return Sides(found.mode, found.slot, pairs, found.subset), problem
 
 
 def _routed(seen: Sequence[Route], sides: Sides) -> tuple[str, ...]:
