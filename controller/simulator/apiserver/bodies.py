@@ -11,6 +11,7 @@ from controller.simulator.apiserver.options import Options
 from controller.simulator.apiserver.patches import json_patch, merge
 from controller.simulator.apiserver.resources import Resource, Scale
 from controller.simulator.apiserver.storage import Served
+from controller.simulator.apiserver.types import TYPES
 
 if TYPE_CHECKING:
     from controller.simulator.apiserver.store import ApiServer
@@ -37,9 +38,8 @@ def received(served: Served, body: Any) -> Obj:
     whole = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": body.get("metadata", {}), **body}
     if kind.plural == LEASE.plural:
         rules.lease_times_have_microseconds(kind, whole, patching=False)
-    elif kind.plural in rules.COUNTS:
-        rules.counts_are_whole_numbers(kind, whole, patching=False)
-        rules.pods_can_be_made(kind, whole)
+    elif kind.plural in TYPES:
+        rules.fields_have_their_types(kind, whole, patching=False)
     return whole if served.unview is None else served.unview(whole)
 
 
@@ -75,9 +75,8 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
     kind = resource.kind
     if kind.plural == LEASE.plural:
         rules.lease_times_have_microseconds(kind, candidate, patching=True)
-    elif kind.plural in rules.COUNTS:
-        rules.counts_are_whole_numbers(kind, candidate, patching=True)
-        rules.pods_can_be_made(kind, candidate)
+    elif kind.plural in TYPES:
+        rules.fields_have_their_types(kind, candidate, patching=True)
     if candidate["metadata"] is not shown["metadata"]:
         rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), candidate)
     if candidate.get("kind") != shown.get("kind") or candidate.get("apiVersion") != shown.get("apiVersion"):

@@ -14,6 +14,7 @@ from controller.ports import Kind, Obj
 from controller.simulator.apiserver.errors import ApiError, Cause, invalid
 from controller.simulator.apiserver.resources import Resource
 from controller.simulator.apiserver.schema import Report, run_rules
+from controller.simulator.apiserver.types import wrong_fields
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """Requests above this are refused with 413; the real server's own limit."""
@@ -26,15 +27,9 @@ NOT_CHECKED = Cause(
     "correct the existing errors to complete validation",
     "<nil>",
 )
-COUNTS = {
-    "deployments": ("replicas",),
-    "replicasets": ("replicas",),
-    "statefulsets": ("replicas",),
-    "horizontalpodautoscalers": ("minReplicas", "maxReplicas"),
-}
-"""Fields below `spec` of built-in kinds that the simulated workloads reckon with, by plural."""
 POD_MAKERS = frozenset({"deployments", "replicasets", "statefulsets"})
 """Built-in kinds whose pods are simulated, by plural."""
+COUNTED = POD_MAKERS | {"horizontalpodautoscalers"}
 _SHAPE_FAULTS = frozenset(
     {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported"}
 )
@@ -342,27 +337,21 @@ def data_is_small_enough(resource: Resource, name: str, body: Obj) -> None:
         raise _named(resource, name, Cause("FieldValueTooLong", told, "[]"))
 
 
-def counts_are_whole_numbers(kind: Kind, body: Obj, *, patching: bool) -> None:
-    """Numbers of replicas are whole and not negative; the Go types take nothing else."""
-    spec = body.get("spec")
-    if not isinstance(spec, Mapping):
-        return
-    for key in COUNTS.get(kind.plural, ()):
-        value = spec.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            told = f"spec.{key}: cannot unmarshal {json.dumps(value)} into a field of type int32"
-            raise ApiError(422 if patching else 400, told, reason=None if patching else "BadRequest")
-        if value < 0:
-            told = f"Invalid value: {value}: must be greater than or equal to 0"
+def fields_have_their_types(kind: Kind, body: Obj, *, patching: bool) -> None:
+    """A text is no number and an object no list; a number of replicas is not negative."""
+    for path, wanted, value in wrong_fields(kind.plural, body):
+        told = f"{path}: found {json.dumps(value)[:80]}, expected {wanted}"
+        held_against_a_schema = patching or kind.group.endswith("istio.io")
+        raise ApiError(422 if held_against_a_schema else 400, told, reason=None if held_against_a_schema else "BadRequest")
+    spec = body.get("spec") if kind.plural in COUNTED else None
+    for key in ("replicas", "minReplicas", "maxReplicas"):
+        if spec and (spec.get(key) or 0) < 0:
+            told = f"Invalid value: {spec[key]}: must be greater than or equal to 0"
             raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), [Cause("FieldValueInvalid", told, f"spec.{key}")])
 
 
 def pods_can_be_made(kind: Kind, body: Obj) -> None:
     """A workload says which pods are its own, by labels that its template has, and which containers they run."""
-    if kind.plural not in POD_MAKERS or body.get("kind", kind.kind) != kind.kind:
-        return  # the last is a Scale, which stands for one number of it
     template = _part(_part(body, "spec"), "template")
     wanted, own = _part(_part(_part(body, "spec"), "selector"), "matchLabels"), _part(_part(template, "metadata"), "labels")
     containers = _part(template, "spec").get("containers")

@@ -430,7 +430,7 @@ OPTIONS = st.fixed_dictionaries(
         "headers": st.fixed_dictionaries({"request": SET}),
         "mirror": st.just({"host": "shadow", "subset": "s"}),
         "mirrorPercentage": st.just({"value": 12.5}),
-        "fault": VALUES,
+        "fault": st.dictionaries(NAMES, VALUES, max_size=2),
         "corsPolicy": VALUES,
         "unknownOfANewerVersion": VALUES,
     },
