@@ -128,7 +128,11 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
         return None
     early = memo.subject(first)
     plan = records.read_plan(kube, namespace, early.spec.plan, memo.live)
-    early = replace(early, plan=effective_plan(kube, early, plan, ports, memo.frozen))
+    effective = effective_plan(kube, early, plan, ports, memo.frozen)
+    plan_lost = effective is None and bool(early.status.plan_hash) and early.status.phase not in UNTOUCHED
+    if plan_lost and plan.spec is not None:
+        effective = divided(plan.spec, ports.settings.time_divisor)
+    early = replace(early, plan=effective)
     traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets, live=live)
     rivals = records.read_rivals(kube, index or kube, early)
     requests = records.read_requests(kube, early)
@@ -151,6 +155,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
         plan_found=plan.found,
         plan_hash=plan.hash,
         frozen=early.status.plan_hash if early.plan is not None and frozen_exists(kube, early) else "",
+        plan_lost=plan_lost,
         lock=plan.status.active,
         blue_slot=traffic.blue_slot,
         mode=traffic.mode,
@@ -160,6 +165,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
         members=members.members,
         objects=(*traffic.objects, *members.objects),
         cluster_ready=traffic.cluster_ready,
+        cluster_gone=traffic.cluster_gone,
         green_made=members.green_made,
         green_gone=members.green_gone,
         requests=requests,

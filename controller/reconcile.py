@@ -43,6 +43,9 @@ RETRY_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 5.0
 """However long an overloaded server asks us to wait: a rollback may be owed."""
 
+CONFLICTS_AT_ONCE = 5
+"""So many conflicts in a row are answered by another look at once; a conflict that stays must not keep a worker busy."""
+
 @dataclass(slots=True)
 class Progress:
     """Status that was decided but waits for its checkpoint, and the resourceVersion it builds on."""
@@ -65,12 +68,15 @@ class Memo:
     tried: dict[Key, Tried] = field(default_factory=dict)
     behind: dict[Key, str] = field(default_factory=dict)
     """Releases whose last write met a conflict, with the resourceVersion that the cache showed: while it still does, it is not used."""
+    conflicts: dict[Key, int] = field(default_factory=dict)
+    """How many looks in a row ended with a conflict."""
 
     def forget(self, key: Key) -> None:
         """A release that is gone leaves nothing behind."""
         self.progress.pop(key, None)
         self.tried.pop(key, None)
         self.behind.pop(key, None)
+        self.conflicts.pop(key, None)
         self.parsed.forget(key)
 
 
@@ -102,7 +108,7 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
     except ConflictError as error:
         memo.progress.pop(key, None)
         memo.behind[key] = shown(key, cache)
-        return Outcome(again=True, error=str(error))
+        return contested(key, memo, now, str(error))
     except records.UnreadableError as error:
         return Outcome(wake_at=now + 60.0, error=str(error))
     except UnavailableError as error:
@@ -130,9 +136,11 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         decision = replace(decision, status=conditions.derive(subject, decision.status, observed, now, ports.epoch))
         if live or not takes_step(subject, decision):
             try:
-                return carry_out(snapshot, subject, decision, ports, memo)
+                outcome = carry_out(snapshot, subject, decision, ports, memo)
             except RefusedError as error:
-                return refused(key, ports, memo, error)
+                outcome = refused(key, ports, memo, error)
+            memo.conflicts.pop(key, None)
+            return outcome
     raise AssertionError("the second look is live")
 
 
@@ -149,6 +157,19 @@ def shown(key: Key, cache: Kube | None) -> str:
         return version_of(cache.get(RELEASE, *key))[1] if cache is not None else ""
     except KubeError:
         return ""
+
+
+def contested(key: Key, memo: Memo, now: float, sentence: str) -> Outcome:
+    """Somebody wrote in between: look again at once, and with a growing pause where that does not end.
+
+    A rollback's own conflicts do not come here: it repeats its write by itself, for ever.
+    """
+    conflicts = memo.conflicts.get(key, 0) + 1
+    memo.conflicts[key] = conflicts
+    if conflicts <= CONFLICTS_AT_ONCE:
+        return Outcome(again=True, error=sentence)
+    pause = min(RETRY_SECONDS, 0.05 * 2.0 ** min(conflicts - CONFLICTS_AT_ONCE, 10))
+    return Outcome(wake_at=now + pause, urgent=True, error=sentence)
 
 
 def refused(key: Key, ports: Ports, memo: Memo, error: RefusedError) -> Outcome:

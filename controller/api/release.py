@@ -226,7 +226,7 @@ class ReleaseStatus(StatusModel):
     plan_changed: bool = Field(
         default=False, description="The plan was edited after it was frozen; the release goes on with the frozen one."
     )
-    blue_slot: int = Field(default=-1, description="Index of the slot that served at the start; -1 before it is known.")
+    blue_slot: int = Field(default=-1, ge=-1, le=1, description="Index of the slot that served at the start; -1 before it is known.")
     mode: Literal["", "host", "subset"] = Field(default="", description="How the routes tell the versions apart.")
     blue_subset: str = Field(default="", description="Subset of blue.")
     green_subset: str = Field(default="", description="Subset of green.")
@@ -259,6 +259,7 @@ class ReleaseStatus(StatusModel):
     objects: list[ManagedObject] = Field(default=[], description="The resolved list.")
     capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")
     images_before: dict[str, str] = Field(default={}, description="Images that served at the start, by member.")
+    images_ready: dict[str, str] = Field(default={}, description="Images of green when it was ready, by member: what is judged.")
     warnings: list[str] = Field(default=[], description="What is legal but should be said, as it was found at the start.")
     drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")
     requests: list[str] = Field(default=[], description="Uids of the last requests that were acted on.")

@@ -26,6 +26,7 @@ from controller.core.commands import (
 )
 from controller.core.owed import Because
 from controller.core.steps import World, back, moved, record, stored, wait
+from controller.core.world import RouteView, WorkloadView
 
 TEARDOWN_PATIENCE_SECONDS = 600.0
 """How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
@@ -108,7 +109,7 @@ def rolling_back(w: World) -> Decision:
         rising = old_version_rises(w, rollback)
         if rising:
             return rising
-        mine = [r for r in w.observed.routes if r.found and not _foreign(w, r.owner)]
+        mine = [r for r in w.observed.routes if r.found and not foreign(w, r.owner)]
         if any(not r.blue_only or r.stamp != stamp for r in mine):
             return back(w.status, RollBackRoutes(stamp))
         return traffic_on_blue(w, rollback)
@@ -133,7 +134,7 @@ def old_version_rises(w: World, rollback: RollbackStatus) -> Decision | None:
     return wait(w, reasons.ROLLING_BACK, f"the old version comes up again: {lacking}", until=min(due, w.now + 1.0))
 
 
-def _foreign(w: World, owner: str) -> bool:
+def foreign(w: World, owner: str) -> bool:
     """Another release owns the route: a late rollback of ours would hit the wrong one (rule 3)."""
     return owner not in ("", w.subject.uid)
 
@@ -141,6 +142,7 @@ def _foreign(w: World, owner: str) -> bool:
 def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     """Every route that can be written is on blue. A route that is missing needs a person."""
     missing = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
+    others = [r for r in w.observed.routes if r.found and not r.blue_only and foreign(w, r.owner)]
     exposed = w.now - w.status.exposed_since if w.status.exposed_since else 0.0
     done = rollback.model_copy(update={"traffic_at": w.now, "exposed_seconds": exposed, "overruns": _overruns(w, rollback, traffic=w.now)})
     status = w.status.model_copy(update={"weight": 0, "observed_weight": 0, "rollback": done})
@@ -149,6 +151,14 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
         detail = f"VirtualService {', '.join(missing)} is gone: Istio now sends to all pods of its hosts"
         halted = moved(w, Phase.HALTED, reasons.TARGET_GONE, detail, rollback=owed, weight=0)
         return stored(halted, record(w, RecordKind.HOLD, reasons.TARGET_GONE, detail))
+    if others and w.status.exposed_since:
+        owed = rollback.model_copy(update={"overruns": done.overruns})
+        detail = ", ".join(
+            f"VirtualService {r.namespace}/{r.name} still sends {r.green_weight} % to green and carries the mark of release {r.owner}"
+            for r in others
+        )
+        halted = moved(w, Phase.HALTED, reasons.ROUTE_OWNED, detail, rollback=owed)
+        return stored(halted, record(w, RecordKind.HOLD, reasons.ROUTE_OWNED, detail))
     return stored(status)
 
 
@@ -189,9 +199,11 @@ def blue_state(w: World) -> Blue:
 def tearing_down(w: World) -> Decision:
     """Drain, take green down by uid, give back what was borrowed, end."""
     rollback = _rollback(w)
-    routes = [r for r in w.observed.routes if r.found and not _foreign(w, r.owner)]
+    routes = [r for r in w.observed.routes if r.found and not foreign(w, r.owner)]
     if any(not r.blue_only for r in routes):
         return once_more(w, rollback)
+    if not rollback.gone_at and w.status.returning is None and gates.blue_shrunk(w):
+        return back(w.status, KeepCapacity())  # all users are on blue: it gets its size back before green goes
     if not rollback.drained_at:
         return drain(w, rollback)
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
@@ -200,9 +212,7 @@ def tearing_down(w: World) -> Decision:
             # All the traffic is on blue by now, as was asked. Green is all that is left of the service.
             return stored(moved(w, Phase.HALTED, reasons.GREEN_KEPT, absent), record(w, RecordKind.HOLD, reasons.GREEN_KEPT, absent))
         if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
-            lingering = (
-                ", ".join(f"{m.green.namespace}/{m.green.name}" for m in w.observed.members if m.green.found) or "something that it brought"
-            )
+            lingering = ", ".join(lingers(w, m.green) for m in w.observed.members if m.green.found) or "something that it brought"
             return stored(
                 moved(w, Phase.HALTED, reasons.GREEN_STAYS, lingering), record(w, RecordKind.HOLD, reasons.GREEN_STAYS, lingering)
             )
@@ -212,6 +222,13 @@ def tearing_down(w: World) -> Decision:
         gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
         return stored(w.status.model_copy(update={"rollback": gone}))
     return give_back(w, rollback)
+
+
+def lingers(w: World, view: WorkloadView) -> str:
+    """A Deployment that does not go away, and why where that is known."""
+    known = gates.recorded_uids(w, view)
+    why = " (somebody else's: this release did not record it, so it must be removed by hand)" if known and view.uid not in known else ""
+    return f"{view.namespace}/{view.name}{why}"
 
 
 def blue_gone(w: World) -> str:
@@ -232,10 +249,12 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
     if w.now < opens:
         return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
     quiet = seen.no_traffic(w)
-    if quiet or not w.status.max_weight:
+    if quiet or (quiet is None and not w.status.max_weight):
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
-        detail = "Prometheus has no answer" if quiet is None else "requests still arrive at green"
+        lost = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)
+        gone = f"; {lost} is gone, so that Istio sends to all pods of its hosts" if lost else ""
+        detail = ("Prometheus has no answer" if quiet is None else "requests still arrive at green") + gone
         return stored(moved(w, Phase.HALTED, reasons.DRAIN_UNKNOWN, detail), record(w, RecordKind.HOLD, reasons.DRAIN_UNKNOWN, detail))
     return wait(w, reasons.DRAINING, "waits until no traffic is seen", until=w.now + seen.look_again(w))
 
@@ -265,7 +284,7 @@ def summary(rollback: RollbackStatus) -> str:
 def borrowed(w: World, *, serving: str) -> tuple[Command, ...]:
     """The commands that give back what this release still holds; empty when it holds nothing."""
     commands: list[Command] = []
-    if any(r.found and r.owner == w.subject.uid for r in w.observed.routes):
+    if any(r.found and carries_ours(w, r) for r in w.observed.routes):
         commands.append(CloseRoutes(serving))
     if any(
         c.hpa and m.name == c.member and m.blue.hpa == c.hpa and m.blue.hpa_min != c.hpa_min
@@ -278,12 +297,18 @@ def borrowed(w: World, *, serving: str) -> tuple[Command, ...]:
     return tuple(commands)
 
 
+def carries_ours(w: World, route: RouteView) -> bool:
+    """Whether a route still has marks of this release: its name, or, where somebody took that off, its stamp."""
+    return route.owner == w.subject.uid or (not route.owner and route.stamp.startswith(f"{w.subject.uid}/"))
+
+
 def halted(w: World) -> Decision:
     """Waits for a person; a rollback that is owed still acts."""
     rollback = w.status.rollback
-    if rollback and not rollback.traffic_at and all(r.found for r in w.observed.routes):
+    writable = all(r.found and not foreign(w, r.owner) for r in w.observed.routes)
+    if rollback and not rollback.traffic_at and writable:
         return once_more(w, rollback)  # the route is back; the reason, and the time since when users wait for blue, stay
-    if rollback and rollback.traffic_at and any(r.found and not r.blue_only and not _foreign(w, r.owner) for r in w.observed.routes):
+    if rollback and rollback.traffic_at and any(r.found and not r.blue_only and not foreign(w, r.owner) for r in w.observed.routes):
         return once_more(w, rollback)
     # The sentence of the halt stays, with its detail: it is all that the person has to go by.
     return Decision(status=w.status, wake_at=w.now + seen.look_again(w) if w.status.weight else None)

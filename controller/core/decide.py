@@ -55,16 +55,24 @@ def next_step(w: World) -> Decision:
 
 def unusable(w: World) -> Decision | None:
     """Without any plan, live or frozen, nothing can be resolved: say so and touch nothing."""
-    if w.subject.plan is not None:
+    if w.subject.plan is not None and not w.observed.plan_lost:
         return None
+    if w.subject.plan is not None and going_back(w):
+        return None  # the live plan still says which routes and workloads these are
     if w.status.phase is Phase.QUEUED:
         word = reasons.PLAN_INVALID if w.observed.plan_problem else reasons.PLAN_MISSING
         detail = w.observed.plan_problem or w.subject.spec.plan
         return stored(moved(w, Phase.REFUSED, word, detail), record(w, RecordKind.FINISHED, word, detail))
     if w.status.phase is Phase.HALTED:
         return Decision(status=w.status)
-    detail = f"the frozen plan {w.status.plan_hash} is gone, the routes cannot be told"
+    only = "the live plan differs, so that it serves for the way back alone" if w.subject.plan is not None else "the routes cannot be told"
+    detail = f"the frozen plan {w.status.plan_hash} is gone, {only}"
     return stored(moved(w, Phase.HALTED, reasons.HALTED, detail), record(w, RecordKind.HOLD, reasons.HALTED, detail))
+
+
+def going_back(w: World) -> bool:
+    """Whether the release is on its way back, or is asked to go there."""
+    return w.status.phase in BACKWARD or w.subject.deleted or any(r.spec.verb is Verb.ROLLBACK for r in w.observed.requests)
 
 
 def asked_back(w: World) -> Decision | None:

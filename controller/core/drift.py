@@ -32,25 +32,46 @@ def answer(w: World) -> Decision | None:
     owed = begun(w)
     if owed or status.phase is Phase.RETURNING or (status.returned_at and w.standing is Phase.RETURNING):
         return owed or in_the_return(w)
-    return held_or_changed(w)
+    others = [r for r in w.observed.routes if r.found and backward.foreign(w, r.owner)]
+    if others:
+        return None if status.phase in (Phase.HOLDING, Phase.HALTED) else owned(w, others)
+    return broken(w) or moved_by_others(w)
 
 
-def held_or_changed(w: World) -> Decision | None:
-    """Routes that can be managed no more, weights above what green may have, weights below what it was given."""
+def broken(w: World) -> Decision | None:
+    """Routes that are not what was agreed on at the start any more: a person looks at them."""
+    words = "; ".join(problem.detail for r in w.observed.routes for problem in r.problems)
+    if words and w.status.phase not in (Phase.HOLDING, Phase.HALTED):
+        return forward.hold_for_person(w, reasons.ROUTE_CHANGED, words, phase=w.status.phase)
+    return None
+
+
+def moved_by_others(w: World) -> Decision | None:
+    """Weights that are not ours: too much is put back, too little is obeyed."""
     status = w.status
-    broken = "; ".join(problem.detail for r in w.observed.routes for problem in r.problems)
-    if broken and status.phase not in (Phase.HOLDING, Phase.HALTED):
-        return forward.hold_for_person(w, reasons.ROUTE_CHANGED, broken, phase=status.phase)
-    above = [r for r in w.observed.routes if r.green_weight > allowed(w)]
+    above = [r for r in w.observed.routes if r.green_weight > allowed(w) or r.void]
     if above:
         return correct(w, above)
     unrecorded = [r for r in w.observed.routes if r.stamp == w.subject.stamp]
     if unrecorded and status.phase in (Phase.MEASURING, Phase.BAKING):
         return take_up(w, unrecorded)
-    below = [r for r in w.observed.routes if r.green_weight < status.weight]
-    if below and status.phase in STEADY and not _held_for_drift(w):
+    below = [r for r in w.observed.routes if r.green_weight < status.weight and not r.problems]
+    if below and (status.phase in STEADY or written(w)) and not _held_for_drift(w):
         return obey(w, below)
     return None
+
+
+def written(w: World) -> bool:
+    """Whether the weight of this shift was written down before this look began: a route below it was changed since then."""
+    if w.status.phase is not Phase.SHIFTING:
+        return False
+    return w.status.weight == w.stage.weight and 0 < w.stage_status.shifted_at < w.now
+
+
+def owned(w: World, routes: list[RouteView]) -> Decision:
+    """Somebody wrote another release's name on a route of ours: nothing is written there until a person has looked."""
+    names = ", ".join(f"VirtualService {r.namespace}/{r.name} carries the mark of release {r.owner}" for r in routes)
+    return forward.hold_for_person(w, reasons.ROUTE_OWNED, names, phase=w.status.phase)
 
 
 def begun(w: World) -> Decision | None:

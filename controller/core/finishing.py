@@ -1,7 +1,7 @@
 """The end: success, the retention of the old version, and what finished releases still do. The way home is in `returning`."""
 
 from controller.api.release import Phase, RetentionStatus, StageStatus, Verb
-from controller.core import backward, reasons, seen
+from controller.core import backward, gates, reasons, seen
 from controller.core.commands import (
     AnswerRequest,
     Command,
@@ -15,7 +15,7 @@ from controller.core.commands import (
 from controller.core.homeward import FULL
 from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, moved, record, stored, wait
-from controller.core.world import RequestView
+from controller.core.world import RequestView, WorkloadView
 
 LOOK_SECONDS = 30.0
 """How often an old version that is kept beyond its end is looked at again; nothing is written by that."""
@@ -23,10 +23,15 @@ LOOK_SECONDS = 30.0
 
 def finish(w: World) -> Decision:
     """The last window has passed and the gates are open."""
-    if w.plan.finish.mode == "home" and w.status.blue_slot == 0 and w.subject.spec.kind == "forward":
+    if goes_home(w):
         begins = StageStatus(weight=FULL, entered_at=w.now)
         return stored(moved(w, Phase.RETURNING, reasons.RETURNING, "the original gets the new image", returning=begins, ready_at=0.0))
     return succeed(w)
+
+
+def goes_home(w: World) -> bool:
+    """Whether the original gets the new image and its traffic back before this release has succeeded."""
+    return w.plan.finish.mode == "home" and w.status.blue_slot == 0 and w.subject.spec.kind == "forward"
 
 
 def succeed(w: World) -> Decision:
@@ -116,7 +121,7 @@ def retention(w: World) -> Decision | None:
         if w.now < w.status.phase_since + w.plan.rollback.drain:
             return wait(w, w.status.reason, until=w.status.phase_since + w.plan.rollback.drain, status=w.status)
         size = w.plan.finish.size
-        if any(m.blue.found and m.blue.replicas > size for m in w.observed.members):
+        if any(m.blue.found and m.blue.replicas > size and not of_others(w, m.name, m.blue) for m in w.observed.members):
             return act(w, ShrinkOld(size))
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"shrunk": True})}))
     return Decision(status=w.status, wake_at=kept.until)
@@ -157,12 +162,18 @@ def other_writers(w: World) -> str:
     return "another writer changed the weights during the release" if w.status.drift.count else ""
 
 
+def of_others(w: World, member: str, old: WorkloadView) -> bool:
+    """Whether a later release, or somebody by hand, has put something else in the old version's place: that is not ours to take down."""
+    known = gates.recorded_uids(w, old)
+    return old.image != w.status.images_before.get(member, old.image) or (bool(known) and old.uid not in known)
+
+
 def _old_is_gone(w: World) -> bool:
     """Deleted, or scaled to zero where it is to be kept."""
     for member in w.observed.members:
         old = member.blue
-        if not old.found or old.image != w.status.images_before.get(member.name, old.image):
-            continue  # gone, or a later release has put something of its own in its place
+        if not old.found or of_others(w, member.name, old):
+            continue
         delete = w.plan.finish.then == "delete" or (w.plan.finish.then == "auto" and old.made)
         if delete or old.replicas > 0:
             return False

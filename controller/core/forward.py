@@ -101,6 +101,8 @@ def preparing(w: World) -> Decision:
     if w.status.blue_slot < 0:
         return identify(w)
     if w.observed.problems and all(route.owner != w.subject.uid for route in w.observed.routes):
+        if touched(w):  # the routes were ours, and somebody took them away: what was made for green goes, and blue gets its own back
+            return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
         return refuse_prepared(w)
     claimed = all(route.owner == w.subject.uid for route in w.observed.routes)
     if w.now > w.status.phase_since + w.plan.preparation.deadline and (not claimed or not made(w) or unready(w)):
@@ -111,6 +113,14 @@ def preparing(w: World) -> Decision:
     if any(m.blue.hpa and m.blue.hpa_min < m.blue.replicas for m in w.observed.members):
         return act(w, KeepCapacity())
     return bring_up(w)
+
+
+def touched(w: World) -> bool:
+    """Whether this release has made or changed something already, besides the routes."""
+    before = {c.member: c for c in w.status.capacity}
+    made_ours = any(m.green.found and m.green.made and m.green.revision == w.subject.spec.revision for m in w.observed.members)
+    raised = any(m.blue.hpa and m.name in before and m.blue.hpa_min > before[m.name].hpa_min for m in w.observed.members)
+    return made_ours or raised
 
 
 def bring_up(w: World) -> Decision:
@@ -129,7 +139,8 @@ def bring_up(w: World) -> Decision:
     if unproven:
         return wait(w, reasons.PREPARING_GREEN, unproven.words, until=w.now + PROBE_PAUSE_SECONDS, status=unproven.status)
     if not w.status.ready_at:
-        return stored(w.status.model_copy(update={"ready_at": w.now}))
+        images = {m.name: m.green.image for m in w.observed.members}
+        return stored(w.status.model_copy(update={"ready_at": w.now, "images_ready": images}))
     opens = w.status.ready_at + w.plan.preparation.route_delay
     if w.now < opens and not w.subject.spec.now:
         return wait(w, reasons.WAITING_FOR_CLUSTER, until=opens)

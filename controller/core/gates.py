@@ -12,6 +12,7 @@ from controller.api.release import Phase
 from controller.core import reasons
 from controller.core.steps import World
 from controller.core.world import WorkloadView
+from controller.ports import DEPLOYMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ def without_pods(view: WorkloadView) -> bool:
 def clone_empty(w: World) -> bool:
     """After the return of `finish: home`: the clone lacks pods, so that going back to it would help nobody."""
     return bool(w.status.returned_at) and any(without_pods(member.green) for member in w.observed.members)
+
+
+def recorded_uids(w: World, view: WorkloadView) -> frozenset[str]:
+    """The uids under which this release has written down the Deployment of this place."""
+    place = (DEPLOYMENT.kind, view.namespace, view.name)
+    return frozenset(o.uid for o in w.status.objects if (o.kind, o.namespace, o.name) == place and o.uid)
 
 
 def named(views: Sequence[WorkloadView]) -> str:

@@ -14,7 +14,6 @@ from controller.core.commands import Decision, KeepCapacity, RecordKind
 from controller.core.phases import BACKWARD
 from controller.core.steps import World, moved, record, stored
 from controller.core.world import WorkloadView
-from controller.ports import DEPLOYMENT
 
 EXPOSED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HOLDING})
 """Green has traffic, or may get some at any time, and blue must be able to take it back."""
@@ -33,7 +32,20 @@ def answer(w: World) -> Decision | None:
         return None if w.status.phase is Phase.HALTED else halt(w, detail)
     if green:
         return backward.roll_back(w, reasons.TARGET_GONE, f"{gates.named(green)} (green) is gone, or another one stands in its place")
-    return None
+    if w.observed.cluster_gone and any(route.found and route.green_weight for route in w.observed.routes):
+        return backward.roll_back(w, reasons.TARGET_GONE, "green's subset or Service is gone, so that its requests get errors")
+    other = other_images(w)
+    return backward.roll_back(w, reasons.TARGET_GONE, other) if other else None
+
+
+def other_images(w: World) -> str:
+    """Which Deployment of green runs another image than the one that was made ready, in words: nobody has judged that one."""
+    ready = w.status.images_ready
+    return "; ".join(
+        f"{gates.named([m.green])} (green) was given {m.green.image} in mid-release, and {ready[m.name]} was being judged"
+        for m in w.observed.members
+        if ready.get(m.name) and m.green.image != ready[m.name]
+    )
 
 
 def replaced(w: World, view: WorkloadView) -> bool:
@@ -41,8 +53,7 @@ def replaced(w: World, view: WorkloadView) -> bool:
 
     Only asked of green. A blue that was made again is what a person was asked for.
     """
-    place = (DEPLOYMENT.kind, view.namespace, view.name)
-    known = {o.uid for o in w.status.objects if (o.kind, o.namespace, o.name) == place and o.uid}
+    known = gates.recorded_uids(w, view)
     return bool(known) and view.uid not in known
 
 

@@ -106,7 +106,7 @@ NO_PODS_ANYWHERE = _reason(
     "NoPodsAnywhere", "Neither version has a ready pod: {detail}", "Bring the pods back; it goes on by itself. penstock rollback sends everybody to blue all the same.", _C,
 )
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
-CLUSTER_GONE = _reason("ClusterGone", "Green's subset or Service is not there any more.", "Put it back, then it goes on; penstock rollback puts everybody on blue.", _W)
+CLUSTER_GONE = _reason("ClusterGone", "Green's subset, or a Service of the routes, is not as it should be.", "Put it back, then it goes on; penstock rollback puts everybody on blue.", _W)
 CAPACITY_MISSING = _reason("CapacityMissing", "The next stage needs more ready pods of green: {detail}", "Look at green's pods.", _W)
 PROBE_FAILED_BOTH = _reason("ProbesFailOnBoth", "Health probes fail on green and on blue: {detail}", "Are they asked from outside a strict mTLS mesh?", _W)
 BLUE_UNHEALTHY = _reason("BlueUnhealthy", "Blue is not healthy while it has to take everything: {detail}", "Look at blue now; green has no traffic.", _C)

@@ -6,7 +6,7 @@ then; on the way back nothing is given up, the sentence only says what is in the
 """
 
 from controller.api.release import Phase, ReleaseStatus, StageStatus
-from controller.core import backward, reasons
+from controller.core import backward, finishing, gates, reasons
 from controller.core.commands import Decision, RecordKind
 from controller.core.phases import BACKWARD, FINAL
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, hold, moved, record, saying, stored
@@ -14,7 +14,8 @@ from controller.core.steps import DATA_DEADLINE_SECONDS, World, hold, moved, rec
 FORBIDDEN = 403
 RETRY_SECONDS = 5.0
 BACK_RETRY_SECONDS = 1.0
-IN_A_STAGE = {Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.RETURNING}
+JUDGED = {Phase.SHIFTING, Phase.MEASURING, Phase.BAKING}
+IN_A_STAGE = JUDGED | {Phase.RETURNING}
 
 
 def refused(w: World, code: int, sentence: str) -> Decision:
@@ -68,8 +69,25 @@ def misplaced(w: World) -> str:
         return ""
     first = 0 if w.standing in IN_A_STAGE else -1
     if first <= status.stage < min(len(status.stages), len(w.stages)) or first == status.stage == -1:
-        return ""
+        return contradiction(w)
     return f"stage: found {status.stage} with {len(status.stages)} begun, expected {first} to {min(len(status.stages), len(w.stages)) - 1}"
+
+
+def contradiction(w: World) -> str:
+    """What of the status contradicts the rest of it; "" where nothing does. Going on by it would be a defect, or hit the wrong version."""
+    status = w.status
+    if status.rollback is not None and status.phase is not Phase.HALTED:
+        return f"phase: found {status.phase} beside a recorded rollback, expected the way back"
+    if w.standing is Phase.RETURNING and not (w.last_stage and finishing.goes_home(w)):
+        return "phase: found Returning, expected it only after the last stage of a plan with finish: home"
+    if w.standing is Phase.MEASURING and w.last_stage:
+        return "phase: found Measuring in the last stage, expected Baking"
+    if w.standing in IN_A_STAGE and status.grant < w.stage.weight:
+        return f"grant: found {status.grant}, expected at least the {w.stage.weight} % of the stage"
+    judged = w.stage_status if w.standing in JUDGED else None
+    if judged is not None and judged.verdict is not None and judged.verdict_key != gates.verdict_key(w):
+        return f"verdict: found one for {judged.verdict_key or 'nothing'}, expected {gates.verdict_key(w)}"
+    return ""
 
 
 def in_place(w: World) -> ReleaseStatus:

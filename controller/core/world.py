@@ -35,6 +35,7 @@ class RouteView:
         has_green: every managed route names green as a destination.
         bypass_green: some listed bypass route points at green.
         bypass_stale: some listed bypass route does not point where the weights say (green above 0, else blue).
+        void: the weights of some managed route mean nothing to Istio (all 0 or all absent), so that all pods get its requests.
         owner: uid of the release that owns the route (annotation); "" if none.
         stamp: the rollback stamp (annotation); `because` is the decision that was written beside it.
         epoch: the epoch annotation; 0 if none.
@@ -52,6 +53,7 @@ class RouteView:
     has_green: bool = False
     bypass_green: bool = False
     bypass_stale: bool = False
+    void: bool = False
     owner: str = ""
     stamp: str = ""
     because: str = ""
@@ -138,10 +140,12 @@ class Observed:
         live: read from the API server itself, not from a cache; only then may green be given more.
         plan_found: the ReleasePlan exists.
         plan_hash: hash of its spec now; `frozen` is the hash of the frozen one that exists.
+        plan_lost: the frozen plan is not there any more; what is seen was found by the live one, which is good enough to go back by.
         lock: uid that holds the plan.
         blue_slot: slot that serves, -1 where it cannot be told (then `problems` says why).
         objects: what was seen of the resolved list, with uids.
-        cluster_ready: green's Service or subset exists as it should.
+        cluster_ready: green's Service or subset, and what blue needs of the same, exist as they should.
+        cluster_gone: green's Service or subset is not there at all, or selects other pods: its requests get errors.
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
         warnings: what is legal but should be said.
@@ -159,6 +163,7 @@ class Observed:
     plan_found: bool = True
     plan_hash: str = ""
     frozen: str = ""
+    plan_lost: bool = False
     lock: str = ""
     blue_slot: int = -1
     mode: str = ""
@@ -168,6 +173,7 @@ class Observed:
     members: tuple[MemberView, ...] = ()
     objects: tuple[ManagedObject, ...] = ()
     cluster_ready: bool = False
+    cluster_gone: bool = False
     green_made: bool = False
     green_gone: bool = False
     requests: tuple[RequestView, ...] = ()

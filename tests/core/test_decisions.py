@@ -244,13 +244,14 @@ class TestDrift:
 
     @pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.RETURNING])
     def test_it_is_carried_on_before_the_first_stage_and_in_the_return_too(self, phase):
-        there = a_release().in_phase(phase) if phase is Phase.PREPARING else a_release().at_stage(4, phase)
+        release = a_release().with_plan(finish={"mode": "home"})
+        there = release.in_phase(phase) if phase is Phase.PREPARING else release.at_stage(4, phase)
         stamped = replace(there, route=replace(there.route, green_weight=0, blue_only=True, stamp=f"{UID}/6"))
 
         assert stamped.decided().status.phase is Phase.ROLLING_BACK
 
     def test_a_route_that_vanishes_during_the_return_sends_everybody_back(self):
-        returning = a_release().at_stage(4, Phase.RETURNING)
+        returning = a_release().with_plan(finish={"mode": "home"}).at_stage(4, Phase.RETURNING)
 
         assert replace(returning, route=replace(returning.route, found=False)).decided().status.reason == reasons.TARGET_GONE
 

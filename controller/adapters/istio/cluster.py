@@ -5,7 +5,7 @@ else requests meet 503 NC.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.adapters import marks
@@ -30,7 +30,8 @@ class Cluster:
         host: the host that it is for (green's own in host mode).
         wanted: the subset as it should stand (subset mode) or the trafficPolicy (host mode); None where nothing is to be written.
         ready: it stands as it should.
-        service_found: in host mode, green's Service exists.
+        gone: it is not there, or selects other pods, so that requests to it get errors.
+        service_found: the Services of both colours exist (in subset mode they are one).
     """
 
     host: str
@@ -40,12 +41,18 @@ class Cluster:
     resource_version: str = ""
     wanted: Obj | None = None
     ready: bool = False
+    gone: bool = False
     service_found: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """All clusters of green, and what stands against them; `rules` are the DestinationRules that we write."""
+    """All clusters of green, and what stands against them.
+
+    Attributes:
+        rules: the DestinationRules that we write.
+        lost: the DestinationRule with green's subset is not there any more.
+    """
 
     parts: tuple[Cluster, ...] = ()
     green_subset: str = ""
@@ -55,11 +62,17 @@ class Clusters:
     rules: tuple[Obj, ...] = ()
     blue_labels: Mapping[str, str] = field(default_factory=dict)
     green_labels: Mapping[str, str] = field(default_factory=dict)
+    lost: bool = False
 
     @property
     def ready(self) -> bool:
         """Whether every one exists as it should."""
         return bool(self.parts) and all(part.ready and part.service_found for part in self.parts)
+
+    @property
+    def gone(self) -> bool:
+        """Whether one of them is not there at all."""
+        return self.lost or any(part.gone for part in self.parts)
 
 
 def get_or_none(kube: Kube, kind: Kind, namespace: str, name: str) -> Obj | None:
@@ -122,15 +135,16 @@ def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_doma
     seen: list[Obj] = []
     for pair in dict.fromkeys(pair for host in routed if (pair := sides.pair(host))):
         blue, green = pair.hosts[sides.blue_slot], pair.hosts[1 - sides.blue_slot]
-        (blue_place, _), (place, service) = pair.services[sides.blue_slot], pair.services[1 - sides.blue_slot]
-        found = get_or_none(kube, SERVICE, place, service) is not None
+        (blue_place, blue_service), (place, service) = pair.services[sides.blue_slot], pair.services[1 - sides.blue_slot]
+        gone = get_or_none(kube, SERVICE, place, service) is None
+        found = not gone and get_or_none(kube, SERVICE, blue_place, blue_service) is not None
         policies = [policy for rule in rules_for(kube, blue_place, blue, cluster_domain) if (policy := _policy(rule))]
         wanted = policies[0] if policies else None
         standing = rules_for(kube, place, green, cluster_domain)
         seen.extend(rule for rule in standing if marks.is_made(rule))
         if not standing:
             name = f"penstock-{service}"
-            parts.append(Cluster(green, place, name, wanted=wanted, ready=wanted is None, service_found=found))
+            parts.append(Cluster(green, place, name, wanted=wanted, ready=wanted is None, gone=gone, service_found=found))
             continue
         rule = next((rule for rule in standing if marks.is_made(rule)), standing[0])
         same = _policy(rule) == wanted
@@ -138,7 +152,7 @@ def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_doma
             sentence = f"{marks.where(rule)} gives green another trafficPolicy than blue has; it is left as it is"
             warnings.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
         meta, ours = marks.metadata(rule), marks.is_made(rule)
-        parts.append(_part(green, meta, wanted if ours else None, ready=same or not ours, service_found=found))
+        parts.append(replace(_part(green, meta, wanted if ours else None, ready=same or not ours), gone=gone, service_found=found))
     return Clusters(tuple(parts), blue_slot=sides.blue_slot, warnings=tuple(warnings), rules=tuple(seen))
 
 
@@ -146,7 +160,7 @@ def _policy(rule: Obj) -> Obj | None:
     return marks.mapping(marks.mapping(rule.get("spec")).get("trafficPolicy")) or None
 
 
-def _part(host: str, meta: Obj, wanted: Obj | None, *, ready: bool, service_found: bool = True) -> Cluster:
+def _part(host: str, meta: Obj, wanted: Obj | None, *, ready: bool) -> Cluster:
     return Cluster(
         host,
         str(meta.get("namespace", "")),
@@ -155,7 +169,6 @@ def _part(host: str, meta: Obj, wanted: Obj | None, *, ready: bool, service_foun
         str(meta.get("resourceVersion", "")),
         wanted,
         ready,
-        service_found,
     )
 
 
@@ -181,10 +194,14 @@ class _SubsetReader:
         if len(slots) > 1:
             self._say(reasons.BLUE_UNKNOWN, "the members' subsets do not agree on the slot that serves")
         if slot < 0 or self.problems:
-            return Clusters(problems=tuple(dict.fromkeys(self.problems)), rules=tuple(rule for _, rule, _ in rules))
+            lost = bool(self.sides.green_subset) and len(rules) < sum(self.sides.pair(host) is not None for host in routed)
+            return Clusters(problems=tuple(dict.fromkeys(self.problems)), rules=tuple(rule for _, rule, _ in rules), lost=lost)
         labels = [self._green_labels(host, rule, pair, slot) for host, rule, pair in rules]
         name = self.sides.green_subset or self._name([(rule, wanted) for (_, rule, _), wanted in zip(rules, labels, strict=True)])
-        parts = tuple(self._cluster(host, rule, name, wanted) for (host, rule, _), wanted in zip(rules, labels, strict=True))
+        parts = tuple(
+            replace(self._cluster(host, rule, name, wanted), service_found=self._service(host, pair) is not None)
+            for (host, rule, pair), wanted in zip(rules, labels, strict=True)
+        )
         blue = marks.mapping((find_subset(rules[0][1], self.sides.blue_subset) or {}).get("labels")) if rules else {}
         found = tuple(rule for (_, rule, _), part in zip(rules, parts, strict=True) if part.wanted is not None)
         green = labels[0] if labels else {}
@@ -210,6 +227,10 @@ class _SubsetReader:
     def _say(self, reason: str, sentence: str) -> None:
         self.problems.append(Problem(reason, sentence))
 
+    def _service(self, host: str, pair: HostPair) -> Obj | None:
+        """The Service behind a host, which both subsets share."""
+        return get_or_none(self.kube, SERVICE, *pair.services[pair.hosts.index(host)])
+
     def _deployment(self, pair: HostPair, slot: int) -> Obj | None:
         return get_or_none(self.kube, DEPLOYMENT, *pair.workloads[slot])
 
@@ -221,8 +242,7 @@ class _SubsetReader:
             self._say(reasons.ROUTE_UNSUITABLE, f"the routes name subsets of {host}, so both slots must be in one namespace")
             return -1
         wanted = (find_subset(rule, self.sides.blue_subset) or {}).get("labels")
-        service = get_or_none(self.kube, SERVICE, *pair.services[pair.hosts.index(host)])
-        selector = marks.mapping((service or {}).get("spec")).get("selector")
+        selector = marks.mapping((self._service(host, pair) or {}).get("spec")).get("selector")
         found = [(slot, template_labels(self._deployment(pair, slot))) for slot in (0, 1)]
         chosen = [slot for slot, labels in found if labels and selects(wanted, labels) and selects(selector, labels)]
         if len(chosen) == 1:
@@ -277,8 +297,9 @@ class _SubsetReader:
         wanted: dict[str, Any] = {"name": name, "labels": dict(labels)}
         if blue.get("trafficPolicy"):
             wanted["trafficPolicy"] = blue["trafficPolicy"]
+        gone = standing is None or standing.get("labels") != labels
         if standing is not None and name not in read_added(rule).subsets:
-            return _part(host, marks.metadata(rule), None, ready=standing.get("labels") == labels)
+            return replace(_part(host, marks.metadata(rule), None, ready=not gone), gone=gone)
         ready = standing is not None and dict(standing) == wanted
-        return _part(host, marks.metadata(rule), wanted if labels else None, ready=ready)
+        return replace(_part(host, marks.metadata(rule), wanted if labels else None, ready=ready), gone=gone)
 

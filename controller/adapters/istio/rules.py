@@ -200,6 +200,11 @@ class Split:
         """Whether every managed and every listed bypass rule sends everything to blue."""
         return all(rule.percent(lambda t: sides.side(t.host, t.subset) is not Side.BLUE) == 0 for rule in (*self.managed, *self.bypass))
 
+    def void(self, sides: Sides) -> bool:
+        """Whether a managed rule that names green has no weight above 0: to Istio it is not there, and all pods get its requests."""
+        rules = [rule for rule in self.managed if names(rule, sides, Side.GREEN) and len(rule.targets) > 1]
+        return any(not any(target.bad or target.weight for target in rule.targets) for rule in rules)
+
     def has_green(self, sides: Sides) -> bool:
         """Whether every managed rule names both sides, once each."""
         return all(count(rule, sides, Side.BLUE) == 1 == count(rule, sides, Side.GREEN) for rule in self.managed)

@@ -14,7 +14,7 @@ from controller.adapters.istio.sides import HOST, SUBSET, Side, target_namespace
 from controller.adapters.istio.view import TrafficView
 from controller.adapters.istio.writes import CONFLICT, send
 from controller.core.commands import Subject
-from controller.ports import DESTINATION_RULE, VIRTUAL_SERVICE, ConflictError, Kube, NotFoundError, Obj
+from controller.ports import DESTINATION_RULE, VIRTUAL_SERVICE, ConflictError, Kube, NotFoundError, Obj, RefusedError
 
 
 def build_subset_patch(rule: Obj, wanted: Obj, epoch: int) -> Patch:
@@ -124,7 +124,7 @@ def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> No
             share = rule.percent(lambda t: view.sides.side(t.host, t.subset) is idle) if rule.targets else 0
             if share != 0 or _named(rule.mirrors, view, idle):
                 sentence = f"{rule.title} of {marks.where(obj)} still sends to {idle.value}, so its cluster stays"
-                raise ConflictError(CONFLICT, "Conflict", sentence)
+                raise RefusedError(CONFLICT, "StillRouted", sentence)
 
 
 def _named(mirrors: tuple[tuple[str, str], ...], view: TrafficView, idle: Side) -> bool:

@@ -33,7 +33,8 @@ class TrafficView:
         blue_slot, mode, blue_subset, green_subset: who is who; -1 and "" where it cannot be told (then `problems` says why).
         blue_labels, green_labels: labels of the subsets, in subset mode.
         routed: namespace and name of the Services, of both slots, that the managed rules send to.
-        cluster_ready: green's Service or subset exists as it should.
+        cluster_ready: green's Service or subset exists as it should, and blue's Service.
+        cluster_gone: green's Service or subset is not there, or selects other pods.
         clusters: green's cluster for each host.
         bypass_only: namespace and name of VirtualServices without a managed rule; they come first on the way back.
         objects: what was found here, for the resolved list of the release.
@@ -49,6 +50,7 @@ class TrafficView:
     green_labels: Mapping[str, str] = field(default_factory=dict)
     routed: frozenset[tuple[str, str]] = frozenset()
     cluster_ready: bool = False
+    cluster_gone: bool = False
     clusters: tuple[Cluster, ...] = ()
     bypass_only: frozenset[tuple[str, str]] = frozenset()
     objects: tuple[ManagedObject, ...] = ()
@@ -93,6 +95,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         green_labels=clusters.green_labels,
         routed=frozenset(service for pair in pairs for service in pair.services),
         cluster_ready=clusters.ready,
+        cluster_gone=clusters.gone,
         clusters=clusters.parts,
         objects=_objects(seen, clusters.rules),
         bypass_only=_bypass_only(seen, sides),
@@ -177,6 +180,7 @@ def _route_view(route: Route, sides: Sides) -> RouteView:
         has_green=sides.known and not broken and split.has_green(sides),
         bypass_green=sides.known and split.bypass_green(sides),
         bypass_stale=sides.known and split.bypass_stale(sides),
+        void=sides.known and split.void(sides),
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
         because=marks.annotation(route.obj, marks.BECAUSE),
@@ -193,6 +197,8 @@ def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sid
     if not sides.known:
         return tuple(found)
     found += [Problem(reasons.ROUTE_MISSING, f'{title} has no http rule "{name}"') for name in split.missing]
+    if not (split.managed or split.bypass or split.missing or route.ref.bypass):
+        found.append(Problem(reasons.ROUTE_UNSUITABLE, f"{title} has no http rule that sends to blue or green"))
     for rule in split.leaks:
         if rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0:
             found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title}"))

@@ -55,7 +55,7 @@ def close_routes(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *,
         for rule in draft.split.managed if view.sides.known else ():
             if rule.percent(lambda t, d=draft: d.side(t) is idle) != 0:  # type: ignore[misc]
                 sentence = f"{rule.title} of {marks.where(draft.obj)} still sends to {idle.value}, so it is not closed"
-                raise ConflictError(CONFLICT, "Conflict", sentence)
+                raise RefusedError(CONFLICT, "StillRouted", sentence)
         send(kube, VIRTUAL_SERVICE, draft.obj, build_close_patch(draft, side))
 
 

@@ -198,7 +198,10 @@ def _workload(reader: _Reader, member: Member, slot: int, *, blue: bool) -> tupl
         reader.pods_left = True
     view, objects = of_deployment(deployment, member), [managed(deployment, DEPLOYMENT.kind)]
     if not blue:
-        reader.taken = reader.taken and marks.annotation(deployment, marks.OWNER) == reader.subject.uid
+        ours = marks.annotation(deployment, marks.OWNER) == reader.subject.uid
+        reader.taken = reader.taken and ours
+        # Scaled to nothing by somebody, it is there all the same: what this release made is deleted, not left behind.
+        reader.remains = reader.remains or (ours and marks.is_made(deployment))
     if reader.look.autoscalers and (hpa := reader.autoscaler(there)) is not None:
         view = _with_autoscaler(view, hpa)
         objects.append(managed(hpa, HPA.kind))

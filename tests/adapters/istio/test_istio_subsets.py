@@ -9,7 +9,7 @@ from controller.adapters.istio.writes import claim_routes, close_routes, open_ro
 from controller.adapters.marks import ADDED, MADE, Deposed
 from controller.core import reasons
 from controller.core.commands import RollBackRoutes
-from controller.ports import DEPLOYMENT, DESTINATION_RULE, ConflictError, NotFoundError
+from controller.ports import DEPLOYMENT, DESTINATION_RULE, ConflictError, NotFoundError, RefusedError
 
 V1 = {"name": "v1", "labels": {"version": "v1"}, "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 9}}}}
 ADOPT = {**PLAN, "preparation": {"green": "adopt"}}
@@ -171,7 +171,7 @@ class TestSubset:
         bed = subset_bed()
         release = known(bed)
         run(bed, release, 5)
-        with pytest.raises(ConflictError, match="so its cluster stays"):
+        with pytest.raises(RefusedError, match="so its cluster stays"):
             remove_subset(bed.kube, release, bed.look(release), EPOCH, serving="blue")
 
 

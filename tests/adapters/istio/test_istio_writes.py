@@ -402,7 +402,7 @@ class TestClose:
     def test_a_side_that_still_has_traffic_is_not_closed(self):
         bed = host_bed()
         give(bed, 25)
-        with pytest.raises(ConflictError, match="still sends to green"):
+        with pytest.raises(RefusedError, match="still sends to green"):
             close_routes(bed.kube, RUNNING, bed.look(RUNNING), EPOCH, serving="blue")
 
     def test_a_closed_route_is_not_written_again(self):
@@ -487,6 +487,7 @@ class TestOwnedFields:
         back(bed)
         assert without_ours(bed.web()) == before
         route = bed.look(RUNNING).routes[0]
-        assert (route.green_weight, route.blue_only, route.problems) == (0, True, ())
+        assert (route.green_weight, route.blue_only) == (0, True)
+        assert all("no http rule that sends to blue or green" in problem.detail for problem in route.problems)
         close_routes(bed.kube, RUNNING, bed.look(RUNNING), EPOCH, serving="blue")
         assert without_ours(bed.web()) == before

@@ -1,0 +1,300 @@
+"""What people do to the objects of a release while it runs: each deed in the phases where it hurts, with what must come of it."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.api.release import Phase
+from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, RELEASE, RELEASE_PLAN, SERVICE, VIRTUAL_SERVICE, Kind
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.definitions import load_objects
+from controller.simulator.invariants import watch
+from controller.simulator.run import Result, run_objects
+from controller.simulator.scenario import Scenario, load
+from controller.simulator.simulation import START, Simulation
+
+FOLDER = Path(__file__).parent / "peers"
+HEALTHY = next(scenario for scenario in load(FOLDER / "scenarios.yaml") if scenario.name == "foreign-labels")
+STORY = HEALTHY.model_copy(update={"faults": []})
+PREPARING, CLUSTER, SHIFTED, MEASURING, BAKING = 3.0, 12.0, 20.0, 80.0, 540.0
+"""Seconds in which that release brings green up, waits for its cluster, has shifted to 5 %, judges 5 %, and bakes."""
+
+Deed = Callable[[InMemoryKube], Any]
+
+
+@dataclass(slots=True)
+class Told:
+    """What came of it."""
+
+    result: Result
+    kube: InMemoryKube
+    sim: Simulation
+    breaches: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return self.kube.get(RELEASE, "shop", "shop-v2")["status"]
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Weights of the first rule by subset."""
+        rule = self.kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"][0]
+        return {entry["destination"]["subset"]: entry.get("weight", 100) for entry in rule["route"]}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {d["metadata"]["name"]: d["spec"]["replicas"] for d in self.kube.list(DEPLOYMENT, "shop").items}
+
+
+def told(*deeds: tuple[float, Deed], people: tuple[dict[str, Any], ...] = (), **changes: Any) -> Told:
+    """The release with these deeds at their seconds."""
+    kept: list[Any] = []
+
+    def prepare(sim: Simulation) -> None:
+        kept.extend((sim, watch(sim)))
+        bob = InMemoryKube(sim.server, user="bob", field_manager="kubectl-edit")
+        for time, deed in deeds:
+            sim.at(START + time, lambda deed=deed: deed(bob))
+
+    story = Scenario.model_validate({**STORY.model_dump(by_alias=True, exclude_unset=True, mode="json"), "people": list(people), **changes})
+    objects = [copy.deepcopy(o) for name in (story.world, story.plan) for o in load_objects(FOLDER / name)]
+    result = run_objects(story, objects, prepare=prepare)
+    sim, checks = kept
+    return Told(result, InMemoryKube(sim.server), sim, list(map(str, checks.finish())))
+
+
+def delete(kind: Kind, name: str) -> Deed:
+    return lambda kube: kube.delete(kind, "shop", name, uid=kube.get(kind, "shop", name)["metadata"]["uid"])
+
+
+def patch(kind: Kind, name: str, body: dict[str, Any], subresource: str = "") -> Deed:
+    return lambda kube: kube.patch(kind, "shop", name, body, subresource=subresource)
+
+
+def edit_status(**fields: Any) -> Deed:
+    return patch(RELEASE, "shop-v2", {"status": fields}, "status")
+
+
+def weigh(blue: int | None, green: int | None) -> Deed:
+    """`kubectl edit` of both weights; None takes one off."""
+
+    def deed(kube: InMemoryKube) -> None:
+        http = copy.deepcopy(kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"])
+        for entry, weight in zip(http[0]["route"], (blue, green), strict=True):
+            entry.pop("weight", None)
+            if weight is not None:
+                entry["weight"] = weight
+        kube.patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": http}})
+
+    return deed
+
+
+def make_again(name: str) -> Deed:
+    """`kubectl replace --force`: the same Deployment under another uid."""
+
+    def deed(kube: InMemoryKube) -> None:
+        old = kube.get(DEPLOYMENT, "shop", name)
+        delete(DEPLOYMENT, name)(kube)
+        meta = {key: value for key, value in old["metadata"].items() if key in ("name", "namespace", "labels", "annotations")}
+        kube.create(DEPLOYMENT, "shop", {key: value for key, value in {**old, "metadata": meta}.items() if key != "status"})
+
+    return deed
+
+
+def other_image(kube: InMemoryKube) -> None:
+    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop-green")["spec"]["template"]["spec"]["containers"])
+    containers[0]["image"] = "registry.example/shop:by-hand"
+    kube.patch(DEPLOYMENT, "shop", "shop-green", {"spec": {"template": {"spec": {"containers": containers}}}})
+
+
+def without_green_subset(kube: InMemoryKube) -> None:
+    kube.patch(DESTINATION_RULE, "shop", "shop", {"spec": {"subsets": [{"name": "v1", "labels": {"version": "v1"}}]}})
+
+
+class TestTheRoute:
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_less_for_green_by_hand_is_obeyed_in_every_stage(self, when):
+        """While it shifts, too: `kubectl edit` at 3 am must stick."""
+        story = told((when, weigh(97, 3)))
+
+        assert (story.status["phase"], story.status["reason"]) == ("Holding", "DriftTowardBlue")
+        assert story.weights == {"v1": 97, "v2": 3}
+        assert story.breaches == []
+
+    @pytest.mark.parametrize("weights", [(0, 0), (None, None)])
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_weights_that_mean_nothing_are_put_right_at_once(self, when, weights):
+        """All 0 and all absent send to all pods of the host, whatever was granted."""
+        story = told((when, weigh(*weights)))
+
+        assert (story.status["phase"], story.weights) == ("Succeeded", {"v1": 0, "v2": 100})
+        assert story.breaches == []
+
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_a_route_without_rules_is_held_with_its_own_words(self, when):
+        story = told((when, patch(VIRTUAL_SERVICE, "shop", {"spec": {"http": []}})))
+
+        assert (story.status["phase"], story.status["reason"]) == ("Holding", "RouteChanged")
+        assert "no http rule that sends to blue or green" in story.status["message"]
+
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_another_releases_mark_on_the_route_is_held_and_nothing_is_written_there(self, when):
+        """It cannot be written any more, and asking again and again would help nobody."""
+        story = told((when, patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": "another"}}})))
+
+        assert (story.status["phase"], story.status["reason"]) == ("Holding", "RouteOwned")
+        assert "another" in story.status["message"]
+        assert story.sim.looks < 500
+
+    def test_a_rollback_does_not_say_that_everybody_is_on_blue_where_the_route_is_anothers(self):
+        mark = patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": "another"}}})
+        story = told((MEASURING, mark), people=({"at": "100s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.status["reason"]) == ("Halted", "RouteOwned")
+        assert story.sizes == {"shop": 3, "shop-green": 3}
+
+    def test_that_rollback_is_finished_when_the_mark_is_gone(self):
+        mark = patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": "another"}}})
+        off = patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": None}}})
+        story = told((MEASURING, mark), (200.0, off), people=({"at": "100s", "verb": "rollback"}, {"at": "210s", "verb": "pause"}))
+
+        assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
+        assert story.weights == {"v1": 100}
+
+    @pytest.mark.parametrize("when", [PREPARING, CLUSTER])
+    def test_a_route_that_is_deleted_before_the_first_weight_leaves_nothing_behind_unsaid(self, when):
+        """Istio now sends to all pods of the host, so green is not taken away under users, and it is not called untouched either."""
+        story = told((when, delete(VIRTUAL_SERVICE, "shop")))
+
+        assert (story.status["phase"], story.status["reason"]) == ("Halted", "DrainUnknown")
+        assert "VirtualService shop/shop is gone" in story.status["message"]
+
+    @pytest.mark.parametrize("when", [PREPARING, CLUSTER])
+    def test_without_requests_everything_is_given_back_then(self, when):
+        story = told((when, delete(VIRTUAL_SERVICE, "shop")), users=[])
+
+        assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
+        assert [hpa["spec"]["minReplicas"] for hpa in story.kube.list(HPA, "shop").items] == [2]
+
+
+class TestGreensCluster:
+    @pytest.mark.parametrize("deed", [without_green_subset, delete(DESTINATION_RULE, "shop")])
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_without_its_subset_everybody_goes_back_at_once(self, when, deed):
+        """Its whole share of the users gets 503 until then, and no metric has a colour for it."""
+        story = told((when, deed))
+
+        rollback = story.status["rollback"]
+        assert (story.status["phase"], rollback["reason"]) == ("RolledBack", "TargetGone")
+        assert rollback["trafficAt"] - START - when <= 10
+
+    def test_another_policy_of_blue_is_no_reason_to_go_back(self):
+        """Green's subset is there and selects its pods; that it should look like blue's holds the next stage, as before."""
+        policy = {"connectionPool": {"tcp": {"maxConnections": 5}}}
+        subsets = [{"name": "v1", "labels": {"version": "v1"}, "trafficPolicy": policy}]
+
+        def deed(kube):
+            standing = kube.get(DESTINATION_RULE, "shop", "shop")["spec"]["subsets"]
+            kube.patch(DESTINATION_RULE, "shop", "shop", {"spec": {"subsets": [*subsets, *(s for s in standing if s["name"] != "v1")]}})
+
+        story = told((MEASURING, deed))
+
+        assert story.status["rollback"]["reason"] == "HoldDeadline"
+
+    @pytest.mark.parametrize("when", [PREPARING, CLUSTER, MEASURING])
+    def test_green_gets_no_more_while_the_service_is_deleted(self, when):
+        story = told((when, delete(SERVICE, "shop")))
+
+        assert story.status.get("maxWeight", 0) == (5 if when == MEASURING else 0)
+        assert story.breaches == []
+
+
+class TestWorkloads:
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_another_image_of_green_was_never_judged(self, when):
+        story = told((when, other_image))
+
+        assert (story.status["phase"], story.status["rollback"]["reason"]) == ("RolledBack", "TargetGone")
+        assert "shop:by-hand" in story.status["rollback"]["message"]
+        assert story.sizes == {"shop": 3}
+
+    def test_blue_gets_its_size_back_before_green_goes(self):
+        story = told((212.0, patch(DEPLOYMENT, "shop", {"spec": {"replicas": 0}})), people=({"at": "200s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
+        assert story.breaches == []
+
+    def test_a_green_that_was_scaled_to_nothing_is_deleted_all_the_same(self):
+        story = told((205.0, patch(DEPLOYMENT, "shop-green", {"spec": {"replicas": 0}})), people=({"at": "200s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
+
+    def test_somebody_elses_green_is_named_as_such(self):
+        story = told((MEASURING, make_again("shop-green")))
+
+        assert (story.status["phase"], story.status["reason"]) == ("Halted", "GreenStays")
+        assert "somebody else's" in story.status["message"]
+
+    def test_a_blue_that_was_made_again_does_not_hold_up_the_next_release(self):
+        """It is not the one that this release recorded, so it is left alone, and the plan is given back all the same."""
+        later = {"at": "30m", "verb": "start", "release": "shop-v3", "revision": "v3", "images": {"shop": "registry.example/shop:3.0"}}
+        story = told((MEASURING, make_again("shop")), people=(later,))
+
+        assert (story.status["phase"], story.status["retention"]["done"]) == ("Succeeded", True)
+        assert story.kube.get(RELEASE, "shop", "shop-v3")["status"]["phase"] != "Queued"
+
+
+class TestTheRecords:
+    @pytest.mark.parametrize("restarted", [True, False])
+    def test_without_its_frozen_plan_a_release_stops_and_rollback_works(self, restarted):
+        """The live plan was edited, so it is good for the way back alone."""
+
+        def deed(kube):
+            for item in kube.list(CONFIG_MAP, "shop").items:
+                if item["metadata"]["name"].startswith("penstock-plan"):
+                    kube.delete(CONFIG_MAP, "shop", item["metadata"]["name"], uid=item["metadata"]["uid"])
+            kube.patch(RELEASE_PLAN, "shop", "shop", {"spec": {"finish": {"retention": "1h"}}})
+
+        crash = [{"kind": "crash", "at": "90s"}] if restarted else []
+        story = told((MEASURING, deed), people=({"at": "150s", "verb": "rollback"},), faults=crash)
+
+        assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
+        assert story.weights == {"v1": 100}
+        assert story.breaches == []
+
+    @pytest.mark.parametrize(
+        ("when", "edit", "word"),
+        [
+            (SHIFTED, {"phase": "Returning"}, "Returning"),
+            (MEASURING, {"phase": "Returning"}, "Returning"),
+            (BAKING, {"phase": "Returning"}, "Returning"),
+            (BAKING, {"phase": "Measuring"}, "Measuring in the last stage"),
+            (SHIFTED, {"grant": 0, "weight": 0}, "grant"),
+            (SHIFTED, {"stages": [{"weight": 5, "enteredAt": 0, "verdict": "pass"}]}, "verdict"),
+        ],
+    )
+    def test_a_status_that_contradicts_itself_halts_and_moves_nothing_toward_green(self, when, edit, word):
+        story = told((when, edit_status(**edit)))
+
+        assert (story.status["phase"], story.status["reason"]) == (Phase.HALTED, "Halted")
+        assert word in story.status["message"]
+        blue = story.kube.get(DEPLOYMENT, "shop", "shop")["spec"]["template"]["spec"]["containers"][0]
+        assert blue["image"] == "registry.example/shop:1.0"
+        assert story.status["maxWeight"] <= (100 if when == BAKING else 5)
+
+    @pytest.mark.parametrize("phase", ["Measuring", "Baking", "Shifting", "Holding", "Preparing"])
+    def test_a_release_on_its_way_back_is_not_turned_round_by_an_edit(self, phase):
+        story = told((212.0, edit_status(phase=phase)), people=({"at": "200s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.weights["v1"]) == (Phase.HALTED, 100)
+        assert "beside a recorded rollback" in story.status["message"]
+
+    def test_a_slot_that_does_not_exist_is_refused_by_the_server(self):
+        story = told()
+
+        with pytest.raises(Exception, match="blueSlot"):
+            edit_status(blueSlot=7)(story.kube)
