@@ -249,7 +249,7 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
     if w.now < opens:
         return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
     quiet = seen.no_traffic(w)
-    if quiet or (quiet is None and not w.status.max_weight):
+    if quiet or (not w.status.max_weight and not seen.reached(w)):
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
         lost = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)

@@ -32,8 +32,6 @@ def answer(w: World) -> Decision | None:
         return None if w.status.phase is Phase.HALTED else halt(w, detail)
     if green:
         return backward.roll_back(w, reasons.TARGET_GONE, f"{gates.named(green)} (green) is gone, or another one stands in its place")
-    if w.observed.cluster_gone and any(route.found and route.green_weight for route in w.observed.routes):
-        return backward.roll_back(w, reasons.TARGET_GONE, "green's subset or Service is gone, so that its requests get errors")
     other = other_images(w)
     return backward.roll_back(w, reasons.TARGET_GONE, other) if other else None
 

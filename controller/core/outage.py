@@ -25,7 +25,7 @@ GRACE_SECONDS = 15.0
 """One missed readiness probe of the usual period (10 s), and the time that its news takes; in all, in one stage."""
 
 CLUSTER = "cluster"
-"""Its pods are ready, and its subset or Service is gone: no proxy finds them."""
+"""Its pods are ready, and its subset or Service is gone or selects others: no proxy finds them."""
 
 CHECK = "ready-pods"
 """What stands in place of a check's name in a rollback that no check has asked for."""
@@ -50,7 +50,7 @@ def empty(w: World) -> str:
     if not (w.at_home.status.weight or w.observed.green_weight):
         return ""
     pods = gates.named([view for view, _ in pairs(w) if gates.without_pods(view)])
-    return pods or ("" if w.status.returned_at or w.observed.cluster_ready else CLUSTER)
+    return pods or (CLUSTER if w.observed.cluster_gone and not w.status.returned_at else "")
 
 
 def pairs(w: World) -> Sequence[tuple[WorkloadView, WorkloadView]]:

@@ -206,6 +206,12 @@ def no_traffic(w: World) -> bool | None:
     return _quiet(w, since, "green")
 
 
+def reached(w: World) -> bool:
+    """Whether requests of the newest drain time reached green. One that never had a weight can get some where a route is not there."""
+    seen = read_traffic(w)
+    return seen is not None and traffic.reached(seen, seconds=w.plan.rollback.drain)
+
+
 def quiet_old(w: World) -> bool | None:
     """After success: whether the old version gets no requests any more."""
     return _quiet(w, w.status.phase_since, "blue")

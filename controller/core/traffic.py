@@ -354,3 +354,9 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
     if seen:
         return Quiet(quiet=False, known=True, why=f"{colour} had {seen:,.0f} requests in the last {drain:.0f} s")
     return Quiet(quiet=True, known=True, why=f"{colour} had no request in the last {drain:.0f} s")
+
+
+def reached(traffic: Traffic, *, seconds: float, colour: str = "green") -> bool:
+    """Whether the samples of the newest seconds show requests of a colour, whatever came before them."""
+    arm = traffic.green if colour == "green" else traffic.blue
+    return any(increment.count for increment in arm.increments if increment.end > traffic.scraped - seconds)

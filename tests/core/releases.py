@@ -83,6 +83,11 @@ class Builder:
         )
         return replace(there, route=replace(self.route, green_weight=weights[-1], blue_only=False))
 
+    def reverse(self, *, now: bool = False) -> "Builder":
+        """The same as a reverse release, whose only stage is that of 100 %."""
+        spec = self.spec.model_copy(update={"kind": "reverse", "now": now})
+        return replace(self, spec=spec, status=self.status.model_copy(update={"stage": 0, "stages": self.status.stages[-1:]}))
+
     def passed(self, key: str = "") -> "Builder":
         stages = list(self.status.stages)
         verdict = key or f"v2/hash/{len(stages) - 1}"

@@ -91,17 +91,16 @@ class TestGreenWithoutPods:
         assert [entry.reason for entry in decision.records] == [reasons.PODS_BACK]
 
     def test_a_release_that_switches_at_once_was_asked_to(self):
-        release = emptied(a_release().at_stage(1), since=NOW - 60)
-        spec = release.spec.model_copy(update={"kind": "reverse", "now": True})
+        release = emptied(a_release().at_stage(4, Phase.BAKING).reverse(now=True), since=NOW - 60)
 
-        assert replace(release, spec=spec).decided().status.phase is Phase.MEASURING
+        assert release.decided().status.phase is Phase.BAKING
 
     def test_a_subset_that_is_gone_counts_like_its_pods(self):
         release = a_release().at_stage(2)
         status = release.status.model_copy(update={"empty_since": NOW - GRACE_SECONDS})
         w = replace(release, status=status).world()
 
-        decision = decide(w.subject, replace(w.observed, cluster_ready=False), w.measured, w.now)
+        decision = decide(w.subject, replace(w.observed, cluster_ready=False, cluster_gone=True), w.measured, w.now)
 
         assert (decision.status.phase, decision.status.reason) == (Phase.ROLLING_BACK, reasons.CLUSTER_GONE)
 

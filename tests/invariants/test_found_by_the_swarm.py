@@ -44,4 +44,4 @@ def test_green_has_nothing_any_more_once_its_subset_is_deleted():
     story = play(scenario, FOLDER, None, watch).result
 
     assert story.problems == []
-    assert story.status.rollback.reason == "TargetGone"
+    assert story.status.rollback.reason == "ClusterGone"
