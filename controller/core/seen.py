@@ -4,6 +4,7 @@ The phases speak of settled, advanced, fired, quiet; `traffic` and `judging` kno
 the answers. Nothing here moves a phase.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from analysis.model import Arm, Outcome
@@ -68,6 +69,18 @@ def read_traffic(w: World) -> traffic.Traffic | None:
     return w.measured.once(
         (asking.TRAFFIC, pairs, mesh), lambda: traffic.read_traffic(answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
     )
+
+
+def why_blind(w: World) -> str:
+    """What is wrong with the answer to the traffic query, a sentence without its full stop; empty where it has what is waited for."""
+    found = read_traffic(w)
+    if found is None:
+        return ""
+    if found.fault:
+        return reasons.say(found.fault, found.detail).rstrip(".")
+    awaited = (("blue", found.blue), ("green", found.green))[0 if w.stage.weight < 100 else 1 :]  # noqa: PLR2004 - percent
+    empty = [colour for colour, arm in awaited if arm.newest == -math.inf]
+    return f"the answer has no sample of {' and '.join(empty)} that can be counted" if empty else ""
 
 
 def split(w: World) -> SplitVerdict:

@@ -8,7 +8,7 @@ from controller.ports import RELEASE, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
-from controller.simulator.scenario import START, load
+from controller.simulator.scenario import START, Fault, load
 
 FOLDER = Path(__file__).parent / "peers"
 SCENARIOS = {scenario.name: scenario for scenario in load(FOLDER / "scenarios.yaml")}
@@ -137,3 +137,25 @@ def test_what_others_wrote_on_the_route_stays():
     route = kube.get(VIRTUAL_SERVICE, "shop", "shop")
     assert route["metadata"]["labels"] == {"team": "checkout", "cost-centre": "17"}
     assert (route["spec"]["http"][0]["retries"], route["spec"]["http"][0]["timeout"]) == ({"attempts": 2}, "5s")
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("down", "Prometheus cannot be reached: connection refused"),
+        ("error", "Prometheus answered with an error: 500"),
+        ("slow", "Prometheus did not answer in time"),
+        ("partial", "Prometheus answered with a warning: partial response"),
+        ("empty", "the answer has no sample of blue and green that can be counted"),
+        ("nan", "the answer has no sample of blue and green that can be counted"),
+        ("stale", "no sample of both versions since"),
+    ],
+)
+def test_a_window_that_stands_still_says_why_there_is_no_data(fault, why):
+    outage = Fault(kind=f"prometheus-{fault}", at=90.0, lasts=300.0)
+    result, _, _ = told("answers-nan-for-a-while", faults=[outage])
+
+    held = [line.text for line in result.transcript if "Holding" in line.text]
+    assert result.status.phase == "Succeeded"
+    assert "No data to judge by: no sample of both versions since" in held[0]
+    assert why in held[0]
