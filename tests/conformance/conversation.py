@@ -22,6 +22,7 @@ _PLACES = {
     "configmaps": "/api/v1",
     "events": "/api/v1",
     "deployments": "/apis/apps/v1",
+    "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "leases": "/apis/coordination.k8s.io/v1",
 }
 _TYPES = {

@@ -27,9 +27,8 @@ NOT_CHECKED = Cause(
     "correct the existing errors to complete validation",
     "<nil>",
 )
-POD_MAKERS = frozenset({"deployments", "replicasets", "statefulsets"})
-"""Built-in kinds whose pods are simulated, by plural."""
-COUNTED = POD_MAKERS | {"horizontalpodautoscalers"}
+COUNTED = frozenset({"deployments", "replicasets", "statefulsets", "horizontalpodautoscalers"})
+"""Built-in kinds that pods are made and counted by, by plural."""
 _SHAPE_FAULTS = frozenset(
     {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported"}
 )
@@ -350,23 +349,37 @@ def fields_have_their_types(kind: Kind, body: Obj, *, patching: bool) -> None:
             raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), [Cause("FieldValueInvalid", told, f"spec.{key}")])
 
 
-def pods_can_be_made(kind: Kind, body: Obj) -> None:
-    """A workload says which pods are its own, by labels that its template has, and which containers they run."""
-    template = _part(_part(body, "spec"), "template")
-    wanted, own = _part(_part(_part(body, "spec"), "selector"), "matchLabels"), _part(_part(template, "metadata"), "labels")
-    containers = _part(template, "spec").get("containers")
-    told, place = "", "spec.template.spec.containers"
-    if not _part(_part(body, "spec"), "selector"):
-        told, place = "Required value", "spec.selector"
-    elif any(own.get(label) != value for label, value in wanted.items()):
-        told, place = f"Invalid value: {json.dumps(own)}: `selector` does not match template `labels`", "spec.template.metadata.labels"
-    elif not isinstance(containers, list) or not containers:
-        told = "Required value"
-    elif not all(isinstance(one, Mapping) and one.get("name") and one.get("image") for one in containers):
-        told = "Required value: each container has a name and an image"
+def parts_are_there(kind: Kind, body: Obj) -> None:
+    """A workload says which pods are its own and what they run; an autoscaler what it scales, and up to where."""
+    spec = _part(body, "spec")
+    told, place = _lacking_of_scaler(spec) if kind.plural == "horizontalpodautoscalers" else _lacking_of_workload(spec)
     if told:
         fault = "FieldValueRequired" if told.startswith("Required") else "FieldValueInvalid"
         raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), [Cause(fault, told, place)])
+
+
+def _lacking_of_workload(spec: Mapping[str, Any]) -> tuple[str, str]:
+    template = _part(spec, "template")
+    wanted, own = _part(_part(spec, "selector"), "matchLabels"), _part(_part(template, "metadata"), "labels")
+    containers = _part(template, "spec").get("containers")
+    if not _part(spec, "selector"):
+        return "Required value", "spec.selector"
+    if any(own.get(label) != value for label, value in wanted.items()):
+        return f"Invalid value: {json.dumps(own)}: `selector` does not match template `labels`", "spec.template.metadata.labels"
+    if not isinstance(containers, list) or not containers:
+        return "Required value", "spec.template.spec.containers"
+    if not all(isinstance(one, Mapping) and one.get("name") and one.get("image") for one in containers):
+        return "Required value: each container has a name and an image", "spec.template.spec.containers"
+    return "", ""
+
+
+def _lacking_of_scaler(spec: Mapping[str, Any]) -> tuple[str, str]:
+    target, most = _part(spec, "scaleTargetRef"), spec.get("maxReplicas") or 0
+    if not target.get("kind") or not target.get("name"):
+        return "Required value", "spec.scaleTargetRef"
+    if most < 1 or most < (spec.get("minReplicas") or 1):
+        return f"Invalid value: {most}: must be greater than or equal to `minReplicas`", "spec.maxReplicas"
+    return "", ""
 
 
 def _part(body: Any, name: str) -> Mapping[str, Any]:

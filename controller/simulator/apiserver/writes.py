@@ -141,8 +141,8 @@ def validated(resource: Resource, old: Obj | None, candidate: dict[str, Any], op
     if old is None or metadata is not old["metadata"]:
         rules.labels_are_valid(resource, name, metadata)
     rules.data_is_small_enough(resource, name, candidate)
-    if resource.kind.plural in rules.POD_MAKERS and (old is None or candidate.get("spec") is not old.get("spec")):
-        rules.pods_can_be_made(resource.kind, candidate)
+    if resource.kind.plural in rules.COUNTED and (old is None or candidate.get("spec") is not old.get("spec")):
+        rules.parts_are_there(resource.kind, candidate)
     if resource.schema is None:
         return candidate
     report = Report()
