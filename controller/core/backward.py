@@ -126,11 +126,11 @@ def old_version_rises(w: World, rollback: RollbackStatus) -> Decision | None:
     if w.status.returning is None:
         return None
     lacking = gates.home_lacks(w, w.status.images_before)
-    if lacking == gates.OTHER_IMAGE:
-        return back(w.status, UpdateHome(back=True))
     due = rollback.decided_at + w.plan.rollback.blue_ready
     if not lacking or w.now >= due:
         return None
+    if lacking == gates.OTHER_IMAGE:
+        return back(w.status, UpdateHome(back=True))
     return wait(w, reasons.ROLLING_BACK, f"the old version comes up again: {lacking}", until=min(due, w.now + 1.0))
 
 
@@ -224,10 +224,15 @@ def tearing_down(w: World) -> Decision:
     return give_back(w, rollback)
 
 
+def is_strangers(w: World, view: WorkloadView) -> bool:
+    """Whether a namesake stands in the place of a Deployment that this release has written down."""
+    known = gates.recorded_uids(w, view)
+    return view.found and bool(known) and view.uid not in known
+
+
 def lingers(w: World, view: WorkloadView) -> str:
     """A Deployment that does not go away, and why where that is known."""
-    known = gates.recorded_uids(w, view)
-    why = " (somebody else's: this release did not record it, so it must be removed by hand)" if known and view.uid not in known else ""
+    why = " (somebody else's: this release did not record it, so it must be removed by hand)" if is_strangers(w, view) else ""
     return f"{view.namespace}/{view.name}{why}"
 
 

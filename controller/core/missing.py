@@ -13,7 +13,8 @@ from controller.core import backward, gates, reasons
 from controller.core.commands import Decision, KeepCapacity, RecordKind
 from controller.core.phases import BACKWARD
 from controller.core.steps import World, moved, record, stored
-from controller.core.world import WorkloadView
+from controller.core.world import MemberView, WorkloadView
+from controller.ports import DEPLOYMENT
 
 EXPOSED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HOLDING})
 """Green has traffic, or may get some at any time, and blue must be able to take it back."""
@@ -27,13 +28,32 @@ def answer(w: World) -> Decision | None:
         return None
     blue = gates.deleted_blue(w)
     green = [m.green for m in w.observed.members if gates.gone(m.green) or replaced(w, m.green)]
-    if blue and (green or not w.status.without_blue):
+    other = other_images(w)
+    if blue and (green or other or not w.status.without_blue):
         detail = f"{blue} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
         return None if w.status.phase is Phase.HALTED else halt(w, detail)
     if green:
         return backward.roll_back(w, reasons.TARGET_GONE, f"{gates.named(green)} (green) is gone, or another one stands in its place")
-    other = other_images(w)
-    return backward.roll_back(w, reasons.TARGET_GONE, other) if other else None
+    return backward.roll_back(w, reasons.TARGET_GONE, other) if other else made_again(w)
+
+
+def made_again(w: World) -> Decision | None:
+    """A blue that somebody made again with the image that it had is blue: its new uid is written down, so that it can be looked after."""
+    fresh = [m.blue for m in w.observed.members if is_blue_again(w, m)]
+    if not fresh or w.status.phase is Phase.HALTED:
+        return None
+    places = {(view.namespace, view.name, view.uid) for view in fresh}
+    found = [o for o in w.observed.objects if o.kind == DEPLOYMENT.kind and (o.namespace, o.name, o.uid) in places]
+    if not found:
+        return None
+    status = w.status.model_copy(update={"objects": [*w.status.objects, *found]})
+    return stored(status, record(w, RecordKind.WARNING, reasons.BLUE_AGAIN, gates.named(fresh), uids=[view.uid for view in fresh]))
+
+
+def is_blue_again(w: World, member: MemberView) -> bool:
+    """Whether this member's blue is another object than the one that was written down, with the same image."""
+    before = w.status.images_before.get(member.name, "")
+    return replaced(w, member.blue) and not gates.gone(member.blue) and member.blue.image == before
 
 
 def other_images(w: World) -> str:
@@ -49,7 +69,7 @@ def other_images(w: World) -> str:
 def replaced(w: World, view: WorkloadView) -> bool:
     """A namesake that somebody made: its uid was never written down, so nobody has judged it (S14).
 
-    Only asked of green. A blue that was made again is what a person was asked for.
+    A green like that is sent away. A blue that was made again is what a person was asked for (`made_again`).
     """
     known = gates.recorded_uids(w, view)
     return bool(known) and view.uid not in known

@@ -125,6 +125,7 @@ RELEASE_DELETED = _reason("ReleaseDeleted", "The Release was deleted in mid-rele
 SUPERSEDED = _reason("Superseded", "Release {detail} took its place.", "Watch that one.", _W)
 TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back; penstock rollback puts everybody on blue.", _C)
 BLUE_GONE = _reason("BlueGone", "{detail}", "Put the Deployment back, then penstock resume; penstock promote goes on without it; penstock rollback sends everybody to blue all the same.", _C)
+BLUE_AGAIN = _reason("BlueMadeAgain", "Somebody made {detail} (blue) again; it is looked after like the one before.", "Nothing to do.", _W)
 GREEN_KEPT = _reason("GreenKept", "{detail} (blue) is gone: everybody is sent to it, and green is not taken down, because nothing else is left.", "Put the Deployment back, then penstock resume takes green down.", _C)
 ROLLBACK_FOUND = _reason("RollbackFound", "An earlier controller had put everybody back on blue; this one finishes it.", "penstock retry starts again.", _C)
 ROLLING_BACK = _reason("RollingBack", "Puts everybody back on blue: {detail}", "It goes on by itself.", _C)

@@ -11,7 +11,7 @@ any more once the original has the new image; a rollback brings it up there firs
 
 from analysis.model import Outcome
 from controller.api.release import Phase, StageStatus, WindowStatus
-from controller.core import finishing, forward, gates, homeward, reasons, seen
+from controller.core import backward, finishing, forward, gates, homeward, reasons, seen
 from controller.core.commands import Decision, RecordKind, RemoveClone, SetWeight, UpdateHome
 from controller.core.homeward import FULL
 from controller.core.sentences import explain
@@ -42,6 +42,9 @@ def bring_home(w: World) -> Decision:
         return hold(w, reasons.HOME_GONE, absent, phase=Phase.RETURNING, waits_for="operator")
     lacking = gates.home_lacks(w, {m.name: m.green.image for m in w.observed.members})
     if lacking == gates.OTHER_IMAGE:
+        if w.now > w.status.phase_since + w.plan.preparation.deadline:
+            other = "the original does not take the clone's image, or somebody gave the clone another one"
+            return hold(w, reasons.CAPACITY_MISSING, other, phase=Phase.RETURNING, waits_for="operator")
         return act(w, UpdateHome())
     lacking = lacking or seen.failing_probes(w, "blue")
     if lacking:
@@ -117,6 +120,9 @@ def leave_clone(w: World) -> Decision:
     if w.now < drained:
         return wait(w, reasons.RETURNING, "the clone drains", until=drained)
     if not w.observed.green_gone:
+        foreign = ", ".join(backward.lingers(w, m.green) for m in w.observed.members if backward.is_strangers(w, m.green))
+        if foreign:  # the original has passed and serves; what stands in the clone's place is nobody's that we know
+            return hold(w, reasons.GREEN_STAYS, foreign, phase=Phase.RETURNING, waits_for="operator", then="wait")
         return still_asked(w) or act(w, RemoveClone())
     return finishing.succeed(w)
 

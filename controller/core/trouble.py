@@ -23,7 +23,9 @@ def refused(w: World, code: int, sentence: str) -> Decision:
     word = reasons.RIGHTS_MISSING if code == FORBIDDEN else reasons.ACTION_REFUSED
     match w.status.phase:
         case Phase.SHIFTING | Phase.MEASURING | Phase.BAKING | Phase.RETURNING:
-            return hold(w, word, sentence, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS)
+            # In the return nothing was said against either version: a person decides, and nobody is moved.
+            then = "halt" if w.status.phase is Phase.RETURNING else "rollback"
+            return hold(w, word, sentence, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS, then=then)
         case Phase.TEARING_DOWN if _teardown_late(w):
             return stored(moved(w, Phase.HALTED, word, sentence), record(w, RecordKind.HOLD, word, sentence))
         case phase:

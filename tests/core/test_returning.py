@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from analysis.model import Arm, Outcome, Sample, Series
-from controller.api.release import CheckStatus, Phase, StageStatus, Verb, WindowStatus
+from controller.api.release import CheckStatus, ManagedObject, Phase, StageStatus, Verb, WindowStatus
 from controller.core import reasons
 from controller.core.asking import gate_key
 from controller.core.commands import SetWeight, UpdateHome
 from controller.core.decide import decide
 from controller.core.needs import asks
+from controller.core.trouble import refused
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer
 from tests.core.releases import NOW, Builder, a_release, names
@@ -247,3 +248,40 @@ class TestAHandOnTheRoutes:
         decision = there.decided()
 
         assert (decision.status.phase, decision.status.reason, names(decision)) == (Phase.HALTED, reasons.RETURN_FAILED, [])
+
+
+class TestWhatOthersDidToTheClone:
+    def test_a_namesake_of_the_clone_is_left_alone_and_nobody_is_moved_for_it(self):
+        """The original has passed and serves: that another Deployment stands in the clone's place says nothing against it."""
+        passed = returned()
+        home = passed.status.returning.model_copy(update={"verdict": Outcome.PASS, "verdict_key": "v2/hash/1/home"})
+        written = [ManagedObject(kind="Deployment", namespace="shop", name="shop-green", uid="g", made=True)]
+        status = passed.status.model_copy(update={"returning": home, "objects": written})
+
+        decision = replace(passed, status=status, green=replace(passed.green, uid="another")).decided()
+
+        held = decision.status.hold
+        assert (held.reason, held.waits_for, held.until) == (reasons.GREEN_STAYS, "operator", None)
+        assert "somebody else's" in held.message
+        assert names(decision) == []
+
+    @pytest.mark.parametrize(("late", "held"), [(False, False), (True, True)])
+    def test_an_original_that_never_takes_the_clones_image_is_not_written_for_ever(self, late, held):
+        there = home_bound(image="shop:by-hand")
+        since = NOW - there.plan.preparation.deadline - 1 if late else NOW - 10
+        decision = replace(there, status=there.status.model_copy(update={"phase_since": since})).decided()
+
+        assert (decision.status.phase is Phase.HOLDING) is held
+        assert names(decision) == ([] if held else ["UpdateHome"])
+
+    def test_a_rollback_does_not_wait_for_ever_for_the_old_image(self):
+        there = home_bound(image="shop:by-hand")
+        asked = there.asked(Verb.ROLLBACK).decided().status
+
+        assert names(replace(there, status=asked).decided()) == ["UpdateHome"]
+        assert names(replace(there, status=asked, now=NOW + 121).decided()) == ["RollBackRoutes"]
+
+    def test_a_refused_step_of_the_return_moves_nobody_at_its_deadline(self):
+        held = refused(home_bound().world(), 409, "somebody else's").status.hold
+
+        assert (held.then, held.phase) == ("halt", Phase.RETURNING)

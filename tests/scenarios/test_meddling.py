@@ -239,10 +239,18 @@ class TestWorkloads:
         assert (story.status["phase"], story.status["reason"]) == ("Halted", "GreenStays")
         assert "somebody else's" in story.status["message"]
 
-    def test_a_blue_that_was_made_again_does_not_hold_up_the_next_release(self):
-        """It is not the one that this release recorded, so it is left alone, and the plan is given back all the same."""
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_a_blue_that_was_made_again_is_blue(self, when):
+        """`kubectl replace --force`: its new uid is written down, so that it is kept at its size and retired like the one before."""
+        story = told((when, make_again("shop")))
+
+        assert (story.status["phase"], story.sizes) == ("Succeeded", {"shop": 0, "shop-green": 3})
+        assert story.breaches == []
+
+    def test_an_old_version_that_was_made_again_does_not_hold_up_the_next_release(self):
+        """Nobody looks after it any more: it is left alone, and the plan is given back all the same."""
         later = {"at": "30m", "verb": "start", "release": "shop-v3", "revision": "v3", "images": {"shop": "registry.example/shop:3.0"}}
-        story = told((MEASURING, make_again("shop")), people=(later,))
+        story = told((610.0, make_again("shop")), people=(later,))
 
         assert (story.status["phase"], story.status["retention"]["done"]) == ("Succeeded", True)
         assert story.kube.get(RELEASE, "shop", "shop-v3")["status"]["phase"] != "Queued"
