@@ -96,7 +96,7 @@ class Parsed:
     targets: Recall = field(default_factory=Recall)
 
     def subject(self, obj: Obj) -> Subject:
-        """A Release, parsed once at each resourceVersion. Raises `UnreadableError`."""
+        """A Release, parsed once at each resourceVersion."""
         meta = obj["metadata"]
         key = (meta["namespace"], meta["name"])
         known = self.subjects.get(key)
@@ -117,7 +117,7 @@ class Parsed:
 
 
 def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, live: bool, index: Kube | None = None) -> Snapshot | None:
-    """Look once. None where the Release is gone. Raises `KubeError`s, and `UnreadableError` for nonsense in the Release.
+    """Look once. None where the Release is gone. Raises `KubeError`s.
 
     `index` is where the other releases of the plan are found; `kube` itself if absent.
     """

@@ -109,8 +109,6 @@ def reconcile(key: Key, ports: Ports, memo: Memo, *, cache: Kube | None = None) 
         memo.progress.pop(key, None)
         memo.behind[key] = shown(key, cache)
         return contested(key, memo, now, str(error))
-    except records.UnreadableError as error:
-        return Outcome(wake_at=now + 60.0, error=str(error))
     except UnavailableError as error:
         pause = min(max(RETRY_SECONDS, error.retry_after), LONGEST_PAUSE_SECONDS)
         return Outcome(wake_at=now + pause, urgent=True, error=str(error))

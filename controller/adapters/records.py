@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from controller.adapters import marks
 from controller.api.plan import PlanSpec, PlanStatus
-from controller.api.release import Phase, ReleaseSpec, ReleaseStatus, RequestSpec
+from controller.api.release import Phase, ReleaseSpec, ReleaseStatus, RequestSpec, Verb
 from controller.core import reasons
 from controller.core.commands import AnswerRequest, Record, Subject
 from controller.core.phases import FINAL
@@ -44,10 +44,6 @@ HISTORY_LABEL = "penstock.dev/history"
 _KEY = re.compile(r"[^-._a-zA-Z0-9]+")
 
 
-class UnreadableError(Exception):
-    """An object of ours cannot be understood: it stops its one release, with this sentence."""
-
-
 @dataclass(frozen=True, slots=True)
 class PlanView:
     """A ReleasePlan as it was read."""
@@ -74,13 +70,10 @@ def plan_hash(spec: PlanSpec) -> str:
 
 
 def read_subject(obj: Obj) -> Subject:
-    """A Release as the core sees it, without its plan. Raises `UnreadableError`."""
+    """A Release as the core sees it, without its plan. Nonsense in it is no error: what can be read is, and the rest is said."""
     meta = obj["metadata"]
-    try:
-        spec = ReleaseSpec.model_validate(obj.get("spec") or {})
-    except ValidationError as error:
-        raise UnreadableError(f"Release {meta.get('namespace')}/{meta.get('name')}: {first_error(error)}") from error
-    status, damage = read_status(obj.get("status") or {})
+    spec, unread = read_spec(marks.mapping(obj.get("spec")))
+    status, damage = read_status(marks.mapping(obj.get("status")))
     return Subject(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -94,7 +87,23 @@ def read_subject(obj: Obj) -> Subject:
         status=status,
         plan=None,
         damage=damage,
+        unread=unread,
     )
+
+
+UNREADABLE = "unreadable"
+"""In place of a plan's or a revision's name that is none."""
+
+
+def read_spec(stored: Mapping[str, Any]) -> tuple[ReleaseSpec, str]:
+    """The spec, and what of it this version cannot read, a field of a newer one for example: the rest still serves the way back."""
+    try:
+        return ReleaseSpec.model_validate(stored), ""
+    except ValidationError as error:
+        bad = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+        kept = {"plan": UNREADABLE, "revision": UNREADABLE} | {key: value for key, value in stored.items() if key not in bad}
+        named = {key: stored[key] for key in ("plan", "revision") if isinstance(stored.get(key), str)}
+        return ReleaseSpec.model_validate(kept).model_copy(update=named), first_error(error)
 
 
 def read_status(stored: Mapping[str, Any]) -> tuple[ReleaseStatus, str]:
@@ -246,20 +255,20 @@ def set_finalizer(kube: Kube, subject: Subject, current: Obj, epoch: int, *, pre
 
 
 def read_requests(kube: Kube, subject: Subject) -> tuple[RequestView, ...]:
-    """Unanswered requests for this release, oldest first. An unreadable one is left for its own answer."""
+    """Unanswered requests for this release, oldest first. One that cannot be read asks for nothing, and is told so."""
     views = []
     for obj in kube.list(RELEASE_REQUEST, subject.namespace).items:
         spec = obj.get("spec") or {}
         if spec.get("release") != subject.name or (obj.get("status") or {}).get("state"):
             continue
+        problem = ""
         try:
             parsed = RequestSpec.model_validate(spec)
-        except ValidationError:
-            continue
+        except ValidationError as error:
+            parsed, problem = RequestSpec(release=subject.name, verb=Verb.PAUSE), first_error(error)
         meta = obj["metadata"]
-        views.append(
-            (meta.get("creationTimestamp", ""), meta["name"], RequestView(meta["name"], meta["uid"], meta["resourceVersion"], parsed))
-        )
+        view = RequestView(meta["name"], meta["uid"], meta["resourceVersion"], parsed, problem)
+        views.append((meta.get("creationTimestamp", ""), meta["name"], view))
     return tuple(view for _, _, view in sorted(views, key=lambda item: item[:2]))
 
 

@@ -103,7 +103,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     from pydantic import ValidationError
 
     from analysis.model import Window
-    from controller.adapters.records import UnreadableError, read_subject
+    from controller.adapters.records import read_subject
     from controller.api.plan import PlanSpec
     from controller.core.asking import Wanted, asks_for
     from controller.core.steps import World
@@ -113,7 +113,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
         return {}
     try:
         subject = World(replace(read_subject(release), plan=PlanSpec.model_validate(plan)), Observed(), now).at_home.subject
-    except (UnreadableError, ValidationError, KeyError):
+    except (ValidationError, KeyError):
         return {}
     if subject.status.blue_slot < 0 or subject.plan is None:
         return {}

@@ -21,6 +21,7 @@ class Subject:
         deleted: deletion was asked for.
         finalizer: our finalizer is on it.
         damage: what of the stored status could not be read and was left out; "" if all could.
+        unread: likewise of the spec, which cannot be mended: it is immutable.
     """
 
     namespace: str
@@ -35,6 +36,7 @@ class Subject:
     status: ReleaseStatus
     plan: PlanSpec | None
     damage: str = ""
+    unread: str = ""
 
     @property
     def stamp(self) -> str:

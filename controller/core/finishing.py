@@ -67,6 +67,9 @@ def answer(w: World, request: RequestView) -> AnswerRequest:
 
     One that was acted on, and perhaps ended the release by that, only lacks its answer.
     """
+    if request.problem:
+        words = reasons.say(reasons.REQUEST_INVALID, request.problem)
+        return AnswerRequest(request.name, request.uid, accepted=False, reason=reasons.REQUEST_INVALID, message=words)
     if request.uid in w.status.requests:
         words = reasons.say(reasons.ACCEPTED, request.spec.verb)
         return AnswerRequest(request.name, request.uid, accepted=True, reason=reasons.ACCEPTED, message=words)

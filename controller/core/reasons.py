@@ -136,6 +136,7 @@ BREACH = _reason("InvariantBreach", "The world broke a rule that must hold: {det
 HALTED = _reason("Halted", "Stopped for a person: {detail}", "penstock rollback still works.", _C)
 # Requests.
 ACCEPTED = _reason("Accepted", "Done: {detail}", "Nothing to do.")
+REQUEST_INVALID = _reason("RequestInvalid", "This controller cannot read the request, nothing was done: {detail}", "Ask with the same version of the command as the controller has (penstock version).", _W)
 EXPECTATION = _reason("ExpectationUnmet", "The release is no longer where it was seen: {detail}", "Look again with penstock get, then ask again.", _W)
 NOT_PAUSED = _reason("NotPaused", "The release is not held: {detail}", "penstock get shows where it stands.", _W)
 NOT_NOW = _reason("NotNow", "This cannot be done now: {detail}", "penstock get shows where it stands.", _W)
@@ -152,6 +153,10 @@ WRONG_RELEASE = _reason("WrongRelease", "It was meant for another release of thi
 PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the ReleasePlan, then penstock start.", _W)
 PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)
 RELEASE_INVALID = _reason("ReleaseInvalid", "The release cannot be used: {detail}", "Start a new one with penstock start.", _W)
+RELEASE_UNREAD = _reason(
+    "ReleaseUnreadable", "This controller cannot read the release, it stops where it stands: {detail}",
+    "Run the version of Penstock that it was made with, then penstock resume; or penstock rollback, which this version can do.", _C,
+)
 ROUTE_MISSING = _reason("RouteMissing", "{detail}", "Create the VirtualService or name the right one in the plan.", _W)
 ROUTE_UNSUITABLE = _reason("RouteUnsuitable", "{detail}", "Change the VirtualService or the plan, then penstock start.", _W)
 ROUTE_OWNED = _reason("RouteOwned", "Another release owns the route: {detail}", "Wait for it, or roll it back.", _W)

@@ -36,11 +36,21 @@ def answer_first(w: World) -> Decision | None:
 
 def refused(w: World, request: RequestView) -> tuple[str, str] | None:
     """Why a request is refused: (reason, detail); None where it is not."""
-    spec, status = request.spec, w.status
+    spec = request.spec
+    if request.problem:
+        return reasons.REQUEST_INVALID, request.problem
     if spec.release_uid not in ("", w.subject.uid):
         return reasons.WRONG_RELEASE, ""
     if spec.verb is Verb.ROLLBACK:
         return None
+    return forward_refused(w, request)
+
+
+def forward_refused(w: World, request: RequestView) -> tuple[str, str] | None:
+    """As `refused`, for every verb but the way back."""
+    spec, status = request.spec, w.status
+    if w.subject.unread:
+        return reasons.RELEASE_UNREAD, w.subject.unread
     if spec.verb is not Verb.PAUSE:
         unmet = unmet_expectation(w, request)
         if unmet:
@@ -55,6 +65,8 @@ def refused(w: World, request: RequestView) -> tuple[str, str] | None:
             return None if status.phase in (Phase.HOLDING, Phase.HALTED) else (reasons.NOT_PAUSED, f"it is {status.phase}")
         case Verb.ADVANCE | Verb.PROMOTE:
             return skip_refused(w, spec.verb, spec.reason)
+        case Verb.ROLLBACK:
+            return None
 
 
 def only_teardown_left(status: ReleaseStatus) -> bool:

@@ -111,6 +111,7 @@ class World:
             status,
             s.plan,
             s.damage,
+            s.unread,
         )
         return World(subject, self.observed, self.now, self.measured)
 

@@ -44,6 +44,8 @@ def _teardown_late(w: World) -> bool:
 
 def damaged(w: World) -> Decision | None:
     """A status that somebody edited to nonsense: what can be read stays, and a person decides. Never toward green by itself."""
+    if w.subject.unread:
+        return unread(w)
     lost = misplaced(w)
     if not (w.subject.damage or lost):
         return None
@@ -59,6 +61,23 @@ def damaged(w: World) -> Decision | None:
         }
     )
     return stored(status, record(w, RecordKind.HOLD, reasons.HALTED, detail))
+
+
+def unread(w: World) -> Decision | None:
+    """A spec that this version cannot read: nothing is begun by it, and what has begun goes only back, or waits for a person.
+
+    None where there is nothing more to stop. The spec is immutable, so it stays like this.
+    """
+    phase, detail = w.status.phase, w.subject.unread
+    if phase in BACKWARD | FINAL | {Phase.HALTED}:
+        return None
+    if phase is Phase.QUEUED:
+        return stored(
+            moved(w, Phase.REFUSED, reasons.RELEASE_INVALID, detail), record(w, RecordKind.FINISHED, reasons.RELEASE_INVALID, detail)
+        )
+    return stored(
+        moved(w, Phase.HALTED, reasons.RELEASE_UNREAD, detail), record(w, RecordKind.HOLD, reasons.RELEASE_UNREAD, detail)
+    )
 
 
 def misplaced(w: World) -> str:

@@ -112,12 +112,13 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """One unanswered ReleaseRequest."""
+    """One unanswered ReleaseRequest. `problem`: why this version cannot read it, so that nothing is done but to say so; "" where it can."""
 
     name: str
     uid: str
     resource_version: str
     spec: RequestSpec
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -383,6 +383,19 @@ class TestTheEnd:
         assert at_100.decided().status.phase is Phase.SUCCEEDED
 
 
+class TestARequestThatCannotBeRead:
+    """A verb of a newer version, for example."""
+
+    @pytest.mark.parametrize("release", [a_release().at_stage(2), a_release().succeeded(until=NOW + 100)], ids=["running", "ended"])
+    def test_it_is_answered_and_nothing_is_done(self, release):
+        (request,) = release.asked(Verb.PAUSE).observed.requests
+
+        (answer,) = release.seeing(requests=(replace(request, problem="verb: found approve"),)).decided().commands
+
+        assert (answer.accepted, answer.reason) == (False, reasons.REQUEST_INVALID)
+        assert "verb: found approve" in answer.message
+
+
 class TestTheQueue:
     def test_an_older_release_goes_first(self):
         decision = a_release().with_rival(Phase.QUEUED, created=1_000).decided()

@@ -1,11 +1,13 @@
-"""A status that somebody edited: what it says about traffic is kept, and it never ends a release by itself."""
+"""A status that somebody edited, a spec of another version: what it says about traffic is kept, and it never ends a release by itself."""
 
 from dataclasses import replace
 
 import pytest
 
-from controller.adapters.records import read_status
+from controller.adapters.records import read_spec, read_status, read_subject
 from controller.api.release import Phase, Verb
+from controller.core import reasons
+from controller.core.decide import decide
 from tests.core.releases import a_release
 
 SOUND = {"phase": "Measuring", "weight": 5, "grant": 5, "stage": 0, "blueSlot": 0}
@@ -73,3 +75,76 @@ def test_after_it_a_person_can_go_both_ways(edit, verb, then):
 @pytest.mark.parametrize("phase", [Phase.ROLLING_BACK, Phase.TEARING_DOWN])
 def test_the_way_back_asks_for_no_stage(phase):
     assert "stage: found" not in a_release().at_stage(2).rolling_back(phase).in_phase(phase, stage=99).decided().status.message
+
+
+SPEC = {"plan": "shop", "revision": "v2", "images": {"shop": "shop:2"}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "plan", "revision"),
+    [
+        ({"kind": "canary"}, "shop", "v2"),
+        ({"wave": 3}, "shop", "v2"),
+        ({"images": "all"}, "shop", "v2"),
+        ({"revision": "V_2"}, "shop", "V_2"),
+        ({"revision": 2}, "shop", "unreadable"),
+        ({"plan": None}, "unreadable", "v2"),
+    ],
+)
+def test_of_a_spec_of_a_newer_version_is_read_what_can_be(edit, plan, revision):
+    spec, unread = read_spec({**SPEC, **edit})
+
+    assert unread.startswith(next(iter(edit)))
+    assert (spec.plan, spec.revision) == (plan, revision)
+
+
+@pytest.mark.parametrize("nonsense", [None, "?", [1], 5])
+def test_a_release_whose_spec_and_status_are_no_objects_is_still_a_release(nonsense):
+    meta = {"namespace": "shop", "name": "r", "uid": "u", "resourceVersion": "1"}
+
+    subject = read_subject({"metadata": meta, "spec": nonsense, "status": nonsense})
+
+    assert subject.unread
+    assert subject.status.phase is Phase.QUEUED
+
+
+def unread(release):
+    """The decision about this release when its spec cannot be read."""
+    w = release.world()
+    return decide(replace(w.subject, unread="kind: found canary"), w.observed, w.measured, w.now)
+
+
+class TestASpecThatCannotBeRead:
+    def test_a_release_that_has_touched_nothing_is_refused(self):
+        """Refused is final, so that nobody waits behind it."""
+        decision = unread(a_release())
+
+        assert (decision.status.phase, decision.status.reason, decision.commands) == (Phase.REFUSED, reasons.RELEASE_INVALID, ())
+        assert "kind: found canary" in decision.status.message
+
+    @pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.SHIFTING, Phase.MEASURING, Phase.HOLDING])
+    def test_one_that_runs_stops_where_it_stands(self, phase):
+        decision = unread(a_release().at_stage(2, phase))
+
+        assert (decision.status.phase, decision.status.reason, decision.commands) == (Phase.HALTED, reasons.RELEASE_UNREAD, ())
+
+    def test_it_stays_there_in_silence(self):
+        assert not unread(a_release().at_stage(2, Phase.HALTED)).records
+
+    def test_its_rollback_works(self):
+        decision = unread(a_release().at_stage(2, Phase.HALTED).asked(Verb.ROLLBACK))
+
+        assert [type(c).__name__ for c in decision.commands] == ["RollBackRoutes"]
+
+    def test_so_does_its_deletion(self):
+        decision = unread(replace(a_release().at_stage(2, Phase.HALTED), deleted=True))
+
+        assert [type(c).__name__ for c in decision.commands] == ["RollBackRoutes"]
+
+    def test_a_rollback_that_had_begun_goes_on(self):
+        assert unread(a_release().at_stage(2).rolling_back()).status.phase is Phase.ROLLING_BACK
+
+    def test_nothing_else_that_is_asked_is_done(self):
+        (answer,) = unread(a_release().at_stage(2, Phase.HALTED).asked(Verb.RESUME)).commands
+
+        assert (answer.accepted, answer.reason) == (False, reasons.RELEASE_UNREAD)
