@@ -69,6 +69,7 @@ class AdviceKind(StrEnum):
     NO_SELECTOR = "no-selector"
     SHORT_RANGE = "short-range"
     LONG_RANGE = "long-range"
+    FILTERED = "filtered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ def advice(text: str, *, green: Collection[str] = (), window_seconds: float | No
     if not found.one_series:
         sentence = "can give many series, of which none is the answer; aggregate it with sum(), avg() or max()"
         out.append(Advice(AdviceKind.MANY_SERIES, sentence))
+    if found.filtered:
+        sentence = f"compares at its top: while {found.filtered} does not hold it has no result at all, which is no answer and never a pass"
+        out.append(Advice(AdviceKind.FILTERED, sentence))
     if green:
         values = " or ".join(sorted(green))
         out += [

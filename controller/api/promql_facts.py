@@ -9,6 +9,7 @@ import promql_parser as pp
 from controller.api.promql_syntax import parse
 
 _SETS = ("and", "or", "unless")
+_COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 _OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 _ONE_SERIES_CALLS = ("absent", "absent_over_time", "vector")
 
@@ -73,6 +74,7 @@ class Facts:
         ranges: lengths of the ranges and subqueries in seconds, each once, rising.
         one_series: whether the answer has at most one series, whatever the data.
         pairings: operators that work label by label.
+        filtered: the comparison that decides whether there is a result at all; "" where there is none.
     """
 
     result_type: str
@@ -81,6 +83,7 @@ class Facts:
     ranges: tuple[float, ...]
     one_series: bool
     pairings: tuple[Pairing, ...]
+    filtered: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -111,6 +114,7 @@ def facts_of(expr: Any) -> Facts:
         ranges=tuple(sorted(set(ranged))),
         one_series=_one_series(expr),
         pairings=tuple(pairings),
+        filtered=_filter(expr),
     )
 
 
@@ -173,6 +177,15 @@ def _type(expr: Any) -> str:
         case _:
             scalar = isinstance(expr, pp.NumberLiteral)
     return "scalar" if scalar else "vector"
+
+
+def _filter(expr: Any) -> str:
+    """The comparison without `bool` that the whole expression is; it keeps what it holds for and drops the rest."""
+    while isinstance(expr, pp.ParenExpr | pp.UnaryExpr):
+        expr = expr.expr
+    if not isinstance(expr, pp.BinaryExpr) or str(expr.op) not in _COMPARISONS or _type(expr) == "scalar":
+        return ""
+    return "" if expr.modifier is not None and expr.modifier.return_bool else str(expr.op)
 
 
 def _one_series(expr: Any) -> bool:

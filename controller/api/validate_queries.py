@@ -16,8 +16,10 @@ _EXPECTED = {
     AdviceKind.NO_SELECTOR: "a selector for green in every part of the query",
     AdviceKind.SHORT_RANGE: "[$window]",
     AdviceKind.LONG_RANGE: "[$window]",
+    AdviceKind.FILTERED: "the number that is compared",
 }
 _HINTS = {
+    AdviceKind.FILTERED: "leave the comparison out and write its number into limit",
     AdviceKind.NO_SELECTOR: 'add {namespace="$namespace",workload="$workload"} or the labels that tell the versions apart',
     AdviceKind.SHORT_RANGE: "write [$window] for the fixed range",
     AdviceKind.LONG_RANGE: "write [$window] for the fixed range",

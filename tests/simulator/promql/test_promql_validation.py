@@ -183,3 +183,17 @@ def test_matching_on_purpose_is_not_taken_for_a_mistake():
     assert facts("x / ignoring(code) y").pairings == ()
     assert facts("sum(x) / sum(y)").pairings == ()
     assert facts("x and y").pairings == ()
+
+
+@pytest.mark.parametrize("query", ["sum(x) > 5", "(sum(rate(x[5m])) / sum(rate(y[5m])) >= 0.05)", "-(sum(x) == 0)", "sum(x) < sum(y)"])
+def test_an_alerts_expression_has_no_result_while_all_is_well(query):
+    """What people paste from an alerting rule: its comparison keeps the bad values and drops the others."""
+    (one,) = advice(query)
+
+    assert one.kind is AdviceKind.FILTERED
+    assert "no result at all" in one.sentence
+
+
+@pytest.mark.parametrize("query", ["sum(x) > bool 5", "sum(x) / (sum(y) > 0)", "sum(x > 5)", "1 > bool 2", "sum(x) or vector(0)"])
+def test_a_comparison_that_leaves_a_result_is_no_mistake(query):
+    assert advice(query) == []
