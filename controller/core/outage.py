@@ -103,7 +103,8 @@ def nowhere_to_go(w: World, lacking: str) -> Decision | None:
     if held is not None and (not held.tries_again or held.reason == reasons.NO_PODS_ANYWHERE):
         return None
     phase = Phase.RETURNING if w.status.returned_at else Phase.SHIFTING
-    detail = f"{lacking} has no ready pod, and neither has the version to go back to"
+    spare = gates.named([there for view, there in pairs(w) if gates.without_pods(view)])
+    detail = f"{lacking}, and to go back to {spare}"
     return hold(w, reasons.NO_PODS_ANYWHERE, detail, phase=phase, until=w.now + DATA_DEADLINE_SECONDS, then="halt")
 
 

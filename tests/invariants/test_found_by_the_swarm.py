@@ -45,3 +45,14 @@ def test_green_has_nothing_any_more_once_its_subset_is_deleted():
 
     assert story.problems == []
     assert story.status.rollback.reason == "ClusterGone"
+
+
+def test_green_gets_no_more_before_the_proxies_know_its_pods_again():
+    """Seed 900: the gate opened the moment the pods were back, and the weight was there before the endpoints."""
+    away = {"kind": "unready", "at": "370s", "lasts": "10s", "target": "Deployment shop/shop-green"}
+
+    story = play(healthy(faults=[away]), FOLDER, None, watch).result
+
+    assert story.problems == []
+    raised = next(line.at for line in story.transcript if "Green may have 25 %" in line.text)
+    assert raised >= 380 + 12
