@@ -181,6 +181,20 @@ class TestTheRoute:
         assert [hpa["spec"]["minReplicas"] for hpa in story.kube.list(HPA, "shop").items] == [2]
 
 
+    def test_a_mirror_to_blue_keeps_its_subset_and_nothing_else(self):
+        """Mirrored requests are nobody's answer: the routes, the plan and the autoscaler are given back all the same."""
+
+        def mirror(kube):
+            http = copy.deepcopy(kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"])
+            http[0]["mirror"] = {"host": "shop", "subset": "v1"}
+            kube.patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": http}})
+
+        story = told((CLUSTER, mirror))
+
+        assert (story.status["phase"], story.sizes["shop-green"]) == ("Succeeded", 3)
+        assert "finalizers" not in story.kube.get(RELEASE, "shop", "shop-v2")["metadata"]
+
+
 class TestGreensCluster:
     @pytest.mark.parametrize("deed", [without_green_subset, delete(DESTINATION_RULE, "shop")])
     @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])

@@ -150,8 +150,6 @@ def _unsuitable(route: Route, sides: Sides) -> Iterator[Problem]:
             sentence = f"{route.title} has tcp or tls routes to {host}, which no weight of its http rules moves"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     split = split_rules(route.parsed.rules, route.ref, sides)
-    if not split.managed and not split.bypass and not route.ref.bypass:
-        yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has no http rule that sends to blue")
     live = reachable(route.parsed.rules)
     for rule in split.managed:
         if rule not in live:

@@ -93,7 +93,8 @@ def remove_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *
     if not view.sides.known:
         return
     idle = Side.GREEN if serving == Side.BLUE.value else Side.BLUE
-    _unrouted(kube, subject, view, idle)
+    if not _unrouted(kube, subject, view, idle):
+        return
     if view.mode == HOST:
         _remove_rules(kube, view, epoch, idle)
         return
@@ -110,11 +111,13 @@ def remove_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *
             send(kube, DESTINATION_RULE, rule, build_subset_removal(rule, name, epoch))
 
 
-def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> None:
+def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> bool:
     """No managed VirtualService gives the idle side anything: a subset that is removed while routed means 503 NC.
 
-    A destination of weight 0 keeps no cluster in use; it may stay where its user wrote it.
+    A destination of weight 0 keeps no cluster in use; it may stay where its user wrote it. False where a rule mirrors to
+    it: the cluster stays for that, and everything else is given back all the same.
     """
+    mirrored = False
     for ref in subject.plan.traffic.targets if subject.plan else ():
         try:
             obj = kube.get(VIRTUAL_SERVICE, target_namespace(ref, subject.namespace), ref.name)
@@ -122,9 +125,11 @@ def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> No
             continue
         for rule in parse_rules(obj, view.cluster_domain).rules:
             share = rule.percent(lambda t: view.sides.side(t.host, t.subset) is idle) if rule.targets else 0
-            if share != 0 or _named(rule.mirrors, view, idle):
+            mirrored = mirrored or _named(rule.mirrors, view, idle)
+            if share != 0:
                 sentence = f"{rule.title} of {marks.where(obj)} still sends to {idle.value}, so its cluster stays"
                 raise RefusedError(CONFLICT, "StillRouted", sentence)
+    return not mirrored
 
 
 def _named(mirrors: tuple[tuple[str, str], ...], view: TrafficView, idle: Side) -> bool:
