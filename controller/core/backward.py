@@ -50,13 +50,15 @@ def roll_back(
     detail: str = "",
     *,
     cause: CheckStatus | None = None,
+    beside: tuple[CheckStatus, ...] = (),
     also: tuple[Record, ...] = (),
     queries: tuple[str, ...] = (),
 ) -> Decision:
     """Decide that everybody goes back to blue, and do it at once.
 
     The patch carries the stamp of the phase that this decision begins, so that a controller which
-    finds the routes stamped, but this record missing, knows that the rollback is owed.
+    finds the routes stamped, but this record missing, knows that the rollback is owed. Of triggers that
+    fired together the first is the cause, and the record has the numbers of those beside it, too.
     """
     status = w.status
     rollback = RollbackStatus(
@@ -74,7 +76,9 @@ def roll_back(
     )
     after = moved(w, Phase.ROLLING_BACK, reason, detail, rollback=rollback)
     numbers = cause.model_dump(mode="json") if cause else {}
-    entry = record(w, RecordKind.ROLLBACK, reason, detail, check=rollback.check, numbers=numbers, queries=queries, weight=status.weight)
+    together = {"checks": [numbers, *(one.model_dump(mode="json") for one in beside)]} if beside else {}
+    data = {"check": rollback.check, "numbers": numbers, "queries": queries, "weight": status.weight, **together}
+    entry = record(w, RecordKind.ROLLBACK, reason, detail, **data)
     records = (*also, entry)
     left = Because(rollback=rollback, stage=w.stage_status if status.stage >= 0 else None, records=list(records))
     command = RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", left.text())

@@ -114,7 +114,8 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
     fired = w.with_status(watch.status)
     if w.status.returned_at:
         return returning.return_failed(fired, reasons.RETURN_FAILED, watch.detail)
-    back = backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, queries=seen.queries_of(w, watch.fired))
+    queries = seen.queries_of(w, watch.fired, *watch.also)
+    back = backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, beside=watch.also, queries=queries)
     return missing.stopped(w, back)
 
 

@@ -48,6 +48,7 @@ class Watch:
         status: with the triggers' new statuses.
         fired: the one that caused it; None where nothing fired.
         next_at: when the next one is due, Unix seconds.
+        also: those that fired together with it.
     """
 
     status: ReleaseStatus
@@ -55,6 +56,7 @@ class Watch:
     reason: str = ""
     detail: str = ""
     next_at: float | None = None
+    also: tuple[CheckStatus, ...] = ()
 
 
 def read_traffic(w: World) -> traffic.Traffic | None:
@@ -187,7 +189,7 @@ def watch_triggers(w: World) -> Watch:
     fired = judging.fired(w.plan.triggers, after, w.plan.groups)
     if fired is None:
         return Watch(status, next_at=next_at)
-    return Watch(status, fired.cause, fired.reason, fired.detail, next_at)
+    return Watch(status, fired.cause, fired.reason, fired.detail, next_at, fired.also)
 
 
 def judge_one(w: World, trigger: Trigger, around: judging.Context) -> CheckStatus:
@@ -203,13 +205,17 @@ def judge_one(w: World, trigger: Trigger, around: judging.Context) -> CheckStatu
             return after
 
 
-def queries_of(w: World, cause: CheckStatus) -> tuple[str, ...]:
-    """What was asked in this look for a trigger, or for a sequential check: a rollback's record shows it."""
+def queries_of(w: World, cause: CheckStatus, *also: CheckStatus) -> tuple[str, ...]:
+    """What is asked for a sequential check, or for triggers that fired (together): a rollback's record shows it."""
     if cause.ln_bound is not None:
         own = asking.ticks_key(cause.name)
         key = own if own in w.measured.answers else asking.TRAFFIC
         return tuple(ask.query for ask in needs.asks(w) if ask.key == key)
-    return tuple(ask.query or ask.url for ask in needs.asks(w) if ask.key.startswith(f"trigger/{cause.name}/"))
+    asks = needs.asks(w)
+    if also:  # not each of them was due in this very look
+        all_due = replace(w.subject, status=w.status.model_copy(update={"triggers": []}))
+        asks = needs.asks(World(all_due, w.observed, w.now))
+    return tuple(ask.query or ask.url for one in (cause, *also) for ask in asks if ask.key.startswith(f"trigger/{one.name}/"))
 
 
 def no_traffic(w: World) -> bool | None:
