@@ -8,6 +8,7 @@ because a kubelet rotates them, which the package does not notice for a kubeconf
 
 import binascii
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -129,14 +130,17 @@ def _load(cluster: _Entry, user: _Entry) -> Any:
         "clusters": [{"name": "it", "cluster": _absolute(cluster, "certificate-authority")}],
         "users": [{"name": "it", "user": _absolute(user, "client-certificate", "client-key", "tokenFile")}],
     }
+    asked = user.body.get("exec")
+    plugin = str(asked.get("command") or "") if isinstance(asked, Mapping) else ""
+    if plugin and not shutil.which(plugin) and not (user.file.parent / plugin).is_file():
+        raise ConfigError(f"{where} asks the plugin {plugin!r} for credentials, which is not installed here.")
     configuration, loader = Configuration(), cast("Any", KubeConfigLoader)
     try:
         loader(document, config_base_path=str(user.file.parent)).load_and_set(configuration)
     except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ConfigError(f"{where} or its cluster cannot be used: {_flat(error)}.") from error
     if "exec" in user.body and not configuration.api_key and not configuration.cert_file:
-        command = (user.body["exec"] or {}).get("command", "")
-        raise ConfigError(f"{where} has no credentials: its plugin {command!r} failed, its own words stand above.")
+        raise ConfigError(f"{where} has no credentials: its plugin {plugin!r} failed, its own words stand above.")
     if user.body.get("tokenFile") and not user.body.get("token"):
         TokenFile(user.file.parent / str(user.body["tokenFile"])).attach(configuration)
     return configuration

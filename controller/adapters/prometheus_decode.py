@@ -52,15 +52,19 @@ def decode(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     except orjson.JSONDecodeError:
         content = None
     if not isinstance(content, dict):
-        kind = lower.get("content-type", "no content type")
+        kind = f"{lower.get('content-type', 'no content type')} instead of JSON" if content is None else "JSON that is no object"
         fault = _STATUS_FAULTS.get(status, AnswerFault.UNREADABLE if status == _OK else AnswerFault.SERVER_ERROR)
-        return refusal(fault, f"HTTP {status} with {kind} instead of JSON: {_beginning(body)}", at)
+        return refusal(fault, f"HTTP {status} with {kind}: {_beginning(body)}", at)
     if status != _OK or content.get("status") != "success":
         return refusal(_error_fault(status, content), _error_words(status, content), at)
     try:
         return _success(content, at)
-    except (_UnreadableError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        return refusal(AnswerFault.UNREADABLE, f"not an answer of the query API: {error or type(error).__name__}", at)
+    except _UnreadableError as error:
+        return refusal(AnswerFault.UNREADABLE, f"not an answer of the query API: {error}", at)
+    except KeyError as error:
+        return refusal(AnswerFault.UNREADABLE, f"not an answer of the query API: it has no {error.args[0]}", at)
+    except (TypeError, ValueError, IndexError, AttributeError):
+        return refusal(AnswerFault.UNREADABLE, f"not an answer of the query API: {_beginning(body)}", at)
 
 
 def refusal(fault: AnswerFault, message: str, server_time: float | None = None) -> Answer:
@@ -79,7 +83,7 @@ def _error_fault(status: int, content: Mapping[str, Any]) -> AnswerFault:
 
 def _error_words(status: int, content: Mapping[str, Any]) -> str:
     words = str(content.get("error") or content.get("message") or "").strip()
-    return f"HTTP {status}: {words}" if words else f"HTTP {status} without a message, status {content.get('status')!r}"
+    return f"HTTP {status}: {words}" if words else f"HTTP {status} without a message, status {content.get('status') or 'unknown'}"
 
 
 def _success(content: Mapping[str, Any], at: float | None) -> Answer:
@@ -98,7 +102,7 @@ def _success(content: Mapping[str, Any], at: float | None) -> Answer:
         case "string":
             series = ()
         case _:
-            raise _UnreadableError(f"unknown result type {result_type!r}")
+            raise _UnreadableError(f"the unknown result type {result_type}")
     return Answer(series=series, result_type=result_type, warnings=warnings, server_time=at)
 
 
@@ -115,7 +119,7 @@ def _labels(metric: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 def _sample(pair: Any) -> Sample:
     time, value = pair
     if not isinstance(value, str):
-        raise _UnreadableError(f"found {value!r}, expected a number as text")
+        raise _UnreadableError(f"found {value}, expected a number as text")
     return Sample(float(time), float(value))
 
 

@@ -6,6 +6,7 @@ A command ends by returning or by raising `CommandError`; `controller.cli.main` 
 from enum import IntEnum
 
 from controller.adapters.kube_errors import ConfigError
+from controller.cli.words import full_stop
 from controller.ports import KubeError, NotFoundError, RefusedError, UnauthorizedError, UnavailableError
 
 
@@ -65,10 +66,10 @@ def explain_fault(error: KubeError | ConfigError) -> CommandError:
         case NotFoundError() if is_missing_kind(error):
             return CommandError(ExitCode.REFUSED, NOT_INSTALLED)
         case NotFoundError():
-            return CommandError(ExitCode.NO, str(error))
+            return CommandError(ExitCode.NO, full_stop(error))
         case UnavailableError() | UnauthorizedError():
-            return CommandError(ExitCode.UNREACHABLE, str(error))
+            return CommandError(ExitCode.UNREACHABLE, full_stop(error))
         case RefusedError() if error.code == 403:  # noqa: PLR2004 - HTTP's Forbidden
-            return CommandError(ExitCode.REFUSED, f"{str(error).rstrip('.')}. Ask for the Role that `penstock install` prints.")
+            return CommandError(ExitCode.REFUSED, f"{full_stop(error)} Ask for the Role that `penstock install` prints.")
         case _:
-            return CommandError(ExitCode.REFUSED, str(error))
+            return CommandError(ExitCode.REFUSED, full_stop(error))

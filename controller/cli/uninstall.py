@@ -32,6 +32,7 @@ from controller.cli.install_kinds import (
 )
 from controller.cli.install_objects import NAME, OWNER, SYSTEM
 from controller.cli.uninstall_left import RECORDS, left_behind
+from controller.cli.validate import counted
 from controller.cli.wait import parse_timeout
 from controller.core.phases import FINAL
 from controller.ports import (
@@ -128,7 +129,8 @@ def confirm(session: Session, running: list[Obj], *, leave: bool, yes: bool) -> 
     """Say what will happen, and let a person agree."""
     plans = len(listed(session.kube, RELEASE_PLAN))
     finished = len(listed(session.kube, RELEASE)) - len(running)
-    say(f"With the resources go {plans} plans and {finished} finished releases with their records; keep a copy of what is not in git.")
+    gone = f"{counted(plans, 'plan')} and {counted(finished, 'finished release')}"
+    say(f"With the resources go {gone} with their records; keep a copy of what is not in git.")
     for release in running:
         status = mapping(release.get("status"))
         what = "is left as it stands" if leave else "is rolled back"

@@ -22,8 +22,9 @@ def span(seconds: float) -> str:
 
 
 def full_stop(sentence: object) -> str:
-    """The sentence with one full stop, whatever it had."""
-    return f"{str(sentence).rstrip('. ')}."
+    """The sentence with one mark at its end, whatever it had; a question stays one."""
+    text = str(sentence).rstrip(". ")
+    return text if text.endswith(("?", "!", "…")) else f"{text}."
 
 
 def clock(seconds: float) -> str:

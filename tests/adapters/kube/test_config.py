@@ -65,7 +65,7 @@ def test_a_broken_file_is_one_sentence_that_names_it(tmp_path, content, words):
         ("b", "names cluster 'nowhere', which it does not have"),
         ("d", "names user 'nobody', which it does not have"),
         ("e", "has no server address"),
-        ("f", "its plugin '/no/such/plugin' failed"),
+        ("f", "asks the plugin '/no/such/plugin' for credentials, which is not installed here"),
         ("g", "cannot be used"),
     ],
 )

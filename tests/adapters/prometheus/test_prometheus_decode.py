@@ -70,8 +70,8 @@ BAD = {
     "an empty body": (200, b"", AnswerFault.UNREADABLE, "empty body"),
     "a JSON list": (200, b"[]", AnswerFault.UNREADABLE, "[]"),
     "another API": (200, b'{"ok":true}', AnswerFault.UNREADABLE, "without a message"),
-    "no data": (200, b'{"status":"success"}', AnswerFault.UNREADABLE, "data"),
-    "data null": (200, b'{"status":"success","data":null}', AnswerFault.UNREADABLE, ""),
+    "no data": (200, b'{"status":"success"}', AnswerFault.UNREADABLE, "it has no data"),
+    "data null": (200, b'{"status":"success","data":null}', AnswerFault.UNREADABLE, '"data":null'),
     "result null": (200, b'{"status":"success","data":{"resultType":"vector","result":null}}', AnswerFault.UNREADABLE, ""),
     "an unknown type": (200, b'{"status":"success","data":{"resultType":"tensor","result":[]}}', AnswerFault.UNREADABLE, "tensor"),
     "a number as number": (200, VECTOR.replace(b'"0.5"', b"0.5"), AnswerFault.UNREADABLE, "as text"),
@@ -90,6 +90,8 @@ def test_a_bad_server_gives_a_fault_with_its_own_words_and_no_series(name):
 
     assert (answer.fault, answer.series) == (fault, ())
     assert words in answer.message
+    assert "object is not" not in answer.message
+    assert "NoneType" not in answer.message
 
 
 def test_a_long_message_is_cut():
