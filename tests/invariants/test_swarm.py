@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.invariants.swarm import run
+from tests.invariants.swarm import WORLDS, run
 
 SEEDS = range(int(os.environ.get("PENSTOCK_SWARM_SEEDS", "8")))
 
@@ -17,6 +17,15 @@ def test_no_invariant_breaks_under_random_faults(seed):
 
     if found:
         pytest.fail(f"python -m tests.invariants.swarm --seed {seed}: {found[:4]}", pytrace=False)
+
+
+@pytest.mark.parametrize("seed", range(max(1, len(SEEDS) // 4)))
+@pytest.mark.parametrize("world", ["host", "home"])
+def test_nor_in_two_namespaces_or_on_the_way_home(world, seed):
+    found, _, _ = run(seed, WORLDS[world])
+
+    if found:
+        pytest.fail(f"python -m tests.invariants.swarm --world {world} --seed {seed}: {found[:4]}", pytrace=False)
 
 
 def test_the_same_seed_gives_the_same_trace_in_another_process_with_another_hash_seed():
