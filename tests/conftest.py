@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,8 +19,12 @@ REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = 
     "prometheus": ("the real Prometheus", prometheus.why_unavailable, frozenset({"prometheus_server"})),
 }
 
-# Files whose tests wait for minutes of releases, the longest first: begun last they would keep one worker busy alone at the end.
-LONGEST = ("test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac")
+# Files whose tests take longest, those that wait for minutes of releases first: begun last they would keep one worker busy alone.
+LONGEST = ("test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
+           "test_embedded_releases", "test_matrix", "test_defects", "test_image", "test_sandbox_process", "test_swarm")  # fmt: skip
+
+# Files whose tests share what costs most of their time: one worker runs those that name the same story (or all, where they name none).
+SHARING = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py", "manifests/test_image.py")
 
 
 def nothing_may_skip() -> bool:
@@ -37,6 +41,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
     # The order in which `--dist loadfile --no-loadscope-reorder` hands files to workers; within a file it stays.
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of `--dist loadgroup`: its own way to tell groups, by marks, is without effect in pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Sharing(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def group_of(nodeid: str) -> str:
+    """What is run by one worker in one go: a test of its own, or all that share something."""
+    file, _, test = nodeid.partition("::")
+    if not file.endswith(SHARING):
+        return nodeid
+    _, _, story = test.rstrip("]").partition("[")
+    return story or file
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -7,7 +7,8 @@ must make the search find a breach: otherwise the rule, or this model, is worth 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 LAST = 2
 """Weights are the stage's number: 0 is blue only, 2 is everything on green."""
@@ -25,8 +26,7 @@ class Rules:
     late_rollback_looks_again: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     version: int = 0
     phase: str = "forward"
     stage: int = 1
@@ -35,15 +35,13 @@ class Release:
     """Highest stage with a stored passing verdict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     version: int = 0
     weight: int = 0
     stamped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One request under way. `on` is the version that it was built on; `checked` says that the Release was read again."""
 
     target: str
@@ -52,8 +50,7 @@ class Write:
     rollback: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Controller:
+class Controller(NamedTuple):
     step: str = "idle"
     route: Route | None = None
     release: Release | None = None
@@ -61,10 +58,9 @@ class Controller:
     owes_rollback: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    release: Release = field(default_factory=Release)
-    route: Route = field(default_factory=Route)
+class State(NamedTuple):
+    release: Release = Release()
+    route: Route = Route()
     controllers: tuple[Controller, ...] = (Controller(), Controller())
     late: frozenset[Write] = frozenset()
     crashes: int = 0
@@ -101,23 +97,23 @@ def successors(state: State, rules: Rules, bounds: Bounds) -> Iterator[State]:
     for index, controller in enumerate(state.controllers):
         for world, after in moves(state, controller, rules, bounds):
             controllers = tuple(after if i == index else c for i, c in enumerate(world.controllers))
-            yield replace(world, controllers=tuple(sorted(controllers, key=hash)))
+            yield world._replace(controllers=tuple(sorted(controllers, key=hash)))
     for write in state.late:
-        yield replace(apply(state, write, rules)[0], late=state.late - {write})
+        yield apply(state, write, rules)[0]._replace(late=state.late - {write})
 
 
 def moves(state: State, c: Controller, rules: Rules, bounds: Bounds) -> Iterator[tuple[State, Controller]]:
     """The steps of one controller."""
     if c.step != "idle" and state.crashes < bounds.crashes:
-        yield replace(state, crashes=state.crashes + 1), Controller()
+        yield state._replace(crashes=state.crashes + 1), Controller()
     match c.step:
         case "idle":
-            yield state, replace(c, step="read-2", **read(state, "route" if rules.targets_first else "release"))
+            yield state, c._replace(step="read-2", **read(state, "route" if rules.targets_first else "release"))
         case "read-2":
-            yield state, replace(c, step="decide", **read(state, "release" if rules.targets_first else "route"))
+            yield state, c._replace(step="decide", **read(state, "release" if rules.targets_first else "route"))
         case "decide":
             for write in decide(c, rules):
-                yield state, replace(c, step="write", write=write) if write else Controller()
+                yield state, c._replace(step="write", write=write) if write else Controller()
         case "write":
             yield from sent(state, c, rules, bounds)
 
@@ -131,13 +127,13 @@ def sent(state: State, c: Controller, rules: Rules, bounds: Bounds) -> Iterator[
     write = c.write
     assert write is not None
     if len(state.late) < bounds.late:
-        yield replace(state, late=state.late | {write}), Controller()
+        yield state._replace(late=state.late | {write}), Controller()
     after, ok = apply(state, write, rules)
     # Act first, then record, on the way back; the recording is conditional on the Release that was read.
     assert c.release is not None
     if ok and write.rollback and c.release.phase == "forward":
-        record = Write("release", c.release.version, replace(c.release, phase="rolling-back", version=c.release.version + 1))
-        yield after, replace(c, write=record)
+        record = Write("release", c.release.version, c.release._replace(phase="rolling-back", version=c.release.version + 1))
+        yield after, c._replace(write=record)
     else:
         yield after, Controller()
 
@@ -150,7 +146,7 @@ def decide(c: Controller, rules: Rules) -> Iterator[Write | None]:
     back = Write("route", route.version, Route(route.version + 1, 0, stamped=True), rollback=True)
 
     def recorded(**change: object) -> Write:
-        return Write("release", release.version, replace(release, version=release.version + 1, **change))
+        return Write("release", release.version, release._replace(version=release.version + 1, **change))
 
     match release.phase:
         case "rolling-back":
@@ -208,17 +204,17 @@ def commit_release(state: State, new: object) -> State:
         breach = "S3: the grant rose without a stored verdict"
     if new.phase == "rolled-back" and state.route.weight:
         breach = "S7: rolled back while green has traffic"
-    return replace(state, release=new, breach=breach)
+    return state._replace(release=new, breach=breach)
 
 
 def commit_route(state: State, new: object) -> State:
     assert isinstance(new, Route)
     breach, before = "", state.route
-    new = replace(new, version=before.version + 1)
+    new = new._replace(version=before.version + 1)
     if new.weight > state.release.grant:
         breach = "S2: the weight is above the grant"
     if new.weight > before.weight and state.release.phase in ("rolling-back", "rolled-back"):
         breach = "S8: green was raised after a rollback was recorded"
     if state.release.phase == "succeeded" and new.weight < LAST:
         breach = "S7: a late rollback after a success"
-    return replace(state, route=new, breach=breach)
+    return state._replace(route=new, breach=breach)
