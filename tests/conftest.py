@@ -23,8 +23,9 @@ REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = 
 LONGEST = ("test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
            "test_embedded_releases", "test_matrix", "test_defects", "test_image", "test_sandbox_process", "test_swarm")  # fmt: skip
 
-# Files whose tests share what costs most of their time: one worker runs those that name the same story (or all, where they name none).
-SHARING = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py", "manifests/test_image.py")
+# Files whose tests share what costs most of their time: one worker runs the whole file, or those that name the same story.
+WHOLE = ("manifests/test_image.py", "cli/test_cli_complete.py")
+BY_STORY = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py")
 
 
 def nothing_may_skip() -> bool:
@@ -58,10 +59,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def group_of(nodeid: str) -> str:
     """What is run by one worker in one go: a test of its own, or all that share something."""
     file, _, test = nodeid.partition("::")
-    if not file.endswith(SHARING):
-        return nodeid
-    _, _, story = test.rstrip("]").partition("[")
-    return story or file
+    if file.endswith(WHOLE):
+        return file
+    return test.partition("[")[2] or nodeid if file.endswith(BY_STORY) else nodeid
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

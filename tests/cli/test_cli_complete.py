@@ -28,8 +28,9 @@ def tab(host, line):
     return out.getvalue().split()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def terminal():
+    """In front of a release that runs and one that has ended; nobody changes them."""
     terminal = a_terminal()
     terminal.until_phase("Succeeded")
     terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0", "--revision", "v3")
