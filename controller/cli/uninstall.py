@@ -171,7 +171,15 @@ def still_led(session: Session, home: str) -> bool:
 
 
 def _lease(kube: Kube, home: str) -> Obj:
-    return mapping(find(kube, LEASE, home, NAME).get("spec"))
+    return mapping(lease_of(kube, home).get("spec"))
+
+
+def lease_of(kube: Kube, home: str) -> Obj:
+    """The controller's Lease; one that was started by hand has it in another namespace."""
+    found = find(kube, LEASE, home, NAME)
+    if found:
+        return found
+    return next((one for one in listed(kube, LEASE) if metadata(one).get("name") == NAME), {})
 
 
 def roll_back_all(session: Session, running: list[Obj], seconds: float) -> None:
@@ -248,7 +256,7 @@ def remove_all(session: Session, home: str) -> None:
     ):  # fmt: skip
         for obj in listed(kube, kind, OWNER):
             delete(kube, kind, obj)
-    delete(kube, LEASE, find(kube, LEASE, home, NAME))
+    delete(kube, LEASE, lease_of(kube, home))
     remove_home(kube, home)
 
 

@@ -1,0 +1,54 @@
+"""`penstock uninstall` looks for a controller wherever its Lease lies: nothing is removed under one that still acts."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from controller.ports import CRD, LEASE, NAMESPACE
+from controller.simulator.apiserver.client import InMemoryKube
+from tests.cli.cli_bed import a_terminal
+
+
+def stamp(seconds):
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@pytest.fixture
+def terminal():
+    """No release; a controller that somebody started by hand leads from the namespace `by-hand`."""
+    found = a_terminal(started=False)
+    kube = InMemoryKube(found.sim.server, user="admin")
+    kube.create(NAMESPACE, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "by-hand"}})
+    spec = {"holderIdentity": "laptop", "renewTime": stamp(found.sim.clock.time), "leaseDurationSeconds": 10}
+    kube.create(LEASE, "by-hand", {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "penstock"}, "spec": spec})
+    return found
+
+
+def test_nothing_is_removed_while_a_controller_elsewhere_renews_its_lease(terminal):
+    kube, asleep = InMemoryKube(terminal.sim.server, user="laptop"), terminal.sleep
+
+    def renewing(seconds):
+        asleep(seconds)
+        kube.patch(LEASE, "by-hand", "penstock", {"spec": {"renewTime": stamp(terminal.sim.clock.time)}})
+
+    terminal.sleep = renewing
+    result = terminal.penstock("uninstall", "--yes")
+
+    assert result.code == 6
+    assert "A controller outside of this cluster's Deployment still runs: stop it" in result.err
+    assert kube.get(CRD, "", "releases.penstock.dev")
+
+
+def test_a_lease_that_stands_still_is_nobodys(terminal):
+    result = terminal.penstock("uninstall", "--yes")
+
+    assert result.code == 0, result.err
+    assert InMemoryKube(terminal.sim.server).list(LEASE, "by-hand").items == []
+
+
+def test_a_lease_that_was_given_back_is_not_waited_for(terminal):
+    InMemoryKube(terminal.sim.server, user="laptop").patch(LEASE, "by-hand", "penstock", {"spec": {"holderIdentity": ""}})
+    begun = terminal.sim.clock.time
+
+    assert terminal.penstock("uninstall", "--yes").code == 0
+    assert terminal.sim.clock.time - begun < 1
