@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from controller.adapters import marks
+from controller.adapters.istio.absent import absent
 from controller.adapters.istio.blue import find_blue
 from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
@@ -82,7 +83,8 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
     views = tuple(_route_view(route, sides) for route in seen)
     if first:
         refused, warned = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
-        problems += [*refused, *(problem for view in views for problem in view.problems)]
+        missing = () if any(route.problem for route in seen) else absent(kube, sides, routed)
+        problems = [*missing, *problems, *refused, *(problem for view in views for problem in view.problems)]
         warnings += warned
     pairs = [pair for host in routed if (pair := sides.pair(host))]
     return TrafficView(

@@ -215,6 +215,7 @@ class TestRefusals:
 
     def test_a_virtual_service_of_a_gateway_does_not_shadow(self):
         bed = Bed()
+        bed.service()
         bed.route(rule(to("api")), name="older", gateways=["edge"])
         bed.time += 5
         bed.route(rule(to("api", 100), to("api-green", 0)))
@@ -344,3 +345,23 @@ class TestOtherTools:
     def test_helm_is_only_a_warning(self):
         view = host_bed(meta={"labels": {"app.kubernetes.io/managed-by": "Helm"}}).look(subject(), first=True)
         assert (view.problems, [warning.reason for warning in view.warnings]) == ((), [reasons.HELM_MARKED])
+
+
+class TestWhatIsAbsent:
+    def test_a_misspelled_workload_is_named_before_the_routes_that_do_not_send_to_it(self):
+        bed = Bed()
+        bed.route(rule(to("other", 100)))
+
+        problems = bed.look(subject(), first=True).problems
+
+        assert problems[0].reason == reasons.WORKLOAD_MISSING
+        assert "Deployment shop/api of member api was not found" in problems[0].detail
+
+    def test_a_host_without_its_service_leads_nowhere(self):
+        bed = Bed()
+        bed.route(rule(to("api", 100), to("api-green", 0)))
+        bed.service("api-green")
+
+        assert [p.detail for p in bed.look(subject(), first=True).problems if p.reason == reasons.WORKLOAD_MISSING] == [
+            "Service shop/api was not found, so host api.shop.svc.cluster.local leads nowhere"
+        ]
