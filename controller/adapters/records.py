@@ -324,7 +324,7 @@ def _rival(obj: Obj, subject: Subject) -> Rival | None:
         return None
     supersedes = spec.get("supersedes") or spec.get("reverseOf") or ""
     kept = str(retention.get("kept") or "")
-    return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes, kept)
+    return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes, kept, spec.get("kind") == "reverse")
 
 
 def history_name(subject: Subject) -> str:

@@ -88,10 +88,16 @@ def supersedes(w: World, rival: Rival) -> bool:
 
 
 def superseder(w: World) -> Rival | None:
-    """The release that takes the place of this one, if there is one."""
+    """The release that takes the place of this one, if there is one.
+
+    A reverse release takes a success back, and waits for nothing: a release that runs meanwhile ends first. One that is queued keeps
+    its place behind it.
+    """
+    forward, running = w.subject.spec.kind != "reverse", w.status.phase is not Phase.QUEUED
     for rival in w.observed.rivals:
         newer = (rival.created, rival.uid) > (w.subject.created, w.subject.uid)
-        if rival.supersedes == w.subject.name or (newer and w.subject.plan is not None and w.plan.concurrency == "supersede"):
+        taken_back = newer and rival.reverse and forward and running
+        if rival.supersedes == w.subject.name or taken_back or (newer and w.subject.plan is not None and w.plan.concurrency == "supersede"):
             return rival
     return None
 

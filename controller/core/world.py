@@ -123,7 +123,13 @@ class RequestView:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another release of the same plan that is not finished. `kept`: why it still keeps its old version, in words; "" where it does not."""
+    """Another release of the same plan that is not finished.
+
+    Attributes:
+        supersedes: name of the release whose place it takes, or that it takes back.
+        kept: why it still keeps its old version, in words; "" where it does not.
+        reverse: it takes a success back.
+    """
 
     name: str
     uid: str
@@ -131,6 +137,7 @@ class Rival:
     created: float
     supersedes: str = ""
     kept: str = ""
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Turns:
     def __init__(self, sim: Simulation, book: Book) -> None:
         self._sim, self._book = sim, book
         self._passed: dict[Key, Counter[Key]] = {}
+        self._urgent: set[Key] = set()
         self._safe_at = 0.0
         self._told = False
         sim.on_look.append(self.looked)
@@ -30,11 +31,13 @@ class Turns:
         A rollback goes first, but lets the others have one turn in five.
         """
         self._passed.pop(key, None)
+        first = outcome.urgent or key in self._urgent  # the last look of a rollback was still queued as one
+        (self._urgent.add if outcome.urgent else self._urgent.discard)(key)
         due = self._sim.queue.due()
         if not due and not self._passed:
             return
         self._passed = {other: passed for other, passed in self._passed.items() if other in due}
-        allowed = TURNS if outcome.urgent else 1
+        allowed = TURNS if first else 1
         for other in due:
             passed = self._passed.setdefault(other, Counter())
             passed[key] += 1

@@ -434,5 +434,21 @@ class TestTheQueue:
         assert builder.with_rival(Phase.QUEUED, created=9_000).decided().status.rollback.reason == reasons.SUPERSEDED
         assert builder.with_rival(Phase.QUEUED, created=1_000).decided().status.rollback is None
 
+    def test_a_running_release_rolls_back_for_one_that_takes_a_success_back(self):
+        back = Rival("shop-back", "b", Phase.QUEUED, 9_000, "shop-v1", reverse=True)
+
+        assert a_release().at_stage(2).seeing(rivals=(back,)).decided().status.rollback.reason == reasons.SUPERSEDED
+        assert a_release().at_stage(2).seeing(rivals=(replace(back, created=1.0),)).decided().status.rollback is None
+
+    def test_a_queued_release_keeps_its_place_behind_one_that_takes_a_success_back(self):
+        back = Rival("shop-back", "b", Phase.BAKING, 9_000, "shop-v1", reverse=True)
+
+        assert a_release().seeing(rivals=(back,)).decided().status.phase is Phase.QUEUED
+
+    def test_one_that_takes_a_success_back_is_not_sent_back_for_another(self):
+        back = Rival("shop-back", "b", Phase.QUEUED, 9_000, "shop-v1", reverse=True)
+
+        assert a_release().at_stage(4).reverse().seeing(rivals=(back,)).decided().status.rollback is None
+
     def test_the_table_and_the_watched_phases_agree(self):
         assert phases.BACKWARD.isdisjoint(phases.WATCHED)

@@ -149,3 +149,16 @@ def test_a_plan_whose_holder_was_removed_by_hand_is_taken_over():
     result = run_scenario(alone.model_copy(update={"expect": alone.expect.model_copy(update={"within": None})}), folder, prepare=ghost)
 
     assert result.problems == [], "\n".join(map(str, result.transcript))
+
+
+def test_a_success_is_taken_back_at_once_whatever_runs_meanwhile():
+    """It starts within the retention of the version before, ends the release that runs, and the queued one comes after it."""
+    result, kube = played("taken-back-while-the-next-runs")
+
+    ends = {one["metadata"]["name"]: one["status"] for one in kube.list(RELEASE).items}
+    assert {name: status["phase"] for name, status in ends.items()} == {
+        "shop-v2": "Succeeded", "shop-v3": "RolledBack", "shop-back": "Succeeded", "shop-v4": "Succeeded",
+    }  # fmt: skip
+    assert ends["shop-v3"]["rollback"]["reason"] == "Superseded"
+    assert ends["shop-back"]["finishedAt"] < ends["shop-v4"]["startedAt"]
+    assert result.problems == []

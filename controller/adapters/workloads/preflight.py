@@ -258,13 +258,17 @@ def _cloned(found: _Pass, site: _Site, *, namespace_missing: bool) -> None:
 
 
 def _slot_free(found: _Pass, site: _Site) -> None:
-    """A version that runs in green's place and is not ours is somebody's, even without traffic."""
+    """A version that runs in green's place and is not ours is somebody's, even without traffic.
+
+    One that was just scaled to zero, as the old version is at the next start, may go on its way: green is not ready before its
+    Deployment has no pod of another revision.
+    """
     if site.green is None or marks.annotation(site.green, marks.OWNER) == found.subject.uid:
         return
     plan, running = marks.label(site.green, marks.PLAN_LABEL), replicas_of(site.green)
     if plan not in {"", found.subject.spec.plan}:
         found.refuse(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.green_name} stands in green's place and belongs to plan {plan}.")
-    elif running or number(site.green, "status", "replicas"):
+    elif running:
         detail = f"Deployment {site.green_name} stands in green's place with {running} replicas; scale it to zero or delete it."
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
 
