@@ -340,7 +340,7 @@ class Preparation(Model):
     green: GreenSource = Field(default=GreenSource.CLONE, description="`clone`: copied from blue with the new images. `adopt`: made by others.")
     deadline: Duration = Field(default=10 * MINUTE, description="Time until every member is ready and healthy.")
     restarts: Annotated[int, Field(ge=0, le=1000)] = Field(default=3, description="Restarts of green's pods beyond which it is not ready.")
-    route_delay: Duration = Field(default=12.0, description="Time for green's cluster to reach the proxies before its first weight.")
+    route_delay: Duration = Field(default=12.0, description="Time for green's cluster to reach the proxies before its first weight, and for pods that came back before it gets more.")
     size: Literal["blue", "own"] = Field(default="blue", description="`blue`: as many replicas as blue has, looked at before each stage.")
 
 
@@ -359,7 +359,7 @@ class Rollback(Model):
     blue_ready: Duration = Field(default=2 * MINUTE, description="Until blue's pods are ready.")
     blue_healthy: Duration = Field(default=MINUTE, description="Until blue's probes pass.")
     teardown: Duration = Field(default=MINUTE, description="From the end of the drain until green is gone.")
-    drain: Duration = Field(default=30.0, description="Wait after weight 0 before green is taken down.")
+    drain: Duration = Field(default=30.0, description="Wait after weight 0 before green is taken down; at least preparation.routeDelay.")
     drain_deadline: Duration = Field(default=15 * MINUTE, description="Time in which 'no traffic seen' must be shown; after it a person is asked.")
     keep_green: bool = Field(default=False, description="Leave green running at weight 0.")
 
