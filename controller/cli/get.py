@@ -17,6 +17,13 @@ Column = tuple[str, Cell, bool]
 """Title, value, and whether only `wide` shows it."""
 
 
+def _sentence(release: Obj, now: float) -> str:
+    """Why it stands where it does, as it holds now."""
+    from controller.cli.view import view_of  # only wide tables ask for it
+
+    return view_of(release, now=now).sentence
+
+
 def _at(*path: str) -> Cell:
     def cell(obj: Obj, _now: float) -> str:
         value: Any = obj
@@ -55,7 +62,7 @@ TABLES: dict[str, tuple[Kind, tuple[Column, ...]]] = {
             ("GREEN", _percent("status", "weight"), False),
             ("REASON", _at("status", "reason"), False), AGE,
             ("SEEN", _percent("status", "observedWeight"), True), ("MOST", _percent("status", "maxWeight"), True),
-            ("BY", _at("spec", "origin", "actor"), True), ("MESSAGE", _at("status", "message"), True),
+            ("BY", _at("spec", "origin", "actor"), True), ("MESSAGE", _sentence, True),
         ),
     ),
     "plans": (
@@ -77,7 +84,7 @@ TABLES: dict[str, tuple[Kind, tuple[Column, ...]]] = {
 
 WORDS = {
     "release": "releases", "releases": "releases", "rel": "releases", "plan": "plans", "plans": "plans", "rp": "plans",
-    "request": "requests", "requests": "requests", "rr": "requests",
+    "request": "requests", "requests": "requests", "rr": "requests", "rrq": "requests",
 }  # fmt: skip
 
 

@@ -36,13 +36,15 @@ def sentence_now(message: str, reason: str, stage: Mapping[str, Any], window: fl
         now: Unix seconds.
     """
     opens = number(record(stage.get("window")).get("openedAt"))
-    if not opens or not window:
+    if not opens:
         return message
     if reason == reasons.WARMING_UP:
         left = opens - now
-        return reasons.say(reason, f"in {left:.0f} s") if left > 0 else reasons.say(reasons.MEASURING, f"0 of {window:.0f} s")
+        if left <= 0 and window:
+            return reasons.say(reasons.MEASURING, f"0 of {window:.0f} s")
+        return reasons.say(reason, f"in {max(0.0, left):.0f} s")
     if reason in (reasons.MEASURING, reasons.BAKING, reasons.RETURNING):
-        return _PROGRESS.sub(lambda found: f"{judged(stage, window, now):.0f} of {found[1]} s", message)
+        return _PROGRESS.sub(lambda found: f"{judged(stage, float(found[1]), now):.0f} of {found[1]} s", message)
     return message
 
 

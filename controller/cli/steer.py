@@ -133,7 +133,7 @@ def _forward(session: Session, name: str, verb: str, reason: str, *, seconds: fl
     if not reason.strip():
         raise CommandError(ExitCode.USAGE, f"`penstock {verb}` skips what would have been judged: say why with --reason.")
     release = release_of(session, name)
-    say(skipped_words(verb, release, plan_in_force(session, release)))
+    say(skipped_words(verb, release, plan_in_force(session, release), session.divisor))
     if not yes:
         if not session.host.asks:
             raise CommandError(ExitCode.USAGE, f"Nobody can be asked here: give --yes to {verb}.")
@@ -143,10 +143,10 @@ def _forward(session: Session, name: str, verb: str, reason: str, *, seconds: fl
     ask(session, release, verb, reason, expect=expect, seconds=seconds, output=output)
 
 
-def skipped_words(verb: str, release: Obj, plan: Any) -> str:
+def skipped_words(verb: str, release: Obj, plan: Any, divisor: float = 1.0) -> str:
     """What is not going to be judged."""
     spec, status = record(release.get("spec")), record(release.get("status"))
-    stages, index = planned_stages(spec, plan, 1.0), whole(status.get("stage"), -1)
+    stages, index = planned_stages(spec, plan, divisor), whole(status.get("stage"), -1)
     begun = rows(status.get("stages"))
     if not 0 <= index < len(stages):
         return "No stage has begun, so there is nothing to skip yet."

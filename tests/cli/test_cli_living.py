@@ -31,6 +31,12 @@ class TestTheSentence:
     def test_numbers_of_another_reason_are_left_alone(self):
         assert sentence_now("No data: 30 of 300 s judged", reasons.NO_DATA, WINDOW, 300.0, 1045.0) == "No data: 30 of 300 s judged"
 
+    def test_the_table_says_it_too_without_the_plan(self):
+        terminal = a_terminal()
+        terminal.until(150)
+
+        assert terminal.penstock("get", "-o", "wide").out.rstrip().endswith("Judges the window: 75 of 300 s")
+
     def test_get_and_why_agree_with_the_stage_below(self):
         terminal = a_terminal()
         terminal.until(150)

@@ -219,3 +219,10 @@ def test_promote_goes_on_without_a_deleted_blue_and_says_what_that_means():
     assert (result.code, result.out) == (0, "accepted: promote\n")
     assert "Goes on without blue, so that nobody can be put back: green gets 100 % next, and bakes." in result.err
     terminal.until_phase("Succeeded")
+
+
+def test_what_is_skipped_is_said_in_the_times_of_the_sandbox():
+    terminal = a_terminal(environ={"PENSTOCK_TIME_DIVISOR": "30"})
+    terminal.until(100)
+
+    assert "its window of 10s unjudged" in terminal.penstock("advance", "shop-v2", "--reason", "we know", "--yes").err
