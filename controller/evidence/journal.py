@@ -65,7 +65,7 @@ class Segment:
 
     Attributes:
         body: its lines, compressed, in one or more blocks.
-        looks: how many; `thinned` says whether those between two steps are only values.
+        looks: how many; `thinned` says whether those between two steps are only values, or left out.
     """
 
     body: bytes
@@ -132,6 +132,7 @@ class Journal:
     _open: _Open | None = None
     _out: ReleaseStatus | None = None
     _count: int = 0
+    _since: float = 0.0
 
     def note(self, seen: Seen, *, epoch: int, divisor: float) -> None:
         """Write down one look, unless it found and changed nothing."""
@@ -170,35 +171,46 @@ class Journal:
         if self._open is not None and self._open.looks:
             self.closed.append(self._open.closed())
         self._open = None
-        if sum(len(segment.body) for segment in self.closed) > MEMORY_BYTES:
-            self._make_room()
+        while sum(len(segment.body) for segment in self.closed) > MEMORY_BYTES and self._make_room():
+            pass
 
     def keep(self, kept: Iterable[Segment]) -> None:
         """After a part was stored: only these are still to be stored."""
         self.closed = list(kept)
 
-    def _make_room(self) -> None:
-        """Thin the oldest segment that is whole; where all are thin, leave the looks between steps out, oldest first."""
-        from controller.evidence.thinning import steps_only, thinned  # noqa: PLC0415 - rare, and it needs the reader
+    def _make_room(self) -> bool:
+        """One step: thin the oldest whole segment, else leave looks between steps out, else a segment without steps; False if none can."""
+        from controller.evidence import thinning  # noqa: PLC0415 - rare, and it needs the reader
 
-        for position, segment in enumerate(self.closed):
+        older = list(enumerate(self.closed[:-1]))
+        for position, segment in older:
             if not segment.thinned:
-                self.closed[position] = thinned(segment)
-                return
-        for position, segment in enumerate(self.closed):
-            bare = steps_only(segment)
-            if bare.looks < segment.looks:
-                self.lost += segment.looks - bare.looks
+                self.closed[position] = thinning.thinned(segment)
+                return True
+        for position, segment in older:
+            bare = thinning.steps_only(segment)
+            if len(bare.body) < len(segment.body):
                 self.closed[position] = bare
-                return
+                return True
+        for position, segment in older:
+            if not thinning.has_steps(segment):
+                self.lost += segment.looks
+                self.closed[position : position + 2] = [thinning.after_lost(segment, self.closed[position + 1])]
+                return True
+        return False
 
     def _segment(self, epoch: int, divisor: float, seen: Seen) -> _Open:
         if self._open is not None and self._open.epoch != epoch:
             self.close()
         if self._open is None:
             self._open = _Open(epoch)
+            if not self._count:
+                self._since = seen.now
             subject = seen.subject
-            head = {"k": "segment", "format": FORMAT, "epoch": epoch, "divisor": divisor, "uid": subject.uid, "name": subject.name}
+            head = {
+                "k": "segment", "format": FORMAT, "epoch": epoch, "since": self._since, "divisor": divisor, "uid": subject.uid,
+                "name": subject.name,
+            }  # fmt: skip
             self._open.add(orjson.dumps(head))
         return self._open
 

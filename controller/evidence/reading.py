@@ -31,6 +31,8 @@ class Look:
 
     Attributes:
         epoch, number: who took it (a leader), and its place among that leader's looks.
+        since: when that leader began to keep the release's record; a number counts from there.
+        left: looks just before this one that were left out for want of room.
         divisor: what that leader divided the plan's durations by.
         subject: without the status that it found.
         found: the whole status where the line has it; None where it follows from the look before.
@@ -51,6 +53,8 @@ class Look:
     out: Mapping[str, Any] | None = None
     refused: tuple[int, str] | None = None
     divisor: float = 1.0
+    since: float = 0.0
+    left: int = 0
 
 
 @dataclass(slots=True)
@@ -59,6 +63,8 @@ class _Reading:
 
     plans: Mapping[str, PlanSpec]
     epoch: int = 0
+    since: float = 0.0
+    left: int = 0
     divisor: float = 1.0
     answers: Reader = field(default_factory=Reader)
     parts: dict[int, Any] = field(default_factory=dict)
@@ -83,6 +89,7 @@ class _Reading:
         if "v" not in line:
             measured = Measured({str(key): self.answers.answer(str(key), one) for key, one in line.get("a", {}).items()})
         refused = line.get("refused")
+        left, self.left = self.left + int(line.get("left", 0)), 0
         out = line.get("out")
         if out is not None and found is not None:
             self.recorded = worlds.with_changes(found, out.get("status") or {})
@@ -90,7 +97,7 @@ class _Reading:
             epoch=self.epoch, number=int(line["n"]), at=float(line["at"]),
             subject=replace(self.subject, plan=self.plan, resource_version=self.version),
             observed=self.observed, found=found, read=bool(line.get("read")), measured=measured, values=line.get("v", {}), out=out,
-            refused=(int(refused[0]), str(refused[1])) if refused else None, divisor=self.divisor,
+            refused=(int(refused[0]), str(refused[1])) if refused else None, divisor=self.divisor, since=self.since, left=left,
         )  # fmt: skip
 
     def _found(self, line: Mapping[str, Any]) -> ReleaseStatus | None:
@@ -151,6 +158,7 @@ def looks_of(lines: Iterable[Line], plans: Mapping[str, PlanSpec]) -> Iterator[L
                 case "segment":
                     check_format(line["format"])
                     reading.epoch, reading.divisor = int(line["epoch"]), float(line["divisor"])
+                    reading.since, reading.left = float(line["since"]), int(line.get("left", 0))
                 case "series" | "query":
                     reading.answers.define(line)
                 case "look":
@@ -173,5 +181,5 @@ def check_format(found: Any) -> None:
 
 def in_order(looks: Iterable[Look]) -> list[Look]:
     """Looks of several segments as they were taken, each once: what was perhaps not stored was stored again with the next part."""
-    unique = {(look.epoch, look.at, look.number): look for look in looks}
-    return [unique[key] for key in sorted(unique, key=lambda key: (key[0], key[2], key[1]))]
+    unique = {(look.epoch, look.since, look.number): look for look in looks}
+    return [unique[key] for key in sorted(unique)]

@@ -29,6 +29,7 @@ from controller.evidence.reading import Look
 class Place(StrEnum):
     """Where a replay and its record may part."""
 
+    RECORD = "the record"
     STATUS = "the status that it found"
     DECISION = "the decision"
 
@@ -87,21 +88,23 @@ class Tally:
 def replay(looks: Iterable[Look]) -> Iterator[Step]:
     """Every look decided again, in order; it goes on after a difference, from the record."""
     status: ReleaseStatus | None = None
+    shown: ReleaseStatus | None = None
+    before: Look | None = None
     for number, look in enumerate(looks, start=1):
-        if look.found is None and status is None:
-            continue  # thinned before, or the record begins here: the next status that is written down goes on
-        found = look.found if look.found is not None else status
-        assert found is not None  # noqa: S101 - one of the two is there
-        difference = _found_otherwise(number, look, status)
-        subject = worlds.with_status(look.subject, found)
-        if look.measured is None:
+        found = look.found or status
+        difference = _missing(number, look, before) or _found_otherwise(number, look, status)
+        before, shown = look, found or shown
+        if shown is None:
+            continue  # the record begins with a look that was thinned: the next status that is written down goes on
+        subject = worlds.with_status(look.subject, shown)
+        if look.measured is None or found is None:
             status = None
             yield Step(number, look, subject, None, difference)
             continue
         decision = decided(look, subject)
         if look.out is not None and difference is None:
             difference = _decided_otherwise(number, look, found, decision)
-        status = decision.status
+        status = shown = decision.status
         yield Step(number, look, subject, decision, difference)
 
 
@@ -113,7 +116,7 @@ def tally(steps: Iterable[Step]) -> Tally:
             count,
             looks=count.looks + 1,
             decisions=count.decisions + (step.look.out is not None),
-            thinned=count.thinned + (step.decision is None),
+            thinned=count.thinned + (step.decision is None) + step.look.left,
             gaps=count.gaps + (step.look.read and step.number > 1),
             difference=count.difference or step.difference,
         )
@@ -131,6 +134,15 @@ def decided(look: Look, subject: Subject, plan: PlanSpec | None = None) -> Decis
     else:
         decision = decide(subject, observed, measured, look.at)
     return replace(decision, status=conditions.derive(subject, decision.status, observed, look.at, look.epoch))
+
+
+def _missing(number: int, look: Look, before: Look | None) -> Difference | None:
+    """Looks that are not in the record, although nothing says that they were left out."""
+    goes_on = before is not None and (before.epoch, before.since) == (look.epoch, look.since)
+    expected = before.number + 1 if before is not None and goes_on else 0
+    if look.number - look.left == expected:
+        return None
+    return Difference(number, look.at, Place.RECORD, "number of the look", look.number, expected + look.left)
 
 
 def _found_otherwise(number: int, look: Look, status: ReleaseStatus | None) -> Difference | None:

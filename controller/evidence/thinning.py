@@ -25,9 +25,33 @@ def thinned(segment: Segment) -> Segment:
 
 
 def steps_only(segment: Segment) -> Segment:
-    """The segment without the looks that only waited, but for those that say what status was found."""
-    lines = [line for line in lines_of(segment.body) if line["k"] != "look" or not line.keys() <= {"k", "n", "at", "v"}]
-    return Segment(_packed(lines), sum(line["k"] == "look" for line in lines), thinned=True)
+    """The segment with one empty look for each run of looks that only waited."""
+    kept: list[Line] = []
+    for line in lines_of(segment.body):
+        if line["k"] == "look" and line.keys() <= WAITED:
+            left = int(line.get("left", 0))
+            if kept and kept[-1]["k"] == "look" and kept[-1].keys() <= WAITED:
+                left += 1 + int(kept.pop().get("left", 0))
+            kept.append({"k": "look", "n": line["n"], "at": line["at"], "v": {}, **({"left": left} if left else {})})
+        else:
+            kept.append(line)
+    return Segment(_packed(kept), segment.looks, thinned=True)
+
+
+WAITED = frozenset({"k", "n", "at", "v", "left"})
+"""What the line of a thinned look has that only waited, and found nothing new."""
+
+
+def has_steps(segment: Segment) -> bool:
+    """Whether there is a decision in it."""
+    return any("out" in line for line in lines_of(segment.body))
+
+
+def after_lost(lost: Segment, segment: Segment) -> Segment:
+    """The segment that follows one that is left out, with the number of looks that are missing before it."""
+    before, after = lines_of(lost.body), lines_of(segment.body)
+    missing = int(before[0].get("left", 0)) + lost.looks
+    return Segment(_packed([{**after[0], "left": missing}, *after[1:]]), segment.looks, thinned=True)
 
 
 def _packed(lines: Iterable[Line]) -> bytes:

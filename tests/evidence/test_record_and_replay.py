@@ -93,13 +93,22 @@ class TestDifferences:
 
         assert found.difference is not None
 
-    def test_a_decision_left_out_shows_in_the_status_of_the_next(self):
+    def test_a_decision_that_was_taken_out_is_missed(self):
         looks = recorded(FIRST, "healthy").looks
         number = next(i for i, look in enumerate(looks) if look.out and (look.out.get("status") or {}).get("grant") == 25)
 
         found = tally(replay([*looks[:number], *looks[number + 1 :]]))
 
-        assert found.difference.place is Place.STATUS
+        assert found.difference.place is Place.RECORD
+        assert found.difference.number == number + 1
+
+    def test_a_status_that_was_edited_in_between_is_named(self):
+        def change(look):
+            return replace(look, found=look.found.model_copy(update={"max_weight": 99}))
+
+        found = self.with_look(change, lambda look: look.found and look.found.stage == 1 and not look.read)
+
+        assert (found.difference.place, found.difference.path) == (Place.STATUS, "maxWeight")
 
 
 class TestOrderOfWrites:
