@@ -321,13 +321,18 @@ def keep_evidence(subject: Subject, decision: Decision, ports: Ports, memo: Memo
     journal = memo.journals.get(key_of(subject))
     if journal is None:
         return decision
-    try:
-        kept = evidence.store(ports.kube, subject, journal, decision.status.evidence, ports.epoch)
-    except KubeError:
-        if explains_itself(decision):
-            raise
-        return decision
-    return replace(decision, status=decision.status.model_copy(update={"evidence": kept}))
+    # A release's last record comes once, and nobody's traffic waits for it any more: it is worth a second try.
+    for _ in range(1 if decision.status.phase is Phase.ROLLING_BACK else 2):
+        try:
+            kept = evidence.store(ports.kube, subject, journal, decision.status.evidence, ports.epoch)
+        except KubeError as error:
+            if explains_itself(decision):
+                raise
+            if isinstance(error, RefusedError):
+                break
+        else:
+            return replace(decision, status=decision.status.model_copy(update={"evidence": kept}))
+    return decision
 
 
 def explains_itself(decision: Decision) -> bool:
