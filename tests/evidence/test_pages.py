@@ -9,7 +9,6 @@ import pytest
 from controller.cli.main import run
 from tests.docs.pages import ROOT, agrees, commands
 
-
 NUMBER = re.compile(r"\d[\d.,:]*")
 
 

@@ -45,13 +45,14 @@ class Tree(HTMLParser):
 class TestFacts:
     def test_the_verdict_is_the_sentence_of_the_rollback(self, failed):
         assert failed.outcome == "rolled-back"
-        assert failed.sentence.startswith("errors: 6.96 % vs 0.1 % (+6.86 points, limit +5 points")
+        assert failed.sentence == recorded(FIRST, "fails-at-25").status["rollback"]["message"]
+        assert failed.sentence.startswith("errors: ")
 
     def test_the_blast_radius_names_the_users(self, failed):
         told = dict(failed.blast)
 
         assert told["Most traffic that green had"] == "25 %"
-        assert failed.totals.green == pytest.approx(2800, abs=20)
+        assert 2_500 < failed.totals.green < 3_500
         assert 0 < failed.totals.green_failed < 100
 
     def test_failures_come_first(self, hwayo):
