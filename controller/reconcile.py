@@ -22,14 +22,15 @@ from functools import partial
 
 from controller import act as acting
 from controller import observe as observing
-from controller.adapters import records
-from controller.api.release import ReleaseStatus
+from controller.adapters import evidence, records
+from controller.api.release import Phase, ReleaseStatus
 from controller.core import conditions, needs, trouble
 from controller.core.commands import Command, Decision, Direction, RollBackRoutes, Subject
 from controller.core.decide import decide
-from controller.core.phases import BACKWARD
+from controller.core.phases import BACKWARD, FINAL
 from controller.core.steps import World
 from controller.core.world import Ask, Measured, Measurement
+from controller.evidence.journal import Journal, Seen
 from controller.ports import RELEASE, ConflictError, Kube, KubeError, Ports, RefusedError, UnavailableError
 from controller.recall import version_of
 
@@ -70,6 +71,8 @@ class Memo:
     """Releases whose last write met a conflict, with the resourceVersion that the cache showed: while it still does, it is not used."""
     conflicts: dict[Key, int] = field(default_factory=dict)
     """How many looks in a row ended with a conflict."""
+    journals: dict[Key, Journal] = field(default_factory=dict)
+    """What was seen and decided since the last record: the next one takes it into the cluster."""
 
     def forget(self, key: Key) -> None:
         """A release that is gone leaves nothing behind."""
@@ -77,6 +80,7 @@ class Memo:
         self.tried.pop(key, None)
         self.behind.pop(key, None)
         self.conflicts.pop(key, None)
+        self.journals.pop(key, None)
         self.parsed.forget(key)
 
 
@@ -134,6 +138,7 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         decision = replace(decision, status=conditions.derive(subject, decision.status, observed, now, ports.epoch))
         if live or not takes_step(subject, decision):
             try:
+                note(Seen(subject, observed, measured, now, decision, step=is_step(subject, decision)), ports, memo)
                 outcome = carry_out(snapshot, subject, decision, ports, memo)
             except RefusedError as error:
                 outcome = refused(key, ports, memo, error)
@@ -178,6 +183,7 @@ def refused(key: Key, ports: Ports, memo: Memo, error: RefusedError) -> Outcome:
     subject, now = snapshot.subject, ports.clock.now()
     decision = trouble.refused(World(subject, snapshot.observed, now), error.code, str(error))
     decision = replace(decision, commands=(), status=conditions.derive(subject, decision.status, snapshot.observed, now, ports.epoch))
+    note(Seen(subject, snapshot.observed, Measured(), now, decision, step=True, refused=(error.code, str(error))), ports, memo)
     store(snapshot, subject, decision, ports, memo)
     urgent = decision.status.phase in BACKWARD
     wake_at = decision.wake_at or now + trouble.RETRY_SECONDS
@@ -208,6 +214,11 @@ def takes_step(subject: Subject, decision: Decision) -> bool:
     return bool(decision.commands or decision.records) or essence(before) != essence(after)
 
 
+def is_step(subject: Subject, decision: Decision) -> bool:
+    """Whether the journal keeps this decision whole: it takes a step, or is a way back."""
+    return decision.direction is Direction.BACK or takes_step(subject, decision)
+
+
 def essence(status: ReleaseStatus) -> tuple[object, ...]:
     """What a step changes; the rest is progress, which a checkpoint may write by the cache alone."""
     begun = (*status.stages, *([status.returning] if status.returning else ()))
@@ -229,6 +240,15 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
         status.requests,
         status.drift,
     )
+
+
+def note(seen: Seen, ports: Ports, memo: Memo) -> None:
+    """Write the look into the release's journal; looks at a finished release that decide nothing leave no line."""
+    key = key_of(seen.subject)
+    if seen.subject.status.phase in FINAL and not seen.decision.records:
+        memo.journals.pop(key, None)
+        return
+    memo.journals.setdefault(key, Journal()).note(seen, epoch=ports.epoch, divisor=ports.settings.time_divisor)
 
 
 def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
@@ -278,7 +298,9 @@ def repeats(before: Subject, after: Subject, decision: Decision, memo: Memo) -> 
 
 
 def store(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports, memo: Memo) -> Subject:
-    """History first, then the status that rests on it, then an Event; progress only into the memo."""
+    """Evidence and history first, then the status that rests on them, then an Event; progress only into the memo."""
+    if decision.records:
+        decision = keep_evidence(subject, decision, ports, memo)
     for entry in decision.records:
         records.write_record(ports.kube, subject, entry, ports.epoch)
     if not decision.store:
@@ -287,9 +309,35 @@ def store(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, 
         return subject
     written = records.write_status(ports.kube, subject, snapshot.subject.status, decision.status)
     memo.progress.pop(key_of(subject), None)
+    if key_of(subject) in memo.journals:
+        memo.journals[key_of(subject)].stored(written.status)
     for entry in decision.records:
         records.emit_event(ports.kube, subject, entry)
     return written
+
+
+def keep_evidence(subject: Subject, decision: Decision, ports: Ports, memo: Memo) -> Decision:
+    """Store what the decision rests on, and note it in the status. Toward green nothing goes without; toward blue nothing waits."""
+    journal = memo.journals.get(key_of(subject))
+    if journal is None:
+        return decision
+    # A release's last record comes once, and nobody's traffic waits for it any more: it is worth a second try.
+    for _ in range(1 if decision.status.phase is Phase.ROLLING_BACK else 2):
+        try:
+            kept = evidence.store(ports.kube, subject, journal, decision.status.evidence, ports.epoch)
+        except KubeError as error:
+            if explains_itself(decision):
+                raise
+            if isinstance(error, RefusedError):
+                break
+        else:
+            return replace(decision, status=decision.status.model_copy(update={"evidence": kept}))
+    return decision
+
+
+def explains_itself(decision: Decision) -> bool:
+    """Whether this decision leads toward green, which only evidence allows; holds, ends and ways back do without."""
+    return decision.direction is Direction.FORWARD and decision.status.phase not in BACKWARD | FINAL | {Phase.HOLDING, Phase.HALTED}
 
 
 def perform(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports) -> Subject:

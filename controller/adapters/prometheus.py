@@ -13,7 +13,7 @@ import http.client
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
@@ -158,8 +158,8 @@ class HttpPrometheus:
             self._client.custom_query(promql, params=params, timeout=left)
         except Exception as error:  # noqa: BLE001 - every way to fail is an answer with a fault
             if exchange.body is None:
-                return _failed(error, self._provider)
-        answer = decode(exchange.status, exchange.headers, exchange.body or b"")
+                return without_secrets(_failed(error, self._provider), self._provider)
+        answer = without_secrets(decode(exchange.status, exchange.headers, exchange.body or b""), self._provider)
         if answer.server_time is None:
             return answer
         # The caller compares with its own clock as of the moment of asking.
@@ -238,6 +238,42 @@ def _credentials(provider: Provider) -> Callable[[requests.PreparedRequest], req
         return request
 
     return authorize
+
+
+SHORTEST_SECRET = 4
+"""Shorter values are words, not secrets: nobody could read a message in which each of them is hidden."""
+
+
+def without_secrets(answer: Answer, provider: Provider) -> Answer:
+    """The answer's words without what was sent to get it: messages stand in statuses, records, Events and bundles."""
+    if not (answer.message or answer.warnings):
+        return answer
+    secrets = sorted(filter(None, _secrets(provider)), key=len, reverse=True)
+    return replace(answer, message=_hidden(answer.message, secrets), warnings=tuple(_hidden(one, secrets) for one in answer.warnings))
+
+
+def _secrets(provider: Provider) -> Iterator[str]:
+    yield from provider.headers.values()
+    for path in (provider.bearer_token_file, provider.basic_auth.password_file if provider.basic_auth else None):
+        if path:
+            try:
+                secret = _secret(path)
+            except _CredentialsError:
+                continue
+            yield secret
+            if provider.basic_auth:
+                yield base64.b64encode(f"{provider.basic_auth.username}:{secret}".encode()).decode()
+
+
+def _hidden(text: str, secrets: Sequence[str]) -> str:
+    """The text with each secret as dots, also one that is cut off at the text's end."""
+    for secret in secrets:
+        if len(secret) < SHORTEST_SECRET:
+            continue
+        text = text.replace(secret, "...")
+        cut = next((size for size in range(len(secret) - 1, SHORTEST_SECRET - 1, -1) if text.endswith(secret[:size])), 0)
+        text = f"{text[: len(text) - cut]}..." if cut else text
+    return text
 
 
 def _secret(path: str) -> str:

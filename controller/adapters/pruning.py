@@ -1,5 +1,6 @@
 """Reading and removing finished releases and their records. Which ones go is `core.retention`'s decision."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import orjson
@@ -14,14 +15,16 @@ from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kind, Kube, Not
 
 def read_finished(kube: Kube, subject: Subject) -> tuple[Finished, ...]:
     """All finished releases of the plan, the subject among them, with the size of their records."""
-    sizes = {_owner(obj): len(orjson.dumps(obj.get("data") or {})) for obj in _records(kube, subject)}
+    sizes: Counter[str] = Counter()
+    for obj in _records(kube, subject):
+        sizes[_owner(obj)] += sum(len(orjson.dumps(obj.get(part) or {})) for part in ("data", "binaryData"))
     found = []
     for obj in _releases(kube, subject):
         status, _ = read_status(obj.get("status") or {})
         meta = obj["metadata"]
         waiting = meta.get("finalizers") and meta["uid"] != subject.uid
         if status.phase in FINAL and not waiting:
-            found.append(Finished(meta["name"], meta["uid"], status.finished_at, sizes.get(meta["uid"], 0), status.plan_hash))
+            found.append(Finished(meta["name"], meta["uid"], status.finished_at, sizes[meta["uid"]], status.plan_hash))
     return tuple(found)
 
 
@@ -38,7 +41,7 @@ def _owner(obj: Obj) -> str:
 
 
 def prune(kube: Kube, subject: Subject, names: Iterable[str]) -> None:
-    """Delete these finished releases (their records go with them), then frozen plans that nobody names any more.
+    """Delete these finished releases (their records and evidence go with them), then frozen plans that nobody names any more.
 
     Deleting a finished Release never touches a version that serves: nothing that carries traffic is owned by it.
     """

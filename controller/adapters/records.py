@@ -327,9 +327,9 @@ def _rival(obj: Obj, subject: Subject) -> Rival | None:
     return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes, kept, spec.get("kind") == "reverse")
 
 
-def history_name(subject: Subject) -> str:
+def history_name(name: str, uid: str) -> str:
     """ConfigMap with a release's records; the uid keeps namesakes apart."""
-    return f"penstock-history-{subject.name[:40]}-{subject.uid[:8]}"
+    return f"penstock-history-{name[:40]}-{uid[:8]}"
 
 
 def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> None:
@@ -340,11 +340,11 @@ def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> No
         default=str,
     ).decode()
     try:
-        stored = kube.get(CONFIG_MAP, subject.namespace, history_name(subject))
+        stored = kube.get(CONFIG_MAP, subject.namespace, history_name(subject.name, subject.uid))
     except NotFoundError:
         owner = {"apiVersion": RELEASE.api_version, "kind": "Release", "name": subject.name, "uid": subject.uid}
         metadata = {
-            "name": history_name(subject),
+            "name": history_name(subject.name, subject.uid),
             "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: subject.name, HISTORY_LABEL: "true"},
             "annotations": {marks.EPOCH: str(epoch)},
             "ownerReferences": [owner],
@@ -353,7 +353,7 @@ def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> No
         return
     marks.check_epoch(stored, epoch)
     meta = {"resourceVersion": stored["metadata"]["resourceVersion"], "annotations": {marks.EPOCH: str(epoch)}}
-    kube.patch(CONFIG_MAP, subject.namespace, history_name(subject), {"metadata": meta, "data": {key: line}}, Patch.MERGE)
+    kube.patch(CONFIG_MAP, subject.namespace, history_name(subject.name, subject.uid), {"metadata": meta, "data": {key: line}}, Patch.MERGE)
 
 
 def emit_event(kube: Kube, subject: Subject, record: Record) -> None:
@@ -390,7 +390,7 @@ def emit_event(kube: Kube, subject: Subject, record: Record) -> None:
 def read_history(kube: Kube, subject: Subject) -> list[dict[str, Any]]:
     """All records, oldest first."""
     try:
-        obj = kube.get(CONFIG_MAP, subject.namespace, history_name(subject))
+        obj = kube.get(CONFIG_MAP, subject.namespace, history_name(subject.name, subject.uid))
     except NotFoundError:
         return []
     entries = [json.loads(line) for _, line in sorted(obj.get("data", {}).items())]

@@ -212,6 +212,14 @@ class Condition(StatusModel):
     observed_generation: int = Field(default=0, description="Generation it speaks of.")
 
 
+class EvidenceStatus(StatusModel):
+    """What is kept of the decisions' evidence, in ConfigMaps beside the history."""
+
+    parts: int = Field(default=0, description="ConfigMaps.")
+    bytes: int = Field(default=0, description="Their compressed content.")
+    thinned: bool = Field(default=False, description="Raw samples between decisions were left out where room was short.")
+
+
 class ReleaseStatus(StatusModel):
     """The whole truth about a release; under 16 KB."""
 
@@ -266,6 +274,7 @@ class ReleaseStatus(StatusModel):
     started_at: float = Field(default=0.0, description="Unix seconds.")
     finished_at: float = Field(default=0.0, description="Unix seconds.")
     checkpoint_at: float = Field(default=0.0, description="Last checkpoint, Unix seconds.")
+    evidence: EvidenceStatus | None = Field(default=None, description="Where the evidence stands; none before the first decision.")
     conditions: list[Condition] = Field(default=[], description="Conditions for kubectl wait.")
 
 

@@ -29,6 +29,10 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everythi
 ScenarioOption = Annotated[str, typer.Option("--scenario", help="Only the scenario of this name.", show_default=False)]
 RunsOption = Annotated[int, typer.Option("--runs", min=1, max=1_000_000, help="Run each scenario this often, with rising seeds.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json: one object a run.", show_default=False)]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="Write the evidence of the run into this file, as `penstock bundle` does.", show_default=False),
+]
 TraceOption = Annotated[bool, typer.Option("--trace", help="Also print every write to the API server.")]
 
 
@@ -47,6 +51,7 @@ def command(
     runs: RunsOption = 1,
     output: FormatOption = "",
     *,
+    bundle: BundleOption = None,
     trace: TraceOption = False,
 ) -> None:
     """Run scenarios in virtual time, and say what happened and whether it was what they expect.
@@ -55,10 +60,12 @@ def command(
     """
     check_format(output, ("", "json"))
     chosen = choose(place, scenario)
+    if bundle is not None and len(chosen) * runs != 1:
+        raise CommandError(ExitCode.USAGE, f"--bundle is for one run, found {len(chosen) * runs}: choose one with --scenario.")
     failed, started, spoken = 0, monotonic(), monotonic()
     total = len(chosen) * runs
     for number, (one, own_seed) in enumerate(((one, seed + i) for one in chosen for i in range(runs)), start=1):
-        result, writes = run_one(one, own_seed, trace=trace)
+        result, writes = run_one(one, own_seed, trace=trace, bundle=bundle)
         failed += bool(result.problems)
         if output == "json":
             print_object(as_json(one, result, writes), "json")
@@ -112,7 +119,7 @@ def _has_scenario(path: Path) -> bool:
     return "\nexpect:" in text and (text.startswith("name:") or "\nname:" in text)
 
 
-def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, list[str]]":
+def run_one(one: Found, seed: int, *, trace: bool = False, bundle: Path | None = None) -> "tuple[Result, list[str]]":
     """One run with its invariants, and the writes where they are asked for. Raises `CommandError` where it cannot be run."""
     from controller.simulator.definitions import WorldError
     from controller.simulator.invariants import Checker, watch
@@ -122,8 +129,10 @@ def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, lis
 
     checkers: list[Checker] = []
     writes: list[str] = []
+    sims: list[Simulation] = []
 
     def prepare(sim: "Simulation") -> None:
+        sims.append(sim)
         checkers.append(watch(sim))
         if trace:
             sim.server.on_commit(lambda commit: writes.append(write_line(commit, sim.clock.time - START)))
@@ -132,8 +141,24 @@ def run_one(one: Found, seed: int, *, trace: bool = False) -> "tuple[Result, lis
         result = run_scenario(one.scenario, one.path.parent, seed=seed, prepare=prepare)
     except (SimulationError, WorldError) as error:
         raise CommandError(ExitCode.NO, f"{one.path}: scenario {one.scenario.name!r} cannot be run: {full_stop(error)}") from error
+    if bundle is not None:
+        save_bundles(sims[0], bundle)
     result.problems += [f"invariant {breach}" for checker in checkers for breach in checker.finish()]
     return result, writes
+
+
+def save_bundles(sim: "Simulation", path: Path) -> None:
+    """The bundle of the first release; those of later ones beside it, with their names. Raises `CommandError`."""
+    from controller.cli.bundles import bundle_of, save
+    from controller.cli.words import created_at
+    from controller.ports import RELEASE
+    from controller.simulator.apiserver.client import InMemoryKube
+
+    kube = InMemoryKube(sim.server, user="observer")
+    releases = sorted(kube.list(RELEASE).items, key=created_at)
+    for number, release in enumerate(releases):
+        own = path if not number else path.with_name(f"{path.stem}-{release['metadata']['name']}{path.suffix}")
+        save(bundle_of(kube, release), own)
 
 
 def write_line(commit: Any, at: float) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from controller.adapters import marks
+from controller.adapters.evidence import is_part
 from controller.ports import Obj
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.scenario import Scenario
@@ -74,8 +75,8 @@ class Recorder:
     def commit(self, commit: Commit) -> None:
         """One change of the store."""
         kind = commit.kind.kind
-        if kind in EXEMPT or kind in DERIVED:
-            return
+        if kind in EXEMPT or kind in DERIVED or is_part(commit.last):
+            return  # parts of evidence say how often something was tried, and when: a crash may change both
         place = title(kind, commit.last)
         if commit.field_manager != OURS:
             return
@@ -106,7 +107,8 @@ class Recorder:
             if shelf.kind.kind in EXEMPT or shelf.kind.kind in DERIVED:
                 continue
             for obj in shelf.all(""):
-                found.objects[title(shelf.kind.kind, obj)] = essence(shelf.kind.kind, obj)
+                if not is_part(obj):
+                    found.objects[title(shelf.kind.kind, obj)] = essence(shelf.kind.kind, obj)
         return found
 
 

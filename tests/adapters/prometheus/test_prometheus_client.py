@@ -258,6 +258,22 @@ class TestCredentials:
         assert base64.b64encode(b"me:geheim").decode() in seen[0]
         assert "X-Scope-OrgID: team" in seen[0]
 
+    def test_a_server_that_repeats_what_it_was_sent_tells_no_secret(self, tmp_path):
+        """Its words stand in statuses, Events and bundles; credentials and header values never do, also not cut off."""
+        (tmp_path / "password").write_text("geheim-geheim")
+        auth = {"username": "me", "passwordFile": str(tmp_path / "password")}
+        pair = base64.b64encode(b"me:geheim-geheim").decode()
+        words = f"geheim-geheim, {pair}, tenant-of-team{'x' * 230} geheim-geheim"
+        body = f'{{"status":"error","errorType":"execution","error":"{words}"}}'.encode()
+        with server(answering(http(body, "422 Unprocessable Entity"))) as (url, _):
+            answer = client(url, basicAuth=auth, headers={"X-Scope-OrgID": "tenant-of-team"}).query("up", 1)
+
+        assert answer.fault is AnswerFault.BAD_QUERY
+        assert "geheim" not in answer.message
+        assert pair not in answer.message
+        assert "tenant" not in answer.message
+        assert answer.message.startswith("HTTP 422: ..., ..., ...xx")
+
     def test_a_server_whose_authority_the_ca_file_names_is_believed(self):
         with server(answering(http()), tls=True) as (url, _):
             answer = client(url, caFile=str(TLS / "ca.pem")).query("up", 1)

@@ -1,0 +1,139 @@
+"""Evidence in the cluster: immutable ConfigMaps that belong to the Release and go with it.
+
+One part is stored together with each decision's records, before them. Its name ends in a digest of its content, so that a
+write whose answer was lost is found again and nothing is ever overwritten.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from controller.adapters import marks
+from controller.adapters.records import history_name, read_frozen
+from controller.api.release import EvidenceStatus
+from controller.core.commands import Subject
+from controller.evidence.bundle import Bundle, BundleError, trimmed
+from controller.evidence.journal import FORMAT, Journal, Segment
+from controller.evidence.reading import lines_of
+from controller.evidence.thinning import steps_only, thinned
+from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kube, NotFoundError, Obj
+
+EVIDENCE_LABEL = "penstock.dev/evidence"
+
+RELEASE_BYTES = 900_000
+"""Compressed evidence of one release: with names and encoding still below a megabyte."""
+
+PART_BYTES = 600_000
+"""One ConfigMap carries at most a mebibyte, and what is compressed grows by a third on its way."""
+
+
+def store(kube: Kube, subject: Subject, journal: Journal, before: EvidenceStatus | None, epoch: int) -> EvidenceStatus | None:
+    """Store what the journal has as the next part; where that stands now. The journal is emptied once it is certainly stored."""
+    journal.close()
+    if not journal.closed:
+        return before
+    known = before or EvidenceStatus()
+    segments = fitting(journal.closed, min(PART_BYTES, (RELEASE_BYTES - known.bytes) // 2))
+    size = sum(len(segment.body) for segment in segments)
+    body = part(subject, segments, number=known.parts + 1, lost=journal.lost, epoch=epoch)
+    try:
+        kube.create(CONFIG_MAP, subject.namespace, body)
+    except ConflictError as error:
+        if error.reason != "AlreadyExists":
+            raise
+    less = known.thinned or bool(journal.lost) or any(segment.thinned for segment in segments)
+    journal.keep(())
+    journal.lost = 0
+    return EvidenceStatus(parts=known.parts + 1, bytes=known.bytes + size, thinned=less)
+
+
+def fitting(segments: Sequence[Segment], room: int) -> list[Segment]:
+    """The segments, the oldest made smaller until all fit; steps stay whatever they need."""
+    fit = list(segments)
+    for smaller in (thinned, steps_only):
+        for position, segment in enumerate(fit):
+            if sum(len(one.body) for one in fit) <= room:
+                return fit
+            if smaller is steps_only or not segment.thinned:
+                fit[position] = smaller(segment)
+    return fit
+
+
+def part(subject: Subject, segments: Sequence[Segment], *, number: int, lost: int, epoch: int) -> Obj:
+    """The ConfigMap of one part."""
+    about = {
+        "format": FORMAT, "number": number, "epoch": epoch, "looks": sum(segment.looks for segment in segments), "lost": lost,
+        "thinned": any(segment.thinned for segment in segments),
+    }  # fmt: skip
+    digest = hashlib.sha256(b"".join(segment.body for segment in segments)).hexdigest()[:8]
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": f"penstock-evidence-{subject.name[:40]}-{subject.uid[:8]}-{number:03d}-{digest}",
+            "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: subject.name, EVIDENCE_LABEL: "true"},
+            "annotations": {marks.EPOCH: str(epoch)},
+            "ownerReferences": [{"apiVersion": RELEASE.api_version, "kind": "Release", "name": subject.name, "uid": subject.uid}],
+        },
+        "immutable": True,
+        "data": {"about.json": orjson.dumps(about).decode()},
+        "binaryData": {f"{position:04d}": base64.b64encode(one.body).decode() for position, one in enumerate(segments)},
+    }
+
+
+def is_part(obj: Obj) -> bool:
+    """Whether an object is a part of some release's evidence."""
+    return bool(marks.label(obj, EVIDENCE_LABEL))
+
+
+def parts_of(kube: Kube, namespace: str, name: str, uid: str) -> list[Obj]:
+    """All parts of one release, in the order of their names."""
+    selector = f"{EVIDENCE_LABEL}=true,{marks.RELEASE_LABEL}={name}"
+    found = kube.list(CONFIG_MAP, namespace, labels=selector).items
+    mine = [obj for obj in found if any(ref.get("uid") == uid for ref in marks.items(marks.metadata(obj).get("ownerReferences")))]
+    return sorted(mine, key=lambda obj: str(obj["metadata"]["name"]))
+
+
+def gather(kube: Kube, release: Obj, version: str) -> Bundle:
+    """Everything that the cluster has about a release. Raises `KubeError`s, and `BundleError` where a part is damaged."""
+    meta = release["metadata"]
+    namespace, name, uid = str(meta.get("namespace", "")), str(meta["name"]), str(meta["uid"])
+    abouts, segments = [], []
+    for obj in parts_of(kube, namespace, name, uid):
+        title = str(obj["metadata"]["name"])
+        try:
+            lines = [tuple(lines_of(body)) for body in bodies(obj)]
+            about = orjson.loads(str(marks.mapping(obj.get("data")).get("about.json", "")))
+        except ValueError as error:
+            raise BundleError(f"ConfigMap {namespace}/{title}: {error}.") from error
+        abouts.append({**marks.mapping(about), "name": title, "segments": len(lines)})
+        segments += lines
+    history = records_of(kube, namespace, history_name(name, uid))
+    hash_ = str(marks.mapping(release.get("status")).get("planHash") or "")
+    spec = read_frozen(kube, namespace, hash_) if hash_ else None
+    plans = {hash_: spec.model_dump(mode="json")} if spec is not None else {}
+    return Bundle(version, trimmed(release), plans, tuple(history), tuple(abouts), tuple(segments))
+
+
+def records_of(kube: Kube, namespace: str, name: str) -> list[dict[str, Any]]:
+    """The history's records, oldest first; one that cannot be read says so instead of hiding the others."""
+    try:
+        data = marks.mapping(kube.get(CONFIG_MAP, namespace, name).get("data"))
+    except NotFoundError:
+        return []
+    found = []
+    for key in sorted(data):
+        try:
+            found.append({"key": key, **marks.mapping(orjson.loads(str(data[key])))})
+        except orjson.JSONDecodeError:
+            found.append({"key": key, "at": "", "kind": "unreadable", "reason": "", "message": f"the record {key} cannot be read"})
+    return sorted(found, key=lambda entry: str(entry.get("at", "")))
+
+
+def bodies(obj: Mapping[str, Any]) -> list[bytes]:
+    """The compressed segments of a part, in order. Raises `ValueError` where one is not base64."""
+    data = marks.mapping(obj.get("binaryData"))
+    return [base64.b64decode(str(data[key]), validate=True) for key in sorted(data)]

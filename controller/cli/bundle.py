@@ -1,0 +1,53 @@
+"""`penstock bundle NAME > FILE`: one file with everything that a release's decisions rested on."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller.cli import host as hosts
+from controller.cli.bundles import bundle_of, save
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import say
+from controller.cli.read import release_of
+from controller.evidence.bundle import Bundle, write
+
+FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Where to write it; stdout if absent.", show_default=False)]
+
+
+def bundle(
+    ctx: typer.Context,
+    name: hosts.ReleaseArgument,
+    file: FileOption = None,
+    *,
+    namespace: hosts.NamespaceOption = "",
+    context: hosts.ContextOption = "",
+    kubeconfig: hosts.KubeconfigOption = "",
+) -> None:
+    """Write one file with all evidence of a release: for `penstock replay` and `penstock report`, where there is no cluster.
+
+    It has no credentials and no addresses of Prometheus. Of a running release it has what was decided so far.
+    """
+    session = hosts.open_session(ctx, namespace, context, kubeconfig)
+    if file is None and session.host.out_is_terminal:
+        raise CommandError(ExitCode.USAGE, f"A bundle is no text: write it into a file, as in `penstock bundle {name} > {name}.penstock`.")
+    found = bundle_of(session.kube, release_of(session, name))
+    if file is not None:
+        save(found, file)
+    else:
+        packed = io.BytesIO()
+        write(found, packed)
+        sys.stdout.buffer.write(packed.getvalue())
+        sys.stdout.flush()
+    say(sentence(found))
+
+
+def sentence(found: Bundle) -> str:
+    """What is in it."""
+    if not found.segments:
+        return f"{found.title}: nothing has been decided yet, so it has no evidence."
+    decisions = sum(look.out is not None for look in found.looks)
+    less = "; raw samples between decisions were thinned" if any(about.get("thinned") for about in found.parts) else ""
+    return f"{found.title}: {len(found.looks):,} looks, {decisions} decisions{less}."

@@ -1,0 +1,216 @@
+"""`penstock replay BUNDLE...`: every decision of a record decided again, by the same core; or with another policy."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controller.cli import host as hosts
+from controller.cli.bundles import files_of, open_bundle
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import print_object, say, tell
+from controller.cli.replay_words import (
+    compared,
+    compared_json,
+    difference_sentence,
+    replayed_json,
+    row_of,
+    same_sentence,
+    step_lines,
+    table,
+)
+
+if TYPE_CHECKING:
+    from controller.api.plan import PlanSpec
+    from controller.cli.replay_policy import WhatIf
+    from controller.evidence.bundle import Bundle
+    from controller.evidence.replay import Tally
+
+PlacesArgument = Annotated[
+    list[Path], typer.Argument(metavar="BUNDLE|DIR...", help="Files of `penstock bundle`, or folders with .penstock files.")
+]
+WithOption = Annotated[
+    Path | None, typer.Option("--with", help="A plan: what would have happened by it.", metavar="PLAN", show_default=False)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a field of the plan: alpha=0.001, checks.error-rate.limit.max=2. Repeatable.", show_default=False),
+]
+StepOption = Annotated[bool, typer.Option("--step", help="Walk through the record, decision by decision.")]
+JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Processes for several bundles; 0 is one a core.")]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help="json: one object a bundle.", show_default=False)]
+
+
+def replay(
+    ctx: typer.Context,
+    places: PlacesArgument,
+    with_: WithOption = None,
+    set_: SetOption = None,
+    *,
+    step: StepOption = False,
+    jobs: JobsOption = 0,
+    output: FormatOption = "",
+) -> None:
+    """Decide a recorded release again, or ask what another policy would have done with it.
+
+    Ends with 0 where everything came out as recorded, with 3 at the first difference, or where a file is no whole bundle.
+    """
+    hosts.check_format(output, ("", "json"))
+    files = list(files_of(places))
+    policy = Policy(with_, tuple(set_ or ()))
+    policy.check()
+    if step:
+        for path in files:
+            walk(open_bundle(path), hosts.host_of(ctx))
+        return
+    results = [one_of(files[0], policy)] if len(files) == 1 else list(all_of(files, policy, jobs))
+    if output == "json":
+        for result in results:
+            print_object(result.as_json(), "json")
+    elif len(results) == 1:
+        for line in results[0].lines():
+            tell(line)
+    else:
+        for line in table([row_of(result.name, result.other, result.tally, result.error) for result in results], asked=bool(policy)):
+            tell(line)
+    finish(results)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Another plan, or changes of the recorded one; false where neither is asked for."""
+
+    file: Path | None
+    settings: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return self.file is not None or bool(self.settings)
+
+    def check(self) -> None:
+        """Read the plan's file once before anything is replayed. Raises `CommandError`."""
+        if self.file is not None:
+            self._spec()
+
+    def _spec(self) -> "PlanSpec":
+        from controller.cli.plan import read
+
+        assert self.file is not None  # noqa: S101 - asked by the callers
+        return read(self.file)[2]
+
+    def plan_for(self, bundle: "Bundle") -> "PlanSpec":
+        """The plan that the bundle is replayed with. Raises `CommandError`."""
+        from pydantic import ValidationError
+
+        from controller.api.plan import PlanSpec
+        from controller.cli.replay_policy import SettingError, with_settings
+
+        hash_ = str(bundle.status.get("planHash") or next(iter(bundle.plans), ""))
+        if self.file is None and hash_ not in bundle.plans:
+            raise CommandError(ExitCode.NO, f"{bundle.title} has no frozen plan to change: it ended before one was written.")
+        base = self._spec().model_dump(mode="json") if self.file is not None else bundle.plans[hash_]
+        try:
+            return PlanSpec.model_validate(with_settings(base, self.settings))
+        except SettingError as error:
+            raise CommandError(ExitCode.USAGE, f"--set {error}.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise CommandError(ExitCode.USAGE, f"--set: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out of one bundle; `error` where it could not be read."""
+
+    path: Path
+    name: str
+    tally: "Tally | None" = None
+    other: "WhatIf | None" = None
+    what: str = ""
+    error: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        if self.other is not None:
+            yield from compared(self.name, self.what, self.other)
+        elif self.tally is not None:
+            yield same_sentence(self.name, self.tally)
+            if self.tally.difference is not None:
+                yield from difference_sentence(self.tally.difference)
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        head = {"file": str(self.path), "release": self.name}
+        if self.error:
+            return {**head, "error": self.error}
+        if self.other is not None:
+            return {**head, **compared_json(self.other)}
+        return {**head, **(replayed_json(self.tally) if self.tally else {})}
+
+
+def one_of(path: Path, policy: Policy) -> Result:
+    """Replay one file. Raises `CommandError`."""
+    from controller.cli.replay_policy import what_if
+    from controller.evidence.bundle import BundleError
+    from controller.evidence.replay import replay as decide_again
+    from controller.evidence.replay import tally
+
+    bundle = open_bundle(path)
+    try:
+        if not bundle.looks:
+            raise CommandError(ExitCode.NO, f"{path}: {bundle.title} has no evidence: nothing was decided, or it was not kept.")
+        if not policy:
+            return Result(path, bundle.title, tally=tally(decide_again(bundle.looks)))
+        what = " ".join([*([f"--with {policy.file}"] if policy.file else []), *(f"--set {one}" for one in policy.settings)])
+        return Result(path, bundle.title, other=what_if(bundle.looks, policy.plan_for(bundle)), what=what)
+    except BundleError as error:
+        raise CommandError(ExitCode.NO, f"{path}: {error}.") from error
+
+
+def _guarded(path: Path, policy: Policy) -> Result:
+    """As `one_of`, a fault as a row: one bad file does not hide the others."""
+    try:
+        return one_of(path, policy)
+    except CommandError as error:
+        return Result(path, path.name, error=error.sentence)
+
+
+def all_of(files: Sequence[Path], policy: Policy, jobs: int) -> Iterator[Result]:
+    """All files, on all cores, in the order of the files."""
+    found: dict[Path, Result] = {}
+    with ProcessPoolExecutor(max_workers=jobs or None) as pool:
+        waiting = [pool.submit(_guarded, path, policy) for path in files]
+        for number, future in enumerate(as_completed(waiting), start=1):
+            result = future.result()
+            found[result.path] = result
+            if sys.stderr.isatty() or number == len(files):
+                say(f"{number:,} of {len(files):,} bundles.")
+    yield from (found[path] for path in dict.fromkeys(files))
+
+
+def walk(bundle: "Bundle", host: hosts.Host) -> None:
+    """Every step of the record, one after the other; a key between two where a person asks."""
+    from controller.evidence.replay import replay as decide_again
+
+    number = 0
+    for one in decide_again(bundle.looks):
+        if one.look.out is None and one.difference is None:
+            continue
+        number += 1
+        for line in step_lines(number, one):
+            tell(line)
+        if host.asks and not host.confirm("Go on?"):
+            return
+
+
+def finish(results: Sequence[Result]) -> None:
+    """The exit code. Raises `CommandError`."""
+    errors = [result for result in results if result.error]
+    differing = [result for result in results if result.tally is not None and result.tally.difference is not None]
+    if errors:
+        raise CommandError(ExitCode.NO, "\n".join(result.error for result in errors))
+    if differing:
+        raise CommandError(ExitCode.NO, f"{len(differing)} of {len(results)} records came out otherwise." if len(results) > 1 else "")

@@ -1,0 +1,160 @@
+"""Replay: every look of a record is decided again by the core, from what the record says it knew.
+
+    look -> decide(subject, observed, measured, now) -> compare with the decision that was recorded
+                 ^                                            |
+                 +------- status as *we* came to it <---------+
+
+Between two steps the record has only what was measured. The status goes on from look to look as the core makes it, and the
+next step's recorded status shows whether it became the same: windows, streaks and sequential evidence are judged again so.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from controller.api.plan import PlanSpec
+from controller.api.release import ReleaseStatus
+from controller.core import conditions, trouble
+from controller.core.commands import Decision, Subject
+from controller.core.decide import decide
+from controller.core.steps import World
+from controller.core.world import Measured
+from controller.evidence import worlds
+from controller.evidence.reading import Look
+
+
+class Place(StrEnum):
+    """Where a replay and its record may part."""
+
+    RECORD = "the record"
+    STATUS = "the status that it found"
+    DECISION = "the decision"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first thing that came out otherwise.
+
+    Attributes:
+        number: of the look, from 1.
+        path: the field.
+        recorded, now: its value in the record, and as it came out.
+    """
+
+    number: int
+    at: float
+    place: Place
+    path: str
+    recorded: Any
+    now: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One look, decided again.
+
+    Attributes:
+        subject: with the status that the look found.
+        decision: as it came out now; None where the samples of the look were thinned away.
+        difference: from the record; None where there is none, or nothing to compare.
+    """
+
+    number: int
+    look: Look
+    subject: Subject
+    decision: Decision | None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much was decided again.
+
+    Attributes:
+        looks: all; `decisions` are those that did more than wait; `thinned` had no samples any more.
+        gaps: places where the record does not go on from the look before: another leader, or a conflict.
+    """
+
+    looks: int = 0
+    decisions: int = 0
+    thinned: int = 0
+    gaps: int = 0
+    difference: Difference | None = None
+
+
+def replay(looks: Iterable[Look]) -> Iterator[Step]:
+    """Every look decided again, in order; it goes on after a difference, from the record."""
+    status: ReleaseStatus | None = None
+    shown: ReleaseStatus | None = None
+    before: Look | None = None
+    for number, look in enumerate(looks, start=1):
+        found = look.found or status
+        difference = _missing(number, look, before) or _found_otherwise(number, look, status)
+        before, shown = look, found or shown
+        if shown is None:
+            continue  # the record begins with a look that was thinned: the next status that is written down goes on
+        subject = worlds.with_status(look.subject, shown)
+        if look.measured is None or found is None:
+            status = None
+            yield Step(number, look, subject, None, difference)
+            continue
+        decision = decided(look, subject)
+        if look.out is not None and difference is None:
+            difference = _decided_otherwise(number, look, found, decision)
+        status = shown = decision.status
+        yield Step(number, look, subject, decision, difference)
+
+
+def tally(steps: Iterable[Step]) -> Tally:
+    """All steps counted, with the first difference."""
+    count = Tally()
+    for step in steps:
+        count = replace(
+            count,
+            looks=count.looks + 1,
+            decisions=count.decisions + (step.look.out is not None),
+            thinned=count.thinned + (step.decision is None) + step.look.left,
+            gaps=count.gaps + (step.look.read and step.number > 1),
+            difference=count.difference or step.difference,
+        )
+    return count
+
+
+def decided(look: Look, subject: Subject, plan: PlanSpec | None = None) -> Decision:
+    """What the core decides in this look, with the plan of the record or another one."""
+    if plan is not None:
+        subject = replace(subject, plan=plan)
+    observed, measured = look.observed, look.measured or Measured()
+    if look.refused is not None:
+        code, sentence = look.refused
+        decision = replace(trouble.refused(World(subject, observed, look.at), code, sentence), commands=())
+    else:
+        decision = decide(subject, observed, measured, look.at)
+    return replace(decision, status=conditions.derive(subject, decision.status, observed, look.at, look.epoch))
+
+
+def _missing(number: int, look: Look, before: Look | None) -> Difference | None:
+    """Looks that are not in the record, although nothing says that they were left out."""
+    goes_on = before is not None and (before.epoch, before.since) == (look.epoch, look.since)
+    expected = before.number + 1 if before is not None and goes_on else 0
+    if look.number - look.left == expected:
+        return None
+    return Difference(number, look.at, Place.RECORD, "number of the look", look.number, expected + look.left)
+
+
+def _found_otherwise(number: int, look: Look, status: ReleaseStatus | None) -> Difference | None:
+    """The status that the look found, against what we came to; nothing to compare where it was read anew."""
+    if look.found is None or status is None or look.read:
+        return None
+    recorded, mine = orjson.loads(worlds.status_json(look.found)), orjson.loads(worlds.status_json(status))
+    found = worlds.first_difference(recorded, mine)
+    return Difference(number, look.at, Place.STATUS, *found) if found else None
+
+
+def _decided_otherwise(number: int, look: Look, found: ReleaseStatus, decision: Decision) -> Difference | None:
+    mine = orjson.loads(orjson.dumps(worlds.decision_line(found, decision), default=str))
+    other = worlds.first_difference(look.out, mine)
+    return Difference(number, look.at, Place.DECISION, *other) if other else None

@@ -1,0 +1,144 @@
+"""Answers of Prometheus as short lines of JSON: every sample is written once, although several looks see it.
+
+A query that looks back sees most of the samples of the look before again. So a series is written as how many of its
+known samples to leave out at the front, and the new ones. Most series of an answer agree in this and in the times of the
+new samples, which then stand beside the answer once:
+
+    "d": left out, "t": [time, time], "s": [[series, value, value], [[series, left out], time, value, ...], ...]
+
+Times and values are the floats themselves, never rounded: a decision that is made again must see the very same numbers.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.model import Labels, Sample, Series
+from controller.core.world import Measurement
+from controller.ports import Answer, AnswerFault, ProbeResult
+
+Line = dict[str, Any]
+"""One line of evidence: JSON without NaN and infinities."""
+
+
+def number(value: float) -> float | str:
+    """A float for JSON, which knows neither NaN nor infinities."""
+    return value if math.isfinite(value) else repr(float(value))
+
+
+def shared(before: Sequence[Sample], after: Sequence[Sample]) -> int:
+    """How many samples at the front of `before` are gone in `after`, which begins with the rest; all where nothing is shared."""
+    first = after[0].time
+    for position, sample in enumerate(before):
+        if sample.time >= first:
+            rest = len(before) - position
+            return position if rest <= len(after) and tuple(before[position:]) == tuple(after[:rest]) else len(before)
+    return len(before)
+
+
+Fresh = tuple[int, int, Sequence[Sample]]
+"""A series, how many of its known samples are left out at the front, and its new ones."""
+
+
+def short(series: int, gone: int, new: Sequence[Sample], usual: int, times: Sequence[float]) -> list[Any]:
+    """A series as it stands in its answer: in short where it agrees with the answer's first one."""
+    if gone == usual and len(new) == len(times) and all(sample.time == time for sample, time in zip(new, times, strict=True)):
+        return [series, *(number(sample.value) for sample in new)]
+    return [[series, gone], *(part for sample in new for part in (sample.time, number(sample.value)))]
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes the answers of one segment, in order.
+
+    Attributes:
+        fresh: lines that define names, to be written before the answer that uses them.
+    """
+
+    fresh: list[Line] = field(default_factory=list)
+    _labels: dict[Labels, int] = field(default_factory=dict)
+    _queries: dict[str, int] = field(default_factory=dict)
+    _seen: dict[tuple[str, int], tuple[Sample, ...]] = field(default_factory=dict)
+
+    def answer(self, key: str, measurement: Measurement) -> Line:
+        """One measurement; unset fields are left out."""
+        answer = measurement.answer
+        line: Line = {}
+        if measurement.query:
+            line["q"] = self._query(measurement.query)
+        if measurement.probe is not None:
+            line["p"] = [measurement.probe.ok, measurement.probe.message, measurement.probe.seconds]
+        for name, value in (("r", answer.result_type), ("f", answer.fault), ("m", answer.message), ("w", list(answer.warnings))):
+            if value:
+                line[name] = value
+        if answer.server_time is not None:
+            line["c"] = answer.server_time
+        if answer.series:
+            every = [self._series(key, series) for series in answer.series]
+            _, gone, new = every[0]
+            times = [sample.time for sample in new]
+            line |= {"d": gone, "t": times, "s": [short(*one, gone, times) for one in every]}
+        return line
+
+    def _series(self, key: str, series: Series) -> "Fresh":
+        number_ = self._labels.get(series.labels)
+        if number_ is None:
+            number_ = self._labels[series.labels] = len(self._labels)
+            self.fresh.append({"k": "series", "id": number_, "labels": dict(series.labels)})
+        samples = series.samples
+        before = self._seen.get((key, number_), ())
+        self._seen[key, number_] = samples
+        gone = shared(before, samples) if samples else len(before)
+        return number_, gone, samples[len(before) - gone :]
+
+    def _query(self, query: str) -> int:
+        known = self._queries.get(query)
+        if known is None:
+            known = self._queries[query] = len(self._queries)
+            self.fresh.append({"k": "query", "id": known, "text": query})
+        return known
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads back what a `Writer` wrote, in the same order. Raises `KeyError`, `TypeError` and `ValueError` for other lines."""
+
+    _labels: dict[int, Labels] = field(default_factory=dict)
+    _queries: dict[int, str] = field(default_factory=dict)
+    _seen: dict[tuple[str, int], tuple[Sample, ...]] = field(default_factory=dict)
+
+    def define(self, line: Mapping[str, Any]) -> None:
+        """A line of the kind `series` or `query`."""
+        if line["k"] == "series":
+            self._labels[line["id"]] = tuple(sorted((str(name), str(value)) for name, value in line["labels"].items()))
+        else:
+            self._queries[line["id"]] = str(line["text"])
+
+    def answer(self, key: str, line: Mapping[str, Any]) -> Measurement:
+        """One measurement."""
+        probe = ProbeResult(bool(line["p"][0]), str(line["p"][1]), float(line["p"][2])) if "p" in line else None
+        answer = Answer(
+            series=tuple(self._series(key, one, line["d"], line["t"]) for one in line.get("s", ())),
+            result_type=str(line.get("r", "")),
+            fault=AnswerFault(line["f"]) if "f" in line else None,
+            message=str(line.get("m", "")),
+            warnings=tuple(map(str, line.get("w", ()))),
+            server_time=float(line["c"]) if "c" in line else None,
+        )
+        return Measurement(answer, probe, self._queries[line["q"]] if "q" in line else "")
+
+    def _series(self, key: str, line: Sequence[Any], usual: int, times: Sequence[float]) -> Series:
+        if isinstance(line[0], list):
+            (number_, gone), new = line[0], pairs(line[1:])
+        else:
+            number_, gone, new = line[0], usual, zip(times, line[1:], strict=True)
+        kept = self._seen.get((key, number_), ())[int(gone) :]
+        samples = (*kept, *(Sample(float(time), float(value)) for time, value in new))
+        self._seen[key, number_] = samples
+        return Series(self._labels[number_], samples)
+
+
+def pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    """Times with their values. Raises `ValueError` where one is left over."""
+    return zip(flat[::2], flat[1::2], strict=True)

@@ -1,0 +1,174 @@
+"""What one look knew and what it answered, as JSON and back: subject, observed world, status, plan, decision.
+
+Fields at their defaults are left out, so that a bundle of an older version is read by a newer one with the same meaning.
+A decision is only ever compared, so it is written and never read back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from enum import Enum
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from controller.api.plan import PlanSpec
+from controller.api.release import ReleaseSpec, ReleaseStatus
+from controller.core.commands import Command, Decision, Record, Subject
+from controller.core.world import Observed
+
+_OBSERVED: TypeAdapter[Observed] = TypeAdapter(Observed)
+
+SHELF = frozenset({"evidence"})
+"""Fields of a status that say where the evidence lies: no decision rests on them."""
+
+PLACES = ("namespace", "name", "uid", "generation", "created", "deleted", "finalizer", "damage")
+"""What of a Subject stands in its part; status, plan and resourceVersion are written apart."""
+
+
+class UnreadableError(ValueError):
+    """A line of evidence is not what a journal writes; the sentence says what is wrong with it."""
+
+
+def subject_json(subject: Subject) -> bytes:
+    """The part of a subject that hardly ever changes."""
+    plain = {name: getattr(subject, name) for name in PLACES}
+    return orjson.dumps({**plain, "spec": orjson.Fragment(subject.spec.model_dump_json(exclude_defaults=True))})
+
+
+def read_subject(line: Mapping[str, Any]) -> Subject:
+    """A subject without status and plan. Raises `UnreadableError`."""
+    try:
+        spec = ReleaseSpec.model_validate(line["spec"])
+        places = {name: line[name] for name in PLACES}
+    except (ValidationError, KeyError, TypeError) as error:
+        raise UnreadableError(f"the release cannot be read ({type(error).__name__})") from error
+    return Subject(**places, resource_version="", spec=spec, status=ReleaseStatus(), plan=None)
+
+
+def observed_json(observed: Observed) -> bytes:
+    """The observed world."""
+    return _OBSERVED.dump_json(observed, exclude_defaults=True)
+
+
+def read_observed(line: Any) -> Observed:
+    """The observed world. Raises `UnreadableError`."""
+    try:
+        return _OBSERVED.validate_python(line)
+    except ValidationError as error:
+        raise UnreadableError(f"the observed world cannot be read: {error.errors()[0]['msg']}") from error
+
+
+def status_json(status: ReleaseStatus) -> bytes:
+    """A whole status."""
+    return status.model_dump_json(exclude_defaults=True, exclude=set(SHELF)).encode()
+
+
+def read_status(line: Any) -> ReleaseStatus:
+    """A whole status. Raises `UnreadableError`."""
+    try:
+        return ReleaseStatus.model_validate(line)
+    except ValidationError as error:
+        raise UnreadableError(f"the status cannot be read: {error.errors()[0]['msg']}") from error
+
+
+def changed(before: ReleaseStatus, after: ReleaseStatus) -> set[str]:
+    """Names of the top-level fields that differ."""
+    if before is after:
+        return set()
+    mine, theirs = before.__dict__, after.__dict__
+    return {name for name, value in theirs.items() if name not in SHELF and value is not mine[name] and value != mine[name]}
+
+
+def changes_json(before: ReleaseStatus, after: ReleaseStatus) -> bytes | None:
+    """The top-level fields of `after` that differ, whole; None where none does."""
+    names = changed(before, after)
+    return after.model_dump_json(include=names).encode() if names else None
+
+
+def with_changes(before: ReleaseStatus, line: Any) -> ReleaseStatus:
+    """`before` with the fields of a line. Raises `UnreadableError`."""
+    try:
+        given = ReleaseStatus.model_validate(line)
+    except ValidationError as error:
+        raise UnreadableError(f"the status cannot be read: {error.errors()[0]['msg']}") from error
+    return before.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
+
+
+def plan_json(plan: PlanSpec) -> bytes:
+    """A plan with its durations as numbers: those of a divided plan are no round texts."""
+    return orjson.dumps(plain(plan))
+
+
+def read_plan(line: Any) -> PlanSpec:
+    """A plan. Raises `UnreadableError`."""
+    try:
+        return PlanSpec.model_validate(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "plan"
+        raise UnreadableError(f"the plan cannot be read: {where}: {first['msg']}") from error
+
+
+def plain(value: Any) -> Any:
+    """Models and enums as JSON values, numbers untouched, every field of a model named."""
+    match value:
+        case BaseModel():
+            return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+        case Enum():
+            return value.value
+        case Mapping():
+            return {str(key): plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [plain(one) for one in value]
+        case _:
+            return value
+
+
+def command_line(command: Command) -> list[Any]:
+    """A command: its name, and its fields in order."""
+    return [type(command).__name__, *(plain(getattr(command, field.name)) for field in fields(command))]
+
+
+def record_line(record: Record) -> dict[str, Any]:
+    """A record, whole."""
+    entry = {"key": record.key, "kind": record.kind.value, "at": record.at, "reason": record.reason, "message": record.message}
+    # A record's numbers are the JSON that the history has: models among them by their own rules.
+    return {**entry, "data": orjson.loads(orjson.dumps(record.data, default=str))}
+
+
+def decision_line(before: ReleaseStatus, decision: Decision) -> dict[str, Any]:
+    """A decision for comparison: what it changes in the status, its commands and records, and its order of writes."""
+    line: dict[str, Any] = {}
+    update = changes_json(before, decision.status)
+    if update is not None:
+        line["status"] = orjson.loads(update)
+    if decision.commands:
+        line["commands"] = [command_line(command) for command in decision.commands]
+    if decision.records:
+        line["records"] = [record_line(record) for record in decision.records]
+    line |= {"direction": decision.direction.value, "store": decision.store}
+    return line
+
+
+def first_difference(before: Any, after: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """Where two JSON values part: the path, and both values there; None where they are equal."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted(before.keys() | after.keys()):
+            found = first_difference(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
+            if found:
+                return found
+        return None
+    both_lists = isinstance(before, Sequence) and isinstance(after, Sequence) and not isinstance(before, str) and not isinstance(after, str)
+    if both_lists and len(before) == len(after):
+        for position, (one, other) in enumerate(zip(before, after, strict=True)):
+            found = first_difference(one, other, f"{path}[{position}]")
+            if found:
+                return found
+        return None
+    return None if before == after else (path, before, after)
+
+
+def with_status(subject: Subject, status: ReleaseStatus) -> Subject:
+    """The subject as it stood with this status."""
+    return replace(subject, status=status)

@@ -1,0 +1,247 @@
+"""Plots: what is drawn, and the drawing as SVG for pages without script and for paper.
+
+    Plot (curves, bands, axis) --+-> JSON beside the page -> uPlot, where there is script
+                                 +-> SVG in the page
+
+Both are made of the same numbers.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from controller.report.facts import CheckFacts, Facts
+from controller.times import rfc3339
+
+WIDTH, HEIGHT = 760, 220
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 26
+
+MOST_POINTS = 1_200
+"""Points of one curve; more are joined in pairs of the least and the greatest, so that no peak is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a plot.
+
+    Attributes:
+        style: green, blue, limit, bound, evidence, low, high or weight: the page's colours and dashes.
+        steps: each value holds until the next.
+    """
+
+    label: str
+    style: str
+    points: tuple[tuple[float, float | None], ...]
+    steps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of time behind the curves: a window with its verdict."""
+
+    since: float
+    until: float
+    style: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One plot; `summary` is what a screen reader says."""
+
+    key: str
+    title: str
+    unit: str
+    curves: tuple[Curve, ...]
+    summary: str
+    bands: tuple[Band, ...] = field(default=())
+    top: float | None = None
+
+
+def traffic_plot(facts: Facts) -> Plot:
+    """The way of the traffic, with the windows."""
+    bands = tuple(
+        Band(stage.opened, stage.ended, stage.verdict or "open", f"{stage.weight} %: {stage.verdict or 'not judged'}")
+        for stage in facts.stages
+        if stage.opened and stage.ended > stage.opened
+    )
+    most = max((weight for _, weight in facts.weights), default=0.0)
+    summary = f"Green's share of the traffic over time, at most {most:.0f} %, in {len(facts.stages)} stages."
+    line = Curve("green", "weight", facts.weights, steps=True)
+    return Plot("traffic", "Green's share of the traffic", "%", (line,), summary, bands, 100.0)
+
+
+def check_plots(check: CheckFacts, key: str) -> Iterator[Plot]:
+    """The plots of one check: both colours with the limit, the ratio, the evidence."""
+    points = [point for point in check.points if point.green is not None or point.blue is not None]
+    if points:
+        gate = check.kind == "gate"
+        curves = [
+            Curve(label, style, tuple(spread(points, name, gate=gate)))
+            for label, style, name in (("green", "green", "green"), ("blue", "blue", "blue"), ("limit", "limit", "limit"))
+        ]
+        kept = tuple(curve for curve in curves if any(value is not None for _, value in curve.points))
+        yield Plot(key, f"{check.name}: both versions", check.unit, kept, f"{check.name}: {len(points)} measurements; {check.sentence}")
+    ratios = [(one.at, one.low or None, one.high if math.isfinite(one.high) else None) for one in check.ratios]
+    if any(low is not None or high is not None for _, low, high in ratios):
+        low = Curve("at least", "low", tuple((at, low) for at, low, _ in ratios))
+        high = Curve("at most", "high", tuple((at, high) for at, _, high in ratios))
+        summary = "Green's error rate in units of blue's: the ratios that the data do not refute, 95 % at every moment."
+        yield Plot(f"{key}-ratio", "Green's rate in units of blue's", "x", (low, high), summary)
+    evidence = [(point.at, point.ln_e / math.log(10)) for point in check.points if point.ln_e is not None and math.isfinite(point.ln_e)]
+    if evidence and check.ln_bound is not None:
+        bound = check.ln_bound / math.log(10)
+        line = ((evidence[0][0], bound), (evidence[-1][0], bound))
+        curves = [Curve("evidence", "evidence", tuple(evidence)), Curve("bound", "bound", line)]
+        summary = f"The e-value against its bound of {10**bound:,.0f}, as powers of ten; at the end 10^{evidence[-1][1]:.2g}."
+        yield Plot(f"{key}-evidence", "Evidence against green, powers of ten", "", tuple(curves), summary)
+
+
+def spread(points: Sequence[Any], name: str, *, gate: bool) -> Iterator[tuple[float, float | None]]:
+    """The values of one colour; that of a gate stands for its whole window, with a hole before the next one."""
+    for point in points:
+        value = getattr(point, name)
+        value = value if value is not None and math.isfinite(value) else None
+        if not gate or point.since >= point.at:
+            yield point.at, value
+            continue
+        yield point.since, value
+        yield point.at, value
+        yield point.at + 0.001, None
+
+
+def thin(points: Sequence[tuple[float, float | None]]) -> Sequence[tuple[float, float | None]]:
+    """At most `MOST_POINTS` points, peaks kept."""
+    if len(points) <= MOST_POINTS:
+        return points
+    size = math.ceil(2 * len(points) / MOST_POINTS)
+    kept: list[tuple[float, float | None]] = []
+    for start in range(0, len(points), size):
+        part = [point for point in points[start : start + size] if point[1] is not None]
+        if part:
+            kept += sorted({min(part, key=lambda p: p[1] or 0.0), max(part, key=lambda p: p[1] or 0.0)})
+        else:
+            kept.append(points[start])
+    return kept
+
+
+def as_data(plot: Plot, since: float, until: float) -> dict[str, Any]:
+    """What the page's script draws: one axis of times for all curves, as it needs it."""
+    curves = [dict(thin(curve.points)) for curve in plot.curves]
+    times = sorted({time for curve in curves for time in curve})
+    values = []
+    for curve, of in zip(curves, plot.curves, strict=True):
+        values.append([_held(of.points, time) if of.steps and time not in curve else curve.get(time, _between(of, time)) for time in times])
+    return {
+        "key": plot.key, "unit": plot.unit, "since": since, "until": until, "top": plot.top, "times": times,
+        "curves": [{"label": c.label, "style": c.style, "steps": c.steps, "values": v} for c, v in zip(plot.curves, values, strict=True)],
+        "bands": [{"since": band.since, "until": band.until, "style": band.style} for band in plot.bands],
+    }  # fmt: skip
+
+
+def _held(points: Sequence[tuple[float, float | None]], time: float) -> float | None:
+    before = [value for at, value in points if at <= time]
+    return before[-1] if before else None
+
+
+def _between(curve: Curve, time: float) -> float | None:
+    """A straight line of two points has a value at every time between them; others have none where they were not measured."""
+    if curve.style != "bound":
+        return None
+    return curve.points[0][1] if curve.points[0][0] <= time <= curve.points[-1][0] else None
+
+
+# SVG.
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    since: float
+    until: float
+    low: float
+    high: float
+
+    def x(self, time: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (time - self.since) / max(self.until - self.since, 1e-9)
+
+    def y(self, value: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - self.low) / max(self.high - self.low, 1e-12))
+
+
+def svg(plot: Plot, since: float, until: float) -> str:
+    """The plot as an SVG image that needs nothing else; its colours are the page's."""
+    frame = _frame(plot, since, until)
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(plot.summary)}">']
+    for band in plot.bands:
+        left, right = frame.x(band.since), frame.x(band.until)
+        parts.append(
+            f'<rect class="band {escape(band.style)}" x="{left:.1f}" y="{TOP}" width="{max(0.0, right - left):.1f}" '
+            f'height="{HEIGHT - TOP - BOTTOM}"><title>{escape(band.label)}</title></rect>'
+        )
+    parts += _axes(frame, plot.unit)
+    for curve in plot.curves:
+        parts.append(f'<path class="curve {curve.style}" d="{_path(curve, frame)}"/>')
+        parts += [
+            f'<circle class="dot {curve.style}" cx="{frame.x(at):.1f}" cy="{frame.y(value):.1f}" r="2"/>'
+            for at, value in _lonely(curve.points)
+        ]
+    return "".join([*parts, "</svg>"])
+
+
+def _frame(plot: Plot, since: float, until: float) -> _Frame:
+    values = [value for curve in plot.curves for _, value in curve.points if value is not None]
+    low, high = min([0.0, *values]), plot.top or max(values, default=1.0)
+    if high <= low:
+        high = low + 1.0
+    return _Frame(since, max(until, since + 1), low, high if plot.top else high + 0.08 * (high - low))
+
+
+def _lonely(points: Sequence[tuple[float, float | None]]) -> Iterator[tuple[float, float]]:
+    """Points without a neighbour: a line of them would not be seen."""
+    for index, (at, value) in enumerate(points):
+        before = points[index - 1][1] if index else None
+        after = points[index + 1][1] if index + 1 < len(points) else None
+        if value is not None and before is None and after is None:
+            yield at, value
+
+
+def _path(curve: Curve, frame: _Frame) -> str:
+    out: list[str] = []
+    pen, last = False, 0.0
+    for at, value in thin(curve.points):
+        if value is None:
+            pen = False
+            continue
+        x, y = frame.x(at), frame.y(value)
+        if pen and curve.steps:
+            out.append(f"L{x:.1f} {last:.1f}")
+        out.append(f"{'L' if pen else 'M'}{x:.1f} {y:.1f}")
+        pen, last = True, y
+    return "".join(out)
+
+
+def _axes(frame: _Frame, unit: str) -> Iterable[str]:
+    for value in ticks(frame.low, frame.high, 4):
+        y = frame.y(value)
+        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}{" " + escape(unit) if unit else ""}</text>'
+    span = frame.until - frame.since
+    step = next((s for s in (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200) if span / s <= 8), 86400)  # noqa: PLR2004
+    time = math.ceil(frame.since / step) * step
+    while time <= frame.until:
+        stamp = rfc3339(time)[11:19] if step < 60 else rfc3339(time)[11:16]  # noqa: PLR2004 - seconds only where they differ
+        yield f'<text class="tick" x="{frame.x(time):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{stamp}</text>'
+        time += step
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round values between two ends."""
+    raw = (high - low) / about
+    if raw <= 0 or not math.isfinite(raw):
+        return [low]
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)
+    first = math.ceil(low / step)
+    return [step * (first + index) for index in range(int((high - first * step) / step + 1e-9) + 1)]

@@ -1,0 +1,319 @@
+"""`penstock bundle`, `replay` and `report` as a person meets them."""
+
+import gzip
+import io
+import json
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from controller.cli.host import Host
+from controller.cli.main import run
+from controller.evidence.bundle import write
+from controller.ports import NotFoundError
+from tests.cli.cli_bed import a_terminal, refusing
+from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, recorded
+
+PLAN = FIRST.parent / "plan.yaml"
+
+
+@dataclass(frozen=True)
+class Told:
+    code: int
+    out: str
+    err: str
+    body: bytes = b""
+
+
+def penstock(*words, host=None):
+    raw, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run([str(word) for word in words], host)
+    out.flush()
+    body = raw.getvalue()
+    return Told(code, body.decode("utf-8", "replace"), err.getvalue(), body)
+
+
+def saved(folder, name, bundle):
+    path = folder / f"{name}.penstock"
+    with path.open("wb") as file:
+        write(bundle, file)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found = tmp_path_factory.mktemp("bundles")
+    for place, name in ((FIRST, "fails-at-25"), (FIRST, "healthy"), (SEQUENTIAL, "sequential-errors"), (HWAYO, "slow-at-25")):
+        saved(found, name, recorded(place, name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def ended():
+    terminal = a_terminal("fails-at-25")
+    terminal.until_phase("RolledBack")
+    return terminal
+
+
+class TestBundle:
+    def test_a_bundle_of_the_cluster_is_replayed_as_it_was(self, ended, tmp_path):
+        told = penstock("bundle", "shop-v2", host=ended.host())
+        (tmp_path / "a.penstock").write_bytes(told.body)
+        again = penstock("replay", tmp_path / "a.penstock")
+
+        assert told.code == 0
+        assert told.err.startswith("shop/shop-v2: ")
+        assert (again.code, again.out.endswith("all as recorded.\n")) == (0, True)
+
+    def test_it_can_be_written_to_a_file(self, ended, tmp_path):
+        told = penstock("bundle", "shop-v2", "--file", tmp_path / "b.penstock", host=ended.host())
+
+        assert (told.code, told.out) == (0, "")
+        assert (tmp_path / "b.penstock").read_bytes()[:2] == b"\x1f\x8b"
+
+    def test_a_terminal_gets_a_sentence_instead_of_bytes(self, ended):
+        told = penstock("bundle", "shop-v2", host=Host(connect=ended.host().connect, out_is_terminal=True))
+
+        assert told.code == 2
+        assert told.err == "A bundle is no text: write it into a file, as in `penstock bundle shop-v2 > shop-v2.penstock`.\n"
+
+    def test_a_running_release_has_what_was_decided_so_far(self, tmp_path):
+        terminal = a_terminal("healthy")
+        terminal.until(500)
+        penstock("bundle", "shop-v2", "--file", tmp_path / "c.penstock", host=terminal.host())
+
+        assert penstock("replay", tmp_path / "c.penstock").code == 0
+
+    def test_a_release_that_was_just_made_has_nothing(self, tmp_path):
+        terminal = a_terminal("healthy")
+        told = penstock("bundle", "shop-v2", "--file", tmp_path / "d.penstock", host=terminal.host())
+
+        assert told.err == "shop/shop-v2: nothing has been decided yet, so it has no evidence.\n"
+        assert "has no evidence: nothing was decided, or it was not kept." in penstock("replay", tmp_path / "d.penstock").err
+
+    def test_an_unknown_release_is_named(self, ended):
+        assert penstock("bundle", "nothing", host=ended.host()).code == 3
+
+    def test_a_cluster_without_penstock_is_explained(self, ended):
+        missing = NotFoundError(404, "NoSuchKind", "could not find the requested resource")
+
+        assert penstock("bundle", "shop-v2", host=refusing(ended, missing)).code == 6
+
+    def test_no_annotation_of_the_release_is_in_it(self, ended):
+        """`kubectl apply` keeps whole objects in an annotation, and people keep anything in others."""
+        from controller.ports import RELEASE
+        from controller.simulator.apiserver.client import InMemoryKube
+
+        body = {"metadata": {"annotations": {"example.org/token": "SECRET-IN-AN-ANNOTATION"}}}
+        InMemoryKube(ended.sim.server, user="somebody").patch(RELEASE, "shop", "shop-v2", body)
+        told = penstock("bundle", "shop-v2", host=ended.host())
+
+        assert b"SECRET-IN-AN-ANNOTATION" not in gzip.decompress(told.body)
+
+
+class TestReplay:
+    def test_many_are_a_table(self, folder):
+        told = penstock("replay", folder, "--jobs", "1")
+
+        assert told.code == 0
+        assert told.out.count("as recorded") == 4
+        assert told.err.splitlines()[-1] == "4 of 4 bundles."
+
+    def test_a_file_that_cannot_be_read_does_not_hide_the_others(self, tmp_path):
+        saved(tmp_path, "good", recorded(FIRST, "fails-at-25"))
+        (tmp_path / "bad.penstock").write_bytes(b"nonsense")
+        told = penstock("replay", tmp_path, "--jobs", "1")
+
+        assert told.code == 3
+        assert "as recorded" in told.out
+        assert "bad.penstock: this is no bundle" in told.err
+
+    def test_a_folder_without_bundles_is_a_usage_error(self, tmp_path):
+        assert penstock("replay", tmp_path).err == f"{tmp_path}: found no file whose name ends in .penstock.\n"
+
+    def test_a_file_that_is_not_there_is_a_usage_error(self, tmp_path):
+        told = penstock("replay", tmp_path / "nothing.penstock")
+
+        assert (told.code, told.err) == (2, f"{tmp_path / 'nothing.penstock'}: cannot be read (No such file or directory).\n")
+
+    def test_a_record_that_differs_ends_with_3_and_names_the_field(self, tmp_path):
+        from dataclasses import replace
+
+        bundle = recorded(FIRST, "fails-at-25")
+        lines = [[json.loads(json.dumps(line)) for line in segment] for segment in bundle.segments]
+        decided = [line["out"].get("status", {}) for segment in lines for line in segment if "out" in line]
+        grants = [status for status in decided if status.get("grant") == 25]
+        grants[0]["grant"] = 99
+        path = saved(tmp_path, "edited", replace(bundle, segments=tuple(map(tuple, lines))))
+        told = penstock("replay", path)
+
+        assert told.code == 3
+        assert "the decision differs in status.grant" in told.out
+        assert "recorded: 99" in told.out
+        assert "now:      25" in told.out
+
+    def test_it_can_be_walked_decision_by_decision(self, folder):
+        told = penstock("replay", folder / "fails-at-25.penstock", "--step")
+
+        assert told.code == 0
+        assert "record   grant: Green may have 25 %." in told.out
+        assert "command  RollBackRoutes" in told.out
+
+    def test_a_person_may_stop_the_walk(self, folder):
+        told = penstock("replay", folder / "fails-at-25.penstock", "--step", host=Host(asks=True, confirm=lambda _question: False))
+
+        assert told.out.startswith("1. ")
+        assert "\n2. " not in told.out
+
+    def test_json_is_for_machines(self, folder):
+        found = json.loads(penstock("replay", folder / "healthy.penstock", "-o", "json").out)
+
+        assert found["same"] is True
+        assert found["difference"] is None
+        assert found["decisions"] > 20
+
+
+class TestOtherPolicy:
+    def test_a_tighter_trigger_would_have_gone_back_sooner(self, folder):
+        told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.limit.maxDifference=2", "-o", "json")
+        found = json.loads(told.out)
+
+        assert found["with"]["back"]
+        assert found["with"]["at"] < found["recordEnd"]["at"]
+        assert found["with"]["weight"] == 25
+        assert 0 < found["spared"]["failed"] < found["spared"]["requests"]
+        assert not found["beyondTheRecord"]
+
+    def test_a_looser_one_would_have_gone_on_and_the_record_ends_there(self, folder):
+        told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.limit.maxDifference=50")
+
+        assert told.code == 0
+        assert "not back on blue then; the record ends there" in told.out
+
+    def test_the_same_policy_gives_the_same_release(self, folder):
+        for name in ("fails-at-25", "healthy", "sequential-errors", "slow-at-25"):
+            plan = next(iter(recorded({"slow-at-25": HWAYO, "sequential-errors": SEQUENTIAL}.get(name, FIRST), name).plans.values()))
+            weight = plan["stages"][0]["weight"]
+            told = penstock("replay", folder / f"{name}.penstock", "--set", f"stages.{weight}.weight={weight}")
+
+            assert "the same weights at the same times" in told.out, name
+
+    def test_a_smaller_alpha_needs_more_evidence(self, folder):
+        found = json.loads(penstock("replay", folder / "sequential-errors.penstock", "--set", "alpha=0.0001", "-o", "json").out)
+
+        assert found["parted"]
+        assert not found["with"]["back"]
+        assert found["beyondTheRecord"]
+
+    def test_a_larger_alpha_would_have_gone_back_sooner_and_spared_users(self, folder):
+        found = json.loads(penstock("replay", folder / "sequential-errors.penstock", "--set", "alpha=0.2", "-o", "json").out)
+
+        assert found["with"]["back"]
+        assert found["with"]["at"] < found["recordEnd"]["at"]
+        assert found["spared"]["requests"] > 0
+
+    def test_another_plan_is_read_from_its_file(self, folder, tmp_path):
+        plan = yaml.safe_load(PLAN.read_text())
+        plan["spec"]["triggers"] = [{"name": "errors", "builtin": "error-rate", "limit": {"max": 0.5}}]
+        path = tmp_path / "strict.yaml"
+        path.write_text(yaml.safe_dump(plan))
+        told = penstock("replay", folder / "fails-at-25.penstock", "--with", path)
+
+        assert told.code == 0, told.err
+        assert "back to blue from 25 %" in told.out
+
+    def test_what_the_record_cannot_answer_is_named(self, folder):
+        """The latency of a threshold check was answered with a number; for another quantile nobody asked."""
+        told = penstock("replay", folder / "healthy.penstock", "--set", "checks.latency-p99.quantile=0.5")
+
+        assert "not in the record, so without an answer: gate/latency-p99/candidate" in told.out
+
+    def test_an_error_rate_over_another_range_is_evaluated_from_the_raw_samples(self, folder):
+        told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.range=2m")
+
+        assert told.code == 0
+        assert "not in the record" not in told.out
+
+    def test_many_are_a_table_with_what_it_would_have_spared(self, folder):
+        told = penstock("replay", folder, "--set", "triggers.errors.limit.maxDifference=2", "--jobs", "2")
+
+        assert told.code == 0
+        assert told.out.splitlines()[0].split() == ["release", "recorded", "with", "it", "when", "failed", "requests", "spared"]
+        assert re.search(r" -\d+s +[1-9]\d* of [1-9]", told.out)
+        assert "the same" in told.out
+
+    @pytest.mark.parametrize(
+        ("setting", "sentence"),
+        [
+            ("alpha", "--set found 'alpha', expected FIELD=VALUE, such as alpha=0.001 or checks.error-rate.limit.maxRatio=1.5.\n"),
+            ("checks.nothing.limit.max=1", "found no 'nothing', expected one of error-rate, latency-p99.\n"),
+            ("nonsense=1", "--set: nonsense: Extra inputs are not permitted.\n"),
+            ("alpha=often", "--set: analysis.alpha: Input should be a valid number, unable to parse string as a number.\n"),
+        ],
+        ids=["no value", "no such check", "no such field", "no number"],
+    )
+    def test_a_setting_that_is_none_is_a_usage_error(self, folder, setting, sentence):
+        told = penstock("replay", folder / "healthy.penstock", "--set", setting)
+
+        assert told.code == 2
+        assert told.err.endswith(sentence)
+
+
+class TestReport:
+    def test_a_report_of_a_release_in_the_cluster(self, ended):
+        told = penstock("report", "shop-v2", host=ended.host())
+
+        assert told.code == 0
+        assert told.out.startswith("<!doctype html>")
+        assert "✖ Rolled back" in told.out
+
+    def test_a_report_of_a_running_release(self):
+        terminal = a_terminal("healthy")
+        terminal.until(400)
+
+        assert "… Under way" in penstock("report", "shop-v2", host=terminal.host()).out
+
+    @pytest.mark.parametrize(("output", "begins"), [("markdown", "# shop/shop-v2: Rolled back"), ("json", "{"), ("junit", "<?xml")])
+    def test_other_formats(self, folder, output, begins):
+        assert penstock("report", folder / "fails-at-25.penstock", "-o", output).out.startswith(begins)
+
+    def test_an_unknown_format_is_a_usage_error(self, folder):
+        told = penstock("report", folder / "fails-at-25.penstock", "-o", "pdf")
+
+        assert told.code == 2
+        assert "expected one of html, markdown, json, junit" in told.err
+
+    def test_it_says_where_it_was_written(self, folder, tmp_path):
+        told = penstock("report", folder / "fails-at-25.penstock", "-f", tmp_path / "r.html")
+
+        assert told.err.startswith(f"The report of shop/shop-v2 is in {tmp_path / 'r.html'} (")
+
+    def test_a_damaged_bundle_is_refused(self, tmp_path):
+        (tmp_path / "x.penstock").write_bytes(b"\x1f\x8bnonsense")
+
+        assert penstock("report", tmp_path / "x.penstock").code == 3
+
+
+class TestSimulate:
+    def test_a_simulated_release_gives_the_same_bundle(self, tmp_path):
+        path = tmp_path / "s.penstock"
+        told = penstock("simulate", ROOT / "examples/first-release", "--scenario", "fails-at-5", "--bundle", path)
+
+        assert told.code == 0
+        assert penstock("replay", path).code == 0
+
+    def test_later_releases_of_a_story_lie_beside_it(self, tmp_path):
+        penstock("simulate", ROOT / "examples/first-release", "--scenario", "three-in-a-row", "--bundle", tmp_path / "s.penstock")
+
+        assert len(list(tmp_path.glob("*.penstock"))) == 4
+
+    def test_a_bundle_is_of_one_run(self, tmp_path):
+        told = penstock("simulate", ROOT / "examples/first-release", "--bundle", tmp_path / "s.penstock")
+
+        assert told.code == 2
+        assert "--bundle is for one run" in told.err

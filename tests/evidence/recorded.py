@@ -1,0 +1,74 @@
+"""Simulated releases with their evidence, run once for all tests that look at the same one."""
+
+import io
+from functools import cache
+from pathlib import Path
+
+from controller.cli.bundles import bundle_of
+from controller.evidence.bundle import Bundle, read, write
+from controller.evidence.replay import replay, tally
+from controller.ports import CONFIG_MAP, RELEASE
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.run import run_scenario
+from controller.simulator.scenario import Scenario, load
+from controller.simulator.simulation import Simulation
+
+ROOT = Path(__file__).parents[2]
+FIRST = ROOT / "examples" / "first-release" / "scenarios"
+HWAYO = ROOT / "examples" / "hwayo" / "scenarios"
+SEQUENTIAL = ROOT / "tests" / "scenarios" / "sequential"
+
+
+def scenario_of(folder: Path, name: str) -> Scenario:
+    return next(
+        one for path in sorted(folder.glob("*.yaml")) if "\nexpect:" in path.read_text() for one in load(path) if one.name == name
+    )
+
+
+def simulated(folder: Path, name: str, prepare=lambda _sim: None) -> Simulation:
+    """The simulation of a scenario, run to its end."""
+    sims = []
+
+    def keep(sim):
+        sims.append(sim)
+        prepare(sim)
+
+    result = run_scenario(scenario_of(folder, name), folder, prepare=keep)
+    assert result.problems == []
+    return sims[0]
+
+
+def kube_of(sim: Simulation) -> InMemoryKube:
+    return InMemoryKube(sim.server, user="observer")
+
+
+def releases(sim: Simulation) -> list:
+    return list(kube_of(sim).list(RELEASE).items)
+
+
+def parts(sim: Simulation) -> list:
+    return [o for o in kube_of(sim).list(CONFIG_MAP).items if "penstock.dev/evidence" in (o["metadata"].get("labels") or {})]
+
+
+def bundle_from(sim: Simulation, number: int = 0) -> Bundle:
+    return bundle_of(kube_of(sim), releases(sim)[number])
+
+
+def packed(bundle: Bundle) -> bytes:
+    file = io.BytesIO()
+    write(bundle, file)
+    return file.getvalue()
+
+
+def unpacked(body: bytes) -> Bundle:
+    return read(io.BytesIO(body), "a-file")
+
+
+def replayed(bundle: Bundle):
+    return tally(replay(unpacked(packed(bundle)).looks))
+
+
+@cache
+def recorded(folder: Path, name: str) -> Bundle:
+    """The bundle of a scenario's first release."""
+    return bundle_from(simulated(folder, name))

@@ -1,0 +1,123 @@
+"""A bundle that is damaged, cut, foreign or too new is refused with the place, in one sentence."""
+
+import gzip
+import io
+
+import orjson
+import pytest
+
+from controller.evidence import bundle as bundles
+from controller.evidence.bundle import BundleError, read
+from tests.evidence.recorded import FIRST, packed, recorded, unpacked
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    return packed(recorded(FIRST, "fails-at-5"))
+
+
+def lines_of(body):
+    return gzip.decompress(body).splitlines(keepends=True)
+
+
+def refusal(body):
+    with pytest.raises(BundleError) as raised:
+        unpacked(body).looks  # noqa: B018 - reading is what is tested
+    return str(raised.value)
+
+
+def test_a_whole_one_is_read_as_it_was_written(whole):
+    found = unpacked(whole)
+
+    assert found == recorded(FIRST, "fails-at-5")
+    assert packed(found) == whole
+
+
+def test_one_that_was_cut_says_after_which_line(whole):
+    assert refusal(whole[: len(whole) // 2]).startswith("a-file: cut off after line ")
+
+
+def test_one_that_was_cut_between_two_lines_says_so(whole):
+    short = gzip.compress(b"".join(lines_of(whole)[:-1]))
+
+    assert refusal(short) == f"a-file: cut off in line {len(lines_of(whole)) - 1}: the line that ends a bundle is missing."
+
+
+def test_a_damaged_byte_is_found(whole):
+    spoilt = bytearray(whole)
+    spoilt[len(spoilt) // 2] ^= 0xFF
+
+    assert refusal(bytes(spoilt)).startswith("a-file: ")
+
+
+def test_a_changed_line_is_found_by_the_digest(whole):
+    lines = [line.replace(b'"weight":5', b'"weight":6') for line in lines_of(whole)]
+
+    assert refusal(gzip.compress(b"".join(lines))) == (
+        f"a-file: changed or damaged: its {len(lines) - 1} lines do not have the digest that line {len(lines)} names."
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "a-file: this is no bundle: it does not begin as a gzip file does."),
+        (b"apiVersion: v1\n", "a-file: this is no bundle: it does not begin as a gzip file does."),
+        (gzip.compress(b""), "a-file: cut off in line 1: the line that ends a bundle is missing."),
+        (gzip.compress(b'{"k":"other"}\n'), "a-file: this is no bundle: its first line does not say so."),
+        (gzip.compress(b'{"k":"other"}\n{"k":"end"}\n'), "a-file: this is no bundle: its first line does not say so."),
+        (gzip.compress(b"\x00\x01\x02" * 100), "a-file: this is no bundle: its first line does not say so."),
+    ],
+    ids=["empty", "yaml", "packed nothing", "one foreign line", "foreign lines", "packed bytes"],
+)
+def test_a_foreign_file_is_refused(body, sentence):
+    assert refusal(body) == sentence
+
+
+def test_one_of_a_newer_version_names_its_format(whole):
+    lines = lines_of(whole)
+    head = orjson.loads(lines[0]) | {"format": 99}
+
+    assert refusal(sealed([orjson.dumps(head) + b"\n", *lines[1:-1]])) == (
+        "a-file: line 1: found format 99, this version reads up to 1: use a newer Penstock."
+    )
+
+
+def test_a_line_that_no_journal_writes_is_named(whole):
+    lines = lines_of(whole)[:-1]
+    number = [i for i, line in enumerate(lines) if line.startswith(b'{"k":"look"')][1]
+    spoilt = [*lines[:number], b'{"k":"look","n":0}\n', *lines[number + 1 :]]
+
+    assert "segment 1 of " in refusal(sealed(spoilt))
+    assert "is not one of ours (KeyError" in refusal(sealed(spoilt))
+
+
+def test_a_bundle_without_its_frozen_plan_says_which_one(whole):
+    lines = [line for line in lines_of(whole)[:-1] if not line.startswith(b'{"k":"frozen"')]
+
+    assert "the frozen plan" in refusal(sealed(lines))
+    assert "is missing" in refusal(sealed(lines))
+
+
+def test_two_hundred_megabytes_are_refused_before_they_are_read():
+    class Large(io.BytesIO):
+        def seek(self, offset, whence=0):
+            return 200_000_000 if whence == io.SEEK_END else super().seek(offset, whence)
+
+    with pytest.raises(BundleError, match="found 200 MB, expected at most 100 MB"):
+        read(Large(b"\x1f\x8b"), "a-file")
+
+
+def test_a_bomb_is_left_unpacked(monkeypatch):
+    monkeypatch.setattr(bundles, "MOST_BYTES", 1_000_000)
+    bomb = gzip.compress(b'{"k":"bundle"' + b" " * 5_000_000)
+
+    assert refusal(bomb) == "a-file: unpacked it has more than 1 MB; that is no bundle."
+
+
+def sealed(lines):
+    """The lines as a bundle whose digest is right."""
+    import hashlib
+
+    digest = hashlib.sha256(b"".join(lines)).hexdigest()
+    return gzip.compress(b"".join(lines) + orjson.dumps({"k": "end", "lines": len(lines), "sha256": digest}) + b"\n")

@@ -1,0 +1,268 @@
+"""The report says what the bundle says, first things first, and nothing of the release runs in it."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from controller.report import html, texts
+from controller.report.facts import facts_of
+from controller.report.plots import MOST_POINTS, Curve, thin, ticks
+from tests.evidence.recorded import FIRST, HWAYO, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
+from tests.report.browser import browser, written
+
+EVIL = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>\u2028&amp;"\''
+
+
+@pytest.fixture(scope="module")
+def failed():
+    return facts_of(recorded(FIRST, "fails-at-25"))
+
+
+@pytest.fixture(scope="module")
+def hwayo():
+    return facts_of(recorded(HWAYO, "slow-at-25"))
+
+
+class Tree(HTMLParser):
+    """What stands in a page: tags and texts, in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.texts = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+class TestFacts:
+    def test_the_verdict_is_the_sentence_of_the_rollback(self, failed):
+        assert failed.outcome == "rolled-back"
+        assert failed.sentence == recorded(FIRST, "fails-at-25").status["rollback"]["message"]
+        assert failed.sentence.startswith("errors: ")
+
+    def test_the_blast_radius_names_the_users(self, failed):
+        told = dict(failed.blast)
+
+        assert told["Most traffic that green had"] == "25 %"
+        assert 2_500 < failed.totals.green < 3_500
+        assert 0 < failed.totals.green_failed < 100
+
+    def test_failures_come_first(self, hwayo):
+        assert hwayo.checks[0].outcome == "fail"
+        assert hwayo.checks[0].name == "latency-p95"
+        assert hwayo.checks[0].cause
+
+    def test_every_poll_of_a_trigger_is_a_point(self, failed):
+        errors = next(check for check in failed.checks if check.name == "errors")
+
+        assert [point.outcome for point in errors.points][-2:] == ["fail", "fail"]
+        assert len(errors.points) > 30
+        assert "response_code" in errors.queries["green"]
+
+    def test_a_sequential_check_has_its_evidence_and_the_ratio(self):
+        facts = facts_of(recorded(SEQUENTIAL, "sequential-errors"))
+        check = next(check for check in facts.checks if check.name == "error-rate")
+
+        assert check.points[-1].ln_e >= check.ln_bound
+        assert check.points[0].ln_e < check.ln_bound
+        assert 0.5 < check.ratios[-1].low < 2 < check.ratios[-1].high
+
+    def test_a_release_that_is_under_way_says_so(self):
+        sims = []
+        simulated(FIRST, "healthy", sims.append)
+        bundle = bundle_from(sims[0])
+        early = replace(bundle, segments=bundle.segments[:5], release={**bundle.release, "status": {**bundle.status, "phase": "Measuring"}})
+
+        assert facts_of(early).outcome == "running"
+        assert "still under way" in " ".join(facts_of(early).notes)
+
+    def test_a_release_without_any_decision_has_a_report(self):
+        sims = []
+        simulated(FIRST, "fails-at-5", sims.append)
+        kube = kube_of(sims[0])
+        assert kube is not None
+        empty = replace(bundle_from(sims[0]), segments=(), parts=(), history=())
+
+        assert "There is no evidence" in html.html(facts_of(empty))
+
+
+class TestPage:
+    def test_the_verdict_and_the_blast_radius_stand_first(self, failed):
+        texts_ = [text for text in Tree(html.html(failed)).texts if text.strip()]
+        body = texts_[texts_.index("To the checks") :]
+
+        assert body[1:4] == ["shop/shop-v2", "✖ Rolled back", failed.sentence]
+        assert body[4] == "Most traffic that green had"
+
+    def test_the_failing_check_is_open_and_the_passing_ones_are_closed(self, hwayo):
+        parts = [attrs for tag, attrs in Tree(html.html(hwayo)).tags if tag == "details" and "class" in attrs]
+
+        assert "open" in parts[0]
+        assert parts[0]["class"] == "fail"
+        assert not any("open" in attrs for attrs in parts[1:])
+
+    def test_nothing_is_asked_of_any_network(self, hwayo):
+        page = html.html(hwayo)
+        tags = Tree(page).tags
+
+        assert "default-src 'none'" in page
+        assert not [attrs for _, attrs in tags if attrs.get("src") or attrs.get("href", "#").startswith(("http", "//"))]
+
+    def test_a_long_release_with_many_checks_stays_small(self, hwayo):
+        assert len(html.html(hwayo).encode()) < 400_000
+        whole = facts_of(recorded(HWAYO, "healthy"))
+        assert len(html.html(whole).encode()) < 400_000
+
+    def test_html_in_names_and_messages_is_shown_and_not_run(self, failed):
+        spoilt = replace(
+            failed, name=EVIL, namespace=EVIL, sentence=EVIL, plan=EVIL, revision=EVIL, notes=(EVIL,),
+            checks=tuple(replace(check, name=EVIL, sentence=EVIL, unit=EVIL, queries={"green": EVIL}) for check in failed.checks),
+            entries=tuple(replace(entry, message=EVIL, kind=EVIL) for entry in failed.entries),
+        )  # fmt: skip
+        tags = Tree(html.html(spoilt)).tags
+
+        assert not [attrs for tag, attrs in tags if tag == "img" or any(name.startswith("on") for name in attrs)]
+        assert [tag for tag, _ in tags].count("script") == 3
+
+    def test_every_figure_can_be_read_aloud(self, hwayo):
+        tags = Tree(html.html(hwayo)).tags
+        images = [attrs for tag, attrs in tags if tag == "svg" and attrs.get("class") == "still"]
+
+        assert images
+        assert all(attrs.get("role") == "img" and attrs.get("aria-label") for attrs in images)
+
+    def test_the_licence_of_the_drawing_library_is_in_the_page(self, failed):
+        assert "Copyright (c) 2022 Leon Sorokin" in html.html(failed)
+
+
+class TestOtherFormats:
+    def test_markdown_has_the_verdict_and_every_check(self, hwayo):
+        page = texts.markdown(hwayo)
+
+        assert page.startswith("# hwayo-production/hwayo-v2: Rolled back\n")
+        assert page.count("| pass |") >= 12
+        assert "| **fail** |" in page
+
+    def test_a_message_has_no_effect_in_markdown(self, failed):
+        page = texts.markdown(replace(failed, sentence="a | b\n# c <b> `d`"))
+
+        assert "a \\| b \\# c \\<b\\> \\`d\\`" in page
+
+    def test_junit_can_be_read_and_a_failing_check_is_a_failure(self, hwayo):
+        suite = ET.fromstring(texts.junit(hwayo))
+        failing = {case.get("name") for case in suite if case.find("failure") is not None}
+
+        assert failing == {"stage 2: 25 %", "gate latency-p95"}
+        assert int(suite.get("tests")) == len(list(suite))
+
+    def test_junit_stays_xml_whatever_a_message_holds(self, failed):
+        suite = ET.fromstring(texts.junit(replace(failed, name=EVIL + "\x00\x1b")))
+
+        assert EVIL in suite.get("name")
+
+    def test_what_is_not_judged_is_skipped_in_junit(self, failed):
+        suite = ET.fromstring(texts.junit(failed))
+        skipped = {case.get("name") for case in suite if case.find("skipped") is not None}
+
+        assert skipped == {"stage 2: 25 %"}
+
+    def test_json_has_every_point(self, failed):
+        found = json.loads(json.dumps(texts.as_json(failed)))
+
+        assert sum(len(check["points"]) for check in found["checks"]) == sum(len(check.points) for check in failed.checks)
+
+
+class TestPlots:
+    def test_a_peak_survives_thinning(self):
+        points = [(float(i), 9.0 if i == 5003 else 1.0) for i in range(20_000)]
+
+        assert (5003.0, 9.0) in thin(points)
+        assert len(thin(points)) <= MOST_POINTS + 2
+
+    def test_axes_have_round_numbers(self):
+        assert ticks(0, 7, 4) == [0, 2, 4, 6]
+        assert ticks(0, 0.013, 4) == pytest.approx([0, 0.005, 0.01])
+
+    def test_a_curve_without_points_is_no_fault(self):
+        assert thin(Curve("a", "green", ()).points) == ()
+
+
+@pytest.fixture(scope="module")
+def page():
+    with browser() as found:
+        yield found
+
+
+class TestBrowser:
+    """In Debian's chromium."""
+
+    @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+    def test_no_error_and_no_request_in_either_theme(self, page, failed, tmp_path, dark):
+        path = written(tmp_path, "report.html", html.html(failed))
+        page.open(path, dark=dark)
+
+        assert page.complaints == []
+        assert page.requests == [path.as_uri()]
+        assert page.value("penstockPlots.size") == len(Tree(html.html(failed)).tags and re.findall("<figure", html.html(failed)))
+        assert page.value("getComputedStyle(document.body).backgroundColor") == ("rgb(15, 19, 24)" if dark else "rgb(255, 255, 255)")
+
+    def test_what_is_drawn_are_the_numbers_of_the_bundle(self, page, failed, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(failed)))
+        drawn = page.value("Array.from(penstockPlots, ([figure, plot]) => [figure.dataset.plot, plot.data.map((one) => Array.from(one))])")
+        by_key = dict(drawn)
+        number = next(i for i, check in enumerate(failed.checks) if check.name == "errors")
+        times, green, blue, limit = by_key[f"c{number}"]
+        points = [point for point in failed.checks[number].points if point.green is not None or point.blue is not None]
+
+        assert times == [point.at for point in points]
+        assert green == [point.green for point in points]
+        assert blue == [point.blue for point in points]
+        assert limit == [point.limit for point in points]
+
+    def test_without_script_the_figures_are_still_there(self, page, failed, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(failed)), script=False)
+
+        assert page.complaints == []
+        shapes = page.send("DOM.getDocument", depth=1)["root"]["nodeId"]
+        stills = page.send("DOM.querySelectorAll", nodeId=shapes, selector="svg.still")["nodeIds"]
+        boxes = [page.send("DOM.getBoxModel", nodeId=node)["model"]["height"] for node in stills[:1]]
+        assert boxes[0] > 100
+
+    def test_the_theme_may_change_while_the_page_is_open(self, page, failed, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(failed)))
+        page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+
+        colour = page.value("new Promise((done) => requestAnimationFrame(() => done(getComputedStyle(document.body).color)))")
+        assert colour == "rgb(232, 237, 242)"
+        assert page.complaints == []
+
+    def test_on_paper_the_still_figures_stand_for_the_live_ones(self, page, failed, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(failed)), media="print")
+
+        assert page.value("getComputedStyle(document.querySelector('svg.still')).display") == "block"
+        assert page.value("getComputedStyle(document.querySelector('.uplot')).display") == "none"
+
+    def test_the_keyboard_reaches_the_checks_and_opens_them(self, page, failed, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(failed)))
+        page.value("document.querySelectorAll('summary')[2].focus()")
+        for kind in ("keyDown", "keyUp"):
+            text = "\r" if kind == "keyDown" else ""
+            page.send("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text=text)
+
+        assert page.value("document.activeElement.parentElement.open") is True
+
+    def test_messages_with_html_in_them_run_nothing(self, page, failed, tmp_path):
+        spoilt = replace(failed, name=EVIL, sentence=EVIL, checks=tuple(replace(one, name=EVIL, unit=EVIL) for one in failed.checks))
+        page.open(written(tmp_path, "report.html", html.html(spoilt)))
+
+        assert page.complaints == []
+        assert page.value("document.querySelectorAll('img').length") == 0
+        assert EVIL in page.value("document.querySelector('.verdict').textContent")
