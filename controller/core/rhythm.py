@@ -19,8 +19,9 @@ from zlib import crc32
 EARLY_SECONDS = 0.002
 """Done this much before its place is done in its place: wake-ups come a little early at times."""
 
-LATE_SHARE = 0.05
-"""A share of an interval: what is done at least one interval apart counts as in its place where it is no later than this."""
+LATE_SHARE = 1 / 6
+"""A share of an interval: what is done at least one interval apart counts as in its place where it is no later than this.
+For a minute that is the ten seconds in which a release looks again at the latest."""
 
 
 def due_after(uid: str, last: float, interval: float) -> float:
@@ -47,6 +48,11 @@ def free_after(uid: str, last: float, interval: float) -> float:
     if remaining >= interval * (1 - LATE_SHARE):
         return last + interval
     return last + interval + (remaining if remaining <= interval / 2 else remaining / 2)
+
+
+def since_place(uid: str, now: float, interval: float) -> float:
+    """Seconds since the last place of this release's grid."""
+    return interval - _to_next_place(uid, now, interval)
 
 
 def _to_next_place(uid: str, time: float, interval: float) -> float:

@@ -273,11 +273,18 @@ def look_again(w: World) -> float:
 
 
 def checkpoint_due(w: World, status: ReleaseStatus) -> bool:
-    """Whether progress that nobody needs at once is written now (design, Records)."""
+    """Whether progress that nobody needs at once is written now (design, Records).
+
+    What is overdue, because nobody looked for a while, waits for this release's place in the minute: a controller that
+    starts again finds it overdue for all its releases, and polls come first.
+    """
     if status is w.status or w.status.phase is Phase.PREPARING:
         return False
-    last = w.status.checkpoint_at
-    return not last <= w.now < rhythm.free_after(w.subject.uid, last, CHECKPOINT_SECONDS) - CHECKPOINT_EARLY_SECONDS
+    uid, last = w.subject.uid, w.status.checkpoint_at
+    overdue = w.now - rhythm.free_after(uid, last, CHECKPOINT_SECONDS) + CHECKPOINT_EARLY_SECONDS
+    on_time = 0 <= overdue <= POLL_SECONDS + CHECKPOINT_EARLY_SECONDS
+    in_place = overdue >= 0 and rhythm.since_place(uid, w.now, CHECKPOINT_SECONDS) <= POLL_SECONDS
+    return on_time or in_place or w.now < last
 
 
 def worth_writing(w: World, after: ReleaseStatus) -> bool:

@@ -105,6 +105,8 @@ def contradiction(w: World) -> str:
         return "phase: found Measuring in the last stage, expected Baking"
     if w.standing in IN_A_STAGE and status.grant < w.stage.weight:
         return f"grant: found {status.grant}, expected at least the {w.stage.weight} % of the stage"
+    if w.standing in IN_A_STAGE and not status.capacity:
+        return "capacity: found none, expected the size that each member of blue had at the start"
     judged = w.stage_status if w.standing in JUDGED else None
     if judged is not None and judged.verdict is not None and judged.verdict_key != gates.verdict_key(w):
         return f"verdict: found one for {judged.verdict_key or 'nothing'}, expected {gates.verdict_key(w)}"

@@ -31,7 +31,7 @@ def route(book: Book, old: Obj | None, new: Obj | None) -> None:
         return
     if unowned(old, facts, ref) != unowned(new, facts, ref):
         book.breach("S12", f"{where}: a write for {facts.name} changed more than weights and green's destination")
-    before = max((split.share for split in splits(facts, ref, old)), default=0.0)
+    before = max((0.0, *(split.share for split in splits(facts, ref, old))))  # somebody may have written -100
     grant = facts.status.get("grant", 0)
     for split in splits(facts, ref, new):
         _rule(book, facts, split, where)

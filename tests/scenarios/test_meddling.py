@@ -296,6 +296,7 @@ class TestTheRecords:
             (BAKING, {"phase": "Returning"}, "Returning"),
             (BAKING, {"phase": "Measuring"}, "Measuring in the last stage"),
             (SHIFTED, {"grant": 0, "weight": 0}, "grant"),
+            (MEASURING, {"objects": [], "capacity": []}, "capacity"),
             (SHIFTED, {"stages": [{"weight": 5, "enteredAt": 0, "verdict": "pass"}]}, "verdict"),
         ],
     )
