@@ -126,7 +126,7 @@ def test_a_rollback_leaves_blue_as_it_was(name):
 
 
 def test_finished_releases_are_kept_by_the_plans_history():
-    """A plan that keeps two: of four finished releases the two newest are there, with their records and one frozen plan."""
+    """A plan that keeps two: of four finished releases the two newest are there, with their records, evidence and one frozen plan."""
     folder, scenario = story("subset-in-a-row")
     _, sim = run(folder, scenario.model_copy(update={"plan": "short-history.yaml"}))
 
@@ -134,7 +134,9 @@ def test_finished_releases_are_kept_by_the_plans_history():
     releases = {r["metadata"]["name"] for r in kube.list(RELEASE, "shop").items}
     maps = [c["metadata"]["name"] for c in kube.list(CONFIG_MAP, "shop").items]
     assert releases == {"shop-v3", "shop-v4"}
-    assert [name.split("-")[1] for name in sorted(maps)] == ["history", "history", "plan"]
+    evidence = [name for name in maps if name.startswith("penstock-evidence-")]
+    assert {name.removeprefix("penstock-evidence-")[:7] for name in evidence} == releases
+    assert [name.split("-")[1] for name in sorted(set(maps) - set(evidence))] == ["history", "history", "plan"]
 
 
 def test_a_plan_whose_holder_was_removed_by_hand_is_taken_over():
