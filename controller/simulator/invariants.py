@@ -16,6 +16,7 @@ from controller.ports import Obj
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.invariants_book import Breach
 from controller.simulator.invariants_model import FINAL, ReleaseFacts, splits
+from controller.simulator.invariants_pods import EmptyGreen
 from controller.simulator.invariants_proxies import DataPlane
 from controller.simulator.invariants_store import History
 from controller.simulator.invariants_turns import LEASE_SECONDS, Turns
@@ -46,6 +47,7 @@ class Checker:
         self._drifted: dict[tuple[str, str], tuple[float, float]] = {}
         self._plane = DataPlane(sim, self.history.book)
         self._turns = Turns(sim, self.history.book)
+        self._pods = EmptyGreen(sim, self.history.book)
         self._faults = [(START + f.at, START + f.at + f.lasts) for f in sim.scenario.faults]
         for shelf in sim.server.registry.shelves():
             for obj in shelf.all(""):
@@ -71,6 +73,8 @@ class Checker:
         if kind in ("Pod", "ReplicaSet", "EndpointSlice", "Event", "Lease"):
             return
         now = commit.time
+        if kind == "Deployment":
+            self._pods.deployment(now, commit.new)
         if kind == "Deployment" and commit.field_manager in self.history.ours:
             self._plane.brought_down(commit.old, commit.new)
         before = self._rollbacks()
@@ -81,6 +85,7 @@ class Checker:
         if kind == "VirtualService":
             self._drift(commit)
         self._drift_overdue(now)
+        self._pods.time(now)
 
     def _rollbacks(self) -> dict[str, bool]:
         return {uid: bool(facts.status.get("rollback")) for uid, facts in self.history.releases.items()}

@@ -11,7 +11,7 @@ from controller import act, observe, reconcile
 from controller.adapters import marks
 from controller.adapters.istio import patches, rollback, writes
 from controller.adapters.workloads import change
-from controller.core import backward, breach, forward, gates, judging, missing, reasons, requests
+from controller.core import backward, breach, forward, gates, judging, missing, outage, reasons, requests
 from controller.core.commands import Direction, SetWeight
 from controller.core.steps import stored
 from controller.ports import RELEASE
@@ -165,6 +165,11 @@ def pods_are_not_asked():
         (gates, "GATES", tuple(gate for gate in gates.GATES if gate is not gates.green_capacity)),
         (gates, "green_capacity", lambda _w: gates.OPEN),
     )
+
+
+def missing_pods_are_not_asked():
+    """Nobody looks whether green has pods at all: no query sees it in subset mode."""
+    return replaced((outage, "answer", lambda _w: None))
 
 
 def no_route_delay():

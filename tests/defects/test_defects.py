@@ -73,6 +73,7 @@ LABEL = {"kind": "patch", "at": "5s", "target": "VirtualService shop/shop", "pat
 USERS = [{"name": f"users-{i}", "host": "shop.shop.svc.cluster.local", "rps": 20, "delay": "10s"} for i in range(8)]
 LATE_PROXIES = {"users": USERS, "faults": [LABEL]}
 UNREADY = {"pods": [{"image": "*:2.0", "unready": [{"after": "374s", "until": "386s"}]}, {}], "faults": [LABEL]}
+EMPTY = {"pods": [{"image": "*:2.0", "unready": [{"after": "400s", "until": "600s"}]}, {}], "expect": {"phase": "RolledBack"}}
 STILL = {"faults": [{"kind": "pause", "at": "100s", "lasts": "2m"}]}
 
 FOUND_ALONE = [
@@ -84,6 +85,7 @@ FOUND_ALONE = [
     (defects.whole_http, story("healthy"), "S12"),
     (defects.request_forgotten, story("drift-to-blue"), "S11"),
     (defects.no_route_delay, story("healthy", **LATE_PROXIES), "S4"),
+    (defects.missing_pods_are_not_asked, story("healthy", **EMPTY), "L2"),
     (defects.pods_are_not_asked, story("healthy", **UNREADY), "S4"),
     (defects.delete_without_preconditions, story("fails-at-25"), "S9"),
     (defects.lease_for_ever, story("healthy", **STILL), "L7"),
