@@ -18,7 +18,7 @@ lost with a crash is reached again, to the bit, from the one before it and the s
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -57,6 +57,21 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """One line as the baseline's past shows it (`analysis.preflight`), fixed before the release.
+
+    Attributes:
+        p_hist: the baseline's rate of bad events.
+        dispersion: of their counts.
+        edge: requests slower than this are bad; infinite for errors.
+    """
+
+    p_hist: float
+    dispersion: Dispersion
+    edge: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """What is tested; frozen with the plan.
 
@@ -69,6 +84,7 @@ class Setting:
         effect: the candidate's rate that must have been detectable for a pass (with latency: its share beyond an edge above the
             baseline's); the default effect if None.
         p_hist: the baseline's rate of errors in history; read off its counters if None.
+        known: what was measured before the release, line by line; its edges are the ones that are tested.
     """
 
     kind: Kind
@@ -79,18 +95,23 @@ class Setting:
     alone_share: float = ALONE_SHARE
     effect: float | None = None
     p_hist: float | None = None
+    known: tuple[Known, ...] = ()
 
-    def test(self, p_hist: float) -> RateTest:
+    def dispersion_of(self, edge: float) -> Dispersion:
+        """The dispersion that was measured at this edge (infinite: errors), else the setting's own."""
+        return next((one.dispersion for one in self.known if one.edge == edge), self.dispersion)
+
+    def test(self, p_hist: float, edge: float = math.inf) -> RateTest:
         """The test of one line whose baseline had this rate."""
         errors = self.kind is Kind.ERRORS
         form = Form.POISSON if errors and p_hist < _BERNOULLI_FROM else Form.BERNOULLI
         grid = ERROR_GRID if errors else LATENCY_GRID
         cap = -math.log(self.alpha) / 2
-        return RateTest(self.rho, self.delta, grid, form, p_hist, dispersion=self.dispersion, cap=cap)
+        return RateTest(self.rho, self.delta, grid, form, p_hist, dispersion=self.dispersion_of(edge), cap=cap)
 
     def alone(self, line: "Line") -> RateTest:
         """The test of a line where the baseline has no traffic: a fixed limit."""
-        return replace(self.test(line.p_hist), rho=0.0, delta=line.limit, form=Form.BERNOULLI)
+        return replace(self.test(line.p_hist, line.edge), rho=0.0, delta=line.limit, form=Form.BERNOULLI)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +199,10 @@ def _line(packed: Sequence[Any], setting: Setting) -> Line:
     values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
     if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:
         raise ValueError("the state of a sequential check holds counts that are none")
-    test = setting.test(values[0])
+    at = math.inf if edge is None else float(edge)
+    test = setting.test(values[0], at)
     return Line(
-        edge=math.inf if edge is None else float(edge),
+        edge=at,
         p_hist=values[0],
         relative=RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, relative, strict=True))}, test),
         alone=None if alone is None else RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, alone, strict=True))}, test),
@@ -260,10 +282,15 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float) -> Advanc
     baseline = [counter for counter in read.counters if counter.arm is Arm.BASELINE]
     if setting.kind is Kind.ERRORS:
         n, bad = (_standing(baseline, name, since) for name in (_EVERY, _BAD))
-        p_hist = setting.p_hist
+        p_hist = setting.p_hist if setting.p_hist is not None else next((one.p_hist for one in setting.known), None)
         if p_hist is None:
             p_hist = max(bad / n, _LEAST_RATE) if n >= LEAST_HISTORY else USUAL_RATE
         return Advanced(State(Cursor(since), (_begun(setting, math.inf, p_hist, (n, bad)),)))
+    measured = [one for one in setting.known if one.edge in read.edges]
+    if measured:
+        total = _standing(baseline, math.inf, since)
+        tails = ((one, max(total - _standing(baseline, one.edge, since), 0.0)) for one in measured)
+        return Advanced(State(Cursor(since), tuple(_begun(setting, one.edge, one.p_hist, (total, tail)) for one, tail in tails)))
     times = sorted({sample.time for counter in baseline for series in counter.series for sample in series.samples})
     for start in (since, *(time for time in times if time > since)):
         total = _standing(baseline, math.inf, start)
@@ -282,7 +309,7 @@ def _with_edges(setting: Setting, below: Mapping[float, float], total: float, si
 
 
 def _begun(setting: Setting, edge: float, p_hist: float, before: tuple[float, float]) -> Line:
-    return Line(edge, min(p_hist, 1.0), rate.start(setting.test(min(p_hist, 1.0))), before=before)
+    return Line(edge, min(p_hist, 1.0), rate.start(setting.test(min(p_hist, 1.0), edge)), before=before)
 
 
 def _standing(counters: Sequence[Counter], name: object, at: float) -> float:
@@ -315,12 +342,39 @@ def advance(setting: Setting, state: State, arms: Mapping[Arm, Counted], marks: 
     found = difference(read.counters, state.cursor, scrapes, needs=needs)
     if found.fault:
         return Advanced(state, found.fault)
+    steps = follow(setting, state, found.slices, marks)
+    return Advanced(steps[-1] if steps else state, steps=steps)
+
+
+def follow(setting: Setting, state: State, slices: Sequence[Slice], marks: Sequence[Mark]) -> tuple[State, ...]:
+    """The states after each of these slices of both arms' counters, in order."""
     steps: list[State] = []
-    after = state
-    for part in found.slices:
-        after = _counted(setting, after, part, marks)
-        steps.append(after)
-    return Advanced(after, steps=tuple(steps))
+    for part in slices:
+        steps.append(_counted(setting, steps[-1] if steps else state, part, marks))
+    return tuple(steps)
+
+
+def pretended(setting: Setting, since: float) -> State:
+    """The state before the first tick of a release that never was: of what is known alone, without counters."""
+    return State(Cursor(since), tuple(_begun(setting, one.edge, one.p_hist, (0.0, 0.0)) for one in setting.known))
+
+
+def slice_of(kind: Kind, tick: tuple[float, float], counts: Mapping[Arm, Sequence[float]], edges: Sequence[float]) -> Slice:
+    """A slice as `follow` takes it.
+
+    Args:
+        kind: of the setting.
+        tick: its start and its end.
+        counts: requests of an arm, then its bad ones by line.
+        edges: of the lines; not looked at for errors.
+    """
+    found: dict[tuple[Arm, Hashable], float] = {}
+    for arm, (n, *bad) in counts.items():
+        if kind is Kind.ERRORS:
+            found |= {(arm, _EVERY): n, (arm, _BAD): bad[0]}
+        else:
+            found |= {(arm, math.inf): n, **{(arm, edge): n - slow for edge, slow in zip(edges, bad, strict=True)}}
+    return Slice(*tick, found)
 
 
 def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark]) -> State:
@@ -359,7 +413,7 @@ def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
     sums = (n_g + tick.candidate_n, x_g + tick.candidate_bad, n_b + tick.baseline_n, x_b + tick.baseline_bad)
     counted = replace(line, sums=sums)
     if not mark.alone:
-        return replace(counted, relative=rate.step(setting.test(line.p_hist), line.relative, tick, mark.name))
+        return replace(counted, relative=rate.step(setting.test(line.p_hist, line.edge), line.relative, tick, mark.name))
     if line.alone is None or not line.limit:
         return counted
     return replace(counted, alone=rate.step(setting.alone(line), line.alone, tick, mark.name))
@@ -427,7 +481,7 @@ def _needed(setting: Setting, line: Line, weight: float) -> float:
     alone = bool(line.limit)
     share = 1.0 if alone else n_g / (n_g + n_b) if n_g + n_b else 0.5
     part = weight * ((setting.alone_share if alone else 1 - setting.alone_share) or 1.0)
-    test = setting.alone(line) if alone else setting.test(line.p_hist)
+    test = setting.alone(line) if alone else setting.test(line.p_hist, line.edge)
     effect = default_effect(line.p_hist) if setting.effect is None else setting.effect
     if setting.effect is not None and setting.kind is Kind.LATENCY:
         effect = min(line.p_hist + setting.effect, _MOST_EFFECT)
