@@ -146,19 +146,23 @@ def pooled_dispersion(splits: Sequence[Sequence[Tick]], blocks: Sequence[float] 
 
 
 def _phi(splits: Sequence[Sequence[Tick]], length: float) -> float | None:
-    """`sum (x1 - m q)^2 / sum m q (1 - q)` over blocks; None where no split has twelve blocks that hold bad events."""
+    """`sum (x1 - m q)^2 / sum m q (1 - q) (n - m) / (n - 1)` over blocks; None where no split has twelve blocks that hold bad events.
+
+    The last factor (of drawing without putting back) is 1 for rare events. Without it a tail of 40 % would look quieter than it is.
+    """
     squares = expected = 0.0
     most = 0
     for halves in splits:
         blocks = 0
         for x1, x2, n1, n2 in _blocks(halves, length):
-            bad, q = x1 + x2, n1 / (n1 + n2) if n1 + n2 else 0.0
-            if bad and 0 < q < 1:
+            bad, n = x1 + x2, n1 + n2
+            q = n1 / n if n else 0.0
+            if bad and n > 1 and 0 < q < 1:
                 blocks += 1
                 squares += (x1 - bad * q) ** 2
-                expected += bad * q * (1 - q)
+                expected += bad * q * (1 - q) * (n - bad) / (n - 1)
         most = max(most, blocks)
-    return squares / expected if most >= _LEAST_BLOCKS else None
+    return squares / expected if most >= _LEAST_BLOCKS and expected else None
 
 
 def _blocks(halves: Sequence[Tick], length: float) -> list[tuple[float, float, float, float]]:

@@ -11,7 +11,7 @@ from typing import Any
 from analysis.planning import tolerance_warning
 from analysis.rate import RateTest
 from controller.api.base import parse_duration, shown
-from controller.api.plan import DIFFERENCES, BuiltIn, Method, PlanSpec
+from controller.api.plan import DIFFERENCES, SEQUENTIAL_BUILTINS, BuiltIn, Method, PlanSpec
 from controller.api.validate_limits import limit_notes
 from controller.api.validate_yaml import Path
 
@@ -169,7 +169,7 @@ def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
     given = part(spec, "analysis").get("errorRate")
     usual = USUAL_PERCENT if given is None else given
     for index, one in each(spec, "checks"):
-        if one.get("method") != Method.SEQUENTIAL:
+        if not _is_sequential(one):
             for word in ("tolerance", "effect", "weight"):
                 if word in one:
                     hint = "it is ignored here: a threshold check has its limit"
@@ -180,6 +180,12 @@ def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
             yield "warning", ("checks", index, "quantile"), "a quantile with method: sequential", "none", hint
         if one.get("builtin") == BuiltIn.ERROR_RATE and _is_number(usual):
             yield from _tolerated(("checks", index), one, usual, given=given is not None)
+
+
+def _is_sequential(check: dict[str, Any]) -> bool:
+    """As the model has it, of raw data."""
+    method = check.get("method")
+    return method == Method.SEQUENTIAL or (method is None and check.get("limit") is None and check.get("builtin") in SEQUENTIAL_BUILTINS)
 
 
 def _tolerated(path: Path, check: dict[str, Any], usual: float, *, given: bool) -> Iterator[Note]:

@@ -26,8 +26,9 @@ from analysis.counters import Scrapes
 from analysis.model import Outcome, Series, Verdict, Window
 from analysis.rate import Dispersion
 from analysis.retrospect_checks import Counted
-from analysis.sequential import Kind, Mark, Setting, State
+from analysis.sequential import Kind, Known, Mark, Setting, State
 from analysis.slo import ALONE_SHARE
+from controller.api.measured import MeasuredLine
 from controller.api.plan import DIFFERENCES, WEIGHTS, BuiltIn, Check, PlanSpec, TrafficMetrics
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, WindowStatus
 from controller.core import asking, judging, reasons, traffic
@@ -99,16 +100,32 @@ def setting_of(plan: PlanSpec, check: Check) -> Setting:
     builtin = check.builtin or BuiltIn.ERROR_RATE
     points = check.tolerance.difference if check.tolerance.difference is not None else DIFFERENCES[builtin]
     rate, spread = plan.analysis.error_rate, plan.analysis.dispersion
+    known = tuple(_known(line, spread) for line in measured_of(plan, check))
     return Setting(
         kind=Kind.LATENCY if builtin is BuiltIn.LATENCY else Kind.ERRORS,
         rho=check.tolerance.ratio,
         delta=points / 100,
         alpha=plan.analysis.alpha,
-        dispersion=Dispersion(spread, spread),
+        dispersion=Dispersion() if spread is None else Dispersion(spread, spread),
         alone_share=ALONE_SHARE if not check.stages or FULL in check.stages else 0.0,
         effect=check.effect / 100 if check.effect is not None else None,
         p_hist=rate / 100 if rate is not None else None,
+        known=known,
     )
+
+
+def measured_of(plan: PlanSpec, check: Check) -> tuple[MeasuredLine, ...]:
+    """What was measured on blue for this check: its rate, or its usable bucket edges; empty where nothing was."""
+    measured = plan.analysis.measured
+    if measured is None:
+        return ()
+    return measured.of(check.builtin or BuiltIn.ERROR_RATE, member_of(plan, check.member).workload)
+
+
+def _known(line: MeasuredLine, spread: float | None) -> Known:
+    """A measured line for the library; the author's own dispersion comes before the measured one."""
+    phi = Dispersion(line.bursts, line.widest) if spread is None else Dispersion(spread, spread)
+    return Known(line.share / 100, phi, math.inf if line.edge is None else line.edge)
 
 
 def shares(plan: PlanSpec) -> dict[str, float]:

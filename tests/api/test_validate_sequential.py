@@ -21,10 +21,17 @@ def test_the_two_builtins_need_nothing_but_the_word():
     assert said("builtin: latency, method: sequential") == []
 
 
+def test_without_a_limit_and_a_method_they_are_judged_sequentially():
+    """The words of a sequential check are then no words of the other method."""
+    assert said("builtin: error-rate, tolerance: {difference: 0.2}") == []
+    assert said("builtin: latency, effect: 10") == []
+
+
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        ("builtin: error-rate", "no limit"),
+        ("builtin: cpu", "no limit"),
+        ("builtin: error-rate, method: threshold", "no limit"),
         ("builtin: error-rate, method: sequential, limit: {max: 1}", "expected tolerance instead"),
         ("builtin: cpu, method: sequential", "builtin: cpu with method: sequential"),
         ("query: up, method: sequential", "a query with method: sequential"),
