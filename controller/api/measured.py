@@ -22,10 +22,10 @@ class MeasuredLine(Model):
 
     edge: Number | None = Field(default=None, description="Bucket edge, milliseconds; none for failed requests.")
     share: Annotated[float, Field(ge=0, le=100)] = Field(description="Percent of blue's requests that failed, or were slower.")
-    bursts: Annotated[float, Field(ge=0, le=1000)] = Field(
+    bursts: Annotated[float, Field(ge=0)] = Field(
         description="Dispersion of the counts within one scrape; 1 is independent requests."
     )
-    widest: Annotated[float, Field(ge=0, le=1000)] = Field(description="Largest dispersion over scrapes, minutes and five minutes.")
+    widest: Annotated[float, Field(ge=0)] = Field(description="Largest dispersion over scrapes, minutes and five minutes.")
 
 
 class MeasuredCheck(Model):

@@ -60,6 +60,13 @@ def _detection(spec: PlanSpec, check: Check, stage: Stage, rps: float) -> Detect
     return max(found, key=lambda one: (not one.requests, one.requests))
 
 
+def finds(spec: PlanSpec, check: Check, line: Known, rps: float) -> bool:
+    """Whether some stage in which blue has requests is long enough for this line of a check."""
+    judged = [stage for stage in spec.stages if not check.stages or stage.weight in check.stages]
+    with_blue = [stage for stage in judged if stage.weight < FULL] or judged
+    return any(not _line_detection(spec, check, stage, rps, line).too_short for stage in with_blue)
+
+
 def _line_detection(spec: PlanSpec, check: Check, stage: Stage, rps: float, line: Known) -> Detection:
     setting, share, usual = setting_of(spec, check), stage.weight / 100, line.p_hist
     test, part = setting.test(usual, line.edge), shares(spec).get(check.name, 1.0)

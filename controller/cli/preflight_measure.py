@@ -7,16 +7,19 @@ from analysis import preflight as library
 from analysis.model import Window
 from analysis.preflight import Asked, Step
 from analysis.rate import Dispersion
+from controller.adapters.records import plan_view, read_subject
 from controller.api.measured import Measured, MeasuredCheck, MeasuredLine
 from controller.api.plan import BuiltIn, Check, PlanSpec, measured_checks
 from controller.cli.host import say
 from controller.cli.plan import timetable
+from controller.cli.plan_detect import finds
+from controller.cli.plan_mode import Told as Mode
 from controller.cli.plan_mode import mode_of
 from controller.cli.preflight_read import LEAST_PODS, Past, Reading, Samples, past_of
-from controller.cli.preflight_words import Key, Told
+from controller.cli.preflight_words import Key, Told, requests_a_second
 from controller.core.queries import Naming, Place, member_of, pair_of
 from controller.core.sequential import scrapes_of, setting_of, shares
-from controller.ports import Kube
+from controller.ports import RELEASE, RELEASE_PLAN, Kube, NotFoundError
 
 _HOUR = 3600.0
 _FULL = 100
@@ -28,13 +31,14 @@ Place3 = tuple[str, str, PlanSpec]
 def examine(place: Place3, samples: Samples, window: Window, kube: Kube | None) -> Told:
     """Everything that blue's past says about a plan. Raises `CommandError`."""
     namespace, name, spec = place
-    mode = mode_of(spec, (namespace, name), "" if kube is not None else _known_mode(spec), kube)
+    mode = _mode(place, kube)
     judged, assumed = _judged(spec)
     naming = Naming(namespace, mode.blue_slot, mode.mode)
     reading = Reading(samples, window, scrapes_of(spec), mode.mode, spec.traffic.reporter)
     pasts = {_key(spec, check): _past(reading, spec, check, naming) for check in judged.checks if check.sequential}
     lines = {key: _lines(key, past) for key, past in pasts.items() if past.pods >= LEAST_PODS}
     known = _measured(lines, window, pasts)
+    known = _that_find(known, judged, pasts) if known is not None else None
     found, measured = library.Preflight(()), known
     if known is not None:
         judged = _with(judged, known)
@@ -45,9 +49,22 @@ def examine(place: Place3, samples: Samples, window: Window, kube: Kube | None) 
     return Told(f"{namespace}/{name}", judged, pasts, found, measured, until=window.end, assumed=assumed, partial=samples.partial)
 
 
-def _known_mode(spec: PlanSpec) -> str:
-    """Without a cluster it does not matter to what blue's pods report; only callers' reports differ."""
-    return "subset" if spec.traffic.destination_rule else "host"
+def _mode(place: Place3, kube: Kube | None) -> Mode:
+    """Which slot is blue, and how the routes tell the versions apart; while a release runs, as that one found it.
+
+    Without a cluster it does not matter to what blue's pods report; only callers' reports differ.
+    """
+    namespace, name, spec = place
+    if kube is None:
+        return mode_of(spec, (namespace, name), "subset" if spec.traffic.destination_rule else "host", None)
+    try:
+        active = plan_view(kube.get(RELEASE_PLAN, namespace, name)).status.active_name
+        running = read_subject(kube.get(RELEASE, namespace, active)).status if active else None
+    except NotFoundError:
+        running = None
+    if running is not None and running.blue_slot >= 0:
+        return Mode(running.mode or "host", f"as release {active} found it", blue_slot=running.blue_slot)
+    return mode_of(spec, (namespace, name), "", kube)
 
 
 def _judged(spec: PlanSpec) -> tuple[PlanSpec, bool]:
@@ -83,6 +100,24 @@ def _measured(lines: Mapping[Key, MeasuredCheck], window: Window, pasts: Mapping
         return None
     hours = max(past.seconds for past in pasts.values()) / _HOUR
     return Measured(until=window.end, hours=round(hours, 2), checks=list(lines.values()))
+
+
+def _that_find(known: Measured, spec: PlanSpec, pasts: dict[Key, Past]) -> Measured:
+    """Without the bucket edges at which blue's pods differ so much that no stage could find anything; they would only hold releases up."""
+    full = _with(spec, known)
+    checks = []
+    for one in known.checks:
+        key = (one.builtin, one.workload)
+        asked = [check for check in full.checks if check.sequential and _key(spec, check) == key]
+        rps = requests_a_second(pasts)
+        blind = {line.edge for check in asked for line in setting_of(full, check).known if not finds(full, check, line, rps)}
+        left = [line for line in one.lines if line.edge not in blind]
+        if one.builtin == "latency" and left and len(left) < len(one.lines):
+            gone = [index for index, line in enumerate(one.lines) if line.edge in blind]
+            pasts[key] = pasts[key].without(gone)
+            one = one.model_copy(update={"lines": left})  # noqa: PLW2901 - the same check, with fewer lines
+        checks.append(one)
+    return known.model_copy(update={"checks": checks})
 
 
 def _with(spec: PlanSpec, measured: Measured) -> PlanSpec:

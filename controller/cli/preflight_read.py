@@ -6,7 +6,7 @@ nothing, the callers' proxies are split instead.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -89,6 +89,7 @@ class Past:
         parts: tick by tick and pod by pod.
         edges: bucket edges, one a line; none for failed requests.
         unusable: the other edges, and blue's share beyond them (0 to 1).
+        uneven: those of them at which the pods differ too much.
         pods: how many targets had requests.
         reporter: whose counters they are.
         fault: "" or why there is nothing, a clause.
@@ -97,6 +98,7 @@ class Past:
     parts: tuple[Part, ...] = ()
     edges: tuple[float, ...] = ()
     unusable: Mapping[float, float] = field(default_factory=dict)
+    uneven: tuple[float, ...] = ()
     pods: int = 0
     reporter: str = ""
     fault: str = ""
@@ -115,6 +117,17 @@ class Past:
         """Blue's share of bad requests, 0 to 1."""
         bad = math.fsum(row[1 + line] for part in self.parts for row in part.counts.values())
         return bad / self.n if self.n else 0.0
+
+    def without(self, gone: Sequence[int]) -> "Past":
+        """The same without the lines of these places, whose edges cannot be used because the pods differ there."""
+        kept = [index for index in range(len(self.edges)) if index not in gone]
+        parts = [
+            replace(part, counts={pod: (row[0], *(row[1 + index] for index in kept)) for pod, row in part.counts.items()})
+            for part in self.parts
+        ]
+        uneven = {self.edges[index]: self.share(index) for index in gone}
+        edges = tuple(self.edges[index] for index in kept)
+        return replace(self, parts=tuple(parts), edges=edges, unusable={**self.unusable, **uneven}, uneven=tuple(uneven))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +177,7 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
         wanted = _narrowed(wanted, labels, newest, (*edges, math.inf))
     parts = tuple(_walk(reading, wanted, edges))
     pods = len(active(parts))
-    return Past(parts, edges, unusable, pods, reporter, "" if pods else "there are no samples")
+    return Past(parts, edges, unusable, pods=pods, reporter=reporter, fault="" if pods else "there are no samples")
 
 
 def _standing(every: Iterable[Series], edge: float) -> float:

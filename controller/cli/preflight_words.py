@@ -13,6 +13,7 @@ from controller.cli.exits import ExitCode
 from controller.cli.host import say, tell
 from controller.cli.judge_words import clock
 from controller.cli.preflight_read import Past
+from controller.core.sequential import setting_of
 
 Key = tuple[str, str]
 """Built-in check and workload: what is measured once, whatever the checks are called."""
@@ -54,6 +55,15 @@ class Told:
         return self.found.left > _MOST_PAST_ALPHA * self.spec.analysis.alpha * self.found.releases
 
     @property
+    def blind(self) -> tuple[str, ...]:
+        """Checks that no stage is long enough for."""
+        acting = [check for check in self.spec.checks if check.sequential and not check.observe] if self.measured is not None else []
+        known = {check.name: (check, setting_of(self.spec, check).known) for check in acting}
+        return tuple(
+            name for name, (check, lines) in known.items() if any(not plan_detect.finds(self.spec, check, line, self.rps) for line in lines)
+        )
+
+    @property
     def missing(self) -> str:
         """Why the numbers are not enough, a sentence; "" where they are."""
         if self.measured is None:
@@ -66,17 +76,17 @@ class Told:
     @property
     def usable(self) -> bool:
         """Whether a release may go by it."""
-        return not self.noisy and not self.missing
+        return not self.noisy and not self.missing and not self.blind
 
     @property
     def code(self) -> ExitCode:
         """How the command ends."""
-        return ExitCode.NO if self.noisy else ExitCode.HELD if self.missing else ExitCode.REACHED
+        return ExitCode.HELD if self.missing else ExitCode.NO if self.noisy or self.blind else ExitCode.REACHED
 
     @property
     def rps(self) -> float:
         """Blue's requests a second."""
-        return max((past.n / past.seconds for past in self.pasts.values() if past.seconds), default=0.0)
+        return requests_a_second(self.pasts)
 
     def after_storing(self, written: PlanSpec) -> "Told":
         """The same, stored beside a plan that was written so."""
@@ -92,6 +102,11 @@ class Told:
                 "with finish.mode home they stay thresholds." if home else "from now on error rate and latency are judged sequentially."
             )
         return replace(self, kept=kept)
+
+
+def requests_a_second(pasts: Mapping[Key, Past]) -> float:
+    """Of blue; of several workloads the one with most, and 0 without any."""
+    return max((past.n / past.seconds for past in pasts.values() if past.seconds), default=0.0)
 
 
 def print_text(told: Told) -> None:
@@ -111,9 +126,9 @@ def _table(told: Told) -> Iterator[str]:
     for (builtin, workload), past in told.pasts.items():
         lines = told.measured.of(builtin, workload) if told.measured is not None else ()
         rows += [(builtin, workload, *_line(line, weights)) for line in lines]
-        rows += [
-            (builtin, workload, f"beyond {edge:g} ms", f"{100 * share:.3g} %", _why_not(share)) for edge, share in past.unusable.items()
-        ]
+        for edge, share in past.unusable.items():
+            why = "not usable: no stage is long enough" if edge in past.uneven else _why_not(share)
+            rows.append((builtin, workload, f"beyond {edge:g} ms", f"{100 * share:.3g} %", why))
         if not lines and past.fault:
             rows.append((builtin, workload, past.fault))
     yield f"Blue of plan {told.plan}, {_span(told)} until {clock(told.until)}:"
@@ -166,6 +181,11 @@ def _sentences(told: Told) -> Iterator[str]:
         yield (
             f"Blue would be rolled back in favour of itself in {told.found.rate:.1%} of releases even so: are some of its pods sick? "
             "Judge this plan by thresholds until then."
+        )
+    elif told.blind and not told.missing:
+        yield (
+            f"No stage is long enough for {' and '.join(told.blind)} to find what a pass must be able to show: too few requests, or pods "
+            "of blue that differ too much. Lengthen the stages, ask for a larger effect, or judge by thresholds."
         )
     if told.missing:
         yield told.missing
