@@ -55,7 +55,7 @@ def said(**spec):
 
 
 def test_a_dispersion_that_is_only_assumed_is_said_at_the_start():
-    assert said(checks=[SEQUENTIAL]) == [reasons.NOT_MEASURED]
+    assert said(checks=[SEQUENTIAL]) == [reasons.DISPERSION_ASSUMED]
     assert "errors" in a_release().with_plan(checks=[SEQUENTIAL]).in_phase(Phase.PREPARING, blue_slot=-1).decided().status.warnings[0]
 
 
@@ -68,4 +68,4 @@ def test_what_was_measured_long_ago_or_for_another_check_is_said():
     latency = {"name": "slow", "builtin": "latency", "method": "sequential"}
 
     assert said(checks=[SEQUENTIAL], analysis=measured(45)) == [reasons.MEASURED_LONG_AGO]
-    assert said(checks=[SEQUENTIAL, latency], analysis=measured(1)) == [reasons.NOT_MEASURED]
+    assert said(checks=[SEQUENTIAL, latency], analysis=measured(1)) == [reasons.DISPERSION_ASSUMED]
