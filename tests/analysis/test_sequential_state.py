@@ -10,8 +10,9 @@ from analysis import reasons, sequential
 from analysis.combine import Weighted, conclude, release_evidence
 from analysis.counters import Scrapes
 from analysis.model import Arm, Outcome, Sample, Series, Window
+from analysis.rate import Dispersion
 from analysis.retrospect_checks import Counted
-from analysis.sequential import Kind, Mark, Setting, State
+from analysis.sequential import Kind, Known, Mark, Setting, State
 
 SCRAPES = Scrapes(interval=10.0, every=10.0, patience=30.0)
 ERRORS = Setting(Kind.ERRORS)
@@ -279,3 +280,27 @@ def test_both_arms_in_one_series_is_a_fault():
     found = sequential.advance(ERRORS, state, dict.fromkeys(Arm, arms[Arm.BASELINE]), ONE, SCRAPES)
 
     assert (found.state, found.fault) == (state, reasons.SAME_SERIES)
+
+
+class TestKnown:
+    """What was measured before the release."""
+
+    def test_its_edges_are_tested_whatever_the_histogram_has_to_say(self):
+        setting = replace(LATENCY, known=(Known(0.4, Dispersion(1, 1), 50.0), Known(0.03, Dispersion(1, 3), 250.0)))
+        arms = sequential.both(histogram("b", BELOW, 40, live_from=0), histogram("g", BELOW, 10, live_from=START))
+        state = sequential.begin(setting, arms, START).state
+
+        assert [(line.edge, line.p_hist) for line in state.lines] == [(50.0, 0.4), (250.0, 0.03)]
+        assert State.from_json(state.to_json(), setting) == state
+
+    def test_edges_that_the_histogram_has_no_more_are_chosen_anew(self):
+        setting = replace(LATENCY, known=(Known(0.4, Dispersion(1, 1), 75.0),))
+        arms = sequential.both(histogram("b", BELOW, 40, live_from=0, history=5000), histogram("g", BELOW, 10, live_from=START))
+
+        assert 50.0 in [line.edge for line in sequential.begin(setting, arms, START).state.lines]
+
+    def test_its_rate_is_bet_on_unless_the_plan_names_one(self):
+        known = replace(ERRORS, known=(Known(0.002, Dispersion(1, 1)),))
+
+        assert go(World(), known).lines[0].p_hist == 0.002
+        assert go(World(), replace(known, p_hist=0.003)).lines[0].p_hist == 0.003

@@ -64,6 +64,31 @@ def test_a_tolerance_that_accepts_every_regression_is_a_warning_with_the_number(
     assert "up to 7.5 % bad requests where blue has 0.5 %" in text
 
 
+LATENCY = "builtin: latency, method: sequential, tolerance: "
+EDGES = "lines: [{edge: 100, share: 20, bursts: 1, widest: 1}, {edge: 500, share: 0.2, bursts: 1, widest: 1}]"
+MEASURED = f"  analysis: {{measured: {{until: 1, hours: 24, checks: [{{builtin: latency, workload: shop, {EDGES}}}]}}}}\n"
+
+
+def test_a_tolerance_of_latency_that_accepts_every_regression_is_a_warning_with_the_number():
+    ((severity, text),) = said(f"{LATENCY}{{difference: 60}}")
+
+    assert severity == "warning"
+    assert "up to 65.5 % slow requests where blue has 5 %" in text
+    assert said(f"{LATENCY}{{ratio: 2}}") == []
+
+
+def test_what_was_measured_is_what_a_tolerance_is_held_against():
+    assert said(f"{LATENCY}{{ratio: 6}}", MEASURED) == []  # at 500 ms it still finds something
+    assert "up to 90.2 % slow requests where blue has 0.2 %" in said(f"{LATENCY}{{difference: 90}}", MEASURED)[0][1]
+
+
+def test_an_alpha_that_rolls_back_many_healthy_releases_is_a_warning_with_the_number():
+    ((severity, text),) = said("builtin: error-rate, method: sequential", "  analysis: {alpha: 0.25}\n")
+
+    assert (severity, "one healthy release in 4 may go back" in text) == ("warning", True)
+    assert said("builtin: error-rate, method: sequential", "  analysis: {alpha: 0.05}\n") == []
+
+
 def test_an_effect_that_the_tolerance_allows_could_never_pass():
     check = "builtin: error-rate, method: sequential, tolerance: {ratio: 2, difference: 1}, effect: 2"
 

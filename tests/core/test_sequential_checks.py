@@ -218,6 +218,63 @@ class TestShares:
         assert setting.dispersion.at(0.5) == 3.0
 
 
+ERROR_LINE = {"share": 1.0, "bursts": 1.5, "widest": 3.5}
+EDGE_LINES = [
+    {"edge": 100.0, "share": 20.0, "bursts": 1.0, "widest": 1.0},
+    {"edge": 500.0, "share": 1.0, "bursts": 2.0, "widest": 4.0},
+]
+
+
+class TestMeasured:
+    """What the pre-flight measured on blue, as the frozen plan has it."""
+
+    def spec(self, **analysis):
+        checks = [
+            {"builtin": "error-rate", "workload": "shop", "lines": [ERROR_LINE]},
+            {"builtin": "latency", "workload": "shop", "lines": EDGE_LINES},
+        ]
+        measured = {"until": NOW - 3600, "hours": 24.0, "checks": checks}
+        return {"workload": "shop", "traffic": {"virtualService": "shop"}, "analysis": {"measured": measured, **analysis}}
+
+    def plan(self, **more):
+        return PlanSpec.model_validate(self.spec(**more.pop("analysis", {})) | more)
+
+    def test_a_plan_without_checks_is_judged_sequentially_and_a_return_home_is_not(self):
+        assert [check.sequential for check in self.plan().checks] == [True, True]
+        assert [check.sequential for check in self.plan(finish={"mode": "home"}).checks] == [False, False]
+        assert [check.name for check in self.plan(checks=[]).checks] == []
+
+    def test_each_line_has_its_own_dispersion_rate_and_edge(self):
+        errors, latency = (sequential.setting_of(self.plan(), check) for check in self.plan().checks)
+
+        assert (errors.known[0].p_hist, errors.test(0.01).dispersion.at(0.5)) == (0.01, 3.5)
+        assert [line.edge for line in latency.known] == [100.0, 500.0]
+        assert latency.test(0.01, 500.0).dispersion.at(0.5) == 4.0
+        assert latency.test(0.01, 250.0).dispersion.at(0.5) == 2.0
+
+    def test_the_authors_own_dispersion_comes_first(self):
+        plan = self.plan(analysis={"dispersion": 6.0})
+
+        assert sequential.setting_of(plan, plan.checks[0]).test(0.01).dispersion.at(0.5) == 6.0
+
+    def test_another_workloads_numbers_are_not_used(self):
+        plan = self.plan(workload="other")
+
+        assert sequential.setting_of(plan, plan.checks[0]).known == ()
+
+    def test_a_smaller_dispersion_is_sooner_evidence(self):
+        """The same samples of a green that does twice as badly: with what was measured, and with the default of 2."""
+        twice = counted(green=(49.0, 1.0))
+        quiet = {"share": 1.0, "bursts": 1.0, "widest": 1.0}
+        measured = {"until": NOW, "hours": 24.0, "checks": [{"builtin": "error-rate", "workload": "shop", "lines": [quiet]}]}
+        values = [
+            decided(released(checks=[ERRORS], analysis=one), twice)[0].status.stages[0].checks[0].ln_e
+            for one in ({}, {"measured": measured})
+        ]
+
+        assert values[1] > values[0]
+
+
 def test_a_world_without_sequential_checks_asks_and_counts_nothing():
     w: World = a_release().at_stage(1).world()
 

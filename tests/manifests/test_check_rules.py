@@ -21,7 +21,13 @@ def create(check):
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"limit": {"max": 1}}, {"method": "threshold", "limit": {"max": 1}}, {"method": "sequential"}, {"method": "sequential", "weight": 1}],
+    [
+        {},
+        {"limit": {"max": 1}},
+        {"method": "threshold", "limit": {"max": 1}},
+        {"method": "sequential"},
+        {"method": "sequential", "weight": 1},
+    ],
 )
 def test_a_check_has_a_limit_or_is_sequential(more):
     assert create(ERRORS | more)["spec"]["checks"] == [ERRORS | more]
