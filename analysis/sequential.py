@@ -1,9 +1,10 @@
 """One sequential check on its way through a release: raw samples of both arms in, evidence out, resumable at any sample.
 
 It stands between the counters and the rate tests, and keeps for each *line* (the error rate, or one edge of a
-latency histogram) two processes:
+latency histogram) up to three processes:
 
     relative    against the baseline, while that has traffic; it goes on from stage to stage
+    early       in a stage that may pass early, and anew in each: that the candidate is within its margin
     alone       in a stage without the baseline's traffic: against what the baseline's last counts tolerate,
                 fixed before the first tick of that stage
 
@@ -16,24 +17,25 @@ Ticks follow from the samples and the stages' beginnings alone, never from when 
 lost with a crash is reached again, to the bit, from the one before it and the samples since.
 """
 
-import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass, replace
 
-from analysis import counters, latency, rate, reasons
+from analysis import latency, rate, reasons
 from analysis.combine import Seen
 from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
 from analysis.model import Arm, Series, Tick, Window
 from analysis.numbers import logaddexp, logsumexp
 from analysis.planning import default_effect, requests_to_detect
-from analysis.rate import ERROR_GRID, LATENCY_GRID, Dispersion, Form, RateState, RateTest
+from analysis.rate import RateTest
 from analysis.retrospect_checks import Counted
-from analysis.slo import ALONE_SHARE, default_limit
+from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
+from analysis.slo import default_limit
 
-VERSION = counters.VERSION
+__all__ = [
+    "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "begin", "both", "follow", "ln_e", "ln_early", "pretended",
+    "seen", "slice_of", "worst",
+]  # fmt: skip
 
 LEAST_HISTORY = 200.0
 """Requests of the baseline below which a stage, or its history, says too little: to choose edges, or to set a limit by."""
@@ -41,175 +43,11 @@ LEAST_HISTORY = 200.0
 USUAL_RATE = 0.005
 """The baseline's rate of errors where its history is too short to tell."""
 
-_BERNOULLI_FROM = 0.1
 _LEAST_RATE = 1e-5
 _MOST_EFFECT = 0.99
 _SHOWN_ALONE = 2.0
 _EVERY = "n"
 _BAD = "bad"
-
-
-class Kind(StrEnum):
-    """What counts as a bad event."""
-
-    ERRORS = "errors"
-    LATENCY = "latency"
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One line as the baseline's past shows it (`analysis.preflight`), fixed before the release.
-
-    Attributes:
-        p_hist: the baseline's rate of bad events.
-        dispersion: of their counts.
-        edge: requests slower than this are bad; infinite for errors.
-    """
-
-    p_hist: float
-    dispersion: Dispersion
-    edge: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What is tested; frozen with the plan.
-
-    Attributes:
-        kind: errors, or requests slower than an edge.
-        rho, delta: tolerated ratio and difference of the rates (shares of requests).
-        alpha: of the release; half of `ln(1/alpha)` is the most that one tick may add.
-        dispersion: of the counts, from history; 2 without any.
-        alone_share: part of the weight that is kept for stages without the baseline's traffic.
-        effect: the candidate's rate that must have been detectable for a pass (with latency: its share beyond an edge above the
-            baseline's); the default effect if None.
-        p_hist: the baseline's rate of errors in history; read off its counters if None.
-        known: what was measured before the release, line by line; its edges are the ones that are tested.
-    """
-
-    kind: Kind
-    rho: float = 1.1
-    delta: float = 0.0005
-    alpha: float = 0.01
-    dispersion: Dispersion = field(default_factory=Dispersion)
-    alone_share: float = ALONE_SHARE
-    effect: float | None = None
-    p_hist: float | None = None
-    known: tuple[Known, ...] = ()
-
-    def dispersion_of(self, edge: float) -> Dispersion:
-        """The dispersion that was measured at this edge (infinite: errors), else the setting's own."""
-        return next((one.dispersion for one in self.known if one.edge == edge), self.dispersion)
-
-    def test(self, p_hist: float, edge: float = math.inf) -> RateTest:
-        """The test of one line whose baseline had this rate."""
-        errors = self.kind is Kind.ERRORS
-        form = Form.POISSON if errors and p_hist < _BERNOULLI_FROM else Form.BERNOULLI
-        grid = ERROR_GRID if errors else LATENCY_GRID
-        cap = -math.log(self.alpha) / 2
-        return RateTest(self.rho, self.delta, grid, form, p_hist, dispersion=self.dispersion_of(edge), cap=cap)
-
-    def alone(self, line: "Line") -> RateTest:
-        """The test of a line where the baseline has no traffic: a fixed limit."""
-        return replace(self.test(line.p_hist, line.edge), rho=0.0, delta=line.limit, form=Form.BERNOULLI)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A stage as the ticks see it.
-
-    Attributes:
-        since: ticks that end after this time (Unix seconds) belong to it, until the next mark.
-        name: of the stage, different for each.
-        alone: the baseline gets no traffic in it.
-        judged: the check is asked in it; other ticks are passed over.
-    """
-
-    since: float
-    name: str
-    alone: bool = False
-    judged: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One rate on its way.
-
-    Attributes:
-        edge: requests slower than this are bad; infinite for errors.
-        p_hist: the baseline's rate in history.
-        relative, alone: see the module; `alone` is None before it begins.
-        limit: what `alone` tests against; 0 before it begins.
-        sums: counts of the present stage: the candidate's requests and bad ones, then the baseline's.
-        before: the baseline's counts of its last stage with `LEAST_HISTORY` requests, and of what came after; at first its history.
-    """
-
-    edge: float
-    p_hist: float
-    relative: RateState
-    alone: RateState | None = None
-    limit: float = 0.0
-    sums: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    before: tuple[float, float] = (0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that a check remembers: how far it has counted, in which stage, and its lines."""
-
-    cursor: Cursor
-    lines: tuple[Line, ...]
-    stage: str = ""
-
-    def to_json(self) -> str:
-        """A text of less than 4 KB; floats come back to the bit."""
-        lines = [_unlined(line) for line in self.lines]
-        return json.dumps({"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str, setting: Setting) -> "State":
-        """Read back what `to_json` gave for this setting; ValueError on anything else."""
-        try:
-            found = json.loads(text)
-            cursor = Cursor.from_json({"v": found["v"], "until": found["until"]})
-            return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]))
-        except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
-            raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
-
-
-def _unlined(line: Line) -> list[Any]:
-    edge = line.edge if math.isfinite(line.edge) else None
-    return [edge, line.p_hist, line.limit, *line.sums, *line.before, _packed(line.relative), _packed(line.alone)]
-
-
-def _packed(state: RateState | None) -> list[Any] | None:
-    if state is None:
-        return None
-    kept = state.to_json()
-    return [kept[key] for key in _KEYS]
-
-
-_KEYS = ("s", "rest", "n", "x", "last", "stage", "low", "lowAt")
-
-
-def _line(packed: Sequence[Any], setting: Setting) -> Line:
-    edge, p_hist, limit, *numbers = packed
-    *counts, relative, alone = numbers
-    n_g, x_g, n_b, x_b, n_before, x_before = map(float, counts)
-    values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
-    if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:
-        raise ValueError("the state of a sequential check holds counts that are none")
-    at = math.inf if edge is None else float(edge)
-    test = setting.test(values[0], at)
-    return Line(
-        edge=at,
-        p_hist=values[0],
-        relative=RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, relative, strict=True))}, test),
-        alone=None if alone is None else RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, alone, strict=True))}, test),
-        limit=values[1],
-        sums=(n_g, x_g, n_b, x_b),
-        before=(n_before, x_before),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +230,8 @@ def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
     _, _, n_b, x_b = line.sums
     before = (n_b, x_b) if n_b >= LEAST_HISTORY else (line.before[0] + n_b, line.before[1] + x_b)
     limit = min(default_limit(before[1], before[0], rho=setting.rho, delta=setting.delta), 1.0) if mark.alone and before[0] else 0.0
-    begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit)
+    fresh = rate.start(setting.early(line.p_hist, line.edge)) if mark.early and setting.margin is not None and not mark.alone else None
+    begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit, early=fresh)
     return replace(begun, alone=rate.start(setting.alone(begun))) if limit and line.alone is None else begun
 
 
@@ -412,6 +251,8 @@ def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
     n_g, x_g, n_b, x_b = line.sums
     sums = (n_g + tick.candidate_n, x_g + tick.candidate_bad, n_b + tick.baseline_n, x_b + tick.baseline_bad)
     counted = replace(line, sums=sums)
+    if line.early is not None:
+        counted = replace(counted, early=rate.step(setting.early(line.p_hist, line.edge), line.early, tick, mark.name))
     if not mark.alone:
         return replace(counted, relative=rate.step(setting.test(line.p_hist, line.edge), line.relative, tick, mark.name))
     if line.alone is None or not line.limit:
@@ -432,6 +273,13 @@ def ln_e(setting: Setting, state: State | None) -> float:
         return relative
     alone = logsumexp(line.alone.ln_e if line.alone is not None else 0.0 for line in state.lines) - many
     return logaddexp(math.log(1 - setting.alone_share) + relative, math.log(setting.alone_share) + alone)
+
+
+def ln_early(state: State | None) -> float:
+    """The log of the e-value that the candidate is within the margin: the least of all lines; minus infinity where it is not asked."""
+    if state is None or not state.lines:
+        return -math.inf
+    return min(line.early.ln_e if line.early is not None else -math.inf for line in state.lines)
 
 
 def worst(state: State) -> Line:

@@ -123,6 +123,11 @@ class Stage(Model):
     window: Duration = Field(default=5 * MINUTE, description="How long this stage is judged; at 100 % this is the bake.")
     warm_up: Duration = Field(default=30.0, description="Time after the settled split that is not judged.")
     min_requests: Annotated[int, Field(ge=0)] = Field(default=100, description="Requests that green must have had in the window; fewer is inconclusive.")
+    early_after: Duration | None = Field(
+        default=None,
+        description="From this much of the window on the stage passes early, once it is shown that green is within the margin of all its checks, which must be "
+        "sequential. If absent it never does.",
+    )
     hold: bool = Field(default=False, description="Wait for `penstock advance` after this stage has passed.")
 
 
@@ -165,11 +170,21 @@ class Tolerance(Model):
     )
 
 
+class Margin(Model):
+    """What would be refused: a stage passes early where green is shown to be better than blue's share times `ratio` plus `difference`."""
+
+    ratio: Annotated[float, Field(ge=1, le=100)] = Field(default=1.5, description="Times blue's share of bad requests.")
+    difference: Annotated[float, Field(ge=0, le=100)] = Field(default=0.5, description="Points of percent on top of it.")
+
+
 class Analysis(Model):
     """What all sequential checks of a plan share."""
 
     alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
         default=0.01, description="Most healthy releases that sequential checks may roll back: one bound for all of them, all stages and every look."
+    )
+    beta: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        default=0.05, description="Most releases beyond the margin that may pass some stage early; the stages with `earlyAfter` share it."
     )
     dispersion: Annotated[float, Field(ge=1, le=100)] | None = Field(
         default=None,
@@ -263,6 +278,7 @@ class Check(CheckBase):
         "If absent, `threshold` where there is a limit, else `sequential`.",
     )
     tolerance: Tolerance = Field(default_factory=Tolerance, description="By how much green may be worse, where it is judged sequentially.")
+    margin: Margin = Field(default_factory=Margin, description="Sequential: how bad a green would be refused, where a stage may pass early.")
     effect: Annotated[float, Field(gt=0, lt=100)] | None = Field(
         default=None,
         description="Sequential: percent of green's bad requests that must have been detectable for a pass (with latency: points above blue's share). If absent, "

@@ -31,8 +31,8 @@ USUAL_TAIL = 5.0
 MOST_TAIL = 50.0
 """A tolerated share of slow requests from here on accepts everything that a person would call slow, percent."""
 
-LOUD_ALPHA, LARGEST_ALPHA = 0.1, 0.5
-"""An alpha above the first is a warning, above the second the model refuses it."""
+LOUD_ALPHA, LOUD_BETA, LARGEST_ALPHA = 0.1, 0.2, 0.5
+"""An alpha or a beta above its own is a warning, above the last the model refuses it."""
 
 BAKE_SECONDS = 120.0
 """Less than this at 100 % shows nothing that a user would notice."""
@@ -201,6 +201,33 @@ def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
             yield from _tolerated(("checks", index), one, usual, given=given is not None)
 
 
+def _early(spec: dict[str, Any]) -> Iterator[Note]:
+    """Stages that may pass early, and what keeps them from it."""
+    early = [(index, one) for index, one in each(spec, "stages") if one.get("earlyAfter") is not None]
+    beta = part(spec, "analysis").get("beta", DEFAULTS.analysis.beta)
+    if early and _is_number(beta) and LOUD_BETA < beta <= LARGEST_ALPHA:
+        found = f"a beta of {beta:g}, one release in {1 / beta:.2g} that is beyond the margin may pass a stage early"
+        yield "warning", ("analysis", "beta"), found, f"at most {LOUD_BETA:g}", "a smaller one costs little time"
+    for index, stage in early:
+        path, weight = ("stages", index, "earlyAfter"), stage.get("weight")
+        if weight == MOST:
+            yield "error", path, "earlyAfter at 100 %", "none", "there is no blue to compare with"
+        if seconds(stage["earlyAfter"], 0.0) >= seconds(stage.get("window"), DEFAULTS.stages[0].window):
+            yield "warning", path, "earlyAfter beyond the window", "less than the window", "it is ignored: the window has ended by then"
+        judged = [one for _, one in each(spec, "checks") if not one.get("stages") or weight in one["stages"]]
+        limits = [str(one.get("name")) for one in judged if not _is_sequential(one)]
+        if "checks" in spec and (limits or not judged):
+            found = f"earlyAfter with {', '.join(limits) or 'no check'}" + (" against a limit" if limits else "")
+            yield "warning", path, found, "sequential checks alone", "the stage never passes early: a limit is judged at the window's end"
+    for index, check in each(spec, "checks") if early else ():
+        told = part(check, "margin")
+        ratio, points = told.get("ratio", 1.5), told.get("difference", 0.5)
+        usual = next(iter(_measured_shares(spec, check)), USUAL_PERCENT)
+        if check.get("builtin") == BuiltIn.ERROR_RATE and _is_number(ratio) and _is_number(points) and ratio * usual + points >= MOST_TAIL:
+            found = f"a margin of up to {min(ratio * usual + points, MOST):.3g} % bad requests where blue has {usual:.3g} %"
+            yield "warning", ("checks", index, "margin"), found, "what you would refuse to ship", "any green could pass early"
+
+
 def _is_sequential(check: dict[str, Any]) -> bool:
     """As the model has it, of raw data."""
     method = check.get("method")
@@ -294,6 +321,6 @@ def _capacity(spec: dict[str, Any]) -> Iterator[Note]:
 
 
 RULES: tuple[Callable[[dict[str, Any]], Iterator[Note]], ...] = (
-    _targets, _weights, _names, _slots, _references, _groups, _questions, _sequential, _intervals, _windows, _capacity,
+    _targets, _weights, _names, _slots, _references, _groups, _questions, _sequential, _early, _intervals, _windows, _capacity,
 )  # fmt: skip
 """In the order in which they are printed."""

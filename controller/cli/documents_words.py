@@ -48,6 +48,9 @@ DEFAULTS: dict[str, str] = {
     "Stage.warm_up": "Connection pools, caches and just-in-time compilers start cold; blue did that long ago.",
     "Stage.min_requests": "Below this an error rate of 1 % is one request.",
     "Tolerance.ratio": "A tenth more errors than blue wakes nobody; a test for exactly equal would find some difference in the end.",
+    "Margin.ratio": "Half as many errors again is what nobody would ship knowingly.",
+    "Margin.difference": "Of a blue without errors, one request in 200.",
+    "Analysis.beta": "One bad release in twenty may leave a stage too soon, and is still watched in all that follow.",
     "Analysis.alpha": "One healthy release in a hundred goes back for nothing, at most, however long it is watched.",
     "CheckBase.quantile": "The slow end is where a bad version shows first.",
     "Trigger.quantile": "As for checks.",
@@ -84,6 +87,14 @@ analysis: {alpha: 0.001, dispersion: 3, errorRate: 0.2}
 checks:
   - {name: error-rate, builtin: error-rate, method: sequential}
   - {name: latency, builtin: latency, method: sequential}
+""",
+    "Margin": """
+stages:
+  - {weight: 10, window: 10m, earlyAfter: 2m}
+  - {weight: 100}
+checks:
+  - {name: error-rate, builtin: error-rate, margin: {ratio: 1.5, difference: 0.5}}
+  - {name: latency, builtin: latency}
 """,
     "Measured": """
 analysis:

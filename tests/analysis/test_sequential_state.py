@@ -304,3 +304,51 @@ class TestKnown:
 
         assert go(World(), known).lines[0].p_hist == 0.002
         assert go(World(), replace(known, p_hist=0.003)).lines[0].p_hist == 0.003
+
+
+EARLY = replace(ERRORS, margin=(1.5, 0.005))
+TWO = (Mark(START, "1", early=True), Mark(START + 600, "2", early=True))
+
+
+class TestEarly:
+    """Evidence that green is within the margin."""
+
+    def test_a_healthy_candidate_is_shown_to_be_within_it_and_one_beyond_it_is_not(self):
+        marks = (Mark(START, "1", early=True),)
+        healthy, bad = (go(World(green=green, rps=200), EARLY, marks) for green in (0.01, 0.03))
+
+        assert sequential.ln_early(healthy) > math.log(40)
+        assert sequential.ln_early(bad) < 0
+
+    def test_it_is_gathered_anew_in_each_stage(self):
+        first = go(World(rps=200, until=START + 600), EARLY, TWO[:1])
+        again = go(World(rps=200, until=START + 640), EARLY, TWO)
+
+        assert sequential.ln_early(again) < sequential.ln_early(first)
+
+    def test_without_a_margin_in_other_stages_and_without_a_baseline_there_is_none(self):
+        states = [
+            go(World(), ERRORS, (Mark(START, "1", early=True),)),
+            go(World(), EARLY, ONE),
+            go(World(), EARLY, (Mark(START, "1", early=True, alone=True),)),
+        ]
+
+        assert [sequential.ln_early(state) for state in states] == [-math.inf] * 3
+
+    def test_it_is_stored_with_the_state_which_stays_small(self):
+        state = go(World(), EARLY, (Mark(START, "1", early=True),))
+        text = state.to_json()
+
+        assert State.from_json(text, EARLY) == state
+        assert len(text) < 4096 / 5  # five edges fit
+
+    def test_a_releases_with_the_rate_of_the_margin_seldom_passes(self):
+        """The bound for one stage is 1/beta = 20: at the very margin at most 5 % reach it at any time."""
+        marks, reached = (Mark(START, "1", early=True),), 0
+        for seed in range(60):
+            world = World(seed=seed, blue=0.01, green=0.02, rps=100, until=START + 600)
+            state = sequential.begin(EARLY, world.arms(), START).state
+            steps = sequential.advance(EARLY, state, world.arms(), marks, SCRAPES).steps
+            reached += max(map(sequential.ln_early, steps)) >= math.log(20)
+
+        assert reached <= 7  # of 60 with at most 5 % each: more have a chance of 3 in 1,000

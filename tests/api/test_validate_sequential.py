@@ -106,3 +106,27 @@ def test_a_return_home_is_not_judged_so():
 
     assert [severity for severity, _ in found] == ["error"]
     assert "nobody is on blue" in found[0][1]
+
+
+SOON = "  stages: [{weight: 10, window: 5m, earlyAfter: 1m}, {weight: 100}]\n"
+
+
+def test_a_stage_that_may_pass_early_needs_nothing_else():
+    assert said("builtin: error-rate", SOON) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "more", "severity", "words"),
+    [
+        ("builtin: error-rate", SOON.replace("{weight: 100}", "{weight: 100, earlyAfter: 1m}"), "error", "no blue to compare with"),
+        ("builtin: error-rate", SOON.replace("earlyAfter: 1m", "earlyAfter: 6m"), "warning", "the window has ended by then"),
+        ("builtin: error-rate, limit: {max: 1}", SOON, "warning", "earlyAfter with errors against a limit"),
+        ("builtin: error-rate", f"{SOON}  analysis: {{beta: 0.25}}\n", "warning", "one release in 4 that is beyond the margin"),
+        ("builtin: error-rate, margin: {difference: 60}", SOON, "warning", "a margin of up to 60.8 % bad requests where blue has 0.5 %"),
+    ],
+)
+def test_what_keeps_a_stage_from_passing_early_or_lets_any_green_pass_is_named(check, more, severity, words):
+    ((found, text),) = said(check, more)
+
+    assert found == severity
+    assert words in text

@@ -1,5 +1,6 @@
 """Sequential checks in a decision: what is asked, when they act, and what they never do."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -216,6 +217,53 @@ class TestShares:
 
         assert (setting.rho, setting.delta, setting.alpha, setting.effect, setting.p_hist) == (1.5, 0.002, 0.001, 0.02, 0.002)
         assert setting.dispersion.at(0.5) == 3.0
+
+
+class TestPassingEarly:
+    """A stage with `earlyAfter`, half of its window judged."""
+
+    STAGES = ({"weight": 5, "window": "2m", "earlyAfter": "50s"}, {"weight": 100})
+    MANY = counted(blue=(9_500.0, 19.0), green=(950.0, 2.0))
+
+    def decision(self, answer, stages=STAGES, **spec):
+        return decided(released(checks=[ERRORS], stages=list(stages), **spec), answer)[0]
+
+    def test_it_passes_once_green_is_within_the_margin_and_says_so(self):
+        decision = self.decision(self.MANY)
+        stage = decision.status.stages[0]
+
+        assert (stage.verdict, stage.early) == (Outcome.PASS, True)
+        assert stage.checks[0].ln_early > stage.checks[0].ln_early_bound
+        assert decision.records[-1].message.startswith("The stage passed: early, after ")
+        assert "within the margin" in decision.records[-1].message
+
+    @pytest.mark.parametrize(
+        ("stages", "more"),
+        [
+            (({"weight": 5, "window": "2m"}, {"weight": 100}), {}),
+            (({"weight": 5, "window": "2m", "earlyAfter": "110s"}, {"weight": 100}), {}),
+            (({"weight": 5, "window": "2m", "earlyAfter": "50s", "minRequests": 9_000_000}, {"weight": 100}), {}),
+            (STAGES, {"analysis": {"beta": 1e-12}}),
+            (STAGES, {"checks": [ERRORS, {"name": "cpu", "builtin": "cpu", "limit": {"max": 90}}]}),
+            (STAGES, {"checks": [ERRORS | {"observe": True}]}),
+        ],
+        ids=["not asked for", "too soon", "too few requests", "not sure enough", "a limit beside it", "nothing that acts"],
+    )
+    def test_it_goes_on_to_the_windows_end(self, stages, more):
+        builder = released(**({"checks": [ERRORS], "stages": list(stages)} | more))
+
+        assert decided(builder, self.MANY)[0].status.stages[0].verdict is None
+
+    def test_a_green_beyond_the_margin_goes_on(self):
+        assert self.decision(counted(blue=(9_500.0, 19.0), green=(950.0, 9.0))).status.stages[0].verdict is None
+
+    def test_stages_share_beta(self):
+        plans = [
+            released(stages=[{"weight": weight, "earlyAfter": "1m"} for weight in weights] + [{"weight": 100}]).plan
+            for weights in ((5,), (5, 25))
+        ]
+
+        assert [math.exp(sequential.ln_early_bound(plan)) for plan in plans] == pytest.approx([20, 40])
 
 
 ERROR_LINE = {"share": 1.0, "bursts": 1.5, "widest": 3.5}
