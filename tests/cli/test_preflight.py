@@ -246,6 +246,10 @@ class TestUsage:
 
         assert run(["preflight", plan(tmp_path / "plan.yaml"), "--dry-run", *more]) == 2
 
+    def test_a_prometheus_that_does_not_answer_ends_with_7(self, tmp_path, capsys):
+        assert run(["preflight", plan(tmp_path / "plan.yaml"), "--dry-run", "--prometheus", "http://127.0.0.1:1"]) == 7
+        assert "The Prometheus cannot be reached" in capsys.readouterr().err
+
     def test_a_plan_that_is_nowhere_ends_with_3(self, tmp_path):
         (tmp_path / "x").write_text("")
         found = a_terminal(started=False).penstock("preflight", "nobody", "-n", "shop", "--file", tmp_path / "x")
@@ -288,6 +292,25 @@ class TestStoring:
 
         assert terminal.release()["status"]["planHash"] == before
         assert "spec.analysis.measured" in terminal.penstock("why", "shop-v2", "-n", "shop").out
+
+    def test_a_file_is_stored_for_the_plan_of_its_name_and_only_where_there_is_one(self, folder, samples):
+        terminal, words = a_terminal(started=False), ["--file", samples("quiet"), *WINDOW, BEGIN + 7 * 3600]
+        written = Path(plan(folder / "stored.yaml"))
+        other = folder / "other.yaml"
+        other.write_text(written.read_text(encoding="utf-8").replace("name: shop\n", "name: other\n", 1), encoding="utf-8")
+
+        assert terminal.penstock("preflight", written, *words).code == 0
+        assert self.live(terminal)["status"]["measured"]["hours"] == 7.0
+        refused = terminal.penstock("preflight", other, *words)
+        assert refused.code == 6
+        assert "There is no plan other in namespace shop to store this for" in refused.err
+
+    def test_the_plan_goes_on_by_its_own_dispersion_and_says_so(self, samples):
+        terminal = a_terminal(started=False)
+        terminal.plan_patch(analysis={"dispersion": 3})
+        found = self.stored(samples, terminal)
+
+        assert "It goes by the plan's own dispersion of 3 all the same." in found.err
 
     def test_nonsense_in_the_status_counts_as_not_measured(self):
         spec = {"workload": "shop", "traffic": {"virtualService": "shop"}}
