@@ -10,6 +10,7 @@ import typer
 from analysis.model import Window
 from controller.adapters.prometheus import HttpPrometheus
 from controller.api.measured import Measured
+from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Host, Session, check_format, host_of, open_session, print_object
@@ -33,7 +34,7 @@ _HOUR = 3600.0
 
 def preflight(
     ctx: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help=PLAN_HELP)],
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help=PLAN_HELP, autocompletion=complete.plans)],
     *,
     prometheus: PrometheusOption = "",
     file: FileOption = None,
@@ -49,7 +50,7 @@ def preflight(
     """Release blue against itself over its last day, measure how its requests depend on each other, and store that for the plan.
 
     Some of blue's pods play green, so that every rollback is a false one. Ends with 0 where the numbers can be used, 3 where no dispersion
-    keeps blue from being rolled back, 4 where too little is known.
+    keeps blue from being rolled back or no stage is long enough to find anything, 4 where too little is known.
     """
     check_format(output, ("", "json", "yaml"))
     if bool(prometheus) == bool(file):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from functools import cache
@@ -275,6 +276,7 @@ class TestStoring:
         frozen = json.loads(InMemoryKube(terminal.sim.server).get(CONFIG_MAP, "shop", f"penstock-plan-{hash_}")["data"]["plan.json"])
 
         assert found.code == 0
+        assert re.search(r"MEASURED\n.* ago$", terminal.penstock("get", "plans", "-n", "shop", "-o", "wide").out.strip())
         assert "The plan names no checks: from now on error rate and latency are judged sequentially." in found.err
         assert frozen["analysis"]["measured"]["checks"][0]["lines"][0]["bursts"] == measured["checks"][0]["lines"][0]["bursts"]
         assert [check["method"] for check in frozen["checks"]] == ["sequential", "sequential"]
