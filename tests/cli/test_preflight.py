@@ -284,6 +284,8 @@ class TestStoring:
         assert [warning[:50] for warning in terminal.release()["status"]["warnings"]] == [
             "The dispersion of sequential checks was measured l"
         ]
+        terminal.until_phase("Succeeded")
+        assert [stage["verdict"] for stage in terminal.release()["status"]["stages"]] == ["pass"] * 4
 
     def test_measuring_again_changes_nothing_that_runs(self, samples):
         terminal = a_terminal()
