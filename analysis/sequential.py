@@ -1,9 +1,10 @@
 """One sequential check on its way through a release: raw samples of both arms in, evidence out, resumable at any sample.
 
 It stands between the counters and the rate tests, and keeps for each *line* (the error rate, or one edge of a
-latency histogram) two processes:
+latency histogram) up to three processes:
 
     relative    against the baseline, while that has traffic; it goes on from stage to stage
+    early       in a stage that may pass early, and anew in each: that the candidate is within its margin
     alone       in a stage without the baseline's traffic: against what the baseline's last counts tolerate,
                 fixed before the first tick of that stage
 
@@ -16,24 +17,25 @@ Ticks follow from the samples and the stages' beginnings alone, never from when 
 lost with a crash is reached again, to the bit, from the one before it and the samples since.
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from analysis import counters, latency, rate, reasons
+from analysis import latency, rate, reasons
 from analysis.combine import Seen
 from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
 from analysis.model import Arm, Series, Tick, Window
 from analysis.numbers import logaddexp, logsumexp
 from analysis.planning import default_effect, requests_to_detect
-from analysis.rate import ERROR_GRID, LATENCY_GRID, Dispersion, Form, RateState, RateTest
+from analysis.rate import RateTest
 from analysis.retrospect_checks import Counted
-from analysis.slo import ALONE_SHARE, default_limit
+from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
+from analysis.slo import default_limit
 
-VERSION = counters.VERSION
+__all__ = [
+    "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "begin", "both", "follow", "ln_e", "ln_early", "pretended",
+    "seen", "slice_of", "worst",
+]  # fmt: skip
 
 LEAST_HISTORY = 200.0
 """Requests of the baseline below which a stage, or its history, says too little: to choose edges, or to set a limit by."""
@@ -41,153 +43,11 @@ LEAST_HISTORY = 200.0
 USUAL_RATE = 0.005
 """The baseline's rate of errors where its history is too short to tell."""
 
-_BERNOULLI_FROM = 0.1
 _LEAST_RATE = 1e-5
 _MOST_EFFECT = 0.99
 _SHOWN_ALONE = 2.0
 _EVERY = "n"
 _BAD = "bad"
-
-
-class Kind(StrEnum):
-    """What counts as a bad event."""
-
-    ERRORS = "errors"
-    LATENCY = "latency"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What is tested; frozen with the plan.
-
-    Attributes:
-        kind: errors, or requests slower than an edge.
-        rho, delta: tolerated ratio and difference of the rates (shares of requests).
-        alpha: of the release; half of `ln(1/alpha)` is the most that one tick may add.
-        dispersion: of the counts, from history; 2 without any.
-        alone_share: part of the weight that is kept for stages without the baseline's traffic.
-        effect: the candidate's rate that must have been detectable for a pass (with latency: its share beyond an edge above the
-            baseline's); the default effect if None.
-        p_hist: the baseline's rate of errors in history; read off its counters if None.
-    """
-
-    kind: Kind
-    rho: float = 1.1
-    delta: float = 0.0005
-    alpha: float = 0.01
-    dispersion: Dispersion = field(default_factory=Dispersion)
-    alone_share: float = ALONE_SHARE
-    effect: float | None = None
-    p_hist: float | None = None
-
-    def test(self, p_hist: float) -> RateTest:
-        """The test of one line whose baseline had this rate."""
-        errors = self.kind is Kind.ERRORS
-        form = Form.POISSON if errors and p_hist < _BERNOULLI_FROM else Form.BERNOULLI
-        grid = ERROR_GRID if errors else LATENCY_GRID
-        cap = -math.log(self.alpha) / 2
-        return RateTest(self.rho, self.delta, grid, form, p_hist, dispersion=self.dispersion, cap=cap)
-
-    def alone(self, line: "Line") -> RateTest:
-        """The test of a line where the baseline has no traffic: a fixed limit."""
-        return replace(self.test(line.p_hist), rho=0.0, delta=line.limit, form=Form.BERNOULLI)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A stage as the ticks see it.
-
-    Attributes:
-        since: ticks that end after this time (Unix seconds) belong to it, until the next mark.
-        name: of the stage, different for each.
-        alone: the baseline gets no traffic in it.
-        judged: the check is asked in it; other ticks are passed over.
-    """
-
-    since: float
-    name: str
-    alone: bool = False
-    judged: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One rate on its way.
-
-    Attributes:
-        edge: requests slower than this are bad; infinite for errors.
-        p_hist: the baseline's rate in history.
-        relative, alone: see the module; `alone` is None before it begins.
-        limit: what `alone` tests against; 0 before it begins.
-        sums: counts of the present stage: the candidate's requests and bad ones, then the baseline's.
-        before: the baseline's counts of its last stage with `LEAST_HISTORY` requests, and of what came after; at first its history.
-    """
-
-    edge: float
-    p_hist: float
-    relative: RateState
-    alone: RateState | None = None
-    limit: float = 0.0
-    sums: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    before: tuple[float, float] = (0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that a check remembers: how far it has counted, in which stage, and its lines."""
-
-    cursor: Cursor
-    lines: tuple[Line, ...]
-    stage: str = ""
-
-    def to_json(self) -> str:
-        """A text of less than 4 KB; floats come back to the bit."""
-        lines = [_unlined(line) for line in self.lines]
-        return json.dumps({"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str, setting: Setting) -> "State":
-        """Read back what `to_json` gave for this setting; ValueError on anything else."""
-        try:
-            found = json.loads(text)
-            cursor = Cursor.from_json({"v": found["v"], "until": found["until"]})
-            return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]))
-        except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
-            raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
-
-
-def _unlined(line: Line) -> list[Any]:
-    edge = line.edge if math.isfinite(line.edge) else None
-    return [edge, line.p_hist, line.limit, *line.sums, *line.before, _packed(line.relative), _packed(line.alone)]
-
-
-def _packed(state: RateState | None) -> list[Any] | None:
-    if state is None:
-        return None
-    kept = state.to_json()
-    return [kept[key] for key in _KEYS]
-
-
-_KEYS = ("s", "rest", "n", "x", "last", "stage", "low", "lowAt")
-
-
-def _line(packed: Sequence[Any], setting: Setting) -> Line:
-    edge, p_hist, limit, *numbers = packed
-    *counts, relative, alone = numbers
-    n_g, x_g, n_b, x_b, n_before, x_before = map(float, counts)
-    values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
-    if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:
-        raise ValueError("the state of a sequential check holds counts that are none")
-    test = setting.test(values[0])
-    return Line(
-        edge=math.inf if edge is None else float(edge),
-        p_hist=values[0],
-        relative=RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, relative, strict=True))}, test),
-        alone=None if alone is None else RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, alone, strict=True))}, test),
-        limit=values[1],
-        sums=(n_g, x_g, n_b, x_b),
-        before=(n_before, x_before),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +120,15 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float) -> Advanc
     baseline = [counter for counter in read.counters if counter.arm is Arm.BASELINE]
     if setting.kind is Kind.ERRORS:
         n, bad = (_standing(baseline, name, since) for name in (_EVERY, _BAD))
-        p_hist = setting.p_hist
+        p_hist = setting.p_hist if setting.p_hist is not None else next((one.p_hist for one in setting.known), None)
         if p_hist is None:
             p_hist = max(bad / n, _LEAST_RATE) if n >= LEAST_HISTORY else USUAL_RATE
         return Advanced(State(Cursor(since), (_begun(setting, math.inf, p_hist, (n, bad)),)))
+    measured = [one for one in setting.known if one.edge in read.edges]
+    if measured:
+        total = _standing(baseline, math.inf, since)
+        tails = ((one, max(total - _standing(baseline, one.edge, since), 0.0)) for one in measured)
+        return Advanced(State(Cursor(since), tuple(_begun(setting, one.edge, one.p_hist, (total, tail)) for one, tail in tails)))
     times = sorted({sample.time for counter in baseline for series in counter.series for sample in series.samples})
     for start in (since, *(time for time in times if time > since)):
         total = _standing(baseline, math.inf, start)
@@ -282,7 +147,7 @@ def _with_edges(setting: Setting, below: Mapping[float, float], total: float, si
 
 
 def _begun(setting: Setting, edge: float, p_hist: float, before: tuple[float, float]) -> Line:
-    return Line(edge, min(p_hist, 1.0), rate.start(setting.test(min(p_hist, 1.0))), before=before)
+    return Line(edge, min(p_hist, 1.0), rate.start(setting.test(min(p_hist, 1.0), edge)), before=before)
 
 
 def _standing(counters: Sequence[Counter], name: object, at: float) -> float:
@@ -315,12 +180,39 @@ def advance(setting: Setting, state: State, arms: Mapping[Arm, Counted], marks: 
     found = difference(read.counters, state.cursor, scrapes, needs=needs)
     if found.fault:
         return Advanced(state, found.fault)
+    steps = follow(setting, state, found.slices, marks)
+    return Advanced(steps[-1] if steps else state, steps=steps)
+
+
+def follow(setting: Setting, state: State, slices: Sequence[Slice], marks: Sequence[Mark]) -> tuple[State, ...]:
+    """The states after each of these slices of both arms' counters, in order."""
     steps: list[State] = []
-    after = state
-    for part in found.slices:
-        after = _counted(setting, after, part, marks)
-        steps.append(after)
-    return Advanced(after, steps=tuple(steps))
+    for part in slices:
+        steps.append(_counted(setting, steps[-1] if steps else state, part, marks))
+    return tuple(steps)
+
+
+def pretended(setting: Setting, since: float) -> State:
+    """The state before the first tick of a release that never was: of what is known alone, without counters."""
+    return State(Cursor(since), tuple(_begun(setting, one.edge, one.p_hist, (0.0, 0.0)) for one in setting.known))
+
+
+def slice_of(kind: Kind, tick: tuple[float, float], counts: Mapping[Arm, Sequence[float]], edges: Sequence[float]) -> Slice:
+    """A slice as `follow` takes it.
+
+    Args:
+        kind: of the setting.
+        tick: its start and its end.
+        counts: requests of an arm, then its bad ones by line.
+        edges: of the lines; not looked at for errors.
+    """
+    found: dict[tuple[Arm, Hashable], float] = {}
+    for arm, (n, *bad) in counts.items():
+        if kind is Kind.ERRORS:
+            found |= {(arm, _EVERY): n, (arm, _BAD): bad[0]}
+        else:
+            found |= {(arm, math.inf): n, **{(arm, edge): n - slow for edge, slow in zip(edges, bad, strict=True)}}
+    return Slice(*tick, found)
 
 
 def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark]) -> State:
@@ -338,7 +230,8 @@ def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
     _, _, n_b, x_b = line.sums
     before = (n_b, x_b) if n_b >= LEAST_HISTORY else (line.before[0] + n_b, line.before[1] + x_b)
     limit = min(default_limit(before[1], before[0], rho=setting.rho, delta=setting.delta), 1.0) if mark.alone and before[0] else 0.0
-    begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit)
+    fresh = rate.start(setting.early(line.p_hist, line.edge)) if mark.early and setting.margin is not None and not mark.alone else None
+    begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit, early=fresh)
     return replace(begun, alone=rate.start(setting.alone(begun))) if limit and line.alone is None else begun
 
 
@@ -358,8 +251,10 @@ def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
     n_g, x_g, n_b, x_b = line.sums
     sums = (n_g + tick.candidate_n, x_g + tick.candidate_bad, n_b + tick.baseline_n, x_b + tick.baseline_bad)
     counted = replace(line, sums=sums)
+    if line.early is not None:
+        counted = replace(counted, early=rate.step(setting.early(line.p_hist, line.edge), line.early, tick, mark.name))
     if not mark.alone:
-        return replace(counted, relative=rate.step(setting.test(line.p_hist), line.relative, tick, mark.name))
+        return replace(counted, relative=rate.step(setting.test(line.p_hist, line.edge), line.relative, tick, mark.name))
     if line.alone is None or not line.limit:
         return counted
     return replace(counted, alone=rate.step(setting.alone(line), line.alone, tick, mark.name))
@@ -378,6 +273,13 @@ def ln_e(setting: Setting, state: State | None) -> float:
         return relative
     alone = logsumexp(line.alone.ln_e if line.alone is not None else 0.0 for line in state.lines) - many
     return logaddexp(math.log(1 - setting.alone_share) + relative, math.log(setting.alone_share) + alone)
+
+
+def ln_early(state: State | None) -> float:
+    """The log of the e-value that the candidate is within the margin: the least of all lines; minus infinity where it is not asked."""
+    if state is None or not state.lines:
+        return -math.inf
+    return min(line.early.ln_e if line.early is not None else -math.inf for line in state.lines)
 
 
 def worst(state: State) -> Line:
@@ -427,7 +329,7 @@ def _needed(setting: Setting, line: Line, weight: float) -> float:
     alone = bool(line.limit)
     share = 1.0 if alone else n_g / (n_g + n_b) if n_g + n_b else 0.5
     part = weight * ((setting.alone_share if alone else 1 - setting.alone_share) or 1.0)
-    test = setting.alone(line) if alone else setting.test(line.p_hist)
+    test = setting.alone(line) if alone else setting.test(line.p_hist, line.edge)
     effect = default_effect(line.p_hist) if setting.effect is None else setting.effect
     if setting.effect is not None and setting.kind is Kind.LATENCY:
         effect = min(line.p_hist + setting.effect, _MOST_EFFECT)

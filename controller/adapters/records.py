@@ -14,6 +14,7 @@ import orjson
 from pydantic import ValidationError
 
 from controller.adapters import marks
+from controller.api.measured import filled_in
 from controller.api.plan import PlanSpec, PlanStatus
 from controller.api.release import Phase, ReleaseSpec, ReleaseStatus, RequestSpec, Verb
 from controller.core import reasons
@@ -151,12 +152,14 @@ def read_plan(kube: Kube, namespace: str, name: str, known: dict[tuple[str, str]
 def plan_view(obj: Obj) -> PlanView:
     """A plan object, or why it cannot be used."""
     version = obj["metadata"]["resourceVersion"]
+    stored = obj.get("status") or {}
     try:
-        status = PlanStatus.model_validate(obj.get("status") or {})
+        # What was measured comes into the spec below; nonsense there must not hide who holds the plan.
+        status = PlanStatus.model_validate({key: value for key, value in stored.items() if key != "measured"})
     except ValidationError:
         status = PlanStatus()
     try:
-        spec = PlanSpec.model_validate(obj.get("spec") or {})
+        spec = PlanSpec.model_validate(filled_in(obj.get("spec") or {}, stored))
     except ValidationError as error:
         from controller.api.validate import plan_findings  # noqa: PLC0415 - only a plan that cannot be used needs the sentences
 

@@ -37,11 +37,16 @@ PLAN_RULES = [
     ("!has(self.stages) || self.stages[size(self.stages) - 1].weight == 100", "stages: the last weight must be 100"),
 ]
 SEQUENTIAL = "(has(self.method) && self.method == 'sequential')"
+COUNTED = "(has(self.builtin) && (self.builtin == 'error-rate' || self.builtin == 'latency'))"
 CHECK_RULES = [
     ("has(self.builtin) != has(self.query)", "give a builtin or a query, not both"),
-    (f"has(self.limit) != {SEQUENTIAL}", "give a limit, or method: sequential, which has a tolerance instead"),
+    (f"!(has(self.limit) && {SEQUENTIAL})", "method: sequential has a tolerance instead of a limit"),
     (
-        f"!{SEQUENTIAL} || (has(self.builtin) && (self.builtin == 'error-rate' || self.builtin == 'latency'))",
+        f"has(self.limit) || {SEQUENTIAL} || (!has(self.method) && {COUNTED})",
+        "give a limit; only the builtins error-rate and latency are judged without one",
+    ),
+    (
+        f"!{SEQUENTIAL} || {COUNTED}",
         "method: sequential is for the builtins error-rate and latency",
     ),
 ]

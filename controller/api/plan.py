@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from controller.api.base import Duration, Model, Name, Number, Percent
+from controller.api.measured import Measured
 
 MINUTE = 60.0
 
@@ -122,6 +123,11 @@ class Stage(Model):
     window: Duration = Field(default=5 * MINUTE, description="How long this stage is judged; at 100 % this is the bake.")
     warm_up: Duration = Field(default=30.0, description="Time after the settled split that is not judged.")
     min_requests: Annotated[int, Field(ge=0)] = Field(default=100, description="Requests that green must have had in the window; fewer is inconclusive.")
+    early_after: Duration | None = Field(
+        default=None,
+        description="From this much of the window on the stage passes early, once it is shown that green is within the margin of all its checks, which must be "
+        "sequential. If absent it never does.",
+    )
     hold: bool = Field(default=False, description="Wait for `penstock advance` after this stage has passed.")
 
 
@@ -164,14 +170,29 @@ class Tolerance(Model):
     )
 
 
+class Margin(Model):
+    """What would be refused: a stage passes early where green is shown to be better than blue's share times `ratio` plus `difference`."""
+
+    ratio: Annotated[float, Field(ge=1, le=100)] = Field(default=1.5, description="Times blue's share of bad requests.")
+    difference: Annotated[float, Field(ge=0, le=100)] = Field(default=0.5, description="Points of percent on top of it.")
+
+
 class Analysis(Model):
     """What all sequential checks of a plan share."""
 
     alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
         default=0.01, description="Most healthy releases that sequential checks may roll back: one bound for all of them, all stages and every look."
     )
-    dispersion: Annotated[float, Field(ge=1, le=100)] = Field(
-        default=2.0, description="How much more the counts vary than those of independent requests; the evidence is divided by it."
+    beta: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        default=0.05, description="Most releases beyond the margin that may pass some stage early; the stages with `earlyAfter` share it."
+    )
+    dispersion: Annotated[float, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        description="How much more the counts vary than those of independent requests; the evidence is divided by it. If absent, what `penstock preflight` "
+        "measured, check by check, and 2 where nothing was measured.",
+    )
+    measured: Measured | None = Field(
+        default=None, description="What `penstock preflight` measured on blue. If absent, what it stored in the plan's status when a release starts."
     )
     error_rate: Annotated[float, Field(ge=0, lt=100)] | None = Field(
         default=None, description="Blue's usual error rate, percent; read off its counters at the first weight if absent. Only power depends on it."
@@ -251,11 +272,13 @@ TAIL_REQUESTS = 10
 class Check(CheckBase):
     """A gate: asked of each stage's window at its end. With `method: sequential` also a trigger, from the first weight on."""
 
-    method: Method = Field(
-        default=Method.THRESHOLD,
-        description="`threshold`: one number against `limit`. `sequential`: green's counts against blue's at every scrape; for the builtins error-rate and latency.",
+    method: Method | None = Field(
+        default=None,
+        description="`threshold`: one number against `limit`. `sequential`: green's counts against blue's at every scrape; for the builtins error-rate and latency. "
+        "If absent, `threshold` where there is a limit, else `sequential`.",
     )
     tolerance: Tolerance = Field(default_factory=Tolerance, description="By how much green may be worse, where it is judged sequentially.")
+    margin: Margin = Field(default_factory=Margin, description="Sequential: how bad a green would be refused, where a stage may pass early.")
     effect: Annotated[float, Field(gt=0, lt=100)] | None = Field(
         default=None,
         description="Sequential: percent of green's bad requests that must have been detectable for a pass (with latency: points above blue's share). If absent, "
@@ -276,7 +299,7 @@ class Check(CheckBase):
     def _by_its_method(self) -> Self:
         if not self.sequential:
             if self.limit is None:
-                raise ValueError("found no limit, expected one such as {maxRatio: 1.2}, or method: sequential")
+                raise ValueError("found no limit, expected one such as {maxRatio: 1.2}; only builtin: error-rate and latency need none")
             return self
         if self.limit is not None:
             raise ValueError("found a limit with method: sequential, expected tolerance instead; a second check may have the limit")
@@ -290,6 +313,8 @@ class Check(CheckBase):
     @property
     def sequential(self) -> bool:
         """Whether it is judged at every scrape."""
+        if self.method is None:
+            return self.limit is None and self.builtin in SEQUENTIAL_BUILTINS
         return self.method is Method.SEQUENTIAL
 
     @property
@@ -398,6 +423,14 @@ def default_checks() -> list[Check]:
     ]
 
 
+def measured_checks() -> list[Check]:
+    """Error rate and latency against blue's at every scrape: the default where blue was measured."""
+    return [
+        Check(name="error-rate", builtin=BuiltIn.ERROR_RATE, method=Method.SEQUENTIAL),
+        Check(name="latency", builtin=BuiltIn.LATENCY, method=Method.SEQUENTIAL),
+    ]
+
+
 def default_triggers() -> list[Trigger]:
     """An error rate that no release should live through."""
     return [
@@ -424,7 +457,11 @@ class PlanSpec(Model):
         default_factory=default_stages, description="Steps to 100 %, strictly rising."
     )
     settle: Settle = Field(default_factory=Settle, description="When a change has arrived.")
-    checks: Annotated[list[Check], Field(max_length=64)] = Field(default_factory=default_checks, description="Gates, judged at the end of each window.")
+    checks: Annotated[list[Check], Field(max_length=64)] = Field(
+        default_factory=default_checks,
+        description="Gates, judged at the end of each window. If absent, the error rate and latency: against limits, or sequentially where `analysis.measured` "
+        "is known and `finish.mode` is not home.",
+    )
     analysis: Analysis = Field(default_factory=Analysis, description="What all sequential checks share.")
     triggers: Annotated[list[Trigger], Field(max_length=64)] = Field(
         default_factory=default_triggers, description="Watched all the time; roll back at once."
@@ -436,6 +473,17 @@ class PlanSpec(Model):
         default="queue", description="What a second release does: wait, or have the running one rolled back first."
     )
     history: History = Field(default_factory=History, description="What is kept of finished releases.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _judged_as_measured(cls, data: Any) -> Any:
+        """Where blue was measured, a plan without checks of its own is judged sequentially; a return home cannot be."""
+        if not isinstance(data, Mapping) or "checks" in data:
+            return data
+        analysis, finish = data.get("analysis"), data.get("finish")
+        known = analysis.get("measured") if isinstance(analysis, Mapping) else getattr(analysis, "measured", None)
+        mode = finish.get("mode") if isinstance(finish, Mapping) else getattr(finish, "mode", None)
+        return {**data, "checks": measured_checks()} if known and mode != "home" else data
 
     @model_validator(mode="after")
     def _home_without_sequential(self) -> Self:
@@ -465,4 +513,5 @@ class PlanStatus(Model):
     active_name: str = Field(default="", description="Name of that release.")
     last_succeeded: str = Field(default="", description="Name of the last release that succeeded.")
     last_images: dict[str, str] = Field(default={}, description="Images that serve since then, by member.")
+    measured: Measured | None = Field(default=None, description="What `penstock preflight` measured on blue; the next release freezes it with the plan.")
     epoch: int = Field(default=0, description="Epoch of the controller that wrote last.")

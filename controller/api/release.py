@@ -84,6 +84,10 @@ class CheckStatus(StatusModel):
     detail: Annotated[str, Field(max_length=300)] = Field(default="", description="Where there is no answer: what was found instead.")
     ln_e: float | None = Field(default=None, description="Sequential: log of the release's e-value, all its sequential checks together.")
     ln_bound: float | None = Field(default=None, description="Sequential: log of 1/alpha; at this e-value the release is rolled back.")
+    ln_early: float | None = Field(
+        default=None, description="In a stage that may pass early: log of the e-value that green is within the margin."
+    )
+    ln_early_bound: float | None = Field(default=None, description="Log of the e-value that every check needs for that.")
 
 
 class SequentialStatus(StatusModel):
@@ -115,6 +119,7 @@ class StageStatus(StatusModel):
     verdict_at: float = Field(default=0.0, description="When it was recorded.")
     verdict_key: str = Field(default="", description="Revision, plan hash and stage that the verdict is about.")
     checks: list[CheckStatus] = Field(default=[], description="Its checks.")
+    early: bool = Field(default=False, description="It passed before its window's end, because green was shown to be within the margin.")
     skipped: str = Field(default="", description="Request that skipped the rest of its window.")
     empty_seconds: float = Field(
         default=0.0, description="For how long in all the new version had traffic and no ready pod in this stage, without what still runs."

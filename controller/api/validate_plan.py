@@ -11,7 +11,7 @@ from typing import Any
 from analysis.planning import tolerance_warning
 from analysis.rate import RateTest
 from controller.api.base import parse_duration, shown
-from controller.api.plan import DIFFERENCES, BuiltIn, Method, PlanSpec
+from controller.api.plan import DIFFERENCES, SEQUENTIAL_BUILTINS, BuiltIn, Method, PlanSpec
 from controller.api.validate_limits import limit_notes
 from controller.api.validate_yaml import Path
 
@@ -24,6 +24,15 @@ MOST = 100
 
 USUAL_PERCENT = 0.5
 """Blue's error rate where the plan names none, percent."""
+
+USUAL_TAIL = 5.0
+"""Requests of blue that are slower than a bucket edge, where nobody has measured it, percent."""
+
+MOST_TAIL = 50.0
+"""A tolerated share of slow requests from here on accepts everything that a person would call slow, percent."""
+
+LOUD_ALPHA, LOUD_BETA, LARGEST_ALPHA = 0.1, 0.2, 0.5
+"""An alpha or a beta above its own is a warning, above the last the model refuses it."""
 
 BAKE_SECONDS = 120.0
 """Less than this at 100 % shows nothing that a user would notice."""
@@ -166,10 +175,14 @@ def _questions(spec: dict[str, Any]) -> Iterator[Note]:
 
 
 def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
-    given = part(spec, "analysis").get("errorRate")
-    usual = USUAL_PERCENT if given is None else given
+    analysis = part(spec, "analysis")
+    alpha = analysis.get("alpha", DEFAULTS.analysis.alpha)
+    if _is_number(alpha) and LOUD_ALPHA < alpha <= LARGEST_ALPHA:
+        hint = "a smaller one costs little time: ten times stricter is the same number of requests more each time"
+        found = f"an alpha of {alpha:g}, one healthy release in {1 / alpha:.2g} may go back"
+        yield "warning", ("analysis", "alpha"), found, f"at most {LOUD_ALPHA:g}", hint
     for index, one in each(spec, "checks"):
-        if one.get("method") != Method.SEQUENTIAL:
+        if not _is_sequential(one):
             for word in ("tolerance", "effect", "weight"):
                 if word in one:
                     hint = "it is ignored here: a threshold check has its limit"
@@ -178,8 +191,73 @@ def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
         if "quantile" in one:
             hint = "it is ignored: a sequential latency check tests the bucket edges beyond which blue has 0.1 to 50 % of its requests"
             yield "warning", ("checks", index, "quantile"), "a quantile with method: sequential", "none", hint
-        if one.get("builtin") == BuiltIn.ERROR_RATE and _is_number(usual):
+        known = _measured_shares(spec, one)
+        if one.get("builtin") == BuiltIn.LATENCY:
+            yield from _tolerated_tails(("checks", index), one, known or [USUAL_TAIL])
+            continue
+        given = analysis.get("errorRate") if analysis.get("errorRate") is not None else next(iter(known), None)
+        usual = USUAL_PERCENT if given is None else given
+        if _is_number(usual):
             yield from _tolerated(("checks", index), one, usual, given=given is not None)
+
+
+def _early(spec: dict[str, Any]) -> Iterator[Note]:
+    """Stages that may pass early, and what keeps them from it."""
+    early = [(index, one) for index, one in each(spec, "stages") if one.get("earlyAfter") is not None]
+    beta = part(spec, "analysis").get("beta", DEFAULTS.analysis.beta)
+    if early and _is_number(beta) and LOUD_BETA < beta <= LARGEST_ALPHA:
+        found = f"a beta of {beta:g}, one release in {1 / beta:.2g} that is beyond the margin may pass a stage early"
+        yield "warning", ("analysis", "beta"), found, f"at most {LOUD_BETA:g}", "a smaller one costs little time"
+    for index, stage in early:
+        path, weight = ("stages", index, "earlyAfter"), stage.get("weight")
+        if weight == MOST:
+            yield "error", path, "earlyAfter at 100 %", "none", "there is no blue to compare with"
+        if seconds(stage["earlyAfter"], 0.0) >= seconds(stage.get("window"), DEFAULTS.stages[0].window):
+            yield "warning", path, "earlyAfter beyond the window", "less than the window", "it is ignored: the window has ended by then"
+        judged = [one for _, one in each(spec, "checks") if not one.get("stages") or weight in one["stages"]]
+        limits = [str(one.get("name")) for one in judged if not _is_sequential(one)]
+        if "checks" in spec and (limits or not judged):
+            found = f"earlyAfter with {', '.join(limits) or 'no check'}" + (" against a limit" if limits else "")
+            yield "warning", path, found, "sequential checks alone", "the stage never passes early: a limit is judged at the window's end"
+    for index, check in each(spec, "checks") if early else ():
+        told = part(check, "margin")
+        ratio, points = told.get("ratio", 1.5), told.get("difference", 0.5)
+        usual = next(iter(_measured_shares(spec, check)), USUAL_PERCENT)
+        if check.get("builtin") == BuiltIn.ERROR_RATE and _is_number(ratio) and _is_number(points) and ratio * usual + points >= MOST_TAIL:
+            found = f"a margin of up to {min(ratio * usual + points, MOST):.3g} % bad requests where blue has {usual:.3g} %"
+            yield "warning", ("checks", index, "margin"), found, "what you would refuse to ship", "any green could pass early"
+
+
+def _is_sequential(check: dict[str, Any]) -> bool:
+    """As the model has it, of raw data."""
+    method = check.get("method")
+    return method == Method.SEQUENTIAL or (method is None and check.get("limit") is None and check.get("builtin") in SEQUENTIAL_BUILTINS)
+
+
+def _measured_shares(spec: dict[str, Any], check: dict[str, Any]) -> list[float]:
+    """Blue's shares of bad requests as they were measured for this check, percent; empty where nobody has, or where it cannot be read."""
+    workloads = {spec["workload"]: spec["workload"]} if isinstance(spec.get("workload"), str) else {}
+    workloads |= {one.get("name"): one.get("workload") for _, one in each(spec, "members") if isinstance(one.get("name"), str)}
+    wanted = (check.get("builtin"), workloads.get(check.get("member"), next(iter(workloads.values()), None)))
+    lines = [
+        line.get("share")
+        for _, one in each(part(part(spec, "analysis"), "measured"), "checks")
+        for _, line in each(one, "lines")
+        if (one.get("builtin"), one.get("workload")) == wanted
+    ]
+    return [float(share) for share in lines if isinstance(share, int | float)]
+
+
+def _tolerated_tails(path: Path, check: dict[str, Any], shares: list[float]) -> Iterator[Note]:
+    """A tolerance under which green may be slow for everybody, or for ten times as many as blue, at each edge."""
+    told = part(check, "tolerance")
+    ratio, points = told.get("ratio", 1.1), told.get("difference", DIFFERENCES[BuiltIn.LATENCY])
+    if not (_is_number(ratio) and _is_number(points)) or not (1 <= ratio <= MOST and 0 <= points <= MOST):
+        return  # said by the model
+    if all(ratio * share + points >= min(MOST, max(MOST_TAIL, 10 * share)) for share in shares):
+        least = min(shares)
+        found = f"a tolerance of up to {min(ratio * least + points, MOST):.3g} % slow requests where blue has {least:.3g} %"
+        yield "warning", (*path, "tolerance"), found, "less than what you would roll back for", "no regression below that is ever found"
 
 
 def _tolerated(path: Path, check: dict[str, Any], usual: float, *, given: bool) -> Iterator[Note]:
@@ -243,6 +321,6 @@ def _capacity(spec: dict[str, Any]) -> Iterator[Note]:
 
 
 RULES: tuple[Callable[[dict[str, Any]], Iterator[Note]], ...] = (
-    _targets, _weights, _names, _slots, _references, _groups, _questions, _sequential, _intervals, _windows, _capacity,
+    _targets, _weights, _names, _slots, _references, _groups, _questions, _sequential, _early, _intervals, _windows, _capacity,
 )  # fmt: skip
 """In the order in which they are printed."""

@@ -21,7 +21,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from controller.adapters.prometheus_config import PrometheusConfig
 from controller.api.base import Model, format_duration
-from controller.api.plan import BuiltIn, PlanSpec, Stage
+from controller.api.plan import BuiltIn, PlanSpec, Stage, measured_checks
 from controller.api.release import Phase, ReleaseSpec, RequestSpec
 from controller.cli.documents_models import cell, sections
 from controller.cli.documents_story import cut, story_of, transcript_of
@@ -30,6 +30,7 @@ from controller.cli.exits import MEANINGS
 from controller.cli.info import WORDS
 from controller.cli.main import COMMANDS, module_of
 from controller.cli.plan import limit_words
+from controller.cli.plan_detect import tolerance_words
 from controller.core import asking, backward, drift, judging, outage, steps, traffic
 from controller.core.judging import UNITS, unit_of
 from controller.core.phases import BACKWARD, FINAL, TRANSITIONS, WATCHED
@@ -181,6 +182,8 @@ def default_lists() -> str:
         f"| `slots` | {slots} |",
     ]  # fmt: skip
     lines += [f"| `checks` | `{check.name}`: {limit_words(check.limit, unit_of(check))} |" for check in spec.checks]
+    where = "where `penstock preflight` has measured blue, and without `finish: {mode: home}`"
+    lines += [f"| `checks`, {where} | `{check.name}`: {tolerance_words(check)} |" for check in measured_checks()]
     for one in spec.triggers:
         often = f"every {format_duration(one.interval)}, {one.repeat.consecutive or 1} failures in a row"
         lines.append(f"| `triggers` | `{one.name}`: {limit_words(one.limit, unit_of(one))}, {often} |")

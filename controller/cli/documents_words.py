@@ -48,13 +48,14 @@ DEFAULTS: dict[str, str] = {
     "Stage.warm_up": "Connection pools, caches and just-in-time compilers start cold; blue did that long ago.",
     "Stage.min_requests": "Below this an error rate of 1 % is one request.",
     "Tolerance.ratio": "A tenth more errors than blue wakes nobody; a test for exactly equal would find some difference in the end.",
+    "Margin.ratio": "Half as many errors again is what nobody would ship knowingly.",
+    "Margin.difference": "Of a blue without errors, one request in 200.",
+    "Analysis.beta": "One bad release in twenty may leave a stage too soon, and is still watched in all that follow.",
     "Analysis.alpha": "One healthy release in a hundred goes back for nothing, at most, however long it is watched.",
-    "Analysis.dispersion": "Retries and bursts make requests fail together: without history, twice the variance of independent ones.",
     "CheckBase.quantile": "The slow end is where a bad version shows first.",
     "Trigger.quantile": "As for checks.",
     "NoData.deadline": "Longer than a restart of Prometheus with its log to replay; short enough that nobody forgets the release.",
     "NoData.then": "What cannot be judged should not keep its traffic for ever.",
-    "Check.method": "One number against one line is what everybody knows; `sequential` is asked for by name.",
     "Trigger.interval": "Shorter than a usual scrape interval: a bad sample waits for the scrape, not for us.",
     "Trigger.range": "Four scrapes of 15 s: `rate()` needs two, and one may be lost.",
     "Preparation.green": "Needs nothing but a new image.",
@@ -86,6 +87,36 @@ analysis: {alpha: 0.001, dispersion: 3, errorRate: 0.2}
 checks:
   - {name: error-rate, builtin: error-rate, method: sequential}
   - {name: latency, builtin: latency, method: sequential}
+""",
+    "Margin": """
+stages:
+  - {weight: 10, window: 10m, earlyAfter: 2m}
+  - {weight: 100}
+checks:
+  - {name: error-rate, builtin: error-rate, margin: {ratio: 1.5, difference: 0.5}}
+  - {name: latency, builtin: latency}
+""",
+    "Measured": """
+analysis:
+  measured:
+    until: 1795262400
+    hours: 24
+    checks:
+      - {builtin: error-rate, workload: shop, lines: [{share: 0.48, bursts: 1.1, widest: 1.4}]}
+""",
+    "MeasuredCheck": """
+analysis:
+  measured:
+    until: 1795262400
+    hours: 24
+    checks:
+      - builtin: latency
+        workload: shop
+        lines: [{edge: 100, share: 12, bursts: 1, widest: 1.2}, {edge: 500, share: 0.6, bursts: 1.3, widest: 1.9}]
+""",
+    "MeasuredLine": """
+analysis:
+  measured: {until: 1795262400, hours: 24, checks: [{builtin: error-rate, workload: shop, lines: [{share: 2, bursts: 4, widest: 4.5}]}]}
 """,
     "Tolerance": """
 checks:

@@ -30,9 +30,9 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.USAGE: "usage: an unknown option, an image without a tag, a kubeconfig that cannot be used",
     ExitCode.NO: (
         "the answer is no: rolled back, no such object, an invalid file, a simulation that ended otherwise than expected, "
-        "a past window that is judged as failed"
+        "a past window that is judged as failed, a blue that would be rolled back in favour of itself"
     ),
-    ExitCode.HELD: "held for a person, or a past window that cannot be judged",
+    ExitCode.HELD: "held for a person, or a past window that cannot be judged or measured",
     ExitCode.TIMED_OUT: "timed out; the release goes on",
     ExitCode.REFUSED: "refused, by the controller or by the API server; nothing was changed",
     ExitCode.UNREACHABLE: (

@@ -9,7 +9,7 @@ from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
-from controller.cli.words import created_at, record, span, text, whole
+from controller.cli.words import created_at, number, record, span, text, whole
 from controller.ports import RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Kind, NotFoundError, Obj
 
 Cell = Callable[[Obj, float], str]
@@ -49,6 +49,12 @@ def _age(obj: Obj, now: float) -> str:
     return span(now - born) if born else "?"
 
 
+def _measured(obj: Obj, now: float) -> str:
+    """How long ago `penstock preflight` stored something for the plan."""
+    until = number(record(record(obj.get("status")).get("measured")).get("until"))
+    return f"{span(max(now - until, 0.0))} ago" if until else ""
+
+
 NAMESPACE: Column = ("NAMESPACE", _at("metadata", "namespace"), False)
 NAME: Column = ("NAME", _at("metadata", "name"), False)
 AGE: Column = ("AGE", _age, False)
@@ -70,6 +76,7 @@ TABLES: dict[str, tuple[Kind, tuple[Column, ...]]] = {
         (
             NAME, ("ACTIVE", _at("status", "activeName"), False), ("LAST SUCCEEDED", _at("status", "lastSucceeded"), False), AGE,
             ("IMAGES", lambda o, _: ", ".join(map(str, record(record(o.get("status")).get("lastImages")).values())), True),
+            ("MEASURED", _measured, True),
         ),
     ),
     "requests": (

@@ -118,13 +118,13 @@ def _window(host: Host, since: str, until: str) -> Window:
     if not since:
         raise CommandError(ExitCode.USAGE, "--from: found nothing, expected when the window begins, such as -1h.")
     now = host.now()
-    window = Window(_time(since, now, "--from"), _time(until, now, "--to"))
+    window = Window(moment_of(since, now, "--from"), moment_of(until, now, "--to"))
     if window.seconds <= 0:
         raise CommandError(ExitCode.USAGE, f"The window ends before it begins: --from {since} --to {until}.")
     return window
 
 
-def _time(text: str, now: float, option: str) -> float:
+def moment_of(text: str, now: float, option: str) -> float:
     """Unix seconds of `now`, `-2h`, a number, or RFC 3339; without a zone it is UTC."""
     relative = _RELATIVE_TIME.match(text)
     try:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate:validate", "Every error of plan and scenario files, with line numbers."),
     "import": ("import_plan:import_", "A plan made of a Kayenta, Flagger or Argo configuration."),
     "judge": ("judge:judge", "Judge any two sets of series of a past window, as a release is judged."),
+    "preflight": ("preflight:preflight", "Blue against itself over its last day: what sequential checks need to know."),
     "plan": ("plan:plan", "The timetable and the queries of a plan, before anything runs."),
     "simulate": ("simulate:simulate", "Run scenarios offline, in virtual time."),
     "controller": ("operate:controller", "Run the controller."),

@@ -28,7 +28,7 @@ ModeOption = Annotated[str, typer.Option("--mode", help=MODE_HELP, show_default=
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One stage: seconds since green is ready, at the earliest."""
+    """One stage: seconds since green is ready, at the earliest; `may_pass_at` where evidence may end it before its window does."""
 
     weight: int
     shifts_at: float
@@ -36,6 +36,7 @@ class Step:
     window_closes_at: float
     min_requests: int
     waits_for_person: bool
+    may_pass_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ def timetable(spec: PlanSpec) -> list[Step]:
     now, steps = spec.preparation.route_delay, []
     for stage in spec.stages:
         opens = now + settle + stage.warm_up
-        steps.append(Step(stage.weight, now, opens, opens + stage.window, least_requests(spec, stage), stage.hold))
+        early = opens + stage.early_after if stage.early_after is not None else None
+        steps.append(Step(stage.weight, now, opens, opens + stage.window, least_requests(spec, stage), stage.hold, early))
         now = opens + stage.window
     return steps
 
@@ -204,7 +206,8 @@ def stage_lines(spec: PlanSpec, steps: list[Step]) -> list[str]:
     lines = [f"Timetable, from the moment at which green is ready (within {format_duration(spec.preparation.deadline)}), at the earliest:"]
     lines.append("  green   shifts at   judged from       until      at least")
     for step in steps:
-        tail = "   then waits for penstock advance" if step.waits_for_person else ""
+        tail = f"   or from {span(step.may_pass_at)} on, early" if step.may_pass_at is not None else ""
+        tail += "   then waits for penstock advance" if step.waits_for_person else ""
         lines.append(
             f"  {step.weight:>4} %   {span(step.shifts_at):>9}   {span(step.window_opens_at):>11}   {span(step.window_closes_at):>9}   "
             f"{step.min_requests:>5} requests{tail}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from analysis.planning import default_effect, requests_to_detect
 from analysis.rate import Form
-from analysis.sequential import USUAL_RATE, Kind
+from analysis.sequential import USUAL_RATE, Kind, Known
 from controller.api.base import format_duration
 from controller.api.plan import DIFFERENCES, BuiltIn, Check, PlanSpec, Stage
 from controller.core.sequential import FULL, setting_of, shares
@@ -50,9 +50,26 @@ def detections(spec: PlanSpec, rps: float) -> list[Detection]:
 
 
 def _detection(spec: PlanSpec, check: Check, stage: Stage, rps: float) -> Detection:
-    setting, share = setting_of(spec, check), stage.weight / 100
-    usual = TAIL if setting.kind is Kind.LATENCY else USUAL_RATE if setting.p_hist is None else setting.p_hist
-    test, part = setting.test(usual), shares(spec).get(check.name, 1.0)
+    """Of a check with several lines the one that needs most requests."""
+    setting = setting_of(spec, check)
+    usual = TAIL if setting.kind is Kind.LATENCY else USUAL_RATE
+    lines = setting.known or (Known(usual, setting.dispersion),)
+    if setting.p_hist is not None and setting.kind is Kind.ERRORS:
+        lines = (replace(lines[0], p_hist=setting.p_hist),)
+    found = [_line_detection(spec, check, stage, rps, line) for line in lines]
+    return max(found, key=lambda one: (not one.requests, one.requests))
+
+
+def finds(spec: PlanSpec, check: Check, line: Known, rps: float) -> bool:
+    """Whether some stage in which blue has requests is long enough for this line of a check."""
+    judged = [stage for stage in spec.stages if not check.stages or stage.weight in check.stages]
+    with_blue = [stage for stage in judged if stage.weight < FULL] or judged
+    return any(not _line_detection(spec, check, stage, rps, line).too_short for stage in with_blue)
+
+
+def _line_detection(spec: PlanSpec, check: Check, stage: Stage, rps: float, line: Known) -> Detection:
+    setting, share, usual = setting_of(spec, check), stage.weight / 100, line.p_hist
+    test, part = setting.test(usual, line.edge), shares(spec).get(check.name, 1.0)
     if stage.weight >= FULL:
         test = replace(test, rho=0.0, delta=min(setting.rho * usual + setting.delta, 1.0), form=Form.BERNOULLI)
         part *= setting.alone_share or 1.0
@@ -63,7 +80,8 @@ def _detection(spec: PlanSpec, check: Check, stage: Stage, rps: float) -> Detect
         effect = min(usual + setting.effect, 0.99)
     if stage.weight >= FULL:
         effect = max(effect, min(2 * test.delta, 0.99))  # as the gate asks for it there
-    what = "requests slower than an edge" if setting.kind is Kind.LATENCY else "bad requests"
+    edge = f"{line.edge:g} ms" if math.isfinite(line.edge) else "an edge"
+    what = f"requests slower than {edge}" if setting.kind is Kind.LATENCY else "bad requests"
     needed = requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share)
     if not math.isfinite(needed):
         return Detection(check.name, stage.weight, what, 100 * effect, 100 * usual, 0, 0.0, 0.0, too_short=True)

@@ -50,7 +50,14 @@ def plan_in_force(session: Session, release: Obj) -> Mapping[str, Any] | None:
         live = session.kube.get(RELEASE_PLAN, namespace, text(record(release.get("spec")).get("plan")))
     except (KubeError, orjson.JSONDecodeError):
         return None
-    return with_defaults(record(live.get("spec")))
+    return with_defaults(as_measured(live))
+
+
+def as_measured(plan: Obj) -> Mapping[str, Any]:
+    """The spec of a plan object as a release would freeze it now."""
+    from controller.api.measured import filled_in
+
+    return filled_in(record(plan.get("spec")), record(plan.get("status")))
 
 
 def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -77,7 +84,7 @@ def plan_edits(session: Session, release: Obj, plan: Mapping[str, Any] | None) -
         return []
     namespace = text(record(release.get("metadata")).get("namespace")) or session.namespace
     try:
-        live = with_defaults(record(session.kube.get(RELEASE_PLAN, namespace, text(record(release.get("spec")).get("plan"))).get("spec")))
+        live = with_defaults(as_measured(session.kube.get(RELEASE_PLAN, namespace, text(record(release.get("spec")).get("plan")))))
     except NotFoundError:
         return ["the plan was deleted"]
     except KubeError:

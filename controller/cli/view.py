@@ -271,7 +271,7 @@ def _begun(
     if stage.get("verdict") == "fail":
         return StageView(weight, Mark.BAD, "failed", requests)
     if stage.get("verdict") == "pass":
-        return StageView(weight, Mark.GOOD, "passed", requests)
+        return StageView(weight, Mark.GOOD, "passed early" if stage.get("early") is True else "passed", requests)
     if stage.get("skipped"):
         return StageView(weight, Mark.REST, "skipped", "by a person")
     if now_running and (phase in BACKWARD or phase == "RolledBack"):

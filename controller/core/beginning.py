@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from controller.api.release import CapacityStatus, ManagedObject, Phase
 from controller.core import reasons
+from controller.core.cautions import cautions
 from controller.core.commands import Decision, Record, RecordKind
 from controller.core.steps import World, moved, record, stored
+from controller.core.world import Problem
 
 WARNINGS = 10
 """So many are kept in the status, each cut at `WARNING_LENGTH` characters: it stays under 16 KB."""
@@ -31,7 +33,7 @@ def identify(w: World) -> Decision:
     """Write down once which slot is blue, how the routes tell the versions apart, and blue's size."""
     if w.observed.problems:
         return refuse_prepared(w)
-    observed = w.observed
+    observed, warnings = w.observed, _warnings(w)
     status = w.status.model_copy(
         update={
             "blue_slot": observed.blue_slot,
@@ -43,15 +45,19 @@ def identify(w: World) -> Decision:
             ],
             "images_before": {m.name: m.blue.image for m in observed.members},
             "objects": listed(w),
-            "warnings": [reasons.say(warning.reason, warning.detail)[:WARNING_LENGTH] for warning in observed.warnings[:WARNINGS]],
+            "warnings": [reasons.say(warning.reason, warning.detail)[:WARNING_LENGTH] for warning in warnings],
         }
     )
     return stored(status, *warned(w))
 
 
+def _warnings(w: World) -> tuple[Problem, ...]:
+    return (*w.observed.warnings, *cautions(w))[:WARNINGS]
+
+
 def warned(w: World) -> list[Record]:
     """One record for each thing that is legal but should be said: what the next helm upgrade does, who may not talk to green."""
-    entries = [record(w, RecordKind.WARNING, warning.reason, warning.detail) for warning in w.observed.warnings[:WARNINGS]]
+    entries = [record(w, RecordKind.WARNING, warning.reason, warning.detail) for warning in _warnings(w)]
     return [replace(entry, key=f"{entry.key}/{number}") for number, entry in enumerate(entries)]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from analysis.model import Outcome
 from controller.api.release import Phase, ReleaseStatus, StageStatus, WindowStatus
-from controller.core import backward, finishing, gates, reasons, seen
+from controller.core import backward, finishing, gates, reasons, seen, sequential
 from controller.core.beginning import identify, listed, refuse, refuse_prepared
 from controller.core.commands import (
     AddFinalizer,
@@ -273,7 +273,7 @@ def measuring(w: World) -> Decision:
     window = seen.advanced(w)
     status = set_stage(w.status, window=window)
     remaining = w.stage.window - window.ran
-    if remaining > 0:
+    if remaining > 0 and not sequential.proven(w.with_status(status), window):
         return progress(w.with_status(status), remaining)
     return judge(w.with_status(status))
 
@@ -340,10 +340,13 @@ def judge(w: World) -> Decision:
         return backward.roll_back(w.with_status(failed), reasons.CHECK_FAILED, answer.detail, cause=answer.cause, also=(verdict,))
     if answer.outcome is Outcome.INCONCLUSIVE:
         return undecided(w, answer, w.status.phase)
-    passed = set_stage(status, verdict=Outcome.PASS, verdict_at=w.now, verdict_key=gates.verdict_key(w))
+    window = w.stage_status.window
+    early = window is not None and window.ran < w.stage.window
+    passed = set_stage(status, verdict=Outcome.PASS, verdict_at=w.now, verdict_key=gates.verdict_key(w), early=early)
     if answer.baseline:
         passed = passed.model_copy(update={"baseline": list(answer.baseline)})
-    return stored(passed, record(w, RecordKind.VERDICT, reasons.STAGE_PASSED, answer.detail, **data))
+    detail = f"early, after {window.ran:.0f} of {w.stage.window:.0f} s: {answer.detail}" if window is not None and early else answer.detail
+    return stored(passed, record(w, RecordKind.VERDICT, reasons.STAGE_PASSED, detail, **data))
 
 
 def undecided(w: World, answer: seen.WindowVerdict, phase: Phase) -> Decision:

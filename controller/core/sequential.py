@@ -26,8 +26,9 @@ from analysis.counters import Scrapes
 from analysis.model import Outcome, Series, Verdict, Window
 from analysis.rate import Dispersion
 from analysis.retrospect_checks import Counted
-from analysis.sequential import Kind, Mark, Setting, State
+from analysis.sequential import Kind, Known, Mark, Setting, State
 from analysis.slo import ALONE_SHARE
+from controller.api.measured import MeasuredLine
 from controller.api.plan import DIFFERENCES, WEIGHTS, BuiltIn, Check, PlanSpec, TrafficMetrics
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, WindowStatus
 from controller.core import asking, judging, reasons, traffic
@@ -99,16 +100,43 @@ def setting_of(plan: PlanSpec, check: Check) -> Setting:
     builtin = check.builtin or BuiltIn.ERROR_RATE
     points = check.tolerance.difference if check.tolerance.difference is not None else DIFFERENCES[builtin]
     rate, spread = plan.analysis.error_rate, plan.analysis.dispersion
+    known = tuple(_known(line, spread) for line in measured_of(plan, check))
     return Setting(
         kind=Kind.LATENCY if builtin is BuiltIn.LATENCY else Kind.ERRORS,
         rho=check.tolerance.ratio,
         delta=points / 100,
         alpha=plan.analysis.alpha,
-        dispersion=Dispersion(spread, spread),
+        dispersion=Dispersion() if spread is None else Dispersion(spread, spread),
         alone_share=ALONE_SHARE if not check.stages or FULL in check.stages else 0.0,
         effect=check.effect / 100 if check.effect is not None else None,
         p_hist=rate / 100 if rate is not None else None,
+        known=known,
+        margin=(check.margin.ratio, check.margin.difference / 100) if early_stages(plan) else None,
     )
+
+
+def early_stages(plan: PlanSpec) -> int:
+    """How many stages may pass early; they share beta. At 100 % there is no blue to compare with."""
+    return sum(stage.early_after is not None and stage.weight < FULL for stage in plan.stages)
+
+
+def ln_early_bound(plan: PlanSpec) -> float:
+    """The log of the e-value that every check of a stage needs for it to pass early."""
+    return math.log(max(early_stages(plan), 1) / plan.analysis.beta)
+
+
+def measured_of(plan: PlanSpec, check: Check) -> tuple[MeasuredLine, ...]:
+    """What was measured on blue for this check: its rate, or its usable bucket edges; empty where nothing was."""
+    measured = plan.analysis.measured
+    if measured is None:
+        return ()
+    return measured.of(check.builtin or BuiltIn.ERROR_RATE, member_of(plan, check.member).workload)
+
+
+def _known(line: MeasuredLine, spread: float | None) -> Known:
+    """A measured line for the library; the author's own dispersion comes before the measured one."""
+    phi = Dispersion(line.bursts, line.widest) if spread is None else Dispersion(spread, spread)
+    return Known(line.share / 100, phi, math.inf if line.edge is None else line.edge)
 
 
 def shares(plan: PlanSpec) -> dict[str, float]:
@@ -140,7 +168,7 @@ def marked(status: ReleaseStatus) -> bool:
     return any(stage.shifted_at for stage in status.stages)
 
 
-def marks_of(check: Check, status: ReleaseStatus) -> tuple[Mark, ...]:
+def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark, ...]:
     """The stages so far: a tick belongs to the one whose weights were the last to be accepted before it ended."""
     return tuple(
         Mark(
@@ -148,6 +176,7 @@ def marks_of(check: Check, status: ReleaseStatus) -> tuple[Mark, ...]:
             name=f"{index + 1}@{stage.shifted_at:.0f}",
             alone=stage.weight >= FULL,
             judged=not check.stages or stage.weight in check.stages,
+            early=index < len(plan.stages) and plan.stages[index].early_after is not None,
         )
         for index, stage in enumerate(status.stages)
         if stage.shifted_at
@@ -170,7 +199,7 @@ def further_back(w: World, since: float | None, counting: Collection[Counting]) 
 
 def _from(w: World, check: Check) -> float:
     state = stored(w, check)
-    return state.cursor.until if state is not None else marks_of(check, w.status)[0].since
+    return state.cursor.until if state is not None else marks_of(w.plan, check, w.status)[0].since
 
 
 def _shared(w: World, check: Check) -> bool:
@@ -230,7 +259,7 @@ def first_reached(w: World, found: tuple[Look, ...]) -> tuple[Look, ...]:
 
 def _count(w: World, check: Check) -> Look:
     """One check's state after the samples of this look; the one before where they were not asked or cannot be read."""
-    setting, before, marks = setting_of(w.plan, check), stored(w, check), marks_of(check, w.status)
+    setting, before, marks = setting_of(w.plan, check), stored(w, check), marks_of(w.plan, check, w.status)
     measurement = w.measured.answers.get(asking.TRAFFIC if _shared(w, check) else asking.ticks_key(check.name))
     if measurement is None:
         return Look(check, before)
@@ -267,18 +296,20 @@ def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | No
     return combine.release_evidence(parts, w.plan.analysis.alpha) if parts else None
 
 
-def _judged(w: World, one: Look, found: Collection[Look], window: WindowStatus, missing: str = "") -> CheckStatus:
-    """The check's answer as if the window ended now."""
+def _judged(w: World, one: Look, found: Collection[Look], window: WindowStatus, missing: str = "", *, proven: bool = False) -> CheckStatus:
+    """The check's answer as if the window ended now; with `proven` the margin says what the number of requests says otherwise."""
     check, setting = one.check, setting_of(w.plan, one.check)
     weight = shares(w.plan).get(check.name, 1.0)
     saw = library.seen(
         check.name, setting, one.state, weight=weight, window=Window(window.opened_at, window.last_sample), missing=missing or one.fault
     )
-    saw = replace(saw, needed=max(saw.needed, w.stage.min_requests, check.needed_requests))
+    saw = replace(saw, needed=max(0 if proven else saw.needed, w.stage.min_requests, check.needed_requests))
     evidence = _together(w, found) if not check.observe else None
     if evidence is None:
         evidence = combine.release_evidence([Weighted(check.name, 1.0, saw.ln_e)], w.plan.analysis.alpha)
-    return _status(check, combine.conclude(saw, evidence), one, window, limit=saw.limit)
+    status = _status(check, combine.conclude(saw, evidence), one, window, limit=saw.limit)
+    shown = library.ln_early(one.state)
+    return status.model_copy(update={"ln_early": shown, "ln_early_bound": ln_early_bound(w.plan)}) if math.isfinite(shown) else status
 
 
 def _status(check: Check, verdict: Verdict, one: Look, window: WindowStatus, *, limit: float | None) -> CheckStatus:
@@ -323,8 +354,26 @@ def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:
     return status.model_copy(update=update) if update else status
 
 
+def proven(w: World, window: WindowStatus) -> bool:
+    """Whether the stage may pass before its window's end: every check shows that green is within the margin, and none lacks anything."""
+    stage, checks = w.stage, asking.checks_of(w.plan, w.stage)
+    if stage.early_after is None or window.ran < stage.early_after or stage.weight >= FULL:
+        return False
+    if w.plan.traffic.metrics is not TrafficMetrics.NONE and window.n_green < stage.min_requests:
+        return False
+    tally = counted(w) if checks and all(check.sequential for check in checks) else None
+    if tally is None:
+        return False
+    answers, bound = at_window_end(w, window), ln_early_bound(w.plan)
+    acting = [answers[check.name] for check in checks if not check.observe]
+    return bool(acting) and all(one.outcome is Outcome.PASS and (one.ln_early or -math.inf) >= bound for one in acting)
+
+
 def at_window_end(w: World, window: WindowStatus) -> dict[str, CheckStatus]:
-    """The answers of the sequential checks at the end of this window; without samples up to there they are inconclusive."""
+    """The answers of the sequential checks at the end of this window; without samples up to there they are inconclusive.
+
+    Before the end of the stage's window it is the margin that is asked (`proven`), not the number of requests.
+    """
     tally = counted(w)
     if tally is None:
         return {}
@@ -332,5 +381,5 @@ def at_window_end(w: World, window: WindowStatus) -> dict[str, CheckStatus]:
     found = {}
     for one in tally.checks:
         stale = reasons.STALE_SAMPLE if one.state is not None and one.state.cursor.until < late else ""
-        found[one.check.name] = _judged(w, one, tally.checks, window, one.fault or stale)
+        found[one.check.name] = _judged(w, one, tally.checks, window, one.fault or stale, proven=window.ran < w.stage.window)
     return found

@@ -102,8 +102,9 @@ def _evidence(book: Book, facts: ReleaseFacts, stage: Mapping[str, Any], i: int)
     window = stage.get("window") or {}
     if facts.plan is not None and not book.clock_may_jump:
         asked = facts.plan.stages[i]
-        if window.get("ran", 0) < asked.window - EPSILON:
-            book.breach("S3", f"{facts.name}: stage {i + 1} passed after {window.get('ran', 0):.0f} s of {asked.window:.0f} s")
+        least = asked.early_after if stage.get("early") and asked.early_after is not None else asked.window
+        if window.get("ran", 0) < least - EPSILON:
+            book.breach("S3", f"{facts.name}: stage {i + 1} passed after {window.get('ran', 0):.0f} s of {least:.0f} s")
         if window.get("openedAt", 0) < facts.shifted_at:
             late = facts.shifted_at - window.get("openedAt", 0)
             book.breach("S3", f"{facts.name}: the window of stage {i + 1} opened {late:.1f} s before its weights")

@@ -10,8 +10,9 @@ from analysis import reasons, sequential
 from analysis.combine import Weighted, conclude, release_evidence
 from analysis.counters import Scrapes
 from analysis.model import Arm, Outcome, Sample, Series, Window
+from analysis.rate import Dispersion
 from analysis.retrospect_checks import Counted
-from analysis.sequential import Kind, Mark, Setting, State
+from analysis.sequential import Kind, Known, Mark, Setting, State
 
 SCRAPES = Scrapes(interval=10.0, every=10.0, patience=30.0)
 ERRORS = Setting(Kind.ERRORS)
@@ -279,3 +280,75 @@ def test_both_arms_in_one_series_is_a_fault():
     found = sequential.advance(ERRORS, state, dict.fromkeys(Arm, arms[Arm.BASELINE]), ONE, SCRAPES)
 
     assert (found.state, found.fault) == (state, reasons.SAME_SERIES)
+
+
+class TestKnown:
+    """What was measured before the release."""
+
+    def test_its_edges_are_tested_whatever_the_histogram_has_to_say(self):
+        setting = replace(LATENCY, known=(Known(0.4, Dispersion(1, 1), 50.0), Known(0.03, Dispersion(1, 3), 250.0)))
+        arms = sequential.both(histogram("b", BELOW, 40, live_from=0), histogram("g", BELOW, 10, live_from=START))
+        state = sequential.begin(setting, arms, START).state
+
+        assert [(line.edge, line.p_hist) for line in state.lines] == [(50.0, 0.4), (250.0, 0.03)]
+        assert State.from_json(state.to_json(), setting) == state
+
+    def test_edges_that_the_histogram_has_no_more_are_chosen_anew(self):
+        setting = replace(LATENCY, known=(Known(0.4, Dispersion(1, 1), 75.0),))
+        arms = sequential.both(histogram("b", BELOW, 40, live_from=0, history=5000), histogram("g", BELOW, 10, live_from=START))
+
+        assert 50.0 in [line.edge for line in sequential.begin(setting, arms, START).state.lines]
+
+    def test_its_rate_is_bet_on_unless_the_plan_names_one(self):
+        known = replace(ERRORS, known=(Known(0.002, Dispersion(1, 1)),))
+
+        assert go(World(), known).lines[0].p_hist == 0.002
+        assert go(World(), replace(known, p_hist=0.003)).lines[0].p_hist == 0.003
+
+
+EARLY = replace(ERRORS, margin=(1.5, 0.005))
+TWO = (Mark(START, "1", early=True), Mark(START + 600, "2", early=True))
+
+
+class TestEarly:
+    """Evidence that green is within the margin."""
+
+    def test_a_healthy_candidate_is_shown_to_be_within_it_and_one_beyond_it_is_not(self):
+        marks = (Mark(START, "1", early=True),)
+        healthy, bad = (go(World(green=green, rps=200), EARLY, marks) for green in (0.01, 0.03))
+
+        assert sequential.ln_early(healthy) > math.log(40)
+        assert sequential.ln_early(bad) < 0
+
+    def test_it_is_gathered_anew_in_each_stage(self):
+        first = go(World(rps=200, until=START + 600), EARLY, TWO[:1])
+        again = go(World(rps=200, until=START + 640), EARLY, TWO)
+
+        assert sequential.ln_early(again) < sequential.ln_early(first)
+
+    def test_without_a_margin_in_other_stages_and_without_a_baseline_there_is_none(self):
+        states = [
+            go(World(), ERRORS, (Mark(START, "1", early=True),)),
+            go(World(), EARLY, ONE),
+            go(World(), EARLY, (Mark(START, "1", early=True, alone=True),)),
+        ]
+
+        assert [sequential.ln_early(state) for state in states] == [-math.inf] * 3
+
+    def test_it_is_stored_with_the_state_which_stays_small(self):
+        state = go(World(), EARLY, (Mark(START, "1", early=True),))
+        text = state.to_json()
+
+        assert State.from_json(text, EARLY) == state
+        assert len(text) < 4096 / 5  # five edges fit
+
+    def test_a_releases_with_the_rate_of_the_margin_seldom_passes(self):
+        """The bound for one stage is 1/beta = 20: at the very margin at most 5 % reach it at any time."""
+        marks, reached = (Mark(START, "1", early=True),), 0
+        for seed in range(60):
+            world = World(seed=seed, blue=0.01, green=0.02, rps=100, until=START + 600)
+            state = sequential.begin(EARLY, world.arms(), START).state
+            steps = sequential.advance(EARLY, state, world.arms(), marks, SCRAPES).steps
+            reached += max(map(sequential.ln_early, steps)) >= math.log(20)
+
+        assert reached <= 7  # of 60 with at most 5 % each: more have a chance of 3 in 1,000

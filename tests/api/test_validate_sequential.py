@@ -21,10 +21,17 @@ def test_the_two_builtins_need_nothing_but_the_word():
     assert said("builtin: latency, method: sequential") == []
 
 
+def test_without_a_limit_and_a_method_they_are_judged_sequentially():
+    """The words of a sequential check are then no words of the other method."""
+    assert said("builtin: error-rate, tolerance: {difference: 0.2}") == []
+    assert said("builtin: latency, effect: 10") == []
+
+
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        ("builtin: error-rate", "no limit"),
+        ("builtin: cpu", "no limit"),
+        ("builtin: error-rate, method: threshold", "no limit"),
         ("builtin: error-rate, method: sequential, limit: {max: 1}", "expected tolerance instead"),
         ("builtin: cpu, method: sequential", "builtin: cpu with method: sequential"),
         ("query: up, method: sequential", "a query with method: sequential"),
@@ -57,6 +64,31 @@ def test_a_tolerance_that_accepts_every_regression_is_a_warning_with_the_number(
     assert "up to 7.5 % bad requests where blue has 0.5 %" in text
 
 
+LATENCY = "builtin: latency, method: sequential, tolerance: "
+EDGES = "lines: [{edge: 100, share: 20, bursts: 1, widest: 1}, {edge: 500, share: 0.2, bursts: 1, widest: 1}]"
+MEASURED = f"  analysis: {{measured: {{until: 1, hours: 24, checks: [{{builtin: latency, workload: shop, {EDGES}}}]}}}}\n"
+
+
+def test_a_tolerance_of_latency_that_accepts_every_regression_is_a_warning_with_the_number():
+    ((severity, text),) = said(f"{LATENCY}{{difference: 60}}")
+
+    assert severity == "warning"
+    assert "up to 65.5 % slow requests where blue has 5 %" in text
+    assert said(f"{LATENCY}{{ratio: 2}}") == []
+
+
+def test_what_was_measured_is_what_a_tolerance_is_held_against():
+    assert said(f"{LATENCY}{{ratio: 6}}", MEASURED) == []  # at 500 ms it still finds something
+    assert "up to 90.2 % slow requests where blue has 0.2 %" in said(f"{LATENCY}{{difference: 90}}", MEASURED)[0][1]
+
+
+def test_an_alpha_that_rolls_back_many_healthy_releases_is_a_warning_with_the_number():
+    ((severity, text),) = said("builtin: error-rate, method: sequential", "  analysis: {alpha: 0.25}\n")
+
+    assert (severity, "one healthy release in 4 may go back" in text) == ("warning", True)
+    assert said("builtin: error-rate, method: sequential", "  analysis: {alpha: 0.05}\n") == []
+
+
 def test_an_effect_that_the_tolerance_allows_could_never_pass():
     check = "builtin: error-rate, method: sequential, tolerance: {ratio: 2, difference: 1}, effect: 2"
 
@@ -74,3 +106,27 @@ def test_a_return_home_is_not_judged_so():
 
     assert [severity for severity, _ in found] == ["error"]
     assert "nobody is on blue" in found[0][1]
+
+
+SOON = "  stages: [{weight: 10, window: 5m, earlyAfter: 1m}, {weight: 100}]\n"
+
+
+def test_a_stage_that_may_pass_early_needs_nothing_else():
+    assert said("builtin: error-rate", SOON) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "more", "severity", "words"),
+    [
+        ("builtin: error-rate", SOON.replace("{weight: 100}", "{weight: 100, earlyAfter: 1m}"), "error", "no blue to compare with"),
+        ("builtin: error-rate", SOON.replace("earlyAfter: 1m", "earlyAfter: 6m"), "warning", "the window has ended by then"),
+        ("builtin: error-rate, limit: {max: 1}", SOON, "warning", "earlyAfter with errors against a limit"),
+        ("builtin: error-rate", f"{SOON}  analysis: {{beta: 0.25}}\n", "warning", "one release in 4 that is beyond the margin"),
+        ("builtin: error-rate, margin: {difference: 60}", SOON, "warning", "a margin of up to 60.8 % bad requests where blue has 0.5 %"),
+    ],
+)
+def test_what_keeps_a_stage_from_passing_early_or_lets_any_green_pass_is_named(check, more, severity, words):
+    ((found, text),) = said(check, more)
+
+    assert found == severity
+    assert words in text

@@ -32,9 +32,17 @@ def test_get_shows_the_evidence_while_the_window_runs():
     made.until(600)
 
     told = made.penstock("get", "shop-v2", "-n", "shop").out
-    row = next(line for line in told.splitlines() if "error-rate" in line)
+    row = next(line for line in told.splitlines() if "> error-rate" in line)
     assert "so far" in row
     assert SO_FAR.search(row)
+
+
+@pytest.mark.parametrize("name", ["sequential-latency"])
+def test_get_and_why_say_that_the_dispersion_is_only_assumed(name):
+    told = "A dispersion of 2 is assumed, because blue was not measured: error-rate, latency"
+
+    assert told in " ".join(after(name).penstock("get", "shop-v2", "-n", "shop").out.split())
+    assert told in after(name).penstock("why", "shop-v2", "-n", "shop").out
 
 
 @pytest.mark.parametrize("name", ["sequential-latency"])

@@ -1,5 +1,6 @@
 """Sequential checks in a decision: what is asked, when they act, and what they never do."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -216,6 +217,110 @@ class TestShares:
 
         assert (setting.rho, setting.delta, setting.alpha, setting.effect, setting.p_hist) == (1.5, 0.002, 0.001, 0.02, 0.002)
         assert setting.dispersion.at(0.5) == 3.0
+
+
+class TestPassingEarly:
+    """A stage with `earlyAfter`, half of its window judged."""
+
+    STAGES = ({"weight": 5, "window": "2m", "earlyAfter": "50s"}, {"weight": 100})
+    MANY = counted(blue=(9_500.0, 19.0), green=(950.0, 2.0))
+
+    def decision(self, answer, stages=STAGES, **spec):
+        return decided(released(checks=[ERRORS], stages=list(stages), **spec), answer)[0]
+
+    def test_it_passes_once_green_is_within_the_margin_and_says_so(self):
+        decision = self.decision(self.MANY)
+        stage = decision.status.stages[0]
+
+        assert (stage.verdict, stage.early) == (Outcome.PASS, True)
+        assert stage.checks[0].ln_early > stage.checks[0].ln_early_bound
+        assert decision.records[-1].message.startswith("The stage passed: early, after ")
+        assert "within the margin" in decision.records[-1].message
+
+    @pytest.mark.parametrize(
+        ("stages", "more"),
+        [
+            (({"weight": 5, "window": "2m"}, {"weight": 100}), {}),
+            (({"weight": 5, "window": "2m", "earlyAfter": "110s"}, {"weight": 100}), {}),
+            (({"weight": 5, "window": "2m", "earlyAfter": "50s", "minRequests": 9_000_000}, {"weight": 100}), {}),
+            (STAGES, {"analysis": {"beta": 1e-12}}),
+            (STAGES, {"checks": [ERRORS, {"name": "cpu", "builtin": "cpu", "limit": {"max": 90}}]}),
+            (STAGES, {"checks": [ERRORS | {"observe": True}]}),
+        ],
+        ids=["not asked for", "too soon", "too few requests", "not sure enough", "a limit beside it", "nothing that acts"],
+    )
+    def test_it_goes_on_to_the_windows_end(self, stages, more):
+        builder = released(**({"checks": [ERRORS], "stages": list(stages)} | more))
+
+        assert decided(builder, self.MANY)[0].status.stages[0].verdict is None
+
+    def test_a_green_beyond_the_margin_goes_on(self):
+        assert self.decision(counted(blue=(9_500.0, 19.0), green=(950.0, 9.0))).status.stages[0].verdict is None
+
+    def test_stages_share_beta(self):
+        plans = [
+            released(stages=[{"weight": weight, "earlyAfter": "1m"} for weight in weights] + [{"weight": 100}]).plan
+            for weights in ((5,), (5, 25))
+        ]
+
+        assert [math.exp(sequential.ln_early_bound(plan)) for plan in plans] == pytest.approx([20, 40])
+
+
+ERROR_LINE = {"share": 1.0, "bursts": 1.5, "widest": 3.5}
+EDGE_LINES = [
+    {"edge": 100.0, "share": 20.0, "bursts": 1.0, "widest": 1.0},
+    {"edge": 500.0, "share": 1.0, "bursts": 2.0, "widest": 4.0},
+]
+
+
+class TestMeasured:
+    """What the pre-flight measured on blue, as the frozen plan has it."""
+
+    def spec(self, **analysis):
+        checks = [
+            {"builtin": "error-rate", "workload": "shop", "lines": [ERROR_LINE]},
+            {"builtin": "latency", "workload": "shop", "lines": EDGE_LINES},
+        ]
+        measured = {"until": NOW - 3600, "hours": 24.0, "checks": checks}
+        return {"workload": "shop", "traffic": {"virtualService": "shop"}, "analysis": {"measured": measured, **analysis}}
+
+    def plan(self, **more):
+        return PlanSpec.model_validate(self.spec(**more.pop("analysis", {})) | more)
+
+    def test_a_plan_without_checks_is_judged_sequentially_and_a_return_home_is_not(self):
+        assert [check.sequential for check in self.plan().checks] == [True, True]
+        assert [check.sequential for check in self.plan(finish={"mode": "home"}).checks] == [False, False]
+        assert [check.name for check in self.plan(checks=[]).checks] == []
+
+    def test_each_line_has_its_own_dispersion_rate_and_edge(self):
+        errors, latency = (sequential.setting_of(self.plan(), check) for check in self.plan().checks)
+
+        assert (errors.known[0].p_hist, errors.test(0.01).dispersion.at(0.5)) == (0.01, 3.5)
+        assert [line.edge for line in latency.known] == [100.0, 500.0]
+        assert latency.test(0.01, 500.0).dispersion.at(0.5) == 4.0
+        assert latency.test(0.01, 250.0).dispersion.at(0.5) == 2.0
+
+    def test_the_authors_own_dispersion_comes_first(self):
+        plan = self.plan(analysis={"dispersion": 6.0})
+
+        assert sequential.setting_of(plan, plan.checks[0]).test(0.01).dispersion.at(0.5) == 6.0
+
+    def test_another_workloads_numbers_are_not_used(self):
+        plan = self.plan(workload="other")
+
+        assert sequential.setting_of(plan, plan.checks[0]).known == ()
+
+    def test_a_smaller_dispersion_is_sooner_evidence(self):
+        """The same samples of a green that does twice as badly: with what was measured, and with the default of 2."""
+        twice = counted(green=(49.0, 1.0))
+        quiet = {"share": 1.0, "bursts": 1.0, "widest": 1.0}
+        measured = {"until": NOW, "hours": 24.0, "checks": [{"builtin": "error-rate", "workload": "shop", "lines": [quiet]}]}
+        values = [
+            decided(released(checks=[ERRORS], analysis=one), twice)[0].status.stages[0].checks[0].ln_e
+            for one in ({}, {"measured": measured})
+        ]
+
+        assert values[1] > values[0]
 
 
 def test_a_world_without_sequential_checks_asks_and_counts_nothing():

@@ -4,7 +4,7 @@ from controller.api.release import Phase
 from controller.cli.view import notes_of
 from controller.core import reasons
 from controller.core.world import Problem
-from tests.core.releases import a_release
+from tests.core.releases import NOW, a_release
 
 HELM = Problem(reasons.HELM_MARKED, "Deployment shop/shop was installed by Helm.")
 DENIED = Problem(reasons.AUTHORIZATION_DENIES, "AuthorizationPolicy shop/allow does not let green in.")
@@ -38,3 +38,34 @@ def test_without_any_nothing_is_said():
     decision = begun()
 
     assert (decision.records, decision.status.warnings) == ((), [])
+
+
+SEQUENTIAL = {"name": "errors", "builtin": "error-rate", "method": "sequential"}
+LINE = {"share": 0.5, "bursts": 1.2, "widest": 1.4}
+
+
+def measured(days_ago):
+    checks = [{"builtin": "error-rate", "workload": "shop", "lines": [LINE]}]
+    return {"measured": {"until": NOW - days_ago * 86_400, "hours": 24.0, "checks": checks}}
+
+
+def said(**spec):
+    unknown = a_release().with_plan(**spec).in_phase(Phase.PREPARING, blue_slot=-1)
+    return [entry.reason for entry in unknown.decided().records]
+
+
+def test_a_dispersion_that_is_only_assumed_is_said_at_the_start():
+    assert said(checks=[SEQUENTIAL]) == [reasons.DISPERSION_ASSUMED]
+    assert "errors" in a_release().with_plan(checks=[SEQUENTIAL]).in_phase(Phase.PREPARING, blue_slot=-1).decided().status.warnings[0]
+
+
+def test_a_measured_one_or_one_that_the_plan_names_is_not():
+    assert said(checks=[SEQUENTIAL], analysis=measured(1)) == []
+    assert said(checks=[SEQUENTIAL], analysis={"dispersion": 3}) == []
+
+
+def test_what_was_measured_long_ago_or_for_another_check_is_said():
+    latency = {"name": "slow", "builtin": "latency", "method": "sequential"}
+
+    assert said(checks=[SEQUENTIAL], analysis=measured(45)) == [reasons.MEASURED_LONG_AGO]
+    assert said(checks=[SEQUENTIAL, latency], analysis=measured(1)) == [reasons.DISPERSION_ASSUMED]

@@ -21,7 +21,13 @@ def create(check):
 
 @pytest.mark.parametrize(
     "more",
-    [{"limit": {"max": 1}}, {"method": "threshold", "limit": {"max": 1}}, {"method": "sequential"}, {"method": "sequential", "weight": 1}],
+    [
+        {},
+        {"limit": {"max": 1}},
+        {"method": "threshold", "limit": {"max": 1}},
+        {"method": "sequential"},
+        {"method": "sequential", "weight": 1},
+    ],
 )
 def test_a_check_has_a_limit_or_is_sequential(more):
     assert create(ERRORS | more)["spec"]["checks"] == [ERRORS | more]
@@ -30,7 +36,8 @@ def test_a_check_has_a_limit_or_is_sequential(more):
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        (ERRORS, "give a limit"),
+        ({"name": "cpu", "builtin": "cpu"}, "give a limit"),
+        ({"name": "own", "query": "up"}, "give a limit"),
         (ERRORS | {"method": "threshold"}, "give a limit"),
         (ERRORS | {"method": "sequential", "limit": {"max": 1}}, "tolerance instead"),
         ({"name": "cpu", "builtin": "cpu", "method": "sequential"}, "is for the builtins error-rate and latency"),

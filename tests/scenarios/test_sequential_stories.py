@@ -4,6 +4,7 @@ import pytest
 
 from controller.ports import CONFIG_MAP
 from controller.simulator.run import run_scenario
+from controller.simulator.scenario import Fault
 from tests.scenarios.test_scenarios import played, story
 
 
@@ -59,3 +60,24 @@ def test_the_state_of_a_whole_release_stays_small(name):
 
     assert all(len(one.state) < 4096 for one in result.status.sequential)
     assert len(result.status.model_dump_json(by_alias=True)) < 16_384
+
+
+@pytest.mark.parametrize("name", ["sequential-early"])
+def test_a_stage_passes_early_once_green_is_shown_to_be_within_the_margin_and_never_at_100_percent(name):
+    first, second, bake = played(name)[0].status.stages
+
+    for stage in (first, second):
+        assert stage.early
+        assert 120 <= stage.window.ran < 1800
+        assert all(check.ln_early >= check.ln_early_bound for check in stage.checks)
+    assert not bake.early
+    assert bake.window.ran >= 600
+
+
+@pytest.mark.parametrize("name", ["sequential-early"])
+def test_a_controller_that_is_killed_again_and_again_passes_the_same_stages_early(name):
+    folder, scenario = story(name)
+    faults = [Fault(kind="crash", at=60.0, lasts=1200.0, every=47.0)]
+    killed = run_scenario(scenario.model_copy(update={"faults": faults}), folder)
+
+    assert [stage.early for stage in killed.status.stages] == [True, True, False]

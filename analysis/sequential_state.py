@@ -1,0 +1,205 @@
+"""What one sequential check tests and what it remembers: the values that `analysis.sequential` moves.
+
+A state is a text of less than 4 KB that is stored in the release's status; what is tested is frozen with the plan.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from analysis import counters, rate
+from analysis.counters import Cursor
+from analysis.rate import ERROR_GRID, LATENCY_GRID, Dispersion, Form, RateState, RateTest
+from analysis.slo import ALONE_SHARE
+
+VERSION = counters.VERSION
+
+NO_MARGIN = (1.5, 0.005)
+"""Ratio and difference of the margin where none is given (method, section 8)."""
+
+_BERNOULLI_FROM = 0.1
+
+
+class Kind(StrEnum):
+    """What counts as a bad event."""
+
+    ERRORS = "errors"
+    LATENCY = "latency"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One line as the baseline's past shows it (`analysis.preflight`), fixed before the release.
+
+    Attributes:
+        p_hist: the baseline's rate of bad events.
+        dispersion: of their counts.
+        edge: requests slower than this are bad; infinite for errors.
+    """
+
+    p_hist: float
+    dispersion: Dispersion
+    edge: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is tested; frozen with the plan.
+
+    Attributes:
+        kind: errors, or requests slower than an edge.
+        rho, delta: tolerated ratio and difference of the rates (shares of requests).
+        alpha: of the release; half of `ln(1/alpha)` is the most that one tick may add.
+        dispersion: of the counts, from history; 2 without any.
+        alone_share: part of the weight that is kept for stages without the baseline's traffic.
+        effect: the candidate's rate that must have been detectable for a pass (with latency: its share beyond an edge above the
+            baseline's); the default effect if None.
+        p_hist: the baseline's rate of errors in history; read off its counters if None.
+        known: what was measured before the release, line by line; its edges are the ones that are tested.
+        margin: ratio and difference of the rates that would be refused; None where no stage may pass early.
+    """
+
+    kind: Kind
+    rho: float = 1.1
+    delta: float = 0.0005
+    alpha: float = 0.01
+    dispersion: Dispersion = field(default_factory=Dispersion)
+    alone_share: float = ALONE_SHARE
+    effect: float | None = None
+    p_hist: float | None = None
+    known: tuple[Known, ...] = ()
+    margin: tuple[float, float] | None = None
+
+    def dispersion_of(self, edge: float) -> Dispersion:
+        """The dispersion that was measured at this edge (infinite: errors), else the setting's own."""
+        return next((one.dispersion for one in self.known if one.edge == edge), self.dispersion)
+
+    def test(self, p_hist: float, edge: float = math.inf) -> RateTest:
+        """The test of one line whose baseline had this rate."""
+        errors = self.kind is Kind.ERRORS
+        form = Form.POISSON if errors and p_hist < _BERNOULLI_FROM else Form.BERNOULLI
+        grid = ERROR_GRID if errors else LATENCY_GRID
+        cap = -math.log(self.alpha) / 2
+        return RateTest(self.rho, self.delta, grid, form, p_hist, dispersion=self.dispersion_of(edge), cap=cap)
+
+    def early(self, p_hist: float, edge: float) -> RateTest:
+        """The test of a line with its null turned round: the candidate is at least as bad as the margin allows."""
+        return rate.promotion_test(self.test(p_hist, edge), *(self.margin or NO_MARGIN))
+
+    def alone(self, line: "Line") -> RateTest:
+        """The test of a line where the baseline has no traffic: a fixed limit."""
+        return replace(self.test(line.p_hist, line.edge), rho=0.0, delta=line.limit, form=Form.BERNOULLI)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stage as the ticks see it.
+
+    Attributes:
+        since: ticks that end after this time (Unix seconds) belong to it, until the next mark.
+        name: of the stage, different for each.
+        alone: the baseline gets no traffic in it.
+        judged: the check is asked in it; other ticks are passed over.
+        early: it may pass before its end, so that evidence for the candidate is gathered in it.
+    """
+
+    since: float
+    name: str
+    alone: bool = False
+    judged: bool = True
+    early: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One rate on its way.
+
+    Attributes:
+        edge: requests slower than this are bad; infinite for errors.
+        p_hist: the baseline's rate in history.
+        relative, alone: see the module; `alone` is None before it begins.
+        limit: what `alone` tests against; 0 before it begins.
+        sums: counts of the present stage: the candidate's requests and bad ones, then the baseline's.
+        before: the baseline's counts of its last stage with `LEAST_HISTORY` requests, and of what came after; at first its history.
+        early: evidence that the candidate is within the margin, anew in each stage that may pass early; None in others.
+    """
+
+    edge: float
+    p_hist: float
+    relative: RateState
+    alone: RateState | None = None
+    limit: float = 0.0
+    sums: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    before: tuple[float, float] = (0.0, 0.0)
+    early: RateState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a check remembers: how far it has counted, in which stage, and its lines."""
+
+    cursor: Cursor
+    lines: tuple[Line, ...]
+    stage: str = ""
+
+    def to_json(self) -> str:
+        """A text of less than 4 KB; floats come back to the bit."""
+        lines = [_unlined(line) for line in self.lines]
+        return json.dumps({"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str, setting: Setting) -> "State":
+        """Read back what `to_json` gave for this setting; ValueError on anything else."""
+        try:
+            found = json.loads(text)
+            cursor = Cursor.from_json({"v": found["v"], "until": found["until"]})
+            return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]))
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
+            raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
+
+
+def _unlined(line: Line) -> list[Any]:
+    edge = line.edge if math.isfinite(line.edge) else None
+    states = [_packed(line.relative), _packed(line.alone), *([_packed(line.early)] if line.early is not None else [])]
+    return [edge, line.p_hist, line.limit, *line.sums, *line.before, *states]
+
+
+def _packed(state: RateState | None) -> list[Any] | None:
+    if state is None:
+        return None
+    kept = state.to_json()
+    return [kept[key] for key in _KEYS]
+
+
+_COUNTS = 6
+"""Numbers of a packed line between its limit and its states."""
+
+_KEYS = ("s", "rest", "n", "x", "last", "stage", "low", "lowAt")
+
+
+def _line(packed: Sequence[Any], setting: Setting) -> Line:
+    edge, p_hist, limit, *numbers = packed
+    counts, (relative, alone, *early) = numbers[:_COUNTS], numbers[_COUNTS:]
+    n_g, x_g, n_b, x_b, n_before, x_before = map(float, counts)
+    values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
+    if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:
+        raise ValueError("the state of a sequential check holds counts that are none")
+    at = math.inf if edge is None else float(edge)
+    test = setting.test(values[0], at)
+    return Line(
+        edge=at,
+        p_hist=values[0],
+        relative=_state(relative, test),
+        alone=None if alone is None else _state(alone, test),
+        limit=values[1],
+        sums=(n_g, x_g, n_b, x_b),
+        before=(n_before, x_before),
+        early=None if not early else _state(early[0], setting.early(values[0], at)),
+    )
+
+
+def _state(packed: Sequence[Any], test: RateTest) -> RateState:
+    return RateState.from_json({"v": rate.VERSION, **dict(zip(_KEYS, packed, strict=True))}, test)

@@ -1,0 +1,119 @@
+"""`penstock preflight`: blue against itself over its last day, before a release is judged by these numbers."""
+
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from analysis.model import Window
+from controller.adapters.prometheus import HttpPrometheus
+from controller.api.measured import Measured
+from controller.cli import complete
+from controller.cli import host as hosts
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import Host, Session, check_format, host_of, open_session, print_object
+from controller.cli.judge import FileOption, FromOption, PrometheusOption, ToOption, moment_of
+from controller.cli.judge_prometheus import connected
+from controller.cli.plan import read
+from controller.cli.preflight_measure import Place3, examine
+from controller.cli.preflight_read import FileSamples, Samples, ServerSamples
+from controller.cli.preflight_words import Told, as_json, print_text
+from controller.ports import RELEASE_PLAN, NotFoundError, Patch
+
+PLAN_HELP = "Name of a ReleasePlan in the cluster, or a file with one."
+HOURS_HELP = "Time of blue that is looked at, where --from does not say when it begins."
+DRY_HELP = "Print only; store nothing."
+HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1)]
+DryOption = Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines, yaml for the plan's file.", show_default=False)]
+
+_HOUR = 3600.0
+
+
+def preflight(
+    ctx: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help=PLAN_HELP, autocompletion=complete.plans)],
+    *,
+    prometheus: PrometheusOption = "",
+    file: FileOption = None,
+    hours: HoursOption = 24.0,
+    since: FromOption = "",
+    until: ToOption = "now",
+    dry_run: DryOption = False,
+    namespace: hosts.NamespaceOption = "",
+    context: hosts.ContextOption = "",
+    kubeconfig: hosts.KubeconfigOption = "",
+    output: FormatOption = "",
+) -> None:
+    """Release blue against itself over its last day, measure how its requests depend on each other, and store that for the plan.
+
+    Some of blue's pods play green, so that every rollback is a false one. Ends with 0 where the numbers can be used, 3 where no dispersion
+    keeps blue from being rolled back or no stage is long enough to find anything, 4 where too little is known.
+    """
+    check_format(output, ("", "json", "yaml"))
+    if bool(prometheus) == bool(file):
+        raise CommandError(ExitCode.USAGE, "Name where blue's samples are: either --prometheus URL or --file PATH.")
+    host = host_of(ctx)
+    window = _window(host, since, until, hours)
+    place, session = _plan(plan, namespace, lambda where: open_session(ctx, where, context, kubeconfig), offline=dry_run)
+    server = connected(prometheus) if prometheus else None
+    with closing(server) if isinstance(server, HttpPrometheus) else nullcontext():
+        samples: Samples = ServerSamples(server) if server is not None else FileSamples(tuple(file or ()), window)
+        told = examine(place, samples, window, session.kube if session is not None else None)
+    if told.usable and not dry_run and session is not None:
+        _store(session, place, told)
+        told = told.after_storing(place[2])
+    if output == "json":
+        print_object(as_json(told), "json")
+    elif output == "yaml":
+        print_object({"analysis": {"measured": _wire(told.measured)} if told.measured is not None else {}}, "yaml")
+    else:
+        print_text(told)
+    raise typer.Exit(int(told.code))
+
+
+def _window(host: Host, since: str, until: str, hours: float) -> Window:
+    now = host.now()
+    end = moment_of(until, now, "--to")
+    window = Window(moment_of(since, now, "--from") if since else end - hours * _HOUR, end)
+    if window.seconds <= 0:
+        raise CommandError(ExitCode.USAGE, f"The time ends before it begins: --from {since} --to {until}.")
+    return window
+
+
+def _plan(text: str, namespace: str, connect: Callable[[str], Session], *, offline: bool) -> tuple[Place3, Session | None]:
+    """The plan, of a file or of the cluster, and the way to the cluster; none where a file is only looked at."""
+    from controller.adapters.records import plan_view
+
+    if Path(text).is_file() or Path(text).suffix in (".yaml", ".yml", ".json"):
+        name, own, spec = read(Path(text))
+        place = (namespace or own, name, spec)
+        return place, None if offline else connect(place[0])
+    session = connect(namespace)
+    try:
+        view = plan_view(session.kube.get(RELEASE_PLAN, session.namespace, hosts.check_name(text)))
+    except NotFoundError as error:
+        raise CommandError(ExitCode.NO, f"There is no plan {text} in namespace {session.namespace}, and no such file.") from error
+    if view.spec is None:
+        raise CommandError(ExitCode.NO, f"Plan {text} cannot be used: {view.problem}.")
+    return (session.namespace, text, view.spec), session
+
+
+def _wire(measured: Measured) -> dict[str, Any]:
+    """As the API server takes it: nothing is null."""
+    return measured.model_dump(mode="json", exclude_none=True)
+
+
+def _store(session: Session, place: Place3, told: Told) -> None:
+    """Write it into the plan's status. Raises `CommandError` where there is no such plan, `KubeError`s otherwise."""
+    namespace, name, _ = place
+    assert told.measured is not None  # noqa: S101 - only called for usable results
+    try:
+        uid = session.kube.get(RELEASE_PLAN, namespace, name)["metadata"]["uid"]
+        body = {"metadata": {"uid": uid}, "status": {"measured": _wire(told.measured)}}
+        session.kube.patch(RELEASE_PLAN, namespace, name, body, Patch.MERGE, subresource="status")
+    except NotFoundError as error:
+        sentence = f"There is no plan {name} in namespace {namespace} to store this for; --dry-run prints it, -o yaml as part of a plan."
+        raise CommandError(ExitCode.REFUSED, sentence) from error

@@ -1,0 +1,203 @@
+"""Blue's past, read for `penstock preflight`: its counters pod by pod, from Prometheus in pieces or from files.
+
+Blue's own pods report with `reporter="destination"`; the callers' reports cannot tell which pod answered. Where the pods report
+nothing, the callers' proxies are split instead.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from analysis import latency
+from analysis.counters import Cursor, Scrapes
+from analysis.model import Arm, Sample, Series, Window
+from analysis.retrospect_checks import Counted
+from analysis.splits import Part, active, edge_of, parted
+from controller.cli.judge_files import read_files
+from controller.cli.judge_prometheus import read_prometheus
+from controller.cli.judge_selectors import BUCKETS, REQUESTS, Selector, selector
+from controller.core.queries import Mesh, Place, is_failed, label_value, requests_of
+from controller.ports import Prometheus
+
+_PIECE = 3600.0
+LEAST_PODS = 2
+"""One plays green, one stays blue."""
+
+
+class Samples(Protocol):
+    """Where raw samples come from."""
+
+    def read(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
+        """The samples in this time, oldest first. Raises `CommandError`."""
+
+    def once(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
+        """The same where nothing else will be asked of this selector. Raises `CommandError`."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether some answer was not complete."""
+
+
+@dataclass(slots=True)
+class ServerSamples:
+    """Samples of a Prometheus, asked for piece by piece."""
+
+    prometheus: Prometheus
+    partial: bool = False
+
+    def read(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
+        """The samples in this time, oldest first. Raises `CommandError`."""
+        (found,), partial = read_prometheus(self.prometheus, [wanted], since, until)
+        self.partial = self.partial or partial
+        return found
+
+    once = read
+
+
+@dataclass(slots=True)
+class FileSamples:
+    """Samples of files, which are read once for each selector."""
+
+    paths: tuple[Path, ...]
+    window: Window
+    partial: bool = False
+    _known: dict[str, tuple[Series, ...]] = field(default_factory=dict)
+
+    def read(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
+        """The samples in this time, oldest first. Raises `CommandError`."""
+        if wanted.text not in self._known:
+            (self._known[wanted.text],) = read_files(self.paths, [wanted], self.window.start, self.window.end)
+        cut = (Series(one.labels, _between(one.samples, since, until)) for one in self._known[wanted.text])
+        return tuple(one for one in cut if one.samples)
+
+    def once(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
+        """The same where nothing else will be asked of this selector. Raises `CommandError`."""
+        return read_files(self.paths, [wanted], since, until)[0]
+
+
+def _between(samples: Sequence[Sample], since: float, until: float) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if since < sample.time <= until)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What one kind of counter of one version did.
+
+    Attributes:
+        parts: tick by tick and pod by pod.
+        edges: bucket edges, one a line; none for failed requests.
+        unusable: the other edges, and blue's share beyond them (0 to 1).
+        uneven: those of them at which the pods differ too much.
+        pods: how many targets had requests.
+        reporter: whose counters they are.
+        fault: "" or why there is nothing, a clause.
+    """
+
+    parts: tuple[Part, ...] = ()
+    edges: tuple[float, ...] = ()
+    unusable: Mapping[float, float] = field(default_factory=dict)
+    uneven: tuple[float, ...] = ()
+    pods: int = 0
+    reporter: str = ""
+    fault: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Time that was counted."""
+        return math.fsum(part.end - part.start for part in self.parts)
+
+    @property
+    def n(self) -> float:
+        """Requests."""
+        return math.fsum(row[0] for part in self.parts for row in part.counts.values())
+
+    def share(self, line: int) -> float:
+        """Blue's share of bad requests, 0 to 1."""
+        bad = math.fsum(row[1 + line] for part in self.parts for row in part.counts.values())
+        return bad / self.n if self.n else 0.0
+
+    def without(self, gone: Sequence[int]) -> "Past":
+        """The same without the lines of these places, whose edges cannot be used because the pods differ there."""
+        kept = [index for index in range(len(self.edges)) if index not in gone]
+        parts = [
+            replace(part, counts={pod: (row[0], *(row[1 + index] for index in kept)) for pod, row in part.counts.items()})
+            for part in self.parts
+        ]
+        uneven = {self.edges[index]: self.share(index) for index in gone}
+        edges = tuple(self.edges[index] for index in kept)
+        return replace(self, parts=tuple(parts), edges=edges, unusable={**self.unusable, **uneven}, uneven=tuple(uneven))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How blue's past is read.
+
+    Attributes:
+        samples: from where.
+        window: the time, Unix seconds.
+        scrapes: how samples are made.
+        mode, reporter: of the plan; `reporter` is asked where the pods themselves report nothing.
+    """
+
+    samples: Samples
+    window: Window
+    scrapes: Scrapes
+    mode: str
+    reporter: str
+
+
+def past_of(reading: Reading, place: Place, *, slow: bool) -> Past:
+    """Failed requests of a version, or with `slow` those beyond each usable bucket edge. The reporter with two pods or more is taken."""
+    found = Past(fault="there are no samples")
+    for reporter in dict.fromkeys(("destination", reading.reporter)):
+        labels = requests_of(Mesh(mode=reading.mode, reporter=reporter), (place,))
+        again = _past(reading, labels, reporter, slow=slow)
+        if again.pods >= LEAST_PODS:
+            return again
+        found = again if again.pods > found.pods else found
+    return found
+
+
+def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
+    edges: tuple[float, ...] = ()
+    unusable: dict[float, float] = {}
+    wanted = selector(f"{BUCKETS if slow else REQUESTS}{{{labels}}}", "PLAN")
+    if slow:
+        newest = reading.samples.once(wanted, max(reading.window.start, reading.window.end - _PIECE), reading.window.end)
+        found = latency.read_buckets({Arm.BASELINE: newest})
+        if found.fault:
+            return Past(reporter=reporter, fault=found.detail or "there is no histogram")
+        below = {edge: _standing(newest, edge) for edge in (*found.edges, math.inf)}
+        edges = latency.usable_edges(below, below[math.inf])
+        unusable = {edge: 1 - below[edge] / (below[math.inf] or 1) for edge in found.edges if edge not in edges}
+        if not edges:
+            return Past(reporter=reporter, unusable=unusable, fault="no bucket edge has between 0.1 % and 50 % of the requests beyond it")
+        wanted = _narrowed(wanted, labels, newest, (*edges, math.inf))
+    parts = tuple(_walk(reading, wanted, edges))
+    pods = len(active(parts))
+    return Past(parts, edges, unusable, pods=pods, reporter=reporter, fault="" if pods else "there are no samples")
+
+
+def _standing(every: Iterable[Series], edge: float) -> float:
+    return math.fsum(one.samples[-1].value for one in every if edge_of(one) == edge)
+
+
+def _narrowed(wanted: Selector, labels: str, newest: Iterable[Series], edges: Sequence[float]) -> Selector:
+    """Only the buckets that are counted, as their labels are written here: a day of all of them may be a hundred million samples."""
+    texts = sorted({dict(one.labels)["le"] for one in newest if edge_of(one) in edges})
+    pattern = "|".join(label_value(text, regex=True) for text in texts)
+    return selector(f'{wanted.metric}{{{labels},le=~"{pattern}"}}', "PLAN")
+
+
+def _walk(reading: Reading, wanted: Selector, edges: Sequence[float]) -> Iterable[Part]:
+    cursor, scrapes = Cursor(reading.window.start), reading.scrapes
+    until = reading.window.start
+    while until < reading.window.end:
+        until = min(until + _PIECE, reading.window.end)
+        since = max(cursor.until, until - 2 * _PIECE) - scrapes.look_back
+        every = reading.samples.read(wanted, since, until)
+        counted = Counted(buckets=every) if edges else Counted(every, tuple(one for one in every if is_failed(dict(one.labels))))
+        parts, cursor = parted(counted, edges, cursor, scrapes)
+        yield from parts

@@ -1,0 +1,329 @@
+"""`penstock preflight`, as a shell sees it: blue against itself, what is stored, and what a release makes of it."""
+
+import io
+import json
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from analysis.preflight import Preflight
+from controller.api.measured import Measured, filled_in
+from controller.api.plan import PlanSpec
+from controller.cli import preflight
+from controller.cli.main import run
+from controller.cli.preflight_words import Told
+from controller.ports import CONFIG_MAP, RELEASE_PLAN
+from controller.simulator import people
+from controller.simulator.apiserver.client import InMemoryKube
+from tests.cli.cli_bed import a_terminal
+from tests.cli.test_judge import simulated
+
+BEGIN = 1_700_000_000
+STEP = 30
+EDGES = ("25", "100", "500", "2500", "+Inf")
+TAILS = (0.8, 0.2, 0.01, 0.0, 0.0)
+WINDOW = ["--from", str(BEGIN), "--to"]
+
+
+def day(hours, *, pods=3, burst=1, errors=0.005, n=300, sick=None, reporter="destination"):
+    """Blue's counters pod by pod: series and their (time, value) pairs. Failures come in bursts on one pod each."""
+    rng = np.random.default_rng(4)
+    looks = int(hours * 3600 / STEP)
+    found = {}
+    for number in range(pods):
+        requests = rng.poisson(n, looks)
+        rate = 0.4 if number == sick else errors
+        bad = np.minimum(burst * rng.binomial(requests, rate / burst), requests)
+        slow, tails, rest = [], requests, 1.0
+        for tail in TAILS[:-1]:
+            tails = rng.binomial(tails, tail / rest if rest else 0.0)
+            rest = tail
+            slow.append(tails)
+        common = {"reporter": reporter, "destination_workload": "shop", "destination_workload_namespace": "shop", "pod": f"shop-{number}"}
+        rows = {("istio_requests_total", "response_code", "200"): requests - bad, ("istio_requests_total", "response_code", "503"): bad}
+        for edge, beyond in zip(EDGES, [*slow, np.zeros(looks, int)], strict=True):
+            rows["istio_request_duration_milliseconds_bucket", "le", edge] = requests - beyond
+        for (name, label, value), counts in rows.items():
+            labels = tuple(sorted({"__name__": name, label: value, **common}.items()))
+            found[labels] = [(BEGIN + STEP * look, int(count)) for look, count in enumerate(np.cumsum(counts), start=1)]
+    return found
+
+
+def write(path, series):
+    with Path(path).open("w", encoding="utf-8") as file:
+        for labels, samples in series.items():
+            inner = ", ".join(f'{key}="{value}"' for key, value in labels)
+            file.writelines(f"{{{inner}}} {value} {time * 1000}\n" for time, value in samples)
+
+
+def plan(path, **spec):
+    body = {"workload": "shop", "traffic": {"virtualService": "shop", "scrapeInterval": "30s"}, **spec}
+    written = {
+        "apiVersion": "penstock.dev/v1alpha1",
+        "kind": "ReleasePlan",
+        "metadata": {"name": "shop", "namespace": "shop"},
+        "spec": body,
+    }
+    Path(path).write_text(yaml.safe_dump(written), encoding="utf-8")
+    return str(path)
+
+
+MAKE = {
+    "quiet": lambda: day(7),
+    "bursts": lambda: day(7, burst=8),
+    "sick": lambda: day(6.5, sick=0),
+    "short": lambda: day(2),
+    "alone": lambda: day(7, pods=1),
+    "callers": lambda: day(6.5, reporter="source"),
+    "none": dict,
+}
+HOURS = {"short": 2}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("samples")
+
+
+@pytest.fixture(scope="module")
+def samples(folder):
+    """The path of a file of samples by name, written once."""
+
+    def find(name):
+        path = folder / name
+        if not path.exists():
+            write(path, MAKE[name]())
+        return str(path)
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def flown(folder, samples):
+    """What `preflight` said of a file: exit code, stdout, stderr; run once for the same words."""
+
+    @cache
+    def fly(name, *more, **spec):
+        written = plan(folder / "plan.yaml", **{key: json.loads(value) for key, value in spec.items()})
+        out, err = io.StringIO(), io.StringIO()
+        words = ["preflight", written, "--file", samples(name), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", *more]
+        with redirect_stdout(out), redirect_stderr(err):
+            code = run(words)
+        return code, out.getvalue(), err.getvalue()
+
+    return fly
+
+
+def as_json(flown, name, **spec):
+    code, out, err = flown(name, "-o", "json", **spec)
+    return code, json.loads(out) if out else err
+
+
+class TestMeasuring:
+    def test_independent_requests_are_measured_as_such_and_blue_is_not_rolled_back(self, flown):
+        code, found = as_json(flown, "quiet")
+        errors, latency = found["measured"]["checks"]
+
+        assert (code, found["usable"], found["stored"]) == (0, True, False)
+        assert errors["lines"][0]["bursts"] == pytest.approx(1, abs=0.1)
+        assert errors["lines"][0]["share"] == pytest.approx(0.5, rel=0.1)
+        assert [line["edge"] for line in latency["lines"]] == [100, 500]
+        assert found["requestsPerSecond"] == pytest.approx(30, rel=0.05)
+        assert found["releases"]["stretches"] == 17
+        assert found["releases"]["count"] > 17
+        assert found["releases"]["rolledBack"] == 0
+
+    def test_edges_that_cannot_be_tested_are_named_with_blues_share(self, flown):
+        _, found = as_json(flown, "quiet")
+
+        assert [(one["edge"], round(one["percent"])) for one in found["pasts"][1]["unusableEdges"]] == [(25, 80), (2500, 0)]
+
+    def test_bursts_are_measured_and_blue_is_not_rolled_back_for_them(self, flown):
+        code, found = as_json(flown, "bursts")
+
+        assert code == 0
+        assert found["measured"]["checks"][0]["lines"][0]["bursts"] == pytest.approx(8, rel=0.15)
+        assert found["releases"]["rate"] <= 0.02
+
+    def test_stages_that_are_too_short_for_the_effect_are_named(self, flown):
+        _, found = as_json(flown, "bursts", stages='[{"weight": 1, "window": "2m"}, {"weight": 50}, {"weight": 100}]')
+        short = {(one["check"], one["weight"]) for one in found["detects"] if one["too_short"]}
+
+        assert ("error-rate", 1) in short
+        assert ("error-rate", 50) not in short
+
+    def test_a_sick_pod_ends_with_3_because_no_dispersion_helps(self, flown):
+        """Whoever gets it is worse, and at 100 % nobody can tell it from a bad version."""
+        code, out, err = flown("sick")
+
+        assert code == 3
+        assert "Blue would be rolled back in favour of itself" in err
+        assert "stage of 50 % is too short for error-rate" in out
+
+    def test_too_few_requests_for_every_stage_end_with_3(self, flown):
+        code, _, err = flown("quiet", stages='[{"weight": 1, "window": "2m"}, {"weight": 100}]')
+
+        assert code == 3
+        assert "No stage is long enough for error-rate to find what a pass must be able to show: too few requests" in err
+
+    def test_callers_are_split_where_the_pods_report_nothing(self, flown):
+        """In subset mode the callers name the workload, too."""
+        _, found = as_json(flown, "callers", traffic='{"virtualService": "shop", "destinationRule": "shop", "scrapeInterval": "30s"}')
+
+        assert {one["reporter"] for one in found["pasts"]} == {"source"}
+        assert found["measured"]["checks"][0]["lines"][0]["bursts"] == pytest.approx(1, abs=0.15)
+
+    @pytest.mark.parametrize(
+        ("name", "problem"),
+        [("short", "2 hours of blue are too few to go by"), ("alone", "there is only 1 pod"), ("none", "there are no samples")],
+    )
+    def test_too_little_ends_with_4_and_is_not_usable(self, name, problem, flown):
+        code, found = as_json(flown, name)
+
+        assert (code, found["usable"]) == (4, False)
+        assert problem in found["problem"]
+
+    def test_prometheus_gives_the_same_numbers_piece_by_piece(self, flown, folder, capsys, monkeypatch):
+        prometheus = simulated(day(7))
+        monkeypatch.setattr(preflight, "connected", lambda _url: prometheus)
+        _, from_file = as_json(flown, "quiet")
+        words = ["--prometheus", "http://p:9090", *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", "-o", "json"]
+
+        assert run(["preflight", plan(folder / "plan.yaml"), *words]) == 0
+        assert json.loads(capsys.readouterr().out)["measured"] == from_file["measured"]
+
+
+def test_a_blue_that_is_rolled_back_in_favour_of_itself_is_no_ground_to_judge_by():
+    spec = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}})
+    line = {"builtin": "error-rate", "workload": "shop", "lines": [{"share": 1, "bursts": 2, "widest": 3}]}
+    measured = Measured.model_validate({"until": 1.0, "hours": 24, "checks": [line]})
+    told = Told("shop/shop", spec, {}, Preflight((), releases=100, rollbacks=9, left=4), measured, until=1.0)
+
+    assert (told.usable, told.code) == (False, 3)
+    assert not replace(told, found=replace(told.found, left=2)).noisy
+
+
+class TestPrinting:
+    def test_people_see_the_dispersion_at_each_stage_and_how_blue_fared(self, flown):
+        code, out, err = flown("quiet")
+
+        assert code == 0
+        assert "Blue of plan shop/shop, 7 hours of 3 pods with 30 requests a second until 2023-11-15 05:13:20 UTC:" in out
+        assert "dispersion    at 5 %  at 25 %  at 50 %" in out
+        assert "beyond 25 ms    80 %      not usable: more than 50 %" in out
+        assert "releases over 17 stretches of time" in out
+        assert "0 rolled back (0.00%)" in out
+        assert "What sequential checks find, on average" in out
+        assert "Nothing was stored." in err
+
+    def test_yaml_is_a_part_of_a_plan(self, flown):
+        more = yaml.safe_load(flown("quiet", "-o", "yaml")[1])
+        spec = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}, **more})
+
+        assert [check.sequential for check in spec.checks] == [True, True]
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        "more",
+        [
+            [],
+            ["--file", "x", "--prometheus", "http://p:9090"],
+            ["--file", "nowhere"],
+            ["--file", "x", "--from", "tomorrow"],
+            ["--file", "x", "--from", "2000", "--to", "1000"],
+            ["--file", "x", "-o", "table"],
+        ],
+    )
+    def test_wrong_usage_ends_with_2(self, more, tmp_path):
+        (tmp_path / "x").write_text("")
+        more = [str(tmp_path / "x") if word == "x" else word for word in more]
+
+        assert run(["preflight", plan(tmp_path / "plan.yaml"), "--dry-run", *more]) == 2
+
+    def test_a_prometheus_that_does_not_answer_ends_with_7(self, tmp_path, capsys):
+        assert run(["preflight", plan(tmp_path / "plan.yaml"), "--dry-run", "--prometheus", "http://127.0.0.1:1"]) == 7
+        assert "The Prometheus cannot be reached" in capsys.readouterr().err
+
+    def test_a_plan_that_is_nowhere_ends_with_3(self, tmp_path):
+        (tmp_path / "x").write_text("")
+        found = a_terminal(started=False).penstock("preflight", "nobody", "-n", "shop", "--file", tmp_path / "x")
+
+        assert found.code == 3
+        assert "There is no plan nobody in namespace shop, and no such file." in found.err
+
+
+class TestStoring:
+    def stored(self, samples, terminal):
+        return terminal.penstock("preflight", "shop", "-n", "shop", "--file", samples("quiet"), *WINDOW, BEGIN + 7 * 3600)
+
+    def live(self, terminal):
+        return InMemoryKube(terminal.sim.server).get(RELEASE_PLAN, "shop", "shop")
+
+    def test_it_is_stored_in_the_plans_status_and_the_next_release_freezes_it(self, samples):
+        terminal = a_terminal(started=False)
+        found = self.stored(samples, terminal)
+        measured = self.live(terminal)["status"]["measured"]
+        people.start(terminal.sim, "shop", "shop", terminal.sim.scenario.release, name="shop-v2")
+        terminal.until_phase("Measuring")
+        hash_ = terminal.release()["status"]["planHash"]
+        frozen = json.loads(InMemoryKube(terminal.sim.server).get(CONFIG_MAP, "shop", f"penstock-plan-{hash_}")["data"]["plan.json"])
+
+        assert found.code == 0
+        assert re.search(r"MEASURED\n.* ago$", terminal.penstock("get", "plans", "-n", "shop", "-o", "wide").out.strip())
+        assert "The plan names no checks: from now on error rate and latency are judged sequentially." in found.err
+        assert frozen["analysis"]["measured"]["checks"][0]["lines"][0]["bursts"] == measured["checks"][0]["lines"][0]["bursts"]
+        assert [check["method"] for check in frozen["checks"]] == ["sequential", "sequential"]
+        assert terminal.release()["status"]["sequential"][0]["name"] == "error-rate"
+        assert [warning[:50] for warning in terminal.release()["status"]["warnings"]] == [
+            "The dispersion of sequential checks was measured l"
+        ]
+        terminal.until_phase("Succeeded")
+        assert [stage["verdict"] for stage in terminal.release()["status"]["stages"]] == ["pass"] * 4
+
+    def test_measuring_again_changes_nothing_that_runs(self, samples):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        before = terminal.release()["status"]["planHash"]
+        self.stored(samples, terminal)
+        terminal.until(700)
+
+        assert terminal.release()["status"]["planHash"] == before
+        assert "spec.analysis.measured" in terminal.penstock("why", "shop-v2", "-n", "shop").out
+
+    def test_a_file_is_stored_for_the_plan_of_its_name_and_only_where_there_is_one(self, folder, samples):
+        terminal, words = a_terminal(started=False), ["--file", samples("quiet"), *WINDOW, BEGIN + 7 * 3600]
+        written = Path(plan(folder / "stored.yaml"))
+        other = folder / "other.yaml"
+        other.write_text(written.read_text(encoding="utf-8").replace("name: shop\n", "name: other\n", 1), encoding="utf-8")
+
+        assert terminal.penstock("preflight", written, *words).code == 0
+        assert self.live(terminal)["status"]["measured"]["hours"] == 7.0
+        refused = terminal.penstock("preflight", other, *words)
+        assert refused.code == 6
+        assert "There is no plan other in namespace shop to store this for" in refused.err
+
+    def test_the_plan_goes_on_by_its_own_dispersion_and_says_so(self, samples):
+        terminal = a_terminal(started=False)
+        terminal.plan_patch(analysis={"dispersion": 3})
+        found = self.stored(samples, terminal)
+
+        assert "It goes by the plan's own dispersion of 3 all the same." in found.err
+
+    def test_nonsense_in_the_status_counts_as_not_measured(self):
+        spec = {"workload": "shop", "traffic": {"virtualService": "shop"}}
+
+        assert filled_in(spec, {"measured": {"hours": -1}}) == spec
+        assert filled_in(spec, {"measured": "yes"}) == spec
+
+    def test_what_the_author_wrote_comes_first(self):
+        line = {"builtin": "error-rate", "workload": "shop", "lines": [{"share": 1, "bursts": 2, "widest": 3}]}
+        mine, stored = ({"until": 1.0, "hours": hours, "checks": [line]} for hours in (6, 24))
+
+        assert filled_in({"analysis": {"measured": mine}}, {"measured": stored})["analysis"]["measured"] == mine
