@@ -243,12 +243,20 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
 
 
 def note(seen: Seen, ports: Ports, memo: Memo) -> None:
-    """Write the look into the release's journal; looks at a finished release that decide nothing leave no line."""
+    """Write the look into the release's journal; looks at a finished release that decide nothing leave no line.
+
+    What cannot be written down begins the record anew, and stops no way back; only a step toward green raises.
+    """
     key = key_of(seen.subject)
     if seen.subject.status.phase in FINAL and not seen.decision.records:
         memo.journals.pop(key, None)
         return
-    memo.journals.setdefault(key, Journal()).note(seen, epoch=ports.epoch, divisor=ports.settings.time_divisor)
+    try:
+        memo.journals.setdefault(key, Journal()).note(seen, epoch=ports.epoch, divisor=ports.settings.time_divisor)
+    except Exception:
+        memo.journals.pop(key, None)
+        if seen.step and explains_itself(seen.decision):
+            raise
 
 
 def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:

@@ -6,9 +6,15 @@ from dataclasses import replace
 import pytest
 
 from controller.adapters import evidence
+from controller.api.release import Phase
+from controller.core.commands import Decision, Direction
+from controller.core.world import Measured, Measurement, Observed
+from controller.evidence.journal import Seen
 from controller.evidence.reading import lines_of, looks_of
 from controller.evidence.replay import Place, replay, tally
-from controller.ports import CONFIG_MAP, RefusedError, UnavailableError
+from controller.ports import CONFIG_MAP, Answer, Ports, RefusedError, UnavailableError
+from controller.reconcile import Memo, note
+from tests.core.releases import a_release
 from tests.evidence.recorded import (
     FIRST,
     HWAYO,
@@ -195,6 +201,26 @@ class TestRefusedEvidence:
         assert bundle.status["phase"] == "RolledBack"
         assert bundle.status["maxWeight"] == 5
         assert any("configmaps is forbidden" in entry["message"] for entry in bundle.history if entry["kind"] == "hold")
+
+
+class TestWhatCannotBeWritten:
+    """Half a letter is no UTF-8: JSON cannot hold it. Nothing sends it; if something did, it must not hold users on green."""
+
+    @staticmethod
+    def noted(direction, phase):
+        world = a_release().in_phase(phase).world()
+        measured = Measured({"trigger/errors/candidate": Measurement(Answer(message="\ud800"), query="up")})
+        memo = Memo()
+        ports = Ports(kube=None, prometheus=None, prober=None, clock=None, epoch=1)
+        note(Seen(world.subject, Observed(), measured, 5.0, Decision(world.status, direction=direction), step=True), ports, memo)
+        return memo
+
+    def test_a_way_back_goes_on(self):
+        assert self.noted(Direction.BACK, Phase.ROLLING_BACK).journals == {}
+
+    def test_a_step_toward_green_does_not(self):
+        with pytest.raises(TypeError):
+            self.noted(Direction.FORWARD, Phase.MEASURING)
 
 
 def test_the_lines_of_a_part_can_be_read_with_nothing_but_python():
