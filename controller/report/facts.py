@@ -13,7 +13,7 @@ from analysis.model import Outcome, Tick
 from analysis.rate import Dispersion
 from controller.api.plan import BuiltIn, PlanSpec
 from controller.api.release import CheckStatus, ReleaseStatus, StageStatus
-from controller.core import reasons
+from controller.core import reasons, sequential
 from controller.core.sentences import explain
 from controller.evidence.bundle import Bundle
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
@@ -334,7 +334,8 @@ def _ratios(place: str, kind: str, status: ReleaseStatus, plan: PlanSpec | None,
     check = next((one for one in plan.checks if place == f"check/{one.name}"), None) if plan else None
     if check is None or kind == "trigger" or counts is None or check.builtin is not BuiltIn.ERROR_RATE or check.member or plan is None:
         return
-    spread = Dispersion(plan.analysis.dispersion, plan.analysis.dispersion)
+    setting = sequential.setting_of(plan, check)
+    spread = setting.known[0].dispersion if setting.known else setting.dispersion
     for stage, until in zip(status.stages, [*(one.shifted_at for one in status.stages[1:]), float("inf")], strict=True):
         yield from _in_stage(stage, until or float("inf"), counts, spread)
 
