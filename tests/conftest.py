@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.bed import binaries, prometheus
+from tests.report import browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = {
     "bed": ("the real API server", binaries.why_unavailable, frozenset({"bed", "nodes", "exporter", "namespace"})),
     "prometheus": ("the real Prometheus", prometheus.why_unavailable, frozenset({"prometheus_server"})),
+    "browser": ("a real browser", browser.why_unavailable, frozenset()),
 }
 
 # Files whose tests take longest, those that wait for minutes of releases first: begun last they would keep one worker busy alone.

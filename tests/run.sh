@@ -5,11 +5,11 @@ BIN=${BIN:-.venv/bin}
 echo "== The offline suite"
 # A worker more than the machine has cores: those that wait for a sandbox leave theirs to the others.
 WORKERS=$("$BIN/python" -c 'import os; print(min(os.cpu_count() or 1, 7) + 1)')
-"$BIN/python" -m pytest tests -n "$WORKERS" --dist loadgroup -m "not bed and not prometheus"
+"$BIN/python" -m pytest tests -n "$WORKERS" --dist loadgroup -m "not bed and not prometheus and not browser"
 if command -v go >/dev/null 2>&1 || [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     echo "== The real API server: its programs are built once, about three and a half minutes"
     "$BIN/python" -m tests.bed.binaries >/dev/null
 fi
 echo "== The tests on real components"
 # Most of their time they wait for a release: a worker more here too, whole files, the longest first.
-"$BIN/python" -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder -m "bed or prometheus"
+"$BIN/python" -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder -m "bed or prometheus or browser"

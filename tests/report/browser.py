@@ -13,8 +13,6 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DEADLINE_SECONDS = 60
 COMPLAINING = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
@@ -77,11 +75,14 @@ class Page:
         return [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
 
 
+def why_unavailable():
+    """Why pages cannot be looked at here; None where they can."""
+    return None if CHROMIUM else "there is no chromium on the PATH (`apt-get install -y chromium`)"
+
+
 @contextmanager
 def browser():
-    """A page of a browser of its own; the test is skipped, and says so, where there is no chromium."""
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium (apt install chromium): the report was not looked at in a browser")
+    """A page of a browser of its own."""
     import websocket
 
     with tempfile.TemporaryDirectory() as profile:

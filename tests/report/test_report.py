@@ -201,6 +201,7 @@ def page():
         yield found
 
 
+@pytest.mark.browser
 class TestBrowser:
     """In Debian's chromium."""
 
