@@ -97,10 +97,11 @@ def measured(world, rows, rng):
     phis = []
     for block in (1, 6, 30):
         a, b, m, n = (part.reshape(-1, block, rows).sum(axis=1) for part in (x1, x2, n1, n2))
-        bad, q = a + b, m / np.maximum(m + n, 1)
-        on = bad > 0
+        bad, every = a + b, m + n
+        q = m / np.maximum(every, 1)
+        on = (bad > 0) & (every > 1) & (q > 0) & (q < 1)
         squares = np.where(on, (a - bad * q) ** 2, 0).sum(axis=0)
-        expected = np.where(on, bad * q * (1 - q), 0).sum(axis=0)
+        expected = np.where(on, bad * q * (1 - q) * (every - bad) / np.maximum(every - 1, 1), 0).sum(axis=0)
         phis.append(np.where(on.sum(axis=0) >= 12, squares / np.maximum(expected, 1e-9), np.nan))
     first = np.nan_to_num(phis[0], nan=2.0)
     widest = np.nanmax(np.array([first, *phis[1:]]), axis=0)

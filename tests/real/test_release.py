@@ -6,8 +6,11 @@ All stories run side by side under one controller; each test waits for its own.
 from __future__ import annotations
 
 import subprocess
+import sys
+import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +43,26 @@ def kubectl(scene: Scene, *words: str) -> str:
     """What a real kubectl prints."""
     argv = [str(scene.bed.binaries.kubectl), f"--kubeconfig={scene.bed.kubeconfig('admin')}", *words]
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+def decided_again(scene: Scene, shop: Shop, name: str) -> dict[str, str]:
+    """What a reviewer with the command line finds in the cluster about a finished release: its bundle, decided again, and its report."""
+    folder = Path(tempfile.mkdtemp(prefix="penstock-evidence-"))
+    where = ("--kubeconfig", str(scene.bed.kubeconfig("admin")), "-n", shop.namespace)
+    file = folder / "bundle"
+    penstock("bundle", name, *where, "--file", str(file))
+    told = {"replay": penstock("replay", str(file)), "report": penstock("report", str(file), "-o", "markdown")}
+    selector = f"penstock.dev/evidence=true,penstock.dev/release={name}"
+    parts = shop.api.get(f"/api/v1/namespaces/{shop.namespace}/configmaps", labelSelector=selector)
+    return told | {"parts": str(len(parts["items"])), "immutable": str(all(part["immutable"] for part in parts["items"]))}
+
+
+def penstock(*words: str) -> str:
+    """What our command prints; it must end with 0."""
+    argv = [sys.executable, "-m", "controller.cli.main", *words]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{words}: {done.returncode} {done.stdout} {done.stderr}"
+    return done.stdout
 
 
 def fails_at(shop: Shop, weight: int) -> JsonObject:
@@ -176,11 +199,12 @@ def it_succeeds(scene: Scene, shop: Shop) -> dict[str, object]:
     ended = kubectl(scene, "-n", shop.namespace, "get", "releases")
     status = shop.status
     eventually(lambda: shop.deployments() == {"shop": 0, "shop-green": 3}, 20, "the end of the retention")
-    return {"running": running, "ended": ended, "status": status, "weights": shop.weights()}
+    again = decided_again(scene, shop, "to-v2")
+    return {"running": running, "ended": ended, "status": status, "weights": shop.weights(), "again": again}
 
 
-def it_fails_at_25(_: Scene, shop: Shop) -> tuple[JsonObject, dict[str, int], dict[str, int]]:
-    return fails_at(shop, 25), shop.weights(), shop.deployments()
+def it_fails_at_25(scene: Scene, shop: Shop) -> tuple[JsonObject, dict[str, int], dict[str, int], dict[str, str]]:
+    return fails_at(shop, 25), shop.weights(), shop.deployments(), decided_again(scene, shop, "to-v2")
 
 
 def two_namespaces_fail_at_25(_: Scene, shop: Shop) -> tuple[JsonObject, dict[str, int], dict[str, int]]:
@@ -246,7 +270,7 @@ class TestSuccess:
 class TestRollback:
     @pytest.mark.parametrize("name", ["it_fails_at_25", "two_namespaces_fail_at_25"])
     def test_a_green_that_fails_at_25_percent_is_rolled_back(self, name: str, stories: dict[str, Future]) -> None:
-        status, weights, deployments = stories[name].result()
+        status, weights, deployments = stories[name].result()[:3]
 
         assert status["rollback"]["check"] == "error-rate"
         assert (status["maxWeight"], status["weight"], status["grant"]) == (25, 0, 0)
@@ -258,6 +282,21 @@ class TestRollback:
 
         assert weights == {"v1": 100}
         assert deployments == {"shop": 3}
+
+
+class TestEvidence:
+    def test_a_success_is_decided_again_as_it_was(self, stories: dict[str, Future]) -> None:
+        told = stories["it_succeeds"].result()
+
+        assert "all as recorded" in told["again"]["replay"]
+        assert int(told["again"]["parts"]) == told["status"]["evidence"]["parts"]
+        assert told["again"]["immutable"] == "True"
+
+    def test_a_rollback_is_decided_again_as_it_was_and_reported(self, stories: dict[str, Future]) -> None:
+        again = stories["it_fails_at_25"].result()[3]
+
+        assert "all as recorded" in again["replay"]
+        assert "error-rate" in again["report"]
 
 
 IN_A_ROW = ("in_a_row_with_subsets", "in_a_row_with_two_namespaces", "in_a_row_with_home")
