@@ -68,7 +68,13 @@ class Api:
         """Send one request and return the answer whatever its status; `body` is sent as JSON."""
         content = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": content_type}
-        return self.http.request(method, path, content=content, headers=headers, params=params)
+        try:
+            return self.http.request(method, path, content=content, headers=headers, params=params)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            if method != "GET":
+                raise
+            # A kept connection may be closed under a thread that has just taken it; a read may be asked again, as HTTP says.
+            return self.http.request(method, path, content=content, headers=headers, params=params)
 
     def _decoded(self, response: httpx.Response) -> JsonObject:
         if response.status_code >= FIRST_ERROR:
