@@ -230,8 +230,7 @@ def tearing_down(w: World) -> Decision:
 
 def is_strangers(w: World, view: WorkloadView) -> bool:
     """Whether a namesake stands in the place of a Deployment that this release has written down."""
-    known = gates.recorded_uids(w, view)
-    return view.found and bool(known) and view.uid not in known
+    return view.found and gates.replaced(w, view)
 
 
 def lingers(w: World, view: WorkloadView) -> str:

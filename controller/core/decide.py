@@ -8,7 +8,7 @@ step of the phase.
 
 from typing import assert_never
 
-from controller.api.release import Phase, Verb
+from controller.api.release import Phase
 from controller.core import (
     backward,
     breach,
@@ -72,12 +72,12 @@ def unusable(w: World) -> Decision | None:
 
 def going_back(w: World) -> bool:
     """Whether the release is on its way back, or is asked to go there."""
-    return w.status.phase in BACKWARD or w.subject.deleted or any(r.spec.verb is Verb.ROLLBACK for r in w.observed.requests)
+    return w.status.phase in BACKWARD or w.asked_back
 
 
 def asked_back(w: World) -> Decision | None:
     """A request for a rollback overtakes everything."""
-    if any(r.spec.verb is Verb.ROLLBACK for r in w.observed.requests):
+    if w.rollback_requested:
         return requests.answer_first(w)
     return None
 

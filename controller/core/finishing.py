@@ -167,8 +167,7 @@ def other_writers(w: World) -> str:
 
 def of_others(w: World, member: str, old: WorkloadView) -> bool:
     """Whether a later release, or somebody by hand, has put something else in the old version's place: that is not ours to take down."""
-    known = gates.recorded_uids(w, old)
-    return old.image != w.status.images_before.get(member, old.image) or (bool(known) and old.uid not in known)
+    return old.image != w.status.images_before.get(member, old.image) or gates.replaced(w, old)
 
 
 def _old_is_gone(w: World) -> bool:

@@ -135,6 +135,12 @@ def recorded_uids(w: World, view: WorkloadView) -> frozenset[str]:
     return frozenset(o.uid for o in w.status.objects if (o.kind, o.namespace, o.name) == place and o.uid)
 
 
+def replaced(w: World, view: WorkloadView) -> bool:
+    """Whether it is not the Deployment that this release has written down for its place: nobody has judged it (S14)."""
+    known = recorded_uids(w, view)
+    return bool(known) and view.uid not in known
+
+
 def named(views: Sequence[WorkloadView]) -> str:
     """Which Deployments; "" for none."""
     return f"Deployment {', '.join(f'{view.namespace}/{view.name}' for view in views)}" if views else ""

@@ -13,7 +13,7 @@ from controller.core import backward, gates, reasons
 from controller.core.commands import Decision, KeepCapacity, RecordKind
 from controller.core.phases import BACKWARD
 from controller.core.steps import World, moved, record, stored
-from controller.core.world import MemberView, WorkloadView
+from controller.core.world import MemberView
 from controller.ports import DEPLOYMENT
 
 EXPOSED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HOLDING})
@@ -27,7 +27,7 @@ def answer(w: World) -> Decision | None:
     if w.status.phase not in EXPOSED | {Phase.HALTED}:
         return None
     blue = gates.deleted_blue(w)
-    green = [m.green for m in w.observed.members if gates.gone(m.green) or replaced(w, m.green)]
+    green = [m.green for m in w.observed.members if gates.gone(m.green) or gates.replaced(w, m.green)]
     other = other_images(w)
     if blue and (green or other or not w.status.without_blue):
         detail = f"{blue} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
@@ -53,7 +53,7 @@ def made_again(w: World) -> Decision | None:
 def is_blue_again(w: World, member: MemberView) -> bool:
     """Whether this member's blue is another object than the one that was written down, with the same image."""
     before = w.status.images_before.get(member.name, "")
-    return replaced(w, member.blue) and not gates.gone(member.blue) and member.blue.image == before
+    return gates.replaced(w, member.blue) and not gates.gone(member.blue) and member.blue.image == before
 
 
 def other_images(w: World) -> str:
@@ -64,15 +64,6 @@ def other_images(w: World) -> str:
         for m in w.observed.members
         if ready.get(m.name) and m.green.image != ready[m.name]
     )
-
-
-def replaced(w: World, view: WorkloadView) -> bool:
-    """A namesake that somebody made: its uid was never written down, so nobody has judged it (S14).
-
-    A green like that is sent away. A blue that was made again is what a person was asked for (`made_again`).
-    """
-    known = gates.recorded_uids(w, view)
-    return bool(known) and view.uid not in known
 
 
 def halt(w: World, detail: str) -> Decision:

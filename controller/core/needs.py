@@ -2,7 +2,7 @@
 
 from analysis.model import Window
 from controller.api.plan import TrafficMetrics
-from controller.api.release import Phase, StageStatus, Verb
+from controller.api.release import Phase, StageStatus
 from controller.core import asking, sequential
 from controller.core.phases import BACKWARD, WATCHED
 from controller.core.steps import World
@@ -28,8 +28,7 @@ def asks(w: World) -> tuple[Ask, ...]:
 
 def going_back(w: World) -> bool:
     """A rollback is asked for and not yet begun: nothing that is measured could change it, and a slow Prometheus must not delay it."""
-    asked = w.subject.deleted or any(request.spec.verb is Verb.ROLLBACK for request in w.observed.requests)
-    return asked and w.status.phase not in BACKWARD
+    return w.asked_back and w.status.phase not in BACKWARD
 
 
 def metrics(w: World) -> asking.Metrics:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.api.plan import PlanSpec, Stage
-from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus
+from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus, Verb
 from controller.core import homeward, phases, reasons
 from controller.core.commands import Command, Decision, Direction, Record, RecordKind, Subject
 from controller.core.world import Measured, Observed
@@ -81,6 +81,16 @@ class World:
         """The phase, or the one that a hold interrupted."""
         held = self.status.hold
         return held.phase if self.status.phase is Phase.HOLDING and held else self.status.phase
+
+    @property
+    def asked_back(self) -> bool:
+        """Whether somebody asks for the way back: by a request, or by deleting the Release."""
+        return self.subject.deleted or self.rollback_requested
+
+    @property
+    def rollback_requested(self) -> bool:
+        """Whether a rollback is requested, answered or not."""
+        return any(request.spec.verb is Verb.ROLLBACK for request in self.observed.requests)
 
     @property
     def asks_person(self) -> bool:
