@@ -3,7 +3,6 @@
 A plan names two *slots*, the places where a version can live. Blue is the slot that is observed at 100 %.
 """
 
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -11,10 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controller.api.base import Duration, Model, Name, Number, Percent
+from controller.api.base import MINUTE, Duration, Model, Name
 from controller.api.measured import Measured
-
-MINUTE = 60.0
+from controller.api.plan_checks import Analysis, Check, Group, Trigger, default_checks, default_triggers, measured_checks
 
 
 class Probe(Model):
@@ -131,234 +129,6 @@ class Stage(Model):
     hold: bool = Field(default=False, description="Wait for `penstock advance` after this stage has passed.")
 
 
-class BuiltIn(StrEnum):
-    """Checks whose queries Penstock writes."""
-
-    ERROR_RATE = "error-rate"
-    SUCCESS_RATE = "success-rate"
-    LATENCY = "latency"
-    REQUEST_RATE = "request-rate"
-    CPU = "cpu"
-    MEMORY = "memory"
-    UP = "up"
-    UNROUTED = "unrouted"
-
-
-class Method(StrEnum):
-    """How a check is judged."""
-
-    THRESHOLD = "threshold"
-    SEQUENTIAL = "sequential"
-
-
-SEQUENTIAL_BUILTINS = (BuiltIn.ERROR_RATE, BuiltIn.LATENCY)
-"""Built-in checks that count events of both versions, which is what a sequential test needs."""
-
-DIFFERENCES = {BuiltIn.ERROR_RATE: 0.05, BuiltIn.LATENCY: 0.1}
-"""Tolerated difference of a sequential check in points, where the plan names none (docs/analysis/choosing.md)."""
-
-WEIGHTS = {BuiltIn.ERROR_RATE: 0.5, BuiltIn.LATENCY: 0.3}
-"""Shares of alpha, where the plan names none; scaled to sum to 1 (docs/analysis/method.md)."""
-
-
-class Tolerance(Model):
-    """By how much green may be worse than blue before a sequential check counts it: blue's share times `ratio` plus `difference`."""
-
-    ratio: Annotated[float, Field(ge=1, le=100)] = Field(default=1.1, description="Times blue's share of bad requests.")
-    difference: Annotated[float, Field(ge=0, le=100)] | None = Field(
-        default=None, description="Points of percent on top of it. If absent, 0.05 for errors and 0.1 for the requests slower than a bucket edge."
-    )
-
-
-class Margin(Model):
-    """What would be refused: a stage passes early where green is shown to be better than blue's share times `ratio` plus `difference`."""
-
-    ratio: Annotated[float, Field(ge=1, le=100)] = Field(default=1.5, description="Times blue's share of bad requests.")
-    difference: Annotated[float, Field(ge=0, le=100)] = Field(default=0.5, description="Points of percent on top of it.")
-
-
-class Analysis(Model):
-    """What all sequential checks of a plan share."""
-
-    alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        default=0.01, description="Most healthy releases that sequential checks may roll back: one bound for all of them, all stages and every look."
-    )
-    beta: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        default=0.05, description="Most releases beyond the margin that may pass some stage early; the stages with `earlyAfter` share it."
-    )
-    dispersion: Annotated[float, Field(ge=1, le=100)] | None = Field(
-        default=None,
-        description="How much more the counts vary than those of independent requests; the evidence is divided by it. If absent, what `penstock preflight` "
-        "measured, check by check, and 2 where nothing was measured.",
-    )
-    measured: Measured | None = Field(
-        default=None, description="What `penstock preflight` measured on blue. If absent, what it stored in the plan's status when a release starts."
-    )
-    error_rate: Annotated[float, Field(ge=0, lt=100)] | None = Field(
-        default=None, description="Blue's usual error rate, percent; read off its counters at the first weight if absent. Only power depends on it."
-    )
-
-
-class NoData(Model):
-    """What happens where the data gives no answer: never a pass, never by itself a failure of green."""
-
-    deadline: Duration = Field(default=15 * MINUTE, description="How long the release holds for data.")
-    then: Literal["rollback", "hold"] = Field(default="rollback", description="What happens at the deadline.")
-
-
-class Limit(Model):
-    """The line that green must not cross; at least one of the limits."""
-
-    max: Number | None = Field(default=None, description="Green must be at or below.")
-    min: Number | None = Field(default=None, description="Green must be at or above.")
-    below: Number | None = Field(default=None, description="Green must be strictly below.")
-    max_ratio: Number | None = Field(default=None, description="Green divided by blue must be at or below: 1.2 is 20 % more than blue.")
-    min_ratio: Number | None = Field(default=None, description="Green divided by blue must be at or above.")
-    max_difference: Number | None = Field(default=None, description="Green minus blue must be at or below, in the query's unit.")
-    min_difference: Number | None = Field(default=None, description="Green minus blue must be at or above, in the query's unit.")
-
-    @property
-    def relative(self) -> bool:
-        """Whether blue is needed to answer."""
-        return any(x is not None for x in (self.max_ratio, self.min_ratio, self.max_difference, self.min_difference))
-
-    @model_validator(mode="after")
-    def _has_one(self) -> Self:
-        if not any(getattr(self, name) is not None for name in type(self).model_fields):
-            raise ValueError("found no number, expected at least one of max, min, below, maxRatio, minRatio, maxDifference, minDifference")
-        return self
-
-
-class Repeat(Model):
-    """How many failing measurements make a failure."""
-
-    consecutive: Annotated[int, Field(ge=1, le=100)] | None = Field(default=None, description="Failing measurements in a row; a passing one resets.")
-    failures: Annotated[int, Field(ge=1, le=100)] | None = Field(default=None, description="Failing measurements among the last `of`.")
-    of: Annotated[int, Field(ge=1, le=100)] | None = Field(default=None, description="How many of the last measurements are looked at.")
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> Self:
-        if (self.failures is None) != (self.of is None):
-            raise ValueError("found one of failures and of alone, expected both (3 failures of 5)")
-        if self.failures is not None and self.of is not None and self.failures > self.of:
-            raise ValueError(f"found {self.failures} failures of {self.of}, expected failures at most of")
-        if self.failures is not None and self.consecutive is not None:
-            raise ValueError("found consecutive together with failures/of, expected one of the two")
-        return self
-
-
-class CheckBase(Model):
-    """One question of the data."""
-
-    name: Name = Field(description="Name of the check.")
-    builtin: BuiltIn | None = Field(default=None, description="A check whose query Penstock writes.")
-    query: Annotated[str, Field(max_length=4096)] | None = Field(
-        default=None, description="PromQL with the parameters $namespace $workload $service $host $revision $colour and [$window]."
-    )
-    member: Name | None = Field(default=None, description="Member the parameters speak of; the first one if absent.")
-    quantile: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.99, description="Quantile of the builtin latency check.")
-    limit: Limit | None = Field(default=None, description="The line that green must not cross; none with `method: sequential`.")
-    unit: Annotated[str, Field(max_length=16)] = Field(default="", description="Unit printed behind the numbers.")
-    provider: Annotated[str, Field(max_length=63)] = Field(default="", description="Prometheus of the controller's configuration; the default one if empty.")
-    observe: bool = Field(default=False, description="Judge and show, without acting.")
-    no_data: NoData = Field(default_factory=NoData, description="What happens without data.")
-
-
-TAIL_REQUESTS = 10
-"""Slow requests that a quantile must rest on: the ten slowest of a thousand for p99. Of two equal versions (lognormal, median 40 ms, p99
-180 ms) one is more than 20 % slower in 8 of 100 windows of 100 requests, in 4 of 100 windows of 300, and in fewer than 1 of 100 windows of 1,000."""
-
-
-class Check(CheckBase):
-    """A gate: asked of each stage's window at its end. With `method: sequential` also a trigger, from the first weight on."""
-
-    method: Method | None = Field(
-        default=None,
-        description="`threshold`: one number against `limit`. `sequential`: green's counts against blue's at every scrape; for the builtins error-rate and latency. "
-        "If absent, `threshold` where there is a limit, else `sequential`.",
-    )
-    tolerance: Tolerance = Field(default_factory=Tolerance, description="By how much green may be worse, where it is judged sequentially.")
-    margin: Margin = Field(default_factory=Margin, description="Sequential: how bad a green would be refused, where a stage may pass early.")
-    effect: Annotated[float, Field(gt=0, lt=100)] | None = Field(
-        default=None,
-        description="Sequential: percent of green's bad requests that must have been detectable for a pass (with latency: points above blue's share). If absent, "
-        "5, or five times blue's rate where that is more.",
-    )
-    weight: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="Sequential: its share of alpha, scaled so that all shares sum to 1. If absent, 0.5 for errors and 0.3 for latency."
-    )
-    min_requests: Annotated[int, Field(ge=0)] | None = Field(
-        default=None,
-        description="Requests of green that this check needs in the window, where the stage does not ask for more; fewer is inconclusive. If absent, "
-        "the builtin latency check needs ten beyond its quantile: 1000 at 0.99, 200 at 0.95; the others what the stage asks for.",
-    )
-    repeat: Repeat = Field(default_factory=Repeat, description="A failure is measured again after the window's end, every 10 s, and counts by this rule; once if absent.")
-    stages: Annotated[list[Percent], Field(max_length=32)] = Field(default=[], description="Weights of the stages it judges; all if empty.")
-
-    @model_validator(mode="after")
-    def _by_its_method(self) -> Self:
-        if not self.sequential:
-            if self.limit is None:
-                raise ValueError("found no limit, expected one such as {maxRatio: 1.2}; only builtin: error-rate and latency need none")
-            return self
-        if self.limit is not None:
-            raise ValueError("found a limit with method: sequential, expected tolerance instead; a second check may have the limit")
-        if self.builtin not in SEQUENTIAL_BUILTINS:
-            found = f"builtin: {self.builtin}" if self.builtin is not None else "a query"
-            raise ValueError(f"found {found} with method: sequential, expected builtin: error-rate or latency")
-        if self.repeat != Repeat():
-            raise ValueError("found repeat with method: sequential, expected none: its bound holds for every look together")
-        return self
-
-    @property
-    def sequential(self) -> bool:
-        """Whether it is judged at every scrape."""
-        if self.method is None:
-            return self.limit is None and self.builtin in SEQUENTIAL_BUILTINS
-        return self.method is Method.SEQUENTIAL
-
-    @property
-    def needed_requests(self) -> int:
-        """Requests of green without which this check has no answer, whatever the stage asks for."""
-        if self.min_requests is not None or self.sequential:
-            return self.min_requests or 0
-        return math.ceil(round(TAIL_REQUESTS / (1 - self.quantile), 6)) if self.builtin is BuiltIn.LATENCY else 0
-
-
-class HttpProbe(Model):
-    """A health probe that is watched all the time."""
-
-    path: Annotated[str, Field(max_length=512, pattern="^/")] = Field(description="Path of the GET request.")
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="Port of the member's Service.")
-    timeout: Duration = Field(default=3.0, description="Time limit of one probe.")
-
-
-class Trigger(Model):
-    """A check that is watched all the time from the first weight, and rolls back at once."""
-
-    name: Name = Field(description="Name of the trigger.")
-    builtin: BuiltIn | None = Field(default=None, description="A check whose query Penstock writes.")
-    query: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="PromQL, as in a check; [$window] is `range` here.")
-    probe: HttpProbe | None = Field(default=None, description="Ask green's Service by HTTP instead of Prometheus; acts after green has passed it once.")
-    member: Name | None = Field(default=None, description="Member the parameters speak of; the first one if absent.")
-    quantile: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.99, description="Quantile of the builtin latency check.")
-    limit: Limit | None = Field(default=None, description="The line that green must not cross; none for a probe.")
-    unit: Annotated[str, Field(max_length=16)] = Field(default="", description="Unit printed behind the numbers.")
-    provider: Annotated[str, Field(max_length=63)] = Field(default="", description="Prometheus of the controller's configuration.")
-    interval: Duration = Field(default=10.0, description="How often it is asked, from 1s up.")
-    range: Duration = Field(default=60.0, description="Value of [$window] in its query.")
-    repeat: Repeat = Field(default_factory=Repeat, description="Failing measurements that make a failure; one if absent.")
-    together: Name | None = Field(default=None, description="Group: it rolls back only when `groups` says that enough of the group fail at once.")
-    observe: bool = Field(default=False, description="Judge and show, without acting.")
-
-
-class Group(Model):
-    """Triggers that roll back only together."""
-
-    name: Name = Field(description="Name of the group.")
-    failing: Annotated[int, Field(ge=1, le=64)] = Field(description="Triggers of the group that must be failing at the same moment.")
-
-
 class Preparation(Model):
     """How green is brought up."""
 
@@ -413,29 +183,6 @@ class History(Model):
 def default_stages() -> list[Stage]:
     """5, 25, 50 and 100 percent."""
     return [Stage(weight=weight) for weight in (5, 25, 50, 100)]
-
-
-def default_checks() -> list[Check]:
-    """Error rate and p99 latency relative to blue."""
-    return [
-        Check(name="error-rate", builtin=BuiltIn.ERROR_RATE, limit=Limit(max_difference=1.0), unit="%"),
-        Check(name="latency-p99", builtin=BuiltIn.LATENCY, limit=Limit(max_ratio=1.2), unit="ms"),
-    ]
-
-
-def measured_checks() -> list[Check]:
-    """Error rate and latency against blue's at every scrape: the default where blue was measured."""
-    return [
-        Check(name="error-rate", builtin=BuiltIn.ERROR_RATE, method=Method.SEQUENTIAL),
-        Check(name="latency", builtin=BuiltIn.LATENCY, method=Method.SEQUENTIAL),
-    ]
-
-
-def default_triggers() -> list[Trigger]:
-    """An error rate that no release should live through."""
-    return [
-        Trigger(name="errors", builtin=BuiltIn.ERROR_RATE, limit=Limit(max_difference=5.0), unit="%", repeat=Repeat(consecutive=2)),
-    ]
 
 
 def default_slots() -> list[Slot]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from controller.api.plan import BuiltIn
+from controller.api.plan_checks import BuiltIn
 
 Words = tuple[str, tuple[str, str, str]]
 """severity; found, expected, hint."""

@@ -11,7 +11,8 @@ from typing import Any
 from analysis.planning import tolerance_warning
 from analysis.rate import RateTest
 from controller.api.base import parse_duration, shown
-from controller.api.plan import DIFFERENCES, SEQUENTIAL_BUILTINS, BuiltIn, Method, PlanSpec
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import DIFFERENCES, SEQUENTIAL_BUILTINS, BuiltIn, Method
 from controller.api.validate_limits import limit_notes
 from controller.api.validate_yaml import Path
 

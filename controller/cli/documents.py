@@ -21,7 +21,8 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from controller.adapters.prometheus_config import PrometheusConfig
 from controller.api.base import Model, format_duration
-from controller.api.plan import BuiltIn, PlanSpec, Stage, measured_checks
+from controller.api.plan import PlanSpec, Stage
+from controller.api.plan_checks import BuiltIn, measured_checks
 from controller.api.release import Phase, ReleaseSpec, RequestSpec
 from controller.cli.documents_models import cell, sections
 from controller.cli.documents_story import cut, story_of, transcript_of
@@ -147,10 +148,10 @@ def default_table() -> str:
 
 def chosen_defaults() -> Iterator[tuple[type[Model], str, Any]]:
     """Model, field and value of each default that says more than nothing; a field of a base is listed once."""
-    from controller.api import plan
+    from controller.api import plan, plan_checks
 
-    for model in vars(plan).values():
-        if not (isinstance(model, type) and issubclass(model, Model) and model.__module__ == plan.__name__):
+    for module, model in ((module, model) for module in (plan, plan_checks) for model in vars(module).values()):
+        if not (isinstance(model, type) and issubclass(model, Model) and model.__module__ == module.__name__):
             continue
         for name in model.__annotations__:
             info = model.model_fields[name]

@@ -3,7 +3,7 @@
 Data only. `tests/docs` holds each table against the code, so that nothing is missing and nothing is left over.
 """
 
-from controller.api.plan import BuiltIn
+from controller.api.plan_checks import BuiltIn
 from controller.api.release import Phase
 
 PHASES: dict[Phase, str] = {

@@ -17,7 +17,8 @@ from analysis.retrospect import Counted, Policy, Retrospect
 from analysis.threshold import Limits, Question, Reading
 from analysis.totals import Totals, totals
 from controller.api.base import parse_duration
-from controller.api.plan import BuiltIn, Check, PlanSpec
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import BuiltIn, Check
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Host, check_format, host_of
 from controller.cli.judge_files import read_files

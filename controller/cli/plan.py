@@ -8,7 +8,8 @@ import typer
 import yaml
 
 from controller.api.base import format_duration
-from controller.api.plan import Check, Limit, PlanSpec, Stage, Trigger
+from controller.api.plan import PlanSpec, Stage
+from controller.api.plan_checks import Check, Limit, Trigger
 from controller.api.validate import validate_file
 from controller.cli import plan_detect
 from controller.cli.exits import CommandError, ExitCode

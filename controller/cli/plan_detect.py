@@ -8,7 +8,8 @@ from analysis.planning import default_effect, requests_to_detect
 from analysis.rate import Form
 from analysis.sequential import USUAL_RATE, Kind, Known
 from controller.api.base import format_duration
-from controller.api.plan import DIFFERENCES, BuiltIn, Check, PlanSpec, Stage
+from controller.api.plan import PlanSpec, Stage
+from controller.api.plan_checks import DIFFERENCES, BuiltIn, Check
 from controller.core.sequential import FULL, setting_of, shares
 
 TAIL = 0.05

@@ -9,7 +9,8 @@ from analysis.preflight import Asked, Step
 from analysis.rate import Dispersion
 from controller.adapters.records import plan_view, read_subject
 from controller.api.measured import Measured, MeasuredCheck, MeasuredLine
-from controller.api.plan import BuiltIn, Check, PlanSpec, measured_checks
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import BuiltIn, Check, measured_checks
 from controller.cli.host import say
 from controller.cli.plan import timetable
 from controller.cli.plan_detect import finds

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from analysis.model import Arm, Window
-from controller.api.plan import BuiltIn, Check, HttpProbe, Member, PlanSpec, Probe, Stage, Trigger
+from controller.api.plan import Member, PlanSpec, Probe, Stage
+from controller.api.plan_checks import BuiltIn, Check, HttpProbe, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 from controller.core.commands import Subject

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
 from analysis.threshold import Limits, Question, Reading, Rule
-from controller.api.plan import BuiltIn, Check, Group, Limit, Repeat, Trigger
+from controller.api.plan_checks import BuiltIn, Check, Group, Limit, Repeat, Trigger
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import reasons
 from controller.core.asking import gate_key, polled, trigger_key

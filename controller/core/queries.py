@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from controller.api.plan import BuiltIn, Member, PlanSpec
+from controller.api.plan import Member, PlanSpec
+from controller.api.plan_checks import BuiltIn
 
 QUERIES_KEPT = 8192
 """Texts that are remembered: the same queries are asked in every look of a release."""

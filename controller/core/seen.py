@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass, replace
 
 from analysis.model import Arm, Outcome
-from controller.api.plan import TrafficMetrics, Trigger
+from controller.api.plan import TrafficMetrics
+from controller.api.plan_checks import Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
 from controller.core import asking, judging, needs, reasons, rhythm, sequential, traffic
 from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World

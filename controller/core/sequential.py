@@ -29,7 +29,8 @@ from analysis.retrospect_checks import Counted
 from analysis.sequential import Kind, Known, Mark, Setting, State
 from analysis.slo import ALONE_SHARE
 from controller.api.measured import MeasuredLine
-from controller.api.plan import DIFFERENCES, WEIGHTS, BuiltIn, Check, PlanSpec, TrafficMetrics
+from controller.api.plan import PlanSpec, TrafficMetrics
+from controller.api.plan_checks import DIFFERENCES, WEIGHTS, BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, WindowStatus
 from controller.core import asking, judging, reasons, traffic
 from controller.core.phases import WATCHED

@@ -11,7 +11,8 @@ from typing import Any
 from analysis import confidence
 from analysis.model import Outcome, Tick
 from analysis.rate import Dispersion
-from controller.api.plan import BuiltIn, PlanSpec
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import BuiltIn
 from controller.api.release import CheckStatus, ReleaseStatus, StageStatus
 from controller.core import reasons, sequential
 from controller.core.sentences import explain

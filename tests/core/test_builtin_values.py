@@ -2,7 +2,8 @@
 
 import pytest
 
-from controller.api.plan import BuiltIn, PlanSpec
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import BuiltIn
 from controller.core.queries import Mesh, Naming, build_checks_queries, pair_of
 from controller.simulator.promql.engine import Engine
 from controller.simulator.promql.provider import SimulatedPrometheus

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from analysis.model import Arm, Outcome, Sample, Series
-from controller.api.plan import Check, Group, Limit, Trigger
+from controller.api.plan_checks import Check, Group, Limit, Trigger
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import reasons
 from controller.core.asking import gate_key, trigger_key

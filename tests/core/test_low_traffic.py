@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.api.plan import BuiltIn, Check, Limit, default_checks
+from controller.api.plan_checks import BuiltIn, Check, Limit, default_checks
 from controller.api.release import Phase
 from controller.simulator.definitions import load_objects
 from controller.simulator.run import run_objects

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.api.plan import BuiltIn, PlanSpec
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import BuiltIn
 from controller.core.queries import (
     Mesh,
     Naming,

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from controller.adapters.prometheus_config import PrometheusConfig
-from controller.api.plan import BuiltIn, PlanSpec
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import BuiltIn
 from controller.api.release import Phase
 from controller.api.validate import validate_text
 from controller.cli.documents import BLOCKS, MARKED, chosen_defaults, filled

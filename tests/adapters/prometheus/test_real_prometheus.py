@@ -10,7 +10,8 @@ import pytest
 from analysis.model import Series
 from controller.adapters.prometheus import HttpPrometheus
 from controller.adapters.prometheus_config import Provider
-from controller.api.plan import BuiltIn, PlanSpec
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import BuiltIn
 from controller.core.queries import Mesh, Naming, build_checks_queries, pair_of
 from controller.ports import AnswerFault
 
