@@ -216,7 +216,7 @@ class Journal:
 
     def _places(self, segment: _Open, seen: Seen, line: Line) -> None:
         """What the look refers to, where it is not what the look before referred to."""
-        if segment.subject is None or not same_subject(segment.subject, seen.subject):
+        if segment.subject is None or not worlds.same_subject(segment.subject, seen.subject):
             segment.subject = seen.subject
             number = segment.part("subject", worlds.subject_json(seen.subject))
             if number != segment.subject_part:
@@ -257,14 +257,3 @@ def plan_place(subject: Subject) -> tuple[str, int]:
     """Where the plan of a look lies: the hash of the frozen one, or "" while it may still be edited; and whether there is one."""
     frozen = subject.status.plan_hash if subject.status.phase is not Phase.QUEUED else ""
     return (frozen, 1) if subject.plan is not None else ("", 0)
-
-
-def same_subject(one: Subject, other: Subject) -> bool:
-    """Whether two subjects certainly agree but for status, plan and resourceVersion; quick, as every look asks."""
-    return one.spec is other.spec and (one.uid, one.generation, one.deleted, one.finalizer, one.damage) == (
-        other.uid,
-        other.generation,
-        other.deleted,
-        other.finalizer,
-        other.damage,
-    )

@@ -7,6 +7,7 @@ A decision is only ever compared, so it is written and never read back.
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -22,8 +23,13 @@ _OBSERVED: TypeAdapter[Observed] = TypeAdapter(Observed)
 SHELF = frozenset({"evidence"})
 """Fields of a status that say where the evidence lies: no decision rests on them."""
 
-PLACES = ("namespace", "name", "uid", "generation", "created", "deleted", "finalizer", "damage")
-"""What of a Subject stands in its part; status, plan and resourceVersion are written apart."""
+APART = frozenset({"spec", "status", "plan", "resource_version"})
+"""What of a Subject changes often, or has a form of its own: it is written apart."""
+
+PLACES = tuple(field.name for field in fields(Subject) if field.name not in APART)
+"""What of a Subject stands in its part beside the spec: every other field, so that none is forgotten."""
+
+_places = attrgetter(*PLACES)
 
 
 class UnreadableError(ValueError):
@@ -40,10 +46,15 @@ def read_subject(line: Mapping[str, Any]) -> Subject:
     """A subject without status and plan. Raises `UnreadableError`."""
     try:
         spec = ReleaseSpec.model_validate(line["spec"])
-        places = {name: line[name] for name in PLACES}
+        places = {name: line[name] for name in PLACES if name in line}
+        return Subject(**places, resource_version="", spec=spec, status=ReleaseStatus(), plan=None)
     except (ValidationError, KeyError, TypeError) as error:
         raise UnreadableError(f"the release cannot be read ({type(error).__name__})") from error
-    return Subject(**places, resource_version="", spec=spec, status=ReleaseStatus(), plan=None)
+
+
+def same_subject(one: Subject, other: Subject) -> bool:
+    """Whether two subjects certainly have the same part; quick, as every look asks."""
+    return one.spec is other.spec and bool(_places(one) == _places(other))
 
 
 def observed_json(observed: Observed) -> bytes:

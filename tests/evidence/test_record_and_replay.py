@@ -3,17 +3,23 @@
 import base64
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from controller.adapters import evidence
 from controller.api.release import Phase
+from controller.cli.bundles import bundle_of
 from controller.core.commands import Decision, Direction
 from controller.core.world import Measured, Measurement, Observed
+from controller.evidence import worlds
 from controller.evidence.journal import Seen
 from controller.evidence.reading import lines_of, looks_of
 from controller.evidence.replay import Place, replay, tally
-from controller.ports import CONFIG_MAP, Answer, Ports, RefusedError, UnavailableError
+from controller.ports import CONFIG_MAP, CRD, RELEASE, Answer, Patch, Ports, RefusedError, UnavailableError
 from controller.reconcile import Memo, note
+from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.people import start
+from controller.simulator.scenario import ReleaseModel
 from tests.core.releases import a_release
 from tests.evidence.recorded import (
     FIRST,
@@ -71,6 +77,29 @@ class TestReplay:
         assert status["parts"] == len(recorded(FIRST, "healthy").parts)
         assert 0 < status["bytes"] < 60_000
         assert not status["thinned"]
+
+    def test_a_release_whose_spec_could_not_be_read_is_decided_again(self):
+        """A newer version's CRD lets pass a word that this one does not know: the record says so, and what followed."""
+
+        def prepare(sim):
+            kube = InMemoryKube(sim.server, user="admin")
+            versions = kube.get(CRD, "", "releases.penstock.dev")["spec"]["versions"]
+            versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["kind"]["enum"].append("canary")
+            kube.patch(CRD, "", "releases.penstock.dev", {"spec": {"versions": versions}}, Patch.MERGE)
+            start(sim, "shop", "shop", ReleaseModel(revision="v9"), name="shop-v9", more={"kind": "canary"})
+
+        kube = kube_of(simulated(FIRST, "fails-at-5", prepare))
+        bundle = bundle_of(kube, kube.get(RELEASE, "shop", "shop-v9"))
+
+        assert bundle.status["phase"] == "Refused"
+        assert "kind:" in bundle.looks[-1].subject.unread
+        assert replayed(bundle).difference is None
+
+    def test_a_field_that_an_older_version_did_not_write_has_its_default(self):
+        line = orjson.loads(worlds.subject_json(a_release().world().subject))
+        del line["unread"]
+
+        assert worlds.read_subject(line).unread == ""
 
 
 class TestDifferences:
