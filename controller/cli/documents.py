@@ -150,8 +150,8 @@ def chosen_defaults() -> Iterator[tuple[type[Model], str, Any]]:
     """Model, field and value of each default that says more than nothing; a field of a base is listed once."""
     from controller.api import plan, plan_checks
 
-    for module, model in ((module, model) for module in (plan, plan_checks) for model in vars(module).values()):
-        if not (isinstance(model, type) and issubclass(model, Model) and model.__module__ == module.__name__):
+    for where, model in ((module.__name__, model) for module in (plan, plan_checks) for model in vars(module).values()):
+        if not (isinstance(model, type) and issubclass(model, Model) and model.__module__ == where):
             continue
         for name in model.__annotations__:
             info = model.model_fields[name]
