@@ -164,6 +164,7 @@ def plan_latency(
     rho: float = 1.1,
     delta: float = 0.001,
     dispersion: Dispersion | None = None,
+    tails: Mapping[float, Dispersion] | None = None,
     cap: float = math.log(100) / 2,
 ) -> LatencyTest:
     """The test that follows from the baseline's history.
@@ -174,7 +175,8 @@ def plan_latency(
         ratio: how many times slower the candidate may be; 1 compares the same edges.
         rho: tolerated ratio of tail shares.
         delta: tolerated difference of tail shares.
-        dispersion: from history; 2 without any.
+        dispersion: of the edges that are not in `tails`; 2 by default.
+        tails: from history, by the baseline's edge.
         cap: most that one tick may add to an edge's ln E.
 
     Raises:
@@ -191,7 +193,7 @@ def plan_latency(
                 grid=LATENCY_GRID,
                 form=Form.BERNOULLI,
                 p_hist=1 - below[edge] / total,
-                dispersion=dispersion or Dispersion(),
+                dispersion=(tails or {}).get(edge, dispersion or Dispersion()),
                 cap=cap,
             )
             found.append(EdgeTest(edge, slower, test))

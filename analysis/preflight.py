@@ -17,16 +17,12 @@ from dataclasses import dataclass, replace
 from analysis.combine import Weighted, release_evidence
 from analysis.model import Arm
 from analysis.numbers import upper_bound
-from analysis.planning import pooled_dispersion
 from analysis.rate import Dispersion
 from analysis.sequential import Known, Mark, Setting, follow, ln_e, pretended, slice_of
-from analysis.splits import Part, Target, active, halved, halvings, shuffled
+from analysis.splits import MOST_WAYS, Part, Target, active, shuffled
 
 RAISE = 1.25
 MOST_PHI = 20.0
-MOST_WAYS = 8
-"""Ways to choose the pods, for the dispersion and for each stretch: more of them say little that is new about the same day."""
-
 CONFIDENCE = 0.95
 _FULL = 1.0
 _WHOLE = 1e-6
@@ -92,15 +88,6 @@ class Preflight:
         Releases over the same stretch are not independent, so a stretch counts once, and as rolled back if one of them was.
         """
         return upper_bound(self.hit, self.stretches, CONFIDENCE) if self.stretches else 1.0
-
-
-def measured(parts: Sequence[Part], line: int) -> Dispersion | None:
-    """The dispersion of one line's bad requests over several ways to halve the pods; None where the past is too poor."""
-    ways = [halved(parts, half, line) for half in halvings(active(parts), MOST_WAYS)]
-    try:
-        return pooled_dispersion(ways) if ways else None
-    except ValueError:
-        return None
 
 
 def preflight(asked: Sequence[Asked], steps: Sequence[Step], alpha: float) -> Preflight:

@@ -3,7 +3,8 @@
 It differences both arms, walks the ticks in order of time, and stops where a release would have been rolled back. What must
 be known before a release comes from the time before the window:
 
-    history   | the baseline alone: its rate, its dispersion (pods in two halves), the usable bucket edges
+    history   | the baseline alone: its rate, the usable bucket edges, and the dispersion of errors and of each edge's tail
+              | (pods in two halves)
     window    | every tick of both arms, one stage
 
 Without history the rate and the dispersion are the defaults, and the first tenth of the window names the edges; that
@@ -23,11 +24,11 @@ from analysis.combine import (
     release_evidence,
     shared_weights,
 )
-from analysis.counters import TARGET_LABELS, Counter, Cursor, Scrapes, difference, ticks
-from analysis.model import Arm, Outcome, Series, Tick, Verdict, Window
-from analysis.planning import dispersion
+from analysis.counters import Cursor, Scrapes, difference
+from analysis.model import Arm, Outcome, Series, Verdict, Window
 from analysis.rate import Dispersion
 from analysis.retrospect_checks import Check, Counted, Errors, Latency, Limit, Past, Policy, sums
+from analysis.splits import measured, parted
 
 __all__ = ["Counted", "Past", "Policy", "Retrospect", "judge", "past_of", "scrapes_of"]
 
@@ -80,16 +81,16 @@ def past_of(baseline: Counted, window: Window, scrapes: Scrapes) -> Past:
     if not times or window.start - min(times) < 10 * scrapes.interval:
         return Past()
     since = Cursor(min(times))
-    found = replace(Past(), seconds=window.start - since.until)
-    halves = _halves(before, since, scrapes)
-    n = math.fsum(tick.candidate_n + tick.baseline_n for tick in halves)
+    parts, _ = parted(before, (), since, scrapes)
+    found = replace(Past(), seconds=window.start - since.until, dispersion=measured(parts, 0) or Dispersion())
+    n = math.fsum(row[0] for part in parts for row in part.counts.values())
     if n:
-        bad = math.fsum(tick.candidate_bad + tick.baseline_bad for tick in halves)
-        found = replace(found, p_hist=bad / n, dispersion=_dispersion(halves))
+        found = replace(found, p_hist=math.fsum(row[1] for part in parts for row in part.counts.values()) / n)
     read = latency.read_buckets({Arm.BASELINE: before.buckets})
     if before.buckets and not read.fault:
         below = sums(difference(read.counters, since, scrapes, needs=(Arm.BASELINE,)).slices, Arm.BASELINE)
-        found = replace(found, below=below, total=below.get(math.inf, 0.0))
+        tails = _tails(before, latency.usable_edges(below, below.get(math.inf, 0.0)), since, scrapes)
+        found = replace(found, below=below, total=below.get(math.inf, 0.0), tails=tails)
     return found
 
 
@@ -98,25 +99,11 @@ def _until(every: Sequence[Series], end: float) -> tuple[Series, ...]:
     return tuple(series for series in cut if series.samples)
 
 
-def _halves(before: Counted, since: Cursor, scrapes: Scrapes) -> tuple[Tick, ...]:
-    """Ticks of the baseline's targets in two halves; everything in one half where there is one target."""
-    targets = sorted({tuple(pair for pair in series.labels if pair[0] in TARGET_LABELS) for series in before.total})
-    second = {target for index, target in enumerate(targets) if index % 2}
-
-    def half(every: Sequence[Series], arm: Arm) -> tuple[Series, ...]:
-        wanted = arm is Arm.CANDIDATE
-        return tuple(one for one in every if (tuple(pair for pair in one.labels if pair[0] in TARGET_LABELS) in second) is wanted)
-
-    arms = (Arm.BASELINE, Arm.CANDIDATE) if second else (Arm.BASELINE,)
-    counters = [Counter(arm, name, half(every, arm)) for arm in arms for name, every in (("n", before.total), ("bad", before.bad))]
-    return ticks(difference(counters, since, scrapes, needs=arms))
-
-
-def _dispersion(halves: Sequence[Tick]) -> Dispersion:
-    try:
-        return dispersion(halves)
-    except ValueError:
-        return Dispersion()
+def _tails(before: Counted, edges: Sequence[float], since: Cursor, scrapes: Scrapes) -> dict[float, Dispersion]:
+    """The dispersion of requests beyond each edge that can be tested; edges at which it cannot be measured are left out."""
+    parts, _ = parted(before, edges, since, scrapes) if edges else ((), since)
+    found = {edge: measured(parts, line) for line, edge in enumerate(edges)}
+    return {edge: phi for edge, phi in found.items() if phi is not None}
 
 
 def judge(

@@ -65,6 +65,7 @@ class Past:
         dispersion: of its errors.
         below: requests at or below each edge.
         total: requests that the histogram has.
+        tails: dispersion of the requests beyond each edge, where that could be measured.
         seconds: of data that this rests on; 0 for the defaults.
     """
 
@@ -73,6 +74,7 @@ class Past:
     below: Mapping[float, float] | None = None
     total: float = 0.0
     seconds: float = 0.0
+    tails: Mapping[float, Dispersion] = field(default_factory=dict)
 
 
 def sums(slices: Sequence[Slice], arm: Arm) -> dict[float, float]:
@@ -283,7 +285,7 @@ def _planned(below: Mapping[float, float], total: float, edges: set[float], poli
     common = {edge: count for edge, count in below.items() if edge in edges}
     try:
         return latency.plan_latency(
-            common, total, rho=policy.rho, delta=policy.latency_delta, dispersion=past.dispersion, cap=-math.log(policy.alpha) / 2
+            common, total, rho=policy.rho, delta=policy.latency_delta, tails=past.tails, cap=-math.log(policy.alpha) / 2
         )
     except ValueError:
         return None

@@ -12,10 +12,15 @@ from hashlib import sha256
 
 from analysis.counters import TARGET_LABELS, Counter, Cursor, Scrapes, difference
 from analysis.model import Arm, Labels, Series, Tick
+from analysis.planning import pooled_dispersion
+from analysis.rate import Dispersion
 from analysis.retrospect_checks import Counted
 
 Target = Labels
 """Labels of a scraped target; with metrics of the destination that is a pod of the version."""
+
+MOST_WAYS = 8
+"""Ways to choose the pods, for the dispersion and for each stretch of time: more of them say little that is new about the same day."""
 
 _ALL = -1
 
@@ -119,3 +124,12 @@ def halved(parts: Sequence[Part], half: frozenset[Target], line: int) -> tuple[T
         if one and other:
             found.append(Tick(part.start, part.end, one[0], one[1 + line], other[0], other[1 + line]))
     return tuple(found)
+
+
+def measured(parts: Sequence[Part], line: int) -> Dispersion | None:
+    """The dispersion of one line's bad requests over several ways to halve the pods; None where the past is too poor."""
+    ways = [halved(parts, half, line) for half in halvings(active(parts), MOST_WAYS)]
+    try:
+        return pooled_dispersion(ways) if ways else None
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.explain import explain
 from analysis.model import Outcome, Verdict, Window
+from analysis.rate import Dispersion
 from analysis.retrospect import Retrospect
 from controller.api.base import format_duration
 from controller.cli.host import print_object, say, tell
@@ -103,9 +104,10 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _notes(told: Told) -> list[str]:
     past, found = told.found.past, told.found
+    tails = list(past.tails.values())
     before = (
         f"Known before: {format_duration(round(past.seconds))} of the baseline with {100 * past.p_hist:.3g} % errors and "
-        f"a dispersion of {max(1.0, past.dispersion.bursts):.2f} to {max(1.0, past.dispersion.widest):.2f}."
+        f"a dispersion of {_spread([past.dispersion])}{f', beyond the bucket edges {_spread(tails)}' if tails else ''}."
         if past.seconds
         else f"Nothing is known before the window: {100 * past.p_hist:g} % errors and dispersion {past.dispersion.bursts:g} are assumed."
     )
@@ -117,6 +119,11 @@ def _notes(told: Told) -> list[str]:
     said += [f"{found.set_aside:,.0f} requests were set aside: their pods came back after a silence."] if found.set_aside else []
     said += ["An answer was partial: this is never a pass."] if told.partial else []
     return said + [f"Missing: {note}." for note in told.notes]
+
+
+def _spread(every: Sequence[Dispersion]) -> str:
+    """The least and the most of these dispersions; below 1 the tests take 1."""
+    return f"{max(1.0, min(one.bursts for one in every)):.2f} to {max(1.0, *(one.widest for one in every)):.2f}"
 
 
 def print_json(told: Told) -> None:
@@ -137,6 +144,7 @@ def print_json(told: Told) -> None:
                 "errorRate": found.past.p_hist,
                 "bursts": found.past.dispersion.bursts,
                 "widest": found.past.dispersion.widest,
+                "tails": [{"edge": edge, "bursts": phi.bursts, "widest": phi.widest} for edge, phi in found.past.tails.items()],
             },
             "checks": [_as_json(verdict) for verdict in found.verdicts],
             "limits": [_as_json(verdict) for verdict in told.beside],

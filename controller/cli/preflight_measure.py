@@ -7,6 +7,7 @@ from analysis import preflight as library
 from analysis.model import Window
 from analysis.preflight import Asked, Step
 from analysis.rate import Dispersion
+from analysis.splits import measured
 from controller.adapters.records import plan_view, read_subject
 from controller.api.measured import Measured, MeasuredCheck, MeasuredLine
 from controller.api.plan import PlanSpec
@@ -87,7 +88,7 @@ def _lines(key: Key, past: Past) -> MeasuredCheck:
     """A kind of check as it was measured; what is too rare to measure keeps the default dispersion."""
     found = []
     for line, edge in enumerate(past.edges or (math.inf,)):
-        phi = library.measured(past.parts, line) or Dispersion()
+        phi = measured(past.parts, line) or Dispersion()
         share = 100 * past.share(line)
         found.append(
             MeasuredLine(edge=None if math.isinf(edge) else edge, share=share, bursts=round(phi.bursts, 4), widest=round(phi.widest, 4))

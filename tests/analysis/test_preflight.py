@@ -40,28 +40,28 @@ def past(hours, *, pods=6, burst=1, rate=0.01, seed=1, worse=None):
 
 
 def asked(parts, phi=None):
-    known = Known(0.01, Dispersion(phi, phi) if phi else preflight.measured(parts, 0))
+    known = Known(0.01, Dispersion(phi, phi) if phi else splits.measured(parts, 0))
     return Asked("errors", Setting(Kind.ERRORS, known=(known,)), 1.0, parts)
 
 
 class TestMeasuring:
     def test_independent_requests_have_a_dispersion_of_one(self):
-        found = preflight.measured(past(12), 0)
+        found = splits.measured(past(12), 0)
 
         assert found.bursts == pytest.approx(1, abs=0.06)
         assert found.at(0.25) < 1.3
 
     def test_bursts_of_five_have_a_dispersion_of_five(self):
-        assert preflight.measured(past(12, burst=5), 0).bursts == pytest.approx(5, rel=0.1)
+        assert splits.measured(past(12, burst=5), 0).bursts == pytest.approx(5, rel=0.1)
 
     def test_a_pod_that_is_always_worse_widens_the_dispersion_of_long_blocks(self):
-        found = preflight.measured(past(12, worse=2), 0)
+        found = splits.measured(past(12, worse=2), 0)
 
         assert found.widest > 2 * found.bursts
 
     @pytest.mark.parametrize("parts", [(), past(1, pods=1), past(1, rate=0.0)])
     def test_without_two_pods_or_without_failures_there_is_no_number(self, parts):
-        assert preflight.measured(parts, 0) is None
+        assert splits.measured(parts, 0) is None
 
 
 class TestReplaying:

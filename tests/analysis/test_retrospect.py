@@ -1,6 +1,7 @@
 """Past windows: what was known before, when a release would have ended, and every way in which there is nothing to judge."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from analysis import reasons
 from analysis.model import Arm, Outcome, Sample, Series, Window
+from analysis.rate import Dispersion
 from analysis.retrospect import Counted, Past, Policy, judge, past_of, scrapes_of
 from analysis.totals import totals
 
@@ -17,12 +19,12 @@ STEP, LOOKS, BEFORE = 10.0, 120, 200
 WINDOW = Window(0.0, STEP * LOOKS)
 
 
-def counted(rng, arm, p, *, per_look=250, pods=2, before=BEFORE, tail=0.03, offset=0.0):
+def counted(rng, arm, p, *, per_look=250, pods=2, before=BEFORE, tail=0.03, slow_burst=1, offset=0.0):
     """Two counters and a histogram for each pod, from `before` looks ahead of the window."""
     total, bad, buckets = [], [], []
     for pod in range(pods):
         n = rng.poisson(per_look / pods, LOOKS + before + 1)
-        slow, failed = rng.binomial(n, tail), rng.binomial(n, p)
+        slow, failed = np.minimum(slow_burst * rng.binomial(n, tail / slow_burst), n), rng.binomial(n, p)
         times = STEP * np.arange(-before, LOOKS + 1) + offset
 
         def series(counts, times=times, pod=pod, **labels):
@@ -93,6 +95,24 @@ class TestPast:
         assert past.p_hist == pytest.approx(0.005, rel=0.2)
         assert 0.5 < past.dispersion.bursts < 1.6
         assert past.seconds == STEP * BEFORE
+
+    def test_each_edges_tail_has_its_own_dispersion_and_not_that_of_the_errors(self):
+        """Slow requests that come in sixes; failures that come alone."""
+        arms = counted(np.random.default_rng(9), BLUE, 0.005, slow_burst=6)
+        past = past_of(arms, WINDOW, scrapes_of(arms.total))
+
+        assert past.dispersion.bursts == pytest.approx(1, abs=0.4)
+        assert past.tails[250.0].bursts == pytest.approx(6, rel=0.25)
+        assert 1 < past.tails[500.0].bursts < past.tails[250.0].bursts
+
+    def test_an_edges_own_dispersion_divides_its_evidence(self):
+        arms = both(3, tail=0.06)
+        scrapes = scrapes_of(arms[BLUE].total)
+        past = past_of(arms[BLUE], WINDOW, scrapes)
+        bursty = replace(past, tails={edge: Dispersion(6, 8) for edge in past.tails})
+        alone, in_bursts = (judge(arms, WINDOW, scrapes, past=one) for one in (past, bursty))
+
+        assert alone.reached < in_bursts.reached
 
     def test_without_a_past_the_defaults_hold_and_the_window_begins_with_the_edges(self):
         arms = both(7)
