@@ -157,6 +157,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
         frozen=early.status.plan_hash if early.plan is not None and frozen_exists(kube, early) else "",
         plan_lost=plan_lost,
         lock=plan.status.active,
+        lock_name=plan.status.active_name,
         blue_slot=traffic.blue_slot,
         mode=traffic.mode,
         blue_subset=traffic.blue_subset,

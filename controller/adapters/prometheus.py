@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import requests
 from prometheus_api_client import PrometheusConnect
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from controller.adapters.prometheus_config import PrometheusConfig, Provider
@@ -78,11 +78,15 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], AnswerFault, str], ...] = (
     ((_TooLargeError,), AnswerFault.TOO_LARGE, ""),
     ((_CredentialsError,), AnswerFault.UNAUTHORIZED, ""),
     ((requests.exceptions.TooManyRedirects,), AnswerFault.SERVER_ERROR, "redirected in circles: "),
-    ((requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError), AnswerFault.UNREADABLE, "half an answer: "),
-    ((HTTPError, http.client.HTTPException), AnswerFault.UNREADABLE, "half an answer: "),
+    ((requests.exceptions.ContentDecodingError, DecodeError), AnswerFault.UNREADABLE, "an answer that cannot be unpacked"),
+    (
+        (requests.exceptions.ChunkedEncodingError, HTTPError, http.client.HTTPException),
+        AnswerFault.UNREADABLE,
+        "half an answer: the connection ended in the middle of it",
+    ),
     ((requests.exceptions.RequestException, OSError), AnswerFault.UNREACHABLE, ""),
 )
-"""In this order: the first kind that an error is of."""
+"""In this order: the first kind that an error is of. Words that end in a colon, and none at all, are followed by the error's own."""
 
 
 class HttpPrometheus:
@@ -189,9 +193,6 @@ def _read(response: requests.Response, deadline: float, limit: int) -> bytes:
         response.close()
         raise
     response.raw.release_conn()
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdigit() and "Content-Encoding" not in response.headers and len(body) < int(announced):
-        raise requests.exceptions.ContentDecodingError(f"{len(body)} of {announced} bytes")
     return body
 
 
@@ -215,7 +216,7 @@ def _failed(error: Exception, provider: Provider) -> Answer:
         if isinstance(error, kinds):
             if fault is AnswerFault.UNREACHABLE:
                 words = f"{urlsplit(provider.url).netloc}: "  # noqa: PLW2901 - who was asked, where the table has no words
-            return refusal(fault, f"{words}{_cause(error)}")
+            return refusal(fault, words if words and not words.endswith(": ") else f"{words}{_cause(error)}")
     return refusal(AnswerFault.UNREADABLE, f"{type(error).__name__}: {_cause(error)}")
 
 

@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.REACHED: "reached, or the answer is yes",
-    ExitCode.DEFECT: "we broke; the sentence says where the details were written",
+    ExitCode.DEFECT: "we broke, and the sentence says where the details were written; or the output could not be written",
     ExitCode.USAGE: "usage: an unknown option, an image without a tag, a kubeconfig that cannot be used",
     ExitCode.NO: (
         "the answer is no: rolled back, no such object, an invalid file, a simulation that ended otherwise than expected, "

@@ -5,6 +5,7 @@ to nobody who has not asked for it (PENSTOCK_DEBUG=1).
 """
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -48,6 +49,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "help": ("info:help_", "Help; also on exit-codes, reasons and words."),
 }
 """Command to module:function of this package, and its line in the help."""
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What the operating system says where no more can be written."""
 
 
 def module_of(name: str) -> str:
@@ -114,17 +118,20 @@ def run(arguments: list[str], host: Any = None, *, program: str = "penstock") ->
     try:
         command = typer.main.get_command(app)
         result = command.main(arguments, prog_name=program, complete_var="_PENSTOCK_COMPLETE", standalone_mode=False, obj=host)
+        sys.stdout.flush()  # a full disk shows here at the latest, and not when the interpreter has ended
     except usage_error.__base__ as error:
         error.show()
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
-    except BrokenPipeError:
-        return _unread()
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # typer makes a 1 of it, which would be a defect of ours
             return _unread()
         return error.code if isinstance(error.code, int) else 1
+    except BrokenPipeError:
+        return _unread()
+    except OSError as error:
+        return _unwritten(error) if error.errno in DISK_FULL else _failed(error)
     except Exception as error:  # noqa: BLE001 - the boundary of one command
         return _failed(error)
     code = result if isinstance(result, int) else 0
@@ -138,9 +145,23 @@ def _interrupted() -> int:
 
 def _unread() -> int:
     """Nobody reads the output any more (`| head`): no word about it, and not 0, which would say that a wait has reached its goal."""
-    with contextlib.suppress(OSError, ValueError):  # what is still buffered must not fail once more at the end of the process
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_the_rest()
     return 130
+
+
+def _unwritten(error: OSError) -> int:
+    """The disk is full that the output goes to: no defect of ours, and never 0, as somebody believes that they have all of it."""
+    _drop_the_rest()
+    where = error.filename or "the output"
+    with contextlib.suppress(OSError):  # talk goes to the same full disk where both are sent to one file
+        typer.echo(f"Penstock could not write {where}: {(error.strerror or 'the disk is full').lower()}.", err=True)
+    return 1
+
+
+def _drop_the_rest() -> None:
+    """What is still buffered must not fail once more at the end of the process."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(error: Exception) -> int:

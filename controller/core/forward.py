@@ -47,7 +47,7 @@ def queued(w: World) -> Decision:
         # Nobody is left to give it back. The routes are looked at like at every start: refused where no version has 100 %.
         return act(w, LockPlan())
     if w.observed.lock not in ("", w.subject.uid):
-        return wait(w, reasons.WAITING_FOR_PLAN, w.observed.lock, until=w.now + POLL_SECONDS)
+        return wait(w, reasons.WAITING_FOR_PLAN, w.observed.lock_name or w.observed.lock, until=w.now + POLL_SECONDS)
     if not w.observed.lock:
         return act(w, LockPlan())
     if not w.status.plan_hash:

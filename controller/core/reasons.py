@@ -38,6 +38,8 @@ _DOUBLED = re.compile(r"(?<!\.)\.(?=[,;:]\s|\.$)")
 
 
 def _reason(word: str, sentence: str, next_step: str, severity: Severity = Severity.INFO) -> str:
+    if word in REASONS:
+        raise ValueError(f"the reason {word} is in the vocabulary already")  # the second sentence would silently be said for both
     REASONS[word] = Reason(word, sentence, next_step, severity)
     return word
 

@@ -149,7 +149,7 @@ class Observed:
         plan_found: the ReleasePlan exists.
         plan_hash: hash of its spec now; `frozen` is the hash of the frozen one that exists.
         plan_lost: the frozen plan is not there any more; what is seen was found by the live one, which is good enough to go back by.
-        lock: uid that holds the plan.
+        lock, lock_name: uid and name of the release that holds the plan.
         blue_slot: slot that serves, -1 where it cannot be told (then `problems` says why).
         objects: what was seen of the resolved list, with uids.
         cluster_ready: green's Service or subset, and what blue needs of the same, exist as they should.
@@ -173,6 +173,7 @@ class Observed:
     frozen: str = ""
     plan_lost: bool = False
     lock: str = ""
+    lock_name: str = ""
     blue_slot: int = -1
     mode: str = ""
     blue_subset: str = ""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from controller.ports import UnavailableError
 from tests.cli.cli_bed import LOST, a_terminal, refusing
 
 SERVER = "https://api"
+PLAN = "examples/first-release/plan.yaml"
 STATUS = b'{"kind":"Status","message":"no","reason":"%s"}'
 
 
@@ -170,3 +172,13 @@ def test_a_reader_that_has_gone_ends_it_quietly_and_never_with_0(words):
         said = process.stderr.read()
 
     assert (process.returncode, said) == (130, "")
+
+
+@pytest.mark.parametrize("words", [["version"], ["--help"], ["help", "reasons"], ["plan", PLAN, "--mode", "subset"]], ids=" ".join)
+def test_a_full_disk_is_one_sentence_and_1(words):
+    """Whoever reads the file believes that it is all of it."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "controller.cli.main", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (1, "Penstock could not write the output: no space left on device.\n")

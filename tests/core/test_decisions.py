@@ -408,6 +408,12 @@ class TestTheQueue:
     def test_a_running_one_is_waited_for_however_young(self):
         assert a_release().with_rival(Phase.MEASURING, created=9_000).decided().status.reason == reasons.WAITING_FOR_PLAN
 
+    def test_one_that_holds_the_plan_is_named_as_people_know_it(self):
+        """It has ended, or began later: not one to queue behind, but its lock is still there."""
+        decision = a_release().seeing(lock="other-uid", lock_name="shop-v1").decided()
+
+        assert decision.status.message == "Waits for release shop-v1 of the same plan."
+
     def test_it_says_so_where_only_the_old_version_of_the_one_before_is_in_the_way(self):
         """Nothing that still gets requests is taken down, however long it takes: a person must see what to stop."""
         waiting = a_release().seeing(rivals=(Rival("shop-v1", "r", Phase.SUCCEEDED, 1.0, kept="it still gets requests"),))

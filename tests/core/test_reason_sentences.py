@@ -17,3 +17,11 @@ from controller.core import reasons
 )
 def test_every_sentence_has_one_full_stop(word, detail, said):
     assert reasons.say(word, detail) == said
+
+
+def test_a_word_that_is_there_already_cannot_be_given_a_second_sentence():
+    """The later sentence would be printed for both, and nobody would see it."""
+    with pytest.raises(ValueError, match="WaitingForPlan is in the vocabulary"):
+        reasons._reason(reasons.WAITING_FOR_PLAN, "Another sentence.", "Another step.")
+
+    assert reasons.say(reasons.WAITING_FOR_PLAN, "shop-v1") == "Waits for release shop-v1 of the same plan."

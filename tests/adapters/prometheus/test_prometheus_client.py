@@ -192,12 +192,22 @@ class TestIllServers:
 
     def test_half_an_answer_is_unreadable(self):
         with server(answering(http(BODY[:40], length=len(BODY)))) as (url, _):
-            assert client(url).query("up", 1).fault is AnswerFault.UNREADABLE
+            answer = client(url).query("up", 1)
+
+        assert (answer.fault, answer.message) == (AnswerFault.UNREADABLE, "half an answer: the connection ended in the middle of it")
 
     def test_half_a_chunked_answer_is_unreadable(self):
         half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"%x\r\n" % len(BODY) + BODY[:30]
         with server(answering(half)) as (url, _):
-            assert client(url).query("up", 1).fault is AnswerFault.UNREADABLE
+            answer = client(url).query("up", 1)
+
+        assert (answer.fault, answer.message) == (AnswerFault.UNREADABLE, "half an answer: the connection ended in the middle of it")
+
+    def test_an_answer_that_cannot_be_unpacked_is_unreadable(self):
+        with server(answering(http(BODY, headers=["Content-Encoding: gzip"]))) as (url, _):
+            answer = client(url).query("up", 1)
+
+        assert (answer.fault, answer.message) == (AnswerFault.UNREADABLE, "an answer that cannot be unpacked")
 
     def test_a_connection_closed_without_an_answer_is_unreachable(self):
         with server(answering(b"")) as (url, _):
