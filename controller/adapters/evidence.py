@@ -12,14 +12,15 @@ from typing import Any
 import orjson
 
 from controller.adapters import marks
-from controller.adapters.records import history_name, read_frozen
+from controller.adapters.history import read_history
+from controller.adapters.records import read_frozen
 from controller.api.release import EvidenceStatus
 from controller.core.commands import Subject
 from controller.evidence.bundle import Bundle, BundleError, trimmed
 from controller.evidence.journal import FORMAT, Journal, Segment
 from controller.evidence.reading import lines_of
 from controller.evidence.thinning import steps_only, thinned
-from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kube, NotFoundError, Obj
+from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kube, Obj
 
 EVIDENCE_LABEL = "penstock.dev/evidence"
 
@@ -111,26 +112,11 @@ def gather(kube: Kube, release: Obj, version: str) -> Bundle:
             raise BundleError(f"ConfigMap {namespace}/{title}: {error}.") from error
         abouts.append({**marks.mapping(about), "name": title, "segments": len(lines)})
         segments += lines
-    history = records_of(kube, namespace, history_name(name, uid))
+    history = read_history(kube, release)
     hash_ = str(marks.mapping(release.get("status")).get("planHash") or "")
     spec = read_frozen(kube, namespace, hash_) if hash_ else None
     plans = {hash_: spec.model_dump(mode="json")} if spec is not None else {}
     return Bundle(version, trimmed(release), plans, tuple(history), tuple(abouts), tuple(segments))
-
-
-def records_of(kube: Kube, namespace: str, name: str) -> list[dict[str, Any]]:
-    """The history's records, oldest first; one that cannot be read says so instead of hiding the others."""
-    try:
-        data = marks.mapping(kube.get(CONFIG_MAP, namespace, name).get("data"))
-    except NotFoundError:
-        return []
-    found = []
-    for key in sorted(data):
-        try:
-            found.append({"key": key, **marks.mapping(orjson.loads(str(data[key])))})
-        except orjson.JSONDecodeError:
-            found.append({"key": key, "at": "", "kind": "unreadable", "reason": "", "message": f"the record {key} cannot be read"})
-    return sorted(found, key=lambda entry: str(entry.get("at", "")))
 
 
 def bodies(obj: Mapping[str, Any]) -> list[bytes]:

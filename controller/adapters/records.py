@@ -1,11 +1,9 @@
-"""The durable records: Release status, plan lock, frozen plan, history, requests, Events.
+"""The durable records: Release status, plan lock, frozen plan, requests, Events.
 
 Every write here is conditional or idempotent by name, and carries the epoch. Nothing here decides.
 """
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,8 +39,6 @@ FULL = 100
 """All requests, percent."""
 
 FINALIZER = marks.FINALIZER
-HISTORY_LABEL = "penstock.dev/history"
-_KEY = re.compile(r"[^-._a-zA-Z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,35 +326,6 @@ def _rival(obj: Obj, subject: Subject) -> Rival | None:
     return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes, kept, spec.get("kind") == "reverse")
 
 
-def history_name(name: str, uid: str) -> str:
-    """ConfigMap with a release's records; the uid keeps namesakes apart."""
-    return f"penstock-history-{name[:40]}-{uid[:8]}"
-
-
-def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> None:
-    """One durable record: a key of the history ConfigMap, so that a retry writes the same one. Raises `Deposed` as every write does."""
-    key = _KEY.sub("-", f"{subject.status.phase_counter:04d}-{record.key}")
-    line = orjson.dumps(
-        {"at": rfc3339(record.at), "kind": record.kind, "reason": record.reason, "message": record.message, "data": record.data},
-        default=str,
-    ).decode()
-    try:
-        stored = kube.get(CONFIG_MAP, subject.namespace, history_name(subject.name, subject.uid))
-    except NotFoundError:
-        owner = {"apiVersion": RELEASE.api_version, "kind": "Release", "name": subject.name, "uid": subject.uid}
-        metadata = {
-            "name": history_name(subject.name, subject.uid),
-            "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: subject.name, HISTORY_LABEL: "true"},
-            "annotations": {marks.EPOCH: str(epoch)},
-            "ownerReferences": [owner],
-        }
-        kube.create(CONFIG_MAP, subject.namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {key: line}})
-        return
-    marks.check_epoch(stored, epoch)
-    meta = {"resourceVersion": stored["metadata"]["resourceVersion"], "annotations": {marks.EPOCH: str(epoch)}}
-    kube.patch(CONFIG_MAP, subject.namespace, history_name(subject.name, subject.uid), {"metadata": meta, "data": {key: line}}, Patch.MERGE)
-
-
 def emit_event(kube: Kube, subject: Subject, record: Record) -> None:
     """An Event for people. Its name is its identity; a refusal is nobody's problem."""
     digest = hashlib.sha256(f"{subject.uid}/{record.key}".encode()).hexdigest()[:12]
@@ -388,13 +355,3 @@ def emit_event(kube: Kube, subject: Subject, record: Record) -> None:
         kube.create(EVENT, subject.namespace, body)
     except KubeError:
         return
-
-
-def read_history(kube: Kube, subject: Subject) -> list[dict[str, Any]]:
-    """All records, oldest first."""
-    try:
-        obj = kube.get(CONFIG_MAP, subject.namespace, history_name(subject.name, subject.uid))
-    except NotFoundError:
-        return []
-    entries = [json.loads(line) for _, line in sorted(obj.get("data", {}).items())]
-    return sorted(entries, key=lambda entry: entry["at"])

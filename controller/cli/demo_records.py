@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import yaml
 
-from controller.cli.history import records_of
-from controller.cli.host import Host, Session, plain
+from controller.adapters.history import read_history
+from controller.cli.host import plain
 from controller.ports import DEPLOYMENT, RELEASE_PLAN, VIRTUAL_SERVICE, Kube, Obj
 
 
@@ -15,13 +15,11 @@ def export(kube: Kube, release: Obj, folder: Path) -> None:
     """Write the Release, its plan and history, and the routes and workloads as they stand now."""
     folder.mkdir(parents=True, exist_ok=True)
     namespace = release["metadata"]["namespace"]
-    session = Session(Host(), kube, namespace, "demo")
     write(folder / "release.yaml", [release])
     write(folder / "plan.yaml", [kube.get(RELEASE_PLAN, namespace, release["spec"]["plan"])])
     write(folder / "routes.yaml", kube.list(VIRTUAL_SERVICE).items)
     write(folder / "workloads.yaml", kube.list(DEPLOYMENT).items)
-    history = [dict(entry) for entry in records_of(session, release)]
-    (folder / "history.json").write_bytes(orjson.dumps(history, option=orjson.OPT_INDENT_2))
+    (folder / "history.json").write_bytes(orjson.dumps(read_history(kube, release), option=orjson.OPT_INDENT_2))
 
 
 def write(file: Path, objects: Iterable[Obj]) -> None:

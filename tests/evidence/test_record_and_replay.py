@@ -71,6 +71,11 @@ class TestReplay:
         assert written == told
         assert {"grant", "verdict", "rollback", "finished"} <= {kind for kind, _ in written}
 
+    def test_what_a_step_rests_on_stands_before_the_step_of_the_same_moment(self):
+        kinds = [entry["kind"] for entry in recorded(FIRST, "fails-at-25").history]
+
+        assert kinds == ["started", "grant", "verdict", "grant", "rollback", "finished"]
+
     def test_a_release_says_where_its_evidence_stands(self):
         status = recorded(FIRST, "healthy").status["evidence"]
 
