@@ -22,11 +22,11 @@ from functools import partial
 
 from controller import act as acting
 from controller import observe as observing
-from controller.adapters import evidence, records
+from controller.adapters import evidence, history, records
 from controller.api.release import Phase, ReleaseStatus
-from controller.core import conditions, needs, trouble
+from controller.core import needs, trouble
 from controller.core.commands import Command, Decision, Direction, RollBackRoutes, Subject
-from controller.core.decide import decide
+from controller.core.decide import concluded, concluded_refusal
 from controller.core.phases import BACKWARD, FINAL
 from controller.core.steps import World
 from controller.core.world import Ask, Measured, Measurement
@@ -134,8 +134,7 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
             del memo.behind[key]  # the conflict was over something else
         subject, observed = with_progress(snapshot.subject, memo), snapshot.observed
         measured = measure(needs.asks(World(subject, observed, now, measured)), ports, measured)
-        decision = decide(subject, observed, measured, now)
-        decision = replace(decision, status=conditions.derive(subject, decision.status, observed, now, ports.epoch))
+        decision = concluded(World(subject, observed, now, measured), ports.epoch)
         if live or not takes_step(subject, decision):
             try:
                 note(Seen(subject, observed, measured, now, decision, step=is_step(subject, decision)), ports, memo)
@@ -181,8 +180,7 @@ def refused(key: Key, ports: Ports, memo: Memo, error: RefusedError) -> Outcome:
     if snapshot is None:
         return Outcome()
     subject, now = snapshot.subject, ports.clock.now()
-    decision = trouble.refused(World(subject, snapshot.observed, now), error.code, str(error))
-    decision = replace(decision, commands=(), status=conditions.derive(subject, decision.status, snapshot.observed, now, ports.epoch))
+    decision = concluded_refusal(World(subject, snapshot.observed, now), error.code, str(error), ports.epoch)
     note(Seen(subject, snapshot.observed, Measured(), now, decision, step=True, refused=(error.code, str(error))), ports, memo)
     store(snapshot, subject, decision, ports, memo)
     urgent = decision.status.phase in BACKWARD
@@ -310,7 +308,7 @@ def store(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, 
     if decision.records:
         decision = keep_evidence(subject, decision, ports, memo)
     for entry in decision.records:
-        records.write_record(ports.kube, subject, entry, ports.epoch)
+        history.write_record(ports.kube, subject, entry, ports.epoch)
     if not decision.store:
         if decision.status is not subject.status:
             memo.progress[key_of(subject)] = Progress(subject.uid, subject.resource_version, decision.status)

@@ -6,12 +6,14 @@ comes before everything, then triggers, then foreign changes, then people's othe
 step of the phase.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from controller.api.release import Phase
 from controller.core import (
     backward,
     breach,
+    conditions,
     drift,
     finishing,
     forward,
@@ -35,6 +37,20 @@ def decide(subject: Subject, observed: Observed, measured: Measured, now: float)
     """The next step of one release. Pure; raises only on defects of ours."""
     w = World(subject, observed, now, measured)
     return breach.guarded(w, next_step(w))
+
+
+def concluded(w: World, epoch: int) -> Decision:
+    """What one look comes to: the decision, with the conditions and whatever else follows from it in its status."""
+    return _derived(w, decide(w.subject, w.observed, w.measured, w.now), epoch)
+
+
+def concluded_refusal(w: World, code: int, sentence: str, epoch: int) -> Decision:
+    """Likewise the decision after a command was refused; nothing more is commanded until it is written down."""
+    return _derived(w, replace(trouble.refused(w, code, sentence), commands=()), epoch)
+
+
+def _derived(w: World, decision: Decision, epoch: int) -> Decision:
+    return replace(decision, status=conditions.derive(w.subject, decision.status, w.observed, w.now, epoch))
 
 
 def next_step(w: World) -> Decision:

@@ -15,11 +15,9 @@ from typing import Any
 
 import orjson
 
-from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseStatus
-from controller.core import conditions, trouble
 from controller.core.commands import Decision, Subject
-from controller.core.decide import decide
+from controller.core.decide import concluded, concluded_refusal
 from controller.core.steps import World
 from controller.core.world import Measured
 from controller.evidence import worlds
@@ -123,17 +121,10 @@ def tally(steps: Iterable[Step]) -> Tally:
     return count
 
 
-def decided(look: Look, subject: Subject, plan: PlanSpec | None = None) -> Decision:
-    """What the core decides in this look, with the plan of the record or another one."""
-    if plan is not None:
-        subject = replace(subject, plan=plan)
-    observed, measured = look.observed, look.measured or Measured()
-    if look.refused is not None:
-        code, sentence = look.refused
-        decision = replace(trouble.refused(World(subject, observed, look.at), code, sentence), commands=())
-    else:
-        decision = decide(subject, observed, measured, look.at)
-    return replace(decision, status=conditions.derive(subject, decision.status, observed, look.at, look.epoch))
+def decided(look: Look, subject: Subject) -> Decision:
+    """What the core decides in this look about a release that stands and is planned like this."""
+    world = World(subject, look.observed, look.at, look.measured or Measured())
+    return concluded(world, look.epoch) if look.refused is None else concluded_refusal(world, *look.refused, look.epoch)
 
 
 def _missing(number: int, look: Look, before: Look | None) -> Difference | None:
