@@ -5,10 +5,13 @@ latency histogram) up to three processes:
 
     relative    against the baseline, while that has traffic; it goes on from stage to stage
     early       in a stage that may pass early, and anew in each: that the candidate is within its margin
-    alone       in a stage without the baseline's traffic: against what the baseline's last counts tolerate,
-                fixed before the first tick of that stage
+    alone       in a stage without the baseline's traffic: against the objective, else against what the
+                baseline's last counts tolerate, fixed before the first tick of that stage
+    objective   where there is one, in every stage: against that fixed limit, whatever the baseline does
 
-    E = (1 - a) mean(relative) + a mean(alone),   a = 0 where every stage has a baseline
+    E = (1 - a) mean(min(relative, objective)) + a mean(alone),   a = 0 where every stage has a baseline
+
+The objective's own process is enough to pause and ask (`ln_alert`): an incident of both arms breaks it, too.
 
 The baseline's counters as they stand when the first request reaches the candidate are its history: they give the rate
 that is bet on and the edges that are tested, before the first tick. Nothing of that kind is chosen later.
@@ -33,8 +36,8 @@ from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
 from analysis.slo import default_limit
 
 __all__ = [
-    "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "begin", "both", "follow", "ln_e", "ln_early", "pretended",
-    "seen", "slice_of", "worst",
+    "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "begin", "both", "follow", "ln_alert", "ln_e", "ln_early",
+    "pretended", "seen", "slice_of", "worst",
 ]  # fmt: skip
 
 LEAST_HISTORY = 200.0
@@ -120,6 +123,7 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float) -> Advanc
     baseline = [counter for counter in read.counters if counter.arm is Arm.BASELINE]
     if setting.kind is Kind.ERRORS:
         n, bad = (_standing(baseline, name, since) for name in (_EVERY, _BAD))
+        bad = max(n - bad, 0.0) if setting.counts_good else bad
         p_hist = setting.p_hist if setting.p_hist is not None else next((one.p_hist for one in setting.known), None)
         if p_hist is None:
             p_hist = max(bad / n, _LEAST_RATE) if n >= LEAST_HISTORY else USUAL_RATE
@@ -147,7 +151,9 @@ def _with_edges(setting: Setting, below: Mapping[float, float], total: float, si
 
 
 def _begun(setting: Setting, edge: float, p_hist: float, before: tuple[float, float]) -> Line:
-    return Line(edge, min(p_hist, 1.0), rate.start(setting.test(min(p_hist, 1.0), edge)), before=before)
+    share = min(p_hist, 1.0)
+    objective = None if setting.objective is None else rate.start(setting.fixed(share, edge, setting.objective))
+    return Line(edge, share, rate.start(setting.test(share, edge)), before=before, objective=objective)
 
 
 def _standing(counters: Sequence[Counter], name: object, at: float) -> float:
@@ -221,7 +227,7 @@ def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark])
     if mark.name != state.stage:
         lines = tuple(_in_stage(setting, line, mark) for line in lines)
     if mark.judged:
-        lines = tuple(_stepped(setting, line, tick, mark) if (tick := _tick(line, part)) else line for line in lines)
+        lines = tuple(_stepped(setting, line, tick, mark) if (tick := _tick(setting, line, part)) else line for line in lines)
     return State(Cursor(part.end), lines, mark.name)
 
 
@@ -229,18 +235,27 @@ def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
     """A line at the beginning of a stage. What stands alone gets its limit here, before the stage's first tick."""
     _, _, n_b, x_b = line.sums
     before = (n_b, x_b) if n_b >= LEAST_HISTORY else (line.before[0] + n_b, line.before[1] + x_b)
-    limit = min(default_limit(before[1], before[0], rho=setting.rho, delta=setting.delta), 1.0) if mark.alone and before[0] else 0.0
+    limit = _alone_limit(setting, before) if mark.alone else 0.0
     fresh = rate.start(setting.early(line.p_hist, line.edge)) if mark.early and setting.margin is not None and not mark.alone else None
     begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit, early=fresh)
-    return replace(begun, alone=rate.start(setting.alone(begun))) if limit and line.alone is None else begun
+    return replace(begun, alone=rate.start(setting.fixed(line.p_hist, line.edge, limit))) if limit and line.alone is None else begun
 
 
-def _tick(line: Line, part: Slice) -> Tick | None:
+def _alone_limit(setting: Setting, before: tuple[float, float]) -> float:
+    """What stands for the baseline where it has no traffic; 0 where nothing is known of it."""
+    if setting.objective is not None:
+        return setting.objective
+    return min(default_limit(before[1], before[0], rho=setting.rho, delta=setting.delta), 1.0) if before[0] else 0.0
+
+
+def _tick(setting: Setting, line: Line, part: Slice) -> Tick | None:
     if math.isfinite(line.edge):
         # An edge is compared with itself, so that the test beside it does not matter here.
         return latency.edge_tick(latency.EdgeTest(line.edge, line.edge, _ANY_TEST), part)
     n = {arm: part.counts.get((arm, _EVERY), 0.0) for arm in Arm}
     bad = {arm: min(part.counts.get((arm, _BAD), 0.0), n[arm]) for arm in Arm}
+    if setting.counts_good:
+        bad = {arm: n[arm] - good for arm, good in bad.items()}
     return Tick(part.start, part.end, n[Arm.CANDIDATE], bad[Arm.CANDIDATE], n[Arm.BASELINE], bad[Arm.BASELINE])
 
 
@@ -253,11 +268,14 @@ def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
     counted = replace(line, sums=sums)
     if line.early is not None:
         counted = replace(counted, early=rate.step(setting.early(line.p_hist, line.edge), line.early, tick, mark.name))
+    if line.objective is not None and setting.objective is not None:
+        test = setting.fixed(line.p_hist, line.edge, setting.objective)
+        counted = replace(counted, objective=rate.step(test, line.objective, tick, mark.name))
     if not mark.alone:
         return replace(counted, relative=rate.step(setting.test(line.p_hist, line.edge), line.relative, tick, mark.name))
     if line.alone is None or not line.limit:
         return counted
-    return replace(counted, alone=rate.step(setting.alone(line), line.alone, tick, mark.name))
+    return replace(counted, alone=rate.step(setting.fixed(line.p_hist, line.edge, line.limit), line.alone, tick, mark.name))
 
 
 # What it amounts to.
@@ -268,11 +286,19 @@ def ln_e(setting: Setting, state: State | None) -> float:
     if state is None or not state.lines:
         return 0.0
     many = math.log(len(state.lines))
-    relative = logsumexp(line.relative.ln_e for line in state.lines) - many
+    relative = logsumexp(line.ln_e for line in state.lines) - many
     if not setting.alone_share:
         return relative
     alone = logsumexp(line.alone.ln_e if line.alone is not None else 0.0 for line in state.lines) - many
+    if setting.alone_share >= 1:
+        return alone
     return logaddexp(math.log(1 - setting.alone_share) + relative, math.log(setting.alone_share) + alone)
+
+
+def ln_alert(state: State | None) -> float:
+    """The log of the e-value that the objective is broken, whatever the baseline does; minus infinity without an objective."""
+    lines = state.lines if state is not None else ()
+    return max((line.objective.ln_e for line in lines if line.objective is not None), default=-math.inf)
 
 
 def ln_early(state: State | None) -> float:
@@ -284,7 +310,7 @@ def ln_early(state: State | None) -> float:
 
 def worst(state: State) -> Line:
     """The line with the most evidence, of its process that runs now."""
-    return max(state.lines, key=lambda line: line.alone.ln_e if line.limit and line.alone is not None else line.relative.ln_e)
+    return max(state.lines, key=lambda line: line.running.ln_e)
 
 
 def seen(name: str, setting: Setting, state: State | None, *, weight: float, window: Window, missing: str = "") -> Seen:
@@ -305,7 +331,6 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
     alone = bool(line.limit)
     other_n, other_bad = line.before if alone else (n_b, x_b)
     baseline = other_bad / other_n if other_n else None
-    running = line.alone if alone and line.alone is not None else line.relative
     gone = "" if alone or n_b else reasons.BASELINE_MISSING
     return Seen(
         check=name,
@@ -317,10 +342,18 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
         candidate_n=n_g,
         baseline_n=other_n,
         needed=max(_needed(setting, one, weight) for one in state.lines),
-        since=running.low_at if math.isfinite(running.low_at) else None,
-        limit=line.limit if alone else None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0),
+        since=line.running.low_at if math.isfinite(line.running.low_at) else None,
+        limit=_limit(setting, line, baseline),
         missing=missing or gone,
     )
+
+
+def _limit(setting: Setting, line: Line, baseline: float | None) -> float | None:
+    """The candidate's rate beyond which evidence grows, at this rate of the baseline."""
+    if line.limit:
+        return line.limit
+    tolerated = None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0)
+    return tolerated if setting.objective is None or tolerated is None else max(tolerated, setting.objective)
 
 
 def _needed(setting: Setting, line: Line, weight: float) -> float:
@@ -329,11 +362,13 @@ def _needed(setting: Setting, line: Line, weight: float) -> float:
     alone = bool(line.limit)
     share = 1.0 if alone else n_g / (n_g + n_b) if n_g + n_b else 0.5
     part = weight * ((setting.alone_share if alone else 1 - setting.alone_share) or 1.0)
-    test = setting.alone(line) if alone else setting.test(line.p_hist, line.edge)
     effect = default_effect(line.p_hist) if setting.effect is None else setting.effect
     if setting.effect is not None and setting.kind is Kind.LATENCY:
         effect = min(line.p_hist + setting.effect, _MOST_EFFECT)
-    if alone:
-        # The limit is an upper bound, so that it may lie above the effect; twice the limit can be shown with any traffic.
-        effect = max(effect, min(_SHOWN_ALONE * line.limit, _MOST_EFFECT))
-    return requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share)
+    limit = line.limit if alone else setting.objective or 0.0
+    # A limit may lie above the effect; twice the limit can be shown with any traffic.
+    effect = max(effect, min(_SHOWN_ALONE * limit, _MOST_EFFECT))
+    tests = [setting.fixed(line.p_hist, line.edge, limit)] if limit else []
+    if not alone:
+        tests.append(setting.test(line.p_hist, line.edge))
+    return max(requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share) for test in tests)

@@ -60,6 +60,8 @@ class Setting:
         p_hist: the baseline's rate of errors in history; read off its counters if None.
         known: what was measured before the release, line by line; its edges are the ones that are tested.
         margin: ratio and difference of the rates that would be refused; None where no stage may pass early.
+        objective: a fixed limit on the candidate's rate, tested beside the baseline (`analysis.slo`): only what breaks both is evidence.
+        counts_good: the counters beside those of all requests count the good ones instead of the bad ones.
     """
 
     kind: Kind
@@ -72,6 +74,8 @@ class Setting:
     p_hist: float | None = None
     known: tuple[Known, ...] = ()
     margin: tuple[float, float] | None = None
+    objective: float | None = None
+    counts_good: bool = False
 
     def dispersion_of(self, edge: float) -> Dispersion:
         """The dispersion that was measured at this edge (infinite: errors), else the setting's own."""
@@ -89,9 +93,9 @@ class Setting:
         """The test of a line with its null turned round: the candidate is at least as bad as the margin allows."""
         return rate.promotion_test(self.test(p_hist, edge), *(self.margin or NO_MARGIN))
 
-    def alone(self, line: "Line") -> RateTest:
-        """The test of a line where the baseline has no traffic: a fixed limit."""
-        return replace(self.test(line.p_hist, line.edge), rho=0.0, delta=line.limit, form=Form.BERNOULLI)
+    def fixed(self, p_hist: float, edge: float, limit: float) -> RateTest:
+        """The test of a line against a fixed limit: of its objective, or where the baseline has no traffic."""
+        return replace(self.test(p_hist, edge), rho=0.0, delta=limit, form=Form.BERNOULLI)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,7 @@ class Line:
         sums: counts of the present stage: the candidate's requests and bad ones, then the baseline's.
         before: the baseline's counts of its last stage with `LEAST_HISTORY` requests, and of what came after; at first its history.
         early: evidence that the candidate is within the margin, anew in each stage that may pass early; None in others.
+        objective: evidence that the setting's objective is broken, whatever the baseline does; None without an objective.
     """
 
     edge: float
@@ -135,6 +140,19 @@ class Line:
     sums: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     before: tuple[float, float] = (0.0, 0.0)
     early: RateState | None = None
+    objective: RateState | None = None
+
+    @property
+    def ln_e(self) -> float:
+        """The log of the e-value against the baseline: with an objective the lesser of two, so that an incident of both arms is none."""
+        return self.relative.ln_e if self.objective is None else min(self.relative.ln_e, self.objective.ln_e)
+
+    @property
+    def running(self) -> RateState:
+        """The process that decides now."""
+        if self.limit and self.alone is not None:
+            return self.alone
+        return self.relative if self.objective is None or self.relative.ln_e <= self.objective.ln_e else self.objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +181,9 @@ class State:
 
 def _unlined(line: Line) -> list[Any]:
     edge = line.edge if math.isfinite(line.edge) else None
-    states = [_packed(line.relative), _packed(line.alone), *([_packed(line.early)] if line.early is not None else [])]
+    states = [_packed(one) for one in (line.relative, line.alone, line.early, line.objective)]
+    while states[_ALWAYS:] and states[-1] is None:
+        states.pop()
     return [edge, line.p_hist, line.limit, *line.sums, *line.before, *states]
 
 
@@ -177,12 +197,16 @@ def _packed(state: RateState | None) -> list[Any] | None:
 _COUNTS = 6
 """Numbers of a packed line between its limit and its states."""
 
+_ALWAYS = 2
+"""States that are packed even where there is none: relative and alone."""
+
 _KEYS = ("s", "rest", "n", "x", "last", "stage", "low", "lowAt")
 
 
 def _line(packed: Sequence[Any], setting: Setting) -> Line:
     edge, p_hist, limit, *numbers = packed
-    counts, (relative, alone, *early) = numbers[:_COUNTS], numbers[_COUNTS:]
+    counts, (relative, alone, *more) = numbers[:_COUNTS], numbers[_COUNTS:]
+    early, objective = (*more, None, None)[:_ALWAYS]
     n_g, x_g, n_b, x_b, n_before, x_before = map(float, counts)
     values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
     if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:
@@ -197,7 +221,8 @@ def _line(packed: Sequence[Any], setting: Setting) -> Line:
         limit=values[1],
         sums=(n_g, x_g, n_b, x_b),
         before=(n_before, x_before),
-        early=None if not early else _state(early[0], setting.early(values[0], at)),
+        early=None if early is None else _state(early, setting.early(values[0], at)),
+        objective=None if objective is None else _state(objective, test),
     )
 
 
