@@ -14,7 +14,7 @@ from controller.adapters.prometheus_config import load_config as load_providers
 from controller.ports import RELEASE, Answer, AnswerFault
 from controller.runtime.config import load_config
 from controller.runtime.health import HealthServer
-from controller.runtime.logs import JsonLines
+from controller.runtime.logs import JsonLines, OnceAMinute
 from controller.runtime.metrics import MeteredPrometheus, Metrics, metrics_once
 
 
@@ -94,6 +94,31 @@ class TestLogs:
 
         assert line.pop("time").endswith("Z")
         assert line == {"level": "info", "message": "Green may have 25 %.", "release": "shop/r", "stage": 1, "decision": "Granted"}
+
+    def written(self, *records):
+        """Which of these are written; each is (second, level, message, release)."""
+        once = OnceAMinute()
+        found = []
+        for second, level, message, release in records:
+            record = logging.LogRecord("controller.x", level, "f", 1, message, (), None)
+            record.created, record.release = float(second), release
+            if once.filter(record):
+                found.append((second, release))
+        return found
+
+    def test_a_warning_that_lasts_is_written_at_once_and_then_once_a_minute(self):
+        """A token that is not accepted any more is tried again every few seconds by every watch."""
+        assert self.written(*((s, logging.WARNING, "401", "") for s in range(100, 250, 10))) == [(100, ""), (160, ""), (220, "")]
+
+    def test_the_same_trouble_of_another_release_and_every_decision_are_written(self):
+        warning, decision = logging.WARNING, logging.INFO
+        warnings = [(1, warning, "403", "a"), (2, warning, "403", "b"), (3, warning, "403", "a")]
+        found = self.written(*warnings, (4, decision, "x", "a"), (5, decision, "x", "a"))
+
+        assert found == [(1, "a"), (2, "b"), (4, "a"), (5, "a")]
+
+    def test_a_clock_that_was_set_back_keeps_no_warning_away(self):
+        assert self.written((5000, logging.WARNING, "401", ""), (100, logging.WARNING, "401", "")) == [(5000, ""), (100, "")]
 
 
 class TestMetrics:
