@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from controller.adapters.config_files import read_yaml
 from controller.adapters.kube_errors import ConfigError
 from controller.api.base import Duration, Model
 from controller.api.validate_words import in_words
@@ -83,12 +83,7 @@ class PrometheusConfig(Model):
 
 def load_config(path: Path) -> PrometheusConfig:
     """The providers of a YAML file. Raises `ConfigError` with everything that is wrong in one sentence."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"The providers' file {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The providers' file {path} is not valid YAML.") from error
+    content = read_yaml(path, "The providers' file")
     if not isinstance(content, dict):
         raise ConfigError(f"The providers' file {path} is no mapping: it begins with `providers:` and has a list below.")
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from controller.cli.exits import CommandError, ExitCode
+from controller.cli.exits import CommandError, ExitCode, file_fault
 from controller.cli.info import own_version
 from controller.evidence.bundle import Bundle, BundleError, read, write
 from controller.ports import Kube, Obj
@@ -20,7 +20,7 @@ def open_bundle(path: Path) -> Bundle:
     except BundleError as error:
         raise CommandError(ExitCode.NO, str(error)) from error
     except OSError as error:
-        raise CommandError(ExitCode.USAGE, f"{path}: cannot be read ({error.strerror}).") from error
+        raise file_fault(path, error) from error
 
 
 def files_of(places: list[Path]) -> Iterator[Path]:
@@ -41,7 +41,7 @@ def save(bundle: Bundle, path: Path) -> None:
         with path.open("wb") as file:
             write(bundle, file)
     except OSError as error:
-        raise CommandError(ExitCode.USAGE, f"{path}: cannot be written ({error.strerror}).") from error
+        raise file_fault(path, error, "written") from error
 
 
 def bundle_of(kube: Kube, release: Obj) -> Bundle:

@@ -4,6 +4,7 @@ A command ends by returning or by raising `CommandError`; `controller.cli.main` 
 """
 
 from enum import IntEnum
+from pathlib import Path
 
 from controller.adapters.kube_errors import ConfigError
 from controller.cli.words import full_stop
@@ -48,6 +49,13 @@ class CommandError(Exception):
     def __init__(self, code: ExitCode, sentence: str) -> None:
         super().__init__(sentence)
         self.code, self.sentence = code, sentence
+
+
+def file_fault(path: Path, error: OSError, doing: str = "read") -> CommandError:
+    """A file of the user's that cannot be `doing` (read, written): what the system says about it."""
+    if isinstance(error, FileNotFoundError) and doing == "read":
+        return CommandError(ExitCode.USAGE, f"{path}: there is no such file.")
+    return CommandError(ExitCode.USAGE, f"{path}: cannot be {doing} ({error.strerror}).")
 
 
 NOT_INSTALLED = "This cluster does not know Penstock's resources: run `penstock install` first."

@@ -15,7 +15,7 @@ from typing import Any
 from controller.api.base import API_VERSION, format_duration
 from controller.api.plan import PlanSpec
 from controller.api.validate import MAX_BYTES
-from controller.cli.exits import CommandError, ExitCode
+from controller.cli.exits import CommandError, ExitCode, file_fault
 
 Data = Mapping[str, Any]
 
@@ -92,10 +92,8 @@ def read_text(path: Path) -> str:
     """The text of a file. Raises `CommandError`."""
     try:
         content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
-    except FileNotFoundError as error:
-        raise CommandError(ExitCode.USAGE, f"{path}: there is no such file.") from error
     except OSError as error:
-        raise CommandError(ExitCode.USAGE, f"{path}: cannot be read ({error.strerror}).") from error
+        raise file_fault(path, error) from error
     if content is None:
         raise refused(f"{path}: a file of more than {MAX_BYTES:,} bytes, expected fewer: name the files one by one.")
     try:

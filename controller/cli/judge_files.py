@@ -13,7 +13,7 @@ import orjson
 
 from analysis.model import Labels, Sample, Series
 from controller.adapters.prometheus_decode import decode
-from controller.cli.exits import CommandError, ExitCode
+from controller.cli.exits import CommandError, ExitCode, file_fault
 from controller.cli.judge_selectors import Selector
 
 MOST_SAMPLES = 5_000_000
@@ -57,10 +57,8 @@ def _samples(path: Path, selectors: Sequence[Selector]) -> Iterator[tuple[Labels
                 return
         with path.open(encoding="utf-8", newline="\n") as text:
             yield from _text(path, text, {selector.metric for selector in selectors})
-    except FileNotFoundError as error:
-        raise CommandError(ExitCode.USAGE, f"{path}: there is no such file.") from error
     except OSError as error:
-        raise CommandError(ExitCode.USAGE, f"{path}: cannot be read ({error.strerror}).") from error
+        raise file_fault(path, error) from error
     except UnicodeDecodeError as error:
         raise CommandError(ExitCode.USAGE, f"{path}: a byte that is no text at position {error.start}, expected UTF-8.") from error
 

@@ -8,7 +8,7 @@ import typer
 from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.bundles import SUFFIX, bundle_of, open_bundle
-from controller.cli.exits import CommandError, ExitCode
+from controller.cli.exits import CommandError, ExitCode, file_fault
 from controller.cli.host import say, tell
 from controller.cli.read import release_of
 
@@ -59,7 +59,7 @@ def report(
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CommandError(ExitCode.USAGE, f"{file}: cannot be written ({error.strerror}).") from error
+        raise file_fault(file, error, "written") from error
     say(sentence(bundle, file))
 
 

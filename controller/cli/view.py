@@ -15,7 +15,6 @@ from controller.core import reasons
 
 FINAL = frozenset({"Succeeded", "RolledBack", "Refused"})
 BACKWARD = frozenset({"RollingBack", "TearingDown"})
-JUDGING = frozenset({"Measuring", "Baking"})
 
 
 class Mark(StrEnum):

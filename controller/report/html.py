@@ -25,10 +25,6 @@ OUTCOMES = {
     "succeeded": "✔ Succeeded", "rolled-back": "✖ Rolled back", "halted": "✖ Halted for a person", "refused": "✖ Refused",
     "running": "… Under way",
 }  # fmt: skip
-STYLES = {
-    "weight": "green", "green": "green", "blue": "blue", "limit": "limit", "evidence": "evidence", "bound": "bound", "low": "at least",
-    "high": "at most",
-}  # fmt: skip
 
 
 def html(facts: Facts) -> str:

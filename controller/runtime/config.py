@@ -6,10 +6,10 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from controller.adapters.config_files import read_yaml
 from controller.adapters.kube_errors import ConfigError
 from controller.api.base import Duration, Model
 from controller.api.validate_words import in_words
@@ -84,12 +84,7 @@ def load_config(path: str = "", **flags: Any) -> ControllerConfig:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"The controller's configuration {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The controller's configuration {path} is not valid YAML.") from error
+    document = read_yaml(path, "The controller's configuration")
     if document is not None and not isinstance(document, dict):
         raise ConfigError(f"The controller's configuration {path} is no mapping.")
     return document or {}

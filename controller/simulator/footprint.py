@@ -15,6 +15,7 @@ import orjson
 
 from controller.adapters import marks
 from controller.adapters.evidence import is_part
+from controller.evidence.worlds import first_difference
 from controller.ports import Obj
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.scenario import Scenario
@@ -213,7 +214,8 @@ def differences(clean: Footprint, other: Footprint, *, fought: frozenset[str] = 
         if place in elsewhere:
             before, after = elsewhere[place](before), elsewhere[place](after)
         if before != after:
-            found.append(f"{place} ended otherwise: {first_difference(before, after)}")
+            path, mine, theirs = first_difference(before, after) or ("", before, after)
+            found.append(f"{place} ended otherwise: {path or 'object'} is {json.dumps(theirs)[:200]}, undisturbed {json.dumps(mine)[:200]}")
     for what in ("creates", "updates", "deletes"):
         mine, theirs = getattr(clean, what), getattr(other, what)
         found += [
@@ -252,15 +254,6 @@ def _how_it_ended(release: Any) -> Any:
 
 def _last_words(history: Any) -> Any:
     return sorted(str(words) for words in history["data"].values() if words[0] in ("rollback", "finished"))
-
-
-def first_difference(before: Any, after: Any, path: str = "") -> str:
-    """Where two JSON values part, in words."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in sorted(before.keys() | after.keys()):
-            if before.get(key) != after.get(key):
-                return first_difference(before.get(key), after.get(key), f"{path}.{key}" if path else key)
-    return f"{path or 'object'} is {json.dumps(after)[:200]}, undisturbed {json.dumps(before)[:200]}"
 
 
 def fought_over(scenario: Scenario) -> frozenset[str]:

@@ -139,7 +139,7 @@ class TestReplay:
     def test_a_file_that_is_not_there_is_a_usage_error(self, tmp_path):
         told = penstock("replay", tmp_path / "nothing.penstock")
 
-        assert (told.code, told.err) == (2, f"{tmp_path / 'nothing.penstock'}: cannot be read (No such file or directory).\n")
+        assert (told.code, told.err) == (2, f"{tmp_path / 'nothing.penstock'}: there is no such file.\n")
 
     def test_a_record_that_differs_ends_with_3_and_names_the_field(self, tmp_path):
         from dataclasses import replace

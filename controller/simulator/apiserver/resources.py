@@ -12,7 +12,6 @@ from controller.simulator.apiserver.errors import ApiError, Cause, invalid
 from controller.simulator.apiserver.schema import Schema
 
 EVENTS_V1 = Kind("events.k8s.io", "v1", "Event", "events")
-API_SERVICE = Kind("apiregistration.k8s.io", "v1", "APIService", "apiservices", namespaced=False)
 RIGHTS = "rbac.authorization.k8s.io"
 KEPT = (
     Kind(RIGHTS, "v1", "Role", "roles"),
