@@ -1,15 +1,17 @@
 """`penstock preflight`: blue against itself over its last day, before a release is judged by these numbers."""
 
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from analysis.model import Window
-from controller.adapters.prometheus import HttpPrometheus
+from controller.adapters.prometheus import HttpPrometheus, HttpProviders
+from controller.adapters.prometheus_config import load_config
 from controller.api.measured import Measured
+from controller.api.plan import PlanSpec
 from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
@@ -18,14 +20,16 @@ from controller.cli.judge import FileOption, FromOption, PrometheusOption, ToOpt
 from controller.cli.judge_prometheus import connected
 from controller.cli.plan import read
 from controller.cli.preflight_measure import Place3, examine
-from controller.cli.preflight_read import FileSamples, Samples, ServerSamples
+from controller.cli.preflight_read import FileSamples, ServerSamples, Sources
 from controller.cli.preflight_words import Told, as_json, print_text
 from controller.ports import RELEASE_PLAN, NotFoundError, Patch
 
 PLAN_HELP = "Name of a ReleasePlan in the cluster, or a file with one."
+PROVIDERS_HELP = "The controller's file of Prometheus providers: each check asks its own, with its credentials."
 HOURS_HELP = "Time of blue that is looked at, where --from does not say when it begins."
 DRY_HELP = "Print only; store nothing."
 HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1)]
+ProvidersOption = Annotated[Path | None, typer.Option("--providers", help=PROVIDERS_HELP, show_default=False)]
 DryOption = Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines, yaml for the plan's file.", show_default=False)]
 
@@ -37,6 +41,7 @@ def preflight(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help=PLAN_HELP, autocompletion=complete.plans)],
     *,
     prometheus: PrometheusOption = "",
+    providers: ProvidersOption = None,
     file: FileOption = None,
     hours: HoursOption = 24.0,
     since: FromOption = "",
@@ -53,15 +58,13 @@ def preflight(
     keeps blue from being rolled back or no stage is long enough to find anything, 4 where too little is known.
     """
     check_format(output, ("", "json", "yaml"))
-    if bool(prometheus) == bool(file):
-        raise CommandError(ExitCode.USAGE, "Name where blue's samples are: either --prometheus URL or --file PATH.")
+    if [bool(prometheus), bool(providers), bool(file)].count(True) != 1:
+        raise CommandError(ExitCode.USAGE, "Name where blue's samples are: --prometheus URL, --providers FILE or --file PATH, one of them.")
     host = host_of(ctx)
     window = _window(host, since, until, hours)
     place, session = _plan(plan, namespace, lambda where: open_session(ctx, where, context, kubeconfig), offline=dry_run)
-    server = connected(prometheus) if prometheus else None
-    with closing(server) if isinstance(server, HttpPrometheus) else nullcontext():
-        samples: Samples = ServerSamples(server) if server is not None else FileSamples(tuple(file or ()), window)
-        told = examine(place, samples, window, session.kube if session is not None else None)
+    with _sources(prometheus, providers, tuple(file or ()), window, place[2]) as sources:
+        told = examine(place, sources, window, session.kube if session is not None else None)
     if told.usable and not dry_run and session is not None:
         _store(session, place, told)
         told = told.after_storing(place[2])
@@ -72,6 +75,27 @@ def preflight(
     else:
         print_text(told)
     raise typer.Exit(int(told.code))
+
+
+@contextmanager
+def _sources(prometheus: str, providers: Path | None, files: tuple[Path, ...], window: Window, spec: PlanSpec) -> Iterator[Sources]:
+    """Whom each check of the plan asks; connections are closed behind it. Raises `CommandError` and `ConfigError`."""
+    if files:
+        samples = FileSamples(files, window)
+        yield Sources(lambda _name: samples)
+    elif providers is not None:
+        with closing(HttpProviders(load_config(providers))) as every:
+            yield Sources(lambda name: ServerSamples(found) if (found := every.provider(name)) is not None else None)
+    else:
+        names = sorted({check.provider for check in spec.checks if check.sequential})
+        if len(names) > 1:
+            said = ", ".join(name or "the default" for name in names)
+            sentence = f"The plan's checks ask several providers ({said}): give the controller's file by --providers."
+            raise CommandError(ExitCode.USAGE, sentence)
+        server = connected(prometheus)
+        with closing(server) if isinstance(server, HttpPrometheus) else nullcontext():
+            one = ServerSamples(server)
+            yield Sources(lambda _name: one)
 
 
 def _window(host: Host, since: str, until: str, hours: float) -> Window:

@@ -17,7 +17,7 @@ from controller.cli.plan import timetable
 from controller.cli.plan_detect import finds
 from controller.cli.plan_mode import Told as Mode
 from controller.cli.plan_mode import mode_of
-from controller.cli.preflight_read import LEAST_PODS, Past, Reading, Samples, past_of
+from controller.cli.preflight_read import LEAST_PODS, Past, Reading, Sources, past_of
 from controller.cli.preflight_words import Key, Told, requests_a_second
 from controller.core.queries import Naming, Place, member_of, pair_of
 from controller.core.sequential import scrapes_of, setting_of, shares
@@ -30,14 +30,18 @@ Place3 = tuple[str, str, PlanSpec]
 """Namespace, name and spec of the plan."""
 
 
-def examine(place: Place3, samples: Samples, window: Window, kube: Kube | None) -> Told:
+def examine(place: Place3, sources: Sources, window: Window, kube: Kube | None) -> Told:
     """Everything that blue's past says about a plan. Raises `CommandError`."""
     namespace, name, spec = place
     mode = _mode(place, kube)
     judged, assumed = _judged(spec)
     naming = Naming(namespace, mode.blue_slot, mode.mode)
-    reading = Reading(samples, window, scrapes_of(spec), mode.mode, spec.traffic.reporter)
-    pasts = {_key(spec, check): _past(reading, spec, check, naming) for check in judged.checks if check.sequential}
+    pasts: dict[Key, Past] = {}
+    for check in judged.checks:
+        # Requests depend on each other in the same way whoever counts them: of two checks of a kind the first one's provider is asked.
+        if check.sequential and _key(spec, check) not in pasts:
+            reading = Reading(sources.of(check.provider), window, scrapes_of(spec), mode.mode, spec.traffic.reporter)
+            pasts[_key(spec, check)] = _past(reading, spec, check, naming)
     lines = {key: _lines(key, past) for key, past in pasts.items() if past.pods >= LEAST_PODS}
     known = _measured(lines, window, pasts)
     known = _that_find(known, judged, pasts) if known is not None else None
@@ -48,7 +52,7 @@ def examine(place: Place3, samples: Samples, window: Window, kube: Kube | None) 
         say(f"Blue was released against itself {found.releases:,} times.")
         measured = _raised(known, judged, found)
         judged = _with(judged, measured)
-    return Told(f"{namespace}/{name}", judged, pasts, found, measured, until=window.end, assumed=assumed, partial=samples.partial)
+    return Told(f"{namespace}/{name}", judged, pasts, found, measured, until=window.end, assumed=assumed, partial=sources.partial)
 
 
 def _mode(place: Place3, kube: Kube | None) -> Mode:
@@ -127,9 +131,9 @@ def _with(spec: PlanSpec, measured: Measured) -> PlanSpec:
 
 
 def _asked(spec: PlanSpec, pasts: Mapping[Key, Past]) -> list[Asked]:
-    weights = shares(spec)
+    weights, given = shares(spec), spec.analysis.dispersion is not None
     acting = [check for check in spec.checks if check.name in weights]
-    return [Asked(check.name, setting_of(spec, check), weights[check.name], pasts[_key(spec, check)].parts) for check in acting]
+    return [Asked(check.name, setting_of(spec, check), weights[check.name], pasts[_key(spec, check)].parts, given) for check in acting]
 
 
 def _steps(spec: PlanSpec) -> list[Step]:

@@ -5,7 +5,7 @@ nothing, the callers' proxies are split instead.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from analysis.counters import Cursor, Scrapes
 from analysis.model import Arm, Sample, Series, Window
 from analysis.retrospect_checks import Counted
 from analysis.splits import Part, active, edge_of, parted
+from controller.cli.exits import CommandError, ExitCode
 from controller.cli.judge_files import read_files
 from controller.cli.judge_prometheus import read_prometheus
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, Selector, selector
@@ -54,6 +55,33 @@ class ServerSamples:
         return found
 
     once = read
+
+
+@dataclass(slots=True)
+class Sources:
+    """Where the samples of each provider that checks name come from.
+
+    Attributes:
+        find: the samples of a provider, by its name in a plan; None where there is none of that name.
+    """
+
+    find: Callable[[str], Samples | None]
+    _known: dict[str, Samples] = field(default_factory=dict)
+
+    def of(self, provider: str) -> Samples:
+        """The same ones for the same name. Raises `CommandError`."""
+        if provider not in self._known:
+            found = self.find(provider)
+            if found is None:
+                asked = f"ask the provider {provider}" if provider else "name no provider"
+                raise CommandError(ExitCode.USAGE, f"The plan's checks {asked}, and the file of --providers has none for that.")
+            self._known[provider] = found
+        return self._known[provider]
+
+    @property
+    def partial(self) -> bool:
+        """Whether some answer was not complete."""
+        return any(one.partial for one in self._known.values())
 
 
 @dataclass(slots=True)

@@ -21,6 +21,10 @@ Key = tuple[str, str]
 _HOUR = 3600.0
 _FULL = 100
 _MOST_PAST_ALPHA = 2
+_ONE_POD = (
+    " Let two or more serve for six hours and measure then; without that, judge by thresholds, or write analysis.dispersion into the plan, "
+    "large if users retry (2 is assumed)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,9 @@ class Told:
     def missing(self) -> str:
         """Why the numbers are not enough, a sentence; "" where they are."""
         if self.measured is None:
-            faults = dict.fromkeys(past.fault or f"there is only {past.pods} pod" for past in self.pasts.values())
-            return f"Nothing can be measured: {'; '.join(faults)}."
+            faults = dict.fromkeys(past.fault or "there is only 1 pod, which has no halves" for past in self.pasts.values())
+            advice = _ONE_POD if any(not past.fault for past in self.pasts.values()) else ""
+            return f"Nothing can be measured: {'; '.join(faults)}.{advice}"
         if self.measured.hours < LEAST_HOURS:
             return f"{self.measured.hours:.3g} hours of blue are too few to go by: {LEAST_HOURS:g} are needed."
         return "An answer of Prometheus was not complete." if self.partial else ""
@@ -161,7 +166,9 @@ def _replayed(told: Told) -> Iterator[str]:
     if not found.releases:
         return
     causes = ", ".join(f"{name} {count:,}" for name, count in (found.causes or {}).items() if count)
-    yield f"Blue against itself, other pods as green each time: {found.releases:,} releases over {found.stretches:,} stretches of time."
+    yield f"Blue against itself, other pods as green each time: {found.releases:,} releases over {found.stretches:,} stretches of time"
+    by = "with the plan's own dispersion" if told.spec.analysis.dispersion is not None else "each half judged by what the other half says"
+    yield f"({by})."
     yield f"  as measured   {found.rollbacks:,} rolled back ({found.rollbacks / found.releases:.2%}){f': {causes}' if causes else ''}"
     if found.left != found.rollbacks:
         yield f"  raised        {found.left:,} rolled back ({found.rate:.2%}) with the dispersions above"

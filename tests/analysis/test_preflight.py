@@ -41,7 +41,7 @@ def past(hours, *, pods=6, burst=1, rate=0.01, seed=1, worse=None):
 
 def asked(parts, phi=None):
     known = Known(0.01, Dispersion(phi, phi) if phi else splits.measured(parts, 0))
-    return Asked("errors", Setting(Kind.ERRORS, known=(known,)), 1.0, parts)
+    return Asked("errors", Setting(Kind.ERRORS, known=(known,)), 1.0, parts, given=phi is not None)
 
 
 class TestMeasuring:
@@ -89,6 +89,18 @@ class TestReplaying:
         found = preflight.preflight([asked(past(4, burst=12))], STAGES, 0.01)
 
         assert found.rollbacks <= 0.02 * found.releases
+
+    def test_each_half_is_tried_with_what_the_other_half_says(self):
+        """Of a day that was calm until noon, the noon's bursts are what tomorrow may bring; the whole day's average hides it."""
+        calm, bursty = past(4), past(4, burst=12, seed=2)
+        shift = calm[-1].end
+        day = (*calm, *(Part(part.start + shift, part.end + shift, part.counts) for part in bursty))
+        whole = splits.measured(day, 0)
+        tried, chosen = (preflight.preflight([one], STAGES, 0.01) for one in (asked(day), asked(day, phi=whole.bursts)))
+
+        assert tried.rollbacks > max(chosen.rollbacks, 0.02 * tried.releases)
+        assert tried.asked[0].setting.known[0].dispersion.bursts > 1.2 * whole.bursts
+        assert tried.left <= 0.02 * tried.releases
 
     def test_a_dispersion_is_raised_only_so_far(self):
         """A pod that fails half of its requests is a sick pod, and no dispersion makes it a healthy candidate."""

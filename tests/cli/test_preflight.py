@@ -181,7 +181,11 @@ class TestMeasuring:
 
     @pytest.mark.parametrize(
         ("name", "problem"),
-        [("short", "2 hours of blue are too few to go by"), ("alone", "there is only 1 pod"), ("none", "there are no samples")],
+        [
+            ("short", "2 hours of blue are too few to go by"),
+            ("alone", "there is only 1 pod, which has no halves. Let two or more serve for six hours"),
+            ("none", "there are no samples"),
+        ],
     )
     def test_too_little_ends_with_4_and_is_not_usable(self, name, problem, flown):
         code, found = as_json(flown, name)
@@ -197,6 +201,51 @@ class TestMeasuring:
 
         assert run(["preflight", plan(folder / "plan.yaml"), *words]) == 0
         assert json.loads(capsys.readouterr().out)["measured"] == from_file["measured"]
+
+
+TWO = {
+    "checks": [
+        {"name": "errors", "builtin": "error-rate", "method": "sequential", "provider": "mesh"},
+        {"name": "slow", "builtin": "latency", "method": "sequential"},
+    ]
+}
+
+
+class TestProviders:
+    """Each check is asked of the provider that it names."""
+
+    def provided(self, folder, monkeypatch, **servers):
+        path = folder / "providers.yaml"
+        path.write_text(yaml.safe_dump({"providers": [{"name": name, "url": f"http://{name}:9090"} for name in servers]}))
+        monkeypatch.setattr(preflight.HttpProviders, "provider", lambda _self, name: servers.get(name or next(iter(servers))))
+        return ["--providers", str(path), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", "-o", "json"]
+
+    def test_each_check_asks_its_own(self, folder, tmp_path, monkeypatch, capsys):
+        words = self.provided(tmp_path, monkeypatch, usual=simulated(day(7)), mesh=simulated(day(7, burst=8)))
+
+        assert run(["preflight", plan(tmp_path / "plan.yaml", **TWO), *words]) == 0
+        errors, latency = json.loads(capsys.readouterr().out)["measured"]["checks"]
+        assert errors["lines"][0]["bursts"] == pytest.approx(8, rel=0.15)
+        assert latency["lines"][0]["bursts"] == pytest.approx(1, abs=0.15)
+
+    def test_one_that_the_file_does_not_have_is_named(self, tmp_path, monkeypatch, capsys):
+        words = self.provided(tmp_path, monkeypatch, usual=simulated({}))
+
+        assert run(["preflight", plan(tmp_path / "plan.yaml", **TWO), *words]) == 2
+        assert capsys.readouterr().err == "The plan's checks ask the provider mesh, and the file of --providers has none for that.\n"
+
+    def test_one_address_is_not_enough_for_several(self, tmp_path, capsys):
+        words = ["--prometheus", "http://127.0.0.1:1", "--dry-run"]
+
+        assert run(["preflight", plan(tmp_path / "plan.yaml", **TWO), *words]) == 2
+        assert "The plan's checks ask several providers (the default, mesh)" in capsys.readouterr().err
+
+    def test_a_file_that_names_none_is_one_sentence(self, tmp_path, capsys):
+        (tmp_path / "wrong.yaml").write_text("- 1\n")
+        words = ["--providers", str(tmp_path / "wrong.yaml"), "--dry-run"]
+
+        assert run(["preflight", plan(tmp_path / "plan.yaml"), *words]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_blue_that_is_rolled_back_in_favour_of_itself_is_no_ground_to_judge_by():

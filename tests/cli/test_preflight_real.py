@@ -1,0 +1,40 @@
+"""`penstock preflight` on a real Prometheus whose blocks hold a day of blue, beside the file that they were made of."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from controller.cli.main import run
+from tests.bed.prometheus import Prometheus
+from tests.cli.test_judge import as_openmetrics
+from tests.cli.test_preflight import BEGIN, WINDOW, day, plan
+
+pytestmark = [
+    pytest.mark.prometheus,
+    pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool on the PATH: it comes with prometheus"),
+]
+
+
+def test_a_day_in_a_real_server_measures_as_its_file_does(tmp_path, capsys):
+    samples = tmp_path / "samples.txt"
+    samples.write_text(as_openmetrics(day(24, burst=4, n=60)))
+    server = Prometheus()
+    data = server.folder / "data"
+    subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", samples, data], check=True, capture_output=True)
+    (data / "wal").mkdir()
+    words = ["preflight", plan(tmp_path / "plan.yaml"), *WINDOW, str(BEGIN + 24 * 3600), "--dry-run", "-o", "json"]
+    told = []
+
+    codes = [run([*words, "--file", str(samples)])]
+    told.append(json.loads(capsys.readouterr().out))
+    with server:
+        codes.append(run([*words, "--prometheus", server.url]))
+    told.append(json.loads(capsys.readouterr().out))
+
+    assert codes == [0, 0]
+    assert told[0] == told[1]
+    assert told[0]["measured"]["hours"] == pytest.approx(24, abs=0.1)
+    assert told[0]["measured"]["checks"][0]["lines"][0]["bursts"] == pytest.approx(4, rel=0.15)
+    assert told[0]["releases"]["stretches"] > 50
