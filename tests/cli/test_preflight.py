@@ -214,13 +214,13 @@ TWO = {
 class TestProviders:
     """Each check is asked of the provider that it names."""
 
-    def provided(self, folder, monkeypatch, **servers):
-        path = folder / "providers.yaml"
+    def provided(self, tmp_path, monkeypatch, **servers):
+        path = tmp_path / "providers.yaml"
         path.write_text(yaml.safe_dump({"providers": [{"name": name, "url": f"http://{name}:9090"} for name in servers]}))
         monkeypatch.setattr(preflight.HttpProviders, "provider", lambda _self, name: servers.get(name or next(iter(servers))))
         return ["--providers", str(path), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", "-o", "json"]
 
-    def test_each_check_asks_its_own(self, folder, tmp_path, monkeypatch, capsys):
+    def test_each_check_asks_its_own(self, tmp_path, monkeypatch, capsys):
         words = self.provided(tmp_path, monkeypatch, usual=simulated(day(7)), mesh=simulated(day(7, burst=8)))
 
         assert run(["preflight", plan(tmp_path / "plan.yaml", **TWO), *words]) == 0
