@@ -30,7 +30,10 @@ BUILTINS: dict[BuiltIn, str] = {
     BuiltIn.CPU: "CPU used, percent of the limits of the pods' own containers; of the requests where nothing has a limit.",
     BuiltIn.MEMORY: "Working set, percent of the memory limit, averaged over the containers that have one.",
     BuiltIn.UP: "1 while every scraped pod answers its scrapes, else 0.",
-    BuiltIn.UNROUTED: "Percent of the requests to both hosts that reached no pod (503 UH, NC, NR). They carry no colour.",
+    BuiltIn.UNROUTED: (
+        "Percent of the requests to both hosts that reached no pod: no ready one was there (503 UH), or the caller's sidecar knew no such "
+        "cluster or route (503 NC, 404 NR) and was asked by the Service's full name."
+    ),
 }
 
 DEFAULTS: dict[str, str] = {

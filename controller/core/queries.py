@@ -6,8 +6,9 @@ same request.
 
 Whose samples are counted, by mode and reporter:
 
-    host mode, source         destination_service of the colour's own Service, so that 503 UH/NC/NR, which
-                              reach no pod and carry destination_workload="unknown", count for their colour
+    host mode, source         destination_service of the colour's own Service, so that 503 UH, which reaches no
+                              pod and carries destination_workload="unknown", counts for its colour; 503 NC
+                              and 404 NR carry the host that the caller asked for, or nothing
     subset mode, source       destination_workload: one Service for both; requests that reached no pod carry
                               no colour and are what the built-in `unrouted` shows
     destination               destination_workload: only pods report, both modes look alike

@@ -18,6 +18,9 @@ POLL_SECONDS = 10.0
 DATA_DEADLINE_SECONDS = 900.0
 """How long a release holds for data where no check says otherwise (design, Time)."""
 
+REFUSALS = frozenset({reasons.RIGHTS_MISSING, reasons.ACTION_REFUSED})
+"""Reasons of a command that the cluster refused."""
+
 CHECKPOINT_SECONDS = 60.0
 """Progress that changes no streak, phase or verdict is written at most this often (design, Records)."""
 
@@ -164,8 +167,12 @@ def stored(status: ReleaseStatus, *records: Record, commands: tuple[Command, ...
 
 
 def act(w: World, *commands: Command, reason: str = "", detail: str = "", wake_in: float = 1.0) -> Decision:
-    """Do this and look again; the status only says what is going on."""
-    status = saying(w.status, reason, detail)
+    """Do this and look again; the status only says what is going on.
+
+    What was refused is tried again under the words of the refusal: other ones would alternate with them, write by write, and a hold
+    that is left and entered again at each try would never reach its deadline.
+    """
+    status = w.status if w.status.reason in REFUSALS else saying(w.status, reason, detail)
     return Decision(status=status, commands=commands, again=True, wake_at=w.now + wake_in, store=_words_changed(w.status, status))
 
 

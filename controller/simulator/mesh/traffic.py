@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from controller.adapters.istio.routing_model import Pod
+from controller.adapters.istio.routing_model import Pod, ProxyType
 from controller.simulator.mesh.answers import Outcome, Request
 from controller.simulator.mesh.app_metrics import Adds, AppMetric, AppSeries
 from controller.simulator.mesh.behaviour import OWN_ANSWER, Behaviour, Latency, Steps, behaviour_for
@@ -290,7 +290,9 @@ class Traffic:
         return known
 
     def _own_answer(self, source: Source, outcome: Outcome) -> _Branch:
-        host = outcome.cluster.host if outcome.cluster is not None and outcome.flag != "NC" else UNKNOWN
+        """What the proxy answers itself. The Service is named by the cluster; without one a sidecar names the host that was asked for."""
+        asked = UNKNOWN if self._mesh.proxies[source.proxy].proxy.type is ProxyType.ROUTER else source.request.host
+        host = outcome.cluster.host if outcome.cluster is not None and outcome.flag != "NC" else asked
         stream = self._stream("source", source, None, host, (outcome.code, outcome.flag, "14" if source.grpc else ""))
         adds = ((stream, 1.0, self._shape(OWN_ANSWER)),) if stream else ()
         return _Branch(outcome.fraction, adds)

@@ -124,6 +124,18 @@ class TestCounters:
         )
         assert scene.total(reporter="destination", response_code="503") == 0
 
+    @pytest.mark.parametrize(("proxy", "flag", "told"), [("app", "NC", HOST), ("gw", "NR", "unknown")])
+    def test_a_request_without_a_cluster_carries_the_host_that_was_asked_for_and_at_a_gateway_none(self, proxy, flag, told):
+        """The Service's name is told by the cluster. Where there is none a sidecar falls back to the Host header."""
+        scene = Scene((100, 0), proxy=proxy, names=("app", "gw"))
+        lost = virtual_service(100, 0)
+        lost["spec"]["http"][0]["route"][0]["destination"]["host"] = "nowhere"
+        scene.mesh.apply(VIRTUAL_SERVICE, virtual_service(100, 0), lost, START)
+        scene.scrape(10)
+
+        assert scene.total(response_flags=flag, destination_service=told, destination_workload="unknown") > 0
+        assert scene.total(response_flags=flag) == scene.total(response_flags=flag, destination_service=told)
+
     def test_grpc_failures_are_200_with_a_status(self):
         scene = Scene(grpc=True, behaviours=[Behaviour(of=GREEN, error_rate=steady(0.25))]).scrape(10)
 

@@ -1,0 +1,48 @@
+"""What the cluster refuses is tried again under one sentence: no alternating words, no hold that begins anew at each try."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.api.release import Phase
+from controller.core import reasons
+from controller.core.decide import next_step
+from controller.core.trouble import refused
+from tests.core.releases import NOW, a_release, names
+
+FORBIDDEN, INVALID = 403, 422
+
+
+def too_small(release):
+    """Green has one pod of the three that the next stage needs, and may not be scaled."""
+    return replace(release, green=replace(release.green, replicas=1, available=1))
+
+
+@pytest.mark.parametrize(("code", "word"), [(FORBIDDEN, reasons.RIGHTS_MISSING), (INVALID, reasons.ACTION_REFUSED)])
+def test_a_hold_over_a_refused_command_is_tried_again_and_not_left(code, word):
+    release = too_small(a_release().at_stage(1).in_phase(Phase.MEASURING, checkpoint_at=NOW, ready_at=0.0).passed())
+    held = refused(release.world(), code, "scaling deployments in shop").status
+    later = replace(release, status=held, now=NOW + 5)
+    tried = later.decided()
+    again = refused(later.world(), code, "scaling deployments in shop")
+
+    assert (held.phase, held.reason) == (Phase.HOLDING, word)
+    assert (names(tried), tried.store, tried.status.hold) == (["SizeGreen"], False, held.hold)
+    assert (again.store, again.status) == (False, held)
+
+
+def test_it_reaches_its_deadline_and_goes_back():
+    release = too_small(a_release().at_stage(1).passed())
+    held = refused(release.world(), FORBIDDEN, "scaling deployments in shop").status
+
+    assert replace(release, status=held, now=held.hold.until).decided().status.phase is Phase.ROLLING_BACK
+
+
+def test_green_that_may_not_be_made_says_so_all_the_time():
+    world = a_release().in_phase(Phase.PREPARING, ready_at=0.0).world()
+    world = replace(world, observed=replace(world.observed, green_made=False))
+    said = refused(world, FORBIDDEN, "creating deployments in shop").status
+    tried = next_step(world.with_status(said))
+
+    assert said.reason == reasons.RIGHTS_MISSING
+    assert (names(tried), tried.store, tried.status) == (["MakeGreen"], False, said)
