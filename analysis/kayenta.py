@@ -71,6 +71,7 @@ class Result:
         metrics: answers by name, the muted ones too.
         groups: scores by group.
         unjudged: metrics, not muted, that count as passed or not at all although nothing was compared.
+        at_best: the grade if all of those had passed.
     """
 
     grade: Grade
@@ -79,6 +80,7 @@ class Result:
     metrics: Mapping[str, Classified]
     groups: Mapping[str, float]
     unjudged: tuple[str, ...] = ()
+    at_best: Grade = Grade.PASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +192,14 @@ def _called(config: MetricConfig, label: Label, *, critical: bool) -> str:
     return f"{config.name} was classified as {label}{' (Critical)' if critical else ''}"
 
 
-def judge(config: CanaryConfig, data: Mapping[str, Values], thresholds: tuple[float, float] | None = None) -> Result:
+def judge(config: CanaryConfig, data: Mapping[str, Values], thresholds: tuple[float, float] | None = None, *, least: int = 1) -> Result:
     """The answer for all metrics together.
 
     Args:
         config: as read.
         data: raw values by metric name, NaN and outliers included.
         thresholds: (marginal, pass); those of the configuration by default.
+        least: values of each arm without which a metric is listed as unjudged.
 
     Raises:
         KayentaError: a metric has no data pair or no configuration, or there are no thresholds.
@@ -210,23 +213,34 @@ def judge(config: CanaryConfig, data: Mapping[str, Values], thresholds: tuple[fl
         which = f"no configuration for {', '.join(unknown)}" if unknown else f"no values for {', '.join(missing)}"
         raise KayentaError(f"the canaryConfig {config.name} and the data do not fit: there is {which}")
     answers = {metric.name: _answer(metric, data[metric.name]) for metric in config.metrics}
-    unjudged = [metric.name for metric in config.metrics if not metric.muted and not _compared(answers[metric.name], data[metric.name])]
-    counted = [(metric.groups, answers[metric.name]) for metric in config.metrics if not metric.muted]
-    points, groups, reason = score(counted, config.group_weights)
-    grade = Grade.PASS if points >= limits[1] else Grade.MARGINAL if points >= limits[0] else Grade.FAIL
-    return Result(grade, points, reason, answers, groups, tuple(unjudged))
+    acting = [metric for metric in config.metrics if not metric.muted]
+    unjudged = {metric.name for metric in acting if not _compared(answers[metric.name], data[metric.name], least)}
+    points, groups, reason = score([(metric.groups, answers[metric.name]) for metric in acting], config.group_weights)
+    passed = Classified(Label.PASS)
+    best, _, _ = score([(m.groups, passed if m.name in unjudged else answers[m.name]) for m in acting], config.group_weights)
+    named = tuple(metric.name for metric in acting if metric.name in unjudged)
+    return Result(_grade(points, limits), points, reason, answers, groups, named, _grade(best, limits))
 
 
 def outcome(result: Result) -> Outcome:
-    """The answer in the words of a check: marginal, or passed without a comparison, is inconclusive."""
-    if result.grade is Grade.FAIL:
+    """The answer in the words of a check.
+
+    Inconclusive is what is marginal, what passed without a comparison, and what failed only because values were missing:
+    a failure is one whatever the missing values would have been.
+    """
+    if result.at_best is Grade.FAIL:
         return Outcome.FAIL
-    return Outcome.INCONCLUSIVE if result.grade is Grade.MARGINAL or result.unjudged else Outcome.PASS
+    return Outcome.PASS if result.grade is Grade.PASS and not result.unjudged else Outcome.INCONCLUSIVE
 
 
-def _compared(answer: Classified, values: Values) -> bool:
+def _grade(points: float, limits: tuple[float, float]) -> Grade:
+    marginal, passing = limits
+    return Grade.PASS if points >= passing else Grade.MARGINAL if points >= marginal else Grade.FAIL
+
+
+def _compared(answer: Classified, values: Values, least: int) -> bool:
     decided = answer.label in (Label.PASS, Label.HIGH, Label.LOW)
-    return decided and bool(without_nan(values.control)) and bool(without_nan(values.experiment))
+    return decided and all(len(without_nan(arm)) >= least for arm in (values.control, values.experiment))
 
 
 def _answer(metric: MetricConfig, values: Values) -> Classified:

@@ -336,6 +336,25 @@ class TestJudging:
     def test_a_grade_is_an_outcome(self, values, expected):
         assert outcome(answer(values)) is expected
 
+    def test_what_fails_only_because_values_are_missing_is_inconclusive(self):
+        found = answer(NOTHING, nanStrategy="remove", critical=True)
+
+        assert (found.grade, found.at_best, outcome(found)) == (Grade.FAIL, Grade.PASS, Outcome.INCONCLUSIVE)
+
+    def test_what_fails_whatever_the_missing_values_were_fails(self):
+        both = read_config(json.dumps(config(metric("a"), metric("b", critical=True, direction="increase"))))
+
+        found = judge(both, {"a": NOTHING, "b": HIGH}, LIMITS)
+
+        assert (found.unjudged, outcome(found)) == (("a",), Outcome.FAIL)
+
+    def test_fewer_values_than_asked_for_are_no_comparison(self):
+        few = Values(HIGH.control[:4], HIGH.experiment)
+        one = read_config(json.dumps(config(metric("errors", direction="increase"))))
+
+        assert judge(one, {"errors": few}, LIMITS).unjudged == ()
+        assert judge(one, {"errors": few}, LIMITS, least=5).unjudged == ("errors",)
+
     def test_two_constants_that_differ_are_told_apart_the_same_way_every_time(self):
         constants = Values((1.0,) * 20, (2.0,) * 20)
 
