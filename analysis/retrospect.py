@@ -27,10 +27,10 @@ from analysis.combine import (
 from analysis.counters import Cursor, Scrapes, difference
 from analysis.model import Arm, Outcome, Series, Verdict, Window
 from analysis.rate import Dispersion
-from analysis.retrospect_checks import Check, Counted, Errors, Latency, Limit, Past, Policy, sums
+from analysis.retrospect_checks import Check, Counted, Errors, Latency, Limit, Moment, Past, Policy, sums
 from analysis.splits import measured, parted
 
-__all__ = ["Counted", "Past", "Policy", "Retrospect", "judge", "past_of", "scrapes_of"]
+__all__ = ["Counted", "Moment", "Past", "Policy", "Retrospect", "judge", "past_of", "scrapes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Retrospect:
     Attributes:
         outcome: fail where the evidence reached its bound, pass where every check passes, else inconclusive.
         verdicts: one a check, the cause first.
+        paths: what each of them had seen after each tick, in the same order.
         evidence: of all checks together, at the end or where it was reached.
         reached: end of the tick at which a release would have been rolled back, Unix seconds; None where it never was.
         ticks: intervals judged.
@@ -49,6 +50,7 @@ class Retrospect:
 
     outcome: Outcome
     verdicts: tuple[Verdict, ...]
+    paths: tuple[tuple[Moment, ...], ...]
     evidence: ReleaseEvidence
     reached: float | None
     ticks: int
@@ -131,10 +133,11 @@ def judge(
     weights = shared_weights([(check.name, DEFAULT_WEIGHTS[check.name]) for check in checks])
     evidence, reached, count = _walk(checks, weights, rules.alpha)
     judged = window if reached is None else Window(window.start, reached)
-    found = [replace(conclude(check.seen(weights[check.name], judged), evidence), check=check.title) for check in checks]
-    verdicts = sorted(found, key=lambda verdict: not verdict.detail.get("cause"))
+    found = [(replace(conclude(check.seen(weights[check.name], judged), evidence), check=check.title), check.moments) for check in checks]
+    found.sort(key=lambda one: not one[0].detail.get("cause"))
+    verdicts, paths = tuple(verdict for verdict, _ in found), tuple(path for _, path in found)
     aside = max(math.fsum(check.set_aside for check in checks), 0.0)
-    return Retrospect(_together(verdicts), tuple(verdicts), evidence, reached, count, known, aside)
+    return Retrospect(_together(verdicts), verdicts, paths, evidence, reached, count, known, aside)
 
 
 def _together(verdicts: Sequence[Verdict]) -> Outcome:

@@ -5,7 +5,7 @@ They stand between the counters and `analysis.retrospect`, which walks them toge
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from analysis import confidence, latency, rate, reasons, slo
@@ -77,6 +77,28 @@ class Past:
     tails: Mapping[float, Dispersion] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a check had seen by the end of one of its ticks; rates are shares of requests, 0 to 1.
+
+    Attributes:
+        at: end of the tick, Unix seconds.
+        candidate, baseline: both rates since the window's begin; None without requests.
+        limit: the candidate's rate that the tolerance allows at the baseline's rate.
+        n: the candidate's requests.
+        ln_e: the log of the check's e-value.
+        ratio: confidence sequence of candidate to baseline.
+    """
+
+    at: float
+    candidate: float | None
+    baseline: float | None
+    limit: float | None
+    n: float
+    ln_e: float
+    ratio: tuple[float, float]
+
+
 def sums(slices: Sequence[Slice], arm: Arm) -> dict[float, float]:
     """An arm's counts by edge, over all slices."""
     found: dict[float, float] = {}
@@ -97,6 +119,8 @@ class Check(ABC):
         self.set_aside = math.fsum(count for (_, name), count in found.set_aside.items() if name in ("n", math.inf))
         self.index = 0
         self.ticks: list[Tick] = []
+        self.moments: tuple[Moment, ...] = ()
+        self._grown: dict[float, float] = {}
 
     @property
     def title(self) -> str:
@@ -115,8 +139,10 @@ class Check(ABC):
 
     def step(self) -> None:
         """Count the next slice."""
-        self.take(self.slices[self.index])
+        part = self.slices[self.index]
+        self.take(part)
         self.index += 1
+        self._grown[part.end] = self.ln_e
 
     @abstractmethod
     def take(self, part: Slice) -> None:
@@ -128,31 +154,37 @@ class Check(ABC):
 
     def told(self, state: rate.RateState, test: RateTest, weight: float, window: Window) -> Seen:
         """What the check has seen, from the ticks of one rate test."""
-        n, bad, m, other = (math.fsum(getattr(tick, field) for tick in self.ticks) for field in _FIELDS)
+        self.moments = tuple(self._moments(test))
+        last = self.moments[-1] if self.moments else None
+        n, m = (math.fsum(getattr(tick, field) for tick in self.ticks) for field in ("candidate_n", "baseline_n"))
         share = n / (n + m) if n + m else 0.5
-        baseline = other / m if m else None
-        ratio = RatioState()
-        for tick in self.ticks:
-            ratio = confidence.step(ratio, tick, test.dispersion)
         effect = self.policy.effect if self.policy.effect is not None else default_effect(test.p_hist)
         return Seen(
             check=self.name,
             ln_e=self.ln_e,
             weight=weight,
             window=window,
-            candidate=bad / n if n else None,
-            baseline=baseline,
+            candidate=last.candidate if last else None,
+            baseline=last.baseline if last else None,
             candidate_n=n,
             baseline_n=m,
             needed=requests_to_detect(test, effect, alpha=self.policy.alpha, weight=weight, share=share),
             since=state.low_at if math.isfinite(state.low_at) else None,
-            ratio=confidence.interval(ratio) if n and m else None,
-            limit=None if baseline is None else min(test.rho * baseline + test.delta, 1.0),
+            ratio=last.ratio if last and n and m else None,
+            limit=last.limit if last else None,
             missing=self.missing or ("" if self.ticks else reasons.NO_SERIES) or ("" if m else reasons.BASELINE_MISSING),
         )
 
-
-_FIELDS = ("candidate_n", "candidate_bad", "baseline_n", "baseline_bad")
+    def _moments(self, test: RateTest) -> Iterator[Moment]:
+        n = bad = m = other = 0.0
+        state = RatioState()
+        for tick in self.ticks:
+            n, bad, m, other = n + tick.candidate_n, bad + tick.candidate_bad, m + tick.baseline_n, other + tick.baseline_bad
+            state = confidence.step(state, tick, test.dispersion)
+            baseline = other / m if m else None
+            limit = None if baseline is None else min(test.rho * baseline + test.delta, 1.0)
+            candidate, ln_e = bad / n if n else None, self._grown[tick.end]
+            yield Moment(tick.end, candidate, baseline, limit, n, ln_e, confidence.interval(state))
 
 
 def _rates(arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes) -> Differenced:
@@ -222,7 +254,9 @@ class Limit(Errors):
 
     def seen(self, weight: float, window: Window) -> Seen:
         """What it has seen, for its verdict."""
-        return replace(self.told(self.pair.limit, self.both.relative, weight, window), limit=self.policy.limit)
+        found = replace(self.told(self.pair.limit, self.both.relative, weight, window), limit=self.policy.limit)
+        self.moments = tuple(replace(moment, limit=self.policy.limit) for moment in self.moments)
+        return found
 
 
 class Latency(Check):

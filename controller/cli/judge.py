@@ -1,6 +1,7 @@
 """`penstock judge`: any two sets of series of a past window, judged as a release is."""
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +21,11 @@ from controller.api.base import parse_duration
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn, Check
 from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import Host, check_format, host_of
+from controller.cli.host import Host, check_format, host_of, tell
+from controller.cli.info import own_version
 from controller.cli.judge_files import read_files
 from controller.cli.judge_selectors import Asked, Selector, arm_of, bad_of
-from controller.cli.judge_words import Told, print_json, print_text
+from controller.cli.judge_words import Told, notes_of, print_json, print_text, sentence_of
 
 BaselineOption = Annotated[str, typer.Option("--baseline", help="Selector of the version to compare with.", show_default=False)]
 CandidateOption = Annotated[str, typer.Option("--candidate", help="Selector of the version to judge.", show_default=False)]
@@ -41,7 +43,9 @@ ErrorsOption = Annotated[str, typer.Option("--errors", help="Conditions on label
 HistoryOption = Annotated[str, typer.Option("--history", help="Time of the baseline before the window that is measured.")]
 AlphaOption = Annotated[float, typer.Option("--alpha", help="Most healthy releases that may fail.")]
 LimitOption = Annotated[float | None, typer.Option("--limit", help="Fixed limit of the error rate, percent.", show_default=False)]
-FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
+FORMATS = ("", "json", "html", "markdown", "junit")
+FORMAT_HELP = "json for machines; html, markdown or junit: the report that releases have."
+FormatOption = Annotated[str, typer.Option("--output", "-o", help=FORMAT_HELP, show_default=False)]
 
 ENDINGS = {Outcome.PASS: 0, Outcome.FAIL: int(ExitCode.NO), Outcome.INCONCLUSIVE: int(ExitCode.HELD)}
 _RELATIVE_TIME = re.compile(r"^-(.+)$")
@@ -86,7 +90,7 @@ def judge(
     A selector without a metric's name, such as '{destination_workload="shop"}', asks for Istio's request counter and latency
     histogram; one with a name asks for that counter or histogram. Ends with 0 for pass, 3 for fail, 4 for inconclusive.
     """
-    check_format(output, ("", "json"))
+    check_format(output, FORMATS)
     source = _source(prometheus, file, errors, history)
     window = _window(host_of(ctx), since, until)
     if not 0 < alpha < 1 or (limit is not None and not 0 < limit < 100):  # noqa: PLR2004 - percent
@@ -101,8 +105,26 @@ def judge(
     found = retrospect.judge(arms, window, scrapes, policy, past)
     beside, skipped = _limits(spec, arms, window, scrapes)
     result = Told(found, beside, window, (*told.notes, *skipped), told.partial, told.words, _outcome(found, beside, arms, window, told))
-    (print_json if output == "json" else print_text)(result)
+    if output in ("", "json"):
+        (print_json if output else print_text)(result)
+    else:
+        _print_report(result, (baseline, candidate), source, plan, output)
     raise typer.Exit(ENDINGS[result.outcome])
+
+
+def _print_report(told: Told, arms: tuple[str, str], source: Source, plan: Path | None, output: str) -> None:
+    """The report of a release, about this window."""
+    from controller.cli.report import written
+    from controller.report.past import Judged, facts_of
+
+    baseline, candidate = arms
+    words = ["penstock", "judge", "--baseline", baseline, "--candidate", candidate]
+    words += ["--from", f"{told.window.start:.0f}", "--to", f"{told.window.end:.0f}", *(["--plan", str(plan)] if plan else [])]
+    words += ["--prometheus", source.prometheus] if source.prometheus else [word for path in source.files for word in ("--file", str(path))]
+    words += [*(["--errors", source.errors] if source.errors else []), "--history", f"{source.history:.0f}s" if source.history else "0"]
+    told_by = plan.name if plan else "", tuple(notes_of(told)), shlex.join(words), own_version()
+    judged = Judged(told.found, told.beside, told.window, told.outcome, sentence_of(told), baseline, candidate, *told_by)
+    tell(written(facts_of(judged), output).rstrip("\n"))
 
 
 def _source(prometheus: str, files: Sequence[Path] | None, errors: str, history: str) -> Source:

@@ -45,7 +45,7 @@ def clock(time: float) -> str:
 def print_text(told: Told) -> None:
     """For people: data on stdout, what it rests on on stderr."""
     found = told.found
-    tell(f"{told.outcome}: {explain(_telling(told))}")
+    tell(f"{told.outcome}: {sentence_of(told)}")
     if found.reached is not None:
         after = format_duration(round(found.reached - told.window.start))
         tell(f"A release would have been rolled back at {clock(found.reached)}, {after} after the begin; the numbers are those until then.")
@@ -54,17 +54,17 @@ def print_text(told: Told) -> None:
         tell(line)
     for verdict in told.beside:
         tell(f"{verdict.outcome}: {explain(verdict)}")
-    for note in _notes(told):
+    for note in notes_of(told):
         say(note)
 
 
 _HEAD = ("check", "outcome", "candidate", "baseline", "n candidate", "n baseline", "e-value", "ratio, 95 %")
 
 
-def _telling(told: Told) -> Verdict:
-    """The verdict whose sentence stands first: one with the outcome of all."""
+def sentence_of(told: Told) -> str:
+    """The sentence that stands first: of a verdict with the outcome of all."""
     every = (*told.found.verdicts, *told.beside)
-    return next((verdict for verdict in every if verdict.outcome is told.outcome), every[0])
+    return explain(next((verdict for verdict in every if verdict.outcome is told.outcome), every[0]))
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
@@ -102,7 +102,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _notes(told: Told) -> list[str]:
+def notes_of(told: Told) -> list[str]:
+    """What the numbers rest on, and what is missing."""
     past, found = told.found.past, told.found
     tails = list(past.tails.values())
     before = (
@@ -132,7 +133,7 @@ def print_json(told: Told) -> None:
     print_object(
         {
             "outcome": str(told.outcome),
-            "sentence": explain(_telling(told)),
+            "sentence": sentence_of(told),
             "window": {"from": told.window.start, "to": told.window.end},
             "rolledBackAt": found.reached,
             "lnE": found.evidence.ln_e,

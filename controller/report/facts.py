@@ -110,14 +110,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a report tells.
+    """Everything that a report tells, of a release or, without a phase, of any past window (`controller.report.past`).
 
     Attributes:
-        outcome: succeeded, rolled-back, halted, refused or running.
+        outcome: succeeded, rolled-back, halted, refused or running; of a past window passed, failed or open.
         sentence: the verdict, in one sentence.
         blast: how far it went, as terms and values.
         weights: green's percent as seen on the routes, by time; each holds until the next.
         notes: what a reader must know before trusting it.
+        again: commands that decide it again.
     """
 
     namespace: str
@@ -141,11 +142,12 @@ class Facts:
     decisions: int
     difference: Difference | None = None
     totals: Requests | None = field(default=None)
+    again: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        """`namespace/name`."""
-        return f"{self.namespace}/{self.name}"
+        """`namespace/name`; of a past window what it is called."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 OUTCOMES = {"Succeeded": "succeeded", "RolledBack": "rolled-back", "Halted": "halted", "Refused": "refused"}
@@ -172,7 +174,15 @@ def facts_of(bundle: Bundle) -> Facts:
         requests=tuple(entry for entry in entries if entry.kind == "request"),
         notes=tuple(notes_of(bundle, status, found.gaps, found.thinned)),
         looks=found.looks, decisions=found.decisions, difference=found.difference, totals=totals,
+        again=tuple(replays(str(meta.get("namespace", "")), str(meta["name"]))),
     )  # fmt: skip
+
+
+def replays(namespace: str, name: str) -> Iterator[str]:
+    """How to decide a release again."""
+    yield f"penstock bundle {name} -n {namespace} > {name}.penstock"
+    yield f"penstock replay {name}.penstock"
+    yield f"penstock replay {name}.penstock --set alpha=0.001"
 
 
 def sentence_of(status: ReleaseStatus) -> str:

@@ -23,14 +23,15 @@ KINDS = {"gate": "gate", "trigger": "trigger, watched all the time", "sequential
 MARKS = {"pass": "✔ pass", "fail": "✖ fail", "inconclusive": "? no answer", "": "· not judged"}
 OUTCOMES = {
     "succeeded": "✔ Succeeded", "rolled-back": "✖ Rolled back", "halted": "✖ Halted for a person", "refused": "✖ Refused",
-    "running": "… Under way",
+    "running": "… Under way", "passed": "✔ Pass", "failed": "✖ Fail", "open": "? Inconclusive",
 }  # fmt: skip
 
 
 def html(facts: Facts) -> str:
     """The whole page."""
     plots: list[Plot] = []
-    body = "".join([*head(facts), "<main>", *traffic(facts, plots), *checks(facts, plots), *decisions(facts), *again(facts), "</main>"])
+    parts = [*traffic(facts, plots), *checks(facts, plots), *decisions(facts)] if facts.phase else checks(facts, plots)
+    body = "".join([*head(facts), "<main>", *parts, *again(facts), "</main>"])
     since, until = span(facts)
     data = {plot.key: as_data(plot, since, until) for plot in plots}
     return "".join([
@@ -81,7 +82,7 @@ def head(facts: Facts) -> Iterator[str]:
     yield f'{escape(facts.sentence)}</p><dl class="facts">'
     ended = f"{clock(facts.ended)}, after {seconds(facts.ended - facts.started)}" if facts.started and facts.ended > facts.started else "-"
     day = rfc3339(facts.started)[:10] if facts.started else "-"
-    about = [("Plan", escape(facts.plan)), ("Revision", escape(facts.revision)), ("Day", day)]
+    about = [("Plan", escape(facts.plan)), *([("Revision", escape(facts.revision))] if facts.revision else []), ("Day", day)]
     times = [("Began", clock(facts.started)), ("Ended", ended)]
     for term, value in [*((escape(a), escape(b)) for a, b in facts.blast), *about, *times]:
         yield f"<div><dt>{term}</dt><dd>{value}</dd></div>"
@@ -218,6 +219,4 @@ def again(facts: Facts) -> Iterator[str]:
     elif facts.looks:
         yield f"<p>While this report was made, all {facts.looks:,} looks were decided again, {facts.decisions} of them decisions: "
         yield "all as recorded.</p>"
-    name = escape(facts.name)
-    yield f"<pre><code>penstock bundle {name} -n {escape(facts.namespace)} &gt; {name}.penstock\npenstock replay {name}.penstock\n"
-    yield f"penstock replay {name}.penstock --set alpha=0.001</code></pre></section>"
+    yield f"<pre><code>{escape(chr(10).join(facts.again))}</code></pre></section>"

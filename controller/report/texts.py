@@ -33,7 +33,8 @@ def _markdown(facts: Facts) -> Iterator[str]:
     yield from (f"- {term}: {value}" for term, value in facts.blast)
     if facts.started:
         took = seconds(max(0.0, facts.ended - facts.started))
-        yield f"- Began {rfc3339(facts.started)}, took {took}; plan {plain(facts.plan)}, revision {plain(facts.revision)}"
+        revision = f", revision {plain(facts.revision)}" if facts.revision else ""
+        yield f"- Began {rfc3339(facts.started)}, took {took}; plan {plain(facts.plan)}{revision}"
     yield from (f"- Note: {plain(note)}" for note in facts.notes)
     if facts.stages:
         yield from ("", "| stage | weight | window | green | blue | verdict |", "|---|---|---|---|---|---|")
@@ -44,6 +45,8 @@ def _markdown(facts: Facts) -> Iterator[str]:
     if facts.checks:
         yield from ("", "| check | answer | numbers |", "|---|---|---|")
         yield from (f"| {plain(check.name)} ({check.kind}) | {WORDS[check.outcome]} | {plain(check.sentence)} |" for check in facts.checks)
+    if not facts.phase:
+        return
     yield from ("", "| at | decision | |", "|---|---|---|")
     yield from (f"| {rfc3339(entry.at)} | {plain(entry.kind)} | {plain(entry.message)} |" for entry in facts.entries)
     yield ""

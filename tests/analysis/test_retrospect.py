@@ -72,6 +72,17 @@ class TestVerdict:
 
         assert (found.outcome, found.verdicts[0].reason) == (Outcome.INCONCLUSIVE, reasons.TOO_FEW_REQUESTS)
 
+    def test_the_path_of_each_check_ends_with_the_numbers_of_its_verdict(self):
+        found = judged(both(2, 0.05), Policy(limit=0.02))
+
+        assert [len(path) for path in found.paths] == [found.ticks] * 3
+        for verdict, path in zip(found.verdicts, found.paths, strict=True):
+            last = path[-1]
+            assert (last.at, last.n, last.ln_e) == (found.reached, verdict.n, verdict.detail["ln_e"])
+            assert [100 * rate for rate in (last.candidate, last.baseline, last.limit)] == [
+                verdict.candidate, verdict.baseline, verdict.limit,
+            ]  # fmt: skip
+
     def test_nothing_after_the_window_is_looked_at(self):
         arms = both(5, 0.05)
 

@@ -1,7 +1,10 @@
 """`penstock judge`, as a shell sees it: windows from files of every kind and from the simulator's Prometheus."""
 
+import html
 import json
 import math
+import shlex
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -120,6 +123,44 @@ class TestVerdicts:
         assert "A release would have been rolled back at 2023-11-14 22:1" in told.out
         assert "n baseline  e-value" in told.out
         assert "Known before: 1h of the baseline with 0.5 % errors" in told.err
+
+
+class TestReport:
+    """The report of releases, about any window."""
+
+    def printed(self, files, capsys, output, name="bad.txt"):
+        code = run(["judge", *ARMS, *WINDOW, "--file", str(files / name), "-o", output])
+        return code, capsys.readouterr().out
+
+    def test_a_page_has_the_verdict_the_paths_and_how_to_do_it_again(self, files, capsys):
+        code, page = self.printed(files, capsys, "html", "healthy.txt")
+
+        assert code == 0
+        assert "errors: no sign that the candidate is worse" in page
+        assert page.count("<figure") == 2 * 3
+        assert "Green is the candidate, {destination_workload=&quot;shop-green&quot;}" in page
+        assert "penstock judge --baseline &#x27;{destination_workload=&quot;shop&quot;}&#x27; --candidate" in page
+        assert 'id="decisions"' not in page
+
+    def test_the_command_in_it_judges_the_same_again(self, files, capsys):
+        _, page = self.printed(files, capsys, "html")
+        again = html.unescape(page.rpartition("<pre><code>")[2].partition("</code>")[0])
+
+        code = run([*shlex.split(again)[1:], "-o", "html"])
+        assert (code, capsys.readouterr().out) == (3, page)
+
+    def test_markdown_and_junit_have_every_check(self, files, capsys):
+        code, text = self.printed(files, capsys, "markdown")
+        _, xml = self.printed(files, capsys, "junit")
+
+        assert (code, text.splitlines()[0]) == (3, "# A past window: Fail")
+        assert "| errors (sequential) | **fail** |" in text
+        assert [case.get("name") for case in ET.fromstring(xml)] == ["sequential errors", "sequential latency beyond 500"]
+
+    def test_what_cannot_be_judged_is_skipped_and_no_pass(self, files, capsys):
+        code, xml = self.printed(files, capsys, "junit", "few.txt")
+
+        assert (code, ET.fromstring(xml).get("skipped")) == (4, "2")
 
 
 class TestSources:
