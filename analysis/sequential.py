@@ -350,10 +350,9 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
 
 def _limit(setting: Setting, line: Line, baseline: float | None) -> float | None:
     """The candidate's rate beyond which evidence grows, at this rate of the baseline."""
-    if line.limit:
-        return line.limit
-    tolerated = None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0)
-    return tolerated if setting.objective is None or tolerated is None else max(tolerated, setting.objective)
+    if line.limit or setting.objective is not None:
+        return line.limit or setting.objective
+    return None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0)
 
 
 def _needed(setting: Setting, line: Line, weight: float) -> float:

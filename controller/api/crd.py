@@ -38,16 +38,20 @@ PLAN_RULES = [
 ]
 SEQUENTIAL = "(has(self.method) && self.method == 'sequential')"
 COUNTED = "(has(self.builtin) && (self.builtin == 'error-rate' || self.builtin == 'latency'))"
+GAUGE = "(has(self.query) || (has(self.builtin) && (self.builtin == 'cpu' || self.builtin == 'memory')))"
 CHECK_RULES = [
-    ("has(self.builtin) != has(self.query)", "give a builtin or a query, not both"),
-    (f"!(has(self.limit) && {SEQUENTIAL})", "method: sequential has a tolerance instead of a limit"),
+    ("[has(self.builtin), has(self.query), has(self.counters)].exists_one(x, x)", "give one of builtin, query and counters"),
     (
-        f"has(self.limit) || {SEQUENTIAL} || (!has(self.method) && {COUNTED})",
-        "give a limit; only the builtins error-rate and latency are judged without one",
+        f"has(self.limit) || has(self.counters) || ({SEQUENTIAL} && !{GAUGE}) || (!has(self.method) && {COUNTED})",
+        "give a limit; only the builtins error-rate and latency, and counters, are judged without one",
     ),
     (
-        f"!{SEQUENTIAL} || {COUNTED}",
-        "method: sequential is for the builtins error-rate and latency",
+        f"!{SEQUENTIAL} || {COUNTED} || has(self.counters) || {GAUGE}",
+        "method: sequential is for error-rate, latency, counters, and gauges (a query, cpu, memory)",
+    ),
+    (
+        f"!(has(self.limit) && {SEQUENTIAL} && {COUNTED}) || (self.builtin == 'error-rate' && has(self.limit.max))",
+        "method: sequential has a tolerance instead of a limit; beside error-rate it may have an objective, limit.max",
     ),
 ]
 TRIGGER_RULES = [

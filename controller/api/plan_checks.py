@@ -36,11 +36,17 @@ class Method(StrEnum):
 SEQUENTIAL_BUILTINS = (BuiltIn.ERROR_RATE, BuiltIn.LATENCY)
 """Built-in checks that count events of both versions, which is what a sequential test needs."""
 
+GAUGE_BUILTINS = (BuiltIn.CPU, BuiltIn.MEMORY)
+"""Built-in checks whose numbers can be paired scrape by scrape."""
+
 DIFFERENCES = {BuiltIn.ERROR_RATE: 0.05, BuiltIn.LATENCY: 0.1}
 """Tolerated difference of a sequential check in points, where the plan names none (docs/analysis/choosing.md)."""
 
 WEIGHTS = {BuiltIn.ERROR_RATE: 0.5, BuiltIn.LATENCY: 0.3}
-"""Shares of alpha, where the plan names none; scaled to sum to 1 (docs/analysis/method.md)."""
+"""Shares of alpha, where the plan names none; scaled to sum to 1 (docs/analysis/method.md). Counters of your own have that of errors."""
+
+OBJECTIVE_WEIGHT = 0.2
+"""As `WEIGHTS`, of a sequential check with a limit beside the baseline."""
 
 
 class Tolerance(Model):
@@ -50,6 +56,25 @@ class Tolerance(Model):
     difference: Annotated[float, Field(ge=0, le=100)] | None = Field(
         default=None, description="Points of percent on top of it. If absent, 0.05 for errors and 0.1 for the requests slower than a bucket edge."
     )
+
+
+class Counters(Model):
+    """Two counters of your own, as plain selectors with the parameters of a query: their raw samples are counted, so without rate() or sum()."""
+
+    total: Annotated[str, Field(max_length=2048)] = Field(description='Selector of all requests, such as payments_total{namespace="$namespace"}.')
+    bad: Annotated[str, Field(max_length=2048)] | None = Field(default=None, description="Selector of those among them that failed.")
+    good: Annotated[str, Field(max_length=2048)] | None = Field(default=None, description="Selector of those among them that did not fail, instead of `bad`.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.bad is None) == (self.good is None):
+            raise ValueError(f"found {'neither bad nor good' if self.bad is None else 'bad and good'}, expected one of the two beside total")
+        return self
+
+    @property
+    def selectors(self) -> tuple[str, str]:
+        """Of all requests, and of those that failed (or did not)."""
+        return self.total, self.bad or self.good or ""
 
 
 class Margin(Model):
@@ -104,9 +129,14 @@ class Limit(Model):
         """Whether blue is needed to answer."""
         return any(x is not None for x in (self.max_ratio, self.min_ratio, self.max_difference, self.min_difference))
 
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of the limits that have a number."""
+        return frozenset(name for name in type(self).model_fields if getattr(self, name) is not None)
+
     @model_validator(mode="after")
     def _has_one(self) -> Self:
-        if not any(getattr(self, name) is not None for name in type(self).model_fields):
+        if not self.given:
             raise ValueError("found no number, expected at least one of max, min, below, maxRatio, minRatio, maxDifference, minDifference")
         return self
 
@@ -139,11 +169,26 @@ class CheckBase(Model):
     )
     member: Name | None = Field(default=None, description="Member the parameters speak of; the first one if absent.")
     quantile: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.99, description="Quantile of the builtin latency check.")
-    limit: Limit | None = Field(default=None, description="The line that green must not cross; none with `method: sequential`.")
+    limit: Limit | None = Field(
+        default=None,
+        description="The line that green must not cross. With `method: sequential`: for error-rate and counters `max`, an objective that is tested beside blue's share "
+        "(percent); for a gauge `maxRatio` or `minRatio`, what is tolerated.",
+    )
     unit: Annotated[str, Field(max_length=16)] = Field(default="", description="Unit printed behind the numbers.")
     provider: Annotated[str, Field(max_length=63)] = Field(default="", description="Prometheus of the controller's configuration; the default one if empty.")
     observe: bool = Field(default=False, description="Judge and show, without acting.")
     no_data: NoData = Field(default_factory=NoData, description="What happens without data.")
+
+
+FULL = 100
+"""All of them, percent."""
+
+
+def _tolerates(limit: Limit) -> bool:
+    """Whether a limit says by which factor green may differ from blue, on one side."""
+    if len(limit.given) > 1:
+        return False
+    return (limit.max_ratio or 0) >= 1 or 0 < (limit.min_ratio or 0) <= 1
 
 
 TAIL_REQUESTS = 10
@@ -156,9 +201,10 @@ class Check(CheckBase):
 
     method: Method | None = Field(
         default=None,
-        description="`threshold`: one number against `limit`. `sequential`: green's counts against blue's at every scrape; for the builtins error-rate and latency. "
-        "If absent, `threshold` where there is a limit, else `sequential`.",
+        description="`threshold`: one number against `limit`. `sequential`: green against blue at every scrape; for the builtins error-rate and latency, for counters, "
+        "and for gauges (a query, cpu, memory). If absent, `threshold` where there is a limit, else `sequential`; counters are always judged sequentially.",
     )
+    counters: Counters | None = Field(default=None, description="Counters of your own instead of a builtin or a query; judged sequentially.")
     tolerance: Tolerance = Field(default_factory=Tolerance, description="By how much green may be worse, where it is judged sequentially.")
     margin: Margin = Field(default_factory=Margin, description="Sequential: how bad a green would be refused, where a stage may pass early.")
     effect: Annotated[float, Field(gt=0, lt=100)] | None = Field(
@@ -167,7 +213,7 @@ class Check(CheckBase):
         "5, or five times blue's rate where that is more.",
     )
     weight: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="Sequential: its share of alpha, scaled so that all shares sum to 1. If absent, 0.5 for errors and 0.3 for latency."
+        default=None, description="Sequential: its share of alpha, scaled so that all shares sum to 1. If absent, 0.5 for errors and counters, 0.3 for latency, 0.2 with a limit."
     )
     min_requests: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
@@ -179,25 +225,53 @@ class Check(CheckBase):
 
     @model_validator(mode="after")
     def _by_its_method(self) -> Self:
+        if self.method is Method.THRESHOLD and self.counters is not None:
+            raise ValueError("found counters with method: threshold, expected a query with a limit; counters are judged sequentially")
+        if self.gauge:
+            return self._as_gauge()
         if not self.sequential:
             if self.limit is None:
                 raise ValueError("found no limit, expected one such as {maxRatio: 1.2}; only builtin: error-rate and latency need none")
             return self
+        if self.builtin not in SEQUENTIAL_BUILTINS and self.counters is None:
+            raise ValueError(f"found builtin: {self.builtin} with method: sequential, expected error-rate, latency, cpu, memory, counters or a query")
         if self.limit is not None:
-            raise ValueError("found a limit with method: sequential, expected tolerance instead; a second check may have the limit")
-        if self.builtin not in SEQUENTIAL_BUILTINS:
-            found = f"builtin: {self.builtin}" if self.builtin is not None else "a query"
-            raise ValueError(f"found {found} with method: sequential, expected builtin: error-rate or latency")
+            self._as_objective(self.limit)
         if self.repeat != Repeat():
             raise ValueError("found repeat with method: sequential, expected none: its bound holds for every look together")
         return self
 
+    def _as_objective(self, limit: Limit) -> None:
+        if self.builtin is BuiltIn.LATENCY:
+            raise ValueError("found a limit with method: sequential, expected tolerance instead; a second check may have the limit")
+        if limit.max is None or not 0 < limit.max < FULL or len(limit.given) > 1:
+            raise ValueError("found another limit with method: sequential, expected max alone, a percent between 0 and 100 such as {max: 1}")
+        if self.tolerance != Tolerance():
+            raise ValueError("found a tolerance beside a limit with method: sequential, expected one of the two: beside a limit blue's share is not added to")
+
+    def _as_gauge(self) -> Self:
+        limit = self.limit
+        if limit is None or not _tolerates(limit):
+            found = "no limit" if limit is None else "another limit"
+            raise ValueError(f"found {found} of a sequential gauge, expected one of {{maxRatio: 1.2}}, at least 1, and {{minRatio: 0.8}}, at most 1")
+        return self
+
     @property
     def sequential(self) -> bool:
-        """Whether it is judged at every scrape."""
+        """Whether its counts are judged at every scrape."""
         if self.method is None:
-            return self.limit is None and self.builtin in SEQUENTIAL_BUILTINS
-        return self.method is Method.SEQUENTIAL
+            return self.counters is not None or (self.limit is None and self.builtin in SEQUENTIAL_BUILTINS)
+        return self.method is Method.SEQUENTIAL and not self.gauge
+
+    @property
+    def gauge(self) -> bool:
+        """Whether its number is to be paired with blue's at every scrape; where blue's history is not known it is judged by its limit."""
+        return self.method is Method.SEQUENTIAL and (self.query is not None or self.builtin in GAUGE_BUILTINS)
+
+    @property
+    def objective(self) -> float | None:
+        """Percent of bad requests that green must not exceed, beside blue's share; None where a sequential check has none."""
+        return self.limit.max if self.sequential and self.limit is not None else None
 
     @property
     def needed_requests(self) -> int:

@@ -87,6 +87,9 @@ class CheckStatus(StatusModel):
     ln_early: float | None = Field(
         default=None, description="In a stage that may pass early: log of the e-value that green is within the margin."
     )
+    ln_alert: float | None = Field(
+        default=None, description="Log of the e-value that its own limit is broken, whatever blue does; at lnBound a person is asked."
+    )
     ln_early_bound: float | None = Field(default=None, description="Log of the e-value that every check needs for that.")
 
 
@@ -139,6 +142,7 @@ class HoldStatus(StatusModel):
     phase: Phase = Field(default=Phase.MEASURING, description="Phase to go on with.")
     detail: str = Field(default="", description="The words that fill the reason's sentence.")
     message: str = Field(default="", description="The reason's sentence with its numbers.")
+    check: str = Field(default="", description="Check that asks for a person, where one does.")
 
     @property
     def tries_again(self) -> bool:

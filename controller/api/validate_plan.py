@@ -159,7 +159,7 @@ def _groups(spec: dict[str, Any]) -> Iterator[Note]:
 
 
 def _questions(spec: dict[str, Any]) -> Iterator[Note]:
-    for section, ways in (("checks", ("builtin", "query")), ("triggers", ("builtin", "query", "probe"))):
+    for section, ways in (("checks", ("builtin", "query", "counters")), ("triggers", ("builtin", "query", "probe"))):
         for index, one in each(spec, section):
             given = [way for way in ways if one.get(way) is not None]
             if len(given) != 1:
@@ -231,8 +231,10 @@ def _early(spec: dict[str, Any]) -> Iterator[Note]:
 
 def _is_sequential(check: dict[str, Any]) -> bool:
     """As the model has it, of raw data."""
-    method = check.get("method")
-    return method == Method.SEQUENTIAL or (method is None and check.get("limit") is None and check.get("builtin") in SEQUENTIAL_BUILTINS)
+    method, counters = check.get("method"), check.get("counters") is not None
+    if method is None:
+        return counters or (check.get("limit") is None and check.get("builtin") in SEQUENTIAL_BUILTINS)
+    return bool(method == Method.SEQUENTIAL and (counters or check.get("builtin") in SEQUENTIAL_BUILTINS))
 
 
 def _measured_shares(spec: dict[str, Any], check: dict[str, Any]) -> list[float]:

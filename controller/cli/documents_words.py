@@ -91,6 +91,14 @@ checks:
   - {name: error-rate, builtin: error-rate, method: sequential}
   - {name: latency, builtin: latency, method: sequential}
 """,
+    "Counters": """
+checks:
+  - name: payments
+    counters:
+      total: payments_total{namespace="$namespace",version="$revision"}
+      bad: payments_total{namespace="$namespace",version="$revision",result!="paid"}
+    tolerance: {ratio: 1.2, difference: 0.1}
+""",
     "Margin": """
 stages:
   - {weight: 10, window: 10m, earlyAfter: 2m}

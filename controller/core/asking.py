@@ -40,6 +40,15 @@ def ticks_key(name: str) -> str:
     return f"ticks/{name}"
 
 
+COUNTER_PARTS = ("total", "part")
+"""The two counters of a check of the plan's own."""
+
+
+def counter_key(name: str, arm: Arm, part: str) -> str:
+    """Key of one of those counters' raw samples, of one colour."""
+    return f"{ticks_key(name)}/{arm.value}/{part}"
+
+
 def trigger_key(name: str, arm: Arm) -> str:
     """Key of a trigger's answer, queries and probes alike."""
     return f"trigger/{name}/{arm.value}"
@@ -96,7 +105,7 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     asks: list[Ask] = []
     if wanted.traffic_since is not None:
         asks.append(asker.traffic(wanted.traffic_since))
-    asks += [asker.ticks(check, since) for check, since in wanted.ticks]
+    asks += [ask for check, since in wanted.ticks for ask in asker.ticks(check, since)]
     if wanted.gate is not None:
         gates = [check for check in checks_of(subject.plan, asker.stage) if not check.sequential]
         asks += [ask for check in gates for ask in asker.gate(check, wanted.gate)]
@@ -230,14 +239,27 @@ class _Asker:
         selector = f"istio_requests_total{{{requests_of(mesh_of(self.subject, self.metrics.cluster), places)}}}"
         return Ask(key=TRAFFIC, query=f"{selector}[{duration(seconds)}]", time=self.now, timeout=QUERY_TIMEOUT_SECONDS)
 
-    def ticks(self, check: Check, since: float) -> Ask:
-        """Both colours' raw samples in one query, so that their increments come from the same scrapes."""
+    def ticks(self, check: Check, since: float) -> Iterator[Ask]:
+        """Both colours' raw samples in one query, so that their increments come from the same scrapes; own counters one by one."""
         pair = self.pair(check.member)
         scrape = self.plan.traffic.scrape_interval
         seconds = min(max(scrape, self.now - since), max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        if check.counters is not None:
+            yield from self.counters(check, pair, seconds)
+            return
         selector = f"{counted_by(check)}{{{requests_of(mesh_of(self.subject, self.metrics.cluster), (pair.blue, pair.green))}}}"
         query = f"{selector}[{duration(seconds)}]"
-        return Ask(key=ticks_key(check.name), query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+        yield Ask(key=ticks_key(check.name), query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def counters(self, check: Check, pair: Pair, seconds: float) -> Iterator[Ask]:
+        for arm in Arm:
+            for part, selector in zip(COUNTER_PARTS, check.counters.selectors if check.counters is not None else (), strict=True):
+                try:
+                    query = f"{fill(selector, pair.of(colour_of(arm)), seconds)}[{duration(seconds)}]"
+                except ValueError:
+                    continue
+                key = counter_key(check.name, arm, part)
+                yield Ask(key=key, query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def query(self, check: Check | Trigger, colour: str, seconds: float) -> str:
         pair = self.pair(check.member)

@@ -29,7 +29,8 @@ from controller.core import (
 )
 from controller.core.commands import Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
-from controller.core.steps import World, moved, record, stored
+from controller.core.sentences import explain
+from controller.core.steps import World, hold, moved, record, stored
 from controller.core.world import Measured, Observed
 
 
@@ -65,7 +66,7 @@ def next_step(w: World) -> Decision:
         return back_first
     watched = seen.watch(w)
     asked = triggered(w, watched) or trouble.schema_old(w) or missing.answer(w) or outage.answer(w)
-    asked = asked or drift.answer(w) or _requests(w)
+    asked = asked or drift.answer(w) or _requests(w) or alerted(w, watched)
     return outage.awake(w, asked or missing.kept(w, missing.stopped(w, step(w, watched))))
 
 
@@ -137,6 +138,16 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
 
 def _requests(w: World) -> Decision | None:
     return requests.answer_first(w)
+
+
+def alerted(w: World, watch: seen.Watch) -> Decision | None:
+    """Hold for a person where a check has its evidence and may not go back by itself; whoever asks goes first."""
+    judged = requests.GATED | ({Phase.RETURNING} if w.status.returned_at else set())
+    if watch.alert is None or w.standing not in judged or w.asks_person:
+        return None
+    held = hold(w.with_status(watch.status), reasons.CHECK_ASKS, explain(watch.alert), phase=w.standing, waits_for="operator")
+    named = held.status.hold.model_copy(update={"check": watch.alert.name}) if held.status.hold is not None else None
+    return replace(held, status=held.status.model_copy(update={"hold": named}))
 
 
 def step(w: World, watched: seen.Watch) -> Decision:

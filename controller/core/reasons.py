@@ -202,6 +202,10 @@ BASELINE_UNUSABLE = _reason("BaselineUnusable", "Blue's number cannot be compare
 TOO_FEW_SAMPLES = _reason("TooFewSamples", "The window has too few scrapes: {detail}", "Make the window longer or scrape more often.", _W)
 NOT_CONFIRMED = _reason("NotConfirmed", "A measurement failed, but not yet as often as the plan asks: {detail}", "It is measured again by itself.")
 EVIDENCE_AGAINST = _reason("EvidenceAgainst", "{detail}", "penstock why shows both rates, the requests and the e-value.", _C)
+CHECK_ASKS = _reason(
+    "CheckAsks", "A check asks for a person: {detail}",
+    "penstock why shows the numbers of both versions; penstock resume goes on with a new bet, penstock rollback goes back.", _W,
+)
 NO_EVIDENCE_AGAINST = _reason("NoEvidenceAgainst", "{detail}", "Nothing to do.")
 SAME_SERIES = _reason("SameSeries", "Blue and green are counted by the same series. {detail}", "Do the routes tell the versions apart?", _W)
 NO_INF_BUCKET = _reason("NoInfBucket", "A histogram cannot be read: {detail}", "Is a recording or relabelling rule dropping buckets?", _W)

@@ -49,6 +49,7 @@ class Watch:
         status: with the triggers' new statuses.
         fired: the one that caused it; None where nothing fired.
         next_at: when the next one is due, Unix seconds.
+        alert: a check that may not go back but asks for a person; None where none does.
         also: those that fired together with it.
     """
 
@@ -58,6 +59,7 @@ class Watch:
     detail: str = ""
     next_at: float | None = None
     also: tuple[CheckStatus, ...] = ()
+    alert: CheckStatus | None = None
 
 
 def read_traffic(w: World) -> traffic.Traffic | None:
@@ -169,14 +171,14 @@ def context(w: World) -> judging.Context:
 def watch(w: World) -> Watch:
     """Triggers and sequential checks as far as they were asked in this look, and whether one demands a rollback."""
     found = watch_triggers(w)
-    counted = sequential.counted(w)
+    counted = sequential.counted(w.at_home)
     if counted is None:
         return found
     status = sequential.written(found.status, counted)
     next_at = min(t for t in (found.next_at, w.now + look_again(w)) if t is not None)
     if found.fired is None and counted.cause is not None:
         return Watch(status, counted.cause, reasons.EVIDENCE_AGAINST, judging.explain(counted.cause), next_at)
-    return replace(found, status=status, next_at=next_at)
+    return replace(found, status=status, next_at=next_at, alert=counted.alert)
 
 
 def watch_triggers(w: World) -> Watch:
@@ -210,8 +212,10 @@ def queries_of(w: World, cause: CheckStatus, *also: CheckStatus) -> tuple[str, .
     """What is asked for a sequential check, or for triggers that fired (together): a rollback's record shows it."""
     if cause.ln_bound is not None:
         own = asking.ticks_key(cause.name)
-        key = own if own in w.measured.answers else asking.TRAFFIC
-        return tuple(ask.query for ask in needs.asks(w) if ask.key == key)
+        asks = needs.asks(w)
+        return tuple(ask.query for ask in asks if ask.key == own or ask.key.startswith(f"{own}/")) or tuple(
+            ask.query for ask in asks if ask.key == asking.TRAFFIC
+        )
     asks = needs.asks(w)
     if also:  # not each of them was due in this very look
         all_due = replace(w.subject, status=w.status.model_copy(update={"triggers": []}))

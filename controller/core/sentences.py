@@ -48,6 +48,8 @@ def numbers(status: CheckStatus) -> str:
 def _sequential(status: CheckStatus) -> str:
     """`1.9 % vs 0.52 % (limit 0.62 %, n = 2,104, e-value 131 of 100)`; the limit is what the tolerance makes of blue's rate."""
     told = f"e-value {large(status.ln_e or 0.0)} of {large(status.ln_bound or 0.0)}"
+    if status.ln_alert is not None:
+        told += f", beyond the limit whatever blue does {large(status.ln_alert)} of {large(status.ln_bound or 0.0)}"
     if status.ln_early is not None:
         told += f", within the margin {large(status.ln_early)} of {large(status.ln_early_bound or 0.0)}"
     if status.value is None:

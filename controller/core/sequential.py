@@ -11,7 +11,12 @@ plan calls an effect.
 
 The state stands in the release's status, with the time up to which everything is counted: it is written together with
 the window's progress, and what is lost with a crash is asked again from there. The error rate counts the samples of the
-traffic query where they are the same; latency, other members and other providers ask once more for both colours.
+traffic query where they are the same; latency, other members and other providers ask once more for both colours, and
+counters of the plan's own ask for each of the two and each colour.
+
+A check with an objective has a second bet, on that alone: an incident of both versions wins it, too, so that it holds the release
+for a person instead (`Tally.alert`). After the return of `finish: home` the original is judged by a bet of its own, against what the
+clone had in its last stage: nobody is at the clone any more.
 """
 
 import math
@@ -19,31 +24,38 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from analysis import combine
+from analysis import combine, sequential_anew
 from analysis import sequential as library
 from analysis.combine import Weighted
-from analysis.counters import Scrapes
-from analysis.model import Outcome, Series, Verdict, Window
-from analysis.rate import Dispersion
-from analysis.retrospect_checks import Counted
-from analysis.sequential import Kind, Known, Mark, Setting, State
-from analysis.slo import ALONE_SHARE
-from controller.api.measured import MeasuredLine
+from analysis.model import Outcome, Verdict, Window
+from analysis.sequential import Mark, Setting, State
 from controller.api.plan import PlanSpec, TrafficMetrics
-from controller.api.plan_checks import DIFFERENCES, WEIGHTS, BuiltIn, Check
-from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, WindowStatus
-from controller.core import asking, judging, reasons, traffic
+from controller.api.plan_checks import BuiltIn, Check
+from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
+from controller.core import asking, homeward, judging, reasons, samples
 from controller.core.phases import WATCHED
-from controller.core.queries import is_failed, member_of, pair_of
+from controller.core.queries import member_of
 from controller.core.steps import World
+from controller.core.tested import (
+    FULL,
+    PATIENCE_SCRAPES,
+    early_stages,
+    home_setting,
+    ln_early_bound,
+    measured_of,
+    scrapes_of,
+    setting_of,
+    shares,
+)
 
-PATIENCE_SCRAPES = 3
-"""A target that is silent for longer is not waited for; as the gap of a window."""
+__all__ = [
+    "FULL", "Counting", "Look", "Tally", "at_new_place", "at_window_end", "counted", "due", "early_stages", "further_back", "gone_on",
+    "ln_early_bound", "measured_of", "proven", "scrapes_of", "setting_of", "shares", "stored", "written",
+]  # fmt: skip
 
 STATES_KEPT = 1024
 """States that are remembered as they were parsed: the same one is read several times a look."""
 
-FULL = 100
 _LATE_SCRAPES = PATIENCE_SCRAPES + 2
 
 
@@ -80,86 +92,40 @@ class Tally:
         checks: in the plan's order.
         statuses: their numbers so far, by name.
         cause: the check whose evidence rolls the release back; None while the bound is not reached.
+        alert: the check whose objective is broken, so that a person is asked; None where none is.
     """
 
     checks: tuple[Look, ...]
     statuses: Mapping[str, CheckStatus]
     cause: CheckStatus | None = None
-
-
-# What is tested.
-
-
-def scrapes_of(plan: PlanSpec) -> Scrapes:
-    """How samples are made; a tick is one scrape."""
-    interval = plan.traffic.scrape_interval
-    return Scrapes(interval=interval, every=interval, patience=PATIENCE_SCRAPES * interval)
-
-
-def setting_of(plan: PlanSpec, check: Check) -> Setting:
-    """The frozen plan in the words of the library: percents become shares."""
-    builtin = check.builtin or BuiltIn.ERROR_RATE
-    points = check.tolerance.difference if check.tolerance.difference is not None else DIFFERENCES[builtin]
-    rate, spread = plan.analysis.error_rate, plan.analysis.dispersion
-    known = tuple(_known(line, spread) for line in measured_of(plan, check))
-    return Setting(
-        kind=Kind.LATENCY if builtin is BuiltIn.LATENCY else Kind.ERRORS,
-        rho=check.tolerance.ratio,
-        delta=points / 100,
-        alpha=plan.analysis.alpha,
-        dispersion=Dispersion() if spread is None else Dispersion(spread, spread),
-        alone_share=ALONE_SHARE if not check.stages or FULL in check.stages else 0.0,
-        effect=check.effect / 100 if check.effect is not None else None,
-        p_hist=rate / 100 if rate is not None else None,
-        known=known,
-        margin=(check.margin.ratio, check.margin.difference / 100) if early_stages(plan) else None,
-    )
-
-
-def early_stages(plan: PlanSpec) -> int:
-    """How many stages may pass early; they share beta. At 100 % there is no blue to compare with."""
-    return sum(stage.early_after is not None and stage.weight < FULL for stage in plan.stages)
-
-
-def ln_early_bound(plan: PlanSpec) -> float:
-    """The log of the e-value that every check of a stage needs for it to pass early."""
-    return math.log(max(early_stages(plan), 1) / plan.analysis.beta)
-
-
-def measured_of(plan: PlanSpec, check: Check) -> tuple[MeasuredLine, ...]:
-    """What was measured on blue for this check: its rate, or its usable bucket edges; empty where nothing was."""
-    measured = plan.analysis.measured
-    if measured is None:
-        return ()
-    return measured.of(check.builtin or BuiltIn.ERROR_RATE, member_of(plan, check.member).workload)
-
-
-def _known(line: MeasuredLine, spread: float | None) -> Known:
-    """A measured line for the library; the author's own dispersion comes before the measured one."""
-    phi = Dispersion(line.bursts, line.widest) if spread is None else Dispersion(spread, spread)
-    return Known(line.share / 100, phi, math.inf if line.edge is None else line.edge)
-
-
-def shares(plan: PlanSpec) -> dict[str, float]:
-    """Each acting check's share of alpha; they sum to 1."""
-    acting = [check for check in plan.checks if check.sequential and not check.observe]
-    return combine.shared_weights([(check.name, weight_of(check)) for check in acting]) if acting else {}
-
-
-def weight_of(check: Check) -> float:
-    """The check's share before scaling."""
-    return check.weight if check.weight is not None else WEIGHTS[check.builtin or BuiltIn.ERROR_RATE]
+    alert: CheckStatus | None = None
 
 
 # What is asked.
 
 
+def is_home(w: World) -> bool:
+    """Whether this is the world in which the original is judged after its return (`homeward.turned`)."""
+    return bool(w.status.returned_at) and w.status.phase in (Phase.SHIFTING, Phase.BAKING)
+
+
+def tested(w: World, check: Check) -> Setting:
+    """What the check tests here."""
+    setting = setting_of(w.plan, check)
+    return home_setting(setting) if is_home(w) else setting
+
+
 def watched(w: World) -> tuple[Check, ...]:
-    """The sequential checks that act now: from the first weight on, whenever green may have traffic, but not in a return."""
+    """The sequential checks that act now: from the first weight on, whenever green may have traffic; in a return seen from home alone.
+
+    None in a reverse release: it has no stage in which both versions have traffic, and what hits both is often why somebody asked for it.
+    """
     status = w.status
     if w.subject.plan is None or w.subject.spec.kind == "reverse" or status.stage < 0 or not status.weight or not marked(status):
         return ()
-    if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.returned_at or status.rollback is not None:
+    if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.rollback is not None:
+        return ()
+    if status.returned_at and not is_home(w):
         return ()
     return tuple(check for check in w.plan.checks if check.sequential)
 
@@ -167,6 +133,12 @@ def watched(w: World) -> tuple[Check, ...]:
 def marked(status: ReleaseStatus) -> bool:
     """Whether some stage had its weights accepted."""
     return any(stage.shifted_at for stage in status.stages)
+
+
+def marks_in(w: World, check: Check) -> tuple[Mark, ...]:
+    """The stages so far; after the return that one alone."""
+    marks = marks_of(w.plan, check, w.status)
+    return marks[-1:] if is_home(w) else marks
 
 
 def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark, ...]:
@@ -200,7 +172,7 @@ def further_back(w: World, since: float | None, counting: Collection[Counting]) 
 
 def _from(w: World, check: Check) -> float:
     state = stored(w, check)
-    return state.cursor.until if state is not None else marks_of(w.plan, check, w.status)[0].since
+    return state.cursor.until if state is not None else marks_in(w, check)[0].since
 
 
 def _shared(w: World, check: Check) -> bool:
@@ -212,7 +184,7 @@ def _shared(w: World, check: Check) -> bool:
 def stored(w: World, check: Check) -> State | None:
     """The state in the status; None before there is one, and where somebody's edit made it unreadable: it begins again."""
     text = next((one.state for one in w.status.sequential if one.name == check.name), "")
-    return read(text, setting_of(w.plan, check)) if text else None
+    return read(text, tested(w, check)) if text else None
 
 
 @lru_cache(maxsize=STATES_KEPT)
@@ -245,7 +217,12 @@ def _tally(w: World, checks: Collection[Check]) -> Tally:
         one = next(one for one in found if one.check.name == together.cause)
         cause = _judged(w, one, found, window)
         statuses[cause.name] = cause
-    return Tally(found, statuses, cause)
+    return Tally(found, statuses, cause, next((statuses[one.check.name] for one in found if alerting(w, one)), None))
+
+
+def alerting(w: World, one: Look) -> bool:
+    """Whether its objective is broken beyond doubt, whoever's fault that is."""
+    return not one.check.observe and library.ln_alert(one.state) >= -math.log(w.plan.analysis.alpha)
 
 
 def first_reached(w: World, found: tuple[Look, ...]) -> tuple[Look, ...]:
@@ -260,37 +237,25 @@ def first_reached(w: World, found: tuple[Look, ...]) -> tuple[Look, ...]:
 
 def _count(w: World, check: Check) -> Look:
     """One check's state after the samples of this look; the one before where they were not asked or cannot be read."""
-    setting, before, marks = setting_of(w.plan, check), stored(w, check), marks_of(w.plan, check, w.status)
-    measurement = w.measured.answers.get(asking.TRAFFIC if _shared(w, check) else asking.ticks_key(check.name))
-    if measurement is None:
-        return Look(check, before)
-    naming = asking.naming_of(w.subject, w.observed, check.member or "", w.observed.domain)
-    pair = pair_of(w.plan, member_of(w.plan, check.member), naming)
-    found = traffic.sides(measurement.answer, [pair.blue], [pair.green], asking.mesh_of(w.subject, w.observed.cluster))
-    if found.fault:
-        return Look(check, before, found.fault, found.detail)
-    arms = library.both(_samples(check, found.blue), _samples(check, found.green))
+    setting, before, marks = tested(w, check), stored(w, check), marks_in(w, check)
+    found = samples.of(w.subject, w.observed, w.measured, check, shared=_shared(w, check))
+    if found is None or found.fault:
+        return Look(check, before) if found is None else Look(check, before, found.fault, found.detail)
     state, fault, detail = before, "", ""
     if state is None:
-        begun = library.begin(setting, arms, marks[0].since)
+        begun = library.begin(setting, found.arms, marks[0].since)
         state, fault, detail = begun.state, begun.fault, begun.detail
     if state is None:
         return Look(check, None, fault, detail)
-    after = library.advance(setting, state, arms, marks, scrapes_of(w.plan))
+    after = library.advance(setting, state, found.arms, marks, scrapes_of(w.plan))
     return Look(check, after.state, after.fault, after.detail, after.steps)
-
-
-def _samples(check: Check, every: tuple[Series, ...]) -> Counted:
-    if check.builtin is BuiltIn.LATENCY:
-        return Counted(buckets=every)
-    return Counted(total=every, bad=tuple(series for series in every if is_failed(dict(series.labels))))
 
 
 def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | None:
     """All acting checks against the one bound; None where every check only observes."""
     weights = shares(w.plan)
     parts = [
-        Weighted(one.check.name, weights[one.check.name], library.ln_e(setting_of(w.plan, one.check), one.state))
+        Weighted(one.check.name, weights[one.check.name], library.ln_e(tested(w, one.check), one.state))
         for one in found
         if one.check.name in weights
     ]
@@ -299,7 +264,7 @@ def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | No
 
 def _judged(w: World, one: Look, found: Collection[Look], window: WindowStatus, missing: str = "", *, proven: bool = False) -> CheckStatus:
     """The check's answer as if the window ended now; with `proven` the margin says what the number of requests says otherwise."""
-    check, setting = one.check, setting_of(w.plan, one.check)
+    check, setting = one.check, tested(w, one.check)
     weight = shares(w.plan).get(check.name, 1.0)
     saw = library.seen(
         check.name, setting, one.state, weight=weight, window=Window(window.opened_at, window.last_sample), missing=missing or one.fault
@@ -309,8 +274,11 @@ def _judged(w: World, one: Look, found: Collection[Look], window: WindowStatus, 
     if evidence is None:
         evidence = combine.release_evidence([Weighted(check.name, 1.0, saw.ln_e)], w.plan.analysis.alpha)
     status = _status(check, combine.conclude(saw, evidence), one, window, limit=saw.limit)
-    shown = library.ln_early(one.state)
-    return status.model_copy(update={"ln_early": shown, "ln_early_bound": ln_early_bound(w.plan)}) if math.isfinite(shown) else status
+    shown = {"ln_alert": library.ln_alert(one.state), "ln_early": library.ln_early(one.state)}
+    update = {name: value for name, value in shown.items() if math.isfinite(value)}
+    if "ln_early" in update:
+        update["ln_early_bound"] = ln_early_bound(w.plan)
+    return status.model_copy(update=update) if update else status
 
 
 def _status(check: Check, verdict: Verdict, one: Look, window: WindowStatus, *, limit: float | None) -> CheckStatus:
@@ -341,18 +309,62 @@ def _running(status: CheckStatus) -> CheckStatus:
 
 
 def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:
-    """The status with the states, and with the numbers so far where the stage has no verdict yet."""
+    """The status with the states, and with the numbers so far where the stage (or the return) has no verdict yet."""
     states = [SequentialStatus(name=one.check.name, state=one.state.to_json()) for one in tally.checks if one.state is not None]
     update: dict[str, object] = {"sequential": states} if states != status.sequential else {}
-    stage = status.stages[status.stage]
+    stage = homeward.begun(status) if status.returned_at else status.stages[status.stage]
     if stage.verdict is None and not stage.skipped:
         others = [check for check in stage.checks if check.name not in tally.statuses]
         checks = [*others, *tally.statuses.values()]
         if checks != stage.checks:
-            stages = list(status.stages)
-            stages[status.stage] = stage.model_copy(update={"checks": checks})
-            update["stages"] = stages
+            update |= _in_place(status, stage.model_copy(update={"checks": checks}))
     return status.model_copy(update=update) if update else status
+
+
+def _in_place(status: ReleaseStatus, stage: StageStatus) -> dict[str, object]:
+    if status.returned_at:
+        return {"returning": stage}
+    return {"stages": [*status.stages[: status.stage], stage, *status.stages[status.stage + 1 :]]}
+
+
+# New bets.
+
+
+def gone_on(w: World) -> ReleaseStatus:
+    """The status when a person goes on: with a new bet in the place of each that was won, from the newest counted sample on.
+
+    What was not won goes on: whoever pauses and resumes often enough must not be able to put the bound off.
+    """
+    tally = counted(w.at_home)
+    if tally is None:
+        return w.status
+    asked = w.status.hold.check if w.status.hold is not None else ""
+    states = []
+    for one in tally.checks:
+        state, setting = one.steps[-1] if one.steps else one.state, tested(w.at_home, one.check)
+        if state is None:
+            continue
+        if tally.cause is not None and not one.check.observe:
+            state = sequential_anew.overruled(setting, state)
+        elif one.check.name == asked or alerting(w, one):
+            state = sequential_anew.acknowledged(setting, state)
+        states.append(SequentialStatus(name=one.check.name, state=state.to_json()))
+    return written(w.status, tally).model_copy(update={"sequential": states})
+
+
+def at_new_place(w: World) -> list[SequentialStatus]:
+    """The states at the return of `finish: home`: the clone's counts in its last stage are what the original is held against."""
+    again = bool(homeward.begun(w.status).shifted_at)
+    states = []
+    for check in w.plan.checks if w.subject.spec.kind != "reverse" else ():
+        state = stored(w, check) if check.sequential else None
+        if state is not None:
+            moved = sequential_anew.moved(home_setting(setting_of(w.plan, check)), state, w.now, again=again)
+            states.append(SequentialStatus(name=check.name, state=moved.to_json()))
+    return states
+
+
+# At a window's end.
 
 
 def proven(w: World, window: WindowStatus) -> bool:

@@ -111,7 +111,7 @@ class Sides:
 
 def sides(answer: Answer, blue: Collection[Place], green: Collection[Place], mesh: Mesh) -> Sides:
     """The answer's series by colour; those of other places are left out."""
-    fault, detail = _fault(answer)
+    fault, detail = fault_of(answer)
     if fault:
         return Sides(fault=fault, detail=detail)
     names = {key: 0 for place in blue for key in (_key(place, mesh),)} | {_key(place, mesh): 1 for place in green}
@@ -136,7 +136,8 @@ def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Plac
     return Traffic(blue=read[0], green=read[1], scraped=max(read[0].newest, read[1].newest))
 
 
-def _fault(answer: Answer) -> tuple[str, str]:
+def fault_of(answer: Answer) -> tuple[str, str]:
+    """Why nothing may be concluded from an answer of raw samples: a reason and its detail; both empty for a good one."""
     if answer.fault is not None:
         return reasons.FAULTS[answer.fault], answer.message
     if answer.warnings:

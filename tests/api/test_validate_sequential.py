@@ -32,9 +32,20 @@ def test_without_a_limit_and_a_method_they_are_judged_sequentially():
     [
         ("builtin: cpu", "no limit"),
         ("builtin: error-rate, method: threshold", "no limit"),
-        ("builtin: error-rate, method: sequential, limit: {max: 1}", "expected tolerance instead"),
-        ("builtin: cpu, method: sequential", "builtin: cpu with method: sequential"),
-        ("query: up, method: sequential", "a query with method: sequential"),
+        ("builtin: latency, method: sequential, limit: {max: 1}", "expected tolerance instead"),
+        ("builtin: error-rate, method: sequential, limit: {max: 0}", "max alone"),
+        ("builtin: error-rate, method: sequential, limit: {max: 1, below: 2}", "max alone"),
+        ("builtin: error-rate, method: sequential, limit: {maxRatio: 2}", "max alone"),
+        ("builtin: error-rate, method: sequential, limit: {max: 1}, tolerance: {ratio: 2}", "a tolerance beside a limit"),
+        ("builtin: up, method: sequential", "builtin: up with method: sequential"),
+        ("builtin: cpu, method: sequential", "no limit of a sequential gauge"),
+        ("query: up, method: sequential", "no limit of a sequential gauge"),
+        ("builtin: cpu, method: sequential, limit: {max: 90}", "another limit of a sequential gauge"),
+        ("builtin: cpu, method: sequential, limit: {maxRatio: 0.5}", "another limit of a sequential gauge"),
+        ("counters: {total: a}", "neither bad nor good"),
+        ("counters: {total: a, bad: b, good: c}", "bad and good"),
+        ("counters: {total: a, bad: b}, method: threshold", "counters with method: threshold"),
+        ("counters: {total: a, bad: b}, query: up", "exactly one of"),
         ("builtin: error-rate, method: sequential, repeat: {consecutive: 2}", "found repeat"),
         ("builtin: error-rate, method: sequential, tolerance: {ratio: 0.5}", "0.5"),
         ("builtin: error-rate, method: sequential, tolerance: {ratio: .inf}", "inf"),
@@ -101,11 +112,12 @@ def test_words_of_the_other_method_are_named():
     assert [severity for severity, _ in said("builtin: latency, limit: {maxRatio: 1.2}, effect: 5")] == ["warning"]
 
 
-def test_a_return_home_is_not_judged_so():
-    found = said("builtin: error-rate, method: sequential", "  finish: {mode: home}\n")
+def test_a_return_home_is_judged_so_too():
+    assert said("builtin: error-rate, method: sequential", "  finish: {mode: home}\n") == []
 
-    assert [severity for severity, _ in found] == ["error"]
-    assert "nobody is on blue" in found[0][1]
+
+def test_an_objective_stands_beside_the_baseline():
+    assert said("builtin: error-rate, method: sequential, limit: {max: 1}") == []
 
 
 SOON = "  stages: [{weight: 10, window: 5m, earlyAfter: 1m}, {weight: 100}]\n"

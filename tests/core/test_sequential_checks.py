@@ -287,9 +287,9 @@ class TestMeasured:
     def plan(self, **more):
         return PlanSpec.model_validate(self.spec(**more.pop("analysis", {})) | more)
 
-    def test_a_plan_without_checks_is_judged_sequentially_and_a_return_home_is_not(self):
+    def test_a_plan_without_checks_is_judged_sequentially(self):
         assert [check.sequential for check in self.plan().checks] == [True, True]
-        assert [check.sequential for check in self.plan(finish={"mode": "home"}).checks] == [False, False]
+        assert [check.sequential for check in self.plan(finish={"mode": "home"}).checks] == [True, True]
         assert [check.name for check in self.plan(checks=[]).checks] == []
 
     def test_each_line_has_its_own_dispersion_rate_and_edge(self):

@@ -27,10 +27,21 @@ def create(check):
         {"method": "threshold", "limit": {"max": 1}},
         {"method": "sequential"},
         {"method": "sequential", "weight": 1},
+        {"method": "sequential", "limit": {"max": 1}},
     ],
 )
 def test_a_check_has_a_limit_or_is_sequential(more):
     assert create(ERRORS | more)["spec"]["checks"] == [ERRORS | more]
+
+
+def test_counters_and_gauges_are_checks_too():
+    for check in (
+        {"name": "own", "counters": {"total": "a", "bad": "b"}},
+        {"name": "own", "counters": {"total": "a", "good": "b"}, "limit": {"max": 1}},
+        {"name": "cpu", "builtin": "cpu", "method": "sequential", "limit": {"maxRatio": 1.2}},
+        {"name": "own", "query": "up", "method": "sequential", "limit": {"minRatio": 0.8}},
+    ):
+        assert create(check)["spec"]["checks"] == [check]
 
 
 @pytest.mark.parametrize(
@@ -39,9 +50,12 @@ def test_a_check_has_a_limit_or_is_sequential(more):
         ({"name": "cpu", "builtin": "cpu"}, "give a limit"),
         ({"name": "own", "query": "up"}, "give a limit"),
         (ERRORS | {"method": "threshold"}, "give a limit"),
-        (ERRORS | {"method": "sequential", "limit": {"max": 1}}, "tolerance instead"),
-        ({"name": "cpu", "builtin": "cpu", "method": "sequential"}, "is for the builtins error-rate and latency"),
-        ({"name": "own", "query": "up", "method": "sequential"}, "is for the builtins error-rate and latency"),
+        (ERRORS | {"method": "sequential", "limit": {"maxRatio": 1}}, "tolerance instead"),
+        ({"name": "slow", "builtin": "latency", "method": "sequential", "limit": {"max": 1}}, "tolerance instead"),
+        ({"name": "cpu", "builtin": "cpu", "method": "sequential"}, "give a limit"),
+        ({"name": "own", "query": "up", "method": "sequential"}, "give a limit"),
+        ({"name": "up", "builtin": "up", "method": "sequential", "limit": {"min": 1}}, "is for error-rate, latency, counters"),
+        ({"name": "own", "query": "up", "counters": {"total": "a", "bad": "b"}}, "give one of builtin, query and counters"),
         (ERRORS | {"method": "other"}, "method"),
     ],
 )

@@ -1,0 +1,95 @@
+"""What a sequential check tests: the frozen plan in the words of the library. Pure; it knows no status and no samples."""
+
+import math
+from dataclasses import replace
+
+from analysis import combine
+from analysis.counters import Scrapes
+from analysis.rate import Dispersion
+from analysis.sequential import Kind, Known, Setting
+from analysis.slo import ALONE_SHARE
+from controller.api.measured import MeasuredLine
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import DIFFERENCES, OBJECTIVE_WEIGHT, WEIGHTS, BuiltIn, Check
+from controller.core.queries import member_of
+
+PATIENCE_SCRAPES = 3
+"""A target that is silent for longer is not waited for; as the gap of a window."""
+
+FULL = 100
+
+
+def scrapes_of(plan: PlanSpec) -> Scrapes:
+    """How samples are made; a tick is one scrape."""
+    interval = plan.traffic.scrape_interval
+    return Scrapes(interval=interval, every=interval, patience=PATIENCE_SCRAPES * interval)
+
+
+def setting_of(plan: PlanSpec, check: Check) -> Setting:
+    """The frozen plan in the words of the library: percents become shares."""
+    builtin, limited = check.builtin or BuiltIn.ERROR_RATE, check.objective is not None
+    points = check.tolerance.difference if check.tolerance.difference is not None else DIFFERENCES[builtin]
+    # The author's word is about the built-in rate of errors; counters of another kind have another one.
+    rate, spread = plan.analysis.error_rate if check.counters is None else None, plan.analysis.dispersion
+    known = tuple(_known(line, spread) for line in measured_of(plan, check))
+    return Setting(
+        kind=Kind.LATENCY if builtin is BuiltIn.LATENCY else Kind.ERRORS,
+        rho=1.0 if limited else check.tolerance.ratio,
+        delta=0.0 if limited else points / 100,
+        alpha=plan.analysis.alpha,
+        dispersion=Dispersion() if spread is None else Dispersion(spread, spread),
+        alone_share=alone_share(check),
+        effect=check.effect / 100 if check.effect is not None else None,
+        p_hist=rate / 100 if rate is not None else None,
+        known=known,
+        margin=(check.margin.ratio, check.margin.difference / 100) if early_stages(plan) else None,
+        objective=check.objective / 100 if check.objective is not None else None,
+        counts_good=check.counters is not None and check.counters.good is not None,
+    )
+
+
+def home_setting(setting: Setting) -> Setting:
+    """As it is tested after the return of `finish: home`: nobody is at the clone, so all the weight is on what it had before."""
+    return replace(setting, alone_share=1.0, margin=None)
+
+
+def alone_share(check: Check) -> float:
+    """The part of a check's weight that is kept for the stage without blue; none where it is not asked in that stage."""
+    return ALONE_SHARE if not check.stages or FULL in check.stages else 0.0
+
+
+def early_stages(plan: PlanSpec) -> int:
+    """How many stages may pass early; they share beta. At 100 % there is no blue to compare with."""
+    return sum(stage.early_after is not None and stage.weight < FULL for stage in plan.stages)
+
+
+def ln_early_bound(plan: PlanSpec) -> float:
+    """The log of the e-value that every check of a stage needs for it to pass early."""
+    return math.log(max(early_stages(plan), 1) / plan.analysis.beta)
+
+
+def measured_of(plan: PlanSpec, check: Check) -> tuple[MeasuredLine, ...]:
+    """What was measured on blue for this check: its rate, or its usable bucket edges; empty where nothing was."""
+    measured = plan.analysis.measured
+    if measured is None or check.counters is not None:
+        return ()
+    return measured.of(check.builtin or BuiltIn.ERROR_RATE, member_of(plan, check.member).workload)
+
+
+def _known(line: MeasuredLine, spread: float | None) -> Known:
+    """A measured line for the library; the author's own dispersion comes before the measured one."""
+    phi = Dispersion(line.bursts, line.widest) if spread is None else Dispersion(spread, spread)
+    return Known(line.share / 100, phi, math.inf if line.edge is None else line.edge)
+
+
+def shares(plan: PlanSpec) -> dict[str, float]:
+    """Each acting check's share of alpha; they sum to 1."""
+    acting = [check for check in plan.checks if check.sequential and not check.observe]
+    return combine.shared_weights([(check.name, weight_of(check)) for check in acting]) if acting else {}
+
+
+def weight_of(check: Check) -> float:
+    """The check's share before scaling."""
+    if check.weight is not None:
+        return check.weight
+    return OBJECTIVE_WEIGHT if check.objective is not None else WEIGHTS[check.builtin or BuiltIn.ERROR_RATE]
