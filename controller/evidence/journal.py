@@ -31,14 +31,14 @@ FORMAT = 1
 SEGMENT_LOOKS = 400
 """A segment that is begun anew names its series and the samples that they look back on once more: rather few and long ones."""
 
-BLOCK_BYTES = 64_000
+BLOCK_BYTES = 8_000
 """Lines are compressed in blocks of this many letters: what is not is what a release costs in memory."""
 
 MEMORY_BYTES = 400_000
 """Compressed bytes of one journal; a release that waits for days under its triggers stays below it."""
 
-FAST = 1
-"""Level of the compression: twice as large costs nothing here, twice as slow is felt by every look."""
+FAST, CLOSE = 1, 6
+"""Levels of the compression: of a block, which every look pays for; of a segment, which is closed with a record and is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Segment:
     """A closed segment.
 
     Attributes:
-        body: its lines, compressed, in one or more blocks.
+        body: its lines, compressed; older versions wrote several blocks one behind the other.
         looks: how many; `thinned` says whether those between two steps are only values, or left out.
     """
 
@@ -80,7 +80,7 @@ class _Open:
     epoch: int
     lines: list[bytes] = field(default_factory=list)
     writer: Writer = field(default_factory=Writer)
-    parts: dict[bytes, int] = field(default_factory=dict)
+    parts: dict[int, int] = field(default_factory=dict)
     observed: Observed | None = None
     subject: Subject | None = None
     subject_part: int = -1
@@ -99,23 +99,24 @@ class _Open:
             self.pack()
 
     def pack(self) -> None:
-        """Compress the lines so far; blocks that stand one behind the other are read as one."""
-        if self.lines:
-            self.blocks.append(zlib.compress(b"\n".join(self.lines) + b"\n", FAST))
-            self.lines.clear()
-            self.size = 0
+        """Compress the lines so far."""
+        self.blocks.append(zlib.compress(b"\n".join(self.lines) + b"\n", FAST))
+        self.lines.clear()
+        self.size = 0
 
     def part(self, kind: str, body: bytes) -> int:
-        """The number of a part, written once."""
-        known = self.parts.get(body)
+        """The number of a part, written once; known by its hash, as the names of a `Writer`."""
+        name = hash(body)
+        known = self.parts.get(name)
         if known is None:
-            known = self.parts[body] = len(self.parts)
+            known = self.parts[name] = len(self.parts)
             self.add(b'{"k":"%s","id":%d,"is":%s}' % (kind.encode(), known, body))
         return known
 
     def closed(self) -> Segment:
-        self.pack()
-        return Segment(b"".join(self.blocks), self.looks)
+        """All lines, compressed as one: blocks by themselves know nothing of each other."""
+        text = b"".join([*map(zlib.decompress, self.blocks), *(line + b"\n" for line in self.lines)])
+        return Segment(zlib.compress(text, CLOSE), self.looks)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ Times and values are the floats themselves, never rounded: a decision that is ma
 """
 
 import math
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,14 +29,27 @@ def number(value: float) -> float | str:
     return value if math.isfinite(value) else repr(float(value))
 
 
-def shared(before: Sequence[Sample], after: Sequence[Sample]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The samples of a series as they were written last, as bare numbers: a thousand releases remember them."""
+
+    times: "array[float]"
+    values: "array[float]"
+
+    @property
+    def count(self) -> int:
+        return len(self.times)
+
+
+_NOTHING = _Known(array("d"), array("d"))
+
+
+def shared(before: _Known, after: _Known) -> int:
     """How many samples at the front of `before` are gone in `after`, which begins with the rest; all where nothing is shared."""
-    first = after[0].time
-    for position, sample in enumerate(before):
-        if sample.time >= first:
-            rest = len(before) - position
-            return position if rest <= len(after) and tuple(before[position:]) == tuple(after[:rest]) else len(before)
-    return len(before)
+    position = bisect_left(before.times, after.times[0])
+    rest = before.count - position
+    same = rest <= after.count and before.times[position:] == after.times[:rest] and before.values[position:] == after.values[:rest]
+    return position if same else before.count
 
 
 Fresh = tuple[int, int, Sequence[Sample]]
@@ -52,14 +67,18 @@ def short(series: int, gone: int, new: Sequence[Sample], usual: int, times: Sequ
 class Writer:
     """Writes the answers of one segment, in order.
 
+    What was named is known by its hash, as it would be ten times as large: two of a thousand names are taken for one
+    another once in 10^13 segments, and the record would then differ from what is decided again.
+
     Attributes:
         fresh: lines that define names, to be written before the answer that uses them.
     """
 
     fresh: list[Line] = field(default_factory=list)
-    _labels: dict[Labels, int] = field(default_factory=dict)
-    _queries: dict[str, int] = field(default_factory=dict)
-    _seen: dict[tuple[str, int], tuple[Sample, ...]] = field(default_factory=dict)
+    _labels: dict[int, int] = field(default_factory=dict)
+    _queries: dict[int, int] = field(default_factory=dict)
+    _seen: dict[tuple[str, int], _Known] = field(default_factory=dict)
+    _times: "array[float]" = field(default_factory=lambda: _NOTHING.times)
 
     def answer(self, key: str, measurement: Measurement) -> Line:
         """One measurement; unset fields are left out."""
@@ -82,20 +101,26 @@ class Writer:
         return line
 
     def _series(self, key: str, series: Series) -> "Fresh":
-        number_ = self._labels.get(series.labels)
+        name = hash(series.labels)
+        number_ = self._labels.get(name)
         if number_ is None:
-            number_ = self._labels[series.labels] = len(self._labels)
+            number_ = self._labels[name] = len(self._labels)
             self.fresh.append({"k": "series", "id": number_, "labels": dict(series.labels)})
         samples = series.samples
-        before = self._seen.get((key, number_), ())
-        self._seen[key, number_] = samples
-        gone = shared(before, samples) if samples else len(before)
-        return number_, gone, samples[len(before) - gone :]
+        before = self._seen.get((key, number_), _NOTHING)
+        times = array("d", [sample.time for sample in samples])
+        if times == self._times:
+            times = self._times  # most series of an answer have the same: one copy is kept
+        self._times = times
+        after = self._seen[key, number_] = _Known(times, array("d", [sample.value for sample in samples]))
+        gone = shared(before, after) if samples else before.count
+        return number_, gone, samples[before.count - gone :]
 
     def _query(self, query: str) -> int:
-        known = self._queries.get(query)
+        name = hash(query)
+        known = self._queries.get(name)
         if known is None:
-            known = self._queries[query] = len(self._queries)
+            known = self._queries[name] = len(self._queries)
             self.fresh.append({"k": "query", "id": known, "text": query})
         return known
 

@@ -1,6 +1,7 @@
 """Room is bounded: in the cluster, in memory, in the history of a plan. Decisions never go missing."""
 
 import base64
+import pickle
 import zlib
 from dataclasses import replace
 
@@ -136,6 +137,23 @@ class TestMemory:
         looks = [look for segment in journal.closed for look in looks_of(lines_of(segment.body), {"hash": subject.plan})]
         assert tally(replay(looks)).difference is None
         assert sum(1 + look.left for look in looks) == looks[-1].number + 1
+
+    def test_a_release_that_runs_costs_less_than_twenty_kilobytes(self):
+        """What only the journal holds: lines, blocks, and what was named; half a thousand releases run at once."""
+        sizes = []
+
+        def prepare(sim):
+            def weigh():
+                parts = [one._open for one in sim.memo.journals.values() if one._open is not None]
+                sizes.extend(len(pickle.dumps((one.lines, one.blocks, one.parts, one.writer))) for one in parts)
+
+            for minute in range(2, 27):
+                sim.at(sim.clock.time + 60 * minute, weigh)
+
+        simulated(FIRST, "healthy", prepare)
+
+        assert len(sizes) > 15
+        assert max(sizes) < 20_000
 
     def test_a_look_that_found_and_changed_nothing_leaves_no_line(self):
         journal, world = Journal(), a_release().in_phase(Phase.MEASURING)
