@@ -195,6 +195,12 @@ TAIL_REQUESTS = 10
 """Slow requests that a quantile must rest on: the ten slowest of a thousand for p99. Of two equal versions (lognormal, median 40 ms, p99
 180 ms) one is more than 20 % slower in 8 of 100 windows of 100 requests, in 4 of 100 windows of 300, and in fewer than 1 of 100 windows of 1,000."""
 
+LEAST_FAILED = 10
+"""Failed requests behind a failing measurement of a builtin error rate in a trigger, where the plan says nothing.
+
+With 5 points above blue as its line, that many failed requests among those of a minute are less likely than once in 100,000 for a green that fails as often as blue with
+1 % errors, however few requests there are; with one or two of fifteen it would go back for nothing."""
+
 
 class Check(CheckBase):
     """A gate: asked of each stage's window at its end. With `method: sequential` also a trigger, from the first weight on."""
@@ -303,9 +309,21 @@ class Trigger(Model):
     provider: Annotated[str, Field(max_length=63)] = Field(default="", description="Prometheus of the controller's configuration.")
     interval: Duration = Field(default=10.0, description="How often it is asked, from 1s up.")
     range: Duration = Field(default=60.0, description="Value of [$window] in its query.")
+    min_failed: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Failed requests of green in `range` that a failing measurement of a builtin error-rate or success-rate needs; with fewer it is inconclusive. "
+        "10 if absent.",
+    )
     repeat: Repeat = Field(default_factory=Repeat, description="Failing measurements that make a failure; one if absent.")
     together: Name | None = Field(default=None, description="Group: it rolls back only when `groups` says that enough of the group fail at once.")
     observe: bool = Field(default=False, description="Judge and show, without acting.")
+
+    @property
+    def needed_failed(self) -> int:
+        """Failed requests below which a failing measurement is chance; 0 for everything but the built-in rates of errors."""
+        if self.builtin not in (BuiltIn.ERROR_RATE, BuiltIn.SUCCESS_RATE):
+            return 0
+        return LEAST_FAILED if self.min_failed is None else self.min_failed
 
 
 class Group(Model):

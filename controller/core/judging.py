@@ -324,10 +324,21 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     verdict = threshold.judge(question, candidate, baseline)
     detail = _fault_detail(candidate, baseline) if verdict.outcome is Outcome.INCONCLUSIVE else ""
     status = from_verdict(before, verdict, detail, at=context.now, blue_serves=context.blue_serves)
+    if (few := _too_few_failed(trigger, verdict)) is not None:
+        status = _undecided(status, before, reasons.TOO_FEW_FAILED, few)
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
         status = status.model_copy(update={"baseline": before.baseline})
     return status
+
+
+def _too_few_failed(trigger: Trigger, verdict: Verdict) -> str | None:
+    """How few failed requests a failing measurement rests on; None where they are enough, or where nobody counts requests."""
+    if verdict.outcome is not Outcome.FAIL or verdict.n is None or verdict.candidate is None or not trigger.needed_failed:
+        return None
+    percent = 100 - verdict.candidate if trigger.builtin is BuiltIn.SUCCESS_RATE else verdict.candidate
+    failed = verdict.n * percent / 100
+    return f"{failed:,.0f} of {trigger.needed_failed}" if failed < trigger.needed_failed else None
 
 
 def _judge_probe(before: CheckStatus, green: ProbeResult | None, blue: ProbeResult | None, now: float) -> CheckStatus:

@@ -10,7 +10,7 @@ from controller.api.release import CheckStatus, WindowStatus
 from controller.core import reasons
 from controller.core.asking import gate_key, trigger_key
 from controller.core.judging import Context, baseline_of, explain, fired, judge_gate, judge_stage, judge_trigger, limits_of
-from controller.core.traffic import Traffic
+from controller.core.traffic import ArmTraffic, Increment, Traffic
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer, AnswerFault, ProbeResult
 
@@ -47,6 +47,12 @@ def gate(asked, green, blue=None, *, window=WINDOW, before=None, context=CONTEXT
 
 def poll(asked, green, blue=None, *, before=None, context=CONTEXT):
     return judge_trigger(asked, measured(trigger_key, asked.name, green, blue), before or CheckStatus(name=asked.name), context)
+
+
+def counted(n):
+    """A moment at which green has had so many requests within the trigger's range."""
+    green = ArmTraffic((Increment(NOW - 15, NOW, n),), (NOW - 15, NOW))
+    return Context(now=NOW, traffic=Traffic(green=green))
 
 
 NO_DATA = {
@@ -111,6 +117,30 @@ class TestAnswerOfAHealthyPrometheus:
         before = CheckStatus(name="errors", recent="pp", polled_at=995)
 
         assert judge_trigger(trigger(max=5), Measured(), before, CONTEXT) == before
+
+    @pytest.mark.parametrize(
+        ("builtin", "value", "n", "outcome"),
+        [("error-rate", 6.7, 15, INCONCLUSIVE), ("error-rate", 6.7, 150, FAIL), ("success-rate", 90.0, 90, INCONCLUSIVE), ("success-rate", 90.0, 100, FAIL)],
+    )
+    def test_a_rate_of_errors_fails_by_ten_failed_requests_and_not_by_fewer(self, builtin, value, n, outcome):
+        limit = {"max": 5} if builtin == "error-rate" else {"min": 95}
+        asked = Trigger.model_validate({"name": "errors", "builtin": builtin, "limit": limit})
+
+        status = poll(asked, number(value), context=counted(n))
+
+        assert status.outcome is outcome
+        if outcome is INCONCLUSIVE:
+            assert (status.reason, status.detail) == (reasons.TOO_FEW_FAILED, f"{n * min(value, 100 - value) / 100:.0f} of 10")
+
+    def test_the_plan_says_how_few_are_enough(self):
+        asked = Trigger.model_validate({"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "min_failed": 1})
+
+        assert poll(asked, number(6.7), context=counted(15)).outcome is FAIL
+
+    def test_where_nobody_counts_requests_the_line_alone_decides(self):
+        asked = Trigger.model_validate({"name": "errors", "builtin": "error-rate", "limit": {"max": 5}})
+
+        assert poll(asked, number(6.7)).outcome is FAIL
 
     def test_a_poll_remembers_when_it_was(self):
         assert poll(trigger(max=5), number(1)).polled_at == NOW

@@ -8,21 +8,28 @@ from controller.api.plan_checks import BuiltIn, Check, Limit, default_checks
 from controller.api.release import Phase
 from controller.simulator.definitions import load_objects
 from controller.simulator.run import run_objects
-from controller.simulator.scenario import Step, load
+from controller.simulator.scenario import Share, Step, load
 
 FIRST = Path(__file__).parents[2] / "examples" / "first-release"
 
 
-def with_traffic(rps: float, **check):
-    """The ten-line plan's healthy release with so many requests a second; `check` is merged into its latency check."""
+def with_traffic(rps: float, *, seed: int = 1, errors: tuple[float, float] = (0.001, 0.001), **check):
+    """The ten-line plan's healthy release with so many requests a second, drawn by the seed; `check` is merged into its latency check.
+
+    `errors` are the shares of blue's and of green's requests that fail.
+    """
     scenario = load(FIRST / "scenarios" / "healthy.yaml")[0]
     users = [user.model_copy(update={"rps": [Step(value=rps)]}) for user in scenario.users]
-    story = scenario.model_copy(update={"users": users, "expect": scenario.expect.model_copy(update={"within": None})})
+    like = scenario.versions[0]
+    blue, green = (like.model_copy(update={"errors": [Share(value=share)]}) for share in errors)
+    versions = [green.model_copy(update={"image": "*:2.0"}), blue]
+    update = {"users": users, "versions": versions, "random": True, "expect": scenario.expect.model_copy(update={"within": None})}
+    story = scenario.model_copy(update=update)
     objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
     if check:
         latency = default_checks()[1].model_dump(mode="json", exclude_defaults=True)
         objects[-1]["spec"]["checks"] = [latency | check]
-    return run_objects(story, objects)
+    return run_objects(story, objects, seed=seed)
 
 
 @pytest.mark.parametrize(("quantile", "needed"), [(0.5, 20), (0.95, 200), (0.99, 1_000), (0.999, 10_000)])
@@ -56,3 +63,16 @@ def test_a_lower_quantile_lets_it_go_on_by_itself():
 
 def test_a_lower_number_in_the_check_lets_it_go_on_by_itself():
     assert with_traffic(20, minRequests=100).status.stages[0].window.ran < 400
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_one_failed_request_of_fifteen_sends_no_version_back(seed):
+    """At 5 % of 5 requests a second one failure in a minute is 6.7 points more than blue's 1 %, and two polls see it."""
+    assert with_traffic(5, seed=seed, errors=(0.01, 0.01), quantile=0.95).status.rollback is None
+
+
+def test_a_green_that_fails_everything_goes_back_with_little_traffic_too():
+    result = with_traffic(5, errors=(0.01, 1.0), quantile=0.95)
+
+    assert (result.status.phase, result.status.rollback.check) == (Phase.ROLLED_BACK, "errors")
+    assert result.status.rollback.max_weight == 5
