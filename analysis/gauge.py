@@ -22,6 +22,7 @@ BLOCKS = (60.0, 300.0, 600.0)
 
 _LEAST_BLOCKS = 6
 _FAR = -30.0
+_NEAR = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,26 @@ def one_sided_bound(v: float, alpha: float, rho: float) -> float:
 def two_sided_bound(v: float, alpha: float, rho: float) -> float:
     """The sum at which the two-sided mixture reaches `1/alpha`: half the width of a confidence sequence for it."""
     return math.sqrt((v + rho) * (math.log((v + rho) / rho) - 2 * math.log(alpha)))
+
+
+def seconds_to_detect(test: GaugeTest, effect: float) -> float:
+    """Seconds of pairs after which a candidate that is worse by this share reaches the bound on average; infinity where it is tolerated."""
+    drift = math.log1p(effect) - math.log1p(test.tolerance)
+    if drift <= 0:
+        return math.inf
+    rho = best_rho(test.tuned_for * test.variance, 2 * test.alpha)
+
+    def reached(seconds: float) -> bool:
+        return one_sided_mixture(drift * seconds, seconds * test.variance, rho) >= -math.log(test.alpha)
+
+    high = 1.0
+    while not reached(high):
+        high *= 2
+    low = high / 2
+    while high - low > _NEAR * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high
 
 
 def ratio_interval(test: GaugeTest, state: GaugeState) -> tuple[float, float] | None:

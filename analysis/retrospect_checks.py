@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from analysis import confidence, latency, rate, reasons, slo
 from analysis.combine import DEFAULT_ALPHA, Seen
@@ -19,6 +20,7 @@ from analysis.rate import Dispersion, RateTest
 
 _HEAD = 0.1
 _BERNOULLI_FROM = 0.1
+_ROUNDED = 1 + 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,8 @@ class Latency(Check):
     def __init__(self, arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes, policy: Policy, past: Past) -> None:
         read = latency.read_buckets({arm: one.buckets for arm, one in arms.items() if one.buckets})
         found = _within(difference(read.counters, Cursor(window.start), scrapes), window) if not read.fault else _nothing(window)
-        super().__init__(found, policy, read.fault or _missing(arms, "buckets"))
+        fallen = reasons.FALLING_BUCKETS if any(_falls(part, (*read.edges, math.inf)) for part in found.slices) else ""
+        super().__init__(found, policy, read.fault or fallen or _missing(arms, "buckets"))
         below, total, rest = past.below, past.total, self.slices
         if not below or not total:
             head = math.ceil(_HEAD * len(self.slices))
@@ -313,6 +316,12 @@ class Latency(Check):
 
 def _nothing(window: Window) -> Differenced:
     return Differenced((), Cursor(window.start))
+
+
+def _falls(part: Slice, edges: Sequence[float]) -> bool:
+    """Whether some arm counts less below a larger edge: `read_buckets` looks at the newest scrape alone, and a fault may heal."""
+    found = ((part.counts.get((arm, low), 0.0), part.counts.get((arm, high), 0.0)) for arm in Arm for low, high in pairwise(edges))
+    return any(below > above * _ROUNDED for below, above in found)
 
 
 def _planned(below: Mapping[float, float], total: float, edges: set[float], policy: Policy, past: Past) -> LatencyTest | None:

@@ -301,6 +301,11 @@ def ln_alert(state: State | None) -> float:
     return max((line.objective.ln_e for line in lines if line.objective is not None), default=-math.inf)
 
 
+def alerting_since(state: State) -> float:
+    """End of the tick since which the evidence against the objective grows, Unix seconds; 0 without one."""
+    return max((line.objective.low_at for line in state.lines if line.objective is not None), default=0.0)
+
+
 def ln_early(state: State | None) -> float:
     """The log of the e-value that the candidate is within the margin: the least of all lines; minus infinity where it is not asked."""
     if state is None or not state.lines:

@@ -44,6 +44,7 @@ class Line(StrEnum):
 
 
 RELATIVE = frozenset({Line.MAX_RATIO, Line.MIN_RATIO, Line.MAX_DIFFERENCE, Line.MIN_DIFFERENCE})
+_NAMED = tuple((line, line.value) for line in Line)
 _RATIOS = frozenset({Line.MAX_RATIO, Line.MIN_RATIO})
 _FLOORS = frozenset({Line.MIN, Line.MIN_RATIO, Line.MIN_DIFFERENCE})
 
@@ -69,7 +70,7 @@ class Limits:
 
     def given(self) -> tuple[tuple[Line, float], ...]:
         """The lines that are set, in the order of their declaration."""
-        return tuple((line, value) for line in Line if (value := getattr(self, line.value)) is not None)
+        return tuple([(line, value) for line, name in _NAMED if (value := getattr(self, name)) is not None])
 
     @property
     def relative(self) -> bool:

@@ -264,8 +264,7 @@ def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
     """
     fresh = [ask for ask in asks if ask.key not in known.answers or known.answers[ask.key].query != ask.query]
     found = ports.together([partial(answer, ask, ports) for ask in fresh])
-    named = {ask.key: replace(one, query=ask.query) for ask, one in zip(fresh, found, strict=True)}
-    return Measured({**known.answers, **named})
+    return Measured({**known.answers, **{ask.key: one for ask, one in zip(fresh, found, strict=True)}})
 
 
 def answer(ask: Ask, ports: Ports) -> Measurement:
@@ -274,8 +273,8 @@ def answer(ask: Ask, ports: Ports) -> Measurement:
         return Measurement(answer=needs.NO_ANSWER, probe=ports.prober.probe(ask.url, timeout_seconds=ask.timeout))
     provider = ports.prometheus.provider(ask.provider)
     if provider is None:
-        return Measurement(answer=needs.unknown_provider(ask.provider))
-    return Measurement(answer=provider.query(ask.query, ask.time))
+        return Measurement(answer=needs.unknown_provider(ask.provider), query=ask.query)
+    return Measurement(answer=provider.query(ask.query, ask.time), query=ask.query)
 
 
 def carry_out(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports, memo: Memo) -> Outcome:

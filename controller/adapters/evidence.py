@@ -19,7 +19,7 @@ from controller.core.commands import Subject
 from controller.evidence.bundle import Bundle, BundleError, trimmed
 from controller.evidence.journal import FORMAT, Journal, Segment
 from controller.evidence.reading import lines_of
-from controller.evidence.thinning import steps_only, thinned
+from controller.evidence.thinning import LEVELS
 from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kube, Obj
 
 EVIDENCE_LABEL = "penstock.dev/evidence"
@@ -45,7 +45,7 @@ def store(kube: Kube, subject: Subject, journal: Journal, before: EvidenceStatus
     except ConflictError as error:
         if error.reason != "AlreadyExists":
             raise
-    less = known.thinned or bool(journal.lost) or any(segment.thinned for segment in segments)
+    less = known.thinned or bool(journal.lost) or any(segment.kept for segment in segments)
     journal.keep(())
     journal.lost = 0
     return EvidenceStatus(parts=known.parts + 1, bytes=known.bytes + size, thinned=less)
@@ -54,11 +54,11 @@ def store(kube: Kube, subject: Subject, journal: Journal, before: EvidenceStatus
 def fitting(segments: Sequence[Segment], room: int) -> list[Segment]:
     """The segments, the oldest made smaller until all fit; steps stay whatever they need."""
     fit = list(segments)
-    for smaller in (thinned, steps_only):
+    for level, smaller in LEVELS:
         for position, segment in enumerate(fit):
             if sum(len(one.body) for one in fit) <= room:
                 return fit
-            if smaller is steps_only or not segment.thinned:
+            if segment.kept < level:
                 fit[position] = smaller(segment)
     return fit
 
@@ -67,7 +67,7 @@ def part(subject: Subject, segments: Sequence[Segment], *, number: int, lost: in
     """The ConfigMap of one part."""
     about = {
         "format": FORMAT, "number": number, "epoch": epoch, "looks": sum(segment.looks for segment in segments), "lost": lost,
-        "thinned": any(segment.thinned for segment in segments),
+        "thinned": any(segment.kept for segment in segments),
     }  # fmt: skip
     digest = hashlib.sha256(b"".join(segment.body for segment in segments)).hexdigest()[:8]
     return {

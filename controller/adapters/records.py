@@ -223,10 +223,9 @@ def status_patch(subject: Subject, before: ReleaseStatus, after: ReleaseStatus) 
 
     The phase is always among them: `kubectl get` shows no default of ours, and a release that is queued has one, too.
     """
-    old, new = {} if subject.damage else before.model_dump(mode="json"), after.model_dump(mode="json")
-    changed = {key: value for key, value in new.items() if old.get(key) != value}
-    if changed:
-        changed["phase"] = new["phase"]
+    fields = type(after).model_fields
+    differ = set(fields) if subject.damage else {name for name in fields if getattr(before, name) != getattr(after, name)}
+    changed = after.model_dump(mode="json", include=differ | {"phase"}) if differ else {}
     return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": changed}
 
 

@@ -78,6 +78,29 @@ KEEP_STATUS_RULE = (
 GRANT_RULE = ("(has(self.weight) ? self.weight : 0) <= (has(self.grant) ? self.grant : 0)", "status.weight must not exceed status.grant")
 
 
+def decided_once(field: str, nothing: str) -> tuple[str, str]:
+    """A fact of the start: once the status has it, it stays. `nothing` is how it is written before."""
+    known = f"has(oldSelf.{field}) && oldSelf.{field} {nothing}"
+    return f"!({known}) || (has(self.{field}) && self.{field} == oldSelf.{field})", f"status.{field} is decided once, at the start of the release"
+
+
+def never_shorter(field: str) -> tuple[str, str]:
+    """A list of what must be given back or taken down: entries are added, never lost."""
+    return (
+        f"!has(oldSelf.{field}) || (has(self.{field}) && size(self.{field}) >= size(oldSelf.{field}))",
+        f"status.{field} is what must be given back or taken down in the end; it never gets shorter",
+    )
+
+
+FACT_RULES = (
+    decided_once("blueSlot", ">= 0"),
+    *(decided_once(field, "!= ''") for field in ("mode", "blueSubset", "greenSubset", "planHash")),
+    never_shorter("capacity"),
+    never_shorter("objects"),
+)
+"""Who is blue, and what was borrowed. With another answer in mid-release everybody would be sent to the version that nobody has judged."""
+
+
 def column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
     """One printer column."""
     return {"name": name, "jsonPath": path, "type": kind, **({"priority": 1} if wide else {})}
@@ -224,7 +247,7 @@ def add_rules(kind: str, spec: Schema, status: Schema) -> None:
         return
     spec["x-kubernetes-validations"] = [rule(*IMMUTABLE)]
     if kind == "Release":
-        status["x-kubernetes-validations"] = [rule(*GRANT_RULE), rule(*END_RULE), rule(*KEEP_RULE)]
+        status["x-kubernetes-validations"] = [rule(*r) for r in (GRANT_RULE, END_RULE, KEEP_RULE, *FACT_RULES)]
 
 
 def definition(  # noqa: PLR0917 - one row of the table above

@@ -38,6 +38,16 @@ class MeasuredCheck(Model):
     )
 
 
+class MeasuredGauge(Model):
+    """How much a gauge of blue differs between its pods, for a sequential check of that gauge."""
+
+    check: Name = Field(description="Name of the check.")
+    asked: Annotated[str, Field(max_length=32)] = Field(description="Digest of its query and workload: of another query it says nothing.")
+    variance: Annotated[float, Field(gt=0)] = Field(
+        description="Long-run variance of the log of the ratio between two halves of blue's pods, times seconds."
+    )
+
+
 class Measured(Model):
     """Blue's past as sequential checks use it."""
 
@@ -46,6 +56,12 @@ class Measured(Model):
     releases: Annotated[int, Field(ge=0)] = Field(default=0, description="Pretended releases of blue against itself.")
     rolled_back: Annotated[int, Field(ge=0)] = Field(default=0, description="Those that would have been rolled back with these numbers.")
     checks: Annotated[list[MeasuredCheck], Field(min_length=1, max_length=64)] = Field(description="By built-in check and workload.")
+
+    gauges: Annotated[list[MeasuredGauge], Field(max_length=64)] = Field(default=[], description="By sequential gauge check.")
+
+    def variance_of(self, check: str, asked: str) -> float | None:
+        """What was measured for a gauge; None where nothing was, or of another query."""
+        return next((one.variance for one in self.gauges if (one.check, one.asked) == (check, asked)), None)
 
     def of(self, builtin: str, workload: str) -> tuple[MeasuredLine, ...]:
         """What was measured for a check; empty where nothing was."""

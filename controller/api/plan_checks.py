@@ -3,6 +3,7 @@
 A check is a gate, judged on the window of a stage; a trigger is watched all the time. `PlanSpec` (plan.py) holds both.
 """
 
+import hashlib
 import math
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -273,6 +274,10 @@ class Check(CheckBase):
     def gauge(self) -> bool:
         """Whether its number is to be paired with blue's at every scrape; where blue's history is not known it is judged by its limit."""
         return self.method is Method.SEQUENTIAL and (self.query is not None or self.builtin in GAUGE_BUILTINS)
+
+    def asked_of(self, workload: str) -> str:
+        """Digest of what a gauge asks of a workload: what was measured for another question says nothing about this one."""
+        return hashlib.sha256(f"{self.query or self.builtin} {workload} {self.provider}".encode()).hexdigest()[:12]
 
     @property
     def objective(self) -> float | None:

@@ -276,7 +276,9 @@ class ReleaseStatus(StatusModel):
     objects: list[ManagedObject] = Field(default=[], description="The resolved list.")
     capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")
     images_before: dict[str, str] = Field(default={}, description="Images that served at the start, by member.")
-    images_ready: dict[str, str] = Field(default={}, description="Images of green when it was ready, by member: what is judged.")
+    images_ready: dict[str, str] = Field(
+        default={}, description="Images of green as it was made, or of an adopted one when it was ready, by member: what is judged."
+    )
     warnings: list[str] = Field(default=[], description="What is legal but should be said, as it was found at the start.")
     drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")
     requests: list[str] = Field(default=[], description="Uids of the last requests that were acted on.")

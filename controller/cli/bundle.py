@@ -49,5 +49,5 @@ def sentence(found: Bundle) -> str:
     if not found.segments:
         return f"{found.title}: nothing has been decided yet, so it has no evidence."
     decisions = sum(look.out is not None for look in found.looks)
-    less = "; raw samples between decisions were thinned" if any(about.get("thinned") for about in found.parts) else ""
+    less = "; the oldest raw samples between decisions were thinned to counts" if any(about.get("thinned") for about in found.parts) else ""
     return f"{found.title}: {len(found.looks):,} looks, {decisions} decisions{less}."

@@ -17,7 +17,7 @@ from analysis.model import Arm, Outcome, Series, Verdict, Window
 from analysis.retrospect import Counted, Policy, Retrospect
 from analysis.threshold import Limits, Question, Reading
 from analysis.totals import Totals, totals
-from controller.api.base import parse_duration
+from controller.api.base import format_duration, parse_duration
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn, Check
 from controller.cli.exits import CommandError, ExitCode
@@ -25,7 +25,7 @@ from controller.cli.host import Host, check_format, host_of, tell
 from controller.cli.info import own_version
 from controller.cli.judge_files import read_files
 from controller.cli.judge_selectors import Asked, Selector, arm_of, bad_of
-from controller.cli.judge_words import Told, notes_of, print_json, print_text, sentence_of
+from controller.cli.judge_words import Told, clock, notes_of, print_json, print_text, sentence_of
 
 BaselineOption = Annotated[str, typer.Option("--baseline", help="Selector of the version to compare with.", show_default=False)]
 CandidateOption = Annotated[str, typer.Option("--candidate", help="Selector of the version to judge.", show_default=False)]
@@ -104,7 +104,8 @@ def judge(
     past = retrospect.past_of(arms[Arm.BASELINE], window, scrapes) if source.history else retrospect.Past()
     found = retrospect.judge(arms, window, scrapes, policy, past)
     beside, skipped = _limits(spec, arms, window, scrapes)
-    result = Told(found, beside, window, (*told.notes, *skipped), told.partial, told.words, _outcome(found, beside, arms, window, told))
+    outcome, why = _outcome(found, beside, arms[Arm.BASELINE], window, partial=told.partial)
+    result = Told(found, beside, window, (*told.notes, *skipped), told.partial, told.words, outcome, why)
     if output in ("", "json"):
         (print_json if output else print_text)(result)
     else:
@@ -251,11 +252,16 @@ _READINGS: dict[BuiltIn | None, Callable[[Totals, Check], Reading]] = {
 }
 
 
-def _outcome(found: Retrospect, beside: Sequence[Verdict], arms: dict[Arm, Counted], window: Window, told: _Samples) -> Outcome:
-    """All together: a failure fails; a partial answer, or a baseline that begins late, is never a pass."""
+def _outcome(found: Retrospect, beside: Sequence[Verdict], baseline: Counted, window: Window, *, partial: bool) -> tuple[Outcome, str]:
+    """All together, and why a pass is none: a partial answer, or a baseline that begins late."""
     outcomes = {found.outcome, *(verdict.outcome for verdict in beside)}
-    if Outcome.FAIL in outcomes:
-        return Outcome.FAIL
-    begins = [series.samples[0].time for series in (*arms[Arm.BASELINE].total, *arms[Arm.BASELINE].buckets) if series.samples]
-    late = bool(begins) and min(begins) > window.start + _LATE_SHARE * window.seconds
-    return Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes or late or told.partial else Outcome.PASS
+    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        if outcome in outcomes:
+            return outcome, ""
+    begins = min(series.samples[0].time for series in (*baseline.total, *baseline.buckets) if series.samples)
+    if begins > window.start + _LATE_SHARE * window.seconds:
+        return Outcome.INCONCLUSIVE, (
+            f"The baseline's samples begin at {clock(begins)}, {format_duration(round(begins - window.start))} after the window: "
+            "what was before is not kept, or was never scraped."
+        )
+    return (Outcome.INCONCLUSIVE, "An answer was partial, and what it lacks nobody knows.") if partial else (Outcome.PASS, "")

@@ -14,10 +14,14 @@ import orjson
 from analysis.model import Labels, Sample, Series
 from controller.adapters.prometheus_decode import decode
 from controller.cli.exits import CommandError, ExitCode, file_fault
+from controller.cli.host import say
 from controller.cli.judge_selectors import Selector
 
 MOST_SAMPLES = 5_000_000
-"""Samples that are kept; some 1 GB of memory."""
+"""Samples that are kept; judging them takes some 1.5 GB of memory and three minutes."""
+
+_SAY_EVERY = 2_000_000
+"""Lines between two words of progress; some ten seconds."""
 
 MOST_JSON_BYTES = 200_000_000
 _MILLISECONDS_FROM = 1e11
@@ -34,15 +38,19 @@ def read_files(
 ) -> list[tuple[Series, ...]]:
     """The samples of all files that each selector asks for, oldest first. Raises `CommandError` with file and line."""
     kept: list[dict[Labels, list[Sample]]] = [{} for _ in selectors]
+    asked: dict[Labels, tuple[list[Sample], ...]] = {}
     count = 0
     for path in paths:
         for labels, sample in _samples(path, selectors):
             if not since <= sample.time <= until:
                 continue
-            for selector, held in zip(selectors, kept, strict=True):
-                if labels in held or selector.matches(labels):
-                    held.setdefault(labels, []).append(sample)
-                    count += 1
+            into = asked.get(labels)
+            if into is None:
+                matching = [held for selector, held in zip(selectors, kept, strict=True) if selector.matches(labels)]
+                into = asked[labels] = tuple(held.setdefault(labels, []) for held in matching)
+            for samples in into:
+                samples.append(sample)
+            count += len(into)
             if count > most:
                 raise CommandError(ExitCode.USAGE, f"{path}: more than {most:,} samples are asked for; narrow the selectors or the time.")
     return [tuple(Series(labels, tuple(sorted(held[labels], key=lambda sample: sample.time))) for labels in sorted(held)) for held in kept]
@@ -95,6 +103,8 @@ def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple
     known: dict[tuple[str, str], Labels] = {}
     quick = tuple(metrics) if "" not in metrics else ()
     for number, line in enumerate(lines, start=1):
+        if not number % _SAY_EVERY:
+            say(f"{path}: {number:,} lines are read.")
         if line.startswith("#") or not line.strip() or (quick and not any(name in line for name in quick)):
             continue
         # An exemplar stands behind the sample; a native histogram in place of its value.

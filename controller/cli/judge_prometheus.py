@@ -1,18 +1,20 @@
 """Raw samples of a past window from Prometheus: range selectors, an hour at a time, less where an answer is too large."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from analysis.model import Labels, Sample, Series
 from controller.adapters.prometheus import HttpPrometheus
 from controller.adapters.prometheus_config import Provider
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import say
+from controller.cli.judge_files import MOST_SAMPLES
 from controller.cli.judge_selectors import Selector
 from controller.core.queries import duration
 from controller.ports import Answer, AnswerFault, Prometheus
 
 _PIECE = 3600.0
 _LEAST_PIECE = 60.0
+_SAY_EVERY = 1_000_000
 _TIMEOUT = 60.0
 
 _FAULTS = {
@@ -41,7 +43,7 @@ def read_prometheus(
     prometheus: Prometheus, selectors: Sequence[Selector], since: float, until: float, server: str = "The Prometheus"
 ) -> Found:
     """The samples that each selector asks for, and whether a warning came with any answer. Raises `CommandError`, naming the `server`."""
-    found, partial = [], False
+    found, partial, count, said = [], False, 0, 0
     for selector in selectors:
         held: dict[Labels, list[Sample]] = {}
         for answer in _pieces(prometheus, selector, (since, until), server):
@@ -50,12 +52,20 @@ def read_prometheus(
                 say(f"Prometheus warns: {warning}")
             for series in answer.series:
                 held.setdefault(series.labels, []).extend(series.samples)
+                count += len(series.samples)
+            if count > MOST_SAMPLES:
+                raise CommandError(
+                    ExitCode.USAGE, f"{server}: more than {MOST_SAMPLES:,} samples are asked for; narrow the selectors or the time."
+                )
+            if count >= said + _SAY_EVERY:
+                said = count
+                say(f"{count:,} samples are read.")
         found.append(tuple(Series(labels, tuple(held[labels])) for labels in sorted(held)))
     return found, partial
 
 
-def _pieces(prometheus: Prometheus, selector: Selector, times: tuple[float, float], server: str) -> list[Answer]:
-    answers, (start, until), piece = [], times, _PIECE
+def _pieces(prometheus: Prometheus, selector: Selector, times: tuple[float, float], server: str) -> Iterator[Answer]:
+    (start, until), piece = times, _PIECE
     while start < until:
         end = min(start + piece, until)
         answer = prometheus.query(f"{selector.text}[{duration(end - start)}]", end)
@@ -64,9 +74,8 @@ def _pieces(prometheus: Prometheus, selector: Selector, times: tuple[float, floa
             continue
         if answer.fault is not None:
             raise _no_samples(answer, answer.fault, selector, server)
-        answers.append(answer)
+        yield answer
         start = end
-    return answers
 
 
 def _no_samples(answer: Answer, fault: AnswerFault, selector: Selector, server: str) -> CommandError:

@@ -26,6 +26,7 @@ class Told:
         partial: Prometheus warned that an answer is not complete.
         failed: which requests counted as failed, in words.
         outcome: of all together.
+        why: a sentence where the outcome is none of the verdicts'.
     """
 
     found: Retrospect
@@ -35,6 +36,7 @@ class Told:
     partial: bool
     failed: str
     outcome: Outcome
+    why: str = ""
 
 
 def clock(time: float) -> str:
@@ -62,7 +64,9 @@ _HEAD = ("check", "outcome", "candidate", "baseline", "n candidate", "n baseline
 
 
 def sentence_of(told: Told) -> str:
-    """The sentence that stands first: of a verdict with the outcome of all."""
+    """The sentence that stands first: of a verdict with the outcome of all, or why it is none of theirs."""
+    if told.why:
+        return told.why
     every = (*told.found.verdicts, *told.beside)
     return explain(next((verdict for verdict in every if verdict.outcome is told.outcome), every[0]))
 

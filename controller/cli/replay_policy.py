@@ -57,7 +57,8 @@ class WhatIf:
         parted: they wanted another weight from there on.
         saved: requests of green that the other policy would have spared; None where that is not in the record.
         unknown: questions of the other policy that the record does not answer.
-        thinned: looks whose samples were thinned away.
+        counts: looks of which the record has counts instead of raw samples.
+        thinned: looks whose samples were left out.
         held: the other policy would have held first, at this time, for this reason.
         unsure: the other policy would have gone on longer than the record.
     """
@@ -68,6 +69,7 @@ class WhatIf:
     end: Stand
     saved: Hurt | None = None
     unknown: tuple[str, ...] = ()
+    counts: int = 0
     thinned: int = 0
     held: Stand | None = None
     unsure: bool = False
@@ -121,7 +123,8 @@ def what_if(looks: Sequence[Look], plan: PlanSpec) -> WhatIf | None:
     recorded, there = stand(step.look, theirs), stand(step.look, mine)
     return WhatIf(
         recorded, there, parted, end, saved=_saved(step, recorded, there, steps, memory) if parted else Hurt(),
-        unknown=tuple(other.unknown), thinned=thinned, held=other.held if other.held and not _held(looks) else None,
+        unknown=tuple(other.unknown), counts=sum(look.thinned for look in looks), thinned=thinned,
+        held=other.held if other.held and not _held(looks) else None,
         unsure=parted and not there.back,
     )  # fmt: skip
 

@@ -21,8 +21,10 @@ def same_sentence(name: str, found: "Tally") -> str:
     notes = []
     if found.gaps:
         notes.append(f"the record goes on {found.gaps} times from what was read anew (another leader, or a conflict)")
+    if found.counts:
+        notes.append(f"{found.counts:,} of them from counts, because raw samples were thinned")
     if found.thinned:
-        notes.append(f"{found.thinned} looks had only values left and were not decided again")
+        notes.append(f"{found.thinned:,} looks were left out for want of room and were not decided again")
     extra = f"; {'; '.join(notes)}" if notes else ""
     end = "DIFFERENT from the record" if found.difference else "all as recorded"
     return f"{name}: {found.looks:,} looks decided again, {found.decisions} of them decisions: {end}{extra}."
@@ -45,7 +47,8 @@ def replayed_json(found: "Tally") -> dict[str, Any]:
     """For machines."""
     other = found.difference
     return {
-        "same": other is None, "looks": found.looks, "decisions": found.decisions, "gaps": found.gaps, "thinned": found.thinned,
+        "same": other is None, "looks": found.looks, "decisions": found.decisions, "gaps": found.gaps,
+        "counts": found.counts, "thinned": found.thinned,
         "difference": None if other is None else {
             "look": other.number, "at": rfc3339(other.at), "what": other.place.name.lower(), "field": other.path,
             "recorded": other.recorded, "now": other.now,
@@ -117,8 +120,10 @@ def notes(found: "WhatIf") -> Iterator[str]:
         yield f"it would have held at {clock(found.held.at)}: {found.held.message}"
     if found.unknown:
         yield f"not in the record, so without an answer: {', '.join(found.unknown[:8])}"
+    if found.counts:
+        yield f"of {found.counts:,} looks the record has counts of requests instead of raw samples: latency is judged as it was asked then"
     if found.thinned:
-        yield f"{found.thinned} looks had only values left and were left out"
+        yield f"{found.thinned:,} looks had no samples any more and were passed over"
 
 
 def compared_json(found: "WhatIf") -> dict[str, Any]:
@@ -133,7 +138,8 @@ def compared_json(found: "WhatIf") -> dict[str, Any]:
         "parted": found.parted, "recordEnd": of(found.end), "recordedThere": of(found.recorded), "with": of(found.other),
         "held": of(found.held),
         "spared": {"requests": found.saved.requests, "failed": found.saved.failed} if found.saved else None,
-        "beyondTheRecord": found.unsure, "notInTheRecord": list(found.unknown), "thinned": found.thinned,
+        "beyondTheRecord": found.unsure, "notInTheRecord": list(found.unknown), "counts": found.counts,
+        "thinned": found.thinned,
     }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.sentences import explain
 from controller.core.steps import World, hold, moved, record, stored
 from controller.core.world import Measured, Observed
+from controller.times import rfc3339
 
 
 def decide(subject: Subject, observed: Observed, measured: Measured, now: float) -> Decision:
@@ -145,7 +146,8 @@ def alerted(w: World, watch: seen.Watch) -> Decision | None:
     judged = requests.GATED | ({Phase.RETURNING} if w.status.returned_at else set())
     if watch.alert is None or w.standing not in judged or w.asks_person:
         return None
-    held = hold(w.with_status(watch.status), reasons.CHECK_ASKS, explain(watch.alert), phase=w.standing, waits_for="operator")
+    detail = f"{explain(watch.alert)}; it grows since {rfc3339(watch.alert.failing_since)}"
+    held = hold(w.with_status(watch.status), reasons.CHECK_ASKS, detail, phase=w.standing, waits_for="operator")
     named = held.status.hold.model_copy(update={"check": watch.alert.name}) if held.status.hold is not None else None
     return replace(held, status=held.status.model_copy(update={"hold": named}))
 

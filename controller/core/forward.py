@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from analysis.model import Outcome
 from controller.api.release import Phase, ReleaseStatus, StageStatus, WindowStatus
-from controller.core import backward, finishing, gates, reasons, seen, sequential
+from controller.core import backward, finishing, gates, missing, reasons, seen, sequential
 from controller.core.beginning import identify, listed, refuse, refuse_prepared
 from controller.core.commands import (
     AddFinalizer,
@@ -133,8 +133,12 @@ def bring_up(w: World) -> Decision:
     """Make what is missing, wait until it is ready, and give its cluster time to reach the proxies."""
     if not made(w):
         return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing")
-    if len(listed(w)) > len(w.status.objects):
-        return stored(w.status.model_copy(update={"objects": listed(w)}))
+    images = missing.images_seen(w)
+    if len(listed(w)) > len(w.status.objects) or images != w.status.images_ready:
+        return stored(w.status.model_copy(update={"objects": listed(w), "images_ready": images}))
+    other = missing.other_images(w)
+    if other:
+        return backward.roll_back(w, reasons.TARGET_GONE, other)
     lacking = unready(w)
     if lacking and not w.subject.spec.now:
         unready_now = w.status.model_copy(update={"ready_at": 0.0, "probe_passes": 0})
@@ -145,8 +149,7 @@ def bring_up(w: World) -> Decision:
     if unproven:
         return wait(w, reasons.PREPARING_GREEN, unproven.words, until=w.now + PROBE_PAUSE_SECONDS, status=unproven.status)
     if not w.status.ready_at:
-        images = {m.name: m.green.image for m in w.observed.members}
-        return stored(w.status.model_copy(update={"ready_at": w.now, "images_ready": images}))
+        return stored(w.status.model_copy(update={"ready_at": w.now, "images_ready": missing.images_now(w)}))
     opens = w.status.ready_at + w.plan.preparation.route_delay
     if w.now < opens and not w.subject.spec.now:
         return wait(w, reasons.WAITING_FOR_CLUSTER, until=opens)

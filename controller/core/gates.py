@@ -131,8 +131,8 @@ def clone_empty(w: World) -> bool:
 
 def recorded_uids(w: World, view: WorkloadView) -> frozenset[str]:
     """The uids under which this release has written down the Deployment of this place."""
-    place = (DEPLOYMENT.kind, view.namespace, view.name)
-    return frozenset(o.uid for o in w.status.objects if (o.kind, o.namespace, o.name) == place and o.uid)
+    named_so = [o for o in w.status.objects if o.name == view.name and o.namespace == view.namespace]
+    return frozenset([o.uid for o in named_so if o.uid and o.kind == DEPLOYMENT.kind])
 
 
 def replaced(w: World, view: WorkloadView) -> bool:

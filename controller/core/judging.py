@@ -192,7 +192,7 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         before: its status so far (blank in a new stage). The same window end is never counted twice.
         context: see there.
     """
-    if check.limit is None:
+    if check.sequential or check.limit is None:
         blank = CheckStatus(name=check.name, outcome=Outcome.INCONCLUSIVE, reason=reasons.NOT_MEASURED)
         judged = context.sequential.get(check.name, blank)
         short = too_short(window, context)

@@ -8,6 +8,7 @@ where it stands, because that is all that is left.
 
 from dataclasses import replace
 
+from controller.api.plan import GreenSource
 from controller.api.release import Phase
 from controller.core import backward, gates, reasons
 from controller.core.commands import Decision, KeepCapacity, RecordKind
@@ -56,11 +57,27 @@ def is_blue_again(w: World, member: MemberView) -> bool:
     return gates.replaced(w, member.blue) and not gates.gone(member.blue) and member.blue.image == before
 
 
+def images_now(w: World) -> dict[str, str]:
+    """The image of each member of green, as it is."""
+    return {m.name: m.green.image for m in w.observed.members}
+
+
+def images_seen(w: World) -> dict[str, str]:
+    """The images that green is held to: a clone's as it was first seen, so that what is judged is what was asked for.
+
+    Not compared with what the Release asks for, as an admission webhook may name the same image by another registry. What others
+    make (Helm, a pipeline) may change until it is ready.
+    """
+    if w.status.ready_at or w.plan.preparation.green is GreenSource.ADOPT or w.subject.spec.kind == "reverse":
+        return w.status.images_ready
+    return images_now(w) | w.status.images_ready
+
+
 def other_images(w: World) -> str:
-    """Which Deployment of green runs another image than the one that was made ready, in words: nobody has judged that one."""
-    ready = w.status.images_ready
+    """Which Deployment of green runs another image than the one that it is held to, in words: nobody has judged that one."""
+    ready, doing = w.status.images_ready, "prepared" if w.status.phase is Phase.PREPARING else "judged"
     return "; ".join(
-        f"{gates.named([m.green])} (green) was given {m.green.image} in mid-release, and {ready[m.name]} was being judged"
+        f"{gates.named([m.green])} (green) was given {m.green.image} in mid-release, and {ready[m.name]} was being {doing}"
         for m in w.observed.members
         if ready.get(m.name) and m.green.image != ready[m.name]
     )

@@ -68,12 +68,14 @@ def read_traffic(w: World) -> traffic.Traffic | None:
     if measurement is None:
         return None
     naming = asking.naming_of(w.subject, w.observed, domain=w.observed.domain)
-    pairs = asking.traffic_places(w.plan, naming, w.observed.routed)
-    mesh = asking.mesh_of(w.subject, w.observed.cluster)
-    answer = measurement.answer
-    return w.measured.once(
-        (asking.TRAFFIC, pairs, mesh), lambda: traffic.read_traffic(answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
-    )
+
+    def read() -> traffic.Traffic:
+        pairs = asking.traffic_places(w.plan, naming, w.observed.routed)
+        mesh = asking.mesh_of(w.subject, w.observed.cluster)
+        return traffic.read_traffic(measurement.answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
+
+    # Of one look only the naming differs: after the return of `finish: home` blue and green are asked about the other way round.
+    return w.measured.once((asking.TRAFFIC, naming), read)
 
 
 def why_blind(w: World) -> str:
@@ -294,12 +296,12 @@ def checkpoint_due(w: World, status: ReleaseStatus) -> bool:
 
 def worth_writing(w: World, after: ReleaseStatus) -> bool:
     """Whether a streak or an outcome changed: what a restart must not forget. Passing polls are not worth a write."""
-    if after is w.status:
+    if after.triggers is w.status.triggers:
         return False
-    return any(
-        streak(trigger, asking.polled(w.status.triggers, trigger.name)) != streak(trigger, asking.polled(after.triggers, trigger.name))
-        for trigger in w.plan.triggers
-    )
+    was, now = ({status.name: status for status in one.triggers} for one in (w.status, after))
+    blank = CheckStatus(name="")
+    pairs = [(trigger, was.get(trigger.name, blank), now.get(trigger.name, blank)) for trigger in w.plan.triggers]
+    return any(one is not other and streak(trigger, one) != streak(trigger, other) for trigger, one, other in pairs)
 
 
 def streak(trigger: Trigger, status: CheckStatus) -> tuple[Outcome | None, str, bool]:

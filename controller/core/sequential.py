@@ -125,8 +125,8 @@ def watched(w: World) -> tuple[Check, ...]:
         return ()
     if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.rollback is not None:
         return ()
-    if status.returned_at and not is_home(w):
-        return ()
+    if homeward.begun(status).shifted_at and not is_home(w):
+        return ()  # the states are those of the return by now, whether it goes on or has failed
     return tuple(check for check in w.plan.checks if check.sequential)
 
 
@@ -278,6 +278,8 @@ def _judged(w: World, one: Look, found: Collection[Look], window: WindowStatus, 
     update = {name: value for name, value in shown.items() if math.isfinite(value)}
     if "ln_early" in update:
         update["ln_early_bound"] = ln_early_bound(w.plan)
+    if one.state is not None and status.outcome is not Outcome.FAIL and alerting(w, one):
+        update["failing_since"] = library.alerting_since(one.state)
     return status.model_copy(update=update) if update else status
 
 
@@ -305,7 +307,8 @@ def _status(check: Check, verdict: Verdict, one: Look, window: WindowStatus, *, 
 
 def _running(status: CheckStatus) -> CheckStatus:
     """The numbers so far, without an answer."""
-    return status.model_copy(update={"outcome": None, "reason": "", "detail": "", "failing_since": 0.0})
+    since = 0.0 if status.outcome is Outcome.FAIL else status.failing_since
+    return status.model_copy(update={"outcome": None, "reason": "", "detail": "", "failing_since": since})
 
 
 def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:

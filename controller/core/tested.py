@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from analysis import combine
 from analysis.counters import Scrapes
+from analysis.gauge import GaugeTest
 from analysis.rate import Dispersion
 from analysis.sequential import Kind, Known, Setting
 from analysis.slo import ALONE_SHARE
@@ -74,6 +75,23 @@ def measured_of(plan: PlanSpec, check: Check) -> tuple[MeasuredLine, ...]:
     if measured is None or check.counters is not None:
         return ()
     return measured.of(check.builtin or BuiltIn.ERROR_RATE, member_of(plan, check.member).workload)
+
+
+def gauge_test(plan: PlanSpec, check: Check) -> GaugeTest | None:
+    """What a gauge is tested against, scrape by scrape; None where blue's history is not known for it."""
+    if not check.gauge or check.limit is None or plan.analysis.measured is None:
+        return None
+    variance = plan.analysis.measured.variance_of(check.name, check.asked_of(member_of(plan, check.member).workload))
+    if variance is None:
+        return None
+    lower = check.limit.min_ratio is not None
+    ratio = 1 / check.limit.min_ratio if check.limit.min_ratio else check.limit.max_ratio or 1.0
+    return GaugeTest(ratio - 1, variance, plan.analysis.alpha, lower_is_worse=lower)
+
+
+def by_limit(plan: PlanSpec, check: Check, weight: int) -> bool:
+    """Whether a check is asked for its limit at the window's end of a stage: at 100 % a gauge has no blue to be paired with."""
+    return not check.sequential and (weight >= FULL or gauge_test(plan, check) is None)
 
 
 def _known(line: MeasuredLine, spread: float | None) -> Known:

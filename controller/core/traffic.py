@@ -14,9 +14,12 @@ A release reads the same query for three things: has the shift arrived (`settled
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
+from typing import NamedTuple
 
 from analysis.model import Labels, Sample, Series
 from controller.api.release import WindowStatus
@@ -35,13 +38,15 @@ _TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "prom
 _NO_CLUSTER = frozenset({"", "unknown"})
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
-    """`count` requests within `(start, end]`, both of them sample times of one series' target, Unix seconds."""
+class Increment(NamedTuple):
+    """`requests` within `(start, end]`, both of them sample times of one series' target, Unix seconds.
+
+    A named tuple, because each look makes a dozen.
+    """
 
     start: float
     end: float
-    count: float
+    requests: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class ArmTraffic:
 
     def between(self, after: float, until: float) -> float:
         """Requests whose increment ends within `(after, until]`."""
-        return sum(increment.count for increment in self.increments if after < increment.end <= until)
+        return sum([increment.requests for increment in self.increments if after < increment.end <= until])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,7 @@ def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Plac
     found = sides(answer, blue, green, mesh)
     if found.fault:
         return Traffic(fault=found.fault, detail=found.detail)
-    targets = _first_scrapes([*found.blue, *found.green])
+    targets = _scrapes([*found.blue, *found.green])
     read = [_arm(arm, targets) for arm in (found.blue, found.green)]
     return Traffic(blue=read[0], green=read[1], scraped=max(read[0].newest, read[1].newest))
 
@@ -160,14 +165,14 @@ def _series_key(labels: Labels, mesh: Mesh) -> tuple[str, str]:
 
 
 def _target(labels: Labels) -> Labels:
-    return tuple(pair for pair in labels if pair[0] in _TARGET_LABELS)
+    return tuple([pair for pair in labels if pair[0] in _TARGET_LABELS])
 
 
-def _first_scrapes(every: Iterable[Series]) -> dict[Labels, list[float]]:
+def _scrapes(every: Iterable[Series]) -> dict[Labels, list[float]]:
     """Sample times by scraped target, sorted."""
     times: dict[Labels, set[float]] = {}
     for series in every:
-        times.setdefault(_target(series.labels), set()).update(sample.time for sample in series.samples)
+        times.setdefault(_target(series.labels), set()).update([sample.time for sample in series.samples])
     return {target: sorted(found) for target, found in times.items()}
 
 
@@ -175,19 +180,23 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraf
     increments: list[Increment] = []
     times: set[float] = set()
     for series in every:
-        samples = [sample for sample in series.samples if math.isfinite(sample.value) and sample.value >= 0]
-        times.update(sample.time for sample in samples)
+        samples = [sample for sample in series.samples if 0 <= sample.value < math.inf]
+        times.update([sample.time for sample in samples])
         increments += _differences(samples, targets[_target(series.labels)])
-    return ArmTraffic(tuple(sorted(increments, key=lambda increment: increment.end)), tuple(sorted(times)))
+    increments.sort(key=_BY_END)
+    return ArmTraffic(tuple(increments), tuple(sorted(times)))
+
+
+_BY_END = attrgetter("end")
 
 
 def _differences(samples: Sequence[Sample], scrapes: Sequence[float]) -> list[Increment]:
     if not samples:
         return []
     found = []
-    earlier = [time for time in scrapes if time < samples[0].time]
-    if earlier and samples[0].value > 0:
-        found.append(Increment(earlier[-1], samples[0].time, samples[0].value))
+    first = samples[0]
+    if first.value > 0 and scrapes[0] < first.time:
+        found.append(Increment(scrapes[bisect_left(scrapes, first.time) - 1], first.time, first.value))
     for before, after in pairwise(samples):
         gained = after.value - before.value if after.value >= before.value else after.value
         if gained > 0:
@@ -262,7 +271,7 @@ def _newest_requests(traffic: Traffic, split: Split, newest: float) -> tuple[flo
 
 
 def _since(arm: ArmTraffic, after: float, since: float) -> float:
-    return sum(increment.count for increment in arm.increments if increment.end > after and increment.start >= since)
+    return sum([increment.requests for increment in arm.increments if increment.end > after and increment.start >= since])
 
 
 def _split_words(percent: float | None, n: float, split: Split, more: str) -> str:
@@ -302,7 +311,7 @@ def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: f
 
 def _counted(arm: ArmTraffic, window: WindowStatus, after: float, until: float) -> float:
     # An increment that began before the window opened also holds requests from before it.
-    return sum(i.count for i in arm.increments if after < i.end <= until and i.start >= window.opened_at)
+    return sum([i.requests for i in arm.increments if after < i.end <= until and i.start >= window.opened_at])
 
 
 def _gaps(times: Sequence[float], after: float, until: float, longest: float) -> list[tuple[float, float]]:
@@ -351,7 +360,7 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
     if _gaps(times, after, newest, GAP_SCRAPES * scrape_interval):
         return Quiet(quiet=False, known=False, why="the samples have a gap within the drain")
     # The increment that spans the beginning of the drain may hold requests from before it.
-    seen = sum(increment.count for increment in arm.increments if increment.end > after and increment.start >= since)
+    seen = sum([increment.requests for increment in arm.increments if increment.end > after and increment.start >= since])
     if seen:
         return Quiet(quiet=False, known=True, why=f"{colour} had {seen:,.0f} requests in the last {drain:.0f} s")
     return Quiet(quiet=True, known=True, why=f"{colour} had no request in the last {drain:.0f} s")
@@ -360,4 +369,4 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
 def reached(traffic: Traffic, *, seconds: float, colour: str = "green") -> bool:
     """Whether the samples of the newest seconds show requests of a colour, whatever came before them."""
     arm = traffic.green if colour == "green" else traffic.blue
-    return any(increment.count for increment in arm.increments if increment.end > traffic.scraped - seconds)
+    return any(increment.requests for increment in arm.increments if increment.end > traffic.scraped - seconds)

@@ -7,13 +7,14 @@ A *segment* can be read by itself: it names the release, its first look has the 
 than wait; its line has the status it found and the decision, whole. Looks between two steps have only what was measured:
 what they made of it follows, and the next step's status shows whether it did.
 
-Nothing here waits for a person: what is in memory is bounded, and the oldest looks between two steps are thinned to their
-values before anything else is lost. Decisions are never thinned.
+Nothing here waits for a person: what is in memory is bounded, and the raw samples of the oldest looks between two steps are thinned
+to counts before anything else is lost (`controller.evidence.thinning`). Decisions are never thinned.
 """
 
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 import orjson
@@ -59,18 +60,27 @@ class Seen:
     refused: tuple[int, str] | None = None
 
 
+class Kept(IntEnum):
+    """What is left of the looks between two steps: everything, what every verdict follows from, or their number."""
+
+    WHOLE = 0
+    COUNTS = 1
+    STEPS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A closed segment.
 
     Attributes:
         body: its lines, compressed; older versions wrote several blocks one behind the other.
-        looks: how many; `thinned` says whether those between two steps are only values, or left out.
+        looks: how many.
+        kept: how much of those that only waited.
     """
 
     body: bytes
     looks: int
-    thinned: bool = False
+    kept: Kept = Kept.WHOLE
 
 
 @dataclass(slots=True)
@@ -180,19 +190,15 @@ class Journal:
         self.closed = list(kept)
 
     def _make_room(self) -> bool:
-        """One step: thin the oldest whole segment, else leave looks between steps out, else a segment without steps; False if none can."""
+        """One step: the oldest whole segment to counts, else to its steps, else one without steps is left out; False if none can."""
         from controller.evidence import thinning  # noqa: PLC0415 - rare, and it needs the reader
 
         older = list(enumerate(self.closed[:-1]))
-        for position, segment in older:
-            if not segment.thinned:
-                self.closed[position] = thinning.thinned(segment)
-                return True
-        for position, segment in older:
-            bare = thinning.steps_only(segment)
-            if len(bare.body) < len(segment.body):
-                self.closed[position] = bare
-                return True
+        for level, smaller in thinning.LEVELS:
+            for position, segment in older:
+                if segment.kept < level:
+                    self.closed[position] = smaller(segment)
+                    return True
         for position, segment in older:
             if not thinning.has_steps(segment):
                 self.lost += segment.looks

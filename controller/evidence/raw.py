@@ -13,6 +13,7 @@ from controller.core import asking, traffic
 from controller.core.queries import is_failed
 from controller.core.traffic import Traffic
 from controller.evidence.reading import Look
+from controller.evidence.thinning import merged
 from controller.evidence.worlds import with_status
 from controller.ports import Answer
 
@@ -34,12 +35,15 @@ class RawSamples:
 
     @classmethod
     def of(cls, looks: Iterable[Look]) -> "RawSamples":
-        """The samples of a whole record."""
-        raw = cls()
-        for look in looks:
+        """The samples of a whole record; counts throughout where some of it was thinned to counts, and of histograms nothing then."""
+        raw, every = cls(), list(looks)
+        thinned = any(look.thinned for look in every)
+        for look in every:
             for measurement in (look.measured.answers if look.measured else {}).values():
                 if measurement.answer.result_type == RAW:
-                    raw.take(measurement.answer.series)
+                    raw.take(merged(measurement.answer.series) if thinned else measurement.answer.series)
+        if thinned:
+            raw.metrics &= {REQUESTS}
         return raw
 
     def take(self, every: Iterable[Series]) -> None:

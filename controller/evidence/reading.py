@@ -37,8 +37,9 @@ class Look:
         subject: without the status that it found.
         found: the whole status where the line has it; None where it follows from the look before.
         read: the status was read anew: it need not follow from the look before.
-        measured: None where the answers were thinned away; then `values` has what is left.
+        measured: None where the answers were left out; older versions kept one value a question then, in `values`.
         out: the decision, for comparison; None where the look only waited.
+        thinned: its raw samples are counts by now.
     """
 
     epoch: int
@@ -55,6 +56,7 @@ class Look:
     divisor: float = 1.0
     since: float = 0.0
     left: int = 0
+    thinned: bool = False
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class _Reading:
             subject=replace(self.subject, plan=self.plan, resource_version=self.version),
             observed=self.observed, found=found, read=bool(line.get("read")), measured=measured, values=line.get("v", {}), out=out,
             refused=(int(refused[0]), str(refused[1])) if refused else None, divisor=self.divisor, since=self.since, left=left,
+            thinned=bool(line.get("thin")),
         )  # fmt: skip
 
     def _found(self, line: Mapping[str, Any]) -> ReleaseStatus | None:

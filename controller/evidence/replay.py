@@ -56,7 +56,7 @@ class Step:
 
     Attributes:
         subject: with the status that the look found.
-        decision: as it came out now; None where the samples of the look were thinned away.
+        decision: as it came out now; None where the samples of the look were left out.
         difference: from the record; None where there is none, or nothing to compare.
     """
 
@@ -72,12 +72,15 @@ class Tally:
     """How much was decided again.
 
     Attributes:
-        looks: all; `decisions` are those that did more than wait; `thinned` had no samples any more.
+        looks: all; `decisions` are those that did more than wait.
+        counts: looks that were decided again from counts instead of raw samples.
+        thinned: looks without any samples, so that they were not decided again.
         gaps: places where the record does not go on from the look before: another leader, or a conflict.
     """
 
     looks: int = 0
     decisions: int = 0
+    counts: int = 0
     thinned: int = 0
     gaps: int = 0
     difference: Difference | None = None
@@ -88,9 +91,11 @@ def replay(looks: Iterable[Look]) -> Iterator[Step]:
     status: ReleaseStatus | None = None
     shown: ReleaseStatus | None = None
     before: Look | None = None
+    near = 0.0
     for number, look in enumerate(looks, start=1):
         found = look.found or status
-        difference = _missing(number, look, before) or _found_otherwise(number, look, status)
+        difference = _missing(number, look, before) or _found_otherwise(number, look, status, near)
+        near = worlds.NEAR if look.thinned else near  # counts were added up in another order than raw samples are
         before, shown = look, found or shown
         if shown is None:
             continue  # the record begins with a look that was thinned: the next status that is written down goes on
@@ -101,7 +106,7 @@ def replay(looks: Iterable[Look]) -> Iterator[Step]:
             continue
         decision = decided(look, subject)
         if look.out is not None and difference is None:
-            difference = _decided_otherwise(number, look, found, decision)
+            difference = _decided_otherwise(number, look, found, decision, near)
         status = shown = decision.status
         yield Step(number, look, subject, decision, difference)
 
@@ -114,6 +119,7 @@ def tally(steps: Iterable[Step]) -> Tally:
             count,
             looks=count.looks + 1,
             decisions=count.decisions + (step.look.out is not None),
+            counts=count.counts + step.look.thinned,
             thinned=count.thinned + (step.decision is None) + step.look.left,
             gaps=count.gaps + (step.look.read and step.number > 1),
             difference=count.difference or step.difference,
@@ -136,16 +142,16 @@ def _missing(number: int, look: Look, before: Look | None) -> Difference | None:
     return Difference(number, look.at, Place.RECORD, "number of the look", look.number, expected + look.left)
 
 
-def _found_otherwise(number: int, look: Look, status: ReleaseStatus | None) -> Difference | None:
+def _found_otherwise(number: int, look: Look, status: ReleaseStatus | None, near: float) -> Difference | None:
     """The status that the look found, against what we came to; nothing to compare where it was read anew."""
     if look.found is None or status is None or look.read:
         return None
     recorded, mine = orjson.loads(worlds.status_json(look.found)), orjson.loads(worlds.status_json(status))
-    found = worlds.first_difference(recorded, mine)
+    found = worlds.first_difference(recorded, mine, near=near)
     return Difference(number, look.at, Place.STATUS, *found) if found else None
 
 
-def _decided_otherwise(number: int, look: Look, found: ReleaseStatus, decision: Decision) -> Difference | None:
+def _decided_otherwise(number: int, look: Look, found: ReleaseStatus, decision: Decision, near: float) -> Difference | None:
     mine = orjson.loads(orjson.dumps(worlds.decision_line(found, decision), default=str))
-    other = worlds.first_difference(look.out, mine)
+    other = worlds.first_difference(look.out, mine, near=near)
     return Difference(number, look.at, Place.DECISION, *other) if other else None

@@ -18,7 +18,7 @@ from controller.core import reasons, sequential
 from controller.core.sentences import explain
 from controller.evidence.bundle import Bundle
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
-from controller.evidence.replay import Difference, Step, replay, tally
+from controller.evidence.replay import Difference, Step, Tally, replay, tally
 from controller.times import unix
 
 RATIO_ALPHA = 0.05
@@ -172,7 +172,7 @@ def facts_of(bundle: Bundle) -> Facts:
         blast=tuple(blast(status, totals)), weights=tuple(weights_of(steps)), stages=tuple(stages_of(status)),
         checks=tuple(in_order(checks_of(steps, status, plan, counts))), entries=entries,
         requests=tuple(entry for entry in entries if entry.kind == "request"),
-        notes=tuple(notes_of(bundle, status, found.gaps, found.thinned)),
+        notes=tuple(notes_of(bundle, status, found)),
         looks=found.looks, decisions=found.decisions, difference=found.difference, totals=totals,
         again=tuple(replays(str(meta.get("namespace", "")), str(meta["name"]))),
     )  # fmt: skip
@@ -260,16 +260,18 @@ def entries_of(history: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         yield Entry(at, str(record.get("kind", "")), str(record.get("reason", "")), str(record.get("message", "")), stage)
 
 
-def notes_of(bundle: Bundle, status: ReleaseStatus, gaps: int, thinned: int) -> Iterator[str]:
+def notes_of(bundle: Bundle, status: ReleaseStatus, found: Tally) -> Iterator[str]:
     """What a reader must know."""
     if OUTCOMES.get(status.phase.value) is None:
         yield "The release is still under way: this is what had been decided when the report was made."
     if not bundle.segments:
         yield "There is no evidence: nothing was decided yet, or it could not be kept."
-    if gaps:
-        yield f"The record goes on {gaps} times from what was read anew: another controller took over, or somebody else had written."
-    if thinned:
-        yield f"Of {thinned} looks only values were kept, because room was short."
+    if found.gaps:
+        yield f"The record goes on {found.gaps} times from what was read anew: another controller took over, or somebody else had written."
+    if found.counts:
+        yield f"Room was short: of {found.counts:,} looks raw samples were thinned to counts. Every verdict was decided again from these."
+    if found.thinned:
+        yield f"Room was short: {found.thinned:,} looks between decisions were left out. The decisions stand, each with what it found."
 
 
 # Checks.

@@ -119,7 +119,7 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
     for act in scenario.people:
         people.arrange(sim, namespace, plan_name, name, act)
     last_deed = START + max((act.at for act in scenario.people), default=0.0)
-    sim.run_until(START + scenario.limit, lambda: sim.clock.time > last_deed and over(sim, key))
+    sim.run_until(START + scenario.limit, ends_after(last_deed, sim, key))
     result.ended_at = sim.clock.time - START
     if over(sim, key):
         sim.run_until(sim.clock.time + REST_SECONDS, lambda: False)
@@ -137,6 +137,20 @@ def plan_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
     return plans[0]
 
 
+def ends_after(last_deed: float, sim: Simulation, key: Key) -> Callable[[], bool]:
+    """Whether all has come to rest since the last deed of a person; what was seen at a revision of the store is not looked at again."""
+    seen = -1
+
+    def ended() -> bool:
+        nonlocal seen
+        if sim.clock.time <= last_deed or sim.server.revision == seen:
+            return False
+        seen = sim.server.revision
+        return over(sim, key)
+
+    return ended
+
+
 def over(sim: Simulation, key: Key) -> bool:
     """Whether every release has come to rest: finished with nothing left to do, or waiting for a person."""
     return not any(not at_rest(sim.release(other)) for other in {key, *sim.owners.unfinished()})
@@ -147,7 +161,7 @@ def at_rest(release: Obj | None) -> bool:
     if release is None:
         return True
     status = release.get("status") or {}
-    if status.get("phase") in {phase.value for phase in FINAL}:
+    if status.get("phase") in FINAL:
         return not release["metadata"].get("finalizers")
     held = status.get("hold") or {}
     return status.get("phase") == "Halted" or (
@@ -158,7 +172,7 @@ def at_rest(release: Obj | None) -> bool:
 def quiet(sim: Simulation, key: Key, result: Result) -> None:
     """L3, S16: a finished release causes no further write for an hour."""
     release = sim.release(key)
-    if release is None or (release.get("status") or {}).get("phase") not in {phase.value for phase in FINAL}:
+    if release is None or (release.get("status") or {}).get("phase") not in FINAL:
         return
     written: list[Commit] = []
     sim.server.on_commit(lambda commit: written.append(commit) if of_ours(commit, key) else None)

@@ -4,6 +4,7 @@ import html
 import json
 import math
 import shlex
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -274,11 +275,68 @@ class TestNothingToJudge:
 
         assert code == 4
 
-    def test_a_baseline_that_begins_in_the_middle_is_never_a_pass(self, files, capsys):
+    def test_a_window_longer_than_what_is_kept_is_never_a_pass_and_says_since_when_there_are_samples(self, files, capsys):
         early = ["--from", str(BEGIN - STEP * (HISTORY + 100)), "--to", str(BEGIN + STEP * LOOKS)]
         code, found = judged(capsys, *ARMS, *early, "--file", str(files / "healthy.txt"))
 
         assert (code, found["outcome"]) == (4, "inconclusive")
+        assert found["sentence"].startswith("The baseline's samples begin at 2023-11-14 21:13:20 UTC, 25m after the window")
+
+    def test_a_partial_answer_is_never_a_pass_and_says_so_first(self, capsys, monkeypatch):
+        class Partial:
+            def __init__(self, inner):
+                self.inner = inner
+
+            def query(self, promql, time):
+                return replace(self.inner.query(promql, time), warnings=("store down",))
+
+        prometheus = Partial(simulated(release()))
+        monkeypatch.setattr(judge_prometheus, "connected", lambda _url: prometheus)
+        code, found = judged(capsys, *ARMS, *WINDOW, "--prometheus", "http://prometheus:9090")
+
+        assert (code, found["sentence"]) == (4, "An answer was partial, and what it lacks nobody knows.")
+
+
+def every(value):
+    """All values replaced."""
+    return lambda series: {labels: [(time, value(count)) for time, count in samples] for labels, samples in series.items()}
+
+
+def edges(change):
+    """Bucket edges renamed, or left out where the new name is None."""
+
+    def renamed(series):
+        found = {}
+        for labels, samples in series.items():
+            held = dict(labels)
+            if "le" in held:
+                held["le"] = change(held["le"])
+            if held.get("le", "") is not None:
+                found[tuple(sorted(held.items()))] = samples
+        return found
+
+    return renamed
+
+
+def falls_once(series):
+    """One scrape of the green histogram counts less below a larger edge; the next one is right again."""
+    at = BEGIN + STEP * 40
+    return {
+        labels: [(time, count - 900 if time == at and ("le", "250") in labels else count) for time, count in samples]
+        for labels, samples in series.items()
+    }
+
+
+BROKEN = {
+    "NaN": (every(lambda _: "NaN"), {"NoSeries", "TooFewSamples"}),
+    "infinite": (every(lambda _: "+Inf"), {"NoSeries", "TooFewSamples"}),
+    "negative": (every(lambda count: -1 - count), {"NoSeries", "FallingBuckets"}),
+    "one sample": (lambda series: {labels: samples[-1:] for labels, samples in series.items()}, {"BaselineMissing", "TooFewSamples"}),
+    "no +Inf": (edges(lambda le: None if le == "+Inf" else le), {"NoEvidenceAgainst", "NoInfBucket"}),
+    "edges that are no numbers": (edges(lambda le: "wide" if le == "250" else le), {"NoEvidenceAgainst", "BadBucketEdge"}),
+    "falling counts": (edges(lambda le: {"100": "250", "250": "100"}.get(le, le)), {"NoEvidenceAgainst", "FallingBuckets"}),
+    "counts that fell once": (falls_once, {"NoEvidenceAgainst", "FallingBuckets"}),
+}
 
 
 class TestBadInput:
@@ -317,12 +375,20 @@ class TestBadInput:
 
         assert code == 0
 
-    def test_a_histogram_without_inf_is_inconclusive(self, capsys, tmp_path):
+    def test_time_that_goes_backwards_is_put_in_order(self, files, capsys, tmp_path):
         path = tmp_path / "samples"
-        path.write_text(as_openmetrics({labels: samples for labels, samples in release().items() if ("le", "+Inf") not in labels}))
+        path.write_text(as_dump({labels: samples[::-1] for labels, samples in release(0.03).items()}))
+
+        assert judged(capsys, *ARMS, *WINDOW, "--file", str(path)) == judged(capsys, *ARMS, *WINDOW, "--file", str(files / "bad.txt"))
+
+    @pytest.mark.parametrize("broken", BROKEN)
+    def test_series_that_cannot_be_counted_are_inconclusive_each_by_its_own_word(self, broken, capsys, tmp_path):
+        change, reasons = BROKEN[broken]
+        path = tmp_path / "samples"
+        path.write_text(as_dump(change(release())))
         code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(path))
 
-        assert (code, {check["reason"] for check in found["checks"]}) == (4, {"NoEvidenceAgainst", "NoInfBucket"})
+        assert (code, {check["reason"] for check in found["checks"]}) == (4, reasons)
 
     def test_more_samples_than_memory_is_meant_for_are_refused_while_they_are_read(self, files):
         selectors = [arm_of("reporter='source'", "--baseline").requests]

@@ -1,24 +1,29 @@
 """Room is bounded: in the cluster, in memory, in the history of a plan. Decisions never go missing."""
 
 import base64
+import math
 import pickle
 import zlib
 from dataclasses import replace
+from itertools import pairwise
 
 import orjson
 import pytest
 
+from analysis.model import Sample, Series
 from controller.adapters import evidence
 from controller.adapters.pruning import read_finished
 from controller.adapters.records import read_subject
 from controller.api.release import EvidenceStatus, Phase
 from controller.core.commands import Decision
+from controller.core.sentences import explain
 from controller.core.world import Measured, Measurement, Observed
 from controller.evidence import journal as journals
 from controller.evidence.journal import Journal, Seen, Segment
+from controller.evidence.raw import RawSamples, counted_of
 from controller.evidence.reading import lines_of, looks_of
 from controller.evidence.replay import replay, tally
-from controller.evidence.thinning import steps_only, thinned
+from controller.evidence.thinning import counted, merged, steps_only
 from controller.ports import CONFIG_MAP, RELEASE, Answer
 from tests.core.releases import a_release
 from tests.evidence.recorded import FIRST, HWAYO, SEQUENTIAL, bundle_from, kube_of, parts, recorded, releases, simulated
@@ -64,38 +69,77 @@ class TestSizes:
         assert parts(sim) == []
 
 
+def verdicts(step):
+    """All that was judged and decided in a look, in the words in which people read it."""
+    status = step.decision.status
+    checks = [check for stage in status.stages for check in stage.checks]
+    stages = [(stage.verdict, stage.window and (stage.window.n_green, stage.window.ran)) for stage in status.stages]
+    told = [(one.name, one.outcome, explain(one)) for one in (*checks, *status.triggers)]
+    return status.phase, status.message, status.grant, step.decision.commands, stages, told
+
+
+def as_counts(bundle):
+    return with_segments(bundle, [counted(segment) for segment in segments_of(bundle)])
+
+
+THINNED = [(HWAYO, "slow-at-25"), *((SEQUENTIAL, f"sequential-{one}") for one in ("errors", "latency", "healthy"))]
+
+
 class TestThinning:
-    def test_a_thinned_segment_has_every_decision_and_is_smaller(self):
+    @pytest.mark.parametrize(("folder", "name"), THINNED, ids=[name for _, name in THINNED])
+    def test_every_verdict_follows_from_counts_as_from_raw_samples(self, folder, name):
+        """Every look is decided again, and every status, window, poll and e-value on the way is the recorded one."""
+        bundle = recorded(folder, name)
+        looks = as_counts(bundle).looks
+        before, after = list(replay(bundle.looks)), list(replay(looks))
+
+        assert list(map(verdicts, after)) == list(map(verdicts, before))
+        assert tally(after).difference is None
+        assert not tally(after).thinned
+
+    def test_every_decision_keeps_what_it_saw(self):
         bundle = recorded(HWAYO, "slow-at-25")
-        less = [thinned(segment) for segment in segments_of(bundle)]
+        less = as_counts(bundle)
 
-        assert decisions(with_segments(bundle, less)) == decisions(bundle)
-        assert sum(len(one.body) for one in less) < 0.8 * sum(len(one.body) for one in segments_of(bundle))
+        assert decisions(less) == decisions(bundle)
+        assert [look.measured for look in less.looks if look.out] == [look.measured for look in bundle.looks if look.out]
 
-    def test_decisions_of_a_thinned_record_are_still_decided_again(self):
-        bundle = recorded(HWAYO, "slow-at-25")
-        found = tally(replay(with_segments(bundle, [thinned(segment) for segment in segments_of(bundle)]).looks))
+    def test_counts_are_much_smaller_where_many_series_are_asked(self):
+        bundle = recorded(SEQUENTIAL, "sequential-healthy")
+        segments = segments_of(bundle)
 
-        assert found.difference is None
-        assert found.decisions == len(decisions(bundle))
-        assert found.thinned > 200
+        assert sum(look.thinned for look in as_counts(bundle).looks) > 400
+        assert sum(len(counted(one).body) for one in segments) < 0.6 * sum(len(one.body) for one in segments)
 
-    def test_a_look_that_only_waited_keeps_one_value_a_question(self):
-        segment = thinned(segments_of(recorded(FIRST, "fails-at-25"))[-2])
-        values = [look.values for look in looks_of(lines_of(segment.body), recorded(FIRST, "fails-at-25").specs) if look.values]
+    def test_the_requests_of_the_release_are_counted_as_before(self):
+        bundle = recorded(SEQUENTIAL, "sequential-errors")
+        whole, less = (counted_of(one.looks, RawSamples.of(one.looks)) for one in (bundle, as_counts(bundle)))
 
-        assert any("trigger/errors/candidate" in one for one in values)
+        assert less.between(0, 9e9) == whole.between(0, 9e9)
 
     def test_without_any_room_only_steps_are_left(self):
         bundle = recorded(FIRST, "fails-at-25")
-        bare = with_segments(bundle, [steps_only(thinned(segment)) for segment in segments_of(bundle)])
+        bare = with_segments(bundle, [steps_only(counted(segment)) for segment in segments_of(bundle)])
+        found = tally(replay(bare.looks))
 
         assert decisions(bare) == decisions(bundle)
         assert len(bare.looks) < len(bundle.looks)
-        assert tally(replay(bare.looks)).difference is None
+        assert found.difference is None
+        assert found.looks - found.decisions + found.thinned > 20
+
+    def test_a_record_of_an_older_version_with_values_instead_of_samples_is_read(self):
+        """Format 1 once kept one value a question where room was short."""
+        bundle = recorded(FIRST, "fails-at-25")
+        lines = [[dict(line) for line in segment] for segment in bundle.segments]
+        for line in (line for segment in lines for line in segment if line["k"] == "look" and "out" not in line and "a" in line):
+            line["v"] = dict.fromkeys(line.pop("a"), 1.5)
+        old = replace(bundle, segments=tuple(map(tuple, lines)))
+
+        assert any(look.values for look in old.looks)
+        assert tally(replay(old.looks)).thinned > 20
 
     def test_the_oldest_are_thinned_first_and_only_as_far_as_it_must_be(self):
-        whole = segments_of(recorded(HWAYO, "slow-at-25"))
+        whole = segments_of(recorded(SEQUENTIAL, "sequential-healthy"))
         room = sum(len(segment.body) for segment in whole) - 100
 
         fit = evidence.fitting(whole, room)
@@ -118,6 +162,61 @@ class TestThinning:
         assert releases(sim)[0]["status"]["evidence"]["thinned"] is True
         assert any(part["thinned"] for part in bundle.parts)
         assert tally(replay(bundle.looks)).difference is None
+
+
+def series(values, *, start=0.0, **labels):
+    given = {"__name__": "istio_requests_total", "pod": "a", "destination_workload": "shop", "response_code": "200", **labels}
+    samples = tuple(Sample(start + 5.0 * number, float(value)) for number, value in enumerate(values) if value is not None)
+    return Series(tuple(sorted(given.items())), samples)
+
+
+def grown(every):
+    """The growth of each merged series, sample by sample, by pod and code."""
+    found = {}
+    for one in every:
+        labels = dict(one.labels)
+        values = [sample.value for sample in one.samples]
+        found[labels["pod"], labels["response_code"]] = [after - before for before, after in pairwise(values)]
+    return found
+
+
+class TestCounts:
+    def test_callers_and_codes_are_summed_up_and_failures_stay_apart(self):
+        every = (series([1, 4, 6]), series([10, 10, 15], response_code="404"), series([0, 1, 1], response_code="503"))
+
+        assert grown(merged(every)) == {("a", "200"): [3, 7], ("a", "500"): [1, 0]}
+
+    def test_pods_stay_apart(self):
+        assert grown(merged((series([1, 2]), series([5, 9], pod="b")))) == {("a", "200"): [1], ("b", "200"): [4]}
+
+    def test_a_series_that_appears_later_counts_from_nothing(self):
+        assert grown(merged((series([1, 2, 3]), series([None, 7, 9], response_code="201")))) == {("a", "200"): [8, 3]}
+
+    def test_one_that_ends_stays_where_it_was(self):
+        assert grown(merged((series([1, 2, 3]), series([7, None, None], response_code="201")))) == {("a", "200"): [1, 1]}
+
+    def test_a_reset_counts_what_came_after_it(self):
+        assert grown(merged((series([100, 150, 20]), series([40, 41, 1], response_code="201")))) == {("a", "200"): [51, 21]}
+
+    def test_buckets_of_one_histogram_are_reset_together(self):
+        name = "istio_request_duration_milliseconds_bucket"
+        every = (series([10, 12], __name__=name, le="100"), series([20, 15], __name__=name, le="+Inf"))
+
+        assert [[sample.value for sample in one.samples] for one in merged(every)] == [[10, 22], [20, 35]]
+
+    def test_of_a_histogram_only_the_tested_edges_are_kept(self):
+        name = "istio_request_duration_milliseconds_bucket"
+        every = tuple(series([1, 2], __name__=name, le=edge) for edge in ("5", "25.0", "100", "+Inf"))
+
+        assert [dict(one.labels)["le"] for one in merged(every, frozenset([25.0, math.inf]))] == ["25.0", "+Inf"]
+
+    @pytest.mark.parametrize(
+        "odd", [series([1, math.nan]), series([1, -2]), series([1, 2], __name__="others_total")], ids=["nan", "negative", "another metric"]
+    )
+    def test_what_is_no_plain_counter_of_istio_stays_as_it_is(self, odd):
+        every = (series([1, 2]), odd)
+
+        assert merged(every) is every
 
 
 class TestMemory:

@@ -97,3 +97,41 @@ def test_the_status_of_a_queued_release_may_be_dropped(kube):
     made(kube, RELEASE, epoch=1, reason="WaitingForPlan")
 
     assert "status" not in kube.patch(RELEASE, "shop", "x", {"status": None}, Patch.MERGE, subresource="status")
+
+
+FACTS = [
+    ({"blueSlot": 0}, {"blueSlot": 1}),
+    ({"blueSlot": 1}, {"blueSlot": None}),
+    ({"mode": "host"}, {"mode": "subset"}),
+    ({"blueSubset": "v1", "greenSubset": "v2"}, {"blueSubset": "v2"}),
+    ({"blueSubset": "v1", "greenSubset": "v2"}, {"greenSubset": ""}),
+    ({"planHash": "a"}, {"planHash": "b"}),
+]
+
+
+@pytest.mark.parametrize(("known", "edit"), FACTS, ids=str)
+def test_who_is_blue_is_decided_once(kube, known, edit):
+    """With another answer in mid-release everybody would be sent back to the version that nobody has judged."""
+    made(kube, RELEASE, phase="Measuring", blueSlot=-1, mode="", planHash="")
+    write(kube, RELEASE, **known)
+
+    with pytest.raises(RefusedError, match=f"status.{next(iter(edit))} is decided once, at the start of the release"):
+        write(kube, RELEASE, **edit)
+    assert write(kube, RELEASE, epoch=3, **known)["epoch"] == 3
+
+
+SIZE = [{"member": "shop", "replicas": 3}]
+MADE = [{"kind": "Deployment", "namespace": "shop", "name": "shop-green", "uid": "u"}]
+
+
+@pytest.mark.parametrize(("field", "entries"), [("capacity", SIZE), ("objects", MADE)])
+def test_what_must_be_given_back_or_taken_down_is_never_lost(kube, field, entries):
+    """A teardown would end without it: an autoscaler's minimum would stay raised, a Deployment would stay."""
+    made(kube, RELEASE, phase="TearingDown", **{field: []})
+    longer = [*entries, {**entries[0], "name": "another"} if field == "objects" else {**entries[0], "member": "another"}]
+    write(kube, RELEASE, **{field: entries})
+
+    for shorter in ([], None):
+        with pytest.raises(RefusedError, match=f"status.{field} .* never gets shorter"):
+            write(kube, RELEASE, **{field: shorter})
+    assert len(write(kube, RELEASE, **{field: longer})[field]) == 2

@@ -158,6 +158,27 @@ class TestTheStatusOfARelease:
         assert "a release that has ended stays as it ended" in answer.text
         assert bed.admin.patch(path, {"status": {"epoch": 2, "retention": {"done": True}}})["status"]["phase"] == "RolledBack"
 
+    @pytest.mark.parametrize(
+        ("known", "edit", "sentence"),
+        [
+            ({"blueSlot": 0}, {"blueSlot": 1}, "status.blueSlot is decided once"),
+            ({"mode": "host"}, {"mode": None}, "status.mode is decided once"),
+            ({"blueSubset": "v1"}, {"blueSubset": "v2"}, "status.blueSubset is decided once"),
+            ({"greenSubset": "v2"}, {"greenSubset": ""}, "status.greenSubset is decided once"),
+            ({"planHash": "a"}, {"planHash": "b"}, "status.planHash is decided once"),
+            ({"capacity": [{"member": "shop", "replicas": 3}]}, {"capacity": []}, "status.capacity is what must be given back"),
+            ({"objects": [{"kind": "Deployment", "namespace": "s", "name": "g", "uid": "u"}]}, {"objects": None}, "status.objects is what"),
+        ],
+    )
+    def test_keeps_who_is_blue_and_what_was_borrowed(self, bed, make, known, edit, sentence):
+        path = make("releases", "Release", RELEASE) + "/status"
+        bed.admin.patch(path, {"status": {"phase": "Measuring", "blueSlot": -1, "mode": ""}})
+        bed.admin.patch(path, {"status": known})
+        answer = bed.admin.request("PATCH", path, {"status": edit}, "application/merge-patch+json")
+
+        assert answer.status_code == 422
+        assert sentence in answer.text
+
     @pytest.mark.parametrize("status", [None, {}, {"phase": None}], ids=str)
     def test_is_never_dropped_once_it_has_begun(self, bed, make, status):
         path = make("releases", "Release", RELEASE) + "/status"

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from controller.api.release import Phase
-from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, RELEASE, RELEASE_PLAN, SERVICE, VIRTUAL_SERVICE, Kind
+from controller.ports import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    HPA,
+    RELEASE,
+    RELEASE_PLAN,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Kind,
+    RefusedError,
+)
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.definitions import load_objects
 from controller.simulator.invariants import watch
@@ -236,6 +247,16 @@ class TestWorkloads:
         assert "shop:by-hand" in story.status["rollback"]["message"]
         assert story.sizes == {"shop": 3}
 
+    @pytest.mark.parametrize("when", [PREPARING, CLUSTER])
+    def test_another_image_while_green_is_prepared_gets_no_request(self, when):
+        """What is judged is what was asked for, not what somebody put there before it was ready."""
+        story = told((when, other_image))
+
+        assert (story.status["phase"], story.status.get("maxWeight", 0)) == ("RolledBack", 0)
+        said = story.status["rollback"]["message"]
+        assert "registry.example/shop:by-hand in mid-release, and registry.example/shop:2.0 was being prepared" in said
+        assert story.breaches == []
+
     def test_blue_gets_its_size_back_before_green_goes(self):
         story = told((212.0, patch(DEPLOYMENT, "shop", {"spec": {"replicas": 0}})), people=({"at": "200s", "verb": "rollback"},))
 
@@ -296,7 +317,6 @@ class TestTheRecords:
             (BAKING, {"phase": "Returning"}, "Returning"),
             (BAKING, {"phase": "Measuring"}, "Measuring in the last stage"),
             (SHIFTED, {"grant": 0, "weight": 0}, "grant"),
-            (MEASURING, {"objects": [], "capacity": []}, "capacity"),
             (SHIFTED, {"stages": [{"weight": 5, "enteredAt": 0, "verdict": "pass"}]}, "verdict"),
         ],
     )
@@ -315,6 +335,24 @@ class TestTheRecords:
 
         assert (story.status["phase"], story.weights["v1"]) == (Phase.HALTED, 100)
         assert "beside a recorded rollback" in story.status["message"]
+
+    @pytest.mark.parametrize("edit", [{"blueSlot": 1}, {"objects": []}, {"capacity": []}, {"mode": "host", "greenSubset": ""}], ids=str)
+    @pytest.mark.parametrize("back", [False, True])
+    def test_who_is_blue_and_what_was_borrowed_cannot_be_edited(self, edit, back):
+        """A flipped blueSlot would send everybody to green, by the drift as by the rollback; an emptied list leaves a minimum raised."""
+        refusals = []
+
+        def deed(kube):
+            with pytest.raises(RefusedError, match="status") as refused:
+                edit_status(**edit)(kube)
+            refusals.append(str(refused.value))
+
+        story = told((212.0 if back else MEASURING, deed), people=({"at": "200s", "verb": "rollback"},) if back else ())
+
+        assert len(refusals) == 1
+        assert story.status["phase"] == ("RolledBack" if back else "Succeeded")
+        assert story.weights.get("v1", 0) == (100 if back else 0)
+        assert story.breaches == []
 
     def test_a_slot_that_does_not_exist_is_refused_by_the_server(self):
         story = told()

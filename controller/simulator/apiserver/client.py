@@ -50,6 +50,8 @@ class InMemoryKube:
         self._options = {part: Options(user, field_manager, subresource=part) for part in ("", "status", "scale")}
         self._forced = Options(user, field_manager, force=True)
         self._plain = self._options[""]
+        self._listed: dict[tuple[Kind, str, str], Listing] = {}
+        self._listed_at = -1
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj:
         """One object, as stored."""
@@ -59,12 +61,20 @@ class InMemoryKube:
             raise as_kube_error(error) from error
 
     def list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> Listing:
-        """All objects of a kind in one namespace, or everywhere."""
+        """All objects of a kind in one namespace, or everywhere; made once at each revision of the store."""
+        asked, revision = (kind, namespace, labels), self.server.revision
+        if revision != self._listed_at or self.server.authorize is not None:
+            self._listed, self._listed_at = {}, revision
+        elif asked in self._listed:
+            return self._listed[asked]
         try:
             page = self.server.list(kind, namespace, self._plain, labels=labels)
         except ApiError as error:
             raise as_kube_error(error) from error
-        return Listing(page.items, page.resource_version)
+        listing = Listing(page.items, page.resource_version)
+        if page.resource_version == str(revision):
+            self._listed[asked] = listing
+        return listing
 
     def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
         """Create."""

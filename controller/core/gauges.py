@@ -1,0 +1,167 @@
+"""Sequential checks on gauges: both colours' numbers paired at every scrape, and what their ratio amounts to.
+
+Where blue's history is known (`analysis.measured.gauges`) and blue has requests, a gauge is watched from the first weight on. Its
+samples depend on each other in an unknown way, so that it may hold the release for a person, and never goes back by itself; it has
+a bound of its own. Everywhere else (no history, 100 %) the check is asked for its limit at the window's end, like any other.
+
+The pairs lie on a grid of scrapes: each query is asked as a subquery, whose steps do not depend on when somebody looks.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis import gauge as library
+from analysis.gauge import GaugeState, GaugeTest, Pair
+from analysis.model import Arm, Outcome
+from analysis.sequential import Mark
+from controller.api.plan import PlanSpec
+from controller.api.plan_checks import Check
+from controller.api.release import CheckStatus, WindowStatus
+from controller.core import asking, judging, reasons, traffic
+from controller.core.steps import World
+from controller.core.tested import PATIENCE_SCRAPES, gauge_test
+from controller.ports import Answer
+
+STALE_SCRAPES = PATIENCE_SCRAPES + 3
+"""A window's end without pairs for longer than that has no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeLook:
+    """One gauge after this look; `pair` is the newest one that it brought, `fault` and `detail` say why it brought none."""
+
+    check: Check
+    state: GaugeState
+    pair: Pair | None = None
+    fault: str = ""
+    detail: str = ""
+
+
+def look(w: World, check: Check, marks: Sequence[Mark], stored: str) -> GaugeLook:
+    """A gauge with the pairs of this look.
+
+    Args:
+        w: in which it is watched.
+        check: one whose history is known.
+        marks: the stages so far.
+        stored: its state so far; "" before there is one.
+    """
+    state = read(stored)
+    found, fault, detail = _pairs(w, check)
+    test, scrape = _test(w.plan, check), w.plan.traffic.scrape_interval
+    # The newest point may still change: the scrape that it is made of can be a moment late.
+    ripe = [pair for pair in found if pair.time <= w.now - scrape and _counts(pair.time, marks)]
+    after = library.step(test, state, ripe, longest=PATIENCE_SCRAPES * scrape)
+    return GaugeLook(check, after, ripe[-1] if ripe else None, fault, detail)
+
+
+def read(stored: str) -> GaugeState:
+    """A stored state; the first one where there is none, or where somebody's edit made it unreadable."""
+    try:
+        return GaugeState.from_json(json.loads(stored)) if stored else GaugeState()
+    except (ValueError, AttributeError):
+        return GaugeState()
+
+
+def since_of(stored: str, marks: Sequence[Mark]) -> float:
+    """From when on pairs are asked for: the newest counted one, or the first weight."""
+    return max(read(stored).last, marks[0].since)
+
+
+def text_of(state: GaugeState) -> str:
+    """A state as it is stored."""
+    return json.dumps(state.to_json(), separators=(",", ":"))
+
+
+def alerting(w: World, one: GaugeLook) -> bool:
+    """Whether green is worse than tolerated beyond doubt."""
+    return not one.check.observe and one.state.ln_e(_test(w.plan, one.check)) >= -math.log(w.plan.analysis.alpha)
+
+
+def acknowledged(state: GaugeState) -> GaugeState:
+    """A new bet from the newest pair on."""
+    return GaugeState(last=state.last)
+
+
+def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) -> CheckStatus:
+    """The check's answer as if the window ended now; without a new pair the numbers before are shown again."""
+    test = _test(w.plan, one.check)
+    value, baseline = (one.pair.candidate, one.pair.baseline) if one.pair is not None else (before.value, before.baseline)
+    factor = 1 / (1 + test.tolerance) if test.lower_is_worse else 1 + test.tolerance
+    outcome, reason, detail = _answer(w, one, window)
+    return CheckStatus(
+        name=one.check.name,
+        outcome=outcome,
+        reason=reason,
+        detail=detail[:_DETAIL_LENGTH],
+        value=value,
+        baseline=baseline,
+        limit=None if baseline is None else baseline * factor,
+        unit=judging.unit_of(one.check),
+        line="min_ratio" if test.lower_is_worse else "max_ratio",
+        polled_at=window.last_sample,
+        ln_alert=one.state.ln_e(test),
+        ln_bound=-math.log(test.alpha),
+    )
+
+
+def _answer(w: World, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, str, str]:
+    scrape = w.plan.traffic.scrape_interval
+    if one.fault:
+        return Outcome.INCONCLUSIVE, one.fault, one.detail
+    if one.state.last < window.last_sample - STALE_SCRAPES * scrape:
+        return Outcome.INCONCLUSIVE, reasons.STALE_SAMPLE, "no pair of both colours"
+    needed = needed_seconds(w.plan, one.check)
+    if one.state.seconds < needed:
+        seconds = f"{needed:,.0f} s" if math.isfinite(needed) else "for ever: the limit allows the effect"
+        return Outcome.INCONCLUSIVE, reasons.TOO_FEW_SAMPLES, f"{one.state.seconds:,.0f} s of pairs, the effect takes {seconds}"
+    if alerting(w, one):
+        return Outcome.INCONCLUSIVE, reasons.CHECK_ASKS, "green is worse than tolerated"
+    return Outcome.PASS, reasons.NO_EVIDENCE_AGAINST, ""
+
+
+def needed_seconds(plan: PlanSpec, check: Check) -> float:
+    """Seconds of pairs that show the effect which a pass must have been able to show."""
+    effect = check.effect / 100 if check.effect is not None else USUAL_EFFECT
+    return library.seconds_to_detect(_test(plan, check), effect)
+
+
+_DETAIL_LENGTH = 300
+
+USUAL_EFFECT = 0.5
+"""Half as much again as blue, where the plan names no effect."""
+
+
+def _test(plan: PlanSpec, check: Check) -> GaugeTest:
+    test = gauge_test(plan, check)
+    assert test is not None  # noqa: S101 - only called where the history is known
+    return test
+
+
+def _counts(time: float, marks: Sequence[Mark]) -> bool:
+    """Whether both colours had requests at that time, in a stage that the check judges."""
+    mark = next((mark for mark in reversed(marks) if mark.since < time), None)
+    return mark is not None and mark.judged and not mark.alone
+
+
+def _pairs(w: World, check: Check) -> tuple[tuple[Pair, ...], str, str]:
+    arms = {}
+    for arm in Arm:
+        measurement = w.measured.answers.get(asking.gauge_key(check.name, arm))
+        if measurement is None:
+            return (), "", ""
+        fault, detail = _fault(measurement.answer)
+        if fault:
+            return (), fault, f"({asking.colour_of(arm)}) {detail}".strip()
+        arms[arm] = measurement.answer.series[0].samples
+    apart = w.plan.traffic.scrape_interval / 2
+    return library.pairs(arms[Arm.CANDIDATE], arms[Arm.BASELINE], apart=apart), "", ""
+
+
+def _fault(answer: Answer) -> tuple[str, str]:
+    fault, detail = traffic.fault_of(answer)
+    if fault or len(answer.series) == 1:
+        return fault, detail
+    return (reasons.SEVERAL_SERIES, f"{len(answer.series)} series") if answer.series else (reasons.NO_SERIES, "")

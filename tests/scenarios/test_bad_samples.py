@@ -1,0 +1,113 @@
+"""A running release whose samples go wrong in mid-window: nothing of that is ever a pass, and none of it breaks the controller."""
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.model import Sample, Series
+from controller.simulator.invariants import watch
+from controller.simulator.run import run_scenario
+from controller.simulator.scenario import START
+from tests.scenarios.test_scenarios import story
+
+SPOILT_FROM = 150.0
+"""Seconds after the start: the first window is open."""
+
+
+def values(change):
+    """All samples of a series with other values."""
+    return lambda one: replace(one, samples=tuple(Sample(sample.time, change(sample.value)) for sample in one.samples))
+
+
+def edge(change):
+    """Another bucket edge; the series is left out where that is None."""
+
+    def changed(one):
+        held = dict(one.labels)
+        if "le" not in held:
+            return one
+        held["le"] = change(held["le"])
+        return None if held["le"] is None else Series(tuple(sorted(held.items())), one.samples)
+
+    return changed
+
+
+def swapped(le):
+    return {"50": "100", "100": "50"}.get(le, le)
+
+
+NEVER = {
+    "NaN": values(lambda _: float("nan")),
+    "infinite": values(lambda _: float("inf")),
+    "negative": values(lambda value: -1 - value),
+    "one sample": lambda one: replace(one, samples=one.samples[-1:]),
+    "no series": lambda _one: None,
+    "no +Inf": edge(lambda le: None if le == "+Inf" else le),
+    "edges that are no numbers": edge(lambda le: "wide" if le == "100" else le),
+    "falling counts": edge(swapped),
+}
+"""What makes at least one of the two checks impossible to judge."""
+
+
+def backwards(one):
+    return replace(one, samples=one.samples[::-1])
+
+
+def twice(one):
+    return replace(one, samples=tuple(sample for sample in one.samples for _ in range(2)))
+
+
+class Spoilt:
+    """Raw samples of a Prometheus, each series changed from a moment on."""
+
+    def __init__(self, inner, clock, change):
+        self.inner, self.clock, self.change = inner, clock, change
+
+    def query(self, promql, time):
+        answer = self.inner.query(promql, time)
+        if answer.result_type != "matrix" or self.clock.time < START + SPOILT_FROM:
+            return answer
+        return replace(answer, series=tuple(one for one in map(self.change, answer.series) if one is not None))
+
+
+def released(change):
+    """Invariants are watched, and everything that a release of the story with these samples leaves."""
+    folder, scenario = story("sequential-healthy")
+    kept = []
+
+    def prepare(sim):
+        sim.prometheus.inner = Spoilt(sim.prometheus.inner, sim.clock, change)
+        kept.append(watch(sim))
+
+    shorter = scenario.model_copy(update={"plan": "short.yaml", "expect": scenario.expect.model_copy(update={"phase": None})})
+    result = run_scenario(shorter, folder, prepare=prepare)
+    return result.status, kept[0].finish()
+
+
+@pytest.mark.parametrize("name", NEVER)
+def test_what_cannot_be_counted_is_never_a_pass(name):
+    status, breaches = released(NEVER[name])
+
+    assert breaches == []
+    assert status.phase != "Succeeded"
+    assert [stage.verdict for stage in status.stages if stage.verdict == "pass"] == []
+
+
+def test_samples_that_come_twice_count_once():
+    status, breaches = released(twice)
+    undisturbed, _ = released(lambda one: one)
+
+    assert breaches == []
+    assert status.phase == "Succeeded"
+    assert [one.state for one in status.sequential] == [one.state for one in undisturbed.sequential]
+
+
+def test_samples_in_the_wrong_order_are_judged_in_the_right_one_and_nothing_goes_on_without_fresh_ones():
+    """No Prometheus answers so; what stands in its place might. To the drain its newest sample is an old one."""
+    status, breaches = released(backwards)
+    undisturbed, _ = released(lambda one: one)
+    first, other = status.stages[0].checks[0], undisturbed.stages[0].checks[0]
+
+    assert breaches == []
+    assert status.phase in ("Halted", "RolledBack")
+    assert (first.value, first.baseline) == pytest.approx((other.value, other.baseline), rel=0.2)
