@@ -120,7 +120,12 @@ class TestAnswerOfAHealthyPrometheus:
 
     @pytest.mark.parametrize(
         ("builtin", "value", "n", "outcome"),
-        [("error-rate", 6.7, 15, INCONCLUSIVE), ("error-rate", 6.7, 150, FAIL), ("success-rate", 90.0, 90, INCONCLUSIVE), ("success-rate", 90.0, 100, FAIL)],
+        [
+            ("error-rate", 6.7, 15, INCONCLUSIVE),
+            ("error-rate", 6.7, 150, FAIL),
+            ("success-rate", 90.0, 90, INCONCLUSIVE),
+            ("success-rate", 90.0, 100, FAIL),
+        ],
     )
     def test_a_rate_of_errors_fails_by_ten_failed_requests_and_not_by_fewer(self, builtin, value, n, outcome):
         limit = {"max": 5} if builtin == "error-rate" else {"min": 95}
