@@ -13,7 +13,7 @@ from controller.api.plan_checks import BuiltIn, Check, HttpProbe, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 from controller.core.commands import Subject
-from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, pair_of, requests_of
+from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, over_window, pair_of, requests_of
 from controller.core.world import Ask, Observed
 
 TRAFFIC = "traffic"
@@ -33,6 +33,16 @@ DUE_EARLY_SECONDS = 0.001
 def gate_key(name: str, arm: Arm) -> str:
     """Key of a gate's answer."""
     return f"gate/{name}/{arm.value}"
+
+
+def gate_names(check: Check) -> tuple[str, ...]:
+    """Under which names a gate is asked: its own, or one for each metric of Kayenta's judge."""
+    return (check.name,) if check.kayenta is None else tuple(metric_name(check.name, metric.name) for metric in check.kayenta.metrics)
+
+
+def metric_name(check: str, metric: str) -> str:
+    """The name under which one metric of Kayenta's judge is asked."""
+    return f"{check}/{metric}"
 
 
 def ticks_key(name: str) -> str:
@@ -108,7 +118,7 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     asks += [ask for check, since in wanted.ticks for ask in asker.ticks(check, since)]
     if wanted.gate is not None:
         gates = [check for check in checks_of(subject.plan, asker.stage) if not check.sequential]
-        asks += [ask for check in gates for ask in asker.gate(check, wanted.gate)]
+        asks += [ask for check in gates for ask in (asker.canary if check.kayenta is not None else asker.gate)(check, wanted.gate)]
     if wanted.triggers:
         asks += [ask for trigger in due_triggers(subject.plan, subject.status, subject.uid, now) for ask in asker.trigger(trigger)]
     asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
@@ -194,6 +204,11 @@ def arms_asked(check: Check | Trigger, status: ReleaseStatus, at: float) -> tupl
     return (green,) if known is not None else (green, (Arm.BASELINE, switched_at(status) or at))
 
 
+def arms_compared(status: ReleaseStatus, at: float) -> tuple[tuple[Arm, float], ...]:
+    """Both arms, as of when: where blue has no requests any more, its values are those until it lost them."""
+    return (Arm.CANDIDATE, at), (Arm.BASELINE, at if blue_serves(status) else switched_at(status) or at)
+
+
 def remembered_by_trigger(trigger: Trigger, status: ReleaseStatus) -> float | None:
     """Blue's number as a trigger last saw it, else as a gate of the same name judged it."""
     own = polled(status.triggers, trigger.name).baseline
@@ -275,6 +290,19 @@ class _Asker:
             except ValueError:
                 continue
             yield Ask(key=gate_key(check.name, arm), query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def canary(self, check: Check, window: Window) -> Iterator[Ask]:
+        """The values of each metric at every step of the window, of both colours."""
+        assert check.kayenta is not None  # noqa: S101 - only called with one
+        pair, step = self.pair(check.member), check.kayenta.step
+        for metric in check.kayenta.metrics:
+            for arm, at in arms_compared(self.subject.status, window.end):
+                try:
+                    query = over_window(fill(metric.query, pair.of(colour_of(arm)), step), window.seconds, step)
+                except ValueError:
+                    continue
+                key = gate_key(metric_name(check.name, metric.name), arm)
+                yield Ask(key=key, query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def trigger(self, trigger: Trigger) -> Iterator[Ask]:
         if trigger.probe is not None:
