@@ -106,6 +106,13 @@ plan = command
 
 def read(file: Path) -> tuple[str, str, PlanSpec]:
     """Name, namespace and spec of the one plan of a file; its warnings go to stderr. Raises `CommandError`."""
+    found = read_object(file)
+    meta = found["metadata"]
+    return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate(found["spec"])
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The one plan of a file, which is valid, as it stands there. As `read`."""
     if not file.is_file():
         raise CommandError(ExitCode.USAGE, f"{file}: there is no such file.")
     findings = validate_file(file)
@@ -117,8 +124,7 @@ def read(file: Path) -> tuple[str, str, PlanSpec]:
     objects = [one for one in loaded if isinstance(one, dict) and one.get("kind") == "ReleasePlan"]
     if len(objects) != 1:
         raise CommandError(ExitCode.NO, f"{file}: found {len(objects)} ReleasePlans, expected one.")
-    meta = objects[0]["metadata"]
-    return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate(objects[0]["spec"])
+    return objects[0]
 
 
 def timetable(spec: PlanSpec) -> list[Step]:
