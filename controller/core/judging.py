@@ -152,7 +152,7 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
     """
     if check.kayenta is not None:
         return canary.judge_window(check, window, measured, before, context)
-    if check.sequential or check.limit is None:
+    if check.name in context.sequential or check.sequential or check.limit is None:
         blank = CheckStatus(name=check.name, outcome=Outcome.INCONCLUSIVE, reason=reasons.NOT_MEASURED)
         judged = context.sequential.get(check.name, blank)
         short = too_short(window, context)

@@ -138,7 +138,7 @@ def verdict(w: World) -> WindowVerdict:
     if w.subject.spec.kind == "reverse":
         return WindowVerdict(Outcome.PASS, detail="a reverse release is watched by the triggers alone")
     checks = asking.checks_of(w.plan, w.stage)
-    asked = (asking.gate_key(name, Arm.CANDIDATE) for check in checks if not check.sequential for name in asking.gate_names(check))
+    asked = (asking.gate_key(name, Arm.CANDIDATE) for check in asking.gates_of(w.plan, w.stage) for name in asking.gate_names(check))
     if any(key not in w.measured.answers for key in asked):
         return WindowVerdict(Outcome.INCONCLUSIVE, pending=True)
     around = replace(context(w), sequential=sequential.at_window_end(w, window))
@@ -153,7 +153,7 @@ def verdict(w: World) -> WindowVerdict:
         cause=answer.cause,
         checks=answer.checks,
         baseline=tuple(judging.baseline_of(answer.checks, w.status.baseline)),
-        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith(("gate/", "ticks/"))),
+        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith(("gate/", "ticks/", "pairs/"))),
     )
 
 
