@@ -30,6 +30,12 @@ EVIDENCE_AGAINST = "EvidenceAgainst"
 NO_EVIDENCE_AGAINST = "NoEvidenceAgainst"
 SAME_SERIES = "SameSeries"
 
+# Of Kayenta's judge.
+SCORE_PASSED = "ScorePassed"
+SCORE_MARGINAL = "ScoreMarginal"
+SCORE_FAILED = "ScoreFailed"
+NOT_COMPARED = "NotCompared"
+
 # Of histograms.
 NO_INF_BUCKET = "NoInfBucket"
 BAD_BUCKET_EDGE = "BadBucketEdge"

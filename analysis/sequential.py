@@ -36,8 +36,8 @@ from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
 from analysis.slo import default_limit
 
 __all__ = [
-    "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "begin", "both", "follow", "ln_alert", "ln_e", "ln_early",
-    "pretended", "seen", "slice_of", "worst",
+    "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "alerting_since", "begin", "both", "detectable", "follow",
+    "ln_alert", "ln_e", "ln_early", "pretended", "seen", "slice_of", "worst",
 ]  # fmt: skip
 
 LEAST_HISTORY = 200.0
@@ -363,16 +363,29 @@ def _limit(setting: Setting, line: Line, baseline: float | None) -> float | None
 def _needed(setting: Setting, line: Line, weight: float) -> float:
     """The candidate's requests that would show the plan's stated effect at this line in this stage."""
     n_g, _, n_b, _ = line.sums
-    alone = bool(line.limit)
-    share = 1.0 if alone else n_g / (n_g + n_b) if n_g + n_b else 0.5
-    part = weight * ((setting.alone_share if alone else 1 - setting.alone_share) or 1.0)
-    effect = default_effect(line.p_hist) if setting.effect is None else setting.effect
+    share = 1.0 if line.limit else n_g / (n_g + n_b) if n_g + n_b else 0.5
+    return detectable(setting, (line.p_hist, line.edge), share=share, weight=weight, limit=line.limit)[1]
+
+
+def detectable(setting: Setting, line: tuple[float, float], *, share: float, weight: float, limit: float = 0.0) -> tuple[float, float]:
+    """The effect that a pass must have been able to show, and the candidate's requests that show it (infinite where it is tolerated).
+
+    Args:
+        setting: what is tested.
+        line: the baseline's rate in history, and the edge.
+        share: of the requests that the candidate gets, 0 to 1.
+        weight: of the check.
+        limit: what the candidate is held against where the baseline has no traffic; 0 where it has some.
+    """
+    p_hist, edge = line
+    part = weight * ((setting.alone_share if limit else 1 - setting.alone_share) or 1.0)
+    effect = default_effect(p_hist) if setting.effect is None else setting.effect
     if setting.effect is not None and setting.kind is Kind.LATENCY:
-        effect = min(line.p_hist + setting.effect, _MOST_EFFECT)
-    limit = line.limit if alone else setting.objective or 0.0
+        effect = min(p_hist + setting.effect, _MOST_EFFECT)
+    fixed = limit or setting.objective or 0.0
     # A limit may lie above the effect; twice the limit can be shown with any traffic.
-    effect = max(effect, min(_SHOWN_ALONE * limit, _MOST_EFFECT))
-    tests = [setting.fixed(line.p_hist, line.edge, limit)] if limit else []
-    if not alone:
-        tests.append(setting.test(line.p_hist, line.edge))
-    return max(requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share) for test in tests)
+    effect = max(effect, min(_SHOWN_ALONE * fixed, _MOST_EFFECT))
+    tests = [setting.fixed(p_hist, edge, fixed)] if fixed else []
+    if not limit:
+        tests.append(setting.test(p_hist, edge))
+    return effect, max(requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share) for test in tests)

@@ -40,9 +40,14 @@ SEQUENTIAL = "(has(self.method) && self.method == 'sequential')"
 COUNTED = "(has(self.builtin) && (self.builtin == 'error-rate' || self.builtin == 'latency'))"
 GAUGE = "(has(self.query) || (has(self.builtin) && (self.builtin == 'cpu' || self.builtin == 'memory')))"
 CHECK_RULES = [
-    ("[has(self.builtin), has(self.query), has(self.counters)].exists_one(x, x)", "give one of builtin, query and counters"),
     (
-        f"has(self.limit) || has(self.counters) || ({SEQUENTIAL} && !{GAUGE}) || (!has(self.method) && {COUNTED})",
+        "[has(self.builtin), has(self.query), has(self.counters), has(self.kayenta)].exists_one(x, x)",
+        "give one of builtin, query, counters and kayenta",
+    ),
+    ("has(self.kayenta) == (has(self.method) && self.method == 'kayenta')", "method: kayenta goes with kayenta"),
+    ("!has(self.kayenta) || !has(self.limit)", "method: kayenta has scoreThresholds instead of a limit"),
+    (
+        f"has(self.limit) || has(self.counters) || has(self.kayenta) || ({SEQUENTIAL} && !{GAUGE}) || (!has(self.method) && {COUNTED})",
         "give a limit; only the builtins error-rate and latency, and counters, are judged without one",
     ),
     (

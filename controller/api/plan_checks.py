@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from controller.api.base import MINUTE, Duration, Model, Name, Number, Percent
 from controller.api.measured import Measured
+from controller.api.plan_kayenta import Kayenta
 
 
 class BuiltIn(StrEnum):
@@ -32,6 +33,7 @@ class Method(StrEnum):
 
     THRESHOLD = "threshold"
     SEQUENTIAL = "sequential"
+    KAYENTA = "kayenta"
 
 
 SEQUENTIAL_BUILTINS = (BuiltIn.ERROR_RATE, BuiltIn.LATENCY)
@@ -209,9 +211,11 @@ class Check(CheckBase):
     method: Method | None = Field(
         default=None,
         description="`threshold`: one number against `limit`. `sequential`: green against blue at every scrape; for the builtins error-rate and latency, for counters, "
-        "and for gauges (a query, cpu, memory). If absent, `threshold` where there is a limit, else `sequential`; counters are always judged sequentially.",
+        "and for gauges (a query, cpu, memory). If absent, `threshold` where there is a limit, else `sequential`; counters are always judged sequentially. "
+        "`kayenta`: Kayenta's judge over the values of `kayenta`, at the window's end.",
     )
     counters: Counters | None = Field(default=None, description="Counters of your own instead of a builtin or a query; judged sequentially.")
+    kayenta: Kayenta | None = Field(default=None, description="With `method: kayenta`, instead of a builtin, a query or counters: what its judge is asked.")
     tolerance: Tolerance = Field(default_factory=Tolerance, description="By how much green may be worse, where it is judged sequentially.")
     margin: Margin = Field(default_factory=Margin, description="Sequential: how bad a green would be refused, where a stage may pass early.")
     effect: Annotated[float, Field(gt=0, lt=100)] | None = Field(
@@ -231,7 +235,17 @@ class Check(CheckBase):
     stages: Annotated[list[Percent], Field(max_length=32)] = Field(default=[], description="Weights of the stages it judges; all if empty.")
 
     @model_validator(mode="after")
+    def _kayenta_by_name(self) -> Self:
+        if (self.kayenta is not None) != (self.method is Method.KAYENTA):
+            raise ValueError("found one of method: kayenta and kayenta alone, expected both")
+        if self.kayenta is not None and (self.limit is not None or self.repeat != Repeat()):
+            raise ValueError("found a limit or repeat with method: kayenta, expected its scoreThresholds alone")
+        return self
+
+    @model_validator(mode="after")
     def _by_its_method(self) -> Self:
+        if self.kayenta is not None:
+            return self
         if self.method is Method.THRESHOLD and self.counters is not None:
             raise ValueError("found counters with method: threshold, expected a query with a limit; counters are judged sequentially")
         if self.gauge:

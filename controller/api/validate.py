@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from controller.api.base import API_VERSION, GROUP, shown
 from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseSpec, RequestSpec
+from controller.api.validate_kayenta import kayenta_notes
 from controller.api.validate_plan import rules
 from controller.api.validate_queries import notes, provider_notes
 from controller.api.validate_words import translate
@@ -135,7 +136,8 @@ def _object(document: Document, providers: frozenset[str] | None) -> list[Findin
     problems += _modelled(document, model, spec, ("spec",))
     if model is PlanSpec:
         namespace = str((data.get("metadata") or {}).get("namespace") or "default") if isinstance(data.get("metadata"), dict) else "default"
-        for severity, path, what, expected, hint in [*rules(spec), *notes(spec, namespace), *provider_notes(spec, providers)]:
+        every = [*rules(spec), *kayenta_notes(spec), *notes(spec, namespace), *provider_notes(spec, providers)]
+        for severity, path, what, expected, hint in every:
             place = ("spec", *path)
             problems.append(Finding(severity, dotted(place), document.line(place), what, expected, hint, document.number))
     if model is ReleaseSpec:

@@ -159,7 +159,7 @@ def _groups(spec: dict[str, Any]) -> Iterator[Note]:
 
 
 def _questions(spec: dict[str, Any]) -> Iterator[Note]:
-    for section, ways in (("checks", ("builtin", "query", "counters")), ("triggers", ("builtin", "query", "probe"))):
+    for section, ways in (("checks", ("builtin", "query", "counters", "kayenta")), ("triggers", ("builtin", "query", "probe"))):
         for index, one in each(spec, section):
             given = [way for way in ways if one.get(way) is not None]
             if len(given) != 1:

@@ -6,6 +6,7 @@ from typing import Any
 from controller.api.base import shown
 from controller.api.promql import AdviceKind, ProblemKind, advice, check_query
 from controller.api.promql_facts import facts
+from controller.api.validate_kayenta import queries
 from controller.api.validate_plan import DEFAULTS, Note, each, part, seconds, stages_of
 from controller.api.validate_yaml import Path
 from controller.core.queries import Place, fill
@@ -40,6 +41,8 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
                 judged = one.get("stages") if isinstance(one.get("stages"), list) else []
                 lengths = [window for weight, window in windows.items() if not judged or weight in judged] or [DEFAULTS.stages[0].window]
             yield from _of_query((section, index, "query"), query, places(spec, one.get("member"), namespace), sorted(lengths))
+    for path, query, step, member in queries(spec):
+        yield from _of_query(path, query, places(spec, member, namespace), [step])
 
 
 def places(spec: dict[str, Any], member: Any, namespace: str) -> tuple[Place, Place]:

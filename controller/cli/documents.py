@@ -32,7 +32,7 @@ from controller.cli.info import WORDS
 from controller.cli.main import COMMANDS, module_of
 from controller.cli.plan import limit_words
 from controller.cli.plan_detect import tolerance_words
-from controller.core import asking, backward, drift, judging, outage, steps, traffic
+from controller.core import asking, backward, drift, outage, readings, steps, traffic
 from controller.core.judging import UNITS, unit_of
 from controller.core.phases import BACKWARD, FINAL, TRANSITIONS, WATCHED
 from controller.core.queries import Mesh, Naming, build_checks_queries, member_of, pair_of
@@ -148,9 +148,9 @@ def default_table() -> str:
 
 def chosen_defaults() -> Iterator[tuple[type[Model], str, Any]]:
     """Model, field and value of each default that says more than nothing; a field of a base is listed once."""
-    from controller.api import plan, plan_checks
+    from controller.api import plan, plan_checks, plan_kayenta
 
-    for where, model in ((module.__name__, model) for module in (plan, plan_checks) for model in vars(module).values()):
+    for where, model in ((module.__name__, model) for module in (plan, plan_checks, plan_kayenta) for model in vars(module).values()):
         if not (isinstance(model, type) and issubclass(model, Model) and model.__module__ == where):
             continue
         for name in model.__annotations__:
@@ -195,9 +195,9 @@ def constant_table() -> str:
     """Numbers that no plan changes."""
     span = format_duration
     rows = (
-        ("scrapes that a window must have", f"{judging.MIN_SCRAPES}", "Fewer show a moment, not a behaviour."),
+        ("scrapes that a window must have", f"{readings.MIN_SCRAPES}", "Fewer show a moment, not a behaviour."),
         ("a gap in the data", f"{traffic.GAP_SCRAPES} scrapes", "A longer silence is not judged; the window lengthens by it."),
-        ("difference between Prometheus's clock and ours", span(judging.MAX_SKEW_SECONDS), "Beyond it every answer is inconclusive."),
+        ("difference between Prometheus's clock and ours", span(readings.MAX_SKEW_SECONDS), "Beyond it every answer is inconclusive."),
         ("interval in which the observed split must lie", f"{100 * traffic.CONFIDENCE:g} %", "Counts of requests vary by chance."),
         ("how far back the traffic query looks", span(asking.MAX_TRAFFIC_RANGE_SECONDS), "Raw samples of an hour may be too large."),
         ("deadline of one query", span(asking.QUERY_TIMEOUT_SECONDS), "An answer that comes later is of no use."),

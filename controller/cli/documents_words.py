@@ -55,6 +55,14 @@ DEFAULTS: dict[str, str] = {
     "Margin.difference": "Of a blue without errors, one request in 200.",
     "Analysis.beta": "One bad release in twenty may leave a stage too soon, and is still watched in all that follow.",
     "Analysis.alpha": "One healthy release in a hundred goes back for nothing, at most, however long it is watched.",
+    "EffectSize.measure": "What a canaryConfig without a word means.",
+    "Kayenta.step": "As Kayenta's pipelines ask by default; a 5 minute window then has five values, the fewest that can be judged.",
+    "KayentaMetric.direction": "What a canaryConfig without a word means.",
+    "KayentaMetric.nan_strategy": "What a canaryConfig without a word means.",
+    "Outliers.outlier_factor": "The original's own.",
+    "Outliers.strategy": "What a canaryConfig without a word means.",
+    "ScoreThresholds.marginal": "As Kayenta's own examples have it.",
+    "ScoreThresholds.passing": "As Kayenta's own examples have it.",
     "CheckBase.quantile": "The slow end is where a bad version shows first.",
     "Trigger.quantile": "As for checks.",
     "NoData.deadline": "Longer than a restart of Prometheus with its log to replay; short enough that nobody forgets the release.",
@@ -86,6 +94,39 @@ DEFAULTS: dict[str, str] = {
 """`Model.field` to the reason for its default; every field with a default other than nothing or false."""
 
 PLAN_EXAMPLES: dict[str, str] = {
+    "EffectSize": """
+checks:
+  - name: canary
+    method: kayenta
+    kayenta:
+      metrics:
+        - {name: errors, groups: [all], query: 'sum(errors{service="$service"})', effectSize: {allowedIncrease: 1.2, criticalIncrease: 2}}
+""",
+    "KayentaMetric": """
+checks:
+  - name: canary
+    method: kayenta
+    kayenta:
+      metrics:
+        - {name: errors, groups: [all], query: 'sum(errors{service="$service"})', nanStrategy: replace, critical: true}
+""",
+    "Outliers": """
+checks:
+  - name: canary
+    method: kayenta
+    kayenta:
+      metrics:
+        - {name: errors, groups: [all], query: 'sum(errors{service="$service"})', outliers: {strategy: remove}}
+""",
+    "ScoreThresholds": """
+checks:
+  - name: canary
+    method: kayenta
+    kayenta:
+      scoreThresholds: {pass: 90, marginal: 50}
+      metrics:
+        - {name: errors, groups: [all], query: 'sum(errors{service="$service"})'}
+""",
     "Analysis": """
 analysis: {alpha: 0.001, dispersion: 3, errorRate: 0.2}
 checks:
@@ -99,6 +140,29 @@ checks:
       total: payments_total{namespace="$namespace",version="$revision"}
       bad: payments_total{namespace="$namespace",version="$revision",result!="paid"}
     tolerance: {ratio: 1.2, difference: 0.1}
+""",
+    "Kayenta": """
+checks:
+  - name: canary
+    method: kayenta
+    stages: [50]
+    kayenta:
+      step: 30s
+      groupWeights: {errors: 60, latency: 40}
+      metrics:
+        - name: error rate
+          groups: [errors]
+          direction: increase
+          critical: true
+          effectSize: {allowedIncrease: 1.2}
+          query: >-
+            sum(rate(http_requests_total{namespace="$namespace",workload="$workload",code=~"5.."}[1m])) or vector(0)
+        - name: latency
+          groups: [latency]
+          direction: increase
+          query: >-
+            sum(rate(http_seconds_sum{namespace="$namespace",workload="$workload"}[1m]))
+            / sum(rate(http_seconds_count{namespace="$namespace",workload="$workload"}[1m]))
 """,
     "Margin": """
 stages:

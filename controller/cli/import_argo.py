@@ -32,6 +32,9 @@ from controller.cli.import_common import (
 GROUP = "argoproj.io"
 _CANARY = {
     "maxSurge": "green gets blue's size before its first weight, so that capacity is never missing",
+    "previewReplicaCount": "green gets blue's size before its first weight, so that capacity is never missing",
+    "activeMetadata": "blue is left as it is",
+    "previewMetadata": "the clone has blue's labels and one of its own",
     "maxUnavailable": "green gets blue's size before its first weight, so that capacity is never missing",
     "antiAffinity": "the clone has blue's own affinity",
     "canaryMetadata": "the clone has blue's labels and one of its own",
@@ -57,6 +60,12 @@ _STEPS = {
     "setMirrorRoute": "no traffic is mirrored",
     "experiment": "experiments are not run",
     "plugin": "plugins are not called",
+}
+
+
+_ROUTING = {
+    "managedRoutes": "routes by header are yours: list them under traffic.virtualServices[].bypass, and they follow green and blue",
+    "maxTrafficWeight": "weights are percent",
 }
 
 
@@ -97,6 +106,7 @@ def _rollout(rollout: Data, templates: Mapping[tuple[str, str], Data]) -> Import
     if reference.get("kind", "Deployment") != "Deployment":
         raise refused(f"{title(rollout)}: its workloadRef is a {reference['kind']}, expected a Deployment: only those are moved.")
     workload = str(reference.get("name") or name)
+    notes.rest(reference, ("apiVersion", "kind", "name"), "workloadRef.", {"scaleDown": "the Deployment is blue and keeps its size"})
     if not reference:
         notes.missing("spec.template, the pods", f"make a Deployment {workload} of it: Penstock moves Deployments that are there")
     service = str(strategy.get("stableService") or strategy.get("activeService") or workload)
@@ -134,9 +144,10 @@ def _traffic(strategy: Data, service: str, notes: Notes) -> dict[str, Any]:
     routing = part(strategy, "trafficRouting")
     istio = part(routing, "istio")
     for other in routing:
-        if other not in ("istio", "managedRoutes", "maxTrafficWeight"):
+        if other not in ("istio", *_ROUTING):
             notes.missing(f"trafficRouting.{other}", "Penstock drives Istio only")
-    notes.rest(routing, ("istio", *[one for one in routing if one not in ("managedRoutes", "maxTrafficWeight")]), "trafficRouting.", {})
+    others = [one for one in routing if one not in _ROUTING]
+    notes.rest(routing, ("istio", *others), "trafficRouting.", _ROUTING)
     named = [part(istio, "virtualService")] if istio.get("virtualService") else mappings(istio.get("virtualServices"))
     rule = part(istio, "destinationRule")
     more = {"destinationRule": str(rule["name"])} if rule.get("name") else {}

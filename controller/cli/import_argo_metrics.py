@@ -1,5 +1,6 @@
 """The metrics of Argo's `AnalysisTemplate`s as checks and triggers of one plan."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,10 @@ _METRIC = {
     "inconclusiveLimit": "missing data holds the release for `noData.deadline` (15m), then rolls back",
     "consecutiveErrorLimit": "missing data holds the release for `noData.deadline` (15m), then rolls back",
     "consecutiveSuccessLimit": "a stage passes at the end of its window, not earlier",
+}
+_ANALYSIS = {
+    "measurementRetention": "every measurement is kept as evidence, as long as `history` keeps the release",
+    "analysisRunMetadata": "a measurement is no object of its own",
 }
 _PROMETHEUS = {
     "address": "the controller's configuration names the Prometheus",
@@ -67,6 +72,7 @@ class Metrics:
 
     def _metrics(self, analysis: Data) -> list[tuple[Data, dict[str, str]]]:
         """Metrics with the values of their arguments."""
+        self.notes.rest(analysis, ("templates", "templateName", "args", "dryRun", "name", "startingStep"), "analysis.", _ANALYSIS)
         given = {str(one.get("name")): one for one in mappings(analysis.get("args"))}
         found: list[tuple[Data, dict[str, str]]] = []
         pending = mappings(analysis.get("templates")) or ([dict(analysis)] if analysis.get("templateName") else [])
@@ -85,10 +91,11 @@ class Metrics:
                 continue
             spec = part(template, "spec")
             pending += mappings(spec.get("templates"))
-            dry = {str(one.get("metricName")) for one in mappings(spec.get("dryRun"))}
+            self.notes.rest(spec, ("templates", "args", "metrics", "dryRun"), f"{kind} {key[1]}: ", _ANALYSIS)
+            dry = [str(one.get("metricName")) for one in (*mappings(analysis.get("dryRun")), *mappings(spec.get("dryRun")))]
             values = self._values(mappings(spec.get("args")), given)
             for metric in mappings(spec.get("metrics")):
-                quiet = str(metric.get("name")) in dry or ".*" in dry
+                quiet = any(_named(pattern, str(metric.get("name"))) for pattern in dry)
                 found.append(({**metric, "observe": True} if quiet else metric, values))
         return found
 
@@ -111,7 +118,8 @@ class Metrics:
         if source.get("value") is None:
             return None
         value, service, namespace = str(source["value"]), self.words["service"], self.words["namespace"]
-        if value in (f"{service}.{namespace}.svc.cluster.local", f"{service}.{namespace}.svc", f"{service}.{namespace}"):
+        # Without a namespace the file goes wherever it is applied, so that any namespace may be its own.
+        if re.fullmatch(rf"{re.escape(service)}\.{re.escape(namespace) or '[a-z0-9-]+'}(\.svc(\.cluster\.local)?)?", value):
             return "$host"
         if value == service:
             return "$service"
@@ -186,6 +194,14 @@ class Metrics:
         if passing.rounded or failing.rounded:
             self.notes.better(f"metric {name}: a strict condition", passing.rounded or failing.rounded)
         return passing, failing
+
+
+def _named(pattern: str, name: str) -> bool:
+    """Whether a dry run is meant for the metric: by its name, or by a pattern."""
+    try:
+        return re.fullmatch(pattern, name) is not None
+    except re.error:
+        return pattern == name
 
 
 def _whole(found: Any, what: str) -> int:

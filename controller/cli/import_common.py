@@ -69,9 +69,9 @@ class Notes:
         self.better(f"{what}: irate", "rate: of a whole window irate would see the last two samples only")
 
     def rest(self, holder: Data, known: Iterable[str], where: str, sentences: Mapping[str, str]) -> None:
-        """Name every field that the translation has not read."""
+        """Name every field that the translation has not read; what is empty or switched off says nothing."""
         for name in holder:
-            if name not in set(known) and holder[name] not in (None, [], {}, ""):
+            if name not in set(known) and holder[name] not in (None, False, [], {}, ""):
                 self.missing(f"{where}{name}", sentences.get(name, "not known here"))
 
 

@@ -1,12 +1,14 @@
 """Argo's `successCondition` and `failureCondition` as limits.
 
 What can be translated: comparisons of the result with a number, joined by `&&` in a success and by `||` in a failure, and
-what asks for missing data (`len(result) == 0`, `isNaN(result[0])`, `result == nil`), which never is a pass here. Anything else
-is refused with the part that is in the way; a condition is never translated by half.
+what asks for missing data (`len(result) == 0`, `isNaN(result[0])`, `result == nil`, `default(result[0], 0)`), which never is a
+pass here. Anything else is refused with the part that is in the way; a condition is never translated by half.
 """
 
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 _RESULT = r"(?:asFloat\(|asInt\()?result(?:\[0\])?\)?"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
@@ -19,6 +21,7 @@ _ABSENT = re.compile(
 _PRESENT = re.compile(
     r"^(?:len\(result\)\s*(?:>|!=)\s*0|len\(result\)\s*>=\s*1|!\s*isNaN\(result(?:\[0\])?\)|!\s*isInf\(result(?:\[0\])?\)|result\s*!=\s*nil)$"
 )
+_DEFAULT = re.compile(rf"\bdefault\(\s*result(?:\[0\])?\s*,\s*({_NUMBER})\s*\)")
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -44,6 +47,18 @@ class Condition:
 
 def success(text: str) -> Condition:
     """The limits under which a `successCondition` holds. Raises `ConditionError`."""
+    stands_for = [float(value) for value in _DEFAULT.findall(text)]
+    found = _success(_DEFAULT.sub("result[0]", text))
+    absent = found.absent_passed or (bool(stands_for) and all(_holds(found.limit, value) for value in stands_for))
+    return replace(found, absent_passed=absent)
+
+
+def _holds(limit: Mapping[str, float], value: float) -> bool:
+    least, most, below = limit.get("min", -math.inf), limit.get("max", math.inf), limit.get("below", math.inf)
+    return least <= value <= most and value < below
+
+
+def _success(text: str) -> Condition:
     alternatives = [part for part in _split(_bare(text), "||") if not _ABSENT.match(part)]
     absent = len(alternatives) < len(_split(_bare(text), "||"))
     if len(alternatives) != 1:
@@ -59,7 +74,7 @@ def success(text: str) -> Condition:
 
 def failure(text: str) -> Condition:
     """The limits beyond which a `failureCondition` holds. Raises `ConditionError`."""
-    found = []
+    found, text = [], _DEFAULT.sub("result[0]", text)
     for part in _split(_bare(text), "||"):
         terms = [one for one in _split(_bare(part), "&&") if not _PRESENT.match(_bare(one))]
         if len(terms) == 1 and _ABSENT.match(_bare(terms[0])):

@@ -35,6 +35,7 @@ from controller.cli.import_queries import QueryError, ranged, steady, with_param
 
 GROUP = "flagger.app"
 _DEFAULT_INTERVAL = 60.0
+_FEW_FIRST = (5, 25, 50, 100)
 _CANARY = {
     "provider": "Penstock drives Istio only",
     "autoscalerRef": "found by itself: blue's minimum is raised for the release, and green gets blue's size",
@@ -65,6 +66,14 @@ _WEBHOOKS = {
     "post-rollout": "hooks are not called; `penstock wait --for succeeded` ends when it is over",
     "rollback": "`penstock rollback` goes back at once; nobody is asked",
     "event": "Events of the Release say the same",
+}
+
+
+_PROVIDER = {
+    "address": "the controller's configuration names the Prometheus",
+    "secretRef": "the controller's configuration names the credentials",
+    "insecureSkipVerify": "certificates are always checked; the configuration names the authority",
+    "headers": "the controller's configuration names the headers",
 }
 
 
@@ -116,8 +125,7 @@ def _canary(canary: Data, templates: Mapping[tuple[str, str], Data]) -> Imported
     steps = _steps(analysis, interval, title(canary))
     _webhooks(analysis, steps, notes)
     plan["stages"] = stages_part(steps, notes)
-    said = ", ".join(f"{step['weight']} %" for step in plan["stages"])
-    notes.translated(f"its weights, a step each {format_duration(interval)}", f"the stages {said}")
+    _how(analysis, interval, ", ".join(f"{step['weight']} %" for step in plan["stages"]), notes)
     metrics = _Metrics(analysis, interval, (namespace, name, workload, apex), templates, notes)
     plan |= metrics.parts(len(plan["stages"]))
     known = ("targetRef", "service", "analysis", "canaryAnalysis", "provider", "progressDeadlineSeconds")
@@ -148,7 +156,25 @@ def _steps(analysis: Data, interval: float, where: str) -> list[Step]:
     if weights:
         return [Step(weight, interval) for weight in weights]
     iterations = int(number(analysis.get("iterations", 0), f"{where}: analysis.iterations"))
+    if iterations and listed(analysis.get("match")):
+        # Only some users met green at first: a stage of 100 % would be a much harder beginning than theirs.
+        return [Step(weight, interval * iterations) for weight in _FEW_FIRST]
     return [Step(100, interval * iterations)] if iterations else []
+
+
+def _how(analysis: Data, interval: float, stages: str, notes: Notes) -> None:
+    """What became of Flagger's way: weights, an A/B test by headers, or blue/green."""
+    if analysis.get("stepWeight") is not None or listed(analysis.get("stepWeights")):
+        notes.translated(f"its weights, a step each {format_duration(interval)}", f"the stages {stages}")
+    elif listed(analysis.get("match")):
+        notes.better(
+            "an A/B test: the users whose requests match meet green",
+            f"the stages {stages}, each as long as the iterations: a share of all users, so that the versions meet the same kind",
+        )
+    elif analysis.get("iterations"):
+        notes.better("blue/green: everybody after the iterations", f"the stages {stages}; more stages hurt fewer users")
+    else:
+        notes.missing("stepWeight, stepWeights or iterations", f"the file has none of them: the stages {stages}")
 
 
 def _webhooks(analysis: Data, steps: list[Step], notes: Notes) -> None:
@@ -240,8 +266,7 @@ class _Metrics:
         provider = part(found, "spec", "provider")
         if provider.get("type", "prometheus") != "prometheus":
             raise QueryError(f"its provider is {provider.get('type')}, and only Prometheus is asked")
-        if provider.get("address"):
-            self.notes.missing(f"{title(found)}: the address {provider['address']}", "the controller's configuration names the Prometheus")
+        self.notes.rest(provider, ("type",), f"{title(found)}: provider.", _PROVIDER)
         return str(part(found, "spec").get("query") or "")
 
     def _values(self, metric: Data) -> dict[str, str]:

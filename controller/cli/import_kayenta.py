@@ -8,6 +8,8 @@ the defaults. What the judge would say itself: `analysis.kayenta`.
 import json
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from analysis.kayenta_config import CanaryConfig, Direction, KayentaError, MetricConfig, read_config
 from controller.cli.import_common import Data, Imported, Notes, listed, part, plain, plan_of, refused, unique
 from controller.cli.import_queries import QueryError, ranged, with_parameters
@@ -18,7 +20,7 @@ RATIO_UP, RATIO_DOWN = 1.2, 0.8
 _PROMQL = "PromQL:"
 
 
-def imports(text: str, *, workload: str, service: str, namespace: str) -> Imported:
+def imports(text: str, *, workload: str, service: str, namespace: str, keep_judge: bool = False) -> Imported:
     """The plan of a configuration. Raises `CommandError` where it cannot be read.
 
     Args:
@@ -26,6 +28,7 @@ def imports(text: str, *, workload: str, service: str, namespace: str) -> Import
         workload: Deployment that the plan moves; the configuration's name where absent, and a note says so.
         service: name of the VirtualService; the workload's where absent.
         namespace: of the plan.
+        keep_judge: one check with `method: kayenta` instead of a check for each metric.
     """
     try:
         config = read_config(text)
@@ -33,6 +36,21 @@ def imports(text: str, *, workload: str, service: str, namespace: str) -> Import
         raise refused(f"{error}.") from error
     raw, notes = json.loads(text), Notes()
     plan = _head(config, notes, workload, service)
+    if keep_judge:
+        plan |= {"stages": _AS_BEFORE}
+        checks = _judged_as_before(config, raw, notes)
+    else:
+        checks = _checks(config, raw, notes)
+        _scores(config, notes)
+    if not checks:
+        notes.better("no metric that could be translated", "the default checks judge: error rate and p99 against blue")
+    notes.rest(raw, ("name", "metrics", "templates", "classifier", "judge"), "", _TOP)
+    name = config.name or plan["workload"]
+    return Imported(plan_of(name, namespace, plan | {"checks": checks}), tuple(notes.found))
+
+
+def _checks(config: CanaryConfig, raw: Data, notes: Notes) -> list[dict[str, Any]]:
+    """A check for each metric."""
     checks: list[dict[str, Any]] = []
     for metric, given in zip(config.metrics, raw["metrics"], strict=True):
         try:
@@ -41,12 +59,7 @@ def imports(text: str, *, workload: str, service: str, namespace: str) -> Import
             notes.missing(f"metric {metric.name}", str(error))
         else:
             checks.append(check)
-    if not checks:
-        notes.better("no metric that could be translated", "the default checks judge: error rate and p99 against blue")
-    _scores(config, notes)
-    notes.rest(raw, ("name", "metrics", "templates", "classifier", "judge"), "", _TOP)
-    name = config.name or plan["workload"]
-    return Imported(plan_of(name, namespace, plan | {"checks": checks}), tuple(notes.found))
+    return checks
 
 
 _TOP = {
@@ -88,7 +101,7 @@ def _check(metric: MetricConfig, given: Data, raw: Data, taken: list[str], notes
         notes.better(f"metric {metric.name}: critical", "every check is: one that fails rolls the release back")
     if metric.must_have_data:
         notes.better(f"metric {metric.name}: mustHaveData", "missing data never passes: it holds the release, and rolls back after 15m")
-    return {"name": called, "query": query, "limit": limit} | ({"observe": True} if metric.muted else {})
+    return {"name": called, "query": ranged(query)[0], "limit": limit} | ({"observe": True} if metric.muted else {})
 
 
 def _limit(metric: MetricConfig, notes: Notes) -> dict[str, float]:
@@ -141,13 +154,67 @@ def _query(query: Data, templates: Data) -> str:
 
 
 def _translated(text: str) -> str:
-    return ranged(with_parameters(text, {"scope": "$workload", "location": "$namespace"}, dollars=True))[0]
+    return with_parameters(text, {"scope": "$workload", "location": "$namespace"}, dollars=True)
+
+
+_AS_BEFORE = [{"weight": 5}, {"weight": 25}, {"weight": 50, "window": "50m"}, {"weight": 100}]
+"""Both versions get as many requests while the judge is asked, for 50 values of a minute each."""
+
+
+def _judged_as_before(config: CanaryConfig, raw: Data, notes: Notes) -> list[dict[str, Any]]:
+    """One check with the judge itself. Its metrics have the file's own words, where they are not what the judge takes for granted."""
+    metrics = []
+    for metric, given in zip(config.metrics, raw["metrics"], strict=True):
+        try:
+            metrics.append({"name": metric.name, "query": _query(part(given, "query"), part(raw, "templates"))} | _canary(metric))
+        except QueryError as error:
+            notes.missing(f"metric {metric.name}", str(error))
+        else:
+            notes.translated(f"metric {metric.name}", f"metric {metric.name} of the check canary")
+    counted = {group for metric in metrics if not metric.get("muted") for group in metric.get("groups", ())}
+    for group in sorted(set(config.group_weights) - counted):
+        notes.missing(f"groupWeights {group}", "no metric of this group is left; groups without a weight share it")
+    marginal, passing = config.thresholds or (75.0, 95.0)
+    asked = {
+        "metrics": metrics,
+        "groupWeights": {group: plain(weight) for group, weight in config.group_weights.items() if group in counted},
+        "scoreThresholds": {"pass": plain(passing), "marginal": plain(marginal)},
+    }
+    notes.better("when the judge is asked", "once, after 50 minutes at 50 %: it was made for one look; the triggers watch all the time")
+    notes.better("a marginal score", "it is judged again as values come, and rolls back after 15m; it never passes")
+    notes.better("missing data", "it never passes, and by itself never fails: the release holds, and rolls back after 15m")
+    if not metrics:
+        return []
+    return [{"name": "canary", "method": "kayenta", "stages": [50], "kayenta": {key: value for key, value in asked.items() if value}}]
+
+
+def _canary(metric: MetricConfig) -> dict[str, Any]:
+    """What the file says of one metric beside its query."""
+    usual = 0.5 if metric.cles else 1.0
+    sizes = ("allowed_increase", "allowed_decrease", "critical_increase", "critical_decrease")
+    effect = {to_camel(name): plain(getattr(metric, name)) for name in sizes if getattr(metric, name) != usual}
+    outliers = {"strategy": "remove"} | ({"outlierFactor": plain(metric.outlier_factor)} if metric.outlier_factor != _FACTOR else {})
+    found = {
+        "groups": list(metric.groups),
+        "direction": str(metric.direction) if metric.direction is not Direction.EITHER else "",
+        "nanStrategy": "replace" if metric.replace_nan else "",
+        "outliers": outliers if metric.remove_outliers else {},
+        "critical": metric.critical,
+        "mustHaveData": metric.must_have_data,
+        "muted": metric.muted,
+        "effectSize": ({"measure": "cles"} if metric.cles else {}) | effect,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+_FACTOR = MetricConfig().outlier_factor
 
 
 def _scores(config: CanaryConfig, notes: Notes) -> None:
     if config.group_weights:
         said = ", ".join(f"{group} {weight:g}" for group, weight in config.group_weights.items())
-        notes.missing(f"groupWeights {said}", "there is no score: every check must pass. `observe: true` on those that must not decide")
+        instead = "there is no score: every check must pass. `observe: true` on those that must not decide; --keep-judge keeps the score"
+        notes.missing(f"groupWeights {said}", instead)
     if config.thresholds:
         marginal, passing = config.thresholds
         notes.missing(f"scoreThresholds {passing:g} and {marginal:g}", "there is no score: a check passes, fails, or cannot be judged")

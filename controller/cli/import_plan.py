@@ -25,6 +25,7 @@ FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="It
 WorkloadOption = Annotated[str, typer.Option("--workload", help="Deployment that the plan moves (kayenta only).", show_default=False)]
 ServiceOption = Annotated[str, typer.Option("--virtual-service", help="Its VirtualService (kayenta only).", show_default=False)]
 NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the plan (kayenta only).", show_default=False)]
+JudgeOption = Annotated[bool, typer.Option("--keep-judge", help="Judge by Kayenta's own judge, as one check (kayenta only).")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="yaml (default), or json with the list.", show_default=False)]
 
 
@@ -35,6 +36,7 @@ def import_(
     workload: WorkloadOption = "",
     virtual_service: ServiceOption = "",
     namespace: NamespaceOption = "",
+    keep_judge: JudgeOption = False,
     output: FormatOption = "",
 ) -> None:
     """Print a ReleasePlan made of another tool's configuration.
@@ -43,7 +45,15 @@ def import_(
     counterpart. Ends with 0 where there is a plan, with 3 where the files cannot be translated.
     """
     check_format(output, ("", "yaml", "json"))
-    found = _imported(tool, files, workload, virtual_service, namespace)
+    if tool is Tool.KAYENTA:
+        about = {"workload": workload, "service": virtual_service, "namespace": namespace}
+        found = _of_kayenta(files, about, keep_judge=keep_judge)
+    elif workload or virtual_service or namespace or keep_judge:
+        raise CommandError(
+            ExitCode.USAGE, f"--workload, --virtual-service, --namespace and --keep-judge are for kayenta: a file of {tool} says it itself."
+        )
+    else:
+        found = _imported(tool, files)
     texts = [_yaml(one, tool, files) for one in found]
     warnings = [finding for text in texts for finding in _checked(text)]
     if output == "json":
@@ -57,14 +67,15 @@ def import_(
         say(f"warning: {finding}")
 
 
-def _imported(tool: Tool, files: list[Path], workload: str, virtual_service: str, namespace: str) -> list[Imported]:
-    """The plans of the files. Raises `CommandError`."""
-    if tool is Tool.KAYENTA:
-        from controller.cli.import_kayenta import imports
+def _of_kayenta(files: list[Path], about: dict[str, str], *, keep_judge: bool) -> list[Imported]:
+    """A plan of each file. Raises `CommandError`."""
+    from controller.cli.import_kayenta import imports
 
-        return [imports(read_text(path), workload=workload, service=virtual_service, namespace=namespace) for path in files]
-    if workload or virtual_service or namespace:
-        raise CommandError(ExitCode.USAGE, f"--workload, --virtual-service and --namespace are for kayenta: a file of {tool} names them.")
+    return [imports(read_text(path), **about, keep_judge=keep_judge) for path in files]
+
+
+def _imported(tool: Tool, files: list[Path]) -> list[Imported]:
+    """The plans of the files together. Raises `CommandError`."""
     objects = [one for path in files for one in read_documents(path)]
     if tool is Tool.FLAGGER:
         from controller.cli import import_flagger

@@ -227,9 +227,9 @@ def _limits(
     least = min(stage.min_requests for stage in spec.stages)
     verdicts, skipped = [], []
     for check in spec.checks:
-        if check.limit is None:
+        if check.sequential:
             continue  # a sequential check is what is judged here anyway
-        if check.builtin not in _READINGS or check.observe:
+        if check.limit is None or check.builtin not in _READINGS or check.observe:
             skipped.append(f"the plan's check {check.name} is not judged here: only limits on error rate and latency are")
             continue
         candidate, baseline = (_READINGS[check.builtin](sums[arm], check) for arm in (Arm.CANDIDATE, Arm.BASELINE))

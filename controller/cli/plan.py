@@ -1,5 +1,6 @@
 """`penstock plan FILE`: the timetable of a plan, its queries filled in, and what will be written where. Nothing runs."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,15 +11,16 @@ import yaml
 from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import Check, Limit, Trigger
+from controller.api.plan_kayenta import Kayenta
 from controller.api.validate import validate_file
 from controller.cli import plan_detect
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
 from controller.cli.plan_mode import mode_of
 from controller.cli.validate import line_of
-from controller.core.asking import checks_of, counted_by, probe_url
+from controller.core.asking import checks_of, counted_by, metric_name, probe_url
 from controller.core.judging import unit_of
-from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, pair_of, requests_of
+from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, over_window, pair_of, requests_of
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
@@ -104,6 +106,13 @@ plan = command
 
 def read(file: Path) -> tuple[str, str, PlanSpec]:
     """Name, namespace and spec of the one plan of a file; its warnings go to stderr. Raises `CommandError`."""
+    found = read_object(file)
+    meta = found["metadata"]
+    return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate(found["spec"])
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The one plan of a file, which is valid, as it stands there. As `read`."""
     if not file.is_file():
         raise CommandError(ExitCode.USAGE, f"{file}: there is no such file.")
     findings = validate_file(file)
@@ -115,8 +124,7 @@ def read(file: Path) -> tuple[str, str, PlanSpec]:
     objects = [one for one in loaded if isinstance(one, dict) and one.get("kind") == "ReleasePlan"]
     if len(objects) != 1:
         raise CommandError(ExitCode.NO, f"{file}: found {len(objects)} ReleasePlans, expected one.")
-    meta = objects[0]["metadata"]
-    return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate(objects[0]["spec"])
+    return objects[0]
 
 
 def timetable(spec: PlanSpec) -> list[Step]:
@@ -146,7 +154,8 @@ def end_of(steps: list[Step]) -> float:
 
 def asked(spec: PlanSpec, naming: Naming) -> list[Question]:
     """Every check and trigger with its queries for both colours."""
-    gates = [_question(spec, naming, check, longest(check, spec.stages)) for check in spec.checks]
+    gates = [_question(spec, naming, check, longest(check, spec.stages)) for check in spec.checks if check.kayenta is None]
+    gates += [one for check in spec.checks if check.kayenta is not None for one in _canary(spec, naming, check, check.kayenta)]
     return gates + [_question(spec, naming, trigger, trigger.range) for trigger in spec.triggers]
 
 
@@ -169,11 +178,24 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
             green, blue = (f"GET {probe_url(check.probe, pair, colour)}" for colour in ("green", "blue"))
             return Question(check.name, kind, "status 200-399", times, green, blue)
     else:
-        judged = ", ".join(f"{weight} %" for weight in check.stages) or "every stage"
-        kind, times = "check", f"at the end of the window of {judged}"
+        kind, times = "check", _when(check)
     green = _query(spec, naming.mode, check, pair, colour="green", window=window)
     blue = _query(spec, naming.mode, check, pair, colour="blue", window=window) if compares else ""
     return Question(check.name, kind, limit_words(check.limit, unit_of(check)), times, green, blue)
+
+
+def _canary(spec: PlanSpec, naming: Naming, check: Check, asked: Kayenta) -> Iterator[Question]:
+    """Every metric of Kayenta's judge."""
+    pair, window = pair_of(spec, member_of(spec, check.member), naming), longest(check, spec.stages)
+    limit = f"score at least {asked.score_thresholds.passing:g}, fails below {asked.score_thresholds.marginal:g}"
+    for metric in asked.metrics:
+        blue, green = (over_window(fill(metric.query, place, asked.step), window, asked.step) for place in (pair.blue, pair.green))
+        yield Question(metric_name(check.name, metric.name), "Kayenta's judge", limit, _when(check), green, blue)
+
+
+def _when(check: Check) -> str:
+    judged = ", ".join(f"{weight} %" for weight in check.stages) or "every stage"
+    return f"at the end of the window of {judged}"
 
 
 def _query(spec: PlanSpec, mode: str, check: Check | Trigger, pair: Pair, *, colour: str, window: float) -> str:

@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from analysis.planning import default_effect, requests_to_detect
-from analysis.rate import Form
-from analysis.sequential import USUAL_RATE, Kind, Known
+from analysis.sequential import USUAL_RATE, Kind, Known, detectable
 from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import DIFFERENCES, BuiltIn, Check
-from controller.core.sequential import FULL, setting_of, shares
+from controller.core.gauges import USUAL_EFFECT, needed_seconds
+from controller.core.tested import FULL, by_limit, setting_of, shares
 
 TAIL = 0.05
 """The bucket edge that latency is shown for: blue has so much beyond it."""
@@ -27,6 +26,7 @@ class Detection:
         seconds: until then, at the given requests a second; 0 where none were given.
         at_least: requests a second of both versions from which the stage's window is long enough.
         too_short: the stage ends before.
+        paired: it is a gauge, whose time does not depend on requests; 0 seconds where the limit allows the effect.
     """
 
     check: str
@@ -38,15 +38,16 @@ class Detection:
     seconds: float
     at_least: float
     too_short: bool
+    paired: bool = False
 
 
 def detections(spec: PlanSpec, rps: float) -> list[Detection]:
-    """Every stage of every sequential check."""
+    """Every stage of every sequential check, gauges included where their history is known."""
+    judged = [(check, stage) for check in spec.checks for stage in spec.stages if not check.stages or stage.weight in check.stages]
     return [
-        _detection(spec, check, stage, rps)
-        for check in spec.checks
-        for stage in spec.stages
-        if check.sequential and (not check.stages or stage.weight in check.stages)
+        _detection(spec, check, stage, rps) if check.sequential else _paired(spec, check, stage)
+        for check, stage in judged
+        if check.sequential or not by_limit(spec, check, stage.weight)
     ]
 
 
@@ -70,20 +71,11 @@ def finds(spec: PlanSpec, check: Check, line: Known, rps: float) -> bool:
 
 def _line_detection(spec: PlanSpec, check: Check, stage: Stage, rps: float, line: Known) -> Detection:
     setting, share, usual = setting_of(spec, check), stage.weight / 100, line.p_hist
-    test, part = setting.test(usual, line.edge), shares(spec).get(check.name, 1.0)
-    if stage.weight >= FULL:
-        test = replace(test, rho=0.0, delta=min(setting.rho * usual + setting.delta, 1.0), form=Form.BERNOULLI)
-        part *= setting.alone_share or 1.0
-    else:
-        part *= 1 - setting.alone_share
-    effect = default_effect(usual) if setting.effect is None else setting.effect
-    if setting.effect is not None and setting.kind is Kind.LATENCY:
-        effect = min(usual + setting.effect, 0.99)
-    if stage.weight >= FULL:
-        effect = max(effect, min(2 * test.delta, 0.99))  # as the gate asks for it there
+    alone = (setting.objective or min(setting.rho * usual + setting.delta, 1.0)) if stage.weight >= FULL else 0.0
+    weight = shares(spec).get(check.name, 1.0)
+    effect, needed = detectable(setting, (usual, line.edge), share=share, weight=weight, limit=alone)
     edge = f"{line.edge:g} ms" if math.isfinite(line.edge) else "an edge"
     what = f"requests slower than {edge}" if setting.kind is Kind.LATENCY else "bad requests"
-    needed = requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share)
     if not math.isfinite(needed):
         return Detection(check.name, stage.weight, what, 100 * effect, 100 * usual, 0, 0.0, 0.0, too_short=True)
     seconds = needed / (rps * share) if rps else 0.0
@@ -92,9 +84,20 @@ def _line_detection(spec: PlanSpec, check: Check, stage: Stage, rps: float, line
     return Detection(check.name, stage.weight, what, 100 * effect, 100 * usual, math.ceil(needed), seconds, at_least, too_short=late)
 
 
+def _paired(spec: PlanSpec, check: Check, stage: Stage) -> Detection:
+    """A gauge needs time, however many requests there are."""
+    effect = 100 * USUAL_EFFECT if check.effect is None else check.effect
+    seconds = needed_seconds(spec, check)
+    short = seconds > stage.window
+    seconds = seconds if math.isfinite(seconds) else 0.0
+    return Detection(check.name, stage.weight, "worse than blue", effect, 0.0, 0, seconds, 0.0, too_short=short, paired=True)
+
+
 def tolerance_words(check: Check) -> str:
     """The tolerance in words."""
     told = check.tolerance
+    if check.objective is not None:
+        return f"tolerates {check.objective:g} %, and whatever blue has where that is more"
     points = told.difference if told.difference is not None else DIFFERENCES[check.builtin or BuiltIn.ERROR_RATE]
     what = "share of requests slower than an edge" if check.builtin is BuiltIn.LATENCY else "error rate"
     return f"tolerates {told.ratio:g} times blue's {what} plus {points:g} points"
@@ -107,6 +110,9 @@ def lines_of(found: list[Detection], rps: float) -> list[str]:
 
 
 def _line(one: Detection, rps: float) -> str:
+    if one.paired:
+        takes = f"takes {format_duration(float(math.ceil(one.seconds)))} of pairs" if one.seconds else "never, the limit allows it"
+        return f"  {one.weight:>4} %   {one.check}: {one.effect:.3g} % {one.what}: {takes}"
     told = f"  {one.weight:>4} %   {one.check}: {one.effect:.3g} % {one.what} where blue has {one.usual:.3g} %: "
     if not one.requests:
         return f"{told}never, the tolerance allows them"
@@ -118,5 +124,5 @@ def _line(one: Detection, rps: float) -> str:
 def _warnings(found: list[Detection]) -> Iterator[str]:
     for one in found:
         if one.too_short:
-            what = f"{one.effect:.3g} % {one.what}"
-            yield f"  warning: the stage of {one.weight} % is too short for {one.check} to find {what}; it will wait for more requests"
+            what, more = f"{one.effect:.3g} % {one.what}", "pairs" if one.paired else "requests"
+            yield f"  warning: the stage of {one.weight} % is too short for {one.check} to find {what}; it will wait for more {more}"

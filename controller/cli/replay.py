@@ -1,7 +1,7 @@
 """`penstock replay BUNDLE...`: every decision of a record decided again, by the same core; or with another policy."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,7 @@ def replay(
     """
     hosts.check_format(output, ("", "json"))
     files = list(files_of(places))
-    policy = Policy(with_, tuple(set_ or ()))
-    policy.check()
+    policy = Policy.of(with_, set_ or ())
     if step:
         for path in files:
             walk(open_bundle(path), hosts.host_of(ctx))
@@ -82,37 +81,44 @@ def replay(
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Another plan, or changes of the recorded one; false where neither is asked for."""
+    """Another plan, or changes of the recorded one; false where neither is asked for.
+
+    Attributes:
+        file: of the other plan, and `spec` as it stands there; None without.
+        settings: `FIELD=VALUE`.
+    """
 
     file: Path | None
     settings: tuple[str, ...]
+    spec: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, file: Path | None, settings: Sequence[str]) -> "Policy":
+        """Read the plan's file, once for all bundles. Raises `CommandError`."""
+        from controller.cli.plan import read_object
+
+        return cls(file, tuple(settings), read_object(file)["spec"] if file is not None else None)
 
     def __bool__(self) -> bool:
         return self.file is not None or bool(self.settings)
-
-    def check(self) -> None:
-        """Read the plan's file once before anything is replayed. Raises `CommandError`."""
-        if self.file is not None:
-            self._spec()
-
-    def _spec(self) -> "PlanSpec":
-        from controller.cli.plan import read
-
-        assert self.file is not None  # noqa: S101 - asked by the callers
-        return read(self.file)[2]
 
     def plan_for(self, bundle: "Bundle") -> "PlanSpec":
         """The plan that the bundle is replayed with. Raises `CommandError`."""
         from pydantic import ValidationError
 
+        from controller.api.measured import filled_in
         from controller.api.plan import PlanSpec
         from controller.cli.replay_policy import SettingError, with_settings
 
         hash_ = str(bundle.status.get("planHash") or next(iter(bundle.plans), ""))
-        if self.file is None and hash_ not in bundle.plans:
+        if self.spec is None and hash_ not in bundle.plans:
             raise CommandError(ExitCode.NO, f"{bundle.title} has no frozen plan to change: it ended before one was written.")
-        base = self._spec().model_dump(mode="json") if self.file is not None else bundle.plans[hash_]
+        base = bundle.plans.get(hash_, {})
         try:
+            if self.spec is not None:
+                # What was measured on blue belongs to the cluster, not to the policy: the other one is judged by the same numbers.
+                measured = {"measured": (base.get("analysis") or {}).get("measured")}
+                base = PlanSpec.model_validate(filled_in(self.spec, measured)).model_dump(mode="json")
             return PlanSpec.model_validate(with_settings(base, self.settings))
         except SettingError as error:
             raise CommandError(ExitCode.USAGE, f"--set {error}.") from error

@@ -24,14 +24,17 @@ from controller.evidence.reading import Look
 from controller.evidence.replay import Step, decided, replay
 from controller.evidence.worlds import with_status
 
+MINUTE_SECONDS = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Where a release stands at a moment: phase, green's weight, why."""
+    """Where a release stands at a moment: phase, green's weight and what it may have, why."""
 
     at: float
     phase: Phase
     weight: int
+    grant: int
     message: str
 
     @property
@@ -56,6 +59,8 @@ class WhatIf:
         recorded, other: where both stood when they parted, or at the record's end.
         parted: they wanted another weight from there on.
         saved: requests of green that the other policy would have spared; None where that is not in the record.
+        rate: requests of green in the minute before the record went back and the other policy did not: the best that the record says about
+            how many more there would have been; None elsewhere.
         unknown: questions of the other policy that the record does not answer.
         counts: looks of which the record has counts instead of raw samples.
         thinned: looks whose samples were left out.
@@ -68,6 +73,7 @@ class WhatIf:
     parted: bool
     end: Stand
     saved: Hurt | None = None
+    rate: Hurt | None = None
     unknown: tuple[str, ...] = ()
     counts: int = 0
     thinned: int = 0
@@ -123,6 +129,7 @@ def what_if(looks: Sequence[Look], plan: PlanSpec) -> WhatIf | None:
     recorded, there = stand(step.look, theirs), stand(step.look, mine)
     return WhatIf(
         recorded, there, parted, end, saved=_saved(step, recorded, there, steps, memory) if parted else Hurt(),
+        rate=_rate(step, steps, memory) if parted and recorded.back and not there.back else None,
         unknown=tuple(other.unknown), counts=sum(look.thinned for look in looks), thinned=thinned,
         held=other.held if other.held and not _held(looks) else None,
         unsure=parted and not there.back,
@@ -148,7 +155,7 @@ def stand(look: Look, status: ReleaseStatus) -> Stand:
     if status.rollback is not None and look.found is not None and not weight:
         weight = look.found.weight
     said = status.rollback.message if status.rollback else status.message
-    return Stand(look.at, status.phase, weight or look.observed.green_weight, said)
+    return Stand(look.at, status.phase, weight or look.observed.green_weight, status.grant, said)
 
 
 def end_of(steps: Sequence[Step]) -> Stand:
@@ -164,13 +171,22 @@ def _saved(step: Step, recorded: Stand, other: Stand, steps: Sequence[Step], mem
     """Requests of green that the other policy would have spared: those after it went back, until the record's users were back."""
     if recorded.back or not other.back:
         return None
-    looks = [one.look for one in steps]
-    found = counted_of(looks, memory.raw)
+    found = counted_of((one.look for one in steps), memory.raw)
     if found is None:
         return None
     until = next((one.look.at for one in steps if one.look.at > step.look.at and _back(one.subject.status)), steps[-1].look.at)
     scrape = step.subject.plan.traffic.scrape_interval if step.subject.plan else 0.0
     requests = found.between(step.look.at, until + scrape)
+    return Hurt(requests.green, requests.green_failed)
+
+
+def _rate(step: Step, steps: Sequence[Step], memory: Memory) -> Hurt | None:
+    """Requests of green in the last whole minute that its counters show before this look, or since the first weight."""
+    found = counted_of((one.look for one in steps), memory.raw)
+    times = [time for time in found.every.green.times if time <= step.look.at] if found else []
+    if found is None or not times:
+        return None
+    requests = found.between(times[-1] - MINUTE_SECONDS, times[-1])
     return Hurt(requests.green, requests.green_failed)
 
 

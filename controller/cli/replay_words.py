@@ -110,8 +110,13 @@ def verdict(found: "WhatIf") -> str:
         spared = f"; {hurt.requests:,.0f} requests of green less, {hurt.failed:,.0f} of which failed" if hurt else ""
         return f"users     back on blue {sooner}{spared}"
     if found.recorded.back and not found.other.back:
-        return "users     not back on blue then; the record ends there, so nobody can say for how long, or how many more would have failed"
-    return "users     another weight from there on; here the record ends for this policy: what green would have done was never seen"
+        much = found.rate
+        more = f"; in the minute before, green had {much.requests:,.0f} requests, {much.failed:,.0f} of which failed" if much else ""
+        return f"users     not back on blue then; the record ends there: for how long more were hurt nobody has seen{more}"
+    return (
+        f"users     at most {found.other.grant} % on green from there on, instead of {found.recorded.grant} %; for this policy the record "
+        "ends there: what green would have done was never seen"
+    )
 
 
 def notes(found: "WhatIf") -> Iterator[str]:
@@ -138,6 +143,7 @@ def compared_json(found: "WhatIf") -> dict[str, Any]:
         "parted": found.parted, "recordEnd": of(found.end), "recordedThere": of(found.recorded), "with": of(found.other),
         "held": of(found.held),
         "spared": {"requests": found.saved.requests, "failed": found.saved.failed} if found.saved else None,
+        "aMinuteMore": {"requests": found.rate.requests, "failed": found.rate.failed} if found.rate else None,
         "beyondTheRecord": found.unsure, "notInTheRecord": list(found.unknown), "counts": found.counts,
         "thinned": found.thinned,
     }  # fmt: skip
@@ -156,14 +162,16 @@ def row_of(name: str, other: "WhatIf | None", found: "Tally | None", error: str)
     if other is None:
         return (name, "", "", "", "no looks")
     when = span(other.other.at - other.end.at) if other.other.at > other.end.at else f"-{span(other.end.at - other.other.at)}"
-    spared = f"{other.saved.failed:,.0f} of {other.saved.requests:,.0f}" if other.saved and other.saved.requests else ""
+    spared = f"{other.saved.failed:,.0f} of {other.saved.requests:,.0f} less" if other.saved and other.saved.requests else ""
+    if other.rate is not None:
+        spared = f"{other.rate.failed:,.0f} of {other.rate.requests:,.0f} more a minute"
     result = ending(other.other) if other.parted else "the same"
     return (name, ending(other.end), result, when if other.parted else "", spared)
 
 
 def table(every: Sequence[Row], *, asked: bool) -> Iterator[str]:
     """All bundles, aligned."""
-    head: Row = ("release", "recorded", "with it", "when", "failed requests spared")
+    head: Row = ("release", "recorded", "with it", "when", "failed requests")
     lines = [head if asked else ("release", "looks", "decisions", "", "result"), *every]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:

@@ -13,7 +13,8 @@ from controller.api.plan_checks import BuiltIn, Check, HttpProbe, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 from controller.core.commands import Subject
-from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, pair_of, requests_of
+from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, over_window, pair_of, requests_of
+from controller.core.tested import FULL, by_limit
 from controller.core.world import Ask, Observed
 
 TRAFFIC = "traffic"
@@ -22,6 +23,9 @@ TRAFFIC = "traffic"
 MAX_TRAFFIC_RANGE_SECONDS = 900.0
 """Older samples are not asked for: after a longer outage the window lengthens instead (raw samples of an
 hour from a large mesh would be cut off as too large, for ever)."""
+
+GAUGE_RANGE_SECONDS = 60.0
+"""What [$window] is in the query of a gauge that is paired at every scrape; four scrapes where that is more."""
 
 QUERY_TIMEOUT_SECONDS = 10.0
 """Deadline of one query."""
@@ -35,6 +39,16 @@ def gate_key(name: str, arm: Arm) -> str:
     return f"gate/{name}/{arm.value}"
 
 
+def gate_names(check: Check) -> tuple[str, ...]:
+    """Under which names a gate is asked: its own, or one for each metric of Kayenta's judge."""
+    return (check.name,) if check.kayenta is None else tuple(metric_name(check.name, metric.name) for metric in check.kayenta.metrics)
+
+
+def metric_name(check: str, metric: str) -> str:
+    """The name under which one metric of Kayenta's judge is asked."""
+    return f"{check}/{metric}"
+
+
 def ticks_key(name: str) -> str:
     """Key of the raw samples of both colours that a sequential check counts, where they are not those of the traffic query."""
     return f"ticks/{name}"
@@ -42,6 +56,11 @@ def ticks_key(name: str) -> str:
 
 COUNTER_PARTS = ("total", "part")
 """The two counters of a check of the plan's own."""
+
+
+def gauge_key(name: str, arm: Arm) -> str:
+    """Key of a gauge's numbers of one colour, at every scrape."""
+    return f"pairs/{name}/{arm.value}"
 
 
 def counter_key(name: str, arm: Arm, part: str) -> str:
@@ -66,6 +85,7 @@ class Wanted:
     Attributes:
         traffic_since: ask the traffic query for samples after this time; None: do not ask it.
         ticks: sequential checks that ask for samples of their own, and after which time.
+        pairs: sequential gauges whose numbers are paired, and after which time.
         gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
         triggers: ask the triggers that are due.
         probes: colours whose members' health probes are asked.
@@ -73,6 +93,7 @@ class Wanted:
 
     traffic_since: float | None = None
     ticks: tuple[tuple[Check, float], ...] = ()
+    pairs: tuple[tuple[Check, float], ...] = ()
     gate: Window | None = None
     triggers: bool = False
     probes: tuple[str, ...] = ()
@@ -106,9 +127,10 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     if wanted.traffic_since is not None:
         asks.append(asker.traffic(wanted.traffic_since))
     asks += [ask for check, since in wanted.ticks for ask in asker.ticks(check, since)]
+    asks += [ask for check, since in wanted.pairs for ask in asker.pairs(check, since)]
     if wanted.gate is not None:
-        gates = [check for check in checks_of(subject.plan, asker.stage) if not check.sequential]
-        asks += [ask for check in gates for ask in asker.gate(check, wanted.gate)]
+        for check in gates_of(subject.plan, asker.stage):
+            asks += (asker.canary if check.kayenta is not None else asker.gate)(check, wanted.gate)
     if wanted.triggers:
         asks += [ask for trigger in due_triggers(subject.plan, subject.status, subject.uid, now) for ask in asker.trigger(trigger)]
     asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
@@ -123,6 +145,11 @@ def counted_by(check: Check) -> str:
 def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
     """The checks that judge this stage."""
     return tuple(check for check in plan.checks if stage is None or not check.stages or stage.weight in check.stages)
+
+
+def gates_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
+    """Those of them that are asked at the end of its window; the others are judged by what was counted on the way."""
+    return tuple(check for check in checks_of(plan, stage) if by_limit(plan, check, stage.weight if stage is not None else FULL))
 
 
 def polled(statuses: Collection[CheckStatus], name: str) -> CheckStatus:
@@ -194,6 +221,11 @@ def arms_asked(check: Check | Trigger, status: ReleaseStatus, at: float) -> tupl
     return (green,) if known is not None else (green, (Arm.BASELINE, switched_at(status) or at))
 
 
+def arms_compared(status: ReleaseStatus, at: float) -> tuple[tuple[Arm, float], ...]:
+    """Both arms, as of when: where blue has no requests any more, its values are those until it lost them."""
+    return (Arm.CANDIDATE, at), (Arm.BASELINE, at if blue_serves(status) else switched_at(status) or at)
+
+
 def remembered_by_trigger(trigger: Trigger, status: ReleaseStatus) -> float | None:
     """Blue's number as a trigger last saw it, else as a gate of the same name judged it."""
     own = polled(status.triggers, trigger.name).baseline
@@ -261,6 +293,18 @@ class _Asker:
                 key = counter_key(check.name, arm, part)
                 yield Ask(key=key, query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
+    def pairs(self, check: Check, since: float) -> Iterator[Ask]:
+        """A gauge at every scrape, as a subquery: its steps do not depend on when somebody asks. A moment's range is a minute."""
+        scrape = self.plan.traffic.scrape_interval
+        seconds = min(max(0.0, self.now - since) + 2 * scrape, max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        for arm in Arm:
+            try:
+                query = self.query(check, colour_of(arm), max(GAUGE_RANGE_SECONDS, 4 * scrape))
+            except ValueError:
+                continue
+            ranged = over_window(query, seconds, scrape)
+            yield Ask(key=gauge_key(check.name, arm), query=ranged, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
     def query(self, check: Check | Trigger, colour: str, seconds: float) -> str:
         pair = self.pair(check.member)
         if check.builtin is not None:
@@ -275,6 +319,19 @@ class _Asker:
             except ValueError:
                 continue
             yield Ask(key=gate_key(check.name, arm), query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def canary(self, check: Check, window: Window) -> Iterator[Ask]:
+        """The values of each metric at every step of the window, of both colours."""
+        assert check.kayenta is not None  # noqa: S101 - only called with one
+        pair, step = self.pair(check.member), check.kayenta.step
+        for metric in check.kayenta.metrics:
+            for arm, at in arms_compared(self.subject.status, window.end):
+                try:
+                    query = over_window(fill(metric.query, pair.of(colour_of(arm)), step), window.seconds, step)
+                except ValueError:
+                    continue
+                key = gate_key(metric_name(check.name, metric.name), arm)
+                yield Ask(key=key, query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def trigger(self, trigger: Trigger) -> Iterator[Ask]:
         if trigger.probe is not None:

@@ -146,7 +146,8 @@ def alerted(w: World, watch: seen.Watch) -> Decision | None:
     judged = requests.GATED | ({Phase.RETURNING} if w.status.returned_at else set())
     if watch.alert is None or w.standing not in judged or w.asks_person:
         return None
-    detail = f"{explain(watch.alert)}; it grows since {rfc3339(watch.alert.failing_since)}"
+    since = watch.alert.failing_since
+    detail = explain(watch.alert) + (f"; it grows since {rfc3339(since)}" if since else "")
     held = hold(w.with_status(watch.status), reasons.CHECK_ASKS, detail, phase=w.standing, waits_for="operator")
     named = held.status.hold.model_copy(update={"check": watch.alert.name}) if held.status.hold is not None else None
     return replace(held, status=held.status.model_copy(update={"hold": named}))

@@ -8,30 +8,23 @@ Where blue has no requests (100 %), relative limits compare with what blue had i
 the sentence says so; absolute limits go on as before.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
 from analysis.threshold import Limits, Question, Reading, Rule
 from controller.api.plan_checks import BuiltIn, Check, Group, Limit, Repeat, Trigger
 from controller.api.release import CheckStatus, WindowStatus
-from controller.core import reasons
+from controller.core import canary, reasons
 from controller.core.asking import gate_key, polled, trigger_key
+from controller.core.readings import DETAIL_LENGTH, MAX_SKEW_SECONDS, Context, answer_of, lacking, needed_requests, too_short
 from controller.core.sentences import explain, has_numbers, numbers
-from controller.core.traffic import Traffic
 from controller.core.world import Measured, Measurement
 from controller.ports import ProbeResult
 
-__all__ = ["Context", "Fired", "StageVerdict", "baseline_of", "explain", "fired", "judge_gate", "judge_stage", "judge_trigger"]
+__all__ = ["Fired", "StageVerdict", "baseline_of", "explain", "fired", "judge_gate", "judge_stage", "judge_trigger"]
 
-MAX_SKEW_SECONDS = 5.0
-"""More between the controller's and Prometheus's clock is inconclusive (design, Time)."""
-
-MIN_SCRAPES = 6
-"""Fewer scrapes in a window are inconclusive (design, Time)."""
-
-DETAIL_LENGTH = 300
 _SUMMARY_LENGTH = 600
 
 UNITS = {
@@ -39,33 +32,6 @@ UNITS = {
     BuiltIn.CPU: "%", BuiltIn.MEMORY: "%", BuiltIn.UP: "", BuiltIn.UNROUTED: "%",
 }  # fmt: skip
 """Units of the built-in checks, where the plan names none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a judgement knows beside the answers.
-
-    Attributes:
-        now: Unix seconds; the time at which the asks of a trigger were evaluated.
-        scrape_interval: seconds.
-        min_requests: of green in a gate's window.
-        counted: requests are counted (`traffic.metrics` is istio); otherwise there is no n and no minimum.
-        blue_serves: blue has requests to compare with.
-        switched_at: when blue lost its last requests; its numbers from just before are asked where none were judged.
-        baseline: blue's last judged numbers (`status.baseline`).
-        traffic: the answer of the traffic query, to print n for triggers; None if not asked.
-        sequential: the sequential checks at the window's end, by name (`core.sequential`).
-    """
-
-    now: float
-    scrape_interval: float = 15.0
-    min_requests: float = 100
-    counted: bool = True
-    blue_serves: bool = True
-    switched_at: float = 0.0
-    baseline: Sequence[CheckStatus] = ()
-    traffic: Traffic | None = None
-    sequential: Mapping[str, CheckStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +95,9 @@ def unit_of(check: Check | Trigger) -> str:
 
 def reading_of(measurement: Measurement | None, asked_at: float, context: Context) -> Reading:
     """The number of one answer, or the reason why there is none."""
-    if measurement is None:
-        return Reading(reason=reasons.NOT_MEASURED)
-    answer = measurement.answer
-    if answer.fault is not None:
-        return Reading(reason=reasons.FAULTS[answer.fault], detail=answer.message)
-    skew = 0.0 if answer.server_time is None else answer.server_time - context.now
-    if abs(skew) > MAX_SKEW_SECONDS:
-        side = "ahead" if skew > 0 else "behind"
-        return Reading(reason=reasons.CLOCK_SKEW, detail=f"{abs(skew):,.1f} s {side}, limit {MAX_SKEW_SECONDS:g} s")
-    if answer.warnings:
-        return Reading(reason=reasons.PARTIAL_ANSWER, detail="; ".join(answer.warnings))
+    answer = answer_of(measurement, context)
+    if isinstance(answer, Reading):
+        return answer
     if answer.result_type not in ("vector", "scalar", "matrix"):
         return Reading(reason=reasons.WRONG_TYPE, detail=f"found {answer.result_type or 'nothing'}, expected a number")
     return threshold.read(answer.series, asked_at=asked_at, max_age=max(3 * context.scrape_interval, MAX_SKEW_SECONDS))
@@ -192,7 +150,9 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         before: its status so far (blank in a new stage). The same window end is never counted twice.
         context: see there.
     """
-    if check.sequential or check.limit is None:
+    if check.kayenta is not None:
+        return canary.judge_window(check, window, measured, before, context)
+    if check.name in context.sequential or check.sequential or check.limit is None:
         blank = CheckStatus(name=check.name, outcome=Outcome.INCONCLUSIVE, reason=reasons.NOT_MEASURED)
         judged = context.sequential.get(check.name, blank)
         short = too_short(window, context)
@@ -234,19 +194,6 @@ def _undecided(status: CheckStatus, before: CheckStatus, reason: str, detail: st
     return status.model_copy(update=update)
 
 
-def too_short(window: WindowStatus, context: Context) -> str:
-    """What the window lacks to be judged at all; empty where it is long enough."""
-    scrapes = window.ran / context.scrape_interval if context.scrape_interval > 0 else MIN_SCRAPES
-    if scrapes >= MIN_SCRAPES - 0.5:  # a scrape comes a little late at times
-        return ""
-    return f"{scrapes:.1f} of {MIN_SCRAPES} scrapes"
-
-
-def needed_requests(check: Check, context: Context) -> float:
-    """Requests of green that this check needs: the stage's least number, or its own where that is higher."""
-    return max(context.min_requests, check.needed_requests)
-
-
 def _gate_detail(verdict: Verdict, needed: float, candidate: Reading, baseline: Reading | None) -> str:
     if verdict.outcome is not Outcome.INCONCLUSIVE:
         return ""
@@ -283,17 +230,10 @@ def judge_stage(
             Outcome.INCONCLUSIVE, status.reason, f"{status.name}: {status.detail}", judged, cause=status, confirming=confirming,
             then=check.no_data.then, deadline=None if confirming else min(pair[0].no_data.deadline for pair in undecided),
         )  # fmt: skip
-    lacking = _lacking(window, context)
-    if lacking is not None:
-        return StageVerdict(Outcome.INCONCLUSIVE, lacking[0], lacking[1], judged)
+    missing = lacking(window, context)
+    if missing is not None:
+        return StageVerdict(Outcome.INCONCLUSIVE, *missing, judged)
     return StageVerdict(Outcome.PASS, reasons.STAGE_PASSED, "; ".join(map(explain, judged))[:_SUMMARY_LENGTH], judged)
-
-
-def _lacking(window: WindowStatus, context: Context) -> tuple[str, str] | None:
-    if context.counted and window.n_green < context.min_requests:
-        return reasons.TOO_FEW_REQUESTS, f"{window.n_green:,.0f} of {context.min_requests:,.0f} requests of green"
-    short = too_short(window, context)
-    return (reasons.TOO_FEW_SAMPLES, short) if short else None
 
 
 def baseline_of(checks: Collection[CheckStatus], before: Sequence[CheckStatus]) -> list[CheckStatus]:

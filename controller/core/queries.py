@@ -208,6 +208,11 @@ def duration(seconds: float) -> str:
     return f"{millis // 1000}s" if millis % 1000 == 0 else f"{millis}ms"
 
 
+def over_window(query: str, seconds: float, step: float) -> str:
+    """The query's value at every multiple of the step within so many seconds: a range of values for an instant query."""
+    return f"({query})[{duration(seconds)}:{duration(step)}]"
+
+
 def label_value(value: str, *, quote: str = '"', regex: bool = False) -> str:
     """A value as it must be written between quotes; in a pattern it stands for itself only."""
     if regex:

@@ -208,6 +208,16 @@ CHECK_ASKS = _reason(
     "penstock why shows the numbers of both versions; penstock resume goes on with a new bet, penstock rollback goes back.", _W,
 )
 NO_EVIDENCE_AGAINST = _reason("NoEvidenceAgainst", "{detail}", "Nothing to do.")
+SCORE_PASSED = _reason("ScorePassed", "{detail}", "Nothing to do.")
+SCORE_MARGINAL = _reason(
+    "ScoreMarginal", "Kayenta's judge neither passes nor fails it: {detail}",
+    "It is judged again as values come, until noData.deadline; penstock advance goes on.", _W,
+)
+SCORE_FAILED = _reason("ScoreFailed", "{detail}", "penstock why shows the metrics that failed, and their queries.", _C)
+NOT_COMPARED = _reason(
+    "NotCompared", "Kayenta's judge cannot compare the two versions: {detail}",
+    "Look at the queries of these metrics; a longer window or a shorter step has more values.", _W,
+)
 SAME_SERIES = _reason("SameSeries", "Blue and green are counted by the same series. {detail}", "Do the routes tell the versions apart?", _W)
 NO_INF_BUCKET = _reason("NoInfBucket", "A histogram cannot be read: {detail}", "Is a recording or relabelling rule dropping buckets?", _W)
 BAD_BUCKET_EDGE = _reason("BadBucketEdge", "A histogram cannot be read: {detail}", "Is a relabelling rule writing the label le?", _W)

@@ -8,7 +8,7 @@ never refused for an unmet expectation.
 from dataclasses import replace
 
 from controller.api.release import Phase, ReleaseStatus, Verb
-from controller.core import backward, forward, gates, missing, reasons, returning, sequential
+from controller.core import backward, bets, forward, gates, missing, reasons, returning
 from controller.core.commands import AnswerRequest, Decision, RecordKind
 from controller.core.phases import BACKWARD
 from controller.core.steps import World, act, moved, record, stored
@@ -123,7 +123,7 @@ def apply(w: World, request: RequestView) -> Decision:
 def forward_effect(w: World, request: RequestView, who: str) -> Decision:
     """What every other verb does."""
     if request.spec.verb is not Verb.PAUSE:
-        w = w.with_status(sequential.gone_on(w))
+        w = w.with_status(bets.gone_on(w))
     match request.spec.verb:
         case Verb.PAUSE:
             return pause(w, who)

@@ -11,7 +11,7 @@ any more once the original has the new image; a rollback brings it up there firs
 
 from analysis.model import Outcome
 from controller.api.release import Phase, StageStatus, WindowStatus
-from controller.core import backward, finishing, forward, gates, homeward, reasons, seen, sequential
+from controller.core import backward, bets, finishing, forward, gates, homeward, reasons, seen
 from controller.core.commands import Decision, RecordKind, RemoveClone, SetWeight, UpdateHome
 from controller.core.homeward import FULL
 from controller.core.sentences import explain
@@ -61,7 +61,7 @@ def bring_home(w: World) -> Decision:
         return act(w, SetWeight(0))
     home = StageStatus(weight=FULL, entered_at=homeward.begun(w.status).entered_at, shifted_at=w.now)
     update = {"returned_at": w.now, "weight": 0, "observed_weight": 0, "returning": home, "triggers": homeward.watched_anew(w.status)}
-    return stored(w.status.model_copy(update=update | {"sequential": sequential.at_new_place(w)}))
+    return stored(w.status.model_copy(update=update | {"sequential": bets.at_new_place(w)}))
 
 
 def may_switch(w: World) -> bool:

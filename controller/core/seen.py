@@ -11,7 +11,7 @@ from analysis.model import Arm, Outcome
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
-from controller.core import asking, judging, needs, reasons, rhythm, sequential, traffic
+from controller.core import asking, judging, needs, readings, reasons, rhythm, sequential, traffic
 from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World
 from controller.core.traffic import SplitVerdict
 
@@ -138,7 +138,8 @@ def verdict(w: World) -> WindowVerdict:
     if w.subject.spec.kind == "reverse":
         return WindowVerdict(Outcome.PASS, detail="a reverse release is watched by the triggers alone")
     checks = asking.checks_of(w.plan, w.stage)
-    if any(asking.gate_key(check.name, Arm.CANDIDATE) not in w.measured.answers for check in checks if not check.sequential):
+    asked = (asking.gate_key(name, Arm.CANDIDATE) for check in asking.gates_of(w.plan, w.stage) for name in asking.gate_names(check))
+    if any(key not in w.measured.answers for key in asked):
         return WindowVerdict(Outcome.INCONCLUSIVE, pending=True)
     around = replace(context(w), sequential=sequential.at_window_end(w, window))
     answer = judging.judge_stage(checks, window, w.measured, w.stage_status.checks, around)
@@ -152,13 +153,13 @@ def verdict(w: World) -> WindowVerdict:
         cause=answer.cause,
         checks=answer.checks,
         baseline=tuple(judging.baseline_of(answer.checks, w.status.baseline)),
-        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith(("gate/", "ticks/"))),
+        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith(("gate/", "ticks/", "pairs/"))),
     )
 
 
-def context(w: World) -> judging.Context:
+def context(w: World) -> readings.Context:
     """What a judgement knows beside the answers."""
-    return judging.Context(
+    return readings.Context(
         now=w.now,
         scrape_interval=w.plan.traffic.scrape_interval,
         min_requests=w.stage.min_requests,
@@ -197,7 +198,7 @@ def watch_triggers(w: World) -> Watch:
     return Watch(status, fired.cause, fired.reason, fired.detail, next_at, fired.also)
 
 
-def judge_one(w: World, trigger: Trigger, around: judging.Context) -> CheckStatus:
+def judge_one(w: World, trigger: Trigger, around: readings.Context) -> CheckStatus:
     """One trigger's new status, with the beginning of its streak: time to detect is counted from there."""
     before = asking.polled(w.status.triggers, trigger.name)
     after = judging.judge_trigger(trigger, w.measured, before, around)

@@ -46,8 +46,13 @@ def numbers(status: CheckStatus) -> str:
 
 
 def _sequential(status: CheckStatus) -> str:
-    """`1.9 % vs 0.52 % (limit 0.62 %, n = 2,104, e-value 131 of 100)`; the limit is what the tolerance makes of blue's rate."""
-    told = f"e-value {large(status.ln_e or 0.0)} of {large(status.ln_bound or 0.0)}"
+    """`1.9 % vs 0.52 % (limit 0.62 %, n = 2,104, e-value 131 of 100)`; the limit is what the tolerance makes of blue's rate.
+
+    A gauge counts no requests and goes back for nothing: `62 % vs 40 % (+55 %, limit +20 %, e-value 131 of 100)`.
+    """
+    if status.ln_e is None:
+        return _paired(status)
+    told = f"e-value {large(status.ln_e)} of {large(status.ln_bound or 0.0)}"
     if status.ln_alert is not None:
         told += f", beyond the limit whatever blue does {large(status.ln_alert)} of {large(status.ln_bound or 0.0)}"
     if status.ln_early is not None:
@@ -60,6 +65,14 @@ def _sequential(status: CheckStatus) -> str:
     inner += [f"n = {status.n:,.0f}"] if status.n is not None else []
     behind = f" {status.line}" if status.line else ""
     return f"{quantity(status.value, status.unit)}{against}{behind} ({', '.join([*inner, told])})"
+
+
+def _paired(status: CheckStatus) -> str:
+    told = f"e-value {large(status.ln_alert or 0.0)} of {large(status.ln_bound or 0.0)}"
+    if status.value is None or status.baseline is None or status.limit is None:
+        return f"not paired yet ({told})"
+    words = ", ".join([*_limit_words(status, status.value, status.limit), told])
+    return f"{quantity(status.value, status.unit)} vs {quantity(status.baseline, status.unit)} ({words})"
 
 
 def large(ln_value: float) -> str:

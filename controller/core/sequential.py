@@ -24,7 +24,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from analysis import combine, sequential_anew
+from analysis import combine
 from analysis import sequential as library
 from analysis.combine import Weighted
 from analysis.model import Outcome, Verdict, Window
@@ -32,7 +32,8 @@ from analysis.sequential import Mark, Setting, State
 from controller.api.plan import PlanSpec, TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
-from controller.core import asking, homeward, judging, reasons, samples
+from controller.core import asking, gauges, homeward, judging, reasons, samples
+from controller.core.gauges import GaugeLook
 from controller.core.phases import WATCHED
 from controller.core.queries import member_of
 from controller.core.steps import World
@@ -40,6 +41,7 @@ from controller.core.tested import (
     FULL,
     PATIENCE_SCRAPES,
     early_stages,
+    gauge_test,
     home_setting,
     ln_early_bound,
     measured_of,
@@ -49,7 +51,7 @@ from controller.core.tested import (
 )
 
 __all__ = [
-    "FULL", "Counting", "Look", "Tally", "at_new_place", "at_window_end", "counted", "due", "early_stages", "further_back", "gone_on",
+    "FULL", "Counting", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "further_back",
     "ln_early_bound", "measured_of", "proven", "scrapes_of", "setting_of", "shares", "stored", "written",
 ]  # fmt: skip
 
@@ -89,16 +91,24 @@ class Tally:
     """All sequential checks after this look.
 
     Attributes:
-        checks: in the plan's order.
-        statuses: their numbers so far, by name.
+        checks: those that count, in the plan's order.
+        statuses: their numbers so far, and those of the gauges, by name.
         cause: the check whose evidence rolls the release back; None while the bound is not reached.
-        alert: the check whose objective is broken, so that a person is asked; None where none is.
+        alert: the check whose objective is broken, or the gauge that is worse than tolerated: a person is asked; None where none is.
+        gauges: as far as they are paired.
     """
 
     checks: tuple[Look, ...]
     statuses: Mapping[str, CheckStatus]
     cause: CheckStatus | None = None
     alert: CheckStatus | None = None
+    gauges: tuple[GaugeLook, ...] = ()
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """All states as they are stored, by name."""
+        found = {one.check.name: one.state.to_json() for one in self.checks if one.state is not None}
+        return found | {one.check.name: gauges.text_of(one.state) for one in self.gauges}
 
 
 # What is asked.
@@ -120,14 +130,24 @@ def watched(w: World) -> tuple[Check, ...]:
 
     None in a reverse release: it has no stage in which both versions have traffic, and what hits both is often why somebody asked for it.
     """
+    return tuple(check for check in w.plan.checks if check.sequential) if _watching(w) else ()
+
+
+def watched_gauges(w: World) -> tuple[Check, ...]:
+    """The gauges that are paired now: as `watched`, where their history is known, but not after a return: nobody is at the clone."""
+    if not _watching(w) or is_home(w):
+        return ()
+    return tuple(check for check in w.plan.checks if gauge_test(w.plan, check) is not None)
+
+
+def _watching(w: World) -> bool:
     status = w.status
     if w.subject.plan is None or w.subject.spec.kind == "reverse" or status.stage < 0 or not status.weight or not marked(status):
-        return ()
+        return False
     if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.rollback is not None:
-        return ()
-    if homeward.begun(status).shifted_at and not is_home(w):
-        return ()  # the states are those of the return by now, whether it goes on or has failed
-    return tuple(check for check in w.plan.checks if check.sequential)
+        return False
+    # After a failed return the states are still those of the return.
+    return is_home(w) or not homeward.begun(status).shifted_at
 
 
 def marked(status: ReleaseStatus) -> bool:
@@ -162,6 +182,12 @@ def due(w: World) -> tuple[Counting, ...]:
     return tuple(Counting(check, _from(w, check) - back, _shared(w, check)) for check in watched(w))
 
 
+def paired(w: World) -> tuple[tuple[Check, float], ...]:
+    """The gauges that are asked in this look, and since when; none where blue has no requests to compare with."""
+    found = watched_gauges(w) if asking.blue_serves(w.status) else ()
+    return tuple((check, gauges.since_of(stored_text(w, check), marks_in(w, check))) for check in found)
+
+
 def further_back(w: World, since: float | None, counting: Collection[Counting]) -> float | None:
     """Since when the traffic query must have samples: `since`, or earlier where a check counts from there."""
     # The query itself reaches three scrapes further back than it is told.
@@ -183,8 +209,13 @@ def _shared(w: World, check: Check) -> bool:
 
 def stored(w: World, check: Check) -> State | None:
     """The state in the status; None before there is one, and where somebody's edit made it unreadable: it begins again."""
-    text = next((one.state for one in w.status.sequential if one.name == check.name), "")
+    text = stored_text(w, check)
     return read(text, tested(w, check)) if text else None
+
+
+def stored_text(w: World, check: Check) -> str:
+    """The state as it stands in the status; "" before there is one."""
+    return next((one.state for one in w.status.sequential if one.name == check.name), "")
 
 
 @lru_cache(maxsize=STATES_KEPT)
@@ -201,13 +232,13 @@ def read(text: str, setting: Setting) -> State | None:
 
 def counted(w: World) -> Tally | None:
     """All sequential checks with this look's samples; None where none acts. Read once a look: what follows carries it on."""
-    checks = watched(w)
-    if not checks:
+    checks, pairs = watched(w), watched_gauges(w)
+    if not checks and not pairs:
         return None
-    return w.measured.once(("sequential",), lambda: _tally(w, checks))
+    return w.measured.once(("sequential",), lambda: _tally(w, checks, pairs))
 
 
-def _tally(w: World, checks: Collection[Check]) -> Tally:
+def _tally(w: World, checks: Collection[Check], pairs: Collection[Check]) -> Tally:
     found = first_reached(w, tuple(_count(w, check) for check in checks))
     window = w.stage_status.window or WindowStatus(opened_at=w.stage_status.shifted_at, last_sample=w.now)
     statuses = {one.check.name: _running(_judged(w, one, found, window)) for one in found}
@@ -217,7 +248,13 @@ def _tally(w: World, checks: Collection[Check]) -> Tally:
         one = next(one for one in found if one.check.name == together.cause)
         cause = _judged(w, one, found, window)
         statuses[cause.name] = cause
-    return Tally(found, statuses, cause, next((statuses[one.check.name] for one in found if alerting(w, one)), None))
+    looked = tuple(gauges.look(w, check, marks_in(w, check), stored_text(w, check)) for check in pairs)
+    before = w.stage_status.checks
+    statuses |= {
+        one.check.name: _running(gauges.judged(w, one, window, asking.polled(before, one.check.name))) for one in looked
+    }
+    asks = [one.check.name for one in found if alerting(w, one)] + [one.check.name for one in looked if gauges.alerting(w, one)]
+    return Tally(found, statuses, cause, statuses[asks[0]] if asks else None, looked)
 
 
 def alerting(w: World, one: Look) -> bool:
@@ -313,7 +350,7 @@ def _running(status: CheckStatus) -> CheckStatus:
 
 def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:
     """The status with the states, and with the numbers so far where the stage (or the return) has no verdict yet."""
-    states = [SequentialStatus(name=one.check.name, state=one.state.to_json()) for one in tally.checks if one.state is not None]
+    states = stated(status, tally.texts)
     update: dict[str, object] = {"sequential": states} if states != status.sequential else {}
     stage = homeward.begun(status) if status.returned_at else status.stages[status.stage]
     if stage.verdict is None and not stage.skipped:
@@ -324,50 +361,16 @@ def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:
     return status.model_copy(update=update) if update else status
 
 
+def stated(status: ReleaseStatus, texts: dict[str, str]) -> list[SequentialStatus]:
+    """The states with these in the place of those before; those of checks that were not looked at stay."""
+    known = {one.name: one.state for one in status.sequential} | texts
+    return [SequentialStatus(name=name, state=text) for name, text in known.items()]
+
+
 def _in_place(status: ReleaseStatus, stage: StageStatus) -> dict[str, object]:
     if status.returned_at:
         return {"returning": stage}
     return {"stages": [*status.stages[: status.stage], stage, *status.stages[status.stage + 1 :]]}
-
-
-# New bets.
-
-
-def gone_on(w: World) -> ReleaseStatus:
-    """The status when a person goes on: with a new bet in the place of each that was won, from the newest counted sample on.
-
-    What was not won goes on: whoever pauses and resumes often enough must not be able to put the bound off.
-    """
-    tally = counted(w.at_home)
-    if tally is None:
-        return w.status
-    asked = w.status.hold.check if w.status.hold is not None else ""
-    states = []
-    for one in tally.checks:
-        state, setting = one.steps[-1] if one.steps else one.state, tested(w.at_home, one.check)
-        if state is None:
-            continue
-        if tally.cause is not None and not one.check.observe:
-            state = sequential_anew.overruled(setting, state)
-        elif one.check.name == asked or alerting(w, one):
-            state = sequential_anew.acknowledged(setting, state)
-        states.append(SequentialStatus(name=one.check.name, state=state.to_json()))
-    return written(w.status, tally).model_copy(update={"sequential": states})
-
-
-def at_new_place(w: World) -> list[SequentialStatus]:
-    """The states at the return of `finish: home`: the clone's counts in its last stage are what the original is held against."""
-    again = bool(homeward.begun(w.status).shifted_at)
-    states = []
-    for check in w.plan.checks if w.subject.spec.kind != "reverse" else ():
-        state = stored(w, check) if check.sequential else None
-        if state is not None:
-            moved = sequential_anew.moved(home_setting(setting_of(w.plan, check)), state, w.now, again=again)
-            states.append(SequentialStatus(name=check.name, state=moved.to_json()))
-    return states
-
-
-# At a window's end.
 
 
 def proven(w: World, window: WindowStatus) -> bool:
@@ -398,4 +401,6 @@ def at_window_end(w: World, window: WindowStatus) -> dict[str, CheckStatus]:
     for one in tally.checks:
         stale = reasons.STALE_SAMPLE if one.state is not None and one.state.cursor.until < late else ""
         found[one.check.name] = _judged(w, one, tally.checks, window, one.fault or stale, proven=window.ran < w.stage.window)
+    for gauge in tally.gauges if w.stage.weight < FULL else ():
+        found[gauge.check.name] = gauges.judged(w, gauge, window, asking.polled(w.stage_status.checks, gauge.check.name))
     return found

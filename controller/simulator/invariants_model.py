@@ -21,6 +21,14 @@ Place = tuple[str, str]
 """Namespace and name."""
 
 
+def service_of(destination: Mapping[str, Any], namespace: str) -> Place:
+    """The Service of a destination. A name without dots is the namespace's own; `web.shop` is complete to Istio, and nobody's."""
+    name, *rest = str(destination.get("host", "")).lower().split(".")
+    if not rest:
+        return namespace, name
+    return (rest[0], name) if rest[1:2] == ["svc"] and rest[2:] else ("", "")
+
+
 @dataclass(slots=True)
 class ReleaseFacts:
     """One Release as it is stored now, and what must be remembered of its past.
@@ -68,9 +76,7 @@ class ReleaseFacts:
         """`blue`, `green` or "" for a destination of a route in a namespace."""
         if self.plan is None or self.status.get("blueSlot", -1) < 0:
             return ""
-        host = str(destination.get("host", ""))
-        name, _, rest = host.partition(".")
-        place = (rest.split(".")[0] if rest else namespace, name)
+        place = service_of(destination, namespace)
         slot = next((i for i in (0, 1) if place in self.services(i)), -1)
         if self.status.get("mode") != "subset":
             return "" if slot < 0 else "blue" if slot == self.status["blueSlot"] else "green"
@@ -83,8 +89,7 @@ class ReleaseFacts:
 
     def moves(self, namespace: str, destination: Mapping[str, Any]) -> bool:
         """Whether a destination is a Service of either slot, whatever its subset: those come and go with releases."""
-        name, _, rest = str(destination.get("host", "")).partition(".")
-        place = (rest.split(".")[0] if rest else namespace, name)
+        place = service_of(destination, namespace)
         return self.plan is not None and any(place in self.services(slot) for slot in (0, 1))
 
     def services(self, slot: int) -> list[Place]:

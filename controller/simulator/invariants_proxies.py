@@ -2,7 +2,7 @@
 
 from controller.ports import Obj
 from controller.simulator.invariants_book import Book
-from controller.simulator.invariants_model import Place, ReleaseFacts
+from controller.simulator.invariants_model import Place, ReleaseFacts, service_of
 from controller.simulator.mesh.mesh import ProxyState
 from controller.simulator.simulation import Simulation
 
@@ -50,8 +50,7 @@ class DataPlane:
 
     def _ours_of(self, host: str) -> ReleaseFacts | None:
         """The release whose last write of weights this host's requests follow."""
-        name, _, rest = host.partition(".")
-        place = (rest.split(".")[0], name)
+        place = service_of({"host": host}, "")
         for facts in self._book.releases.values():
             active = facts.plan is not None and facts.status.get("stage", -1) >= 0 and facts.shifted_at
             if active and any(place in facts.services(slot) for slot in (0, 1)) and not meddled_since_shift(self._book, facts):

@@ -5,13 +5,14 @@ import io
 import json
 import re
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import yaml
 
 from controller.cli.host import Host
 from controller.cli.main import run
+from controller.cli.replay import Policy
 from controller.evidence.bundle import write
 from controller.ports import NotFoundError
 from tests.cli.cli_bed import a_terminal, refusing
@@ -142,8 +143,6 @@ class TestReplay:
         assert (told.code, told.err) == (2, f"{tmp_path / 'nothing.penstock'}: there is no such file.\n")
 
     def test_a_record_that_differs_ends_with_3_and_names_the_field(self, tmp_path):
-        from dataclasses import replace
-
         bundle = recorded(FIRST, "fails-at-25")
         lines = [[json.loads(json.dumps(line)) for line in segment] for segment in bundle.segments]
         decided = [line["out"].get("status", {}) for segment in lines for line in segment if "out" in line]
@@ -193,7 +192,8 @@ class TestOtherPolicy:
         told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.limit.maxDifference=50")
 
         assert told.code == 0
-        assert "not back on blue then; the record ends there" in told.out
+        assert "not back on blue then; the record ends there: for how long more were hurt nobody has seen" in told.out
+        assert re.search(r"in the minute before, green had 1,\d{3} requests, \d\d of which failed", told.out)
 
     def test_the_same_policy_gives_the_same_release(self, folder):
         for name in ("fails-at-25", "healthy", "sequential-errors", "slow-at-25"):
@@ -227,6 +227,27 @@ class TestOtherPolicy:
         assert told.code == 0, told.err
         assert "back to blue from 25 %" in told.out
 
+    def test_a_policy_that_asks_for_more_would_have_waited_and_the_weights_are_named(self, folder):
+        told = penstock("replay", folder / "healthy.penstock", "--set", "stages.5.window=20m")
+
+        assert "users     at most 5 % on green from there on, instead of 25 %; for this policy the record ends there" in told.out
+
+    def test_what_was_measured_on_blue_stays_that_of_the_record_with_a_plan_from_a_file(self, tmp_path):
+        """A plan's file says nothing of it, and would be judged by thresholds: the release was not."""
+        plan = yaml.safe_load(PLAN.read_text())
+        line = {"share": 0.1, "bursts": 1.0, "widest": 1.2}
+        measured = {"until": 1.7e9, "hours": 24, "checks": [{"builtin": "error-rate", "workload": "shop", "lines": [line]}]}
+        bundle = recorded(FIRST, "fails-at-25")
+        frozen = {key: {**spec, "analysis": {**spec["analysis"], "measured": measured}} for key, spec in bundle.plans.items()}
+        path = tmp_path / "same.yaml"
+        path.write_text(yaml.safe_dump(plan))
+
+        found = Policy.of(path, ["alpha=0.02"]).plan_for(replace(bundle, plans=frozen))
+
+        assert found.analysis.alpha == 0.02
+        assert found.analysis.measured.hours == 24
+        assert any(check.sequential for check in found.checks)
+
     def test_what_the_record_cannot_answer_is_named(self, folder):
         """The latency of a threshold check was answered with a number; for another quantile nobody asked."""
         told = penstock("replay", folder / "healthy.penstock", "--set", "checks.latency-p99.quantile=0.5")
@@ -243,8 +264,8 @@ class TestOtherPolicy:
         told = penstock("replay", folder, "--set", "triggers.errors.limit.maxDifference=2", "--jobs", "2")
 
         assert told.code == 0
-        assert told.out.splitlines()[0].split() == ["release", "recorded", "with", "it", "when", "failed", "requests", "spared"]
-        assert re.search(r" -\d+s +[1-9]\d* of [1-9]", told.out)
+        assert told.out.splitlines()[0].split() == ["release", "recorded", "with", "it", "when", "failed", "requests"]
+        assert re.search(r" -\d+s +[1-9]\d* of [1-9]\d* less", told.out)
         assert "the same" in told.out
 
     @pytest.mark.parametrize(

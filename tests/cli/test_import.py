@@ -183,6 +183,32 @@ class TestFlagger:
         assert plan["spec"]["members"] == [{"name": "a", "workload": "a", "service": "b"}]
         assert "no metrics: the default checks judge" in told.err
 
+    AB = (
+        "{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: a}, spec: {targetRef: {name: a}, skipAnalysis: false,"
+        " analysis: {iterations: 10, interval: 1m, MATCH metrics: [{name: m, templateRef: {name: m}, thresholdRange: {max: 1}}]}}}\n---\n"
+        "{apiVersion: flagger.app/v1beta1, kind: MetricTemplate, metadata: {name: m}, spec: {query: up,"
+        " provider: {type: prometheus, secretRef: {name: x}, insecureSkipVerify: true}}}\n"
+    )
+
+    def test_an_ab_test_by_headers_begins_with_few_users_and_says_so(self, imported, tmp_path):
+        """Everybody at once would be a far harder beginning than that of the users whose requests match."""
+        path = tmp_path / "canary.yaml"
+        path.write_text(self.AB.replace("MATCH", "match: [{headers: {cookie: {exact: insider}}}],"))
+        ((plan,), told) = imported("flagger", path)
+
+        assert [(stage["weight"], stage["window"]) for stage in plan["spec"]["stages"]] == [(w, "10m") for w in (5, 25, 50, 100)]
+        assert "an A/B test: the users whose requests match meet green: the stages 5 %, 25 %, 50 %, 100 %" in told.err
+
+    def test_nothing_of_a_provider_is_dropped_and_what_is_off_says_nothing(self, imported, tmp_path):
+        path = tmp_path / "canary.yaml"
+        path.write_text(self.AB.replace("MATCH", ""))
+        _, told = imported("flagger", path)
+
+        assert "blue/green: everybody after the iterations: the stages 100 %" in told.err
+        for field in ("secretRef", "insecureSkipVerify"):
+            assert f"MetricTemplate m: provider.{field}: " in told.err
+        assert "skipAnalysis" not in told.err
+
     def test_several_canaries_are_several_plans_and_other_kinds_are_named(self, imported, tmp_path):
         path = tmp_path / "two.yaml"
         one = "{{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {{name: {0}}}, spec: {{targetRef: {{name: {0}}}}}}}"
@@ -256,6 +282,36 @@ class TestArgo:
         _, told = imported("argo", changed("rollout.yaml", old, new), code=3)
 
         assert sentence in told.err
+
+    def test_without_a_namespace_any_host_of_the_canarys_service_is_greens(self, imported, changed):
+        text = changed("rollout.yaml", "namespace: shop", "labels: {}")
+        ((plan,), _) = imported("argo", text)
+
+        assert 'destination_service=~"$host"' in named(plan["spec"]["checks"])["success-rate"]["query"]
+
+    @pytest.mark.parametrize("pattern", ["latency", "lat.*", ".*"])
+    def test_a_dry_run_of_the_rollouts_own_analysis_only_observes(self, pattern, imported, changed):
+        text = changed("rollout.yaml", "              - templateName: by-hash\n", f"            dryRun: [{{metricName: {pattern}}}]\n")
+        ((plan,), _) = imported("argo", text)
+
+        assert named(plan["spec"]["checks"])["latency"]["observe"] is True
+
+    @pytest.mark.parametrize(
+        ("old", "new", "what"),
+        [
+            ("        istio:\n", "        managedRoutes: [{name: h}]\n        istio:\n", "trafficRouting.managedRoutes: routes by header"),
+            ("startingStep: 2", "measurementRetention: [{metricName: a}]", "analysis.measurementRetention: every measurement"),
+            (
+                "Deployment, name: reviews",
+                "Deployment, name: reviews, scaleDown: onsuccess",
+                "workloadRef.scaleDown: the Deployment",
+            ),
+        ],
+    )
+    def test_fields_of_routing_analysis_and_reference_are_named(self, old, new, what, imported, changed):
+        _, told = imported("argo", changed("rollout.yaml", old, new))
+
+        assert what in told.err.partition("no counterpart")[2]
 
     def test_blue_green_is_one_stage(self, imported, tmp_path):
         path = tmp_path / "rollout.yaml"
@@ -333,10 +389,18 @@ class TestConditions:
         assert success(text).limit == limit
 
     @pytest.mark.parametrize(
-        "text", ["len(result) == 0 || result[0] < 5", "isNaN(result[0]) || result[0] < 5", "(result == nil || result[0] < 5)"]
-    )
+        "text",
+        [
+            "len(result) == 0 || result[0] < 5", "isNaN(result[0]) || result[0] < 5", "(result == nil || result[0] < 5)",
+            "default(result[0], 0) < 5", "default(result, 4) <= 4 && result[0] >= 1",
+        ],
+    )  # fmt: skip
     def test_missing_data_that_passed_is_seen(self, text):
         assert success(text).absent_passed
+
+    def test_a_default_that_fails_makes_missing_data_no_pass(self):
+        assert not success("default(result[0], 0) > 0.9").absent_passed
+        assert failure("default(result[0], 0) < 0.9").limit == {"min": 0.9}
 
     @pytest.mark.parametrize(
         ("text", "limit"),

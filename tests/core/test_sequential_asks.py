@@ -7,7 +7,7 @@ import pytest
 
 from analysis.model import Arm, Sample, Series
 from controller.api.release import Phase, SequentialStatus, StageStatus, Verb
-from controller.core import asking, needs, reasons, sequential
+from controller.core import asking, bets, needs, reasons, sequential
 from controller.core.decide import decide
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer, AnswerFault
@@ -194,7 +194,7 @@ class TestTheReturnHome:
         switched = NOW - 100
         builder = self.returning()
         w = replace(builder, now=switched).world()
-        states = sequential.at_new_place(replace(w, now=switched))
+        states = bets.at_new_place(replace(w, now=switched))
         status = self.returning(shifted=switched).status.model_copy(update={"sequential": states})
         steps = [(NOW - 150 + 10 * k, max(0, k - 5)) for k in range(15)]
         series = tuple(

@@ -11,7 +11,7 @@ from controller import act, observe, reconcile
 from controller.adapters import marks
 from controller.adapters.istio import patches, rollback, writes
 from controller.adapters.workloads import change
-from controller.core import backward, breach, forward, gates, judging, missing, outage, reasons, requests
+from controller.core import backward, breach, forward, gates, judging, outage, reasons, requests
 from controller.core.commands import Direction, SetWeight
 from controller.core.steps import stored
 from controller.ports import RELEASE
@@ -191,7 +191,7 @@ def delete_without_preconditions():
 
 def namesake_is_taken():
     """Whatever has the name is the object, whoever made it when."""
-    return replaced((missing, "replaced", lambda _w, _view: False), (change.Writer, "recorded", lambda _self, _kind, _obj: True))
+    return replaced((gates, "replaced", lambda _w, _view: False), (change.Writer, "recorded", lambda _self, _kind, _obj: True))
 
 
 def broken_one_first():

@@ -55,7 +55,7 @@ def test_counters_and_gauges_are_checks_too():
         ({"name": "cpu", "builtin": "cpu", "method": "sequential"}, "give a limit"),
         ({"name": "own", "query": "up", "method": "sequential"}, "give a limit"),
         ({"name": "up", "builtin": "up", "method": "sequential", "limit": {"min": 1}}, "is for error-rate, latency, counters"),
-        ({"name": "own", "query": "up", "counters": {"total": "a", "bad": "b"}}, "give one of builtin, query and counters"),
+        ({"name": "own", "query": "up", "counters": {"total": "a", "bad": "b"}}, "give one of builtin, query, counters"),
         (ERRORS | {"method": "other"}, "method"),
     ],
 )

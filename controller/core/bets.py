@@ -1,0 +1,49 @@
+"""Where a release begins a new bet: after a person has overruled one that was won, and at the return of `finish: home`.
+
+The evidence of a release is one bet; what was not won goes on (`analysis.sequential_anew`). Whoever pauses and resumes often
+enough must not be able to put the bound off, and whoever has seen that it was reached, and goes on, must not be stopped by it again.
+"""
+
+from analysis import sequential_anew
+from analysis.gauge import GaugeState
+from controller.api.release import ReleaseStatus, SequentialStatus
+from controller.core import gauges, homeward, sequential
+from controller.core.gauges import GaugeLook
+from controller.core.steps import World
+from controller.core.tested import home_setting, setting_of
+
+
+def gone_on(w: World) -> ReleaseStatus:
+    """The status when a person goes on: with a new bet in the place of each that was won, from the newest counted sample on."""
+    tally = sequential.counted(w.at_home)
+    if tally is None:
+        return w.status
+    asked = w.status.hold.check if w.status.hold is not None else ""
+    texts = {one.check.name: gauges.text_of(_went_on(w, one, asked)) for one in tally.gauges}
+    for one in tally.checks:
+        state, setting = one.steps[-1] if one.steps else one.state, sequential.tested(w.at_home, one.check)
+        if state is None:
+            continue
+        if tally.cause is not None and not one.check.observe:
+            state = sequential_anew.overruled(setting, state)
+        elif one.check.name == asked or sequential.alerting(w, one):
+            state = sequential_anew.acknowledged(setting, state)
+        texts[one.check.name] = state.to_json()
+    status = sequential.written(w.status, tally)
+    return status.model_copy(update={"sequential": sequential.stated(status, texts)})
+
+
+def _went_on(w: World, one: GaugeLook, asked: str) -> GaugeState:
+    return gauges.acknowledged(one.state) if one.check.name == asked or gauges.alerting(w, one) else one.state
+
+
+def at_new_place(w: World) -> list[SequentialStatus]:
+    """The states at the return of `finish: home`: the clone's counts in its last stage are what the original is held against."""
+    again = bool(homeward.begun(w.status).shifted_at)
+    texts = {}
+    for check in w.plan.checks if w.subject.spec.kind != "reverse" else ():
+        state = sequential.stored(w, check) if check.sequential else None
+        if state is not None:
+            moved = sequential_anew.moved(home_setting(setting_of(w.plan, check)), state, w.now, again=again)
+            texts[check.name] = moved.to_json()
+    return sequential.stated(w.status, texts)

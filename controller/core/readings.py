@@ -1,0 +1,88 @@
+"""What a judgement knows beside the answers, and what keeps it from concluding anything: a fault, a clock, a window that is too short.
+
+Pure. Every way of judging a window stands behind this: one number against limits (`judging`), and Kayenta's judge (`canary`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from analysis.threshold import Reading
+from controller.api.plan_checks import Check
+from controller.api.release import CheckStatus, WindowStatus
+from controller.core import reasons
+from controller.core.traffic import Traffic
+from controller.core.world import Measurement
+from controller.ports import Answer
+
+MAX_SKEW_SECONDS = 5.0
+"""More between the controller's and Prometheus's clock is inconclusive (design, Time)."""
+
+MIN_SCRAPES = 6
+"""Fewer scrapes in a window are inconclusive (design, Time)."""
+
+DETAIL_LENGTH = 300
+"""Letters of a check's detail in the status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a judgement knows beside the answers.
+
+    Attributes:
+        now: Unix seconds; the time at which the asks of a trigger were evaluated.
+        scrape_interval: seconds.
+        min_requests: of green in a gate's window.
+        counted: requests are counted (`traffic.metrics` is istio); otherwise there is no n and no minimum.
+        blue_serves: blue has requests to compare with.
+        switched_at: when blue lost its last requests; its numbers from just before are asked where none were judged.
+        baseline: blue's last judged numbers (`status.baseline`).
+        traffic: the answer of the traffic query, to print n for triggers; None if not asked.
+        sequential: the sequential checks at the window's end, by name (`core.sequential`).
+    """
+
+    now: float
+    scrape_interval: float = 15.0
+    min_requests: float = 100
+    counted: bool = True
+    blue_serves: bool = True
+    switched_at: float = 0.0
+    baseline: Sequence[CheckStatus] = ()
+    traffic: Traffic | None = None
+    sequential: Mapping[str, CheckStatus] = field(default_factory=dict)
+
+
+def answer_of(measurement: Measurement | None, context: Context) -> Answer | Reading:
+    """The answer of Prometheus, or the reason why nothing may be concluded from it."""
+    if measurement is None:
+        return Reading(reason=reasons.NOT_MEASURED)
+    answer = measurement.answer
+    if answer.fault is not None:
+        return Reading(reason=reasons.FAULTS[answer.fault], detail=answer.message)
+    skew = 0.0 if answer.server_time is None else answer.server_time - context.now
+    if abs(skew) > MAX_SKEW_SECONDS:
+        side = "ahead" if skew > 0 else "behind"
+        return Reading(reason=reasons.CLOCK_SKEW, detail=f"{abs(skew):,.1f} s {side}, limit {MAX_SKEW_SECONDS:g} s")
+    if answer.warnings:
+        return Reading(reason=reasons.PARTIAL_ANSWER, detail="; ".join(answer.warnings))
+    return answer
+
+
+def too_short(window: WindowStatus, context: Context) -> str:
+    """What the window lacks to be judged at all; empty where it is long enough."""
+    scrapes = window.ran / context.scrape_interval if context.scrape_interval > 0 else MIN_SCRAPES
+    if scrapes >= MIN_SCRAPES - 0.5:  # a scrape comes a little late at times
+        return ""
+    return f"{scrapes:.1f} of {MIN_SCRAPES} scrapes"
+
+
+def needed_requests(check: Check, context: Context) -> float:
+    """Requests of green that this check needs: the stage's least number, or its own where that is higher."""
+    return max(context.min_requests, check.needed_requests)
+
+
+def lacking(window: WindowStatus, context: Context) -> tuple[str, str] | None:
+    """Why the window cannot be judged at all: a reason and its detail; None where it can."""
+    if context.counted and window.n_green < context.min_requests:
+        return reasons.TOO_FEW_REQUESTS, f"{window.n_green:,.0f} of {context.min_requests:,.0f} requests of green"
+    short = too_short(window, context)
+    return (reasons.TOO_FEW_SAMPLES, short) if short else None
