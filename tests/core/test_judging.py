@@ -9,14 +9,9 @@ from controller.api.plan_checks import Check, Group, Limit, Trigger
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import reasons
 from controller.core.asking import gate_key, trigger_key
-<<<<<<< HEAD
-from controller.core.judging import Context, baseline_of, explain, fired, judge_gate, judge_stage, judge_trigger, limits_of
-from controller.core.traffic import ArmTraffic, Increment, Traffic
-=======
 from controller.core.judging import baseline_of, explain, fired, judge_gate, judge_stage, judge_trigger, limits_of
 from controller.core.readings import Context
-from controller.core.traffic import Traffic
->>>>>>> 9ccb5de3df4b499719eee5e94a904073faac13b3
+from controller.core.traffic import ArmTraffic, Increment, Traffic
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer, AnswerFault, ProbeResult
 
