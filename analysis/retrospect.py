@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 
 from analysis import latency
 from analysis.combine import (
-    DEFAULT_WEIGHTS,
     ReleaseEvidence,
     Weighted,
     conclude,
@@ -122,15 +121,16 @@ def judge(
     """
     rules, known = policy or Policy(), past or Past()
     checks: list[Check] = []
-    if any(arm.total for arm in arms.values()):
+    counted = any(arm.total for arm in arms.values())
+    if counted and Errors.name in rules.weights:
         checks.append(Errors(arms, window, scrapes, rules, known))
-    if rules.limit is not None and checks:
+    if counted and Limit.name in rules.weights and rules.limit is not None:
         checks.append(Limit(arms, window, scrapes, rules, known))
-    if any(arm.buckets for arm in arms.values()):
+    if Latency.name in rules.weights and any(arm.buckets for arm in arms.values()):
         checks.append(Latency(arms, window, scrapes, rules, known))
     if not checks:
         checks.append(Errors(arms, window, scrapes, rules, known))
-    weights = shared_weights([(check.name, DEFAULT_WEIGHTS[check.name]) for check in checks])
+    weights = shared_weights([(check.name, rules.weights.get(check.name, 1.0)) for check in checks])
     evidence, reached, count = _walk(checks, weights, rules.alpha)
     judged = window if reached is None else Window(window.start, reached)
     found = [(replace(conclude(check.seen(weights[check.name], judged), evidence), check=check.title), check.moments) for check in checks]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from analysis import confidence, latency, rate, reasons, slo
-from analysis.combine import DEFAULT_ALPHA, Seen
+from analysis.combine import DEFAULT_ALPHA, DEFAULT_WEIGHTS, Seen
 from analysis.confidence import RatioState
 from analysis.counters import Counter, Cursor, Differenced, Scrapes, Slice, difference, ticks
 from analysis.latency import LatencyTest
@@ -20,6 +20,7 @@ from analysis.rate import Dispersion, RateTest
 
 _HEAD = 0.1
 _BERNOULLI_FROM = 0.1
+_MOST_EFFECT = 0.99
 _ROUNDED = 1 + 1e-9
 
 
@@ -45,17 +46,22 @@ class Policy:
     Attributes:
         alpha: most healthy releases that fail.
         rho, delta: tolerated ratio and difference of the error rates.
-        latency_delta: tolerated difference of tail shares.
+        latency_rho, latency_delta: those of tail shares.
         limit: a fixed limit on the error rate, tested beside the baseline; None without.
-        effect: the candidate's rate that must have been detectable for a pass; the default effect if None.
+        effect: the candidate's rate of errors that must have been detectable for a pass; the default effect if None.
+        latency_effect: likewise, added to the baseline's tail share.
+        weights: shares of alpha before scaling; a check without one is not judged.
     """
 
     alpha: float = DEFAULT_ALPHA
     rho: float = 1.1
     delta: float = 0.0005
+    latency_rho: float = 1.1
     latency_delta: float = 0.001
     limit: float | None = None
     effect: float | None = None
+    latency_effect: float | None = None
+    weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Past:
         below: requests at or below each edge.
         total: requests that the histogram has.
         tails: dispersion of the requests beyond each edge, where that could be measured.
+        tail: of those beyond the other edges.
         seconds: of data that this rests on; 0 for the defaults.
     """
 
@@ -77,6 +84,7 @@ class Past:
     total: float = 0.0
     seconds: float = 0.0
     tails: Mapping[float, Dispersion] = field(default_factory=dict)
+    tail: Dispersion = field(default_factory=Dispersion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,7 @@ class Check(ABC):
         last = self.moments[-1] if self.moments else None
         n, m = (math.fsum(getattr(tick, field) for tick in self.ticks) for field in ("candidate_n", "baseline_n"))
         share = n / (n + m) if n + m else 0.5
-        effect = self.policy.effect if self.policy.effect is not None else default_effect(test.p_hist)
+        effect = self.effect(test.p_hist)
         return Seen(
             check=self.name,
             ln_e=self.ln_e,
@@ -176,6 +184,10 @@ class Check(ABC):
             limit=last.limit if last else None,
             missing=self.missing or ("" if self.ticks else reasons.NO_SERIES) or ("" if m else reasons.BASELINE_MISSING),
         )
+
+    def effect(self, usual: float) -> float:
+        """The candidate's rate that must have been detectable for a pass, where the baseline has this one."""
+        return self.policy.effect if self.policy.effect is not None else default_effect(usual)
 
     def _moments(self, test: RateTest) -> Iterator[Moment]:
         n = bad = m = other = 0.0
@@ -300,6 +312,11 @@ class Latency(Check):
             return self.name
         return f"{self.name} beyond {self.plan.edges[self._worst()].candidate_edge:g}"
 
+    def effect(self, usual: float) -> float:
+        """The share beyond an edge that must have been detectable for a pass."""
+        more = self.policy.latency_effect
+        return default_effect(usual) if more is None else min(usual + more, _MOST_EFFECT)
+
     def _worst(self) -> int:
         states = self.state.edges if self.state is not None else ()
         return max(range(len(states)), key=lambda index: states[index].ln_e)
@@ -328,7 +345,8 @@ def _planned(below: Mapping[float, float], total: float, edges: set[float], poli
     common = {edge: count for edge, count in below.items() if edge in edges}
     try:
         return latency.plan_latency(
-            common, total, rho=policy.rho, delta=policy.latency_delta, tails=past.tails, cap=-math.log(policy.alpha) / 2
-        )
+            common, total, rho=policy.latency_rho, delta=policy.latency_delta, dispersion=past.tail, tails=past.tails,
+            cap=-math.log(policy.alpha) / 2,
+        )  # fmt: skip
     except ValueError:
         return None

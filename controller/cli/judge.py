@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,16 +10,14 @@ from typing import Annotated
 
 import typer
 
-from analysis import retrospect, threshold
+from analysis import retrospect
 from analysis.combine import DEFAULT_ALPHA
 from analysis.counters import Scrapes
 from analysis.model import Arm, Outcome, Series, Verdict, Window
-from analysis.retrospect import Counted, Policy, Retrospect
-from analysis.threshold import Limits, Question, Reading
-from analysis.totals import Totals, totals
+from analysis.retrospect import Counted, Retrospect
 from controller.api.base import format_duration, parse_duration
 from controller.api.plan import PlanSpec
-from controller.api.plan_checks import BuiltIn, Check
+from controller.cli import judge_plan
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Host, check_format, host_of, tell
 from controller.cli.info import own_version
@@ -38,10 +36,12 @@ FileOption = Annotated[
         "--file", help="Samples: OpenMetrics text, JSON of a range query, or `promtool tsdb dump`; repeatable.", show_default=False
     ),
 ]
-PlanOption = Annotated[Path | None, typer.Option("--plan", help="A plan whose built-in limits are judged beside.", show_default=False)]
+PLAN_HELP = "A plan: its sequential checks judge, its built-in limits beside them."
+PlanOption = Annotated[Path | None, typer.Option("--plan", help=PLAN_HELP, show_default=False)]
 ErrorsOption = Annotated[str, typer.Option("--errors", help="Conditions on labels of failed requests.", show_default=False)]
 HistoryOption = Annotated[str, typer.Option("--history", help="Time of the baseline before the window that is measured.")]
-AlphaOption = Annotated[float, typer.Option("--alpha", help="Most healthy releases that may fail.")]
+ALPHA_HELP = f"Most healthy releases that may fail; the plan's if absent, else {DEFAULT_ALPHA}."
+AlphaOption = Annotated[float | None, typer.Option("--alpha", help=ALPHA_HELP, show_default=False)]
 LimitOption = Annotated[float | None, typer.Option("--limit", help="Fixed limit of the error rate, percent.", show_default=False)]
 FORMATS = ("", "json", "html", "markdown", "junit")
 FORMAT_HELP = "json for machines; html, markdown or junit: the report that releases have."
@@ -81,7 +81,7 @@ def judge(
     plan: PlanOption = None,
     errors: ErrorsOption = "",
     history: HistoryOption = "6h",
-    alpha: AlphaOption = DEFAULT_ALPHA,
+    alpha: AlphaOption = None,
     limit: LimitOption = None,
     output: FormatOption = "",
 ) -> None:
@@ -93,37 +93,35 @@ def judge(
     check_format(output, FORMATS)
     source = _source(prometheus, file, errors, history)
     window = _window(host_of(ctx), since, until)
-    if not 0 < alpha < 1 or (limit is not None and not 0 < limit < 100):  # noqa: PLR2004 - percent
-        raise CommandError(
-            ExitCode.USAGE, f"--alpha {alpha:g} and --limit: expected an alpha between 0 and 1, and percent between 0 and 100."
-        )
+    if not 0 < (0.5 if alpha is None else alpha) < 1 or not 0 < (1 if limit is None else limit) < 100:  # noqa: PLR2004 - percent
+        raise CommandError(ExitCode.USAGE, "--alpha and --limit: expected an alpha between 0 and 1, and percent between 0 and 100.")
     asked = {Arm.BASELINE: arm_of(baseline, "--baseline"), Arm.CANDIDATE: arm_of(candidate, "--candidate")}
     spec = _spec(plan)
     arms, scrapes, told = _read(source, asked, window)
-    policy = Policy(alpha=alpha, limit=_limit(limit, spec))
     past = retrospect.past_of(arms[Arm.BASELINE], window, scrapes) if source.history else retrospect.Past()
-    found = retrospect.judge(arms, window, scrapes, policy, past)
-    beside, skipped = _limits(spec, arms, window, scrapes)
+    found = retrospect.judge(arms, window, scrapes, judge_plan.policy_of(spec, alpha, limit), judge_plan.known_of(spec, past))
+    beside, skipped = judge_plan.beside(spec, arms, window, scrapes)
     outcome, why = _outcome(found, beside, arms[Arm.BASELINE], window, partial=told.partial)
     result = Told(found, beside, window, (*told.notes, *skipped), told.partial, told.words, outcome, why)
     if output in ("", "json"):
         (print_json if output else print_text)(result)
     else:
-        _print_report(result, (baseline, candidate), source, plan, output)
+        options = {"--plan": plan, "--errors": errors, "--history": history, "--alpha": alpha, "--limit": limit}
+        _print_report(result, (baseline, candidate), source, options, output)
     raise typer.Exit(ENDINGS[result.outcome])
 
 
-def _print_report(told: Told, arms: tuple[str, str], source: Source, plan: Path | None, output: str) -> None:
-    """The report of a release, about this window."""
+def _print_report(told: Told, arms: tuple[str, str], source: Source, options: Mapping[str, object], output: str) -> None:
+    """The report of a release, about this window. In it stands the command with its times as numbers, so that it judges the same again."""
     from controller.cli.report import written
     from controller.report.past import Judged, facts_of
 
-    baseline, candidate = arms
-    words = ["penstock", "judge", "--baseline", baseline, "--candidate", candidate]
-    words += ["--from", f"{told.window.start:.0f}", "--to", f"{told.window.end:.0f}", *(["--plan", str(plan)] if plan else [])]
-    words += ["--prometheus", source.prometheus] if source.prometheus else [word for path in source.files for word in ("--file", str(path))]
-    words += [*(["--errors", source.errors] if source.errors else []), "--history", f"{source.history:.0f}s" if source.history else "0"]
-    told_by = plan.name if plan else "", tuple(notes_of(told)), shlex.join(words), own_version()
+    (baseline, candidate), plan = arms, options["--plan"]
+    asked = {"--baseline": baseline, "--candidate": candidate, "--from": f"{told.window.start:.0f}", "--to": f"{told.window.end:.0f}"}
+    given = {**asked, "--prometheus": source.prometheus, **options}
+    words = ["penstock", "judge", *(word for option, value in given.items() if value not in (None, "") for word in (option, str(value)))]
+    words += [word for path in source.files for word in ("--file", str(path))]
+    told_by = plan.name if isinstance(plan, Path) else "", tuple(notes_of(told)), shlex.join(words), own_version()
     judged = Judged(told.found, told.beside, told.window, told.outcome, sentence_of(told), baseline, candidate, *told_by)
     tell(written(facts_of(judged), output).rstrip("\n"))
 
@@ -206,50 +204,6 @@ class _Samples:
 
 def _of(selector: Selector | None, by: dict[str, tuple[Series, ...]]) -> tuple[Series, ...]:
     return by[selector.text] if selector is not None else ()
-
-
-def _limit(percent: float | None, spec: PlanSpec | None) -> float | None:
-    """The fixed limit as a share: the option's, else the plan's least `max` of an error rate."""
-    if percent is not None:
-        return percent / 100
-    rates = [check.limit for check in spec.checks if check.builtin is BuiltIn.ERROR_RATE and check.limit is not None] if spec else []
-    given = [limit.max for limit in rates if limit.max]
-    return min(given) / 100 if given else None
-
-
-def _limits(
-    spec: PlanSpec | None, arms: dict[Arm, Counted], window: Window, scrapes: Scrapes
-) -> tuple[tuple[Verdict, ...], tuple[str, ...]]:
-    """The plan's limits on error rate and latency over the whole window, and the names of those that are not judged."""
-    if spec is None:
-        return (), ()
-    sums = totals(arms, window, scrapes)
-    least = min(stage.min_requests for stage in spec.stages)
-    verdicts, skipped = [], []
-    for check in spec.checks:
-        if check.sequential:
-            continue  # a sequential check is what is judged here anyway
-        if check.limit is None or check.builtin not in _READINGS or check.observe:
-            skipped.append(f"the plan's check {check.name} is not judged here: only limits on error rate and latency are")
-            continue
-        candidate, baseline = (_READINGS[check.builtin](sums[arm], check) for arm in (Arm.CANDIDATE, Arm.BASELINE))
-        n = sums[Arm.CANDIDATE].n or sums[Arm.CANDIDATE].below.get(float("inf"), 0.0)
-        limits = Limits(**check.limit.model_dump(by_alias=False))
-        unit = check.unit or ("ms" if check.builtin is BuiltIn.LATENCY else "%")
-        verdicts.append(threshold.judge(Question(check.name, limits, window, n, least, unit), candidate, baseline))
-    return tuple(verdicts), tuple(skipped)
-
-
-def _success(sums: Totals, _check: Check) -> Reading:
-    found = sums.error_percent
-    return Reading(100 - found.value) if found.value is not None else found
-
-
-_READINGS: dict[BuiltIn | None, Callable[[Totals, Check], Reading]] = {
-    BuiltIn.ERROR_RATE: lambda sums, _check: sums.error_percent,
-    BuiltIn.SUCCESS_RATE: _success,
-    BuiltIn.LATENCY: lambda sums, check: sums.quantile(check.quantile),
-}
 
 
 def _outcome(found: Retrospect, beside: Sequence[Verdict], baseline: Counted, window: Window, *, partial: bool) -> tuple[Outcome, str]:

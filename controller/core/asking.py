@@ -5,7 +5,7 @@ Pure: it turns the plan and the status into `Ask`s. Keys name the answer's place
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from analysis.model import Arm, Window
 from controller.api.plan import Member, PlanSpec, Probe, Stage
@@ -36,7 +36,7 @@ DUE_EARLY_SECONDS = 0.001
 
 def gate_key(name: str, arm: Arm) -> str:
     """Key of a gate's answer."""
-    return f"gate/{name}/{arm.value}"
+    return f"gate/{name}/{arm}"
 
 
 def gate_names(check: Check) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ def counter_key(name: str, arm: Arm, part: str) -> str:
 
 def trigger_key(name: str, arm: Arm) -> str:
     """Key of a trigger's answer, queries and probes alike."""
-    return f"trigger/{name}/{arm.value}"
+    return f"trigger/{name}/{arm}"
 
 
 def probe_key(member: str, colour: str) -> str:
@@ -122,7 +122,8 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     """
     if subject.plan is None:
         return ()
-    asker = _Asker(subject, subject.plan, observed, now, metrics or Metrics())
+    known = metrics or Metrics()
+    asker = _Asker(subject, subject.plan, observed, now, known, mesh_of(subject, known.cluster))
     asks: list[Ask] = []
     if wanted.traffic_since is not None:
         asks.append(asker.traffic(wanted.traffic_since))
@@ -177,7 +178,8 @@ def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> fl
 
 def _polls(plan: PlanSpec, status: ReleaseStatus) -> list[tuple[Trigger, float]]:
     """Every trigger, and when it was last asked; 0.0 before that."""
-    return [(trigger, polled(status.triggers, trigger.name).polled_at) for trigger in plan.triggers]
+    last = {one.name: one.polled_at for one in status.triggers}
+    return [(trigger, last.get(trigger.name, 0.0)) for trigger in plan.triggers]
 
 
 def traffic_places(plan: PlanSpec, naming: Naming, routed: tuple[str, ...] = ()) -> tuple[Pair, ...]:
@@ -249,6 +251,8 @@ class _Asker:
     observed: Observed
     now: float
     metrics: Metrics
+    mesh: Mesh
+    known_pairs: dict[str | None, Pair] = field(default_factory=dict)
 
     @property
     def stage(self) -> Stage | None:
@@ -258,8 +262,12 @@ class _Asker:
         return self.plan.stages[index] if 0 <= index < len(self.plan.stages) else None
 
     def pair(self, name: str | None) -> Pair:
-        member = member_of(self.plan, name)
-        return pair_of(self.plan, member, naming_of(self.subject, self.observed, member.name, self.metrics.domain))
+        known = self.known_pairs.get(name)
+        if known is None:
+            member = member_of(self.plan, name)
+            naming = naming_of(self.subject, self.observed, member.name, self.metrics.domain)
+            known = self.known_pairs[name] = pair_of(self.plan, member, naming)
+        return known
 
     def traffic(self, since: float) -> Ask:
         naming = naming_of(self.subject, self.observed, domain=self.metrics.domain)
@@ -268,7 +276,7 @@ class _Asker:
         scrape = self.plan.traffic.scrape_interval
         # Three scrapes more than asked for: a difference needs the sample before the first one.
         seconds = min(max(0.0, self.now - since) + 3 * scrape, max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
-        selector = f"istio_requests_total{{{requests_of(mesh_of(self.subject, self.metrics.cluster), places)}}}"
+        selector = f"istio_requests_total{{{requests_of(self.mesh, places)}}}"
         return Ask(key=TRAFFIC, query=f"{selector}[{duration(seconds)}]", time=self.now, timeout=QUERY_TIMEOUT_SECONDS)
 
     def ticks(self, check: Check, since: float) -> Iterator[Ask]:
@@ -279,7 +287,7 @@ class _Asker:
         if check.counters is not None:
             yield from self.counters(check, pair, seconds)
             return
-        selector = f"{counted_by(check)}{{{requests_of(mesh_of(self.subject, self.metrics.cluster), (pair.blue, pair.green))}}}"
+        selector = f"{counted_by(check)}{{{requests_of(self.mesh, (pair.blue, pair.green))}}}"
         query = f"{selector}[{duration(seconds)}]"
         yield Ask(key=ticks_key(check.name), query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
@@ -308,8 +316,7 @@ class _Asker:
     def query(self, check: Check | Trigger, colour: str, seconds: float) -> str:
         pair = self.pair(check.member)
         if check.builtin is not None:
-            mesh = mesh_of(self.subject, self.metrics.cluster)
-            return build_checks_queries(check.builtin, pair, colour, seconds, mesh=mesh, quantile=check.quantile)
+            return build_checks_queries(check.builtin, pair, colour, seconds, mesh=self.mesh, quantile=check.quantile)
         return fill(check.query or "", pair.of(colour), seconds)
 
     def gate(self, check: Check, window: Window) -> Iterator[Ask]:

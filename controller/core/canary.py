@@ -31,11 +31,12 @@ from controller.core.world import Measured, Measurement
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """The answer: a word of `core.reasons` and the words of its sentence."""
+    """The answer: a word of `core.reasons`, the words of its sentence, and the score; None where there is nothing to score."""
 
     outcome: Outcome
     reason: str
     detail: str
+    score: float | None = None
 
 
 Found = Reading | tuple[Series, ...]
@@ -61,6 +62,7 @@ def judge_window(check: Check, window: WindowStatus, measured: Measured, before:
             "polled_at": window.last_sample,
             "outcome": found.outcome,
             "reason": found.reason,
+            "value": found.score,
             "n": window.n_green if context.counted else None,
             "remembered": not context.blue_serves,
             "detail": found.detail[:DETAIL_LENGTH],
@@ -156,13 +158,15 @@ def _answered(config: CanaryConfig, data: Mapping[str, Values]) -> Canary:
     failed = [f"{name} {one.called}: {one.means}" for name, one in judged.items() if one.answer.label is not Label.PASS]
     score = f"score {number(result.score)}, passes from {number((config.thresholds or (0, 0))[1])}"
     if outcome is Outcome.FAIL:
-        return Canary(outcome, reasons.SCORE_FAILED, "; ".join([*failed, score]))
+        return Canary(outcome, reasons.SCORE_FAILED, "; ".join([*failed, score]), result.score)
     if outcome is Outcome.PASS:
         changed = max(judged, key=lambda name: judged[name].change, default="")
         most = [f"most changed is {changed}: {judged[changed].means}"] if changed and not failed else failed
-        return Canary(outcome, reasons.SCORE_PASSED, "; ".join([score, *most]))
+        return Canary(outcome, reasons.SCORE_PASSED, "; ".join([score, *most]), result.score)
     unjudged = [f"{name} {_uncompared(data[name])}" for name in result.unjudged]
-    return Canary(outcome, reasons.NOT_COMPARED if unjudged else reasons.SCORE_MARGINAL, "; ".join([*unjudged, *failed, score]))
+    if unjudged:
+        return Canary(outcome, reasons.NOT_COMPARED, "; ".join([*unjudged, *failed, score]))
+    return Canary(outcome, reasons.SCORE_MARGINAL, "; ".join([*failed, score]), result.score)
 
 
 _DECIDED = (Label.PASS, Label.HIGH, Label.LOW)

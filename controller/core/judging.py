@@ -10,6 +10,7 @@ the sentence says so; absolute limits go on as before.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
@@ -75,11 +76,17 @@ class StageVerdict:
     deadline: float | None = None
 
 
+RULES_KEPT = 2048
+"""Limits and rules in the words of the library: those of a plan are the same at every look."""
+
+
+@lru_cache(maxsize=RULES_KEPT)
 def limits_of(limit: Limit) -> Limits:
     """The plan's limit in the words of the library."""
     return Limits(**{line.value: getattr(limit, line.value) for line in threshold.Line})
 
 
+@lru_cache(maxsize=RULES_KEPT)
 def rule_of(repeat: Repeat) -> Rule:
     """The plan's repetition in the words of the library."""
     return Rule(consecutive=repeat.consecutive or 1, failures=repeat.failures or 0, of=repeat.of or 0)
@@ -313,8 +320,9 @@ def fired(triggers: Sequence[Trigger], statuses: Collection[CheckStatus], groups
     A trigger is failing while its newest measurement fails and its repeat rule is met; one that only
     observes never acts. Triggers of a group act only together.
     """
-    known = [(trigger, polled(statuses, trigger.name)) for trigger in triggers if not trigger.observe]
-    failing = [(trigger, status) for trigger, status in known if _failing(trigger, status)]
+    known = {status.name: status for status in statuses if status.outcome is Outcome.FAIL}
+    acting = [(trigger, known[trigger.name]) for trigger in triggers if trigger.name in known and not trigger.observe]
+    failing = [(trigger, status) for trigger, status in acting if _failing(trigger, status)]
     for trigger, status in failing:
         if trigger.together is None:
             return Fired(reasons.TRIGGER_FIRED, explain(status), status)
@@ -327,6 +335,6 @@ def fired(triggers: Sequence[Trigger], statuses: Collection[CheckStatus], groups
 
 
 def _failing(trigger: Trigger, status: CheckStatus) -> bool:
-    if status.outcome is not Outcome.FAIL or not (has_numbers(status) or trigger.probe is not None):
+    if not (has_numbers(status) or trigger.probe is not None):
         return False
     return threshold.rule_met(status.recent, rule_of(trigger.repeat))

@@ -29,9 +29,10 @@ from controller.evidence.worlds import UnreadableError
 
 FORMAT = 1
 
-MOST_PACKED = 100_000_000
-MOST_BYTES = 400_000_000
-"""A bundle of a release is below two megabytes, packed: what is so large is not ours, or a bomb."""
+MOST_PACKED = 50_000_000
+MOST_BYTES = 200_000_000
+MOST_LINE = 8_000_000
+"""A bundle of a release is below two megabytes, packed: what is so large is not ours, or a bomb. It is read line by line."""
 
 KEPT = ("name", "namespace", "uid", "creationTimestamp", "generation", "labels")
 """What of the Release's metadata is in a bundle: no annotations, which may hold anything."""
@@ -164,8 +165,10 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
     read_, lines = 0, 0
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as packed:
-            while text := packed.readline(MOST_BYTES - read_ + 1):
+            while text := packed.readline(MOST_LINE + 1):
                 read_, lines = read_ + len(text), lines + 1
+                if len(text) > MOST_LINE:
+                    raise BundleError(f"{name}: line {lines} has more than {MOST_LINE / 1e6:,.0f} MB; that is no bundle.")
                 if read_ > MOST_BYTES:
                     raise BundleError(f"{name}: unpacked it has more than {MOST_BYTES / 1e6:,.0f} MB; that is no bundle.")
                 yield text

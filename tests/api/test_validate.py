@@ -151,7 +151,9 @@ class TestRulesAcrossFields:
 
     @pytest.mark.parametrize("ways", ["", "builtin: cpu, query: up, "])
     def test_a_check_is_asked_in_exactly_one_way(self, ways):
-        assert findings(f"  checks: [{{name: a, {ways}limit: {{max: 1}}}}]\n")["spec.checks[0]"].expected == "exactly one of builtin, query, counters, kayenta"
+        found = findings(f"  checks: [{{name: a, {ways}limit: {{max: 1}}}}]\n")["spec.checks[0]"]
+
+        assert found.expected == "exactly one of builtin, query, counters, kayenta"
 
     def test_only_a_probe_needs_no_limit(self):
         assert findings("  triggers: [{name: a, builtin: cpu}]\n")["spec.triggers[0]"].found == "no limit"

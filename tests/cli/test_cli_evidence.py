@@ -14,7 +14,8 @@ from controller.cli.host import Host
 from controller.cli.main import run
 from controller.cli.replay import Policy
 from controller.evidence.bundle import write
-from controller.ports import NotFoundError
+from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE, NotFoundError
+from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal, refusing
 from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, recorded
 
@@ -105,16 +106,21 @@ class TestBundle:
 
         assert penstock("bundle", "shop-v2", host=refusing(ended, missing)).code == 6
 
-    def test_no_annotation_of_the_release_is_in_it(self, ended):
-        """`kubectl apply` keeps whole objects in an annotation, and people keep anything in others."""
-        from controller.ports import RELEASE
-        from controller.simulator.apiserver.client import InMemoryKube
+    def test_nothing_that_people_keep_in_objects_is_in_it(self):
+        """`kubectl apply` keeps whole objects in an annotation; people keep anything in others, and in environments."""
+        terminal = a_terminal("fails-at-25")
+        kube = InMemoryKube(terminal.sim.server, user="somebody")
+        secret = {"metadata": {"annotations": {"example.org/token": "SECRET-IN-AN-ANNOTATION"}}}
+        terminal.until(30)
+        for kind, name in ((RELEASE, "shop-v2"), (VIRTUAL_SERVICE, "shop"), (DEPLOYMENT, "shop"), (RELEASE_PLAN, "shop")):
+            kube.patch(kind, "shop", name, secret)
+        (container,) = kube.get(DEPLOYMENT, "shop", "shop")["spec"]["template"]["spec"]["containers"]
+        with_secret = {**container, "env": [{"name": "PASSWORD", "value": "SECRET-IN-THE-ENVIRONMENT"}]}
+        pods = {**secret, "spec": {"containers": [with_secret]}}
+        kube.patch(DEPLOYMENT, "shop", "shop", {"spec": {"template": pods}})
+        terminal.until_phase("RolledBack")
 
-        body = {"metadata": {"annotations": {"example.org/token": "SECRET-IN-AN-ANNOTATION"}}}
-        InMemoryKube(ended.sim.server, user="somebody").patch(RELEASE, "shop", "shop-v2", body)
-        told = penstock("bundle", "shop-v2", host=ended.host())
-
-        assert b"SECRET-IN-AN-ANNOTATION" not in gzip.decompress(told.body)
+        assert b"SECRET" not in gzip.decompress(penstock("bundle", "shop-v2", host=terminal.host()).body)
 
 
 class TestReplay:

@@ -91,8 +91,14 @@ def places(found, path=()):
         yield from places(found[key], (*path, key))
 
 
-@pytest.mark.parametrize(("tool", "name"), [("flagger", "podinfo.yaml"), ("argo", "rollout.yaml"), ("kayenta", "canary-config.json")])
-def test_whatever_stands_in_a_field_it_is_a_plan_or_a_sentence(tool, name, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("tool", "name", "more"),
+    [
+        ("flagger", "podinfo.yaml", []), ("argo", "rollout.yaml", []), ("kayenta", "canary-config.json", []),
+        ("kayenta", "canary-config.json", ["--keep-judge"]),
+    ],
+)  # fmt: skip
+def test_whatever_stands_in_a_field_it_is_a_plan_or_a_sentence(tool, name, more, tmp_path, capsys):
     """A hundred files with one field replaced; a traceback would end with 1."""
     random, path = Random(7), tmp_path / name
     whole = list(yaml.safe_load_all((FILES / name).read_text()))
@@ -105,7 +111,7 @@ def test_whatever_stands_in_a_field_it_is_a_plan_or_a_sentence(tool, name, tmp_p
         holder[last] = odd = random.choice(ODD)
         path.write_text(json.dumps(documents[0]) if tool == "kayenta" else yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
 
-        assert run(["import", tool, str(path)]) in (0, 3), (above, last, odd)
+        assert run(["import", tool, str(path), *more]) in (0, 3), (above, last, odd)
         capsys.readouterr()
 
 
@@ -361,6 +367,31 @@ class TestKayenta:
 
         for what in ("groupWeights errors 60, saturation 40", "scoreThresholds 95 and 75", "metric depth: its query is of stackdriver"):
             assert what in told.err.partition("no counterpart")[2]
+
+    def test_the_judge_itself_is_kept_on_demand(self, imported):
+        ((plan,), told) = imported("kayenta", FILES / "canary-config.json", more=["--keep-judge", "--workload", "shop"])
+        (check,) = plan["spec"]["checks"]
+
+        assert (check["method"], check["stages"]) == ("kayenta", [50])
+        assert check["kayenta"]["groupWeights"] == {"errors": 60, "saturation": 40}
+        assert check["kayenta"]["metrics"][0]["effectSize"] == {"allowedIncrease": 1.5, "criticalIncrease": 3}
+        assert check["kayenta"]["metrics"][1] == {
+            "name": "cpu", "query": 'avg(cpu_usage{pod=~"$workload-.*"})', "groups": ["saturation"], "outliers": {"strategy": "remove"},
+            "mustHaveData": True,
+        }  # fmt: skip
+        assert "metric depth: its query is of stackdriver" in told.err.partition("no counterpart")[2]
+
+    def test_a_weight_of_a_group_that_is_not_left_is_named(self, imported, changed):
+        path = changed("canary-config.json", '"saturation": 40', '"saturation": 30, "depth": 10')
+        ((plan,), told) = imported("kayenta", path, more=["--keep-judge"])
+
+        assert plan["spec"]["checks"][0]["kayenta"]["groupWeights"] == {"errors": 60, "saturation": 30}
+        assert "groupWeights depth: no metric of this group is left" in told.err
+
+    def test_the_judge_can_be_kept_of_kayenta_alone(self, imported):
+        _, told = imported("flagger", FILES / "podinfo.yaml", code=2, more=["--keep-judge"])
+
+        assert "--keep-judge are for kayenta" in told.err
 
     def test_another_judge_is_refused(self, imported, changed):
         _, told = imported("kayenta", changed("canary-config.json", "NetflixACAJudge-v1.0", "dredd-v1.0"), code=3)

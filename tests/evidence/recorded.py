@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 FIRST = ROOT / "examples" / "first-release" / "scenarios"
 HWAYO = ROOT / "examples" / "hwayo" / "scenarios"
 SEQUENTIAL = ROOT / "tests" / "scenarios" / "sequential"
+KAYENTA = ROOT / "tests" / "scenarios" / "kayenta"
 
 
 def scenario_of(folder: Path, name: str) -> Scenario:

@@ -2,6 +2,9 @@
 
 import gzip
 import io
+import tarfile
+import tracemalloc
+import zipfile
 
 import orjson
 import pytest
@@ -58,6 +61,20 @@ def test_a_changed_line_is_found_by_the_digest(whole):
     )
 
 
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.penstock", "b")
+    return file.getvalue()
+
+
+def tarred():
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("a.penstock"))
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
@@ -66,9 +83,12 @@ def test_a_changed_line_is_found_by_the_digest(whole):
         (gzip.compress(b""), "a-file: cut off in line 1: the line that ends a bundle is missing."),
         (gzip.compress(b'{"k":"other"}\n'), "a-file: this is no bundle: its first line does not say so."),
         (gzip.compress(b'{"k":"other"}\n{"k":"end"}\n'), "a-file: this is no bundle: its first line does not say so."),
+        (zipped(), "a-file: this is no bundle: it does not begin as a gzip file does."),
+        (tarred(), "a-file: this is no bundle: its first line does not say so."),
+        (b'{"k":"bundle"}\n', "a-file: this is no bundle: it does not begin as a gzip file does."),
         (gzip.compress(b"\x00\x01\x02" * 100), "a-file: this is no bundle: its first line does not say so."),
     ],
-    ids=["empty", "yaml", "packed nothing", "one foreign line", "foreign lines", "packed bytes"],
+    ids=["empty", "yaml", "packed nothing", "one foreign line", "foreign lines", "zip", "packed tar", "json", "packed bytes"],
 )
 def test_a_foreign_file_is_refused(body, sentence):
     assert refusal(body) == sentence
@@ -104,15 +124,39 @@ def test_two_hundred_megabytes_are_refused_before_they_are_read():
         def seek(self, offset, whence=0):
             return 200_000_000 if whence == io.SEEK_END else super().seek(offset, whence)
 
-    with pytest.raises(BundleError, match="found 200 MB, expected at most 100 MB"):
+    with pytest.raises(BundleError, match="found 200 MB, expected at most 50 MB"):
         read(Large(b"\x1f\x8b"), "a-file")
 
 
 def test_a_bomb_is_left_unpacked(monkeypatch):
     monkeypatch.setattr(bundles, "MOST_BYTES", 1_000_000)
-    bomb = gzip.compress(b'{"k":"bundle"' + b" " * 5_000_000)
+    bomb = gzip.compress(b'{"k":"bundle","format":1,"penstock":"1"}\n' + b'{"k":"object","is":{}}\n' * 50_000)
 
     assert refusal(bomb) == "a-file: unpacked it has more than 1 MB; that is no bundle."
+
+
+def test_a_line_without_end_is_not_read_to_it():
+    """A few kilobytes that unpack to one line of gigabytes cost no more memory than the longest line of a bundle may."""
+    bomb = gzip.compress(b'{"k":"bundle"' + b" " * 60_000_000)
+    tracemalloc.start()
+
+    assert refusal(bomb) == "a-file: line 1 has more than 8 MB; that is no bundle."
+    assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    tracemalloc.stop()
+
+
+def test_a_flipped_bit_is_found_wherever_it_is(whole):
+    """But for the ten bytes of the packed file's own head, which hold its time and its system."""
+    for position in (*range(10, len(whole), 211), *range(len(whole) - 8, len(whole))):
+        spoilt = bytearray(whole)
+        spoilt[position] ^= 0x41
+
+        assert refusal(bytes(spoilt)).startswith("a-file: "), position
+
+
+def test_what_follows_a_bundle_is_not_passed_over(whole):
+    assert refusal(whole + b"more").startswith("a-file: damaged after line ")
+    assert "do not have the digest" in refusal(whole + whole)
 
 
 def sealed(lines):

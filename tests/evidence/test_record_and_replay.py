@@ -24,6 +24,7 @@ from tests.core.releases import a_release
 from tests.evidence.recorded import (
     FIRST,
     HWAYO,
+    KAYENTA,
     SEQUENTIAL,
     bundle_from,
     kube_of,
@@ -37,7 +38,7 @@ from tests.evidence.recorded import (
 RELEASES = [
     (FIRST, "healthy"), (FIRST, "fails-at-25"), (FIRST, "fails-at-100"), (FIRST, "prometheus-outage"), (FIRST, "drift-to-blue"),
     (FIRST, "drift-to-green"), (FIRST, "fighter"), (FIRST, "never-ready"), (HWAYO, "slow-at-25"), (HWAYO, "health-probe-fails"),
-    (SEQUENTIAL, "sequential-errors"), (SEQUENTIAL, "sequential-latency"),
+    (SEQUENTIAL, "sequential-errors"), (SEQUENTIAL, "sequential-latency"), (KAYENTA, "kayenta-errors"), (KAYENTA, "kayenta-healthy"),
 ]  # fmt: skip
 
 
