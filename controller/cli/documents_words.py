@@ -69,7 +69,6 @@ DEFAULTS: dict[str, str] = {
     "NoData.then": "What cannot be judged should not keep its traffic for ever.",
     "Trigger.interval": "Shorter than a usual scrape interval: a bad sample waits for the scrape, not for us.",
     "Trigger.range": "Four scrapes of 15 s: `rate()` needs two, and one may be lost.",
-    "Trigger.min_failed": "One failed request of fifteen is 6.7 points, and nothing that a version should go back for.",
     "Preparation.green": "Needs nothing but a new image.",
     "Preparation.deadline": "Large images and slow starts; a pod that is not ready after ten minutes will not be.",
     "Preparation.restarts": "A first crash may be a race at the start; a fourth is none.",
