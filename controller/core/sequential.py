@@ -24,11 +24,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from analysis import combine
+from analysis import bursts, combine
 from analysis import sequential as library
 from analysis.combine import Weighted
 from analysis.model import Outcome, Verdict, Window
-from analysis.sequential import Mark, Setting, State
+from analysis.sequential import Kind, Mark, Setting, State
 from controller.api.plan import PlanSpec, TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
@@ -184,7 +184,13 @@ def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark,
 def due(w: World) -> tuple[Counting, ...]:
     """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
     back = scrapes_of(w.plan).look_back if w.subject.plan is not None else 0.0
-    return tuple(Counting(check, _from(w, check) - back, _shared(w, check)) for check in watched(w))
+    return tuple(Counting(check, _from(w, check) - max(back, _history(w, check)), _shared(w, check)) for check in watched(w))
+
+
+def _history(w: World, check: Check) -> float:
+    """How long before its beginning a check looks at blue, seconds: where nobody has measured its bursts."""
+    setting = tested(w, check)
+    return bursts.SECONDS if setting.assumed and setting.kind is Kind.ERRORS and stored(w, check) is None else 0.0
 
 
 def paired(w: World) -> tuple[tuple[Check, float], ...]:
@@ -285,7 +291,7 @@ def _count(w: World, check: Check) -> Look:
         return Look(check, before) if found is None else Look(check, before, found.fault, found.detail)
     state, fault, detail = before, "", ""
     if state is None:
-        begun = library.begin(setting, found.arms, marks[0].since)
+        begun = library.begin(setting, found.arms, marks[0].since, scrapes_of(w.plan))
         state, fault, detail = begun.state, begun.fault, begun.detail
     if state is None:
         return Look(check, None, fault, detail)
