@@ -26,6 +26,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from analysis import reasons
 from analysis.model import Arm, Labels, Sample, Series, Tick
@@ -147,11 +148,12 @@ class Differenced:
     fault: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Increment:
-    start: float
+class _Increment(NamedTuple):
+    """In this order, so that increments are sorted as they are."""
+
     end: float
-    count: float
+    start: float
+    gained: float
 
 
 def ticks(differenced: Differenced, total: Hashable = "n", bad: Hashable = "bad") -> tuple[Tick, ...]:
@@ -210,6 +212,8 @@ def _same_series(counters: Sequence[Counter]) -> bool:
 def _clean(series: Series, arm: Arm, scrapes: Scrapes) -> Series:
     """Finite samples by time, one a time; of two values at one time the larger, whatever their order."""
     ahead = scrapes.candidate_ahead if arm is Arm.CANDIDATE else 0.0
+    if not ahead and _is_clean(series.samples):
+        return series
     found: dict[float, float] = {}
     for sample in series.samples:
         if 0 <= sample.value <= MOST_COUNT and math.isfinite(sample.time):
@@ -218,12 +222,22 @@ def _clean(series: Series, arm: Arm, scrapes: Scrapes) -> Series:
     return Series(series.labels, tuple(Sample(time, found[time]) for time in sorted(found)))
 
 
+def _is_clean(samples: Iterable[Sample]) -> bool:
+    """Whether the samples are as Prometheus sends a counter's: nothing to leave out, and in order of time."""
+    before = -math.inf
+    for sample in samples:
+        if not (before < sample.time < math.inf and 0 <= sample.value <= MOST_COUNT):
+            return False
+        before = sample.time
+    return True
+
+
 def _one_replica(every: Iterable[Series], scrapes: Scrapes) -> list[Series]:
     """One copy of each series: copies of two servers count once, and are never mixed (their clocks differ)."""
     copies: dict[Labels, dict[Labels, list[Series]]] = {}
     for series in every:
         if series.samples:
-            identity = tuple(pair for pair in series.labels if pair[0] not in scrapes.replica_labels)
+            identity = tuple([pair for pair in series.labels if pair[0] not in scrapes.replica_labels])
             copies.setdefault(identity, {}).setdefault(series.labels, []).append(series)
     chosen = []
     for identity in sorted(copies):
@@ -240,14 +254,14 @@ def _merge(labels: Labels, parts: Sequence[Series]) -> Series:
 
 
 def _target(labels: Labels, scrapes: Scrapes) -> Labels:
-    return tuple(pair for pair in labels if pair[0] in scrapes.target_labels)
+    return tuple([pair for pair in labels if pair[0] in scrapes.target_labels])
 
 
 def _targets(cleaned: Sequence[tuple[Counter, list[Series]]], witness: Witness, scrapes: Scrapes) -> dict[Labels, list[float]]:
     """Sample times by target, sorted, of everything that was scraped from it."""
     times: dict[Labels, set[float]] = {}
     for series in [*(one for _, every in cleaned for one in every), *witness.scraped]:
-        times.setdefault(_target(series.labels, scrapes), set()).update(sample.time for sample in series.samples)
+        times.setdefault(_target(series.labels, scrapes), set()).update([sample.time for sample in series.samples])
     return {target: sorted(found) for target, found in times.items()}
 
 
@@ -260,22 +274,23 @@ def _increments(
 ) -> list[_Increment]:
     """Increments of all series, by end. Buckets of one histogram are reset together (`le` apart, same labels)."""
     resets: dict[Labels, set[float]] = {}
-    for series in every:
-        family = tuple(pair for pair in series.labels if pair[0] != "le")
-        fallen = {after.time for before, after in pairwise(series.samples) if after.value < before.value}
+    families = [tuple([pair for pair in series.labels if pair[0] != "le"]) for series in every]
+    for series, family in zip(every, families, strict=True):
+        fallen = [after.time for before, after in pairwise(series.samples) if after.value < before.value]
         resets.setdefault(family, set()).update(fallen)
     found: list[_Increment] = []
-    for series in every:
-        target = _target(series.labels, scrapes)
+    for series, family in zip(every, families, strict=True):
+        target, first = _target(series.labels, scrapes), series.samples[0]
         begun = _began(series, targets[target], _start(target, started), scrapes)
-        if begun is not None:
-            found.append(_Increment(begun, series.samples[0].time, series.samples[0].value))
-        reset = resets[tuple(pair for pair in series.labels if pair[0] != "le")]
+        if begun is not None and first.value > 0:
+            found.append(_Increment(first.time, begun, first.value))
+        reset = resets[family]
         for before, after in pairwise(series.samples):
             gained = after.value if after.time in reset else after.value - before.value
-            found.append(_Increment(before.time, after.time, gained))
+            if gained > 0:
+                found.append(_Increment(after.time, before.time, gained))
     # The sum of floats depends on their order, and the same samples must give the same state to the bit.
-    return sorted((one for one in found if one.count > 0), key=lambda one: (one.end, one.start, one.count))
+    return sorted(found)
 
 
 def _start(target: Labels, started: Mapping[str, float]) -> float | None:
@@ -372,7 +387,7 @@ def _fill(
             if one.end <= cuts[0]:
                 continue
             if one.start < cuts[index] - slack:
-                aside[key] = aside.get(key, 0.0) + one.count
+                aside[key] = aside.get(key, 0.0) + one.gained
             else:
-                counts[index][key] += one.count
+                counts[index][key] += one.gained
     return tuple(Slice(start, end, part) for (start, end), part in zip(pairwise(cuts), counts, strict=True)), aside

@@ -24,7 +24,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis import latency, rate, reasons
+from analysis import bursts, latency, rate, reasons
 from analysis.combine import Seen
 from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
 from analysis.model import Arm, Series, Tick, Window
@@ -109,13 +109,14 @@ def _newest(arms: Mapping[Arm, Counted]) -> float:
     return max((series.samples[-1].time for series in every if series.samples), default=-math.inf)
 
 
-def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float) -> Advanced:
+def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: Scrapes | None = None) -> Advanced:
     """The state before the first tick.
 
     Args:
         setting: what is tested.
-        arms: raw samples, from a few scrapes before `since` on.
+        arms: raw samples, from a few scrapes before `since` on, or further back where bursts are to be seen (`bursts.SECONDS`).
         since: the candidate got its first request after this time, Unix seconds.
+        scrapes: how samples are made; without it an assumed dispersion stays.
     """
     read = _read(setting, arms)
     if read.fault:
@@ -127,7 +128,11 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float) -> Advanc
         p_hist = setting.p_hist if setting.p_hist is not None else next((one.p_hist for one in setting.known), None)
         if p_hist is None:
             p_hist = max(bad / n, _LEAST_RATE) if n >= LEAST_HISTORY else USUAL_RATE
-        return Advanced(State(Cursor(since), (_begun(setting, math.inf, p_hist, (n, bad)),)))
+        line = _begun(setting, math.inf, p_hist, (n, bad))
+        if not setting.assumed or scrapes is None:
+            return Advanced(State(Cursor(since), (line,)))
+        raised = bursts.raised(setting.dispersion, arms[Arm.BASELINE], since, scrapes, good=setting.counts_good)
+        return Advanced(State(Cursor(since), (line,), raised=raised))
     measured = [one for one in setting.known if one.edge in read.edges]
     if measured:
         total = _standing(baseline, math.inf, since)
@@ -193,8 +198,9 @@ def advance(setting: Setting, state: State, arms: Mapping[Arm, Counted], marks: 
 def follow(setting: Setting, state: State, slices: Sequence[Slice], marks: Sequence[Mark]) -> tuple[State, ...]:
     """The states after each of these slices of both arms' counters, in order."""
     steps: list[State] = []
+    guarded = state.setting(setting)
     for part in slices:
-        steps.append(_counted(setting, steps[-1] if steps else state, part, marks))
+        steps.append(_counted(guarded, steps[-1] if steps else state, part, marks))
     return tuple(steps)
 
 
@@ -228,7 +234,7 @@ def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark])
         lines = tuple(_in_stage(setting, line, mark) for line in lines)
     if mark.judged:
         lines = tuple(_stepped(setting, line, tick, mark) if (tick := _tick(setting, line, part)) else line for line in lines)
-    return State(Cursor(part.end), lines, mark.name)
+    return replace(state, cursor=Cursor(part.end), lines=lines, stage=mark.name)
 
 
 def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
@@ -346,7 +352,7 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
         baseline=baseline,
         candidate_n=n_g,
         baseline_n=other_n,
-        needed=max(_needed(setting, one, weight) for one in state.lines),
+        needed=max(_needed(state.setting(setting), one, weight) for one in state.lines),
         since=line.running.low_at if math.isfinite(line.running.low_at) else None,
         limit=_limit(setting, line, baseline),
         missing=missing or gone,

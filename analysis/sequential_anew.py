@@ -38,7 +38,7 @@ def moved(setting: Setting, state: State, since: float, *, again: bool = False) 
         since: the other place got its first request after this time, Unix seconds.
         again: what the version did at the first place is known already.
     """
-    return State(Cursor(since), tuple(_moved(setting, line, again=again) for line in state.lines))
+    return State(Cursor(since), tuple(_moved(setting, line, again=again) for line in state.lines), raised=state.raised)
 
 
 def _overruled(setting: Setting, line: Line) -> Line:

@@ -62,6 +62,7 @@ class Setting:
         margin: ratio and difference of the rates that would be refused; None where no stage may pass early.
         objective: a fixed limit on the candidate's rate, tested beside the baseline (`analysis.slo`): only what breaks both is evidence.
         counts_good: the counters beside those of all requests count the good ones instead of the bad ones.
+        assumed: the dispersion is nobody's word: bursts of the baseline just before the release may raise it (`analysis.bursts`).
     """
 
     kind: Kind
@@ -76,6 +77,7 @@ class Setting:
     margin: tuple[float, float] | None = None
     objective: float | None = None
     counts_good: bool = False
+    assumed: bool = False
 
     def dispersion_of(self, edge: float) -> Dispersion:
         """The dispersion that was measured at this edge (infinite: errors), else the setting's own."""
@@ -157,16 +159,28 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that a check remembers: how far it has counted, in which stage, and its lines."""
+    """All that a check remembers: how far it has counted, in which stage, and its lines.
+
+    Attributes:
+        raised: the dispersion that bursts of the baseline before the release made of the assumed one; None where it stays.
+    """
 
     cursor: Cursor
     lines: tuple[Line, ...]
     stage: str = ""
+    raised: Dispersion | None = None
+
+    def setting(self, setting: Setting) -> Setting:
+        """The setting with the dispersion that was found when the check began."""
+        return setting if self.raised is None else replace(setting, dispersion=self.raised)
 
     def to_json(self) -> str:
         """A text of less than 4 KB; floats come back to the bit."""
         lines = [_unlined(line) for line in self.lines]
-        return json.dumps({"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}, separators=(",", ":"))
+        kept = {"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}
+        if self.raised is not None:
+            kept["raised"] = [self.raised.bursts, self.raised.widest]
+        return json.dumps(kept, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str, setting: Setting) -> "State":
@@ -174,9 +188,18 @@ class State:
         try:
             found = json.loads(text)
             cursor = Cursor.from_json({"v": found["v"], "until": found["until"]})
-            return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]))
+            return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]), _raised(found.get("raised")))
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
             raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
+
+
+def _raised(stored: Sequence[float] | None) -> Dispersion | None:
+    if stored is None:
+        return None
+    bursts, widest = map(float, stored)
+    if not (1 <= bursts < math.inf and 1 <= widest < math.inf):
+        raise ValueError(f"a dispersion of {bursts:g} and {widest:g} is none")
+    return Dispersion(bursts, widest)
 
 
 def _unlined(line: Line) -> list[Any]:

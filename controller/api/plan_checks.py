@@ -48,6 +48,9 @@ DIFFERENCES = {BuiltIn.ERROR_RATE: 0.05, BuiltIn.LATENCY: 0.1}
 WEIGHTS = {BuiltIn.ERROR_RATE: 0.5, BuiltIn.LATENCY: 0.3}
 """Shares of alpha, where the plan names none; scaled to sum to 1 (docs/analysis/method.md). Counters of your own have that of errors."""
 
+USUAL_GAUGE_EFFECT = 0.5
+"""Half as much again as blue: what a pass of a sequential gauge must have been able to show, where the plan names no effect."""
+
 OBJECTIVE_WEIGHT = 0.2
 """As `WEIGHTS`, of a sequential check with a limit beside the baseline."""
 

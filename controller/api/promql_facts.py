@@ -100,6 +100,15 @@ def facts(text: str) -> Facts:
     return facts_of(parse(text))
 
 
+def is_selector(text: str) -> bool:
+    """Whether the query reads series as they are: one selector, without a range, and nothing computed.
+
+    Raises:
+        PromqlSyntaxError: it is not PromQL.
+    """
+    return isinstance(parse(text), pp.VectorSelector)
+
+
 def facts_of(expr: Any) -> Facts:
     """Facts of a syntax tree."""
     nodes = list(_walk(expr))

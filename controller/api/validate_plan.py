@@ -185,7 +185,7 @@ def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
     for index, one in each(spec, "checks"):
         if not _is_sequential(one):
             for word in ("tolerance", "effect", "weight"):
-                if word in one:
+                if word in one and one.get("method") != Method.SEQUENTIAL:
                     hint = "it is ignored here: a threshold check has its limit"
                     yield "warning", ("checks", index, word), f"{word} of a threshold check", f"method: sequential with {word}", hint
             continue
@@ -198,7 +198,7 @@ def _sequential(spec: dict[str, Any]) -> Iterator[Note]:
             continue
         given = analysis.get("errorRate") if analysis.get("errorRate") is not None else next(iter(known), None)
         usual = USUAL_PERCENT if given is None else given
-        if _is_number(usual):
+        if _is_number(usual) and one.get("limit") is None:
             yield from _tolerated(("checks", index), one, usual, given=given is not None)
 
 

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from controller.api.base import shown
+from controller.api.plan_checks import Method
 from controller.api.promql import AdviceKind, ProblemKind, advice, check_query
 from controller.api.promql_facts import facts
 from controller.api.validate_kayenta import queries
 from controller.api.validate_plan import DEFAULTS, Note, each, part, seconds, stages_of
+from controller.api.validate_sequential import check_notes
 from controller.api.validate_yaml import Path
 from controller.core.queries import Place, fill
 
@@ -33,9 +35,11 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
     for section in ("checks", "triggers"):
         for index, one in each(spec, section):
             query = one.get("query")
+            if section == "checks":
+                yield from check_notes(spec, index, one, places(spec, one.get("member"), namespace))
             if not isinstance(query, str):
                 continue
-            if section == "triggers":
+            if section == "triggers" or one.get("method") == Method.SEQUENTIAL:
                 lengths = [seconds(one.get("range"), 60.0)]
             else:
                 judged = one.get("stages") if isinstance(one.get("stages"), list) else []

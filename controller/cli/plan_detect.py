@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from analysis.sequential import USUAL_RATE, Kind, Known, detectable
 from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
-from controller.api.plan_checks import DIFFERENCES, BuiltIn, Check
-from controller.core.gauges import USUAL_EFFECT, needed_seconds
+from controller.api.plan_checks import DIFFERENCES, USUAL_GAUGE_EFFECT, BuiltIn, Check
+from controller.core.gauges import needed_seconds
 from controller.core.tested import FULL, by_limit, setting_of, shares
 
 TAIL = 0.05
@@ -86,7 +86,7 @@ def _line_detection(spec: PlanSpec, check: Check, stage: Stage, rps: float, line
 
 def _paired(spec: PlanSpec, check: Check, stage: Stage) -> Detection:
     """A gauge needs time, however many requests there are."""
-    effect = 100 * USUAL_EFFECT if check.effect is None else check.effect
+    effect = 100 * USUAL_GAUGE_EFFECT if check.effect is None else check.effect
     seconds = needed_seconds(spec, check)
     short = seconds > stage.window
     seconds = seconds if math.isfinite(seconds) else 0.0

@@ -46,7 +46,7 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
     rollback = record(record(release.get("status")).get("rollback"))
     if rollback:
         yield from way_back(rollback)
-    culprits = culprits_of(view, rollback)
+    culprits = culprits_of(view, rollback, record(record(release.get("status")).get("hold")))
     for check in culprits:
         if not view.sentence.count(check.words):
             yield f"Check: {check.name}: {check.words}"
@@ -65,12 +65,12 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
         yield f"       {view.command} {view.command_does}."
 
 
-def culprits_of(view: ReleaseView, rollback: Mapping[str, Any]) -> list[Any]:
-    """The checks that the answer is about: what caused a rollback, else what fails, else what has no answer, else the tightest.
+def culprits_of(view: ReleaseView, rollback: Mapping[str, Any], hold: Mapping[str, Any]) -> list[Any]:
+    """The checks that the answer is about: what caused a rollback or a hold, else what fails, else what has no answer, else the tightest.
 
     A rollback that no check caused (a person asked, a deadline passed) is about what fails, if anything does.
     """
-    caused = text(rollback.get("check"))
+    caused = text(rollback.get("check")) or text(hold.get("check"))
     named = [check for check in view.checks if check.name == caused]
     failing = [check for check in view.checks if check.mark is Mark.BAD]
     silent = [check for check in view.checks if check.mark is Mark.WAIT]
@@ -105,8 +105,9 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     from analysis.model import Window
     from controller.adapters.records import read_subject
     from controller.api.plan import PlanSpec
-    from controller.core.asking import Wanted, asks_for
+    from controller.core.asking import Wanted, asks_for, colours_of
     from controller.core.steps import World
+    from controller.core.tested import by_limit
     from controller.core.world import Observed
 
     if plan is None:
@@ -120,10 +121,14 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     stage = subject.plan.stages[max(0, min(subject.status.stage, len(subject.plan.stages) - 1))]
     everything_due = replace(subject, status=subject.status.model_copy(update={"triggers": [], "weight": 0, "observed_weight": 0}))
     found: dict[str, dict[str, str]] = {}
-    counted = tuple((check, now - stage.window) for check in subject.plan.checks if check.sequential)
-    for ask in asks_for(everything_due, Observed(), now, Wanted(gate=Window(now - stage.window, now), ticks=counted, triggers=True)):
-        _, check, *arm = ask.key.split("/")
-        colour = "both" if not arm else "green" if arm == ["candidate"] else "blue"
+    since = now - stage.window
+    checks = subject.plan.checks
+    counted = tuple((check, since) for check in checks if check.sequential)
+    paired = tuple((check, since) for check in checks if not check.sequential and not by_limit(subject.plan, check, stage.weight))
+    wanted = Wanted(gate=Window(since, now), ticks=counted, pairs=paired, triggers=True)
+    for ask in asks_for(everything_due, Observed(), now, wanted):
+        kind, check, *asked = ask.key.split("/")
+        colour = colours_of(asked if kind == "ticks" else asked[::-1])
         found.setdefault(check, {})[colour] = ask.query or ask.url
     return found
 

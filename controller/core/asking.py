@@ -4,7 +4,7 @@ Pure: it turns the plan and the status into `Ask`s. Keys name the answer's place
 (`core.judging`), so that nothing depends on the order of answers.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from analysis.model import Arm, Window
@@ -368,6 +368,14 @@ class _Asker:
 def colour_of(arm: Arm) -> str:
     """The controller's word for an arm."""
     return "green" if arm is Arm.CANDIDATE else "blue"
+
+
+def colours_of(asked: Sequence[str]) -> str:
+    """Whose samples the key of a question asks for, from what follows the check's name in it: `both`, `green`, or `green total`."""
+    if not asked:
+        return "both"
+    colour = colour_of(Arm(asked[0]))
+    return " ".join([colour, *asked[1:]])
 
 
 def probe_url(probe: HttpProbe | Probe, pair: Pair, colour: str) -> str:

@@ -17,7 +17,7 @@ from analysis.gauge import GaugeState, GaugeTest, Pair
 from analysis.model import Arm, Outcome
 from analysis.sequential import Mark
 from controller.api.plan import PlanSpec
-from controller.api.plan_checks import Check
+from controller.api.plan_checks import USUAL_GAUGE_EFFECT, Check
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import asking, judging, reasons, traffic
 from controller.core.steps import World
@@ -124,14 +124,12 @@ def _answer(w: World, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, st
 
 def needed_seconds(plan: PlanSpec, check: Check) -> float:
     """Seconds of pairs that show the effect which a pass must have been able to show."""
-    effect = check.effect / 100 if check.effect is not None else USUAL_EFFECT
+    effect = check.effect / 100 if check.effect is not None else USUAL_GAUGE_EFFECT
     return library.seconds_to_detect(_test(plan, check), effect)
 
 
 _DETAIL_LENGTH = 300
 
-USUAL_EFFECT = 0.5
-"""Half as much again as blue, where the plan names no effect."""
 
 
 def _test(plan: PlanSpec, check: Check) -> GaugeTest:

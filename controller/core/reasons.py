@@ -182,8 +182,8 @@ ROUTE_CHANGED = _reason("RouteChanged", "The route was changed in mid-release: {
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
 DISPERSION_ASSUMED = _reason(
-    "DispersionAssumed", "A dispersion of 2 is assumed, because blue was not measured: {detail}",
-    "penstock preflight PLAN measures it; with long bursts of errors 2 is too little, with independent requests too much.", _W,
+    "DispersionAssumed", "A dispersion of at least 2 is assumed, because blue was not measured: {detail}",
+    "penstock preflight PLAN measures it; by itself a release sees only bursts of errors in the quarter of an hour before.", _W,
 )
 MEASURED_LONG_AGO = _reason(
     "MeasuredLongAgo", "The dispersion of sequential checks was measured long ago: {detail}", "penstock preflight PLAN measures it again.", _W

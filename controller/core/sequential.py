@@ -24,11 +24,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from analysis import combine
+from analysis import bursts, combine
 from analysis import sequential as library
 from analysis.combine import Weighted
 from analysis.model import Outcome, Verdict, Window
-from analysis.sequential import Mark, Setting, State
+from analysis.sequential import Kind, Mark, Setting, State
 from controller.api.plan import PlanSpec, TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
@@ -120,9 +120,14 @@ def is_home(w: World) -> bool:
 
 
 def tested(w: World, check: Check) -> Setting:
-    """What the check tests here."""
-    setting = setting_of(w.plan, check)
-    return home_setting(setting) if is_home(w) else setting
+    """What the check tests here; put into words once a look, which has a single plan."""
+    home = is_home(w)
+
+    def read() -> Setting:
+        setting = setting_of(w.plan, check)
+        return home_setting(setting) if home else setting
+
+    return w.measured.once(("tested", check.name, home), read)
 
 
 def watched(w: World) -> tuple[Check, ...]:
@@ -179,7 +184,13 @@ def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark,
 def due(w: World) -> tuple[Counting, ...]:
     """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
     back = scrapes_of(w.plan).look_back if w.subject.plan is not None else 0.0
-    return tuple(Counting(check, _from(w, check) - back, _shared(w, check)) for check in watched(w))
+    return tuple(Counting(check, _from(w, check) - max(back, _history(w, check)), _shared(w, check)) for check in watched(w))
+
+
+def _history(w: World, check: Check) -> float:
+    """How long before its beginning a check looks at blue, seconds: where nobody has measured its bursts."""
+    setting = tested(w, check)
+    return bursts.SECONDS if setting.assumed and setting.kind is Kind.ERRORS and stored(w, check) is None else 0.0
 
 
 def paired(w: World) -> tuple[tuple[Check, float], ...]:
@@ -241,12 +252,12 @@ def counted(w: World) -> Tally | None:
 def _tally(w: World, checks: Collection[Check], pairs: Collection[Check]) -> Tally:
     found = first_reached(w, tuple(_count(w, check) for check in checks))
     window = w.stage_status.window or WindowStatus(opened_at=w.stage_status.shifted_at, last_sample=w.now)
-    statuses = {one.check.name: _running(_judged(w, one, found, window)) for one in found}
     together = _together(w, found)
+    statuses = {one.check.name: _running(_judged(w, one, together, window)) for one in found}
     cause = None
     if together is not None and together.reached:
         one = next(one for one in found if one.check.name == together.cause)
-        cause = _judged(w, one, found, window)
+        cause = _judged(w, one, together, window)
         statuses[cause.name] = cause
     looked = tuple(gauges.look(w, check, marks_in(w, check), stored_text(w, check)) for check in pairs)
     before = w.stage_status.checks
@@ -280,7 +291,7 @@ def _count(w: World, check: Check) -> Look:
         return Look(check, before) if found is None else Look(check, before, found.fault, found.detail)
     state, fault, detail = before, "", ""
     if state is None:
-        begun = library.begin(setting, found.arms, marks[0].since)
+        begun = library.begin(setting, found.arms, marks[0].since, scrapes_of(w.plan))
         state, fault, detail = begun.state, begun.fault, begun.detail
     if state is None:
         return Look(check, None, fault, detail)
@@ -299,15 +310,20 @@ def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | No
     return combine.release_evidence(parts, w.plan.analysis.alpha) if parts else None
 
 
-def _judged(w: World, one: Look, found: Collection[Look], window: WindowStatus, missing: str = "", *, proven: bool = False) -> CheckStatus:
-    """The check's answer as if the window ended now; with `proven` the margin says what the number of requests says otherwise."""
+def _judged(
+    w: World, one: Look, together: combine.ReleaseEvidence | None, window: WindowStatus, missing: str = "", *, proven: bool = False
+) -> CheckStatus:
+    """The check's answer as if the window ended now, beside the evidence of all that act (`_together`).
+
+    With `proven` the margin says what the number of requests says otherwise.
+    """
     check, setting = one.check, tested(w, one.check)
     weight = shares(w.plan).get(check.name, 1.0)
     saw = library.seen(
         check.name, setting, one.state, weight=weight, window=Window(window.opened_at, window.last_sample), missing=missing or one.fault
     )
     saw = replace(saw, needed=max(0 if proven else saw.needed, w.stage.min_requests, check.needed_requests))
-    evidence = _together(w, found) if not check.observe else None
+    evidence = together if not check.observe else None
     if evidence is None:
         evidence = combine.release_evidence([Weighted(check.name, 1.0, saw.ln_e)], w.plan.analysis.alpha)
     status = _status(check, combine.conclude(saw, evidence), one, window, limit=saw.limit)
@@ -397,10 +413,10 @@ def at_window_end(w: World, window: WindowStatus) -> dict[str, CheckStatus]:
     if tally is None:
         return {}
     late = window.last_sample - _LATE_SCRAPES * w.plan.traffic.scrape_interval
-    found = {}
+    found, together = {}, _together(w, tally.checks)
     for one in tally.checks:
         stale = reasons.STALE_SAMPLE if one.state is not None and one.state.cursor.until < late else ""
-        found[one.check.name] = _judged(w, one, tally.checks, window, one.fault or stale, proven=window.ran < w.stage.window)
+        found[one.check.name] = _judged(w, one, together, window, one.fault or stale, proven=window.ran < w.stage.window)
     for gauge in tally.gauges if w.stage.weight < FULL else ():
         found[gauge.check.name] = gauges.judged(w, gauge, window, asking.polled(w.stage_status.checks, gauge.check.name))
     return found

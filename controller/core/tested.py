@@ -45,6 +45,7 @@ def setting_of(plan: PlanSpec, check: Check) -> Setting:
         known=known,
         margin=(check.margin.ratio, check.margin.difference / 100) if early_stages(plan) else None,
         objective=check.objective / 100 if check.objective is not None else None,
+        assumed=spread is None and not known,
         counts_good=check.counters is not None and check.counters.good is not None,
     )
 

@@ -15,7 +15,7 @@ A release reads the same query for three things: has the shift arrived (`settled
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -121,11 +121,15 @@ def sides(answer: Answer, blue: Collection[Place], green: Collection[Place], mes
         return Sides(fault=fault, detail=detail)
     names = {key: 0 for place in blue for key in (_key(place, mesh),)} | {_key(place, mesh): 1 for place in green}
     arms: tuple[list[Series], list[Series]] = ([], [])
+    clusters: set[str] = set()
+    by_host = _by_host(mesh)
     for series in answer.series:
-        colour = names.get(_series_key(series.labels, mesh))
+        labels = dict(series.labels)
+        colour = names.get(_series_key(labels, by_host=by_host))
         if colour is not None and series.samples:
             arms[colour].append(series)
-    clusters = {value for arm in arms for series in arm for name, value in series.labels if name == "destination_cluster"} - _NO_CLUSTER
+            clusters.add(labels.get("destination_cluster", ""))
+    clusters -= _NO_CLUSTER
     if len(clusters) > 1:
         return Sides(fault=reasons.SEVERAL_CLUSTERS, detail=", ".join(sorted(clusters)))
     return Sides(tuple(arms[0]), tuple(arms[1]))
@@ -153,15 +157,18 @@ def fault_of(answer: Answer) -> tuple[str, str]:
 
 
 def _key(place: Place, mesh: Mesh) -> tuple[str, str]:
-    by_host = mesh.mode == "host" and mesh.reporter == "source"
-    return (place.host, "") if by_host else (place.workload, place.namespace)
+    return (place.host, "") if _by_host(mesh) else (place.workload, place.namespace)
 
 
-def _series_key(labels: Labels, mesh: Mesh) -> tuple[str, str]:
-    found = dict(labels)
-    if mesh.mode == "host" and mesh.reporter == "source":
-        return found.get("destination_service", ""), ""
-    return found.get("destination_workload", ""), found.get("destination_workload_namespace", "")
+def _by_host(mesh: Mesh) -> bool:
+    """Whether the name of the Service tells the colours apart."""
+    return mesh.mode == "host" and mesh.reporter == "source"
+
+
+def _series_key(labels: Mapping[str, str], *, by_host: bool) -> tuple[str, str]:
+    if by_host:
+        return labels.get("destination_service", ""), ""
+    return labels.get("destination_workload", ""), labels.get("destination_workload_namespace", "")
 
 
 def _target(labels: Labels) -> Labels:

@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from analysis.model import Labels, Sample, Series
 from controller.core.world import Measurement
@@ -29,16 +29,11 @@ def number(value: float) -> float | str:
     return value if math.isfinite(value) else repr(float(value))
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """The samples of a series as they were written last, as bare numbers: a thousand releases remember them."""
 
     times: "array[float]"
     values: "array[float]"
-
-    @property
-    def count(self) -> int:
-        return len(self.times)
 
 
 _NOTHING = _Known(array("d"), array("d"))
@@ -46,21 +41,23 @@ _NOTHING = _Known(array("d"), array("d"))
 
 def shared(before: _Known, after: _Known) -> int:
     """How many samples at the front of `before` are gone in `after`, which begins with the rest; all where nothing is shared."""
+    count = len(before.times)
     position = bisect_left(before.times, after.times[0])
-    rest = before.count - position
-    same = rest <= after.count and before.times[position:] == after.times[:rest] and before.values[position:] == after.values[:rest]
-    return position if same else before.count
+    rest = count - position
+    same = rest <= len(after.times) and before.times[position:] == after.times[:rest] and before.values[position:] == after.values[:rest]
+    return position if same else count
 
 
-Fresh = tuple[int, int, Sequence[Sample]]
+Fresh = tuple[int, int, _Known]
 """A series, how many of its known samples are left out at the front, and its new ones."""
 
 
-def short(series: int, gone: int, new: Sequence[Sample], usual: int, times: Sequence[float]) -> list[Any]:
+def short(series: int, gone: int, new: _Known, usual: int, times: "array[float]") -> list[Any]:
     """A series as it stands in its answer: in short where it agrees with the answer's first one."""
-    if gone == usual and len(new) == len(times) and all(sample.time == time for sample, time in zip(new, times, strict=True)):
-        return [series, *(number(sample.value) for sample in new)]
-    return [[series, gone], *(part for sample in new for part in (sample.time, number(sample.value)))]
+    values = list(map(number, new.values))
+    if gone == usual and new.times == times:
+        return [series, *values]
+    return [[series, gone], *(part for pair in zip(new.times, values, strict=True) for part in pair)]
 
 
 @dataclass(slots=True)
@@ -96,8 +93,7 @@ class Writer:
         if answer.series:
             every = [self._series(key, series) for series in answer.series]
             _, gone, new = every[0]
-            times = [sample.time for sample in new]
-            line |= {"d": gone, "t": times, "s": [short(*one, gone, times) for one in every]}
+            line |= {"d": gone, "t": new.times.tolist(), "s": [short(*one, gone, new.times) for one in every]}
         return line
 
     def _series(self, key: str, series: Series) -> "Fresh":
@@ -113,8 +109,9 @@ class Writer:
             times = self._times  # most series of an answer have the same: one copy is kept
         self._times = times
         after = self._seen[key, number_] = _Known(times, array("d", [sample.value for sample in samples]))
-        gone = shared(before, after) if samples else before.count
-        return number_, gone, samples[before.count - gone :]
+        count = len(before.times)
+        gone = shared(before, after) if samples else count
+        return number_, gone, _Known(times[count - gone :], after.values[count - gone :])
 
     def _query(self, query: str) -> int:
         name = hash(query)

@@ -124,9 +124,18 @@ def _tested(line: Line) -> dict[str, frozenset[float]]:
     found: dict[str, frozenset[float]] = {}
     for status in (line.get("status"), line.get("in"), (line.get("out") or {}).get("status")):
         for one in (status or {}).get("sequential", ()):
-            edges = [packed[0] for packed in orjson.loads(one["state"])["lines"]]
-            found[ticks_key(one["name"])] = frozenset([math.inf, *(float(edge) for edge in edges if edge is not None)])
+            edges = _edges(one["state"])
+            if edges:
+                found[ticks_key(one["name"])] = frozenset([math.inf, *(float(edge) for edge in edges if edge is not None)])
     return found
+
+
+def _edges(state: str) -> list[float | None]:
+    """Of a state that counts; none of a gauge's, or of one that somebody edited: it begins again, and chooses its edges then."""
+    try:
+        return [packed[0] for packed in orjson.loads(state)["lines"]]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return []
 
 
 def _merged(key: str, measurement: Measurement, tested: Mapping[str, frozenset[float]]) -> Measurement:

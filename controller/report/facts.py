@@ -14,7 +14,7 @@ from analysis.rate import Dispersion
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn
 from controller.api.release import CheckStatus, ReleaseStatus, StageStatus
-from controller.core import reasons, sequential
+from controller.core import asking, reasons, sequential
 from controller.core.sentences import explain
 from controller.evidence.bundle import Bundle
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
@@ -313,7 +313,7 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
 
 def _take(gathered: dict[str, _Gathered], check: CheckStatus, kind: str, at: float, since: float) -> None:
     """One more answer; the same one is seen in many looks."""
-    if not at or (check.outcome is None and check.ln_e is None):
+    if not at or (check.outcome is None and check.ln_bound is None):
         return
     place = f"{'trigger' if kind == 'trigger' else 'check'}/{check.name}"
     mine = gathered.setdefault(place, _Gathered(kind))
@@ -321,8 +321,9 @@ def _take(gathered: dict[str, _Gathered], check: CheckStatus, kind: str, at: flo
         return
     mine.last = check
     outcome = check.outcome.value if check.outcome else ""
+    ln_e = check.ln_alert if check.ln_e is None else check.ln_e  # a gauge has a bet of its own alone
     mine.points[at, outcome if kind == "gate" else ""] = Point(
-        at, since, check.value, check.baseline, check.limit, check.n, outcome, explain(check), check.ln_e
+        at, since, check.value, check.baseline, check.limit, check.n, outcome, explain(check), ln_e
     )  # fmt: skip
 
 
@@ -332,12 +333,13 @@ def _queries(queries: dict[str, dict[str, str]], step: Step) -> None:
         kind, _, rest = key.partition("/")
         if not measurement.query:
             continue
-        if kind in ("gate", "trigger"):
+        if kind in ("gate", "trigger", "pairs"):
             name, _, arm = rest.rpartition("/")
             colour = "green" if arm == "candidate" else "blue"
             queries.setdefault(f"{'trigger' if kind == 'trigger' else 'check'}/{name}", {})[colour] = measurement.query
         elif kind == "ticks":
-            queries.setdefault(f"check/{rest}", {})["both"] = measurement.query
+            name, *asked = rest.split("/")
+            queries.setdefault(f"check/{name}", {})[asking.colours_of(asked)] = measurement.query
         elif kind == "traffic":
             queries.setdefault("traffic", {})["both"] = measurement.query
 

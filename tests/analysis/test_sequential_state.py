@@ -131,6 +131,24 @@ class TestRestarts:
 
         assert State.from_json(state.to_json(), ERRORS) == state
 
+    def test_a_raised_dispersion_survives_with_it_and_divides_the_evidence(self):
+        begun = sequential.begin(ERRORS, World(green=0.02, share=0.5).arms(START - 200, math.inf), START).state
+        raised = replace(begun, raised=Dispersion(6, 6))
+        calm, guarded = (go(World(green=0.02, share=0.5), state=state) for state in (begun, raised))
+
+        assert State.from_json(guarded.to_json(), ERRORS) == guarded
+        assert guarded.raised == Dispersion(6, 6)
+        assert 0 < sequential.ln_e(ERRORS, guarded) < sequential.ln_e(ERRORS, calm) / 2
+        needed = [sequential.seen("errors", ERRORS, one, weight=1.0, window=Window(START, START + 600)).needed for one in (calm, guarded)]
+        assert needed[1] == pytest.approx(3 * needed[0])
+
+    @pytest.mark.parametrize("stored", ['"x"', "[1]", "[0.5, 2]", "[NaN, 2]"])
+    def test_a_raised_dispersion_that_is_none_is_refused(self, stored):
+        text = go(World()).to_json().removesuffix("}") + f',"raised":{stored}}}'
+
+        with pytest.raises(ValueError, match="not the state of a sequential check"):
+            State.from_json(text, ERRORS)
+
     def test_looking_twice_at_the_same_samples_changes_nothing(self):
         world = World(green=0.02)
         once = go(world, looks=[START + 600])

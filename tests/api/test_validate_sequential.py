@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.api.plan_checks import Check
 from controller.api.validate import validate_text
 
 GOOD = (
@@ -142,3 +143,58 @@ def test_what_keeps_a_stage_from_passing_early_or_lets_any_green_pass_is_named(c
 
     assert found == severity
     assert words in text
+
+
+COUNTERS = "counters: {total: 'pay{app=\"$workload\"}', bad: 'lost{app=\"$workload\"}'}"
+
+
+def test_counters_of_ones_own_need_nothing_else():
+    assert said(COUNTERS) == []
+    assert said(COUNTERS + ", limit: {max: 2}, weight: 0.2") == []
+
+
+@pytest.mark.parametrize(
+    ("check", "severity", "words"),
+    [
+        ("counters: {total: 'sum(pay)', bad: 'lost{app=\"$workload\"}'}", "error", "a query that computes something"),
+        ("counters: {total: 'rate(pay[1m])', bad: 'lost{app=\"$workload\"}'}", "error", "a query that computes something"),
+        ("counters: {total: 'pay{', bad: 'lost{app=\"$workload\"}'}", "error", "a plain selector"),
+        ("counters: {total: 'pay{app=\"$thing\"}', bad: 'lost{app=\"$workload\"}'}", "error", "unknown parameter $thing"),
+        ("counters: {total: 'pay{app=\"$workload\"}', good: paid}", "error", "the same selector for both versions"),
+        ("builtin: error-rate, method: sequential, limit: {max: 60}", "warning", "an objective of 60 % bad requests"),
+        ("builtin: cpu, method: sequential, limit: {maxRatio: 1.2}", "warning", "whose history is not known"),
+    ],
+)
+def test_what_counters_objectives_and_gauges_cannot_mean_is_named(check, severity, words):
+    found = said(check)
+
+    assert [one for one, _ in found] == [severity]
+    assert words in found[0][1]
+
+
+GAUGE = "builtin: cpu, method: sequential, "
+ASKED = Check(name="errors", builtin="cpu", method="sequential", limit={"max_ratio": 1.2}).asked_of("shop")
+
+
+def known(variance):
+    """An analysis that knows the gauge `errors`."""
+    lines = "checks: [{builtin: error-rate, workload: shop, lines: [{share: 1, bursts: 1, widest: 1}]}]"
+    gauge = f"gauges: [{{check: errors, asked: {ASKED}, variance: {variance}}}]"
+    return f"  analysis: {{measured: {{until: 1, hours: 24, {lines}, {gauge}}}}}\n"
+
+
+def test_a_gauge_whose_history_is_known_needs_a_limit_that_its_window_can_show():
+    assert said(GAUGE + "limit: {maxRatio: 1.2}", known(0.5)) == []
+    slow = said(GAUGE + "limit: {maxRatio: 1.2}", known(50))
+    assert [severity for severity, _ in slow] == ["warning"] * 3
+    assert any("50 % worse than blue, which takes 14,072 s of pairs, in a window of 300 s at 5 %" in text for _, text in slow)
+    assert "is within its limit" in said(GAUGE + "limit: {maxRatio: 1.2}, effect: 10", known(0.5))[0][1]
+
+
+def test_a_limit_of_a_gauge_that_accepts_everything_is_a_warning_with_the_number():
+    for limit in ("{maxRatio: 20}", "{minRatio: 0.05}"):
+        assert any("that may be 20 times as bad as blue's" in text for _, text in said(f"{GAUGE}limit: {limit}", known(0.1)))
+
+
+def test_words_that_a_gauge_does_not_have_are_named():
+    assert [text for _, text in said(GAUGE + "limit: {maxRatio: 1.2}, weight: 0.3", known(0.5)) if "weight of a gauge" in text]

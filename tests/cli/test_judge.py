@@ -19,6 +19,7 @@ from controller.ports import Answer, AnswerFault
 from controller.simulator.promql.engine import Engine
 from controller.simulator.promql.provider import SimulatedPrometheus
 from controller.simulator.promql.storage import Store, Target
+from tests.docs.pages import ROOT
 
 BEGIN = 1_700_000_000
 STEP, LOOKS, HISTORY = 15, 80, 240
@@ -124,6 +125,14 @@ class TestVerdicts:
         assert "A release would have been rolled back at 2023-11-14 22:1" in told.out
         assert "n baseline  e-value" in told.out
         assert "Known before: 1h of the baseline with 0.5 % errors" in told.err
+
+
+def test_the_page_shows_what_is_printed(files, capsys):
+    page = (ROOT / "docs" / "analysis" / "judging.md").read_text()
+    shown = page.partition("```console\n")[2].partition("```")[0].splitlines()[1:]
+
+    assert run(["judge", *ARMS, *WINDOW, "--file", str(files / "bad.txt")]) == 3
+    assert capsys.readouterr().out.splitlines() == shown
 
 
 class TestReport:

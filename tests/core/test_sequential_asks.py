@@ -125,7 +125,8 @@ class TestOwnCounters:
         return decide(w.subject, w.observed, measured, w.now)
 
     def test_each_colour_is_asked_for_both_counters_with_its_own_names(self):
-        asks = {ask.key: ask.query for ask in needs.asks(released(checks=[OWN]).world()) if ask.key.startswith("ticks/")}
+        world = released(checks=[OWN], analysis={"dispersion": 2}).world()
+        asks = {ask.key: ask.query for ask in needs.asks(world) if ask.key.startswith("ticks/")}
 
         assert set(asks.values()) == {
             f'pay{which}_total{{app="{app}"}}[240s]' for which in ("", "_bad") for app in ("shop", "shop-green")

@@ -50,6 +50,19 @@ def decided(builder, answer):
 BAD = counted(green=(40.0, 11.0))
 
 
+def bursty():
+    """Blue fails forty requests in every other scrape, none in between."""
+    blue = rows("shop", "500", 20.0, 900.0)
+    steps = [Sample(sample.time, 900.0 + 40 * (index // 2)) for index, sample in enumerate(blue.samples)]
+    answer = counted()
+    return replace(answer, series=(answer.series[0], replace(blue, samples=tuple(steps)), *answer.series[2:]))
+
+
+def with_status(status):
+    world = released().world()
+    return replace(world, subject=replace(world.subject, status=status))
+
+
 class TestAsking:
     def asks(self, builder):
         return {ask.key: ask for ask in needs.asks(builder.world())}
@@ -64,10 +77,17 @@ class TestAsking:
 
     def test_both_reach_back_to_the_last_counted_sample_and_five_scrapes(self):
         """Nothing is counted yet: since the first weight, 190 s ago."""
-        asks = self.asks(released())
+        asks = self.asks(released(analysis={"dispersion": 2}))
 
         assert asks["traffic"].query.endswith("[240s]")
         assert asks["ticks/slow"].query.endswith("[240s]")
+
+    def test_where_nobody_measured_blue_its_last_quarter_of_an_hour_is_asked_for_once(self):
+        asks, begun = self.asks(released()), decided(released(), counted())[0].status
+
+        assert asks["traffic"].query.endswith("[900s]")
+        assert asks["ticks/slow"].query.endswith("[240s]")
+        assert sequential.further_back(with_status(begun), None, sequential.due(with_status(begun))) > NOW - 60
 
     def test_another_provider_is_asked_for_samples_of_its_own(self):
         asks = self.asks(released(checks=[ERRORS | {"provider": "other"}]))
@@ -146,6 +166,15 @@ class TestActing:
         assert decision.status.phase is Phase.MEASURING
         assert check.outcome is None
         assert check.ln_e < check.ln_bound
+
+    @pytest.mark.parametrize(("given", "raised"), [({}, True), ({"analysis": {"dispersion": 2}}, False)])
+    def test_bursts_of_blue_before_the_first_weight_raise_a_dispersion_that_is_only_assumed(self, given, raised):
+        state = decided(released(**given), bursty())[0].status.sequential[0].state
+
+        assert ('"raised":[' in state) is raised
+
+    def test_a_steady_blue_leaves_the_assumed_dispersion(self):
+        assert "raised" not in decided(released(), counted())[0].status.sequential[0].state
 
     def test_progress_and_the_window_are_one_status(self):
         """Whoever stores the one stores the other: no sample counts for the window and is lost for the evidence."""

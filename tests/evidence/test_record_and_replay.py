@@ -38,7 +38,9 @@ from tests.evidence.recorded import (
 RELEASES = [
     (FIRST, "healthy"), (FIRST, "fails-at-25"), (FIRST, "fails-at-100"), (FIRST, "prometheus-outage"), (FIRST, "drift-to-blue"),
     (FIRST, "drift-to-green"), (FIRST, "fighter"), (FIRST, "never-ready"), (HWAYO, "slow-at-25"), (HWAYO, "health-probe-fails"),
-    (SEQUENTIAL, "sequential-errors"), (SEQUENTIAL, "sequential-latency"), (KAYENTA, "kayenta-errors"), (KAYENTA, "kayenta-healthy"),
+    (SEQUENTIAL, "sequential-errors"), (SEQUENTIAL, "sequential-latency"),
+    (SEQUENTIAL, "sequential-objective-incident"), (SEQUENTIAL, "sequential-own-broken"), (SEQUENTIAL, "sequential-gauge-leaks"),
+    (SEQUENTIAL, "sequential-home-worse"), (KAYENTA, "kayenta-errors"), (KAYENTA, "kayenta-healthy"),
 ]  # fmt: skip
 
 

@@ -81,3 +81,19 @@ def test_a_controller_that_is_killed_again_and_again_passes_the_same_stages_earl
     killed = run_scenario(scenario.model_copy(update={"faults": faults}), folder)
 
     assert [stage.early for stage in killed.status.stages] == [True, True, False]
+
+
+def decided_by(result):
+    """The sentences with e-values for which a release was held or sent back, without the times of the way back."""
+    return [str(line).split("%  ", 1)[1].partition(". Green had")[0] for line in result.transcript if "e-value" in str(line)]
+
+
+@pytest.mark.parametrize("name", ["sequential-gauge-leaks", "sequential-own-broken", "sequential-objective-incident"])
+def test_pairs_own_counters_and_new_bets_survive_a_controller_that_is_killed_again_and_again(name):
+    folder, scenario = story(name)
+    quiet, _ = played(name)
+    faults = [Fault(kind="crash", at=60.0, lasts=2400.0, every=47.0)]
+    killed = run_scenario(scenario.model_copy(update={"faults": faults}), folder)
+
+    assert killed.problems == []
+    assert decided_by(killed) == decided_by(quiet)
