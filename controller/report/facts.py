@@ -305,9 +305,11 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
         if last is None:
             continue
         points = tuple(found.points[key] for key in sorted(found.points))
+        shared = queries.get("traffic", {}) if found.kind == "sequential" else {}  # its samples may be those of the traffic
+        asked = queries.get(name, shared)
         yield CheckFacts(
             name.partition("/")[2], found.kind, last.unit, last.outcome.value if last.outcome else "", explain(last),
-            cause == last.name, points, queries.get(name, {}), last.ln_bound, tuple(_ratios(name, found.kind, status, plan, counts)),
+            cause == last.name, points, asked, last.ln_bound, tuple(_ratios(name, found.kind, status, plan, counts)),
         )  # fmt: skip
 
 

@@ -5,19 +5,21 @@ page's head forbids it any request.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 
 import orjson
 
 from controller.report.facts import CheckFacts, Entry, Facts, Point, StageFacts, seconds
-from controller.report.plots import Plot, as_data, check_plots, svg, traffic_plot
+from controller.report.plots import Plot, as_data, check_plots, room_for, svg, traffic_plot
 from controller.times import rfc3339
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 MOST_ROWS = 120
-"""Rows of a check's table; where there are more measurements, those that change the outcome and every so many of the others."""
+PAGE_ROWS = 500
+"""Rows of a check's table, and of all of them: of more measurements those that change the outcome and every so many of the others."""
 
 KINDS = {"gate": "gate", "trigger": "trigger, watched all the time", "sequential": "sequential"}
 MARKS = {"pass": "✔ pass", "fail": "✖ fail", "inconclusive": "? no answer", "": "· not judged"}
@@ -27,13 +29,22 @@ OUTCOMES = {
 }  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Drawn:
+    """The plots of the page so far, and how many points each curve may have."""
+
+    most: int
+    drawn: list[Plot] = field(default_factory=list)
+
+
 def html(facts: Facts) -> str:
     """The whole page."""
-    plots: list[Plot] = []
+    every = [traffic_plot(facts), *(plot for number, check in enumerate(facts.checks) for plot in check_plots(check, f"c{number}"))]
+    plots = _Drawn(room_for(every))
     parts = [*traffic(facts, plots), *checks(facts, plots), *decisions(facts)] if facts.phase else checks(facts, plots)
     body = "".join([*head(facts), "<main>", *parts, *again(facts), "</main>"])
     since, until = span(facts)
-    data = {plot.key: as_data(plot, since, until) for plot in plots}
+    data = {plot.key: as_data(plot, since, until, plots.most) for plot in plots.drawn}
     return "".join([
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><meta name="color-scheme" content="light dark">',
@@ -91,27 +102,28 @@ def head(facts: Facts) -> Iterator[str]:
     yield "</header>"
 
 
-def figure(plot: Plot, facts: Facts, plots: list[Plot]) -> Iterator[str]:
+def figure(plot: Plot, facts: Facts, plots: _Drawn) -> Iterator[str]:
     """A plot: the still image, the place for the live one, and the key."""
-    plots.append(plot)
+    plots.drawn.append(plot)
     yield f'<figure data-plot="{escape(plot.key)}"><figcaption>{escape(plot.title)}{f", {escape(plot.unit)}" if plot.unit else ""}<br>'
     for curve in plot.curves:
         line = f'<svg viewBox="0 0 30 10" aria-hidden="true"><path class="curve {curve.style}" d="M0 5L30 5"/></svg>'
         yield f'<span class="key">{line} {escape(curve.label)}</span>'
     yield "</figcaption>"
-    yield svg(plot, *span(facts)).replace("<svg ", '<svg class="still" ', 1)
+    yield svg(plot, *span(facts), plots.most).replace("<svg ", '<svg class="still" ', 1)
     yield '<div class="live" aria-hidden="true"></div></figure>'
 
 
-def traffic(facts: Facts, plots: list[Plot]) -> Iterator[str]:
+def traffic(facts: Facts, plots: _Drawn) -> Iterator[str]:
     """The way of the traffic with stages, windows and verdicts."""
-    yield '<section id="traffic"><h2>Traffic</h2>'
+    yield '<section id="traffic" aria-label="Traffic"><h2>Traffic</h2>'
     if facts.weights:
         yield from figure(traffic_plot(facts), facts, plots)
     else:
         yield "<p>No traffic was ever shifted.</p>"
     if facts.stages:
-        yield '<div class="wide"><table><caption>Stages</caption><thead><tr><th scope="col">Stage</th><th scope="col" class="n">Weight</th>'
+        yield '<div class="wide" tabindex="0"><table><caption>Stages</caption>'
+        yield '<thead><tr><th scope="col">Stage</th><th scope="col" class="n">Weight</th>'
         yield '<th scope="col">Granted</th><th scope="col">Window</th><th scope="col" class="n">Requests of green</th>'
         yield '<th scope="col" class="n">of blue</th><th scope="col">Verdict</th></tr></thead><tbody>'
         yield from (stage_row(stage) for stage in facts.stages)
@@ -129,9 +141,9 @@ def stage_row(stage: StageFacts) -> str:
     )
 
 
-def checks(facts: Facts, plots: list[Plot]) -> Iterator[str]:
+def checks(facts: Facts, plots: _Drawn) -> Iterator[str]:
     """Every check, failures first and open."""
-    yield '<section id="checks"><h2>Checks</h2>'
+    yield '<section id="checks" aria-label="Checks"><h2>Checks</h2>'
     if not facts.checks:
         yield "<p>Nothing was measured.</p>"
     for number, check in enumerate(facts.checks):
@@ -144,41 +156,38 @@ def checks(facts: Facts, plots: list[Plot]) -> Iterator[str]:
             yield from figure(plot, facts, plots)
         for colour, query in sorted(check.queries.items()):
             yield f"<h3>Query{'' if colour == 'both' else f', {escape(colour)}'}</h3><pre><code>{escape(query)}</code></pre>"
-        yield from table(check)
+        yield from table(check, min(MOST_ROWS, PAGE_ROWS // len(facts.checks)))
         yield "</details>"
     yield "</section>"
 
 
-def chosen(points: Sequence[Point]) -> list[Point]:
+def chosen(points: Sequence[Point], most: int) -> list[Point]:
     """The rows of a table: all, or those at which the outcome changes and every so many of the others."""
-    if len(points) <= MOST_ROWS:
+    if len(points) <= most:
         return list(points)
-    every = -(-len(points) // MOST_ROWS)
+    every = -(-len(points) // most)
     return [
         point for index, point in enumerate(points)
         if index % every == 0 or index == len(points) - 1 or point.outcome != points[index - 1].outcome
     ]  # fmt: skip
 
 
-def table(check: CheckFacts) -> Iterator[str]:
+def table(check: CheckFacts, most: int) -> Iterator[str]:
     """The measurements as numbers."""
-    rows = chosen(check.points)
+    rows = chosen(check.points, most)
     cut = f"; {len(rows)} of {len(check.points)} rows" if len(rows) < len(check.points) else ""
     unit = f", {escape(check.unit)}" if check.unit else ""
     yield f"<details><summary>Table of the measurements{cut}</summary>"
-    yield f'<div class="wide"><table><caption>{escape(check.name)}{unit}</caption>'
-    yield '<thead><tr><th scope="col">At</th><th scope="col" class="n">Green</th>'
-    yield '<th scope="col" class="n">Blue</th><th scope="col" class="n">Limit</th><th scope="col" class="n">n</th>'
+    yield f'<div class="wide" tabindex="0"><table class="numbers"><caption>{escape(check.name)}{unit}; times are UTC</caption>'
     sequential = check.ln_bound is not None
-    yield '<th scope="col" class="n">ln E</th>' if sequential else ""
-    yield '<th scope="col">Answer</th></tr></thead><tbody>'
+    heads = ("At", "Green", "Blue", "Limit", "n", *(("ln E",) if sequential else ()), "Answer")
+    yield f'<thead><tr>{"".join(f"""<th scope="col">{head}</th>""" for head in heads)}</tr></thead><tbody>'
     for point in rows:
         numbers = [point.green, point.blue, point.limit]
-        cells = "".join(f'<td class="n">{figure_of(value)}</td>' for value in numbers)
-        n = f"{point.n:,.0f}" if point.n is not None else "-"
-        ln_e = f'<td class="n">{figure_of(point.ln_e)}</td>' if sequential else ""
+        cells = [rfc3339(point.at)[11:19], *map(figure_of, numbers), f"{point.n:,.0f}" if point.n is not None else "-"]
+        cells += [figure_of(point.ln_e)] if sequential else []
         mark = MARKS.get(point.outcome, escape(point.outcome))
-        yield f'<tr><td>{clock(point.at)}</td>{cells}<td class="n">{n}</td>{ln_e}<td>{mark}</td></tr>'
+        yield f"<tr>{''.join(f'<td>{cell}' for cell in [*cells, mark])}"  # a cell ends where the next begins: rows are most of a page
     yield "</tbody></table></div></details>"
 
 
@@ -189,9 +198,9 @@ def figure_of(value: float | None) -> str:
 
 def decisions(facts: Facts) -> Iterator[str]:
     """What was decided, and what people asked for."""
-    yield '<section id="decisions"><h2>Decisions</h2>'
+    yield '<section id="decisions" aria-label="Decisions"><h2>Decisions</h2>'
     yield from entry_table("Every decision, in order", facts.entries)
-    yield '</section><section id="requests"><h2>People\'s requests</h2>'
+    yield '</section><section id="requests" aria-label="Requests"><h2>People\'s requests</h2>'
     if facts.requests:
         yield from entry_table("What people asked for", facts.requests)
     else:
@@ -201,7 +210,7 @@ def decisions(facts: Facts) -> Iterator[str]:
 
 def entry_table(caption: str, entries: Sequence[Entry]) -> Iterator[str]:
     """Records as rows."""
-    yield f'<div class="wide"><table><caption>{caption}</caption><thead><tr><th scope="col">At</th><th scope="col">What</th>'
+    yield f'<div class="wide" tabindex="0"><table><caption>{caption}</caption><thead><tr><th scope="col">At</th><th scope="col">What</th>'
     yield '<th scope="col" class="n">Stage</th><th scope="col">Sentence</th></tr></thead><tbody>'
     for entry in entries:
         stage = "-" if entry.stage is None or entry.stage < 0 else str(entry.stage + 1)
@@ -212,7 +221,7 @@ def entry_table(caption: str, entries: Sequence[Entry]) -> Iterator[str]:
 
 def again(facts: Facts) -> Iterator[str]:
     """How to replay, and what came out when the report was made."""
-    yield '<section id="replay"><h2>Decide it again</h2>'
+    yield '<section id="replay" aria-label="Decide it again"><h2>Decide it again</h2>'
     if facts.difference is not None:
         yield f'<p class="note">While this report was made, look {facts.difference.number} came out otherwise than recorded '
         yield f"({escape(facts.difference.path)}): the version that made the report decides otherwise than the one that ran.</p>"

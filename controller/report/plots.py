@@ -21,6 +21,13 @@ LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 26
 MOST_POINTS = 1_200
 """Points of one curve; more are joined in pairs of the least and the greatest, so that no peak is lost."""
 
+STILL_POINTS = 400
+"""Likewise of the still image, which is less than twice as wide."""
+
+PAGE_POINTS = 5_500
+LEAST_POINTS = 150
+"""Points of all long curves of a page together, which shall be small enough to be mailed; each has at least so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -39,17 +46,18 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A stretch of time behind the curves: a window with its verdict."""
+    """A stretch of time behind the curves: a window with its verdict; `mark` is written into it, `label` is read aloud."""
 
     since: float
     until: float
     style: str
     label: str
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One plot; `summary` is what a screen reader says."""
+    """One plot; `summary` is what a screen reader says; `log` where equal ratios are equally far apart."""
 
     key: str
     title: str
@@ -58,12 +66,20 @@ class Plot:
     summary: str
     bands: tuple[Band, ...] = field(default=())
     top: float | None = None
+    log: bool = False
+
+
+GLYPHS = {"pass": "✔", "fail": "✖", "inconclusive": "?"}
+"""A verdict without its colour."""
 
 
 def traffic_plot(facts: Facts) -> Plot:
     """The way of the traffic, with the windows."""
     bands = tuple(
-        Band(stage.opened, stage.ended, stage.verdict or "open", f"{stage.weight} %: {stage.verdict or 'not judged'}")
+        Band(
+            stage.opened, stage.ended, stage.verdict or "open", f"{stage.weight} %: {stage.verdict or 'not judged'}",
+            f"{GLYPHS.get(stage.verdict, '·')} {stage.weight} %",
+        )
         for stage in facts.stages
         if stage.opened and stage.ended > stage.opened
     )
@@ -89,7 +105,8 @@ def check_plots(check: CheckFacts, key: str) -> Iterator[Plot]:
         low = Curve("at least", "low", tuple((at, low) for at, low, _ in ratios))
         high = Curve("at most", "high", tuple((at, high) for at, _, high in ratios))
         summary = "Green's error rate in units of blue's: the ratios that the data do not refute, 95 % at every moment."
-        yield Plot(f"{key}-ratio", "Green's rate in units of blue's", "x", (low, high), summary)
+        same = Curve("as blue", "bound", ((ratios[0][0], 1.0), (ratios[-1][0], 1.0)))
+        yield Plot(f"{key}-ratio", "Green's rate in units of blue's", "x", (low, high, same), summary, log=True)
     evidence = [(point.at, point.ln_e / math.log(10)) for point in check.points if point.ln_e is not None and math.isfinite(point.ln_e)]
     if evidence and check.ln_bound is not None:
         bound = check.ln_bound / math.log(10)
@@ -112,11 +129,17 @@ def spread(points: Sequence[Any], name: str, *, gate: bool) -> Iterator[tuple[fl
         yield point.at + 0.001, None
 
 
-def thin(points: Sequence[tuple[float, float | None]]) -> Sequence[tuple[float, float | None]]:
-    """At most `MOST_POINTS` points, peaks kept."""
-    if len(points) <= MOST_POINTS:
+def room_for(plots: Iterable[Plot]) -> int:
+    """How many points each curve of a page may have."""
+    long = sum(len(curve.points) > LEAST_POINTS for plot in plots for curve in plot.curves)
+    return max(LEAST_POINTS, min(MOST_POINTS, PAGE_POINTS // max(1, long)))
+
+
+def thin(points: Sequence[tuple[float, float | None]], most: int = MOST_POINTS) -> Sequence[tuple[float, float | None]]:
+    """At most so many points, peaks kept."""
+    if len(points) <= most:
         return points
-    size = math.ceil(2 * len(points) / MOST_POINTS)
+    size = math.ceil(2 * len(points) / most)
     kept: list[tuple[float, float | None]] = []
     for start in range(0, len(points), size):
         part = [point for point in points[start : start + size] if point[1] is not None]
@@ -127,17 +150,18 @@ def thin(points: Sequence[tuple[float, float | None]]) -> Sequence[tuple[float, 
     return kept
 
 
-def as_data(plot: Plot, since: float, until: float) -> dict[str, Any]:
+def as_data(plot: Plot, since: float, until: float, most: int = MOST_POINTS) -> dict[str, Any]:
     """What the page's script draws: one axis of times for all curves, as it needs it."""
-    curves = [dict(thin(curve.points)) for curve in plot.curves]
+    curves = [dict(thin(curve.points, most)) for curve in plot.curves]
     times = sorted({time for curve in curves for time in curve})
     values = []
     for curve, of in zip(curves, plot.curves, strict=True):
         values.append([_held(of.points, time) if of.steps and time not in curve else curve.get(time, _between(of, time)) for time in times])
     return {
-        "key": plot.key, "unit": plot.unit, "since": since, "until": until, "top": plot.top, "times": times,
+        "key": plot.key, "unit": plot.unit, "since": since, "until": until, "top": plot.top,
+        "log": _frame(plot, since, until).ticks() if plot.log else None, "times": times,
         "curves": [{"label": c.label, "style": c.style, "steps": c.steps, "values": v} for c, v in zip(plot.curves, values, strict=True)],
-        "bands": [{"since": band.since, "until": band.until, "style": band.style} for band in plot.bands],
+        "bands": [{"since": band.since, "until": band.until, "style": band.style, "mark": band.mark} for band in plot.bands],
     }  # fmt: skip
 
 
@@ -162,15 +186,32 @@ class _Frame:
     until: float
     low: float
     high: float
+    log: bool = False
 
     def x(self, time: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (time - self.since) / max(self.until - self.since, 1e-9)
 
     def y(self, value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - self.low) / max(self.high - self.low, 1e-12))
+        low, high, at = (math.log(one) for one in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (at - low) / max(high - low, 1e-12))
+
+    def ticks(self) -> list[float]:
+        """Round values on the axis."""
+        if not self.log:
+            return ticks(self.low, self.high, 4)
+        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        steps = (1,) if len(powers) > FEW_POWERS else (1, 2, 5)
+        return [one for power in powers for step in steps if self.low <= (one := step * 10.0**power) <= self.high]
 
 
-def svg(plot: Plot, since: float, until: float) -> str:
+MARK_WIDTH = 44
+"""A band that is narrower has no room for its mark."""
+
+FEW_POWERS = 4
+"""So many powers of ten leave room for 2 and 5 between them."""
+
+
+def svg(plot: Plot, since: float, until: float, most: int = STILL_POINTS) -> str:
     """The plot as an SVG image that needs nothing else; its colours are the page's."""
     frame = _frame(plot, since, until)
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(plot.summary)}">']
@@ -180,9 +221,11 @@ def svg(plot: Plot, since: float, until: float) -> str:
             f'<rect class="band {escape(band.style)}" x="{left:.1f}" y="{TOP}" width="{max(0.0, right - left):.1f}" '
             f'height="{HEIGHT - TOP - BOTTOM}"><title>{escape(band.label)}</title></rect>'
         )
+        if right - left > MARK_WIDTH:
+            parts.append(f'<text class="tick" x="{left + 5:.1f}" y="{TOP + 14}">{escape(band.mark)}</text>')
     parts += _axes(frame, plot.unit)
     for curve in plot.curves:
-        parts.append(f'<path class="curve {curve.style}" d="{_path(curve, frame)}"/>')
+        parts.append(f'<path class="curve {curve.style}" d="{_path(curve, frame, most)}"/>')
         parts += [
             f'<circle class="dot {curve.style}" cx="{frame.x(at):.1f}" cy="{frame.y(value):.1f}" r="2"/>'
             for at, value in _lonely(curve.points)
@@ -192,6 +235,8 @@ def svg(plot: Plot, since: float, until: float) -> str:
 
 def _frame(plot: Plot, since: float, until: float) -> _Frame:
     values = [value for curve in plot.curves for _, value in curve.points if value is not None]
+    if plot.log:
+        return _Frame(since, max(until, since + 1), min([*values, 0.5]) / 1.1, max([*values, 2.0]) * 1.1, log=True)
     low, high = min([0.0, *values]), plot.top or max(values, default=1.0)
     if high <= low:
         high = low + 1.0
@@ -207,10 +252,10 @@ def _lonely(points: Sequence[tuple[float, float | None]]) -> Iterator[tuple[floa
             yield at, value
 
 
-def _path(curve: Curve, frame: _Frame) -> str:
+def _path(curve: Curve, frame: _Frame, most: int) -> str:
     out: list[str] = []
     pen, last = False, 0.0
-    for at, value in thin(curve.points):
+    for at, value in thin(curve.points, min(most, STILL_POINTS)):
         if value is None:
             pen = False
             continue
@@ -223,7 +268,7 @@ def _path(curve: Curve, frame: _Frame) -> str:
 
 
 def _axes(frame: _Frame, unit: str) -> Iterable[str]:
-    for value in ticks(frame.low, frame.high, 4):
+    for value in frame.ticks():
         y = frame.y(value)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}{" " + escape(unit) if unit else ""}</text>'

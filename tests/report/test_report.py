@@ -10,7 +10,7 @@ import pytest
 
 from controller.report import html, texts
 from controller.report.facts import facts_of
-from controller.report.plots import MOST_POINTS, Curve, thin, ticks
+from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, room_for, svg, thin, ticks
 from tests.evidence.recorded import FIRST, HWAYO, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
 from tests.report.browser import browser, written
 
@@ -121,6 +121,36 @@ class TestPage:
         whole = facts_of(recorded(HWAYO, "healthy"))
         assert len(html.html(whole).encode()) < 400_000
 
+    def test_five_sequential_checks_over_seventy_five_minutes_stay_below_400_kilobytes(self):
+        facts = facts_of(recorded(SEQUENTIAL, "sequential-healthy"))
+        errors, latency, *others = facts.checks
+        five = (errors, latency, errors, latency, errors)
+        page = html.html(replace(facts, checks=(*(replace(one, name=f"check-{i}") for i, one in enumerate(five)), *others)))
+
+        assert len(facts.checks[0].points) > 400
+        assert facts.ended - facts.started > 75 * 60
+        assert len(page.encode()) < 400_000
+
+    def test_a_window_has_its_verdict_in_a_sign_and_not_in_a_colour_alone(self, hwayo):
+        texts_ = Tree(html.html(hwayo)).texts
+
+        assert "✔ 5 %" in texts_
+        assert "✖ 25 %" in texts_
+
+    def test_parts_of_the_page_are_landmarks_and_wide_tables_are_reached_by_keyboard(self, failed):
+        tags = Tree(html.html(failed)).tags
+        places = [attrs.get("aria-label") for tag, attrs in tags if tag == "section"]
+
+        assert places == ["Traffic", "Checks", "Decisions", "Requests", "Decide it again"]
+        assert all(attrs.get("tabindex") == "0" for tag, attrs in tags if tag == "div" and attrs.get("class") == "wide")
+
+    def test_a_sequential_check_shows_what_was_asked_for_it(self):
+        facts = facts_of(recorded(SEQUENTIAL, "sequential-errors"))
+        errors, latency = (next(one for one in facts.checks if one.name == name) for name in ("error-rate", "latency"))
+
+        assert "istio_requests_total" in errors.queries["both"]
+        assert "istio_request_duration_milliseconds_bucket" in latency.queries["both"]
+
     def test_html_in_names_and_messages_is_shown_and_not_run(self, failed):
         spoilt = replace(
             failed, name=EVIL, namespace=EVIL, sentence=EVIL, plan=EVIL, revision=EVIL, notes=(EVIL,),
@@ -190,6 +220,21 @@ class TestPlots:
     def test_axes_have_round_numbers(self):
         assert ticks(0, 7, 4) == [0, 2, 4, 6]
         assert ticks(0, 0.013, 4) == pytest.approx([0, 0.005, 0.01])
+
+    def test_ratios_stand_on_an_axis_where_twice_and_half_are_equally_far(self):
+        points = tuple((float(i), value) for i, value in enumerate((0.5, 1.0, 2.0, 60.0)))
+        image = svg(Plot("r", "ratio", "x", (Curve("at most", "high", points),), "", log=True), 0.0, 3.0)
+        (path,) = re.findall(r'class="curve high" d="M([^"]+)"', image)
+        half, one, twice, _ = (float(point.split()[1]) for point in path.split("L"))
+
+        assert half - one == pytest.approx(one - twice, abs=0.2)
+        assert ">10 x<" in image
+
+    def test_curves_share_the_room_of_a_page(self):
+        curves = tuple(Curve(str(i), "green", tuple((float(t), 1.0) for t in range(1_000))) for i in range(20))
+
+        assert room_for([Plot("a", "a", "", curves[:2], "")]) == MOST_POINTS
+        assert LEAST_POINTS < room_for([Plot("a", "a", "", curves, "")]) < 300
 
     def test_a_curve_without_points_is_no_fault(self):
         assert thin(Curve("a", "green", ()).points) == ()

@@ -17,6 +17,12 @@
         u.ctx.save();
         u.ctx.fillStyle = colour(bands[band.style] || "panel");
         u.ctx.fillRect(left, u.bbox.top, right - left, u.bbox.height);
+        if (right - left > 44 * devicePixelRatio) {
+          u.ctx.fillStyle = colour("soft");
+          u.ctx.font = 11 * devicePixelRatio + "px sans-serif";
+          u.ctx.textAlign = "left"; u.ctx.textBaseline = "top";
+          u.ctx.fillText(band.mark, left + 5 * devicePixelRatio, u.bbox.top + 5 * devicePixelRatio);
+        }
         u.ctx.restore();
       }
     };
@@ -27,9 +33,9 @@
     return {
       width, height: 230,
       tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "Etc/UTC"),
-      scales: { x: { min: plot.since, max: plot.until }, y: { range: (u, low, high) => plot.top ? [0, plot.top] : [Math.min(0, low ?? 0), (high ?? 1) * 1.08 || 1] } },
+      scales: { x: { min: plot.since, max: plot.until }, y: { distr: plot.log ? 3 : 1, range: (u, low, high) => plot.log ? [Math.min(low ?? 0.5, 0.5) / 1.1, Math.max(high ?? 2, 2) * 1.1] : plot.top ? [0, plot.top] : [Math.min(0, low ?? 0), (high ?? 1) * 1.08 || 1] } },
       axes: [{ ...axis, space: 80, values: (u, times) => times.map((time) => clock(time).slice(0, u.scales.x.max - u.scales.x.min < 900 ? 8 : 5)) },
-             { ...axis, size: 66, values: (u, values) => values.map((value) => shown(value) + (plot.unit ? " " + plot.unit : "")) }],
+             { ...axis, ...(plot.log ? { splits: () => plot.log, filter: (u, splits) => splits } : {}), size: 66, values: (u, values) => values.map((value) => shown(value) + (plot.unit ? " " + plot.unit : "")) }],
       series: [{ label: "time", value: (u, time) => time == null ? "--" : clock(time) + " UTC" }].concat(plot.curves.map((curve) => ({
         label: curve.label, stroke: colour(colours[curve.style] || curve.style), width: 2, dash: dashes[curve.style],
         paths: curve.steps ? uPlot.paths.stepped({ align: 1 }) : undefined, points: { show: plot.times.length < 40 },
