@@ -20,7 +20,7 @@ from controller.api.scale import divided
 from controller.core import reasons
 from controller.core.commands import Subject
 from controller.core.phases import FINAL
-from controller.core.world import Observed, Problem
+from controller.core.world import Observed, Problem, RequestView, Rival
 from controller.ports import RELEASE, Kube, NotFoundError, Obj, Ports
 from controller.recall import Recall, version_of
 
@@ -116,46 +116,84 @@ class Parsed:
             self.targets.forget((*key, live))
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything that is read before the Release itself.
+
+    Attributes:
+        early: the Release as it was read first, with the plan that it follows.
+        plan, plan_lost: the live plan; whether the frozen one is not there any more.
+        traffic, members, problems, warnings: the targets.
+        rivals, requests: other releases of the plan, and what people ask of this one.
+    """
+
+    early: Subject
+    plan: records.PlanView
+    plan_lost: bool
+    traffic: TrafficView
+    members: MembersView
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    rivals: tuple[Rival, ...]
+    requests: tuple[RequestView, ...]
+
+
 def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, live: bool, index: Kube | None = None) -> Snapshot | None:
     """Look once. None where the Release is gone. Raises `KubeError`s.
 
     `index` is where the other releases of the plan are found; `kube` itself if absent.
     """
-    namespace, name = key
-    try:
-        first = kube.get(RELEASE, namespace, name)
-    except NotFoundError:
+    first = read_release(kube, key)
+    if first is None:
         return None
-    early = memo.subject(first)
-    plan = records.read_plan(kube, namespace, early.spec.plan, memo.live)
-    effective = effective_plan(kube, early, plan, ports, memo.frozen)
-    plan_lost = effective is None and bool(early.status.plan_hash) and early.status.phase not in UNTOUCHED
-    if plan_lost and plan.spec is not None:
-        effective = divided(plan.spec, ports.settings.time_divisor)
-    early = replace(early, plan=effective)
-    traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets, live=live)
-    rivals = records.read_rivals(kube, index or kube, early)
-    requests = records.read_requests(kube, early)
-    if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
-        # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
-        traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)
-    try:
-        obj = kube.get(RELEASE, namespace, name)
-    except NotFoundError:
+    around = look_around(memo.subject(first), kube, index or kube, ports, memo, live=live)
+    obj, early = read_release(kube, key), around.early
+    if obj is None:
         return None
     unchanged = obj["metadata"]["resourceVersion"] == early.resource_version and obj["metadata"]["uid"] == early.uid
     subject = early if unchanged else replace(memo.subject(obj), plan=early.plan)
     if subject.uid != early.uid or subject.status.blue_slot != early.status.blue_slot or subject.status.plan_hash != early.status.plan_hash:
         # The Release was replaced, or moved on so far that the targets were looked at with the wrong eyes: look again.
         return observe(key, kube, ports, memo, live=live, index=index)
-    observed = Observed(
+    return Snapshot(subject, for_the_core(subject, around, kube, ports, live=live), obj, around.plan, around.traffic, around.members)
+
+
+def read_release(kube: Kube, key: tuple[str, str]) -> Obj | None:
+    """The Release, None where it is gone; of everything else that is not found, those who read it say what it means."""
+    try:
+        return kube.get(RELEASE, *key)
+    except NotFoundError:
+        return None
+
+
+def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Parsed, *, live: bool) -> Surroundings:
+    """The plan, the targets, the other releases and the requests, in this order."""
+    plan = records.read_plan(kube, early.namespace, early.spec.plan, memo.live)
+    effective = effective_plan(kube, early, plan, ports, memo.frozen)
+    plan_lost = effective is None and bool(early.status.plan_hash) and early.status.phase not in UNTOUCHED
+    if plan_lost and plan.spec is not None:
+        effective = divided(plan.spec, ports.settings.time_divisor)
+    early = replace(early, plan=effective)
+    traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets, live=live)
+    rivals = records.read_rivals(kube, index, early)
+    requests = records.read_requests(kube, early)
+    if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
+        # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
+        traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)
+    return Surroundings(early, plan, plan_lost, traffic, members, problems, warnings, rivals, requests)
+
+
+def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Ports, *, live: bool) -> Observed:
+    """What was read, in the core's words, with the little that is read after the Release."""
+    early, plan, traffic, members = around.early, around.plan, around.traffic, around.members
+    return Observed(
         live=live,
         deleted=subject.deleted,
         generation=subject.generation,
         plan_found=plan.found,
         plan_hash=plan.hash,
         frozen=early.status.plan_hash if early.plan is not None and frozen_exists(kube, early) else "",
-        plan_lost=plan_lost,
+        plan_lost=around.plan_lost,
         lock=plan.status.active,
         lock_name=plan.status.active_name,
         blue_slot=traffic.blue_slot,
@@ -167,21 +205,21 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
         objects=(*traffic.objects, *members.objects),
         cluster_ready=traffic.cluster_ready,
         cluster_gone=traffic.cluster_gone,
+        blue_lost=traffic.blue_lost,
         green_made=members.green_made,
         green_gone=members.green_gone,
-        requests=requests,
-        rivals=rivals,
-        problems=problems,
-        warnings=warnings,
+        requests=around.requests,
+        rivals=around.rivals,
+        problems=around.problems,
+        warnings=around.warnings,
         finished=read_finished(kube, subject) if live and subject.status.phase in FINAL and subject.finalizer else (),
-        lock_gone=subject.status.phase in UNTOUCHED and records.holder_is_gone(kube, key[0], plan.status.active),
+        lock_gone=subject.status.phase in UNTOUCHED and records.holder_is_gone(kube, subject.namespace, plan.status.active),
         plan_problem=plan.problem,
         schema_problem=ports.schema_problem(),
         routed=routed_members(subject, traffic),
         domain=ports.settings.cluster_domain,
         cluster=ports.settings.cluster_name,
     )
-    return Snapshot(subject, observed, obj, plan, traffic, members)
 
 
 def effective_plan(

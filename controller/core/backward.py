@@ -181,7 +181,8 @@ def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
         done = rollback.model_copy(update=update)
         word = reasons.BLUE_UNHEALTHY if done.blue_unhealthy else reasons.DRAINING
         detail = blue.detail if done.blue_unhealthy else f"for {w.drain_seconds:.0f} s"
-        return stored(moved(w, Phase.TEARING_DOWN, word, detail, rollback=done))
+        entries = (record(w, RecordKind.WARNING, word, detail),) if done.blue_unhealthy else ()
+        return stored(moved(w, Phase.TEARING_DOWN, word, detail, rollback=done), *entries)
     status = w.status.model_copy(update={"rollback": rollback.model_copy(update=update)}) if update else w.status
     if update:
         return stored(status)
@@ -190,14 +191,16 @@ def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
 
 
 def blue_state(w: World) -> Blue:
-    """Whether blue has the pods it had, and answers its probes."""
+    """Whether blue has the pods it had, its requests find them, and it answers its probes."""
     lacking = []
     for member in w.observed.members:
         needed = next((c.replicas for c in w.status.capacity if c.member == member.name), 1)
         if member.blue.available < needed:
             lacking.append(f"{member.blue.namespace}/{member.blue.name} has {member.blue.available} of {needed} pods available")
     probes = seen.failing_probes(w, colour="blue")
-    return Blue(ready=not lacking, healthy=not probes, detail="; ".join([*lacking, probes]).strip("; ") or "blue is ready")
+    lost = w.observed.blue_lost
+    detail = "; ".join([*lost, *lacking, probes]).strip("; ") or "blue is ready"
+    return Blue(ready=not lacking, healthy=not probes and not lost, detail=detail)
 
 
 def tearing_down(w: World) -> Decision:

@@ -153,6 +153,7 @@ class Observed:
         blue_slot: slot that serves, -1 where it cannot be told (then `problems` says why).
         objects: what was seen of the resolved list, with uids.
         cluster_ready: green's Service or subset, and what blue needs of the same, exist as they should.
+        blue_lost: what of blue's own Services and subsets is not there, in words: its requests get errors.
         cluster_gone: green's Service or subset is not there at all, or selects other pods: its requests get errors.
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
@@ -183,6 +184,7 @@ class Observed:
     objects: tuple[ManagedObject, ...] = ()
     cluster_ready: bool = False
     cluster_gone: bool = False
+    blue_lost: tuple[str, ...] = ()
     green_made: bool = False
     green_gone: bool = False
     requests: tuple[RequestView, ...] = ()

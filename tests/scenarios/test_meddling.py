@@ -13,6 +13,7 @@ from controller.ports import (
     CONFIG_MAP,
     DEPLOYMENT,
     DESTINATION_RULE,
+    EVENT,
     HPA,
     RELEASE,
     RELEASE_PLAN,
@@ -256,6 +257,14 @@ class TestWorkloads:
         said = story.status["rollback"]["message"]
         assert "registry.example/shop:by-hand in mid-release, and registry.example/shop:2.0 was being prepared" in said
         assert story.breaches == []
+
+    def test_a_blue_that_requests_do_not_reach_is_not_called_healthy(self):
+        """Its pods are ready, and everybody gets 503 NC: a rollback that said that all is well would send nobody to look."""
+        story = told((MEASURING, delete(DESTINATION_RULE, "shop")), people=({"at": "100s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.weights["v1"], story.status["rollback"]["blueUnhealthy"]) == ("RolledBack", 100, True)
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "BlueUnhealthy"]
+        assert [text.partition(": ")[2] for text in said] == ["subset v1 of shop.shop.svc.cluster.local is not defined"]
 
     def test_blue_gets_its_size_back_before_green_goes(self):
         story = told((212.0, patch(DEPLOYMENT, "shop", {"spec": {"replicas": 0}})), people=({"at": "200s", "verb": "rollback"},))

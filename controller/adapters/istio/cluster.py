@@ -52,6 +52,7 @@ class Clusters:
     Attributes:
         rules: the DestinationRules that we write.
         lost: the DestinationRule with green's subset is not there any more.
+        blue_lost: what of blue's own clusters is not there, in words: its requests get errors.
     """
 
     parts: tuple[Cluster, ...] = ()
@@ -63,6 +64,7 @@ class Clusters:
     blue_labels: Mapping[str, str] = field(default_factory=dict)
     green_labels: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
+    blue_lost: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -133,11 +135,14 @@ def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_doma
     parts: list[Cluster] = []
     warnings: list[Problem] = []
     seen: list[Obj] = []
+    lost: list[str] = []
     for pair in dict.fromkeys(pair for host in routed if (pair := sides.pair(host))):
         blue, green = pair.hosts[sides.blue_slot], pair.hosts[1 - sides.blue_slot]
         (blue_place, blue_service), (place, service) = pair.services[sides.blue_slot], pair.services[1 - sides.blue_slot]
         gone = get_or_none(kube, SERVICE, place, service) is None
-        found = not gone and get_or_none(kube, SERVICE, blue_place, blue_service) is not None
+        blue_found = get_or_none(kube, SERVICE, blue_place, blue_service) is not None
+        lost += [] if blue_found else [f"Service {blue_place}/{blue_service} is gone"]
+        found = not gone and blue_found
         policies = [policy for rule in rules_for(kube, blue_place, blue, cluster_domain) if (policy := _policy(rule))]
         wanted = policies[0] if policies else None
         standing = rules_for(kube, place, green, cluster_domain)
@@ -153,7 +158,7 @@ def _host_clusters(kube: Kube, sides: Sides, routed: Sequence[str], cluster_doma
             warnings.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
         meta, ours = marks.metadata(rule), marks.is_made(rule)
         parts.append(replace(_part(green, meta, wanted if ours else None, ready=same or not ours), gone=gone, service_found=found))
-    return Clusters(tuple(parts), blue_slot=sides.blue_slot, warnings=tuple(warnings), rules=tuple(seen))
+    return Clusters(tuple(parts), blue_slot=sides.blue_slot, warnings=tuple(warnings), rules=tuple(seen), blue_lost=tuple(lost))
 
 
 def _policy(rule: Obj) -> Obj | None:
@@ -188,14 +193,19 @@ class _SubsetReader:
         return self.plan.preparation.green is GreenSource.ADOPT or self.subject.spec.kind == "reverse"
 
     def read(self, routed: Sequence[str]) -> Clusters:
-        rules = [(host, rule, pair) for host in routed if (pair := self.sides.pair(host)) and (rule := self._rule(host)) is not None]
+        looked = [(host, self._rule(host), pair) for host in routed if (pair := self.sides.pair(host))]
+        rules = [(host, rule, pair) for host, rule, pair in looked if rule is not None]
+        subset = self.sides.blue_subset
+        lacking = (host for host, rule, _ in looked if subset and find_subset(rule, subset) is None)
+        gone = tuple(f"subset {subset} of {host} is not defined" for host in lacking)
         slots = {self._slot(host, rule, pair) for host, rule, pair in rules}
         slot = self.sides.blue_slot if self.sides.blue_slot >= 0 else (slots.pop() if len(slots) == 1 else -1)
         if len(slots) > 1:
             self._say(reasons.BLUE_UNKNOWN, "the members' subsets do not agree on the slot that serves")
         if slot < 0 or self.problems:
-            lost = bool(self.sides.green_subset) and len(rules) < sum(self.sides.pair(host) is not None for host in routed)
-            return Clusters(problems=tuple(dict.fromkeys(self.problems)), rules=tuple(rule for _, rule, _ in rules), lost=lost)
+            lost = bool(self.sides.green_subset) and len(rules) < len(looked)
+            problems = tuple(dict.fromkeys(self.problems))
+            return Clusters(problems=problems, rules=tuple(rule for _, rule, _ in rules), lost=lost, blue_lost=gone)
         labels = [self._green_labels(host, rule, pair, slot) for host, rule, pair in rules]
         name = self.sides.green_subset or self._name([(rule, wanted) for (_, rule, _), wanted in zip(rules, labels, strict=True)])
         parts = tuple(
@@ -205,7 +215,7 @@ class _SubsetReader:
         blue = marks.mapping((find_subset(rules[0][1], self.sides.blue_subset) or {}).get("labels")) if rules else {}
         found = tuple(rule for (_, rule, _), part in zip(rules, parts, strict=True) if part.wanted is not None)
         green = labels[0] if labels else {}
-        return Clusters(parts, name, slot, tuple(dict.fromkeys(self.problems)), (), found, blue, green)
+        return Clusters(parts, name, slot, tuple(dict.fromkeys(self.problems)), (), found, blue, green, blue_lost=gone)
 
     def _rule(self, host: str) -> Obj | None:
         named = self.plan.traffic.destination_rule

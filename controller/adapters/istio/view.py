@@ -36,6 +36,7 @@ class TrafficView:
         routed: namespace and name of the Services, of both slots, that the managed rules send to.
         cluster_ready: green's Service or subset exists as it should, and blue's Service.
         cluster_gone: green's Service or subset is not there, or selects other pods.
+        blue_lost: what of blue's own Services and subsets is not there, in words.
         clusters: green's cluster for each host.
         bypass_only: namespace and name of VirtualServices without a managed rule; they come first on the way back.
         objects: what was found here, for the resolved list of the release.
@@ -52,6 +53,7 @@ class TrafficView:
     routed: frozenset[tuple[str, str]] = frozenset()
     cluster_ready: bool = False
     cluster_gone: bool = False
+    blue_lost: tuple[str, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     bypass_only: frozenset[tuple[str, str]] = frozenset()
     objects: tuple[ManagedObject, ...] = ()
@@ -98,6 +100,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         routed=frozenset(service for pair in pairs for service in pair.services),
         cluster_ready=clusters.ready,
         cluster_gone=clusters.gone,
+        blue_lost=clusters.blue_lost,
         clusters=clusters.parts,
         objects=_objects(seen, clusters.rules),
         bypass_only=_bypass_only(seen, sides),
