@@ -39,7 +39,8 @@ def raised(assumed: Dispersion, baseline: Counted, since: float, scrapes: Scrape
     found = ticks(difference(counters, Cursor(since - SECONDS), scrapes, needs=(Arm.BASELINE,)))
     if good:
         found = tuple(replace(tick, baseline_bad=tick.baseline_n - tick.baseline_bad) for tick in found)
-    phi = successive(found)
+    # The first samples are only a base, so that a tick may have counted nothing yet.
+    phi = successive([tick for tick in found if tick.baseline_n])
     return Dispersion(phi, max(assumed.widest, phi)) if phi is not None and phi > assumed.bursts else None
 
 

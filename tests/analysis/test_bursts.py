@@ -77,6 +77,12 @@ class TestRaised:
     def test_independent_requests_keep_what_is_assumed(self):
         assert raised(ASSUMED, scraped(*counts()), START, TENS) is None
 
+    def test_a_young_blue_is_measured_from_its_first_scrape_on(self):
+        n, bad = counts(burst=10, mean=20.0, looks=30)
+        every = [Tick(10.0 * i, 10.0 * i + 10, 0, 0, float(a), float(b)) for i, (a, b) in enumerate(zip(n, bad, strict=True))]
+
+        assert raised(ASSUMED, scraped(n, bad), START, TENS).bursts == pytest.approx(successive(every))
+
     def test_counters_of_good_events_say_the_same(self):
         n, bad = counts(burst=10, mean=20.0)
 
