@@ -4,13 +4,15 @@ Formats: the instant query API of Prometheus 2 and 3, and what stands before it 
 proxy's error, half a body).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
 from analysis.model import Sample, Series
+from controller.adapters.native_histograms import Native, as_buckets
+from controller.adapters.native_histograms import read as read_histogram
 from controller.ports import Answer, AnswerFault
 
 MESSAGE_LENGTH = 300
@@ -92,11 +94,9 @@ def _success(content: Mapping[str, Any], at: float | None) -> Answer:
     warnings = tuple(str(warning)[:MESSAGE_LENGTH] for warning in content.get("warnings") or ())
     match result_type:
         case "vector":
-            series = tuple(Series(_labels(item["metric"]), (_sample(_float_value(item, "value")),)) for item in result)
+            series = tuple(Series(_labels(item["metric"]), (_sample(_float_value(item)),)) for item in result)
         case "matrix":
-            series = tuple(
-                Series(_labels(item["metric"]), tuple(_sample(pair) for pair in _float_value(item, "values"))) for item in result
-            )
+            series = _matrix(result)
         case "scalar":
             series = (Series((), (_sample(result),)),)
         case "string":
@@ -106,10 +106,21 @@ def _success(content: Mapping[str, Any], at: float | None) -> Answer:
     return Answer(series=series, result_type=result_type, warnings=warnings, server_time=at)
 
 
-def _float_value(item: Mapping[str, Any], key: str) -> Any:
-    if key not in item and ("histogram" in item or "histograms" in item):
-        raise _UnreadableError("a native histogram, expected numbers; use histogram_quantile() or histogram_count()")
-    return item[key]
+def _matrix(result: Sequence[Mapping[str, Any]]) -> tuple[Series, ...]:
+    """Raw samples; native histograms among them as classic buckets."""
+    natives = [item for item in result if "histograms" in item]
+    numbers = [item for item in result if "values" in item or "histograms" not in item]
+    floats = (Series(_labels(item["metric"]), tuple(map(_sample, item["values"]))) for item in numbers)
+    if not natives:
+        return tuple(floats)
+    read = (Native(_labels(item["metric"]), tuple(read_histogram(*pair) for pair in item["histograms"])) for item in natives)
+    return as_buckets(floats, read)
+
+
+def _float_value(item: Mapping[str, Any]) -> Any:
+    if "value" not in item and "histogram" in item:
+        raise _UnreadableError("a native histogram, expected a number; use histogram_quantile() or histogram_count()")
+    return item["value"]
 
 
 def _labels(metric: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -46,7 +46,7 @@ def read_prometheus(
     found, partial, count, said = [], False, 0, 0
     for selector in selectors:
         held: dict[Labels, list[Sample]] = {}
-        for answer in _pieces(prometheus, selector, (since, until), server):
+        for answer in _either(prometheus, selector, (since, until), server):
             partial = partial or bool(answer.warnings)
             for warning in answer.warnings:
                 say(f"Prometheus warns: {warning}")
@@ -62,6 +62,16 @@ def read_prometheus(
                 say(f"{count:,} samples are read.")
         found.append(tuple(Series(labels, tuple(held[labels])) for labels in sorted(held)))
     return found, partial
+
+
+def _either(prometheus: Prometheus, selector: Selector, times: tuple[float, float], server: str) -> Iterator[Answer]:
+    """The answers of the selector; where it asks for classic buckets and there are none at all, those of the native histogram."""
+    empty = True
+    for answer in _pieces(prometheus, selector, times, server):
+        empty = empty and not answer.series
+        yield answer
+    if empty and selector.native is not None:
+        yield from _pieces(prometheus, selector.native, times, server)
 
 
 def _pieces(prometheus: Prometheus, selector: Selector, times: tuple[float, float], server: str) -> Iterator[Answer]:

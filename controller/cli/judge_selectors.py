@@ -11,10 +11,11 @@ from analysis.model import Labels, Series
 from controller.api.promql import Facts, facts
 from controller.api.promql_syntax import PromqlSyntaxError
 from controller.cli.exits import CommandError, ExitCode
-from controller.core.queries import SERVER_ERRORS_GRPC, SERVER_ERRORS_HTTP
+from controller.core.queries import LATENCY, SERVER_ERRORS_GRPC, SERVER_ERRORS_HTTP
 
 REQUESTS = "istio_requests_total"
-BUCKETS = "istio_request_duration_milliseconds_bucket"
+_BUCKET = "_bucket"
+BUCKETS = f"{LATENCY}{_BUCKET}"
 ISTIO_BAD = (
     f'{{response_code=~"{SERVER_ERRORS_HTTP}"}}',
     f'{{request_protocol="grpc",response_code!~"{SERVER_ERRORS_HTTP}",grpc_response_status=~"{SERVER_ERRORS_GRPC}"}}',
@@ -37,6 +38,14 @@ class Selector:
     text: str
     metric: str
     tests: tuple[tuple[str, Callable[[str], bool]], ...]
+
+    @property
+    def native(self) -> "Selector | None":
+        """The same of a native histogram, where this asks for classic buckets by name."""
+        if not self.metric.endswith(_BUCKET):
+            return None
+        name = self.metric.removesuffix(_BUCKET)
+        return Selector(self.text.replace(self.metric, name, 1), name, self.tests)
 
     def matches(self, labels: Labels) -> bool:
         """Whether it asks for this series; a label that is not there is ""."""
@@ -64,7 +73,7 @@ def arm_of(text: str, option: str) -> Asked:
     if not name:
         return Asked(selector(f"{REQUESTS}{braces}", option), selector(f"{BUCKETS}{braces}", option))
     chosen = selector(text.strip(), option)
-    return Asked(None, chosen) if name.endswith("_bucket") else Asked(chosen, None)
+    return Asked(None, chosen) if name.endswith(_BUCKET) else Asked(chosen, None)
 
 
 def selector(text: str, option: str) -> Selector:

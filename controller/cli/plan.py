@@ -168,7 +168,7 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
     pair = pair_of(spec, member_of(spec, check.member), naming)
     compares = check.limit is not None and check.limit.relative
     if isinstance(check, Check) and check.sequential:
-        selector = f"{counted_by(check)}{{{requests_of(Mesh(mode=naming.mode, reporter=spec.traffic.reporter), (pair.blue, pair.green))}}}"
+        selector = counted_by(check, requests_of(Mesh(mode=naming.mode, reporter=spec.traffic.reporter), (pair.blue, pair.green)))
         times = "counted at every scrape from the first weight on, for both colours in one query"
         return Question(check.name, "sequential check", plan_detect.tolerance_words(check), times, selector, "")
     if isinstance(check, Trigger):

@@ -13,7 +13,19 @@ from controller.api.plan_checks import BuiltIn, Check, HttpProbe, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 from controller.core.commands import Subject
-from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, duration, fill, member_of, over_window, pair_of, requests_of
+from controller.core.queries import (
+    Mesh,
+    Naming,
+    Pair,
+    build_checks_queries,
+    duration,
+    fill,
+    latency_selector,
+    member_of,
+    over_window,
+    pair_of,
+    requests_of,
+)
 from controller.core.tested import FULL, by_limit
 from controller.core.world import Ask, Observed
 
@@ -138,9 +150,9 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     return tuple(asks)
 
 
-def counted_by(check: Check) -> str:
-    """The metric whose raw samples a sequential check counts."""
-    return "istio_requests_total" if check.builtin is BuiltIn.ERROR_RATE else "istio_request_duration_milliseconds_bucket"
+def counted_by(check: Check, labels: str) -> str:
+    """The selector of the raw samples that a sequential check counts, with these label pairs."""
+    return f"istio_requests_total{{{labels}}}" if check.builtin is BuiltIn.ERROR_RATE else latency_selector(labels)
 
 
 def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
@@ -287,8 +299,7 @@ class _Asker:
         if check.counters is not None:
             yield from self.counters(check, pair, seconds)
             return
-        selector = f"{counted_by(check)}{{{requests_of(self.mesh, (pair.blue, pair.green))}}}"
-        query = f"{selector}[{duration(seconds)}]"
+        query = f"{counted_by(check, requests_of(self.mesh, (pair.blue, pair.green)))}[{duration(seconds)}]"
         yield Ask(key=ticks_key(check.name), query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def counters(self, check: Check, pair: Pair, seconds: float) -> Iterator[Ask]:

@@ -208,6 +208,15 @@ def duration(seconds: float) -> str:
     return f"{millis // 1000}s" if millis % 1000 == 0 else f"{millis}ms"
 
 
+LATENCY = "istio_request_duration_milliseconds"
+"""Istio's histogram of latencies: classic buckets have the name with `_bucket` behind it, a native histogram this one."""
+
+
+def latency_selector(labels: str) -> str:
+    """The raw samples of the histogram with these label pairs, of whichever kind it is."""
+    return f'{{__name__=~"{LATENCY}|{LATENCY}_bucket",{labels}}}'
+
+
 def over_window(query: str, seconds: float, step: float) -> str:
     """The query's value at every multiple of the step within so many seconds: a range of values for an instant query."""
     return f"({query})[{duration(seconds)}:{duration(step)}]"
@@ -346,8 +355,10 @@ def _success_rate(asked: _Asked) -> str:
 
 
 def _latency(asked: _Asked) -> str:
-    buckets = f"istio_request_duration_milliseconds_bucket{{{asked.requests}}}[{asked.window}]"
-    return f"histogram_quantile({asked.quantile:g}, sum by (le) (rate({buckets})))"
+    # Native histograms have one series without `le`; they are asked where there are no classic buckets.
+    selected = f"{{{asked.requests}}}[{asked.window}]"
+    classic = f"histogram_quantile({asked.quantile:g}, sum by (le) (rate({LATENCY}_bucket{selected})))"
+    return f"{classic} or histogram_quantile({asked.quantile:g}, sum(rate({LATENCY}{selected})))"
 
 
 def _request_rate(asked: _Asked) -> str:

@@ -142,10 +142,15 @@ class TestBuiltIns:
     def test_subset_mode_counts_by_workload(self):
         query = build_checks_queries(BuiltIn.LATENCY, PAIR, "green", 60, mesh=SUBSET, quantile=0.95)
 
-        assert query == (
-            "histogram_quantile(0.95, sum by (le) (rate(istio_request_duration_milliseconds_bucket"
-            '{reporter="source",destination_workload="shop-green",destination_workload_namespace="prod-green"}[60s])))'
+        labels = '{reporter="source",destination_workload="shop-green",destination_workload_namespace="prod-green"}'
+        assert query.partition(" or ")[0] == (
+            f"histogram_quantile(0.95, sum by (le) (rate(istio_request_duration_milliseconds_bucket{labels}[60s])))"
         )
+
+    def test_a_native_histogram_is_asked_where_there_are_no_classic_buckets(self):
+        query = build_checks_queries(BuiltIn.LATENCY, PAIR, "green", 60, mesh=SUBSET, quantile=0.95)
+
+        assert query.partition(" or ")[2].startswith("histogram_quantile(0.95, sum(rate(istio_request_duration_milliseconds{reporter=")
 
     def test_the_destination_reporter_is_asked_by_workload_in_host_mode_too(self):
         query = build_checks_queries(BuiltIn.REQUEST_RATE, PAIR, "blue", 60, mesh=Mesh(reporter="destination"))

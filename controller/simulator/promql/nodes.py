@@ -6,6 +6,7 @@ matching are worked out per slot when new series appear (`resolve`), so that an 
 numbers only. Times are milliseconds.
 """
 
+import re
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -149,6 +150,19 @@ class Moment:
         return int(self.at) - self.offset
 
 
+_ALTERNATIVES = re.compile(r"[\w:]+(\|[\w:]+)*")
+
+
+def metric_names(matchers: Sequence[Matcher]) -> list[str]:
+    """The metrics that can match, where a name or plain alternatives are asked for; one empty name for any."""
+    for matcher in matchers:
+        if matcher.name == "__name__" and matcher.op == "=":
+            return [matcher.value]
+        if matcher.name == "__name__" and matcher.op == "=~" and _ALTERNATIVES.fullmatch(matcher.value):
+            return matcher.value.split("|")
+    return [""]
+
+
 class Selection:
     """The stored series that meet a selector's matchers, found once each.
 
@@ -157,9 +171,8 @@ class Selection:
     """
 
     def __init__(self, store: Store, matchers: Sequence[Matcher]) -> None:
-        names = [matcher.value for matcher in matchers if matcher.name == "__name__" and matcher.op == "="]
         self.matchers = tuple(matchers)
-        self.pool: list[StoredSeries] = store.pool(names[0] if names else "")
+        self.pool: list[StoredSeries] = store.joined_pool(metric_names(matchers))
         self.seen = 0
         self.tracks: list[StoredSeries] = []
         self._matches: Callable[[Labels], bool] = compile_matchers(matchers)

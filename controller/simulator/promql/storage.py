@@ -132,6 +132,7 @@ class Store:
         self.retention_seconds = retention_seconds
         self._by_labels: dict[Labels, StoredSeries] = {}
         self._pools: dict[str, list[StoredSeries]] = {"": []}
+        self._joined: dict[str, dict[tuple[str, ...], list[StoredSeries]]] = {}
         self._trim_at = -INF
 
     def series(self, labels: Mapping[str, str] | Labels) -> StoredSeries:
@@ -141,12 +142,27 @@ class Store:
         if found is None:
             found = self._by_labels[key] = StoredSeries(key)
             self._pools[""].append(found)
-            self.pool(lb.get(key, lb.NAME) or "\0").append(found)
+            name = lb.get(key, lb.NAME) or "\0"
+            self.pool(name).append(found)
+            for joined in self._joined.get(name, {}).values():
+                joined.append(found)
         return found
 
     def pool(self, name: str) -> list[StoredSeries]:
         """The series of one metric, or all for "": a list that only ever grows. Read only."""
         return self._pools.setdefault(name, [])
+
+    def joined_pool(self, names: Sequence[str]) -> list[StoredSeries]:
+        """The series of several metrics, as `pool`."""
+        key = tuple(sorted(set(names)))
+        if len(key) == 1:
+            return self.pool(key[0])
+        known = self._joined.setdefault(key[0], {}).get(key)
+        if known is None:
+            known = [series for name in key for series in self.pool(name)]
+            for name in key:
+                self._joined.setdefault(name, {})[key] = known
+        return known
 
     def append(self, series: StoredSeries, time: float, value: float) -> None:
         """Add one sample at Unix seconds; the value `gomath.STALE` marks the series as gone.
