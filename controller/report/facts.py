@@ -56,6 +56,15 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricFacts:
+    """The values of one metric of Kayenta's judge, by time, as it was given them."""
+
+    name: str
+    green: tuple[tuple[float, float], ...]
+    blue: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckFacts:
     """One check or trigger over the whole release.
 
@@ -67,6 +76,7 @@ class CheckFacts:
         queries: as they were last sent, by colour.
         ln_bound: at this log of the e-value it rolls back.
         ratios: the confidence sequence of the ratio, of an error rate.
+        metrics: of Kayenta's judge.
     """
 
     name: str
@@ -79,6 +89,7 @@ class CheckFacts:
     queries: Mapping[str, str]
     ln_bound: float | None = None
     ratios: tuple[Ratio, ...] = ()
+    metrics: tuple[MetricFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +299,7 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
     """Every check and trigger, with everything that was ever measured of it."""
     gathered: dict[str, _Gathered] = {}
     queries: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, dict[float, float]]] = {}
     for step in steps:
         after = step.decision.status if step.decision is not None else step.subject.status
         for trigger in after.triggers:
@@ -299,6 +311,7 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
                 at = step.look.at if kind == "sequential" else check.polled_at
                 _take(gathered, check, kind, at, opened if kind == "gate" else at)
         _queries(queries, step)
+        _values(values, step)
     cause = status.rollback.check if status.rollback else ""
     for name, found in gathered.items():
         last = found.last
@@ -306,10 +319,14 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
             continue
         points = tuple(found.points[key] for key in sorted(found.points))
         shared = queries.get("traffic", {}) if found.kind == "sequential" else {}  # its samples may be those of the traffic
-        asked = queries.get(name, shared)
+        asked = {**queries.get(name, shared), **_of_metrics(name, queries)}
         yield CheckFacts(
             name.partition("/")[2], found.kind, last.unit, last.outcome.value if last.outcome else "", explain(last),
             cause == last.name, points, asked, last.ln_bound, tuple(_ratios(name, found.kind, status, plan, counts)),
+            tuple(
+                MetricFacts(place.removeprefix(f"{name}/"), *(tuple(sorted(by.get(colour, {}).items())) for colour in ("green", "blue")))
+                for place, by in values.items() if place.startswith(f"{name}/")
+            ),
         )  # fmt: skip
 
 
@@ -346,15 +363,33 @@ def _queries(queries: dict[str, dict[str, str]], step: Step) -> None:
             queries.setdefault("traffic", {})["both"] = measurement.query
 
 
+def _values(values: dict[str, dict[str, dict[float, float]]], step: Step) -> None:
+    """What gates were given over a window: by check and metric, by colour, by time."""
+    for key, measurement in (step.look.measured.answers if step.look.measured else {}).items():
+        kind, _, rest = key.partition("/")
+        if kind != "gate" or measurement.answer.result_type != "matrix":
+            continue
+        name, _, arm = rest.rpartition("/")
+        found = values.setdefault(f"check/{name}", {}).setdefault("green" if arm == "candidate" else "blue", {})
+        found |= {sample.time: sample.value for one in measurement.series for sample in one.samples}
+
+
+def _of_metrics(place: str, queries: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The queries of a check's metrics, by metric and colour."""
+    mine = {name.removeprefix(f"{place}/"): asked for name, asked in queries.items() if name.startswith(f"{place}/")}
+    return {f"{metric}, {colour}": query for metric, asked in mine.items() for colour, query in asked.items()}
+
+
 def _ratios(place: str, kind: str, status: ReleaseStatus, plan: PlanSpec | None, counts: Counted | None) -> Iterator[Ratio]:
     """The confidence sequence of an error rate's ratio, begun afresh in each stage."""
     check = next((one for one in plan.checks if place == f"check/{one.name}"), None) if plan else None
     if check is None or kind == "trigger" or counts is None or check.builtin is not BuiltIn.ERROR_RATE or check.member or plan is None:
         return
     setting = sequential.setting_of(plan, check)
-    spread = setting.known[0].dispersion if setting.known else setting.dispersion
+    state = next((sequential.read(one.state, setting) for one in status.sequential if one.name == check.name), None)
+    known = [one.dispersion for one in setting.known] or [setting.dispersion if state is None else state.setting(setting).dispersion]
     for stage, until in zip(status.stages, [*(one.shifted_at for one in status.stages[1:]), float("inf")], strict=True):
-        yield from _in_stage(stage, until or float("inf"), counts, spread)
+        yield from _in_stage(stage, until or float("inf"), counts, known[0])
 
 
 def _in_stage(stage: StageStatus, until: float, counts: Counted, spread: Dispersion) -> Iterator[Ratio]:
