@@ -44,7 +44,9 @@ def target_of(series: Series) -> Target:
     return tuple(pair for pair in series.labels if pair[0] in TARGET_LABELS)
 
 
-def parted(counted: Counted, edges: Sequence[float], cursor: Cursor, scrapes: Scrapes) -> tuple[tuple[Part, ...], Cursor]:
+def parted(
+    counted: Counted, edges: Sequence[float], cursor: Cursor, scrapes: Scrapes, *, counts_good: bool = False
+) -> tuple[tuple[Part, ...], Cursor]:
     """All complete ticks after the cursor, and where the next look goes on.
 
     Args:
@@ -52,6 +54,7 @@ def parted(counted: Counted, edges: Sequence[float], cursor: Cursor, scrapes: Sc
         edges: bucket edges beyond which a request is bad, one line each; none: failed requests are.
         cursor: what was counted already.
         scrapes: how samples are made.
+        counts_good: `counted.bad` are counters of the good requests.
     """
     lines = _lines(counted, edges)
     by: dict[tuple[Target, int], list[Series]] = {}
@@ -61,15 +64,15 @@ def parted(counted: Counted, edges: Sequence[float], cursor: Cursor, scrapes: Sc
     counters = [Counter(Arm.BASELINE, key, tuple(every)) for key, every in sorted(by.items(), key=lambda one: one[0])]
     found = difference(counters, cursor, scrapes, needs=(Arm.BASELINE,))
     targets = sorted({target for target, _ in by})
-    tails = bool(edges)
+    good, absent = bool(edges) or counts_good, bool(edges)
     parts = []
     for piece in found.slices:
         counts = {}
         for target in targets:
             n = piece.counts.get((Arm.BASELINE, (target, _ALL)), 0.0)
             if n:
-                held = (piece.counts.get((Arm.BASELINE, (target, place)), n if tails else 0.0) for place in range(len(lines) - 1))
-                counts[target] = (n, *(min(max(n - one if tails else one, 0.0), n) for one in held))
+                held = (piece.counts.get((Arm.BASELINE, (target, place)), n if absent else 0.0) for place in range(len(lines) - 1))
+                counts[target] = (n, *(min(max(n - one if good else one, 0.0), n) for one in held))
         parts.append(Part(piece.start, piece.end, counts))
     return tuple(parts), found.cursor
 

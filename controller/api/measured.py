@@ -22,9 +22,7 @@ class MeasuredLine(Model):
 
     edge: Number | None = Field(default=None, description="Bucket edge, milliseconds; none for failed requests.")
     share: Annotated[float, Field(ge=0, le=100)] = Field(description="Percent of blue's requests that failed, or were slower.")
-    bursts: Annotated[float, Field(ge=0)] = Field(
-        description="Dispersion of the counts within one scrape; 1 is independent requests."
-    )
+    bursts: Annotated[float, Field(ge=0)] = Field(description="Dispersion of the counts within one scrape; 1 is independent requests.")
     widest: Annotated[float, Field(ge=0)] = Field(description="Largest dispersion over scrapes, minutes and five minutes.")
 
 
@@ -33,9 +31,17 @@ class MeasuredCheck(Model):
 
     builtin: Literal["error-rate", "latency"] = Field(description="Built-in check.")
     workload: Name = Field(description="The member's Deployment in the first slot, whose pods were compared.")
+    counters: Annotated[str, Field(max_length=32)] = Field(
+        default="", description="Digest of a check's own counters, where the lines are about those; of other counters they say nothing."
+    )
     lines: Annotated[list[MeasuredLine], Field(min_length=1, max_length=MOST_LINES)] = Field(
         description="The error rate, or up to five bucket edges."
     )
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Built-in check, workload and own counters: what it was measured for."""
+        return self.builtin, self.workload, self.counters
 
 
 class MeasuredGauge(Model):
@@ -63,9 +69,9 @@ class Measured(Model):
         """What was measured for a gauge; None where nothing was, or of another query."""
         return next((one.variance for one in self.gauges if (one.check, one.asked) == (check, asked)), None)
 
-    def of(self, builtin: str, workload: str) -> tuple[MeasuredLine, ...]:
-        """What was measured for a check; empty where nothing was."""
-        return tuple(line for one in self.checks if (one.builtin, one.workload) == (builtin, workload) for line in one.lines)
+    def of(self, builtin: str, workload: str, counters: str = "") -> tuple[MeasuredLine, ...]:
+        """What was measured for a check, or for counters of its own; empty where nothing was."""
+        return tuple(line for one in self.checks if one.key == (builtin, workload, counters) for line in one.lines)
 
 
 def filled_in(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:

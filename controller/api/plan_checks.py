@@ -293,8 +293,9 @@ class Check(CheckBase):
         return self.method is Method.SEQUENTIAL and (self.query is not None or self.builtin in GAUGE_BUILTINS)
 
     def asked_of(self, workload: str) -> str:
-        """Digest of what a gauge asks of a workload: what was measured for another question says nothing about this one."""
-        return hashlib.sha256(f"{self.query or self.builtin} {workload} {self.provider}".encode()).hexdigest()[:12]
+        """Digest of what a gauge or counters ask of a workload: what was measured for another question says nothing about this one."""
+        what = self.query or self.builtin or " ".join(self.counters.selectors if self.counters is not None else ())
+        return hashlib.sha256(f"{what} {workload} {self.provider}".encode()).hexdigest()[:12]
 
     @property
     def objective(self) -> float | None:

@@ -17,10 +17,10 @@ from controller.cli.plan import timetable
 from controller.cli.plan_detect import finds
 from controller.cli.plan_mode import Told as Mode
 from controller.cli.plan_mode import mode_of
-from controller.cli.preflight_read import LEAST_PODS, Past, Reading, Sources, past_of
+from controller.cli.preflight_read import LEAST_PODS, Past, Reading, Sources, own_past_of, past_of
 from controller.cli.preflight_words import Key, Told, requests_a_second
 from controller.core.queries import Naming, Place, member_of, pair_of
-from controller.core.sequential import scrapes_of, setting_of, shares
+from controller.core.tested import measured_key, scrapes_of, setting_of, shares
 from controller.ports import RELEASE, RELEASE_PLAN, Kube, NotFoundError
 
 _HOUR = 3600.0
@@ -39,9 +39,9 @@ def examine(place: Place3, sources: Sources, window: Window, kube: Kube | None) 
     pasts: dict[Key, Past] = {}
     for check in judged.checks:
         # Requests depend on each other in the same way whoever counts them: of two checks of a kind the first one's provider is asked.
-        if check.sequential and _key(spec, check) not in pasts:
+        if check.sequential and measured_key(spec, check) not in pasts:
             reading = Reading(sources.of(check.provider), window, scrapes_of(spec), mode.mode, spec.traffic.reporter)
-            pasts[_key(spec, check)] = _past(reading, spec, check, naming)
+            pasts[measured_key(spec, check)] = _past(reading, spec, check, naming)
     lines = {key: _lines(key, past) for key, past in pasts.items() if past.pods >= LEAST_PODS}
     known = _measured(lines, window, pasts)
     known = _that_find(known, judged, pasts) if known is not None else None
@@ -79,12 +79,10 @@ def _judged(spec: PlanSpec) -> tuple[PlanSpec, bool]:
     return (spec, False) if acting else (spec.model_copy(update={"checks": measured_checks()}), True)
 
 
-def _key(spec: PlanSpec, check: Check) -> Key:
-    return str(check.builtin or BuiltIn.ERROR_RATE), member_of(spec, check.member).workload
-
-
 def _past(reading: Reading, spec: PlanSpec, check: Check, naming: Naming) -> Past:
     blue: Place = pair_of(spec, member_of(spec, check.member), naming).blue
+    if check.counters is not None:
+        return own_past_of(reading, blue, check.counters)
     return past_of(reading, blue, slow=check.builtin is BuiltIn.LATENCY)
 
 
@@ -97,8 +95,8 @@ def _lines(key: Key, past: Past) -> MeasuredCheck:
         found.append(
             MeasuredLine(edge=None if math.isinf(edge) else edge, share=share, bursts=round(phi.bursts, 4), widest=round(phi.widest, 4))
         )
-    builtin, workload = key
-    return MeasuredCheck.model_validate({"builtin": builtin, "workload": workload, "lines": found})
+    builtin, workload, counters = key
+    return MeasuredCheck.model_validate({"builtin": builtin, "workload": workload, "counters": counters, "lines": found})
 
 
 def _measured(lines: Mapping[Key, MeasuredCheck], window: Window, pasts: Mapping[Key, Past]) -> Measured | None:
@@ -113,8 +111,8 @@ def _that_find(known: Measured, spec: PlanSpec, pasts: dict[Key, Past]) -> Measu
     full = _with(spec, known)
     checks = []
     for one in known.checks:
-        key = (one.builtin, one.workload)
-        asked = [check for check in full.checks if check.sequential and _key(spec, check) == key]
+        key = one.key
+        asked = [check for check in full.checks if check.sequential and measured_key(spec, check) == key]
         rps = requests_a_second(pasts)
         blind = {line.edge for check in asked for line in setting_of(full, check).known if not finds(full, check, line, rps)}
         left = [line for line in one.lines if line.edge not in blind]
@@ -133,7 +131,8 @@ def _with(spec: PlanSpec, measured: Measured) -> PlanSpec:
 def _asked(spec: PlanSpec, pasts: Mapping[Key, Past]) -> list[Asked]:
     weights, given = shares(spec), spec.analysis.dispersion is not None
     acting = [check for check in spec.checks if check.name in weights]
-    return [Asked(check.name, setting_of(spec, check), weights[check.name], pasts[_key(spec, check)].parts, given) for check in acting]
+    parts = {check.name: pasts[measured_key(spec, check)].parts for check in acting}
+    return [Asked(check.name, setting_of(spec, check), weights[check.name], parts[check.name], given) for check in acting]
 
 
 def _steps(spec: PlanSpec) -> list[Step]:
@@ -155,8 +154,8 @@ def _raised(known: Measured, spec: PlanSpec, found: library.Preflight) -> Measur
     settings: dict[Key, list[library.Asked]] = {}
     for one in found.asked:
         check = next(check for check in spec.checks if check.name == one.name)
-        settings.setdefault(_key(spec, check), []).append(one)
-    checks = [_at_least(one, settings.get((one.builtin, one.workload), ())) for one in known.checks]
+        settings.setdefault(measured_key(spec, check), []).append(one)
+    checks = [_at_least(one, settings.get(one.key, ())) for one in known.checks]
     return known.model_copy(update={"checks": checks, "releases": found.releases, "rolled_back": found.left})
 
 

@@ -15,11 +15,12 @@ from analysis.counters import Cursor, Scrapes
 from analysis.model import Arm, Sample, Series, Window
 from analysis.retrospect_checks import Counted
 from analysis.splits import Part, active, edge_of, parted
+from controller.api.plan_checks import Counters
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.judge_files import read_files
 from controller.cli.judge_prometheus import read_prometheus
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, Selector, selector
-from controller.core.queries import Mesh, Place, is_failed, label_value, requests_of
+from controller.core.queries import Mesh, Place, fill, is_failed, label_value, requests_of
 from controller.ports import Prometheus
 
 _PIECE = 3600.0
@@ -119,7 +120,7 @@ class Past:
         unusable: the other edges, and blue's share beyond them (0 to 1).
         uneven: those of them at which the pods differ too much.
         pods: how many targets had requests.
-        reporter: whose counters they are.
+        reporter: whose counters they are; "" where the plan names them.
         fault: "" or why there is nothing, a clause.
     """
 
@@ -203,9 +204,25 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
         if not edges:
             return Past(reporter=reporter, unusable=unusable, fault="no bucket edge has between 0.1 % and 50 % of the requests beyond it")
         wanted = _narrowed(wanted, labels, newest, (*edges, math.inf))
-    parts = tuple(_walk(reading, wanted, edges))
+    parts = tuple(_walk(reading, lambda since, until: _counted(reading.samples.read(wanted, since, until), edges), edges))
     pods = len(active(parts))
     return Past(parts, edges, unusable, pods=pods, reporter=reporter, fault="" if pods else "there are no samples")
+
+
+def own_past_of(reading: Reading, place: Place, counters: Counters) -> Past:
+    """Bad requests of a version by a check's own counters. Raises `CommandError`."""
+    total, other = (selector(fill(text, place, _PIECE), "PLAN") for text in counters.selectors)
+
+    def count(since: float, until: float) -> Counted:
+        return Counted(reading.samples.read(total, since, until), reading.samples.read(other, since, until))
+
+    parts = tuple(_walk(reading, count, (), counts_good=counters.good is not None))
+    pods = len(active(parts))
+    return Past(parts, pods=pods, fault="" if pods else f"there are no samples of {total.text}")
+
+
+def _counted(every: tuple[Series, ...], edges: Sequence[float]) -> Counted:
+    return Counted(buckets=every) if edges else Counted(every, tuple(one for one in every if is_failed(dict(one.labels))))
 
 
 def _standing(every: Iterable[Series], edge: float) -> float:
@@ -219,13 +236,13 @@ def _narrowed(wanted: Selector, labels: str, newest: Iterable[Series], edges: Se
     return selector(f'{wanted.metric}{{{labels},le=~"{pattern}"}}', "PLAN")
 
 
-def _walk(reading: Reading, wanted: Selector, edges: Sequence[float]) -> Iterable[Part]:
+def _walk(
+    reading: Reading, count: Callable[[float, float], Counted], edges: Sequence[float], *, counts_good: bool = False
+) -> Iterable[Part]:
     cursor, scrapes = Cursor(reading.window.start), reading.scrapes
     until = reading.window.start
     while until < reading.window.end:
         until = min(until + _PIECE, reading.window.end)
         since = max(cursor.until, until - 2 * _PIECE) - scrapes.look_back
-        every = reading.samples.read(wanted, since, until)
-        counted = Counted(buckets=every) if edges else Counted(every, tuple(one for one in every if is_failed(dict(one.labels))))
-        parts, cursor = parted(counted, edges, cursor, scrapes)
+        parts, cursor = parted(count(since, until), edges, cursor, scrapes, counts_good=counts_good)
         yield from parts

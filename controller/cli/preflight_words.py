@@ -13,10 +13,10 @@ from controller.cli.exits import ExitCode
 from controller.cli.host import say, tell
 from controller.cli.judge_words import clock
 from controller.cli.preflight_read import Past
-from controller.core.sequential import setting_of
+from controller.core.tested import measured_key, setting_of
 
-Key = tuple[str, str]
-"""Built-in check and workload: what is measured once, whatever the checks are called."""
+Key = tuple[str, str, str]
+"""Built-in check, workload and digest of own counters: what is measured once, whatever the checks are called."""
 
 _HOUR = 3600.0
 _FULL = 100
@@ -34,7 +34,7 @@ class Told:
     Attributes:
         plan: namespace and name.
         spec: the plan with what was measured, and the checks that were looked at.
-        pasts: what was read, by built-in check and workload.
+        pasts: what was read, by what is measured once.
         found: blue against itself.
         measured: what there is to store; None where nothing could be measured.
         until: end of the time that was looked at, Unix seconds.
@@ -128,23 +128,28 @@ def print_text(told: Told) -> None:
 def _table(told: Told) -> Iterator[str]:
     weights = [stage.weight for stage in told.spec.stages if stage.weight < _FULL]
     rows = [("check", "workload", "bad requests", "blue has", "dispersion", *(f"at {weight} %" for weight in weights))]
-    for (builtin, workload), past in told.pasts.items():
-        lines = told.measured.of(builtin, workload) if told.measured is not None else ()
-        rows += [(builtin, workload, *_line(line, weights)) for line in lines]
+    for key, past in told.pasts.items():
+        lines, called = told.measured.of(*key) if told.measured is not None else (), (_called(told.spec, key), key[1])
+        rows += [(*called, *_line(line, weights)) for line in lines]
         for edge, share in past.unusable.items():
             why = "not usable: no stage is long enough" if edge in past.uneven else _why_not(share)
-            rows.append((builtin, workload, f"beyond {edge:g} ms", f"{100 * share:.3g} %", why))
+            rows.append((*called, f"beyond {edge:g} ms", f"{100 * share:.3g} %", why))
         if not lines and past.fault:
-            rows.append((builtin, workload, past.fault))
+            rows.append((*called, past.fault))
     yield f"Blue of plan {told.plan}, {_span(told)} until {clock(told.until)}:"
     widths = [max(len(row[column]) for row in rows if column < len(row) - 1) for column in range(len(rows[0]) - 1)]
     for row in rows:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=False)).rstrip()
 
 
+def _called(spec: PlanSpec, key: Key) -> str:
+    """The built-in check, or the name of the first check with these counters."""
+    return next((check.name for check in spec.checks if key[2] and check.sequential and measured_key(spec, check) == key), key[0])
+
+
 def _span(told: Told) -> str:
     past = max(told.pasts.values(), key=lambda one: one.seconds)
-    whose = "" if past.reporter == "destination" else " of callers, whose reports tell no pods apart,"
+    whose = "" if past.reporter in ("destination", "") else " of callers, whose reports tell no pods apart,"
     return f"{past.seconds / _HOUR:.3g} hours of {past.pods} pods{whose} with {told.rps:.3g} requests a second"
 
 
@@ -213,11 +218,12 @@ def as_json(told: Told) -> dict[str, Any]:
         "measured": told.measured.model_dump(mode="json", exclude_none=True) if told.measured is not None else None,
         "pasts": [
             {
-                "builtin": builtin, "workload": workload, "pods": past.pods, "reporter": past.reporter, "hours": past.seconds / _HOUR,
+                "check": _called(told.spec, key), "builtin": key[0], "workload": key[1],
+                "pods": past.pods, "reporter": past.reporter, "hours": past.seconds / _HOUR,
                 "requests": past.n, "fault": past.fault,
                 "unusableEdges": [{"edge": edge, "percent": 100 * share} for edge, share in past.unusable.items()],
             }
-            for (builtin, workload), past in told.pasts.items()
+            for key, past in told.pasts.items()
         ],
         "releases": {
             "count": found.releases, "stretches": found.stretches, "rolledBack": found.left, "rate": found.rate, "atMost": found.at_most,

@@ -73,9 +73,13 @@ def ln_early_bound(plan: PlanSpec) -> float:
 def measured_of(plan: PlanSpec, check: Check) -> tuple[MeasuredLine, ...]:
     """What was measured on blue for this check: its rate, or its usable bucket edges; empty where nothing was."""
     measured = plan.analysis.measured
-    if measured is None or check.counters is not None:
-        return ()
-    return measured.of(check.builtin or BuiltIn.ERROR_RATE, member_of(plan, check.member).workload)
+    return measured.of(*measured_key(plan, check)) if measured is not None else ()
+
+
+def measured_key(plan: PlanSpec, check: Check) -> tuple[str, str, str]:
+    """What is measured once for all checks that ask it: the built-in check, the workload, and the digest of counters of one's own."""
+    workload = member_of(plan, check.member).workload
+    return str(check.builtin or BuiltIn.ERROR_RATE), workload, check.asked_of(workload) if check.counters is not None else ""
 
 
 def gauge_test(plan: PlanSpec, check: Check) -> GaugeTest | None:

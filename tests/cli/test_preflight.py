@@ -18,6 +18,7 @@ from controller.api.plan import PlanSpec
 from controller.cli import preflight
 from controller.cli.main import run
 from controller.cli.preflight_words import Told
+from controller.core.tested import measured_of
 from controller.ports import CONFIG_MAP, RELEASE_PLAN
 from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
@@ -246,6 +247,42 @@ class TestProviders:
 
         assert run(["preflight", plan(tmp_path / "plan.yaml"), *words]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def own(*, burst):
+    """The same day counted by the service itself: all payments, those that were lost, and those that were paid."""
+    found = {}
+    for labels, samples in day(7, burst=burst).items():
+        held = dict(labels)
+        if held["__name__"] == "istio_requests_total":
+            paid = held["response_code"] == "200"
+            pod = {"workload": held["destination_workload"], "pod": held["pod"]}
+            found[held["pod"], paid] = ({**pod, "__name__": "paid_total" if paid else "lost_total"}, samples)
+    for pod in sorted({pod for pod, _ in found}):
+        (named, paid), (_, lost) = found[pod, True], found[pod, False]
+        every = [(time, one + other) for (time, one), (_, other) in zip(paid, lost, strict=True)]
+        found[pod, None] = ({**named, "__name__": "payments_total"}, every)
+    return {tuple(sorted(labels.items())): samples for labels, samples in found.values()}
+
+
+class TestOwnCounters:
+    @pytest.mark.parametrize("counted", [{"bad": 'lost_total{workload="$workload"}'}, {"good": 'paid_total{workload="$workload"}'}])
+    def test_counters_of_the_plans_own_are_measured_and_stored_for_these_counters_alone(self, counted, tmp_path, capsys):
+        write(tmp_path / "samples", own(burst=8))
+        counters = {"total": 'payments_total{workload="$workload"}', **counted}
+        check = {"name": "payments", "counters": counters}
+        written = plan(tmp_path / "plan.yaml", checks=[check])
+        words = ["--file", str(tmp_path / "samples"), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", "-o", "json"]
+
+        assert run(["preflight", written, *words]) == 0
+        found = json.loads(capsys.readouterr().out)
+        (one,) = found["measured"]["checks"]
+        assert one["lines"][0]["bursts"] == pytest.approx(8, rel=0.15)
+        assert one["lines"][0]["share"] == pytest.approx(0.5, rel=0.1)
+        assert found["pasts"][0]["check"] == "payments"
+        spec = PlanSpec.model_validate(yaml.safe_load(Path(written).read_text())["spec"] | {"analysis": {"measured": found["measured"]}})
+        other = spec.checks[0].model_copy(update={"counters": spec.checks[0].counters.model_copy(update={"total": "other_total"})})
+        assert [len(measured_of(spec, check)) for check in (spec.checks[0], other)] == [1, 0]
 
 
 def test_a_blue_that_is_rolled_back_in_favour_of_itself_is_no_ground_to_judge_by():
