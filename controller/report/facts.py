@@ -19,6 +19,7 @@ from controller.core.sentences import explain
 from controller.evidence.bundle import Bundle
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
 from controller.evidence.replay import Difference, Step, Tally, replay, tally
+from controller.report import kayenta
 from controller.times import unix
 
 RATIO_ALPHA = 0.05
@@ -56,15 +57,6 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricFacts:
-    """The values of one metric of Kayenta's judge, by time, as it was given them."""
-
-    name: str
-    green: tuple[tuple[float, float], ...]
-    blue: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class CheckFacts:
     """One check or trigger over the whole release.
 
@@ -89,7 +81,7 @@ class CheckFacts:
     queries: Mapping[str, str]
     ln_bound: float | None = None
     ratios: tuple[Ratio, ...] = ()
-    metrics: tuple[MetricFacts, ...] = ()
+    metrics: tuple[kayenta.MetricFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +291,7 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
     """Every check and trigger, with everything that was ever measured of it."""
     gathered: dict[str, _Gathered] = {}
     queries: dict[str, dict[str, str]] = {}
-    values: dict[str, dict[str, dict[float, float]]] = {}
+    values: kayenta.Values = {}
     for step in steps:
         after = step.decision.status if step.decision is not None else step.subject.status
         for trigger in after.triggers:
@@ -311,7 +303,7 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
                 at = step.look.at if kind == "sequential" else check.polled_at
                 _take(gathered, check, kind, at, opened if kind == "gate" else at)
         _queries(queries, step)
-        _values(values, step)
+        kayenta.take(values, step)
     cause = status.rollback.check if status.rollback else ""
     for name, found in gathered.items():
         last = found.last
@@ -319,14 +311,11 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
             continue
         points = tuple(found.points[key] for key in sorted(found.points))
         shared = queries.get("traffic", {}) if found.kind == "sequential" else {}  # its samples may be those of the traffic
-        asked = {**queries.get(name, shared), **_of_metrics(name, queries)}
+        asked = {**queries.get(name, shared), **kayenta.queries_of(name, queries)}
         yield CheckFacts(
             name.partition("/")[2], found.kind, last.unit, last.outcome.value if last.outcome else "", explain(last),
             cause == last.name, points, asked, last.ln_bound, tuple(_ratios(name, found.kind, status, plan, counts)),
-            tuple(
-                MetricFacts(place.removeprefix(f"{name}/"), *(tuple(sorted(by.get(colour, {}).items())) for colour in ("green", "blue")))
-                for place, by in values.items() if place.startswith(f"{name}/")
-            ),
+            tuple(kayenta.metrics_of(name, values)),
         )  # fmt: skip
 
 
@@ -361,23 +350,6 @@ def _queries(queries: dict[str, dict[str, str]], step: Step) -> None:
             queries.setdefault(f"check/{name}", {})[asking.colours_of(asked)] = measurement.query
         elif kind == "traffic":
             queries.setdefault("traffic", {})["both"] = measurement.query
-
-
-def _values(values: dict[str, dict[str, dict[float, float]]], step: Step) -> None:
-    """What gates were given over a window: by check and metric, by colour, by time."""
-    for key, measurement in (step.look.measured.answers if step.look.measured else {}).items():
-        kind, _, rest = key.partition("/")
-        if kind != "gate" or measurement.answer.result_type != "matrix":
-            continue
-        name, _, arm = rest.rpartition("/")
-        found = values.setdefault(f"check/{name}", {}).setdefault("green" if arm == "candidate" else "blue", {})
-        found |= {sample.time: sample.value for one in measurement.series for sample in one.samples}
-
-
-def _of_metrics(place: str, queries: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """The queries of a check's metrics, by metric and colour."""
-    mine = {name.removeprefix(f"{place}/"): asked for name, asked in queries.items() if name.startswith(f"{place}/")}
-    return {f"{metric}, {colour}": query for metric, asked in mine.items() for colour, query in asked.items()}
 
 
 def _ratios(place: str, kind: str, status: ReleaseStatus, plan: PlanSpec | None, counts: Counted | None) -> Iterator[Ratio]:

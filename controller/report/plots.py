@@ -91,8 +91,12 @@ def traffic_plot(facts: Facts) -> Plot:
 
 def check_plots(check: CheckFacts, key: str) -> Iterator[Plot]:
     """The plots of one check: both colours with the limit, the ratio, the evidence."""
+    for number, metric in enumerate(check.metrics):
+        curves = [Curve(name, name, tuple(getattr(metric, name))) for name in ("green", "blue")]
+        summary = f"{metric.name}: {len(metric.green)} values of green, {len(metric.blue)} of blue; {check.sentence}"
+        yield Plot(f"{key}-{number}", f"{check.name}: {metric.name}, both versions", "", tuple(curves), summary)
     points = [point for point in check.points if point.green is not None or point.blue is not None]
-    if points:
+    if points and not check.metrics:
         gate = check.kind == "gate"
         curves = [
             Curve(label, style, tuple(spread(points, name, gate=gate)))
@@ -269,9 +273,9 @@ def _path(curve: Curve, frame: _Frame, most: int) -> str:
 
 def _axes(frame: _Frame, unit: str) -> Iterable[str]:
     for value in frame.ticks():
-        y = frame.y(value)
+        y, label = frame.y(value), f"{short(value)} {escape(unit)}".rstrip()
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}{" " + escape(unit) if unit else ""}</text>'
+        yield f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
     span = frame.until - frame.since
     step = next((s for s in (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200) if span / s <= 8), 86400)  # noqa: PLR2004
     time = math.ceil(frame.since / step) * step
@@ -279,6 +283,14 @@ def _axes(frame: _Frame, unit: str) -> Iterable[str]:
         stamp = rfc3339(time)[11:19] if step < 60 else rfc3339(time)[11:16]  # noqa: PLR2004 - seconds only where they differ
         yield f'<text class="tick" x="{frame.x(time):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{stamp}</text>'
         time += step
+
+
+def short(value: float) -> str:
+    """A number on an axis: 250M rather than 250000000."""
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.4g}{letter}"
+    return f"{value:.4g}"
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:

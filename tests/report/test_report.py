@@ -10,8 +10,8 @@ import pytest
 
 from controller.report import html, texts
 from controller.report.facts import facts_of
-from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, room_for, svg, thin, ticks
-from tests.evidence.recorded import FIRST, HWAYO, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
+from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, room_for, short, svg, thin, ticks
+from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
 from tests.report.browser import browser, written
 
 EVIL = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>\u2028&amp;"\''
@@ -74,6 +74,19 @@ class TestFacts:
         assert check.points[-1].ln_e >= check.ln_bound
         assert check.points[0].ln_e < check.ln_bound
         assert 0.5 < check.ratios[-1].low < 2 < check.ratios[-1].high
+
+    def test_kayentas_judge_is_shown_with_the_values_of_every_metric(self):
+        """What is drawn are the values that the judge was given, over the window, of both versions."""
+        facts = facts_of(recorded(KAYENTA, "kayenta-errors"))
+        (check,) = facts.checks
+        errors, latency = check.metrics
+        page = html.html(facts)
+
+        assert (errors.name, latency.name) == ("Error rate", "Mean latency")
+        assert len(errors.green) == len(errors.blue) == 30
+        assert sum(value for _, value in errors.green) / 30 == pytest.approx(0.0312, abs=1e-4)
+        assert "[900s:30s]" in check.queries["Error rate, green"]
+        assert "canary: Error rate, both versions" in page
 
     def test_a_release_that_is_under_way_says_so(self):
         sims = []
@@ -229,6 +242,9 @@ class TestPlots:
 
         assert half - one == pytest.approx(one - twice, abs=0.2)
         assert ">10 x<" in image
+
+    def test_large_numbers_are_short_on_an_axis(self):
+        assert [short(value) for value in (0.0, 0.01, 1_500, 25_000, 250_000_000, -3e12)] == ["0", "0.01", "1500", "25k", "250M", "-3T"]
 
     def test_curves_share_the_room_of_a_page(self):
         curves = tuple(Curve(str(i), "green", tuple((float(t), 1.0) for t in range(1_000))) for i in range(20))

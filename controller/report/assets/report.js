@@ -7,6 +7,11 @@
   const bands = { pass: "good", fail: "bad", inconclusive: "wait" };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const shown = (value) => (value == null ? "--" : Number(value.toPrecision(4)).toString());
+  const sizes = [[1e12, 1e12, "T"], [1e9, 1e9, "G"], [1e6, 1e6, "M"], [1e4, 1e3, "k"]];
+  const short = (value) => {
+    const size = sizes.find((one) => Math.abs(value) >= one[0]);
+    return size ? shown(value / size[1]) + size[2] : shown(value);
+  };
   const clock = (time) => new Date(time * 1000).toISOString().slice(11, 19);
   const drawn = new Map();
 
@@ -35,7 +40,7 @@
       tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "Etc/UTC"),
       scales: { x: { min: plot.since, max: plot.until }, y: { distr: plot.log ? 3 : 1, range: (u, low, high) => plot.log ? [Math.min(low ?? 0.5, 0.5) / 1.1, Math.max(high ?? 2, 2) * 1.1] : plot.top ? [0, plot.top] : [Math.min(0, low ?? 0), (high ?? 1) * 1.08 || 1] } },
       axes: [{ ...axis, space: 80, values: (u, times) => times.map((time) => clock(time).slice(0, u.scales.x.max - u.scales.x.min < 900 ? 8 : 5)) },
-             { ...axis, ...(plot.log ? { splits: () => plot.log, filter: (u, splits) => splits } : {}), size: 66, values: (u, values) => values.map((value) => shown(value) + (plot.unit ? " " + plot.unit : "")) }],
+             { ...axis, ...(plot.log ? { splits: () => plot.log, filter: (u, splits) => splits } : {}), size: 66, values: (u, values) => values.map((value) => short(value) + (plot.unit ? " " + plot.unit : "")) }],
       series: [{ label: "time", value: (u, time) => time == null ? "--" : clock(time) + " UTC" }].concat(plot.curves.map((curve) => ({
         label: curve.label, stroke: colour(colours[curve.style] || curve.style), width: 2, dash: dashes[curve.style],
         paths: curve.steps ? uPlot.paths.stepped({ align: 1 }) : undefined, points: { show: plot.times.length < 40 },
