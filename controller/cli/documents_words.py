@@ -189,6 +189,14 @@ analysis:
         workload: shop
         lines: [{edge: 100, share: 12, bursts: 1, widest: 1.2}, {edge: 500, share: 0.6, bursts: 1.3, widest: 1.9}]
 """,
+    "MeasuredGauge": """
+analysis:
+  measured:
+    until: 1795262400
+    hours: 24
+    checks: [{builtin: error-rate, workload: shop, lines: [{share: 2, bursts: 4, widest: 4.5}]}]
+    gauges: [{check: memory, asked: 3f2a81c09d7e, variance: 0.9}]
+""",
     "MeasuredLine": """
 analysis:
   measured: {until: 1795262400, hours: 24, checks: [{builtin: error-rate, workload: shop, lines: [{share: 2, bursts: 4, widest: 4.5}]}]}
