@@ -105,8 +105,8 @@ def _edge(series: Series) -> float:
 
 
 def _newest(arms: Mapping[Arm, Counted]) -> float:
-    every = (series for one in arms.values() for series in (*one.total, *one.buckets))
-    return max((series.samples[-1].time for series in every if series.samples), default=-math.inf)
+    times = [series.samples[-1].time for one in arms.values() for every in (one.total, one.buckets) for series in every if series.samples]
+    return max(times, default=-math.inf)
 
 
 def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: Scrapes | None = None) -> Advanced:

@@ -135,19 +135,19 @@ def watched(w: World) -> tuple[Check, ...]:
 
     None in a reverse release: it has no stage in which both versions have traffic, and what hits both is often why somebody asked for it.
     """
-    return tuple(check for check in w.plan.checks if check.sequential) if _watching(w) else ()
+    checks = tuple([check for check in w.plan.checks if check.sequential]) if w.subject.plan is not None else ()
+    return checks if checks and _watching(w) else ()
 
 
 def watched_gauges(w: World) -> tuple[Check, ...]:
     """The gauges that are paired now: as `watched`, where their history is known, but not after a return: nobody is at the clone."""
-    if not _watching(w) or is_home(w):
-        return ()
-    return tuple(check for check in w.plan.checks if gauge_test(w.plan, check) is not None)
+    checks = tuple([check for check in w.plan.checks if gauge_test(w.plan, check) is not None]) if w.subject.plan is not None else ()
+    return checks if checks and _watching(w) and not is_home(w) else ()
 
 
 def _watching(w: World) -> bool:
     status = w.status
-    if w.subject.plan is None or w.subject.spec.kind == "reverse" or status.stage < 0 or not status.weight or not marked(status):
+    if w.subject.spec.kind == "reverse" or status.stage < 0 or not status.weight or not marked(status):
         return False
     if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.rollback is not None:
         return False
@@ -183,8 +183,9 @@ def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark,
 
 def due(w: World) -> tuple[Counting, ...]:
     """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
-    back = scrapes_of(w.plan).look_back if w.subject.plan is not None else 0.0
-    return tuple(Counting(check, _from(w, check) - max(back, _history(w, check)), _shared(w, check)) for check in watched(w))
+    checks = watched(w)
+    back = scrapes_of(w.plan).look_back if checks else 0.0
+    return tuple(Counting(check, _from(w, check) - max(back, _history(w, check)), _shared(w, check)) for check in checks)
 
 
 def _history(w: World, check: Check) -> float:
