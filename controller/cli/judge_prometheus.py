@@ -1,6 +1,7 @@
 """Raw samples of a past window from Prometheus: range selectors, an hour at a time, less where an answer is too large."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from analysis.model import Labels, Sample, Series
 from controller.adapters.prometheus import HttpPrometheus
@@ -65,13 +66,14 @@ def read_prometheus(
 
 
 def _either(prometheus: Prometheus, selector: Selector, times: tuple[float, float], server: str) -> Iterator[Answer]:
-    """The answers of the selector; where it asks for classic buckets and there are none at all, those of the native histogram."""
+    """The answers of the selector; where it asks for classic buckets and there are none, the same buckets of the native histogram."""
     empty = True
     for answer in _pieces(prometheus, selector, times, server):
         empty = empty and not answer.series
         yield answer
     if empty and selector.native is not None:
-        yield from _pieces(prometheus, selector.native, times, server)
+        for answer in _pieces(prometheus, selector.native, times, server):
+            yield replace(answer, series=tuple(one for one in answer.series if selector.matches(one.labels)))
 
 
 def _pieces(prometheus: Prometheus, selector: Selector, times: tuple[float, float], server: str) -> Iterator[Answer]:

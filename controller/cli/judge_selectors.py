@@ -4,6 +4,7 @@ A selector with a metric's name is about that metric: errors, or latency where i
 name is about Istio's two metrics.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from controller.cli.exits import CommandError, ExitCode
 from controller.core.queries import LATENCY, SERVER_ERRORS_GRPC, SERVER_ERRORS_HTTP
 
 REQUESTS = "istio_requests_total"
-_BUCKET = "_bucket"
+_BUCKET, _EDGE = "_bucket", "le"
+_EDGES = re.compile(r',?\s*\ble\s*(=~|!~|!=|=)\s*"[^"]*"')
 BUCKETS = f"{LATENCY}{_BUCKET}"
 ISTIO_BAD = (
     f'{{response_code=~"{SERVER_ERRORS_HTTP}"}}',
@@ -41,11 +43,12 @@ class Selector:
 
     @property
     def native(self) -> "Selector | None":
-        """The same of a native histogram, where this asks for classic buckets by name."""
+        """The same of a native histogram, which has no edges to select by, where this asks for classic buckets by name."""
         if not self.metric.endswith(_BUCKET):
             return None
         name = self.metric.removesuffix(_BUCKET)
-        return Selector(self.text.replace(self.metric, name, 1), name, self.tests)
+        text = _EDGES.sub("", self.text.replace(self.metric, name, 1)).replace("{,", "{")
+        return Selector(text, name, tuple(test for test in self.tests if test[0] != _EDGE))
 
     def matches(self, labels: Labels) -> bool:
         """Whether it asks for this series; a label that is not there is ""."""

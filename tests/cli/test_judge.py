@@ -13,7 +13,7 @@ from analysis.model import Arm
 from controller.cli import judge_prometheus
 from controller.cli.exits import CommandError
 from controller.cli.judge_files import read_files
-from controller.cli.judge_selectors import BUCKETS, REQUESTS, arm_of
+from controller.cli.judge_selectors import BUCKETS, REQUESTS, arm_of, selector
 from controller.cli.main import run
 from controller.ports import Answer, AnswerFault
 from controller.simulator.promql.engine import Engine
@@ -485,6 +485,21 @@ class TestBadInput:
         assert run(["judge", *arms]) == 2
         assert "--errors 'result=\"error\"'" in capsys.readouterr().err
         assert judged(capsys, *arms, "--errors", 'result="error"')[1]["checks"][0]["candidate"] == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "native"),
+    [
+        ('x_bucket{a="b"}', 'x{a="b"}'), ('x_bucket{a="b",le=~"64|[+]Inf"}', 'x{a="b"}'), ('x_bucket{le="64", a="b"}', 'x{ a="b"}'),
+        ('x_bucket{file="y"}', 'x{file="y"}'), ("x_bucket", "x"),
+    ],
+)  # fmt: skip
+def test_classic_buckets_have_a_native_histogram_of_the_same_name_without_edges(text, native):
+    assert selector(text, "--baseline").native.text == native
+
+
+def test_a_counter_has_no_native_histogram():
+    assert selector('hits{le="1"}', "--baseline").native is None
 
 
 def test_a_selector_with_a_name_is_about_that_metric():

@@ -135,7 +135,10 @@ def test_the_built_in_latency_check_has_its_one_number(prometheus):
 def test_a_look_back_for_classic_buckets_finds_the_native_ones(prometheus):
     now = time.time()
 
-    (found,), partial = read_prometheus(prometheus, [selector(f'{BUCKETS}{{reporter="source"}}', "--baseline")], now - 60, now)
+    every, some = f'{BUCKETS}{{reporter="source"}}', f'{BUCKETS}{{reporter="source",le=~"64|[+]Inf"}}'
+
+    found, partial = read_prometheus(prometheus, [selector(text, "--baseline") for text in (every, some)], now - 60, now)
 
     assert not partial
-    assert {dict(series.labels)["__name__"] for series in found} == {BUCKETS}
+    assert {dict(series.labels)["__name__"] for series in found[0]} == {BUCKETS}
+    assert [len(found[0]), *(dict(series.labels)["le"] for series in found[1])] == [30, "+Inf", "64"]
