@@ -183,7 +183,7 @@ def default_lists() -> str:
         f"| `slots` | {slots} |",
     ]  # fmt: skip
     lines += [f"| `checks` | `{check.name}`: {limit_words(check.limit, unit_of(check))} |" for check in spec.checks]
-    where = "where `penstock preflight` has measured blue, and without `finish: {mode: home}`"
+    where = "where `penstock preflight` has measured blue"
     lines += [f"| `checks`, {where} | `{check.name}`: {tolerance_words(check)} |" for check in measured_checks()]
     for one in spec.triggers:
         often = f"every {format_duration(one.interval)}, {one.repeat.consecutive or 1} failures in a row"

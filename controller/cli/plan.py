@@ -21,6 +21,7 @@ from controller.cli.validate import line_of
 from controller.core.asking import checks_of, counted_by, metric_name, probe_url
 from controller.core.judging import unit_of
 from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, over_window, pair_of, requests_of
+from controller.core.tested import gauge_test
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
@@ -168,9 +169,7 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
     pair = pair_of(spec, member_of(spec, check.member), naming)
     compares = check.limit is not None and check.limit.relative
     if isinstance(check, Check) and check.sequential:
-        selector = counted_by(check, requests_of(Mesh(mode=naming.mode, reporter=spec.traffic.reporter), (pair.blue, pair.green)))
-        times = "counted at every scrape from the first weight on, for both colours in one query"
-        return Question(check.name, "sequential check", plan_detect.tolerance_words(check), times, selector, "")
+        return _counted(spec, naming, check, pair)
     if isinstance(check, Trigger):
         times = f"{_repeat(check)} every {format_duration(check.interval)}"
         kind = "trigger" if check.together is None else f"trigger of group {check.together}"
@@ -179,9 +178,22 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
             return Question(check.name, kind, "status 200-399", times, green, blue)
     else:
         kind, times = "check", _when(check)
+        if check.gauge:
+            known = gauge_test(spec, check) is not None
+            kind, compares = "gauge", True
+            times = "paired with blue at every scrape below 100 %, else " + times if known else f"{times} (no history: penstock preflight)"
     green = _query(spec, naming.mode, check, pair, colour="green", window=window)
     blue = _query(spec, naming.mode, check, pair, colour="blue", window=window) if compares else ""
     return Question(check.name, kind, limit_words(check.limit, unit_of(check)), times, green, blue)
+
+
+def _counted(spec: PlanSpec, naming: Naming, check: Check, pair: Pair) -> Question:
+    words, when = plan_detect.tolerance_words(check), "counted at every scrape from the first weight on"
+    if check.counters is None:
+        selector = counted_by(check, requests_of(Mesh(mode=naming.mode, reporter=spec.traffic.reporter), (pair.blue, pair.green)))
+        return Question(check.name, "sequential check", words, f"{when}, for both colours in one query", selector, "")
+    blue, green = (" and ".join(fill(text, place, 0.0) for text in check.counters.selectors) for place in (pair.blue, pair.green))
+    return Question(check.name, "sequential check", words, when, green, blue)
 
 
 def _canary(spec: PlanSpec, naming: Naming, check: Check, asked: Kayenta) -> Iterator[Question]:

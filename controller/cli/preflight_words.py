@@ -1,7 +1,8 @@
 """What `penstock preflight` prints: blue's rates and dispersion, the pretended releases, and what each stage can find."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from analysis.preflight import Preflight
@@ -19,6 +20,7 @@ Key = tuple[str, str, str]
 """Built-in check, workload and digest of own counters: what is measured once, whatever the checks are called."""
 
 _HOUR = 3600.0
+_FIVE_MINUTES = 300.0
 _FULL = 100
 _MOST_PAST_ALPHA = 2
 _ONE_POD = (
@@ -41,6 +43,7 @@ class Told:
         assumed: the plan has no sequential check, so that the two usual ones were looked at.
         partial: some answer of Prometheus was not complete.
         kept: how it was stored, a sentence; "" where it was not.
+        unmeasured: sequential gauges that could not be measured, and why, clauses.
     """
 
     plan: str
@@ -52,6 +55,7 @@ class Told:
     assumed: bool = False
     partial: bool = False
     kept: str = ""
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def noisy(self) -> bool:
@@ -102,10 +106,7 @@ class Told:
         elif own and written.analysis.measured != self.measured:
             kept += " What the plan itself has under analysis.measured comes first."
         elif self.assumed and "checks" not in written.model_fields_set:
-            home = written.finish.mode == "home"
-            kept += " The plan names no checks: " + (
-                "with finish.mode home they stay thresholds." if home else "from now on error rate and latency are judged sequentially."
-            )
+            kept += " The plan names no checks: from now on error rate and latency are judged sequentially."
         return replace(self, kept=kept)
 
 
@@ -136,6 +137,10 @@ def _table(told: Told) -> Iterator[str]:
             rows.append((*called, f"beyond {edge:g} ms", f"{100 * share:.3g} %", why))
         if not lines and past.fault:
             rows.append((*called, past.fault))
+    for gauge in told.measured.gauges if told.measured is not None else ():
+        differ = 100 * math.sqrt(gauge.variance / _FIVE_MINUTES)
+        rows.append((gauge.check, "", f"two halves of blue differ by {differ:.2g} % over five minutes"))
+    rows += [(name, "", f"not measured: {why}") for name, why in told.unmeasured.items()]
     yield f"Blue of plan {told.plan}, {_span(told)} until {clock(told.until)}:"
     widths = [max(len(row[column]) for row in rows if column < len(row) - 1) for column in range(len(rows[0]) - 1)]
     for row in rows:
@@ -229,6 +234,7 @@ def as_json(told: Told) -> dict[str, Any]:
             "count": found.releases, "stretches": found.stretches, "rolledBack": found.left, "rate": found.rate, "atMost": found.at_most,
             "asMeasured": found.rollbacks, "causes": dict(found.causes or {}), "alpha": told.spec.analysis.alpha,
         },
+        "unmeasuredGauges": dict(told.unmeasured),
         "detects": [asdict(one) for one in plan_detect.detections(told.spec, told.rps)] if told.measured is not None else [],
         "stored": bool(told.kept),
     }  # fmt: skip
