@@ -28,7 +28,8 @@ def bundle(
 ) -> None:
     """Write one file with all evidence of a release: for `penstock replay` and `penstock report`, where there is no cluster.
 
-    It has no credentials and no addresses of Prometheus. Of a running release it has what was decided so far.
+    It has no credentials; where a Prometheus could not be reached, the sentence names its host. Of a running release it has what was
+    decided so far.
     """
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
     if file is None and session.host.out_is_terminal:

@@ -61,7 +61,8 @@ class WhatIf:
         saved: requests of green that the other policy would have spared; None where that is not in the record.
         rate: requests of green in the minute before the record went back and the other policy did not: the best that the record says about
             how many more there would have been; None elsewhere.
-        unknown: questions of the other policy that the record does not answer.
+        unknown: questions of the other policy that the record does not answer, the first of them at `unknown_at`.
+        anew: places where the record goes on from what was stored, because looks before it are missing: there both policies do.
         counts: looks of which the record has counts instead of raw samples.
         thinned: looks whose samples were left out.
         held: the other policy would have held first, at this time, for this reason.
@@ -75,6 +76,8 @@ class WhatIf:
     saved: Hurt | None = None
     rate: Hurt | None = None
     unknown: tuple[str, ...] = ()
+    unknown_at: float = 0.0
+    anew: int = 0
     counts: int = 0
     thinned: int = 0
     held: Stand | None = None
@@ -89,15 +92,22 @@ class _Other:
     memory: Memory
     status: ReleaseStatus | None = None
     unknown: dict[str, None] = field(default_factory=dict)
+    unknown_at: float = 0.0
     held: Stand | None = None
+    anew: int = 0
 
     def look(self, step: Step) -> ReleaseStatus:
         """What it makes of one look."""
         look = step.look
+        if look.read and self.status is not None:
+            # What happened in between nobody wrote down: the other policy's own way through it is as unknown as the recorded one's.
+            self.status, self.anew = None, self.anew + 1
         subject = with_status(look.subject, self.status or step.subject.status)
         subject = replace(subject, plan=divided(self.plan, look.divisor)) if subject.plan is not None else subject
         world = World(subject, look.observed, look.at)
         measured, missing = measured_for(needs.asks(world), look, self.memory)
+        if missing and not self.unknown:
+            self.unknown_at = look.at
         self.unknown |= dict.fromkeys(missing)
         decision = decided(replace(look, measured=measured), subject)
         self.status = decision.status
@@ -130,7 +140,8 @@ def what_if(looks: Sequence[Look], plan: PlanSpec) -> WhatIf | None:
     return WhatIf(
         recorded, there, parted, end, saved=_saved(step, recorded, there, steps, memory) if parted else Hurt(),
         rate=_rate(step, steps, memory) if parted and recorded.back and not there.back else None,
-        unknown=tuple(other.unknown), counts=sum(look.thinned for look in looks), thinned=thinned,
+        unknown=tuple(other.unknown), unknown_at=other.unknown_at, anew=other.anew,
+        counts=sum(look.thinned for look in looks), thinned=thinned,
         held=other.held if other.held and not _held(looks) else None,
         unsure=parted and not there.back,
     )  # fmt: skip

@@ -92,7 +92,9 @@ def compared(name: str, what: str, found: "WhatIf") -> Iterator[str]:
     """The comparison for people."""
     yield f"{name}, with {what}"
     yield f"  recorded  {clock(found.end.at)}  {ending(found.end)}: {found.end.message}"
-    if not found.parted:
+    if not found.parted and found.unknown:
+        yield "  so        no other weight, as far as the record has answers"
+    elif not found.parted:
         yield "  so        the same weights at the same times, to the end of the record"
     else:
         yield f"  so        {clock(found.other.at)}  {ending(found.other)}: {found.other.message}"
@@ -124,7 +126,10 @@ def notes(found: "WhatIf") -> Iterator[str]:
     if found.held is not None:
         yield f"it would have held at {clock(found.held.at)}: {found.held.message}"
     if found.unknown:
-        yield f"not in the record, so without an answer: {', '.join(found.unknown[:8])}"
+        yield f"not in the record, so without an answer from {clock(found.unknown_at)} on: {', '.join(found.unknown[:8])}"
+    if found.anew:
+        times = "once" if found.anew == 1 else f"{found.anew} times"
+        yield f"the record goes on {times} from what was stored (a controller took over, or somebody else wrote): there both policies do"
     if found.counts:
         yield f"of {found.counts:,} looks the record has counts of requests instead of raw samples: latency is judged as it was asked then"
     if found.thinned:
@@ -144,7 +149,7 @@ def compared_json(found: "WhatIf") -> dict[str, Any]:
         "held": of(found.held),
         "spared": {"requests": found.saved.requests, "failed": found.saved.failed} if found.saved else None,
         "aMinuteMore": {"requests": found.rate.requests, "failed": found.rate.failed} if found.rate else None,
-        "beyondTheRecord": found.unsure, "notInTheRecord": list(found.unknown), "counts": found.counts,
+        "beyondTheRecord": found.unsure, "anew": found.anew, "notInTheRecord": list(found.unknown), "counts": found.counts,
         "thinned": found.thinned,
     }  # fmt: skip
 
@@ -165,7 +170,8 @@ def row_of(name: str, other: "WhatIf | None", found: "Tally | None", error: str)
     spared = f"{other.saved.failed:,.0f} of {other.saved.requests:,.0f} less" if other.saved and other.saved.requests else ""
     if other.rate is not None:
         spared = f"{other.rate.failed:,.0f} of {other.rate.requests:,.0f} more a minute"
-    result = ending(other.other) if other.parted else "the same"
+    same = "the same" if not other.unknown else "the same, as far as known"
+    result = ending(other.other) if other.parted else same
     return (name, ending(other.end), result, when if other.parted else "", spared)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ from controller.evidence.bundle import write
 from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE, NotFoundError
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal, refusing
-from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, recorded
+from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, bundle_from, recorded, simulated
 
 PLAN = FIRST.parent / "plan.yaml"
 
@@ -258,7 +259,20 @@ class TestOtherPolicy:
         """The latency of a threshold check was answered with a number; for another quantile nobody asked."""
         told = penstock("replay", folder / "healthy.penstock", "--set", "checks.latency-p99.quantile=0.5")
 
-        assert "not in the record, so without an answer: gate/latency-p99/candidate" in told.out
+        assert re.search(r"not in the record, so without an answer from \d\d:\d\d:\d\d on: gate/latency-p99/candidate", told.out)
+
+    def test_what_is_the_same_only_as_far_as_known_says_so(self, folder):
+        """After a minute nobody asked for the latency, and from the recorded question on both ask the same."""
+        told = penstock("replay", folder / "healthy.penstock", "--set", "stages.5.window=1m")
+
+        assert "so        no other weight, as far as the record has answers" in told.out
+
+    def test_a_controller_that_was_killed_is_no_difference_between_two_policies(self, tmp_path):
+        """What it lost between two records, it lost for both."""
+        told = penstock("replay", saved(tmp_path, "restarted", recorded(FIRST, "restart")), "--set", "stages.5.weight=5")
+
+        assert "the same weights at the same times" in told.out
+        assert re.search(r"the record goes on (\d times|once) from what was stored", told.out)
 
     def test_an_error_rate_over_another_range_is_evaluated_from_the_raw_samples(self, folder):
         told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.range=2m")
@@ -319,6 +333,20 @@ class TestReport:
         told = penstock("report", folder / "fails-at-25.penstock", "-f", tmp_path / "r.html")
 
         assert told.err.startswith(f"The report of shop/shop-v2 is in {tmp_path / 'r.html'} (")
+
+    def test_releases_that_go_home_or_back_have_bundles_and_reports_like_any_other(self, tmp_path):
+        """A return to the original, and a rollback after a success, are decided again, and told."""
+        home = recorded(ROOT / "tests" / "scenarios" / "home", "home-in-a-row")
+        sim = simulated(FIRST, "three-in-a-row")
+        back = next(one for one in map(partial(bundle_from, sim), range(4)) if one.release["spec"].get("kind") == "reverse")
+        for name, bundle in (("home", home), ("back", back)):
+            path = saved(tmp_path, name, bundle)
+
+            assert penstock("replay", path).out.endswith("all as recorded.\n")
+            assert penstock("replay", path, "--step").code == 0
+            assert "the same weights" in penstock("replay", path, "--set", "stages.5.weight=5").out
+            assert "✔ Succeeded" in penstock("report", path).out
+        assert "Returning" in penstock("replay", tmp_path / "home.penstock", "--step").out
 
     def test_a_damaged_bundle_is_refused(self, tmp_path):
         (tmp_path / "x.penstock").write_bytes(b"\x1f\x8bnonsense")
