@@ -53,13 +53,14 @@ def store(kube: Kube, subject: Subject, journal: Journal, before: EvidenceStatus
 
 def fitting(segments: Sequence[Segment], room: int) -> list[Segment]:
     """The segments, the oldest made smaller until all fit; steps stay whatever they need."""
-    fit = list(segments)
+    fit, size = list(segments), sum(len(one.body) for one in segments)
     for level, smaller in LEVELS:
         for position, segment in enumerate(fit):
-            if sum(len(one.body) for one in fit) <= room:
+            if size <= room:
                 return fit
             if segment.kept < level:
                 fit[position] = smaller(segment)
+                size += len(fit[position].body) - len(segment.body)
     return fit
 
 

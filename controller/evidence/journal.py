@@ -76,11 +76,13 @@ class Segment:
         body: its lines, compressed; older versions wrote several blocks one behind the other.
         looks: how many.
         kept: how much of those that only waited.
+        steps: whether there is a decision in it.
     """
 
     body: bytes
     looks: int
     kept: Kept = Kept.WHOLE
+    steps: bool = True
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class _Open:
     version: str = ""
     recorded: ReleaseStatus | None = None
     looks: int = 0
+    steps: bool = False
     size: int = 0
     blocks: list[bytes] = field(default_factory=list)
 
@@ -126,7 +129,7 @@ class _Open:
     def closed(self) -> Segment:
         """All lines, compressed as one: blocks by themselves know nothing of each other."""
         text = b"".join([*map(zlib.decompress, self.blocks), *(line + b"\n" for line in self.lines)])
-        return Segment(zlib.compress(text, CLOSE), self.looks)
+        return Segment(zlib.compress(text, CLOSE), self.looks, steps=self.steps)
 
 
 @dataclass(slots=True)
@@ -165,7 +168,7 @@ class Journal:
             segment.writer.fresh.clear()
         if seen.step:
             line["out"] = worlds.decision_line(before, seen.decision)
-            segment.recorded = after
+            segment.recorded, segment.steps = after, True
         if seen.refused:
             line["refused"] = list(seen.refused)
         segment.add(orjson.dumps(line, default=str))
@@ -200,7 +203,7 @@ class Journal:
                     self.closed[position] = smaller(segment)
                     return True
         for position, segment in older:
-            if not thinning.has_steps(segment):
+            if not segment.steps:
                 self.lost += segment.looks
                 self.closed[position : position + 2] = [thinning.after_lost(segment, self.closed[position + 1])]
                 return True

@@ -85,7 +85,7 @@ def steps_only(segment: Segment) -> Segment:
 def _smaller(segment: Segment, lines: Iterable[Line], level: Kept) -> Segment:
     """The segment with these lines; with its own where they save nothing, which is not tried again."""
     body = _packed(lines)
-    return Segment(min(body, segment.body, key=len), segment.looks, level)
+    return replace(segment, body=min(body, segment.body, key=len), kept=level)
 
 
 def _leave_out(kept: list[Line], line: Line) -> None:
@@ -98,11 +98,6 @@ def _leave_out(kept: list[Line], line: Line) -> None:
 
 LEVELS = ((Kept.COUNTS, counted), (Kept.STEPS, steps_only))
 """How segments become smaller, one after the other: all of them to counts before any of them loses a look."""
-
-
-def has_steps(segment: Segment) -> bool:
-    """Whether there is a decision in it."""
-    return any("out" in line for line in lines_of(segment.body))
 
 
 def after_lost(lost: Segment, segment: Segment) -> Segment:
