@@ -13,12 +13,13 @@ from controller.api.validate_sequential import check_notes
 from controller.api.validate_yaml import Path
 from controller.core.queries import Place, fill
 
+RANGE = "[$window]"
 _EXPECTED = {
     AdviceKind.LABEL_BY_LABEL: "one number for green",
     AdviceKind.MANY_SERIES: "one series",
     AdviceKind.NO_SELECTOR: "a selector for green in every part of the query",
-    AdviceKind.SHORT_RANGE: "[$window]",
-    AdviceKind.LONG_RANGE: "[$window]",
+    AdviceKind.SHORT_RANGE: RANGE,
+    AdviceKind.LONG_RANGE: RANGE,
     AdviceKind.FILTERED: "the number that is compared",
 }
 _HINTS = {
@@ -46,7 +47,9 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
                 lengths = [window for weight, window in windows.items() if not judged or weight in judged] or [DEFAULTS.stages[0].window]
             yield from _of_query((section, index, "query"), query, places(spec, one.get("member"), namespace), sorted(lengths))
     for path, query, step, member in queries(spec):
-        yield from _of_query(path, query, places(spec, member, namespace), [step])
+        # One value a step: its range may be longer than the step, and is never the window.
+        found = _of_query(path, query, places(spec, member, namespace), [step])
+        yield from (note for note in found if note[3] != RANGE)
 
 
 def places(spec: dict[str, Any], member: Any, namespace: str) -> tuple[Place, Place]:

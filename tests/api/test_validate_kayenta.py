@@ -72,6 +72,11 @@ def test_asking_it_often_is_a_warning_with_the_chance():
     assert "Kayenta's judge at 2 stages: in up to 6 % of healthy releases some metric fails by chance" in text
 
 
+def test_a_range_that_is_not_the_step_is_no_mistake():
+    assert said("{metrics: [{name: a, query: 'sum(rate(errors{workload=\"$workload\"}[2m]))', groups: [all]}]}") == []
+    assert said("{metrics: [{name: a, query: 'sum(rate(errors{workload=\"$workload\"}[$window]))', groups: [all]}]}") == []
+
+
 def test_few_values_are_a_warning():
     ((severity, text),) = said(f"{{metrics: [{METRIC}], step: 2m}}")
 

@@ -9,6 +9,8 @@ import pytest
 from analysis import latency, reasons
 from analysis.counters import Cursor, Scrapes, difference
 from analysis.model import Arm
+from analysis.retrospect_checks import Counted
+from analysis.sequential import Kind, Mark, Setting, advance, begin, both, ln_e
 from controller.adapters.native_histograms import GRID
 from controller.adapters.prometheus_decode import decode
 from controller.ports import AnswerFault
@@ -180,6 +182,24 @@ class TestLatencyTails:
 
         assert part.counts[Arm.CANDIDATE, math.inf] == 7
         assert part.counts[Arm.BASELINE, math.inf] == 10
+
+    @pytest.mark.parametrize(("median", "found"), [(40, False), (60, True)])
+    def test_a_sequential_check_finds_the_slower_version_by_them_and_not_its_equal(self, median, found):
+        setting = Setting(Kind.LATENCY, delta=0.001)
+        blue, green = lognormal(40_000, 40), lognormal(40_000, median, seed=2)
+        times = range(100, 100 + 15 * 40, 15)
+        read = answer(
+            item([(at, native(blue[: 1000 * (place + 1)])) for place, at in enumerate(times)], pod="blue"),
+            item([(at, native(green[: 1000 * (place + 1)], schema=1)) for place, at in enumerate(times)], pod="green"),
+        )
+        counted = (Counted(buckets=tuple(one for one in read.series if dict(one.labels)["pod"] == pod)) for pod in ("blue", "green"))
+        arms = both(*counted)
+
+        begun = begin(setting, arms, 100).state
+        after = advance(setting, begun, arms, [Mark(since=100, name="1")], self.SCRAPES).state
+
+        assert {line.edge for line in after.lines} <= set(GRID)
+        assert (ln_e(setting, after) > math.log(100)) is found
 
     def test_kinds_without_a_common_edge_are_inconclusive_by_name(self):
         blue = [classic("50", [(100, 5)], pod="blue"), classic("+Inf", [(100, 9)], pod="blue")]
