@@ -85,20 +85,28 @@ def _pieces(prometheus: Prometheus, selector: Selector, times: tuple[float, floa
             piece /= 2
             continue
         if answer.fault is not None:
-            raise _no_samples(answer, answer.fault, selector, server)
+            raise _no_samples(answer, answer.fault, selector.text, server)
         yield answer
         start = end
 
 
-def _no_samples(answer: Answer, fault: AnswerFault, selector: Selector, server: str) -> CommandError:
+def asked_once(prometheus: Prometheus, query: str, time: float, server: str = "The Prometheus") -> Answer:
+    """One answer that can be used. Raises `CommandError`, naming the `server`."""
+    answer = prometheus.query(query, time)
+    if answer.fault is not None:
+        raise _no_samples(answer, answer.fault, query, server)
+    return answer
+
+
+def _no_samples(answer: Answer, fault: AnswerFault, query: str, server: str) -> CommandError:
     """Who was asked, for what, what came of it, and what to do."""
     said = answer.message.rstrip(".") or "without a word"
     if fault is AnswerFault.TOO_LARGE:
-        return CommandError(ExitCode.USAGE, f"A minute of {selector.text} is more than is read at once: select fewer series.")
+        return CommandError(ExitCode.USAGE, f"A minute of {query} is more than is read at once: select fewer series.")
     if fault not in _FAULTS:
-        return CommandError(ExitCode.USAGE, f"{server} refuses to select {selector.text}: {said}.")
+        return CommandError(ExitCode.USAGE, f"{server} refuses to select {query}: {said}.")
     what, advice = _FAULTS[fault]
-    return CommandError(ExitCode.UNREACHABLE, f"{server} {what} ({said}); it was asked for {selector.text}. {advice}")
+    return CommandError(ExitCode.UNREACHABLE, f"{server} {what} ({said}); it was asked for {query}. {advice}")
 
 
 def from_server(url: str, selectors: Sequence[Selector], since: float, until: float) -> Found:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from analysis import preflight as library
 from analysis.model import Window
 from analysis.preflight import Asked, Step
 from analysis.rate import Dispersion
-from analysis.splits import measured
+from analysis.splits import active
+from analysis.splits import measured as dispersion_of
 from controller.adapters.records import plan_view, read_subject
 from controller.api.measured import Measured, MeasuredCheck, MeasuredLine
 from controller.api.plan import PlanSpec
@@ -17,6 +19,7 @@ from controller.cli.plan import timetable
 from controller.cli.plan_detect import finds
 from controller.cli.plan_mode import Told as Mode
 from controller.cli.plan_mode import mode_of
+from controller.cli.preflight_gauges import Gauges, gauges_of
 from controller.cli.preflight_read import LEAST_PODS, Past, Reading, Sources, own_past_of, past_of
 from controller.cli.preflight_words import Key, Told, requests_a_second
 from controller.core.queries import Naming, Place, member_of, pair_of
@@ -45,14 +48,22 @@ def examine(place: Place3, sources: Sources, window: Window, kube: Kube | None) 
     lines = {key: _lines(key, past) for key, past in pasts.items() if past.pods >= LEAST_PODS}
     known = _measured(lines, window, pasts)
     known = _that_find(known, judged, pasts) if known is not None else None
-    found, measured = library.Preflight(()), known
+    found, measured, gauges = library.Preflight(()), known, Gauges()
     if known is not None:
         judged = _with(judged, known)
         found = library.preflight(_asked(judged, pasts), _steps(judged), judged.analysis.alpha)
         say(f"Blue was released against itself {found.releases:,} times.")
-        measured = _raised(known, judged, found)
+        gauges = gauges_of(spec, sources, window, naming, _pods(pasts))
+        measured = _raised(known, judged, found).model_copy(update={"gauges": list(gauges.measured)})
         judged = _with(judged, measured)
-    return Told(f"{namespace}/{name}", judged, pasts, found, measured, until=window.end, assumed=assumed, partial=sources.partial)
+    told = Told(f"{namespace}/{name}", judged, pasts, found, measured, until=window.end, assumed=assumed, partial=sources.partial)
+    return replace(told, unmeasured=gauges.faults)
+
+
+def _pods(pasts: Mapping[Key, Past]) -> set[str]:
+    """Names of blue's pods that had requests."""
+    targets = (target for past in pasts.values() if past.reporter != "source" for target in active(past.parts))
+    return {value for target in targets for label, value in target if label == "pod"}
 
 
 def _mode(place: Place3, kube: Kube | None) -> Mode:
@@ -90,7 +101,7 @@ def _lines(key: Key, past: Past) -> MeasuredCheck:
     """A kind of check as it was measured; what is too rare to measure keeps the default dispersion."""
     found = []
     for line, edge in enumerate(past.edges or (math.inf,)):
-        phi = measured(past.parts, line) or Dispersion()
+        phi = dispersion_of(past.parts, line) or Dispersion()
         share = 100 * past.share(line)
         found.append(
             MeasuredLine(edge=None if math.isinf(edge) else edge, share=share, bursts=round(phi.bursts, 4), widest=round(phi.widest, 4))

@@ -18,7 +18,7 @@ from analysis.splits import Part, active, edge_of, parted
 from controller.api.plan_checks import Counters
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.judge_files import read_files
-from controller.cli.judge_prometheus import read_prometheus
+from controller.cli.judge_prometheus import asked_once, read_prometheus
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, Selector, selector
 from controller.core.queries import Mesh, Place, fill, is_failed, label_value, requests_of
 from controller.ports import Prometheus
@@ -36,6 +36,9 @@ class Samples(Protocol):
 
     def once(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
         """The same where nothing else will be asked of this selector. Raises `CommandError`."""
+
+    def ask(self) -> Callable[[str, float], tuple[Series, ...]] | None:
+        """A query's answer at a moment, which raises `CommandError`; None where there are samples alone."""
 
     @property
     def partial(self) -> bool:
@@ -56,6 +59,16 @@ class ServerSamples:
         return found
 
     once = read
+
+    def ask(self) -> Callable[[str, float], tuple[Series, ...]]:
+        """A query's answer at a moment, which raises `CommandError`."""
+
+        def asked(query: str, time: float) -> tuple[Series, ...]:
+            answer = asked_once(self.prometheus, query, time)
+            self.partial = self.partial or bool(answer.warnings)
+            return answer.series
+
+        return asked
 
 
 @dataclass(slots=True)
@@ -104,6 +117,9 @@ class FileSamples:
     def once(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
         """The same where nothing else will be asked of this selector. Raises `CommandError`."""
         return read_files(self.paths, [wanted], since, until)[0]
+
+    def ask(self) -> None:
+        """Nobody in a file evaluates a query."""
 
 
 def _between(samples: Sequence[Sample], since: float, until: float) -> tuple[Sample, ...]:
