@@ -17,7 +17,7 @@ from analysis.model import Arm, Outcome, Verdict, Window
 from analysis.threshold import Limits, Question, Reading, Rule
 from controller.api.plan_checks import BuiltIn, Check, Group, Limit, Repeat, Trigger
 from controller.api.release import CheckStatus, WindowStatus
-from controller.core import canary, reasons
+from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, polled, trigger_key
 from controller.core.readings import DETAIL_LENGTH, MAX_SKEW_SECONDS, Context, answer_of, lacking, needed_requests, too_short
 from controller.core.sentences import explain, has_numbers, numbers
@@ -158,7 +158,7 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
         context: see there.
     """
     if check.kayenta is not None:
-        return canary.judge_window(check, window, measured, before, context)
+        return kayenta.judge_window(check, window, measured, before, context)
     if check.name in context.sequential or check.sequential or check.limit is None:
         blank = CheckStatus(name=check.name, outcome=Outcome.INCONCLUSIVE, reason=reasons.NOT_MEASURED)
         judged = context.sequential.get(check.name, blank)
@@ -240,7 +240,8 @@ def judge_stage(
     missing = lacking(window, context)
     if missing is not None:
         return StageVerdict(Outcome.INCONCLUSIVE, *missing, judged)
-    return StageVerdict(Outcome.PASS, reasons.STAGE_PASSED, "; ".join(map(explain, judged))[:_SUMMARY_LENGTH], judged)
+    said = "; ".join(map(explain, judged)) or "no check is asked in it"
+    return StageVerdict(Outcome.PASS, reasons.STAGE_PASSED, said[:_SUMMARY_LENGTH], judged)
 
 
 def baseline_of(checks: Collection[CheckStatus], before: Sequence[CheckStatus]) -> list[CheckStatus]:

@@ -299,6 +299,11 @@ class TestStage:
         assert (verdict.outcome, verdict.cause.name) == (FAIL, "b")
         assert verdict.detail == "b: 9 ms (limit 5 ms, n = 1,204)"
 
+    def test_a_stage_in_which_nothing_is_asked_says_so(self):
+        verdict = self.judge([], [])
+
+        assert (verdict.outcome, verdict.detail) == (PASS, "no check is asked in it")
+
     def test_a_failure_weighs_more_than_missing_data(self):
         assert self.judge([check("a", max=5), check("b", max=5)], [Answer(fault=AnswerFault.TIMEOUT), number(9)]).outcome is FAIL
 
