@@ -143,7 +143,7 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     asks += [ask for check, since in wanted.pairs for ask in asker.pairs(check, since)]
     if wanted.gate is not None:
         for check in gates_of(subject.plan, asker.stage):
-            asks += (asker.canary if check.kayenta is not None else asker.gate)(check, wanted.gate)
+            asks += (asker.scored if check.kayenta is not None else asker.gate)(check, wanted.gate)
     if wanted.triggers:
         asks += [ask for trigger in due_triggers(subject.plan, subject.status, subject.uid, now) for ask in asker.trigger(trigger)]
     asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
@@ -338,7 +338,7 @@ class _Asker:
                 continue
             yield Ask(key=gate_key(check.name, arm), query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
-    def canary(self, check: Check, window: Window) -> Iterator[Ask]:
+    def scored(self, check: Check, window: Window) -> Iterator[Ask]:
         """The values of each metric at every step of the window, of both colours."""
         assert check.kayenta is not None  # noqa: S101 - only called with one
         pair, step = self.pair(check.member), check.kayenta.step

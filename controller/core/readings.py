@@ -1,6 +1,6 @@
 """What a judgement knows beside the answers, and what keeps it from concluding anything: a fault, a clock, a window that is too short.
 
-Pure. Every way of judging a window stands behind this: one number against limits (`judging`), and Kayenta's judge (`canary`).
+Pure. Every way of judging a window stands behind this: one number against limits (`core.judging`), and Kayenta's judge (`core.kayenta`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from analysis import kayenta
+from analysis import kayenta as library
 from analysis.kayenta import Classified, Label, Values
 from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig
 from analysis.model import Arm, Outcome, Series, Window
@@ -30,7 +30,7 @@ from controller.core.world import Measured, Measurement
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class Scored:
     """The answer: a word of `core.reasons`, the words of its sentence, and the score; None where there is nothing to score."""
 
     outcome: Outcome
@@ -55,7 +55,7 @@ def judge_window(check: Check, window: WindowStatus, measured: Measured, before:
         for arm in Arm
     }
     missing = lacking(window, replace(context, min_requests=needed_requests(check, context)))
-    found = Canary(Outcome.INCONCLUSIVE, *missing) if missing else judged(check.name, check.kayenta, answers, windows)
+    found = Scored(Outcome.INCONCLUSIVE, *missing) if missing else judged(check.name, check.kayenta, answers, windows)
     return before.model_copy(
         update={
             "name": check.name,
@@ -124,7 +124,7 @@ def values_of(series: tuple[Series, ...], window: Window, step: float) -> tuple[
     return tuple(found.get(at, math.nan) for at in steps_of(window, step))
 
 
-def judged(name: str, asked: Kayenta, answers: Mapping[tuple[str, Arm], Found], windows: Mapping[Arm, Window]) -> Canary:
+def judged(name: str, asked: Kayenta, answers: Mapping[tuple[str, Arm], Found], windows: Mapping[Arm, Window]) -> Scored:
     """The judge's answer over the window.
 
     Args:
@@ -140,17 +140,17 @@ def judged(name: str, asked: Kayenta, answers: Mapping[tuple[str, Arm], Found], 
             answer = answers[metric.name, arm]
             if isinstance(answer, Reading):
                 side = " of blue" if arm is Arm.BASELINE else ""
-                return Canary(Outcome.INCONCLUSIVE, answer.reason, f"{metric.name}{side}: {answer.detail}".rstrip(": "))
+                return Scored(Outcome.INCONCLUSIVE, answer.reason, f"{metric.name}{side}: {answer.detail}".rstrip(": "))
             arms.append(values_of(answer, windows[arm], asked.step))
         data[metric.name] = Values(*arms)
     return _answered(config_of(name, asked), data)
 
 
-def _answered(config: CanaryConfig, data: Mapping[str, Values]) -> Canary:
-    result = kayenta.judge(config, data, least=LEAST_VALUES)
-    outcome = kayenta.outcome(result)
+def _answered(config: CanaryConfig, data: Mapping[str, Values]) -> Scored:
+    result = library.judge(config, data, least=LEAST_VALUES)
+    outcome = library.outcome(result)
     words = {
-        one.name: _Words(result.metrics[one.name], *(kayenta.prepare(arm, one) for arm in (values.experiment, values.control)))
+        one.name: _Words(result.metrics[one.name], *(library.prepare(arm, one) for arm in (values.experiment, values.control)))
         for one in config.metrics
         for values in (data[one.name],)
     }
@@ -158,15 +158,15 @@ def _answered(config: CanaryConfig, data: Mapping[str, Values]) -> Canary:
     failed = [f"{name} {one.called}: {one.means}" for name, one in judged.items() if one.answer.label is not Label.PASS]
     score = f"score {number(result.score)}, passes from {number((config.thresholds or (0, 0))[1])}"
     if outcome is Outcome.FAIL:
-        return Canary(outcome, reasons.SCORE_FAILED, "; ".join([*failed, score]), result.score)
+        return Scored(outcome, reasons.SCORE_FAILED, "; ".join([*failed, score]), result.score)
     if outcome is Outcome.PASS:
         changed = max(judged, key=lambda name: judged[name].change, default="")
         most = [f"most changed is {changed}: {judged[changed].means}"] if changed and not failed else failed
-        return Canary(outcome, reasons.SCORE_PASSED, "; ".join([score, *most]), result.score)
+        return Scored(outcome, reasons.SCORE_PASSED, "; ".join([score, *most]), result.score)
     unjudged = [f"{name} {_uncompared(data[name])}" for name in result.unjudged]
     if unjudged:
-        return Canary(outcome, reasons.NOT_COMPARED, "; ".join([*unjudged, *failed, score]))
-    return Canary(outcome, reasons.SCORE_MARGINAL, "; ".join([*failed, score]), result.score)
+        return Scored(outcome, reasons.NOT_COMPARED, "; ".join([*unjudged, *failed, score]))
+    return Scored(outcome, reasons.SCORE_MARGINAL, "; ".join([*failed, score]), result.score)
 
 
 _DECIDED = (Label.PASS, Label.HIGH, Label.LOW)
@@ -174,7 +174,7 @@ _DECIDED = (Label.PASS, Label.HIGH, Label.LOW)
 
 def _uncompared(values: Values) -> str:
     """Why a metric was not compared."""
-    counts = {"green": len(kayenta.without_nan(values.experiment)), "blue": len(kayenta.without_nan(values.control))}
+    counts = {"green": len(library.without_nan(values.experiment)), "blue": len(library.without_nan(values.control))}
     short = [f"{count} of {LEAST_VALUES} values of {colour}" for colour, count in counts.items() if count < LEAST_VALUES]
     return f"has {' and '.join(short)}" if short else "could not be compared"
 

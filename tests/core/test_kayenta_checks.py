@@ -12,7 +12,7 @@ from analysis.model import Arm, Outcome, Sample, Series
 from controller.api.plan_checks import Check
 from controller.api.plan_kayenta import Kayenta
 from controller.api.release import CheckStatus, Phase, WindowStatus
-from controller.core import canary, reasons
+from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, metric_name
 from controller.core.decide import decide
 from controller.core.judging import judge_gate
@@ -198,7 +198,7 @@ def test_the_plans_words_are_those_of_the_file():
 
     read = Kayenta.model_validate({"metrics": metrics, **scored})
 
-    assert canary.config_of(config.name, read) == config
+    assert kayenta.config_of(config.name, read) == config
 
 
 FIELDS = {"direction", "nanStrategy", "outliers", "critical", "mustHaveData", "muted", "effectSize"}
