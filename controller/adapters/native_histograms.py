@@ -39,6 +39,7 @@ class Scrape:
         total: all observations.
         lefts, rights: bounds of the filled buckets, rising.
         below: observations at or below each right bound.
+        custom: the finite bounds above 0 where they are none of an exponential schema; empty where they are.
     """
 
     time: float
@@ -46,6 +47,7 @@ class Scrape:
     lefts: tuple[float, ...]
     rights: tuple[float, ...]
     below: tuple[float, ...]
+    custom: frozenset[float] = frozenset()
 
     def at(self, edge: float) -> float | None:
         """Observations at or below the edge; None where it lies inside a filled bucket."""
@@ -55,12 +57,6 @@ class Scrape:
         if index < len(self.lefts) and self.lefts[index] < edge:
             return None
         return self.below[index - 1] if index else 0.0
-
-    @property
-    def bounds(self) -> frozenset[float]:
-        """The finite bounds above 0, the zero bucket's left out: it ends anywhere."""
-        sides = ((left, right) for left, right in zip(self.lefts, self.rights, strict=True) if left >= 0 or left == -math.inf)
-        return frozenset(bound for pair in sides for bound in pair if 0 < bound < math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,15 @@ def read(time: Any, histogram: Mapping[str, Any]) -> Scrape:
     """
     every = sorted((float(left), float(right), float(count)) for _, left, right, count in histogram.get("buckets") or ())
     lefts, rights, counts = zip(*every, strict=True) if every else ((), (), ())
-    return Scrape(float(time), float(histogram["count"]), lefts, rights, tuple(accumulate(counts)))
+    return Scrape(float(time), float(histogram["count"]), lefts, rights, tuple(accumulate(counts)), _custom(lefts, rights))
+
+
+def _custom(lefts: tuple[float, ...], rights: tuple[float, ...]) -> frozenset[float]:
+    """See `Scrape.custom`. The zero bucket, which ends anywhere, is not looked at."""
+    sides = (pair for pair in zip(lefts, rights, strict=True) if pair[0] >= 0 or pair[0] == -math.inf)
+    bounds = frozenset(bound for pair in sides for bound in pair if 0 < bound < math.inf)
+    powers = (math.log2(bound) * 2**FINEST for bound in bounds)
+    return frozenset() if all(abs(power - round(power)) < _EXACT * 2**FINEST for power in powers) else bounds
 
 
 def as_buckets(floats: Iterable[Series], natives: Iterable[Native]) -> tuple[Series, ...]:
@@ -93,7 +97,7 @@ def as_buckets(floats: Iterable[Series], natives: Iterable[Native]) -> tuple[Ser
         edge = _edge_of(series)
         if edge is not None:
             classic.setdefault(_without_edge(series.labels), {})[edge] = series
-    custom = frozenset().union(*(scrape.bounds for native in natives for scrape in native.scrapes if not _is_exponential(scrape)))
+    custom = frozenset().union(*(scrape.custom for native in natives for scrape in native.scrapes))
     replaced: set[Labels] = set()
     made: list[Series] = []
     for native in natives:
@@ -103,7 +107,7 @@ def as_buckets(floats: Iterable[Series], natives: Iterable[Native]) -> tuple[Ser
         scrapes = [scrape for scrape in native.scrapes if scrape.time > last]
         if not scrapes:
             continue
-        edges = before or (*(sorted(custom) if not all(map(_is_exponential, scrapes)) else GRID), math.inf)
+        edges = before or (*(sorted(custom) if any(scrape.custom for scrape in scrapes) else GRID), math.inf)
         made += _spliced(name, before, edges, scrapes)
         replaced |= {series.labels for series in before.values()}
     return (*(series for series in floats if series.labels not in replaced), *made)
@@ -128,12 +132,6 @@ def edge_text(edge: float) -> str:
     if edge == math.inf:
         return "+Inf"
     return str(int(edge)) if edge == int(edge) else repr(edge)
-
-
-def _is_exponential(scrape: Scrape) -> bool:
-    """Whether every bound is one of the finest schema's."""
-    powers = (math.log2(bound) * 2**FINEST for bound in scrape.bounds)
-    return all(abs(power - round(power)) < _EXACT * 2**FINEST for power in powers)
 
 
 def _edge_of(series: Series) -> float | None:
