@@ -1,6 +1,7 @@
 """Whatever is wrong with the way to the cluster is one sentence with its exit code, never a traceback."""
 
 import io
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -8,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 
 from controller.adapters.kube_errors import error_of, not_kubernetes
 from controller.cli.exits import MEANINGS
 from controller.cli.host import Host
-from controller.cli.main import COMMANDS, run
+from controller.cli.main import COMMANDS, app, run
+from controller.core.reasons import REASONS
 from controller.ports import UnavailableError
 from tests.cli.cli_bed import LOST, a_terminal, refusing
 
@@ -182,3 +185,19 @@ def test_a_full_disk_is_one_sentence_and_1(words):
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (1, "Penstock could not write the output: no space left on device.\n")
+
+
+def steps():
+    """Every command that a reason tells people to run: the reason, the command, and the options behind it."""
+    for reason in REASONS.values():
+        for name, rest in re.findall(r"penstock ([a-z-]+)([^.,;)]*)", f"{reason.sentence}. {reason.next_step}"):
+            yield reason.word, name, tuple(re.findall(r"(?<!\S)--?[a-z-]+", rest))
+
+
+@pytest.mark.parametrize(("word", "name", "options"), list(dict.fromkeys(steps())), ids=str)
+def test_what_a_reason_tells_people_to_run_is_a_command_that_has_those_options(word, name, options):
+    """A next step that is itself an error costs minutes at three in the morning."""
+    assert name in COMMANDS, f"{word} names {name}"
+    known = {option for parameter in typer.main.get_command(app).get_command(None, name).params for option in parameter.opts}
+
+    assert set(options) <= known

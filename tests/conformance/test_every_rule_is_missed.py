@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from controller.simulator.apiserver import patches, rules
+from controller.simulator.apiserver import contents, patches, rules
 from tests.conformance.conftest import our_server
 from tests.conformance.conversation import hold
 from tests.conformance.test_same_answers import CASES, unexplained
@@ -35,9 +35,13 @@ MUTATIONS = {
     "waits_for_finalizers": lambda _stored: False,
     "watch_starts_with_state": lambda _revision: False,
 }
-RULES = sorted(
-    name for name, function in inspect.getmembers(rules, inspect.isfunction) if function.__module__ == rules.__name__ and name[0] != "_"
-)
+RULES = {
+    name: module
+    for module in (rules, contents)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and name[0] != "_"
+}
+"""Every rule, with the module that it is called by."""
 
 
 def conversations_of(rule):
@@ -53,10 +57,10 @@ def goes_as_before(server, name):
         return False
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", sorted(RULES))
 def test_a_server_without_the_rule_is_caught(rule, monkeypatch):
     with our_server() as server:
-        monkeypatch.setattr(rules, rule, MUTATIONS.get(rule, nothing))
+        monkeypatch.setattr(RULES[rule], rule, MUTATIONS.get(rule, nothing))
         kept = [name for name in conversations_of(rule) if goes_as_before(server, name)]
         monkeypatch.undo()
 
@@ -77,4 +81,4 @@ def test_a_server_without_one_json_patch_operation_is_caught(operation, monkeypa
 def test_cases_name_only_rules_that_exist():
     named = {rule for case in CASES.values() for rule in case["rules"] if not rule.startswith("patches.")}
 
-    assert named <= set(RULES)
+    assert named <= RULES.keys()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from controller.ports import LEASE, Kind, Obj
-from controller.simulator.apiserver import rules, strategic, writes
+from controller.simulator.apiserver import contents, rules, strategic, writes
 from controller.simulator.apiserver.apply import apply_candidate
 from controller.simulator.apiserver.errors import ApiError, Cause, invalid
 from controller.simulator.apiserver.options import Options
@@ -37,9 +37,9 @@ def received(served: Served, body: Any) -> Obj:
     rules.kind_is_named(served.resource, body)
     whole = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": body.get("metadata", {}), **body}
     if kind.plural == LEASE.plural:
-        rules.lease_times_have_microseconds(kind, whole, patching=False)
+        contents.lease_times_have_microseconds(kind, whole, patching=False)
     elif kind.plural in TYPES:
-        rules.fields_have_their_types(kind, whole, patching=False)
+        contents.fields_have_their_types(kind, whole, patching=False)
     return whole if served.unview is None else served.unview(whole)
 
 
@@ -74,9 +74,9 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
         raise ApiError(400, "the patched object has no metadata")
     kind = resource.kind
     if kind.plural == LEASE.plural:
-        rules.lease_times_have_microseconds(kind, candidate, patching=True)
+        contents.lease_times_have_microseconds(kind, candidate, patching=True)
     elif kind.plural in TYPES:
-        rules.fields_have_their_types(kind, candidate, patching=True)
+        contents.fields_have_their_types(kind, candidate, patching=True)
     if candidate["metadata"] is not shown["metadata"]:
         rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), candidate)
     if candidate.get("kind") != shown.get("kind") or candidate.get("apiVersion") != shown.get("apiVersion"):

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controller.ports import Kind
+
 REASONS = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -89,3 +91,16 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiErr
     dotted = f"{kind}.{group}" if group else kind
     target = {"name": name, "group": group, "kind": kind}
     return ApiError(422, f'{dotted} "{name}" is invalid: {listed}', causes=causes, target={k: v for k, v in target.items() if v})
+
+
+def invalid_of(kind: Kind, name: str, *causes: Cause) -> ApiError:
+    """As `invalid`, of an object of this kind."""
+    return invalid(kind.kind, kind.group, name, causes)
+
+
+NOT_CHECKED = Cause(
+    "FieldValueInvalid",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+    "<nil>",
+)

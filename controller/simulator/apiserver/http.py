@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import orjson
 
 from controller.ports import Kind, Obj, WatchEvent
-from controller.simulator.apiserver import discovery, openapi, pages, reviews, rules, tables
+from controller.simulator.apiserver import contents, discovery, openapi, pages, reviews, rules, tables
 from controller.simulator.apiserver.asked import NOT_SERVED, decoded, deletion, number, options_of
 from controller.simulator.apiserver.bodies import scale_of
 from controller.simulator.apiserver.errors import ApiError, Cause, invalid
@@ -103,7 +103,7 @@ class HttpFront:
         if path in ("/healthz", "/readyz", "/livez"):
             return Reply(200, b"ok", "text/plain; charset=utf-8")
         user = self._user(request)
-        rules.body_is_small_enough(request.body_length)
+        contents.body_is_small_enough(request.body_length)
         if path in self._fixed:
             found = self._fixed[path](request)
             return found if isinstance(found, Reply) else _json(found)

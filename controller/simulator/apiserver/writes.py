@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller import ports
 from controller.ports import Obj
-from controller.simulator.apiserver import rules
+from controller.simulator.apiserver import contents, rules
 from controller.simulator.apiserver.defaults import with_defaults
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.options import Attempt, Deletion, Options
@@ -139,18 +139,18 @@ def validated(resource: Resource, old: Obj | None, candidate: dict[str, Any], op
     """The candidate, pruned and defaulted by its schema; 422 or 400 where it breaks it."""
     metadata, name = candidate["metadata"], candidate["metadata"]["name"]
     if old is None or metadata is not old["metadata"]:
-        rules.labels_are_valid(resource, name, metadata)
-    rules.data_is_small_enough(resource, name, candidate)
-    if resource.kind.plural in rules.COUNTED and (old is None or candidate.get("spec") is not old.get("spec")):
-        rules.parts_are_there(resource.kind, candidate)
+        contents.labels_are_valid(resource, name, metadata)
+    contents.data_is_small_enough(resource, name, candidate)
+    if resource.kind.plural in contents.COUNTED and (old is None or candidate.get("spec") is not old.get("spec")):
+        contents.parts_are_there(resource.kind, candidate)
     if resource.schema is None:
         return candidate
     report = Report()
-    result = rules.unknown_fields(report, resource.schema.check_root(candidate, old, report), candidate)
-    for warning in rules.strict_fields(report, options.field_validation):
+    result = contents.unknown_fields(report, resource.schema.check_root(candidate, old, report), candidate)
+    for warning in contents.strict_fields(report, options.field_validation):
         options.warn(warning)
-    rules.schema_holds(resource, name, report)
-    rules.validation_rules_hold(resource, name, report)
+    contents.schema_holds(resource, name, report)
+    contents.validation_rules_hold(resource, name, report)
     return result
 
 
