@@ -153,8 +153,12 @@ def _query(query: Data, templates: Data) -> str:
     return _translated(text)
 
 
+_VARIABLES = {"scope": "$workload", "location": "$namespace", "namespace": "$namespace"}
+"""The scope's own, and the parameter that pipelines add for clusters."""
+
+
 def _translated(text: str) -> str:
-    return with_parameters(text, {"scope": "$workload", "location": "$namespace"}, dollars=True)
+    return with_parameters(text, _VARIABLES, dollars=True)
 
 
 _AS_BEFORE = [{"weight": 5}, {"weight": 25}, {"weight": 50, "window": "50m"}, {"weight": 100}]

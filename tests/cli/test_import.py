@@ -353,6 +353,12 @@ class TestKayenta:
         assert 'http_errors_total{app="$workload",namespace="$namespace"}[$window]' in checks["error-rate"]["query"]
         assert checks["cpu"]["query"] == 'avg(cpu_usage{pod=~"$workload-.*"})'
 
+    def test_a_namespace_and_single_quotes_as_pipelines_write_them(self, imported, changed):
+        text = changed("canary-config.json", 'pod=~\\"${scope}-.*\\"', "ns='${namespace}',pod='${scope}'")
+        ((plan,), _) = imported("kayenta", text)
+
+        assert named(plan["spec"]["checks"])["cpu"]["query"] == "avg(cpu_usage{ns='$namespace',pod='$workload'})"
+
     def test_the_command_line_says_what_moves(self, imported):
         more = ["--workload", "shop", "--virtual-service", "shop-routes", "-n", "prod"]
         ((plan,), told) = imported("kayenta", FILES / "canary-config.json", more=more)
