@@ -52,7 +52,8 @@ def concluded_refusal(w: World, code: int, sentence: str, epoch: int) -> Decisio
 
 
 def _derived(w: World, decision: Decision, epoch: int) -> Decision:
-    return replace(decision, status=conditions.derive(w.subject, decision.status, w.observed, w.now, epoch))
+    status = conditions.derive(w.subject, decision.status, w.observed, w.now, epoch)
+    return decision if status is decision.status else replace(decision, status=status)
 
 
 def next_step(w: World) -> Decision:
