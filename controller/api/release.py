@@ -90,6 +90,9 @@ class CheckStatus(StatusModel):
     ln_alert: float | None = Field(
         default=None, description="Log of the e-value that its own limit is broken, whatever blue does; at lnBound a person is asked."
     )
+    mean_ratio: float | None = Field(
+        default=None, description="Sequential gauge: green divided by blue on average, over the pairs that its evidence rests on."
+    )
     ln_early_bound: float | None = Field(default=None, description="Log of the e-value that every check needs for that.")
 
 

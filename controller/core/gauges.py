@@ -91,6 +91,7 @@ def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) 
     value, baseline = (one.pair.candidate, one.pair.baseline) if one.pair is not None else (before.value, before.baseline)
     factor = 1 / (1 + test.tolerance) if test.lower_is_worse else 1 + test.tolerance
     outcome, reason, detail = _answer(w, one, window)
+    worse = one.state.mean_ratio(test)
     return CheckStatus(
         name=one.check.name,
         outcome=outcome,
@@ -103,6 +104,7 @@ def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) 
         line="min_ratio" if test.lower_is_worse else "max_ratio",
         polled_at=window.last_sample,
         ln_alert=one.state.ln_e(test),
+        mean_ratio=None if worse is None else 1 / worse if test.lower_is_worse else worse,
         ln_bound=-math.log(test.alpha),
     )
 

@@ -48,7 +48,7 @@ def numbers(status: CheckStatus) -> str:
 def _sequential(status: CheckStatus) -> str:
     """`1.9 % vs 0.52 % (limit 0.62 %, n = 2,104, e-value 131 of 100)`; the limit is what the tolerance makes of blue's rate.
 
-    A gauge counts no requests and goes back for nothing: `62 % vs 40 % (+55 %, limit +20 %, e-value 131 of 100)`.
+    A gauge counts no requests and goes back for nothing: `62 % vs 40 % (now +55 %, +38 % on average, limit +20 %, e-value 131 of 100)`.
     """
     if status.ln_e is None:
         return _paired(status)
@@ -71,7 +71,9 @@ def _paired(status: CheckStatus) -> str:
     told = f"e-value {large(status.ln_alert or 0.0)} of {large(status.ln_bound or 0.0)}"
     if status.value is None or status.baseline is None or status.limit is None:
         return f"not paired yet ({told})"
-    words = ", ".join([*_limit_words(status, status.value, status.limit), told])
+    now, *limit = _limit_words(status, status.value, status.limit)
+    mean = [f"{100 * (status.mean_ratio - 1):+.0f} % on average"] if status.mean_ratio is not None else []
+    words = ", ".join([f"now {now}", *mean, *limit, told])
     return f"{quantity(status.value, status.unit)} vs {quantity(status.baseline, status.unit)} ({words})"
 
 

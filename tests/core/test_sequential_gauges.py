@@ -86,7 +86,7 @@ class TestHolding:
         held = decision(watched(), answers(170.0)).status.hold
 
         assert (held.reason, held.check, held.waits_for) == (reasons.CHECK_ASKS, "heap", "operator")
-        assert held.detail.startswith("heap: 170 MB vs 100 MB (+70 %, limit +20 %, e-value ")
+        assert held.detail.startswith("heap: 170 MB vs 100 MB (now +70 %, +70 % on average, limit +20 %, e-value ")
 
     @pytest.mark.parametrize(("limit", "green"), [({"minRatio": 0.8}, 40.0), ({"maxRatio": 1.0}, 130.0)])
     def test_either_side_may_be_the_worse_one(self, limit, green):
@@ -94,6 +94,11 @@ class TestHolding:
 
         assert decision(watched(check), answers(green)).status.phase is Phase.HOLDING
         assert decision(watched(check), answers(100.0)).status.phase is Phase.MEASURING
+
+    def test_a_smaller_number_may_be_the_worse_one_and_is_told_as_it_is(self):
+        held = decision(watched(HEAP | {"limit": {"minRatio": 0.8}}), answers(40.0)).status.hold
+
+        assert "40 MB vs 100 MB (now -60 %, -60 % on average, limit -20 %, " in held.detail
 
     def test_one_that_only_observes_holds_nobody(self):
         assert decision(watched(HEAP | {"observe": True}), answers(170.0)).status.phase is Phase.MEASURING
