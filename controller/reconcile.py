@@ -135,9 +135,10 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         subject, observed = with_progress(snapshot.subject, memo), snapshot.observed
         measured = measure(needs.asks(World(subject, observed, now, measured)), ports, measured)
         decision = concluded(World(subject, observed, now, measured), ports.epoch)
-        if live or not takes_step(subject, decision):
+        step = takes_step(subject, decision)
+        if live or not step:
             try:
-                note(Seen(subject, observed, measured, now, decision, step=is_step(subject, decision)), ports, memo)
+                note(Seen(subject, observed, measured, now, decision, step=step or decision.direction is Direction.BACK), ports, memo)
                 outcome = carry_out(snapshot, subject, decision, ports, memo)
             except RefusedError as error:
                 outcome = refused(key, ports, memo, error)
@@ -210,11 +211,6 @@ def takes_step(subject: Subject, decision: Decision) -> bool:
         return False  # roll_back_routes() reads the routes and the Release itself before each write
     before, after = subject.status, decision.status
     return bool(decision.commands or decision.records) or essence(before) != essence(after)
-
-
-def is_step(subject: Subject, decision: Decision) -> bool:
-    """Whether the journal keeps this decision whole: it takes a step, or is a way back."""
-    return decision.direction is Direction.BACK or takes_step(subject, decision)
 
 
 def essence(status: ReleaseStatus) -> tuple[object, ...]:
