@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 
+import httpx
 import pytest
 
+from controller.cli.judge_selectors import BUCKETS, REQUESTS
 from tests.bed.prometheus import Prometheus
-from tests.cli.test_judge import ARMS, WINDOW, as_openmetrics, judged, release
+from tests.cli.test_judge import ARMS, BEGIN, HISTORY, LOOKS, STEP, WINDOW, as_openmetrics, judged, release
 
 pytestmark = [
     pytest.mark.prometheus,
@@ -14,7 +16,15 @@ pytestmark = [
 ]
 
 
-def test_server_dump_and_file_give_the_same_verdict(tmp_path, capsys):
+def ranged(url, metric, folder):
+    """The answer of a range query as a file; its steps are the scrapes."""
+    times = {"start": BEGIN - STEP * HISTORY, "end": BEGIN + STEP * LOOKS, "step": STEP}
+    path = folder / f"{metric}.json"
+    path.write_bytes(httpx.get(f"{url}/api/v1/query_range", params={"query": metric, **times}).content)
+    return path
+
+
+def test_server_dump_file_and_range_query_give_the_same_verdict(tmp_path, capsys):
     samples = tmp_path / "samples.txt"
     samples.write_text(as_openmetrics(release(0.03)))
     server = Prometheus()
@@ -27,6 +37,8 @@ def test_server_dump_and_file_give_the_same_verdict(tmp_path, capsys):
     told = [judged(capsys, *ARMS, *WINDOW, "--file", str(path)) for path in (samples, dump)]
     with server:
         told.append(judged(capsys, *ARMS, *WINDOW, "--prometheus", server.url))
+        ranges = [word for metric in (REQUESTS, BUCKETS) for word in ("--file", str(ranged(server.url, metric, tmp_path)))]
+    told.append(judged(capsys, *ARMS, *WINDOW, *ranges))
 
     assert told[0][0] == 3
-    assert told[1:] == told[:1] * 2
+    assert told[1:] == told[:1] * 3
