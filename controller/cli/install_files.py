@@ -18,6 +18,7 @@ from controller.cli.install_objects import (
     home_objects,
     namespace_maker,
     namespaces,
+    nightly_preflight,
     role,
     settings_map,
 )
@@ -88,6 +89,8 @@ def optional() -> dict[str, str]:
         "admission/actors.yaml": documents(actors()),
         "admission/kustomization.yaml": kustomization("weights.yaml", "epochs.yaml", kind="Component"),
         "alerts/rules.yaml": documents([alerts()]),
+        "preflight/cronjob.yaml": documents([nightly_preflight(Options(namespaces=(WATCHED,)))]),
+        "preflight/kustomization.yaml": kustomization("cronjob.yaml", kind="Component"),
     }
 
 

@@ -223,6 +223,22 @@ def container(image: str) -> Object:
     }  # fmt: skip
 
 
+def nightly_preflight(options: Options) -> Object:
+    """Blue of every plan is measured each night with the controller's own settings and rights, and stored for the releases of the day."""
+    pod = pod_spec(options.image)
+    asks = container(options.image) | {"name": "preflight", "args": ["preflight", "--config", "/etc/penstock/controller.yaml"]}
+    asks = {key: value for key, value in asks.items() if key != "ports" and not key.endswith("Probe")}
+    pod = {key: value for key, value in pod.items() if key not in ("topologySpreadConstraints", "terminationGracePeriodSeconds")}
+    pod |= {"restartPolicy": "Never", "containers": [asks]}
+    labels = {**SELECTOR, "app.kubernetes.io/component": "preflight", "sidecar.istio.io/inject": "false"}
+    job = {"backoffLimit": 1, "activeDeadlineSeconds": 3 * 3600, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    spec = {
+        "schedule": "17 3 * * *", "concurrencyPolicy": "Forbid", "startingDeadlineSeconds": 3600, "successfulJobsHistoryLimit": 1,
+        "failedJobsHistoryLimit": 3, "jobTemplate": {"spec": job},
+    }  # fmt: skip
+    return named("batch/v1", "CronJob", f"{NAME}-preflight", options.home, spec=spec)
+
+
 def probe(path: str, *, period: int, failures: int) -> Object:
     """An HTTP probe of the controller's own port."""
     return {"httpGet": {"path": path, "port": "http"}, "periodSeconds": period, "timeoutSeconds": 3, "failureThreshold": failures}

@@ -8,28 +8,33 @@ from typing import Annotated, Any
 import typer
 
 from analysis.model import Window
+from controller.adapters.kube_errors import ConfigError
 from controller.adapters.prometheus import HttpPrometheus, HttpProviders
 from controller.adapters.prometheus_config import load_config
 from controller.api.measured import Measured
 from controller.api.plan import PlanSpec
 from controller.cli import complete
 from controller.cli import host as hosts
-from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import Host, Session, check_format, host_of, open_session, print_object
+from controller.cli.exits import CommandError, ExitCode, explain_fault
+from controller.cli.host import Host, Session, check_format, host_of, open_session, print_object, tell
 from controller.cli.judge import FileOption, FromOption, PrometheusOption, ToOption, moment_of
 from controller.cli.judge_prometheus import connected
 from controller.cli.plan import read
 from controller.cli.preflight_measure import Place3, examine
 from controller.cli.preflight_read import FileSamples, ServerSamples, Sources
-from controller.cli.preflight_words import Told, as_json, print_text
-from controller.ports import RELEASE_PLAN, NotFoundError, Patch
+from controller.cli.preflight_words import Told, as_json, print_text, sentences
+from controller.ports import RELEASE_PLAN, KubeError, NotFoundError, Obj, Patch
+from controller.runtime.config import load_config as load_controller
 
 PLAN_HELP = "Name of a ReleasePlan in the cluster, or a file with one."
 PROVIDERS_HELP = "The controller's file of Prometheus providers: each check asks its own, with its credentials."
 HOURS_HELP = "Time of blue that is looked at, where --from does not say when it begins."
+CONFIG_HELP = "The controller's own configuration: every plan in its namespaces, asked of its providers, in place of PLAN."
+USAGE = "Name a plan, and where blue's samples are: --prometheus URL, --providers FILE or --file PATH; or --config FILE for every plan."
 DRY_HELP = "Print only; store nothing."
 HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1)]
 ProvidersOption = Annotated[Path | None, typer.Option("--providers", help=PROVIDERS_HELP, show_default=False)]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help=CONFIG_HELP, show_default=False)]
 DryOption = Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines, yaml for the plan's file.", show_default=False)]
 
@@ -38,10 +43,11 @@ _HOUR = 3600.0
 
 def preflight(
     ctx: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help=PLAN_HELP, autocompletion=complete.plans)],
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help=PLAN_HELP, autocompletion=complete.plans, show_default=False)] = "",
     *,
     prometheus: PrometheusOption = "",
     providers: ProvidersOption = None,
+    config: ConfigOption = None,
     file: FileOption = None,
     hours: HoursOption = 24.0,
     since: FromOption = "",
@@ -55,19 +61,19 @@ def preflight(
     """Release blue against itself over its last day, measure how its requests depend on each other, and store that for the plan.
 
     Some of blue's pods play green, so that every rollback is a false one. Ends with 0 where the numbers can be used, 3 where no dispersion
-    keeps blue from being rolled back or no stage is long enough to find anything, 4 where too little is known.
+    keeps blue from being rolled back or no stage is long enough to find anything, 4 where too little is known. With --config every plan of
+    the controller is looked at, and 0 means that each of them could be.
     """
     check_format(output, ("", "json", "yaml"))
-    if [bool(prometheus), bool(providers), bool(file)].count(True) != 1:
-        raise CommandError(ExitCode.USAGE, "Name where blue's samples are: --prometheus URL, --providers FILE or --file PATH, one of them.")
+    if [bool(prometheus), bool(providers), bool(file), bool(config)].count(True) != 1 or bool(plan) == bool(config):
+        raise CommandError(ExitCode.USAGE, USAGE)
     host = host_of(ctx)
     window = _window(host, since, until, hours)
+    if config is not None:
+        raise typer.Exit(int(_every(config, window, lambda where: open_session(ctx, where, context, kubeconfig), dry_run=dry_run)))
     place, session = _plan(plan, namespace, lambda where: open_session(ctx, where, context, kubeconfig), offline=dry_run)
     with _sources(prometheus, providers, tuple(file or ()), window, place[2]) as sources:
-        told = examine(place, sources, window, session.kube if session is not None else None)
-    if told.usable and not dry_run and session is not None:
-        _store(session, place, told)
-        told = told.after_storing(place[2])
+        told = _looked_at(place, sources, window, session, dry_run=dry_run)
     if output == "json":
         print_object(as_json(told), "json")
     elif output == "yaml":
@@ -77,6 +83,55 @@ def preflight(
     raise typer.Exit(int(told.code))
 
 
+def _looked_at(place: Place3, sources: Sources, window: Window, session: Session | None, *, dry_run: bool) -> Told:
+    """One plan, measured, and stored where that is usable and asked for."""
+    told = examine(place, sources, window, session.kube if session is not None else None)
+    if not told.usable or dry_run or session is None:
+        return told
+    _store(session, place, told)
+    return told.after_storing(place[2])
+
+
+def _every(config: Path, window: Window, connect: Callable[[str], Session], *, dry_run: bool) -> ExitCode:
+    """Every plan that the controller of this configuration looks after, one line each; a plan that cannot be looked at stops no other."""
+    settings = load_controller(str(config))
+    if not settings.providers:
+        raise ConfigError(f"The controller's configuration {config} names no file of providers, so that nobody could be asked.")
+    worst = ExitCode.REACHED
+    with _named(Path(settings.providers)) as sources:
+        for namespace in settings.namespaces or [""]:
+            session = connect(namespace)
+            for found in session.kube.list(RELEASE_PLAN, namespace).items:
+                worst = max(worst, _one_of_many(found, sources, window, session, dry_run=dry_run))
+    return worst
+
+
+def _one_of_many(found: Obj, sources: Sources, window: Window, session: Session, *, dry_run: bool) -> ExitCode:
+    """One line about one plan; the code says only whether it could be looked at, not what is wrong with the plan."""
+    from controller.adapters.records import plan_view
+
+    namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
+    view = plan_view(found)
+    if view.spec is None:
+        tell(f"{namespace}/{name}: cannot be used: {view.problem}.")
+        return ExitCode.REACHED
+    try:
+        told = _looked_at((namespace, name, view.spec), sources, window, session, dry_run=dry_run)
+    except (CommandError, KubeError) as error:
+        fault = error if isinstance(error, CommandError) else explain_fault(error)
+        tell(f"{namespace}/{name}: {fault.sentence}")
+        return ExitCode.REACHED if fault.code in (ExitCode.NO, ExitCode.USAGE) else fault.code
+    tell(f"{namespace}/{name}: {' '.join(sentences(told))}")
+    return ExitCode.REACHED
+
+
+@contextmanager
+def _named(providers: Path) -> Iterator[Sources]:
+    """Each check asks the provider that it names."""
+    with closing(HttpProviders(load_config(providers))) as every:
+        yield Sources(lambda name: ServerSamples(found) if (found := every.provider(name)) is not None else None)
+
+
 @contextmanager
 def _sources(prometheus: str, providers: Path | None, files: tuple[Path, ...], window: Window, spec: PlanSpec) -> Iterator[Sources]:
     """Whom each check of the plan asks; connections are closed behind it. Raises `CommandError` and `ConfigError`."""
@@ -84,8 +139,8 @@ def _sources(prometheus: str, providers: Path | None, files: tuple[Path, ...], w
         samples = FileSamples(files, window)
         yield Sources(lambda _name: samples)
     elif providers is not None:
-        with closing(HttpProviders(load_config(providers))) as every:
-            yield Sources(lambda name: ServerSamples(found) if (found := every.provider(name)) is not None else None)
+        with _named(providers) as sources:
+            yield sources
     else:
         names = sorted({check.provider for check in spec.checks if check.sequential})
         if len(names) > 1:

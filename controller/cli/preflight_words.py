@@ -122,7 +122,7 @@ def print_text(told: Told) -> None:
             tell("")
         for line in block:
             tell(line)
-    for sentence in _sentences(told):
+    for sentence in sentences(told):
         say(sentence)
 
 
@@ -189,7 +189,8 @@ def _found(told: Told) -> list[str]:
     return plan_detect.lines_of(plan_detect.detections(told.spec, told.rps), round(told.rps, 1)) if told.measured is not None else []
 
 
-def _sentences(told: Told) -> Iterator[str]:
+def sentences(told: Told) -> Iterator[str]:
+    """What is to be said about it, each a sentence."""
     if told.assumed:
         yield "The plan has no sequential check; error rate and latency were looked at as they are by default."
     if told.measured is not None and not told.found.releases:

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from analysis.preflight import Preflight
+from controller.adapters.prometheus import HttpPrometheus
+from controller.adapters.prometheus_config import Provider
 from controller.api.measured import Measured, filled_in
 from controller.api.plan import PlanSpec
 from controller.cli import preflight
@@ -247,6 +249,60 @@ class TestProviders:
 
         assert run(["preflight", plan(tmp_path / "plan.yaml"), *words]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+class TestEveryPlan:
+    """What the nightly job runs: the plans of a controller's namespaces, one line each."""
+
+    def swept(self, tmp_path, monkeypatch, server, *more):
+        terminal = a_terminal(started=False)
+        kube = InMemoryKube(terminal.sim.server)
+        like = kube.get(RELEASE_PLAN, "shop", "shop")
+        later = {"apiVersion": like["apiVersion"], "kind": like["kind"], "metadata": {"name": "later", "namespace": "shop"}}
+        kube.create(RELEASE_PLAN, "shop", later | {"spec": like["spec"] | {"workload": "unknown"}})
+        providers = {"providers": [{"name": "usual", "url": "http://usual:9090"}]}
+        (tmp_path / "providers.yaml").write_text(yaml.safe_dump(providers))
+        settings = tmp_path / "controller.yaml"
+        settings.write_text(yaml.safe_dump({"namespaces": ["shop"], "providers": str(tmp_path / "providers.yaml")}))
+        monkeypatch.setattr(preflight.HttpProviders, "provider", lambda _self, _name: server)
+        found = terminal.penstock("preflight", "--config", settings, *WINDOW, BEGIN + 7 * 3600, *more)
+        return found, kube
+
+    def test_what_can_be_measured_is_stored_and_the_rest_stops_nothing(self, tmp_path, monkeypatch):
+        found, kube = self.swept(tmp_path, monkeypatch, simulated(day(7)))
+        later, shop = found.out.splitlines()
+
+        assert found.code == 0
+        assert shop.startswith("shop/shop: ")
+        assert "Stored for plan shop/shop; the next release freezes it." in shop
+        assert later.startswith("shop/later: A release of this plan would be refused: Deployment shop/unknown")
+        assert kube.get(RELEASE_PLAN, "shop", "shop")["status"]["measured"]["hours"] == pytest.approx(7, abs=0.1)
+        assert "measured" not in kube.get(RELEASE_PLAN, "shop", "later").get("status", {})
+
+    def test_dry_run_stores_nothing(self, tmp_path, monkeypatch):
+        found, kube = self.swept(tmp_path, monkeypatch, simulated(day(7)), "--dry-run")
+
+        assert found.out.splitlines()[1].endswith("Nothing was stored.")
+        assert "measured" not in kube.get(RELEASE_PLAN, "shop", "shop").get("status", {})
+
+    def test_a_prometheus_that_is_away_is_said_of_each_plan_and_ends_with_7(self, tmp_path, monkeypatch):
+        away = HttpPrometheus(Provider(name="away", url="http://127.0.0.1:1"))
+        found, _ = self.swept(tmp_path, monkeypatch, away)
+
+        assert found.code == 7
+        assert [line.split(":")[0] for line in found.out.splitlines()] == ["shop/later", "shop/shop"]
+        assert "cannot be reached" in found.out
+
+    @pytest.mark.parametrize("words", [["shop", "--config", "x"], ["--prometheus", "http://x"], ["--config", "x", "--file", "x"]])
+    def test_it_is_either_a_plan_or_a_configuration(self, words, capsys):
+        assert run(["preflight", *words]) == 2
+        assert capsys.readouterr().err.startswith("Name a plan, and where blue's samples are")
+
+    def test_a_configuration_without_providers_asks_nobody(self, tmp_path, capsys):
+        (tmp_path / "controller.yaml").write_text("namespaces: [shop]\n")
+
+        assert run(["preflight", "--config", str(tmp_path / "controller.yaml")]) == 2
+        assert "names no file of providers" in capsys.readouterr().err
 
 
 def own(*, burst):
