@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from analysis import kayenta
+from analysis import bursts, kayenta
 from analysis.combine import DEFAULT_ALPHA, DEFAULT_WEIGHTS
 from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig
 from analysis.latency import plan_latency
@@ -53,6 +53,9 @@ class Sequential(Judge):
             cap = math.log(1 / DEFAULT_ALPHA) / 2
         if guard == "measured":
             more["bursts"], more["widest"], p_hist = measured(world, rows, rng)
+        elif guard == "defaults":
+            # A stream of its own: the releases are the same whoever judges them.
+            more["bursts"] = more["widest"] = recent(world, rows, rng.spawn(1)[0])
         free = {"dispersion": phi, "cap": cap}
         slo = plan_slo(world.slo, world.p_b, dispersion=phi, cap=cap)
         self.errors = Twin(RateTest(p_hist=world.p_b, **free), rows, p_hist=p_hist, **more)
@@ -112,6 +115,19 @@ def measured(world, rows, rng):
     product = dispersion(ticks)
     assert max(abs(product.bursts - first[0]), abs(product.widest - widest[0])) < 1e-9, "the product measures another dispersion"
     return first, widest, (x1.sum(axis=0) + x2.sum(axis=0)) / (n1.sum(axis=0) + n2.sum(axis=0))
+
+
+def recent(world, rows, rng):
+    """phi by release where nobody measured: 2, or that of the baseline's last quarter of an hour where it is larger (`analysis.bursts`)."""
+    x1, x2, n1, n2 = history(world, rows, rng, int(bursts.SECONDS) // LOOK)
+    x, n = x1 + x2, n1 + n2
+    p = x.sum(axis=0) / n.sum(axis=0)
+    expected = 2 * p * (1 - p) * n[1:].sum(axis=0)
+    phi = (np.diff(x - n * p, axis=0) ** 2).sum(axis=0) / np.maximum(expected, 1e-9)
+    phi = np.where((x.sum(axis=0) >= bursts.LEAST_BAD) & (p < 1), phi, 0.0)
+    ticks = [Tick(10.0 * i, 10.0 * i + 10, 0.0, 0.0, float(m[0]), float(bad[0])) for i, (m, bad) in enumerate(zip(n, x, strict=True))]
+    assert abs((bursts.successive(ticks) or 0.0) - phi[0]) < 1e-9, "the product sees other bursts"
+    return np.maximum(phi, Dispersion().bursts)
 
 
 class Minutes(Judge):

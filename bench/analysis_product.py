@@ -10,7 +10,7 @@ from analysis.combine import DEFAULT_WEIGHTS, Weighted, release_evidence
 from analysis.counters import Counter as Counted
 from analysis.counters import Cursor, Scrapes, difference, ticks
 from analysis.model import Arm, Sample, Series
-from analysis.rate import RateTest
+from analysis.rate import Dispersion, RateTest
 from bench.analysis_worlds import EDGES, LOOK, tails
 
 SCRAPES = Scrapes(LOOK, LOOK, 3 * LOOK)
@@ -18,10 +18,10 @@ PODS = ("a", "b")
 
 
 class Product:
-    """The first release of a chunk, with the product's defaults."""
+    """The first release of a chunk, with the product's defaults; the dispersion of errors is what the twin found before it."""
 
-    def __init__(self, world) -> None:
-        self.tests = RateTest(p_hist=world.p_b), slo.plan_slo(world.slo, world.p_b)
+    def __init__(self, world, dispersion: Dispersion) -> None:
+        self.tests = RateTest(p_hist=world.p_b, dispersion=dispersion), slo.plan_slo(world.slo, world.p_b, dispersion=dispersion)
         self.states = [rate.start(self.tests[0]), slo.start(self.tests[1])]
         self.latency = None
         if world.latency:

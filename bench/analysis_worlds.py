@@ -173,10 +173,10 @@ def bad_of(rng, n, p, burst):
     return np.minimum(bursts + more, n).astype(float)
 
 
-def history(world: World, rows: int, rng):
-    """Six hours of the baseline with its pods in two halves: arrays (x1, x2, n1, n2) of looks by releases."""
+def history(world: World, rows: int, rng, count: int = HISTORY_LOOKS):
+    """Six hours of the baseline (or so many looks) with its pods in two halves: arrays (x1, x2, n1, n2) of looks by releases."""
     drifts, found = [np.zeros(rows) for _ in range(3)], []
-    for _ in range(HISTORY_LOOKS):
+    for _ in range(count):
         drifts = [moved(drift, rng, sd) for drift, sd in zip(drifts, (world.together, world.apart, world.apart), strict=True)]
         halves = []
         for drift in drifts[1:]:

@@ -71,7 +71,10 @@ def _variance(spec: PlanSpec, query: str, pods: list[str], read: Read) -> float:
     for way in halvings([(("pod", pod),) for pod in pods], MOST_WAYS):
         half = [pod for target in way for _, pod in target]
         one, other = (read(of_pods(query, chosen)) for chosen in (half, [pod for pod in pods if pod not in half]))
-        found.append(library.long_run_variance(library.pairs(one, other, apart=spec.traffic.scrape_interval / 2)))
+        every = library.pairs(one, other, apart=spec.traffic.scrape_interval / 2)
+        if not every:
+            raise ValueError("its query has no numbers above 0 of both halves")
+        found.append(library.long_run_variance(every))
     return max(found)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from controller.core import reasons
 from controller.core.sequential import measured_of
 from controller.core.steps import World
+from controller.core.tested import gauge_test
 from controller.core.world import Problem
 
 LONG_AGO_DAYS = 30.0
@@ -17,6 +18,9 @@ def cautions(w: World) -> Iterator[Problem]:
     """Warnings about sequential checks; none in a reverse release, which has no such checks."""
     if w.subject.plan is None or w.subject.spec.kind == "reverse":
         return
+    unknown = [check.name for check in w.plan.checks if check.gauge and gauge_test(w.plan, check) is None]
+    if unknown:
+        yield Problem(reasons.GAUGE_BY_LIMIT, ", ".join(unknown))
     acting = [check for check in w.plan.checks if check.sequential and not check.observe]
     if w.plan.analysis.dispersion is not None or not acting:
         return

@@ -185,6 +185,10 @@ DISPERSION_ASSUMED = _reason(
     "DispersionAssumed", "A dispersion of at least 2 is assumed, because blue was not measured: {detail}",
     "penstock preflight PLAN measures it; by itself a release sees only bursts of errors in the quarter of an hour before.", _W,
 )
+GAUGE_BY_LIMIT = _reason(
+    "GaugeByLimit", "A gauge is judged by its limit at the window's end, because nobody has measured how much it wanders: {detail}",
+    "penstock preflight PLAN measures it.", _W,
+)
 MEASURED_LONG_AGO = _reason(
     "MeasuredLongAgo", "The dispersion of sequential checks was measured long ago: {detail}", "penstock preflight PLAN measures it again.", _W
 )

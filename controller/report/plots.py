@@ -57,7 +57,12 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One plot; `summary` is what a screen reader says; `log` where equal ratios are equally far apart."""
+    """One plot; `summary` is what a screen reader says.
+
+    Attributes:
+        top: end of the axis; `cap` is one that is not passed, whatever the values are.
+        log: equal ratios are equally far apart.
+    """
 
     key: str
     title: str
@@ -66,6 +71,7 @@ class Plot:
     summary: str
     bands: tuple[Band, ...] = field(default=())
     top: float | None = None
+    cap: float | None = None
     log: bool = False
 
 
@@ -117,7 +123,11 @@ def check_plots(check: CheckFacts, key: str) -> Iterator[Plot]:
         line = ((evidence[0][0], bound), (evidence[-1][0], bound))
         curves = [Curve("evidence", "evidence", tuple(evidence)), Curve("bound", "bound", line)]
         summary = f"The e-value against its bound of {10**bound:,.0f}, as powers of ten; at the end 10^{evidence[-1][1]:.2g}."
-        yield Plot(f"{key}-evidence", "Evidence against green, powers of ten", "", tuple(curves), summary)
+        yield Plot(f"{key}-evidence", "Evidence against green, powers of ten", "", tuple(curves), summary, cap=BOUNDS_SHOWN * bound)
+
+
+BOUNDS_SHOWN = 3.0
+"""Who goes on although the bound is reached sees where it was, and not how far the evidence has come since."""
 
 
 def spread(points: Sequence[Any], name: str, *, gate: bool) -> Iterator[tuple[float, float | None]]:
@@ -162,7 +172,7 @@ def as_data(plot: Plot, since: float, until: float, most: int = MOST_POINTS) -> 
     for curve, of in zip(curves, plot.curves, strict=True):
         values.append([_held(of.points, time) if of.steps and time not in curve else curve.get(time, _between(of, time)) for time in times])
     return {
-        "key": plot.key, "unit": plot.unit, "since": since, "until": until, "top": plot.top,
+        "key": plot.key, "unit": plot.unit, "since": since, "until": until, "top": plot.top, "cap": plot.cap,
         "log": _frame(plot, since, until).ticks() if plot.log else None, "times": times,
         "curves": [{"label": c.label, "style": c.style, "steps": c.steps, "values": v} for c, v in zip(plot.curves, values, strict=True)],
         "bands": [{"since": band.since, "until": band.until, "style": band.style, "mark": band.mark} for band in plot.bands],
@@ -196,6 +206,7 @@ class _Frame:
         return LEFT + (WIDTH - LEFT - RIGHT) * (time - self.since) / max(self.until - self.since, 1e-9)
 
     def y(self, value: float) -> float:
+        value = min(value, self.high)
         low, high, at = (math.log(one) for one in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (at - low) / max(high - low, 1e-12))
 
@@ -244,7 +255,8 @@ def _frame(plot: Plot, since: float, until: float) -> _Frame:
     low, high = min([0.0, *values]), plot.top or max(values, default=1.0)
     if high <= low:
         high = low + 1.0
-    return _Frame(since, max(until, since + 1), low, high if plot.top else high + 0.08 * (high - low))
+    high = high if plot.top else high + 0.08 * (high - low)
+    return _Frame(since, max(until, since + 1), low, min(high, plot.cap) if plot.cap else high)
 
 
 def _lonely(points: Sequence[tuple[float, float | None]]) -> Iterator[tuple[float, float]]:

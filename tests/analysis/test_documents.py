@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import math
 import re
 from pathlib import Path
@@ -76,15 +77,17 @@ def test_the_table_of_alpha_is_the_planners_own():
 
 def test_the_figures_are_written_from_the_committed_results():
     """Every chunk of every cell is there. (Whether the engine is still theirs, the benchmark itself knows.)"""
-    from bench.analysis import CHUNK, known
-    from bench.analysis_tables import document
+    from bench.analysis import CHUNK, README, RELEASES, known
+    from bench.analysis_tables import document, with_summary
     from bench.analysis_worlds import worlds
 
     cells = worlds()
     kept = known(cells, any_engine=True)
     results = {cell.name: [kept[cell.name, index] for index in range(cell.runs // CHUNK)] for cell in cells}
+    releases = [json.loads(line) for line in RELEASES.read_text().splitlines()]
 
-    assert document(cells, results) == (DOCS / "figures.md").read_text()
+    assert document(cells, results, releases) == (DOCS / "figures.md").read_text()
+    assert with_summary(README.read_text(), cells, results) == README.read_text()
 
 
 def test_the_pictures_are_the_engines_own_output():

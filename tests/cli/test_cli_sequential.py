@@ -65,3 +65,29 @@ def test_history_has_the_decision_with_its_numbers(name):
 def test_history_has_the_evidence_of_every_stage_that_passed(name):
     told = after(name).penstock("history", "shop-v2", "-n", "shop").out
     assert len(re.findall(r"pass +(error-rate|latency): .* e-value [\d.]+ of 100\)", told)) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "words"),
+    [
+        ("sequential-objective-incident", 700, r"objective: .* \(limit 1 %, n = [\d,]+, e-value [\d.]+ of 100, beyond the limit whatever"),
+        ("sequential-gauge-leaks", 1000, r"heap: .* \(now \+150 %, \+\d+ % on average, limit \+20 %, e-value [\d,]+ of 100\)"),
+    ],
+)
+def test_why_says_which_check_asks_for_a_person_and_what_going_on_means(name, at, words):
+    made = terminal(name)
+    made.until(at)
+    told = made.penstock("why", "shop-v2", "-n", "shop").out
+
+    assert "Why:   A check asks for a person: " in told
+    assert re.search(words, told)
+    assert "penstock resume goes on with a new bet" in told
+    assert "Query: " in told
+
+
+@pytest.mark.parametrize("name", ["sequential-own-healthy"])
+def test_why_names_the_two_counters_of_each_colour(name):
+    told = after(name).penstock("why", "shop-v2", "-n", "shop").out
+
+    assert 'Query: green total: payments_total{namespace="shop",workload="shop-green"}[' in told
+    assert 'Query: blue part: payments_paid_total{namespace="shop",workload="shop"}[' in told

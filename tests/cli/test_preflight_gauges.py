@@ -64,6 +64,7 @@ def test_the_variance_between_halves_of_blue_is_what_the_check_is_tested_by(tmp_
     [
         ({"query": 'sum(heap_bytes) / sum(up{workload="$workload"})'}, "a selector of the query has no braces"),
         ({"query": 'heap_bytes{pod=~"$workload-.*"}'}, "the query gives"),
+        ({"query": 'avg(nothing{pod=~"$workload-.*"})'}, "its query has no numbers above 0 of both halves"),
         ({"file": True}, "nobody in a file evaluates a query"),
     ],
 )

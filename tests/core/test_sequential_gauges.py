@@ -9,6 +9,7 @@ from analysis.model import Arm, Outcome, Sample, Series
 from controller.api.plan import PlanSpec
 from controller.api.release import Phase, Verb
 from controller.core import asking, gauges, needs, reasons, seen, sequential
+from controller.core.cautions import cautions
 from controller.core.decide import decide
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer, AnswerFault
@@ -67,6 +68,12 @@ class TestAsking:
         assert {"pairs/heap/candidate", "pairs/heap/baseline"} <= known
         assert {"gate/heap/candidate", "gate/heap/baseline"} <= unknown
         assert not {key for key in unknown if key.startswith("pairs/")} | {key for key in known if key.startswith("gate/")}
+
+    def test_at_its_beginning_a_release_says_which_gauges_have_no_history(self):
+        said = [(one.reason, one.detail) for one in cautions(watched(analysis={}).world())]
+
+        assert said == [(reasons.GAUGE_BY_LIMIT, "heap")]
+        assert list(cautions(watched().world())) == []
 
     def test_a_history_of_another_query_says_nothing(self):
         asks = needs.asks(watched(HEAP | {"query": "up"}, analysis=history()).world())

@@ -243,6 +243,14 @@ class TestPlots:
         assert half - one == pytest.approx(one - twice, abs=0.2)
         assert ">10 x<" in image
 
+    def test_evidence_far_beyond_the_bound_does_not_hide_where_the_bound_was_reached(self):
+        curves = (Curve("evidence", "evidence", ((0.0, 0.0), (1.0, 300.0))), Curve("bound", "bound", ((0.0, 2.0), (1.0, 2.0))))
+        image = svg(Plot("e", "evidence", "", curves, "", cap=6.0), 0.0, 1.0)
+
+        assert ">6<" in image
+        assert ">100<" not in image
+        assert min(float(number) for number in re.findall(r"[ML][\d.]+ ([\d.]+)", image)) == pytest.approx(10.0)
+
     def test_large_numbers_are_short_on_an_axis(self):
         assert [short(value) for value in (0.0, 0.01, 1_500, 25_000, 250_000_000, -3e12)] == ["0", "0.01", "1500", "25k", "250M", "-3T"]
 

@@ -38,7 +38,7 @@
     return {
       width, height: 230,
       tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "Etc/UTC"),
-      scales: { x: { min: plot.since, max: plot.until }, y: { distr: plot.log ? 3 : 1, range: (u, low, high) => plot.log ? [Math.min(low ?? 0.5, 0.5) / 1.1, Math.max(high ?? 2, 2) * 1.1] : plot.top ? [0, plot.top] : [Math.min(0, low ?? 0), (high ?? 1) * 1.08 || 1] } },
+      scales: { x: { min: plot.since, max: plot.until }, y: { distr: plot.log ? 3 : 1, range: (u, low, high) => plot.log ? [Math.min(low ?? 0.5, 0.5) / 1.1, Math.max(high ?? 2, 2) * 1.1] : plot.top ? [0, plot.top] : [Math.min(0, low ?? 0), Math.min((high ?? 1) * 1.08 || 1, plot.cap ?? Infinity)] } },
       axes: [{ ...axis, space: 80, values: (u, times) => times.map((time) => clock(time).slice(0, u.scales.x.max - u.scales.x.min < 900 ? 8 : 5)) },
              { ...axis, ...(plot.log ? { splits: () => plot.log, filter: (u, splits) => splits } : {}), size: 66, values: (u, values) => values.map((value) => short(value) + (plot.unit ? " " + plot.unit : "")) }],
       series: [{ label: "time", value: (u, time) => time == null ? "--" : clock(time) + " UTC" }].concat(plot.curves.map((curve) => ({
