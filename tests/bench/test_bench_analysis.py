@@ -49,4 +49,6 @@ def test_a_simulated_release_that_differs_from_the_twin_is_named(wrong):
 
 
 def test_healthy_simulated_releases_that_go_back_too_often_refute_the_bound():
-    assert otherwise([RELEASE | {"seconds": 60.0}] * 3 + [RELEASE] * 3) == ["3 of 6 healthy simulated releases were rolled back, alpha is 0.01"]
+    assert otherwise([RELEASE | {"seconds": 60.0}] * 3 + [RELEASE] * 3) == [
+        "3 of 6 healthy simulated releases were rolled back, alpha is 0.01"
+    ]
