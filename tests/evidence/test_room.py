@@ -82,7 +82,8 @@ def as_counts(bundle):
     return with_segments(bundle, [counted(segment) for segment in segments_of(bundle)])
 
 
-THINNED = [(HWAYO, "slow-at-25"), *((SEQUENTIAL, f"sequential-{one}") for one in ("errors", "latency", "healthy"))]
+COUNTED = ("errors", "latency", "healthy", "gauge-leaks", "own-broken", "home-worse")
+THINNED = [(HWAYO, "slow-at-25"), *((SEQUENTIAL, f"sequential-{one}") for one in COUNTED)]
 
 
 class TestThinning:
