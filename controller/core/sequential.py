@@ -28,12 +28,13 @@ from analysis import bursts, combine
 from analysis import sequential as library
 from analysis.combine import Weighted
 from analysis.model import Outcome, Verdict, Window
-from analysis.sequential import Kind, Mark, Setting, State
-from controller.api.plan import PlanSpec, TrafficMetrics
+from analysis.sequential import Kind, Setting, State
+from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
 from controller.core import asking, gauges, homeward, judging, reasons, samples
 from controller.core.gauges import GaugeLook
+from controller.core.marks import is_home, marked, marks_in
 from controller.core.phases import WATCHED
 from controller.core.queries import member_of
 from controller.core.steps import World
@@ -114,11 +115,6 @@ class Tally:
 # What is asked.
 
 
-def is_home(w: World) -> bool:
-    """Whether this is the world in which the original is judged after its return (`homeward.turned`)."""
-    return bool(w.status.returned_at) and w.status.phase in (Phase.SHIFTING, Phase.BAKING)
-
-
 def tested(w: World, check: Check) -> Setting:
     """What the check tests here; put into words once a look, which has a single plan."""
     home = is_home(w)
@@ -153,32 +149,6 @@ def _watching(w: World) -> bool:
         return False
     # After a failed return the states are still those of the return.
     return is_home(w) or not homeward.begun(status).shifted_at
-
-
-def marked(status: ReleaseStatus) -> bool:
-    """Whether some stage had its weights accepted."""
-    return any(stage.shifted_at for stage in status.stages)
-
-
-def marks_in(w: World, check: Check) -> tuple[Mark, ...]:
-    """The stages so far; after the return that one alone."""
-    marks = marks_of(w.plan, check, w.status)
-    return marks[-1:] if is_home(w) else marks
-
-
-def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark, ...]:
-    """The stages so far: a tick belongs to the one whose weights were the last to be accepted before it ended."""
-    return tuple(
-        Mark(
-            since=stage.shifted_at,
-            name=f"{index + 1}@{stage.shifted_at:.0f}",
-            alone=stage.weight >= FULL,
-            judged=not check.stages or stage.weight in check.stages,
-            early=index < len(plan.stages) and plan.stages[index].early_after is not None,
-        )
-        for index, stage in enumerate(status.stages)
-        if stage.shifted_at
-    )
 
 
 def due(w: World) -> tuple[Counting, ...]:
