@@ -168,23 +168,46 @@ NEAR = 1e-9
 
 
 def first_difference(before: Any, after: Any, path: str = "", *, near: float = 0.0) -> tuple[str, Any, Any] | None:
-    """Where two JSON values part: the path, and both values there; None where they are equal, or all numbers within `near`."""
+    """Where two JSON values part: the path, and both values there; None where they are equal, or all numbers within `near`.
+
+    A field that only one side names, and that says nothing there, is no difference: versions of Penstock add such fields.
+    """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        steps = [(f"{path}.{key}" if path else str(key), before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys())]
+        named = [key for key in sorted(before.keys() | after.keys()) if not _says_nothing(key, before, after)]
+        steps = [(f"{path}.{key}" if path else str(key), before.get(key), after.get(key)) for key in named]
     elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
         steps = [(f"{path}[{position}]", one, other) for position, (one, other) in enumerate(zip(before, after, strict=True))]
+    elif before == after or (near and _close(before, after, near)):
+        return None
     else:
-        return None if before == after or (near and _close(before, after, near)) else (path, before, after)
+        # A text of JSON (a command's evidence, the state of a sequential check) is compared as what it says.
+        texts = _as_json(before), _as_json(after)
+        return (path, before, after) if None in texts else first_difference(*texts, path, near=near)
     return next((found for place, one, other in steps if (found := first_difference(one, other, place, near=near))), None)
 
 
+def _says_nothing(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether one side lacks the field, and it is blank in the other; 0 is a number like any other."""
+    if key in before and key in after:
+        return False
+    value = before.get(key, after.get(key))
+    return value is None or value is False or (isinstance(value, str | list | Mapping) and not value)
+
+
 def _close(before: Any, after: Any, near: float) -> bool:
-    """Two numbers, or two texts of JSON (the state of a sequential check), that hardly differ."""
-    if isinstance(before, int | float) and isinstance(after, int | float):
-        return math.isclose(before, after, rel_tol=near, abs_tol=near)
-    if isinstance(before, str) and isinstance(after, str) and before[:1] == after[:1] == "{":
-        return first_difference(orjson.loads(before), orjson.loads(after), near=near) is None
-    return False
+    """Two numbers that hardly differ."""
+    numbers = isinstance(before, int | float) and isinstance(after, int | float)
+    return numbers and math.isclose(before, after, rel_tol=near, abs_tol=near)
+
+
+def _as_json(value: Any) -> Any:
+    """What a text of a JSON object says; None for anything else, a query that begins with a brace among it."""
+    if not isinstance(value, str) or not value.startswith("{"):
+        return None
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def with_status(subject: Subject, status: ReleaseStatus) -> Subject:
