@@ -34,6 +34,9 @@ from controller.core.steps import World, hold, moved, record, stored
 from controller.core.world import Measured, Observed
 from controller.times import rfc3339
 
+EDITED_MEANWHILE = "it was edited, or Penstock was upgraded, in the moment in which this release kept it; start the release again"
+"""A plan is kept under the hash that the status names, which is decided once: nobody has that plan any more."""
+
 
 def decide(subject: Subject, observed: Observed, measured: Measured, now: float) -> Decision:
     """The next step of one release. Pure; raises only on defects of ours."""
@@ -79,8 +82,8 @@ def unusable(w: World) -> Decision | None:
     if w.subject.plan is not None and going_back(w):
         return None  # the live plan still says which routes and workloads these are
     if w.status.phase is Phase.QUEUED:
-        word = reasons.PLAN_INVALID if w.observed.plan_problem else reasons.PLAN_MISSING
-        detail = w.observed.plan_problem or w.subject.spec.plan
+        problem = w.observed.plan_problem or (EDITED_MEANWHILE if w.observed.plan_found else "")
+        word, detail = (reasons.PLAN_INVALID, problem) if problem else (reasons.PLAN_MISSING, w.subject.spec.plan)
         return stored(moved(w, Phase.REFUSED, word, detail), record(w, RecordKind.FINISHED, word, detail))
     if w.status.phase is Phase.HALTED:
         return Decision(status=w.status)

@@ -51,7 +51,7 @@ def queued(w: World) -> Decision:
     if not w.observed.lock:
         return act(w, LockPlan())
     if not w.status.plan_hash:
-        # The hash is decided once, here: an edit between this write and the next changes nothing any more.
+        # Decided once, here; the plan that has this hash is stored by the next write, unless it is edited in between (`decide.unusable`).
         return stored(w.status.model_copy(update={"plan_hash": w.observed.plan_hash, "started_at": w.now}))
     if w.observed.frozen != w.status.plan_hash:
         return act(w, FreezePlan(w.status.plan_hash))
