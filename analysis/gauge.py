@@ -11,6 +11,7 @@ of a gauge is to pause, and without history thresholds are used instead.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import variance
 from typing import Any
 
@@ -19,6 +20,9 @@ from analysis.model import Sample
 VERSION = 1
 BLOCKS = (60.0, 300.0, 600.0)
 """Block lengths of the long-run variance, seconds."""
+
+TESTS_KEPT = 1024
+"""Tests whose time to detect is remembered: that of a frozen plan is asked at every look."""
 
 _LEAST_BLOCKS = 6
 _FAR = -30.0
@@ -182,6 +186,7 @@ def two_sided_bound(v: float, alpha: float, rho: float) -> float:
     return math.sqrt((v + rho) * (math.log((v + rho) / rho) - 2 * math.log(alpha)))
 
 
+@lru_cache(maxsize=TESTS_KEPT)
 def seconds_to_detect(test: GaugeTest, effect: float) -> float:
     """Seconds of pairs after which a candidate that is worse by this share reaches the bound on average; infinity where it is tolerated."""
     drift = math.log1p(effect) - math.log1p(test.tolerance)

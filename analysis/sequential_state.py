@@ -220,16 +220,19 @@ def _packed(state: RateState | None) -> list[Any] | None:
 _COUNTS = 6
 """Numbers of a packed line between its limit and its states."""
 
+_STATES = 4
+"""States of a packed line: relative, alone, early, and the objective's."""
+
 _ALWAYS = 2
-"""States that are packed even where there is none: relative and alone."""
+"""How many of them are packed even where they are none; the others end the line, as a state of an earlier version does."""
 
 _KEYS = ("s", "rest", "n", "x", "last", "stage", "low", "lowAt")
 
 
 def _line(packed: Sequence[Any], setting: Setting) -> Line:
     edge, p_hist, limit, *numbers = packed
-    counts, (relative, alone, *more) = numbers[:_COUNTS], numbers[_COUNTS:]
-    early, objective = (*more, None, None)[:_ALWAYS]
+    counts, states = numbers[:_COUNTS], numbers[_COUNTS:]
+    relative, alone, early, objective = states + [None] * (_STATES - len(states))
     n_g, x_g, n_b, x_b, n_before, x_before = map(float, counts)
     values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
     if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:

@@ -20,6 +20,7 @@ from controller.api.plan import PlanSpec
 from controller.api.plan_checks import USUAL_GAUGE_EFFECT, Check
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import asking, judging, reasons, traffic
+from controller.core.readings import DETAIL_LENGTH
 from controller.core.steps import World
 from controller.core.tested import PATIENCE_SCRAPES, gauge_test
 from controller.ports import Answer
@@ -33,6 +34,7 @@ class GaugeLook:
     """One gauge after this look; `pair` is the newest one that it brought, `fault` and `detail` say why it brought none."""
 
     check: Check
+    test: GaugeTest
     state: GaugeState
     pair: Pair | None = None
     fault: str = ""
@@ -54,7 +56,7 @@ def look(w: World, check: Check, marks: Sequence[Mark], stored: str) -> GaugeLoo
     # The newest point may still change: the scrape that it is made of can be a moment late.
     ripe = [pair for pair in found if pair.time <= w.now - scrape and _counts(pair.time, marks)]
     after = library.step(test, state, ripe, longest=PATIENCE_SCRAPES * scrape)
-    return GaugeLook(check, after, ripe[-1] if ripe else None, fault, detail)
+    return GaugeLook(check, test, after, ripe[-1] if ripe else None, fault, detail)
 
 
 def read(stored: str) -> GaugeState:
@@ -77,7 +79,7 @@ def text_of(state: GaugeState) -> str:
 
 def alerting(w: World, one: GaugeLook) -> bool:
     """Whether green is worse than tolerated beyond doubt."""
-    return not one.check.observe and one.state.ln_e(_test(w.plan, one.check)) >= -math.log(w.plan.analysis.alpha)
+    return not one.check.observe and one.state.ln_e(one.test) >= -math.log(w.plan.analysis.alpha)
 
 
 def acknowledged(state: GaugeState) -> GaugeState:
@@ -87,7 +89,7 @@ def acknowledged(state: GaugeState) -> GaugeState:
 
 def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) -> CheckStatus:
     """The check's answer as if the window ended now; without a new pair the numbers before are shown again."""
-    test = _test(w.plan, one.check)
+    test = one.test
     value, baseline = (one.pair.candidate, one.pair.baseline) if one.pair is not None else (before.value, before.baseline)
     factor = 1 / (1 + test.tolerance) if test.lower_is_worse else 1 + test.tolerance
     outcome, reason, detail = _answer(w, one, window)
@@ -96,7 +98,7 @@ def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) 
         name=one.check.name,
         outcome=outcome,
         reason=reason,
-        detail=detail[:_DETAIL_LENGTH],
+        detail=detail[:DETAIL_LENGTH],
         value=value,
         baseline=baseline,
         limit=None if baseline is None else baseline * factor,
@@ -115,7 +117,7 @@ def _answer(w: World, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, st
         return Outcome.INCONCLUSIVE, one.fault, one.detail
     if one.state.last < window.last_sample - STALE_SCRAPES * scrape:
         return Outcome.INCONCLUSIVE, reasons.STALE_SAMPLE, "no pair of both colours"
-    needed = needed_seconds(w.plan, one.check)
+    needed = _needed_seconds(one.check, one.test)
     if one.state.seconds < needed:
         seconds = f"{needed:,.0f} s" if math.isfinite(needed) else "for ever: the limit allows the effect"
         return Outcome.INCONCLUSIVE, reasons.TOO_FEW_SAMPLES, f"{one.state.seconds:,.0f} s of pairs, the effect takes {seconds}"
@@ -126,12 +128,11 @@ def _answer(w: World, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, st
 
 def needed_seconds(plan: PlanSpec, check: Check) -> float:
     """Seconds of pairs that show the effect which a pass must have been able to show."""
-    effect = check.effect / 100 if check.effect is not None else USUAL_GAUGE_EFFECT
-    return library.seconds_to_detect(_test(plan, check), effect)
+    return _needed_seconds(check, _test(plan, check))
 
 
-_DETAIL_LENGTH = 300
-
+def _needed_seconds(check: Check, test: GaugeTest) -> float:
+    return library.seconds_to_detect(test, check.effect / 100 if check.effect is not None else USUAL_GAUGE_EFFECT)
 
 
 def _test(plan: PlanSpec, check: Check) -> GaugeTest:
