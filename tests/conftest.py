@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,12 @@ LONGEST = ("test_chaos", "test_hwayo", "test_release", "test_outages", "test_fro
 # Files whose tests share what costs most of their time: one worker runs the whole file, or those that name the same story.
 WHOLE = ("manifests/test_image.py", "cli/test_cli_complete.py")
 BY_STORY = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py")
+
+
+def pytest_configure() -> None:
+    """A run that a script has put into the background ignores Ctrl-C, and so would the commands that the tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def nothing_may_skip() -> bool:
