@@ -62,7 +62,6 @@ class Measured(Model):
     releases: Annotated[int, Field(ge=0)] = Field(default=0, description="Pretended releases of blue against itself.")
     rolled_back: Annotated[int, Field(ge=0)] = Field(default=0, description="Those that would have been rolled back with these numbers.")
     checks: Annotated[list[MeasuredCheck], Field(min_length=1, max_length=64)] = Field(description="By built-in check and workload.")
-
     gauges: Annotated[list[MeasuredGauge], Field(max_length=64)] = Field(default=[], description="By sequential gauge check.")
 
     def variance_of(self, check: str, asked: str) -> float | None:

@@ -131,6 +131,11 @@ class Limit(Model):
     min_difference: Number | None = Field(default=None, description="Green minus blue must be at or above, in the query's unit.")
 
     @property
+    def most_ratio(self) -> float:
+        """How many times as bad as blue's number it lets green's be, whichever side is the worse one; 1 without a ratio."""
+        return 1 / self.min_ratio if self.min_ratio else self.max_ratio or 1.0
+
+    @property
     def relative(self) -> bool:
         """Whether blue is needed to answer."""
         return any(x is not None for x in (self.max_ratio, self.min_ratio, self.max_difference, self.min_difference))

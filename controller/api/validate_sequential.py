@@ -36,9 +36,9 @@ def check_notes(spec: dict[str, Any], index: int, one: dict[str, Any], pair: tup
     if check.objective is not None and check.objective >= MOST_TAIL:
         found = f"an objective of {check.objective:g} % bad requests"
         yield "warning", (*path, "limit"), found, "less than what you would roll back for", "no regression below that is ever found"
-    if check.gauge:
+    if check.gauge and check.limit is not None:
         suffix = next((str(slot.get("suffix") or "") for _, slot in each(spec, "slots")), "")
-        yield from _gauge(spec, path, check, pair[0].workload.removesuffix(suffix))
+        yield from _gauge(spec, path, check, check.limit.most_ratio, pair[0].workload.removesuffix(suffix))
 
 
 def _counter(path: Path, text: str, pair: tuple[Place, Place]) -> Iterator[Note]:
@@ -64,9 +64,7 @@ def _counter(path: Path, text: str, pair: tuple[Place, Place]) -> Iterator[Note]
                 yield "warning", path, f"a selector that {note.sentence}", "a selector for green", ""
 
 
-def _gauge(spec: dict[str, Any], path: Path, check: Check, workload: str) -> Iterator[Note]:
-    limit = check.limit
-    ratio = 1 / limit.min_ratio if limit is not None and limit.min_ratio else (limit.max_ratio if limit is not None else None) or 1.0
+def _gauge(spec: dict[str, Any], path: Path, check: Check, ratio: float, workload: str) -> Iterator[Note]:
     if ratio > TEN_TIMES:
         found = f"a gauge that may be {ratio:g} times as bad as blue's"
         yield "warning", (*path, "limit"), found, "what you would stop for", "no regression below that is ever found"

@@ -16,6 +16,7 @@ from analysis.threshold import Limits, Question, Reading
 from analysis.totals import Totals, totals
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn, Check
+from controller.core.judging import limits_of, unit_of
 from controller.core.tested import setting_of, weight_of
 
 _HOUR = 3600.0
@@ -109,9 +110,9 @@ def _limits(spec: PlanSpec, checks: Sequence[Check], arms: Mapping[Arm, Counted]
     for check in checks:
         candidate, baseline = (_READINGS[check.builtin](sums[arm], check) for arm in (Arm.CANDIDATE, Arm.BASELINE))
         n = sums[Arm.CANDIDATE].n or sums[Arm.CANDIDATE].below.get(math.inf, 0.0)
-        limits = Limits(**check.limit.model_dump(by_alias=False)) if check.limit is not None else Limits()
-        unit = check.unit or ("ms" if check.builtin is BuiltIn.LATENCY else "%")
-        yield threshold.judge(Question(check.name, limits, window, n, max(least, check.needed_requests), unit), candidate, baseline)
+        limits = limits_of(check.limit) if check.limit is not None else Limits()
+        asked = Question(check.name, limits, window, n, max(least, check.needed_requests), unit_of(check))
+        yield threshold.judge(asked, candidate, baseline)
 
 
 def _success(sums: Totals, _check: Check) -> Reading:

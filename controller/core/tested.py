@@ -89,9 +89,7 @@ def gauge_test(plan: PlanSpec, check: Check) -> GaugeTest | None:
     variance = plan.analysis.measured.variance_of(check.name, check.asked_of(member_of(plan, check.member).workload))
     if variance is None:
         return None
-    lower = check.limit.min_ratio is not None
-    ratio = 1 / check.limit.min_ratio if check.limit.min_ratio else check.limit.max_ratio or 1.0
-    return GaugeTest(ratio - 1, variance, plan.analysis.alpha, lower_is_worse=lower)
+    return GaugeTest(check.limit.most_ratio - 1, variance, plan.analysis.alpha, lower_is_worse=check.limit.min_ratio is not None)
 
 
 def by_limit(plan: PlanSpec, check: Check, weight: int) -> bool:
