@@ -271,17 +271,16 @@ _ANY_TEST = RateTest()
 def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
     n_g, x_g, n_b, x_b = line.sums
     sums = (n_g + tick.candidate_n, x_g + tick.candidate_bad, n_b + tick.baseline_n, x_b + tick.baseline_bad)
-    counted = replace(line, sums=sums)
-    if line.early is not None:
-        counted = replace(counted, early=rate.step(setting.early(line.p_hist, line.edge), line.early, tick, mark.name))
-    if line.objective is not None and setting.objective is not None:
-        test = setting.fixed(line.p_hist, line.edge, setting.objective)
-        counted = replace(counted, objective=rate.step(test, line.objective, tick, mark.name))
+    relative, alone, early, objective = line.relative, line.alone, line.early, line.objective
+    if early is not None:
+        early = rate.step(setting.early(line.p_hist, line.edge), early, tick, mark.name)
+    if objective is not None and setting.objective is not None:
+        objective = rate.step(setting.fixed(line.p_hist, line.edge, setting.objective), objective, tick, mark.name)
     if not mark.alone:
-        return replace(counted, relative=rate.step(setting.test(line.p_hist, line.edge), line.relative, tick, mark.name))
-    if line.alone is None or not line.limit:
-        return counted
-    return replace(counted, alone=rate.step(setting.fixed(line.p_hist, line.edge, line.limit), line.alone, tick, mark.name))
+        relative = rate.step(setting.test(line.p_hist, line.edge), relative, tick, mark.name)
+    elif alone is not None and line.limit:
+        alone = rate.step(setting.fixed(line.p_hist, line.edge, line.limit), alone, tick, mark.name)
+    return replace(line, sums=sums, relative=relative, alone=alone, early=early, objective=objective)
 
 
 # What it amounts to.
