@@ -7,7 +7,7 @@ Every rule here agrees with the cases recorded from a real istiod (`tests/data/i
 
 from collections.abc import Iterator, Mapping
 
-from controller.adapters.istio.routing_clusters import has_labels, host_matches, imported, sees, visible, visible_services
+from controller.adapters.istio.routing_clusters import has_labels, host_matches, imported, sees, visible
 from controller.adapters.istio.routing_model import (
     MESH_GATEWAY,
     PASSTHROUGH,
@@ -128,20 +128,6 @@ def _full_names(world: World, proxy: Proxy, authority: str) -> Iterator[str]:
     yield authority
 
 
-def _mesh_hosts(world: World, proxy: Proxy) -> Iterator[VirtualHost]:
-    services = list(visible_services(world, proxy))
-    ports = sorted({port.number for service in services for port in service.ports if port.http})
-    foreign = {host for vs in world.virtual_services if MESH_GATEWAY in vs.gateways for host in vs.hosts if host not in world.hosts}
-    for port in ports:
-        names = {service.host for service in services if (known := service.port(port)) is not None and known.http}
-        names |= {host for host in foreign if port == DEFAULT_PORT and not host.startswith("*")}
-        for host in sorted(names):
-            found = mesh_host(world, proxy, host, port)
-            if found.name != "allow_any":
-                yield found
-        yield allow_any(port)
-
-
 def gateways_of(world: World, proxy: Proxy) -> list[Gateway]:
     """The Gateways that a router serves, oldest first."""
     found = (gateway for gateway in world.gateways if has_labels(proxy.labels, gateway.selector))
@@ -209,14 +195,6 @@ def route_host(world: World, proxy: Proxy, authority: str, port: int = DEFAULT_P
     if not matching:
         return blackhole(port, f"http.{port}")
     return max(matching, key=lambda entry: (entry[0] == authority.lower(), len(entry[0])))[1]
-
-
-def compile_routes(world: World, proxy: Proxy) -> tuple[VirtualHost, ...]:
-    """All virtual hosts of a proxy, listener by listener."""
-    if proxy.type is ProxyType.SIDECAR:
-        return tuple(_mesh_hosts(world, proxy))
-    ports = sorted({server.port for gateway in gateways_of(world, proxy) for server in gateway.servers})
-    return tuple(host for port in ports for host in gateway_hosts(world, proxy, port))
 
 
 def tcp_clusters(world: World, proxy: Proxy, host: str, port: int) -> tuple[tuple[ClusterId, int], ...]:
