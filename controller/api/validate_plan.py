@@ -317,7 +317,9 @@ def _capacity(spec: dict[str, Any]) -> Iterator[Note]:
     if finish and seconds(finish.get("retention"), 1.0) == 0:
         hint = "a rollback after success would have to start the old version first"
         yield "warning", ("finish", "retention"), "0 s", "some time in which the old version is kept", hint
-    if "triggers" in spec and not spec["triggers"]:
+    # A sequential check puts users back at any scrape.
+    watched = any(_is_sequential(one) and one.get("observe") is not True for _, one in each(spec, "checks"))
+    if "triggers" in spec and not spec["triggers"] and not watched:
         yield "warning", ("triggers",), "no triggers", "at least one", "between the gates nothing would put users back"
     if "checks" in spec and not spec["checks"]:
         yield "warning", ("checks",), "no checks", "at least one", "every stage would pass that has enough requests"

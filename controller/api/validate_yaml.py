@@ -17,6 +17,9 @@ Path = tuple[str | int, ...]
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+MOST_VALUES = 1_000_000
+"""Of a document with its aliases written out: a few lines of aliases of aliases stand for more than any machine can read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -82,6 +85,9 @@ def documents(text: str) -> tuple[list[Document], list[Finding]]:
     problems: list[Finding] = []
     try:
         for number, node in enumerate((n for n in yaml.compose_all(text, Loader=LOADER) if n is not None), start=1):
+            if _unfolded(node, {}) > MOST_VALUES:
+                problems.append(_too_many(node, number))
+                continue
             problems += [_twice(path, key, number) for path, key in _duplicates(node)]
             data = yaml.SafeLoader("").construct_document(node)
             document = Document(number, data, node)
@@ -99,6 +105,22 @@ def _not_yaml(error: yaml.MarkedYAMLError) -> Finding:
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     hint = "quote a text that contains `: ` or `#`, indent with spaces, close every bracket"
     return Finding("error", "", line, f"text that is not YAML at column {column}: {error.problem or error}", "YAML", hint)
+
+
+def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values stand below a node with its aliases written out; infinite where one contains itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        below = node.value if isinstance(node, yaml.SequenceNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            below = [child for _, child in node.value]
+        known[id(node)] = 1 + sum(_unfolded(child, known) for child in below)
+    return known[id(node)]
+
+
+def _too_many(node: yaml.Node, number: int) -> Finding:
+    found = f"aliases that stand for more than {MOST_VALUES:,} values, or for themselves"
+    return Finding("error", "", node.start_mark.line + 1, found, "a document that can be written out", "write it without aliases", number)
 
 
 def _twice(path: Path, key: yaml.Node, number: int) -> Finding:

@@ -1,5 +1,6 @@
 """Every error of a file at once: where it is, what was found, what was expected, what to do."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,28 @@ def test_a_gauge_may_be_negative(tmp_path):
     file.write_text(f"name: s\nplan: {FIRST}/plan.yaml\nworld: {FIRST}/world.yaml\nexpect: {{phase: Succeeded}}\n{words}\n")
 
     assert validate_file(file, scenarios=scenario_rules()) == []
+
+
+def test_aliases_of_aliases_are_refused_before_they_are_written_out():
+    """A kilobyte of YAML that stands for 9 to the 12th values would keep the command busy for years."""
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]" for below, name in pairwise("abcdefghijkl")]
+
+    [found] = validate_text("\n".join(lines))
+
+    assert found.sentence.startswith("found aliases that stand for more than 1,000,000 values, or for themselves, expected")
+
+
+def test_an_alias_that_contains_itself_is_refused():
+    [found] = validate_text("kind: &k [*k]\n")
+
+    assert "or for themselves" in found.sentence
+
+
+def test_a_plan_without_triggers_is_watched_by_its_sequential_checks():
+    """Their evidence puts users back at any scrape, so that nothing is said; a limit alone is asked at the window's end."""
+    limit = "  triggers: []\n  checks: [{name: a, builtin: error-rate, limit: {max: 1}}]\n"
+
+    assert "spec.triggers" not in findings("  triggers: []\n  checks: [{name: a, builtin: error-rate, method: sequential}]\n")
+    assert "spec.triggers" in findings(limit)
+    assert "spec.triggers" in findings("  triggers: []\n  checks: [{name: a, builtin: error-rate, method: sequential, observe: true}]\n")
