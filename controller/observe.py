@@ -80,6 +80,14 @@ Targets = tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ..
 """Routes, workloads, what stands against the release, and what should be said."""
 
 
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A plan that a release goes by; `hash` is this version's: one that knew fewer fields gave the same plan another."""
+
+    plan: PlanSpec
+    hash: str
+
+
 @dataclass(slots=True)
 class Parsed:
     """What was parsed before, in memory only.
@@ -90,7 +98,7 @@ class Parsed:
         targets: the last views of routes and workloads, by release and kind of look.
     """
 
-    frozen: dict[tuple[str, str], PlanSpec] = field(default_factory=dict)
+    frozen: dict[tuple[str, str], Effective] = field(default_factory=dict)
     live: dict[tuple[str, str], records.PlanView] = field(default_factory=dict)
     subjects: dict[tuple[str, str], Subject] = field(default_factory=dict)
     targets: Recall = field(default_factory=Recall)
@@ -122,13 +130,15 @@ class Surroundings:
 
     Attributes:
         early: the Release as it was read first, with the plan that it follows.
-        plan, plan_lost: the live plan; whether the frozen one is not there any more.
+        plan, plan_hash: the live plan, and its hash; the frozen one's while both say the same.
+        plan_lost: whether the frozen one is not there any more.
         traffic, members, problems, warnings: the targets.
         rivals, requests: other releases of the plan, and what people ask of this one.
     """
 
     early: Subject
     plan: records.PlanView
+    plan_hash: str
     plan_lost: bool
     traffic: TrafficView
     members: MembersView
@@ -169,7 +179,9 @@ def read_release(kube: Kube, key: tuple[str, str]) -> Obj | None:
 def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Parsed, *, live: bool) -> Surroundings:
     """The plan, the targets, the other releases and the requests, in this order."""
     plan = records.read_plan(kube, early.namespace, early.spec.plan, memo.live)
-    effective = effective_plan(kube, early, plan, ports, memo.frozen)
+    known = effective_plan(kube, early, plan, ports, memo.frozen)
+    effective = known.plan if known is not None else None
+    plan_hash = early.status.plan_hash if known is not None and early.status.plan_hash and known.hash == plan.hash else plan.hash
     plan_lost = effective is None and bool(early.status.plan_hash) and early.status.phase not in UNTOUCHED
     if plan_lost and plan.spec is not None:
         effective = divided(plan.spec, ports.settings.time_divisor)
@@ -180,7 +192,7 @@ def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Par
     if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
         # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
         traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)
-    return Surroundings(early, plan, plan_lost, traffic, members, problems, warnings, rivals, requests)
+    return Surroundings(early, plan, plan_hash, plan_lost, traffic, members, problems, warnings, rivals, requests)
 
 
 def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Ports, *, live: bool) -> Observed:
@@ -191,7 +203,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         deleted=subject.deleted,
         generation=subject.generation,
         plan_found=plan.found,
-        plan_hash=subject.status.plan_hash if says_the_same(around, ports) else plan.hash,
+        plan_hash=around.plan_hash,
         frozen=early.status.plan_hash if early.plan is not None and frozen_exists(kube, early) else "",
         plan_lost=around.plan_lost,
         lock=plan.status.active,
@@ -223,31 +235,24 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
 
 
 def effective_plan(
-    kube: Kube, subject: Subject, plan: records.PlanView, ports: Ports, plans: dict[tuple[str, str], PlanSpec]
-) -> PlanSpec | None:
+    kube: Kube, subject: Subject, plan: records.PlanView, ports: Ports, plans: dict[tuple[str, str], Effective]
+) -> Effective | None:
     """The frozen plan once its hash is written, else the live one; durations divided as the installation says."""
     divisor = ports.settings.time_divisor
     hash_ = subject.status.plan_hash
     if not hash_:
-        return divided(plan.spec, divisor) if plan.spec is not None else None
+        return Effective(divided(plan.spec, divisor), plan.hash) if plan.spec is not None else None
     key = (subject.namespace, hash_)
     if key not in plans:
         # The hash is the content: a live plan that still has it is the frozen one, read and kept once instead of twice.
         spec = plan.spec if plan.hash == hash_ else records.read_frozen(kube, subject.namespace, hash_)
         if spec is None:
             return None
+        found = Effective(divided(spec, divisor), records.plan_hash(spec))
         if subject.status.phase is Phase.QUEUED:
-            return divided(spec, divisor)  # perhaps not frozen yet: an edit must still be seen
-        plans[key] = divided(spec, divisor)
+            return found  # perhaps not frozen yet: an edit must still be seen
+        plans[key] = found
     return plans[key]
-
-
-def says_the_same(around: Surroundings, ports: Ports) -> bool:
-    """Whether the live plan is the frozen one with another hash: a version of Penstock that knows more fields hashes the same plan anew."""
-    early, plan = around.early, around.plan
-    if early.status.phase in UNTOUCHED or plan.hash == early.status.plan_hash or plan.spec is None or around.plan_lost:
-        return False
-    return early.plan == divided(plan.spec, ports.settings.time_divisor)
 
 
 def frozen_exists(kube: Kube, subject: Subject) -> bool:
