@@ -195,13 +195,14 @@ class Reading:
 
 def past_of(reading: Reading, place: Place, *, slow: bool) -> Past:
     """Failed requests of a version, or with `slow` those beyond each usable bucket edge. The reporter with two pods or more is taken."""
-    found = Past(fault="there are no samples")
+    found: Past | None = None
     for reporter in dict.fromkeys(("destination", reading.reporter)):
         labels = requests_of(Mesh(mode=reading.mode, reporter=reporter), (place,))
         again = _past(reading, labels, reporter, slow=slow)
         if again.pods >= LEAST_PODS:
             return again
-        found = again if again.pods > found.pods else found
+        found = again if found is None or again.pods > found.pods else found
+    assert found is not None  # noqa: S101 - two reporters, or the one that is both, were asked
     return found
 
 
@@ -211,6 +212,8 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
     wanted = selector(f"{BUCKETS if slow else REQUESTS}{{{labels}}}", "PLAN")
     if slow:
         newest = reading.samples.once(wanted, max(reading.window.start, reading.window.end - _PIECE), reading.window.end)
+        if not newest:
+            return Past(reporter=reporter, fault=f"there are no samples of {wanted.text} in the last hour")
         found = latency.read_buckets({Arm.BASELINE: newest})
         if found.fault:
             return Past(reporter=reporter, fault=found.detail or "there is no histogram")
@@ -222,7 +225,7 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
         wanted = _narrowed(wanted, labels, newest, (*edges, math.inf))
     parts = tuple(_walk(reading, lambda since, until: _counted(reading.samples.read(wanted, since, until), edges), edges))
     pods = len(active(parts))
-    return Past(parts, edges, unusable, pods=pods, reporter=reporter, fault="" if pods else "there are no samples")
+    return Past(parts, edges, unusable, pods=pods, reporter=reporter, fault="" if pods else f"there are no samples of {wanted.text}")
 
 
 def own_past_of(reading: Reading, place: Place, counters: Counters) -> Past:
@@ -261,4 +264,5 @@ def _walk(
         until = min(until + _PIECE, reading.window.end)
         since = max(cursor.until, until - 2 * _PIECE) - scrapes.look_back
         parts, cursor = parted(count(since, until), edges, cursor, scrapes, counts_good=counts_good)
-        yield from parts
+        # Before the first sample, and in an outage behind which all pods are new, nobody looked: that is no time of blue.
+        yield from (part for part in parts if part.counts or part.end - part.start <= scrapes.patience)

@@ -196,6 +196,20 @@ class TestMeasuring:
         assert (code, found["usable"]) == (4, False)
         assert problem in found["problem"]
 
+    def test_time_before_the_first_sample_is_no_time_of_blue(self, flown):
+        """A young cluster, or a short retention: two hours of samples at the end of a day are two hours, and not a slow day."""
+        code, out, _ = flown("short", "--from", str(BEGIN - 20 * 3600), "-o", "json")
+        found = json.loads(out)
+
+        assert (code, found["usable"]) == (4, False)
+        assert "1.99 hours of blue are too few to go by" in found["problem"]
+        assert found["requestsPerSecond"] == pytest.approx(30, rel=0.02)
+
+    def test_nothing_found_names_what_was_looked_for(self, flown):
+        _, found = as_json(flown, "none")
+
+        assert 'there are no samples of istio_requests_total{reporter="destination",destination_workload="shop"' in found["problem"]
+
     def test_prometheus_gives_the_same_numbers_piece_by_piece(self, flown, folder, capsys, monkeypatch):
         prometheus = simulated(day(7))
         monkeypatch.setattr(preflight, "connected", lambda _url: prometheus)
