@@ -15,7 +15,7 @@ from controller.evidence import worlds
 from controller.evidence.journal import Seen
 from controller.evidence.reading import lines_of, looks_of
 from controller.evidence.replay import Place, replay, tally
-from controller.ports import CONFIG_MAP, CRD, RELEASE, Answer, Patch, Ports, RefusedError, UnavailableError
+from controller.ports import CONFIG_MAP, RELEASE, Answer, Ports, RefusedError, UnavailableError
 from controller.reconcile import Memo, note
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.people import start
@@ -34,6 +34,7 @@ from tests.evidence.recorded import (
     replayed,
     simulated,
 )
+from tests.scenarios.newer import newer_definition
 
 RELEASES = [
     (FIRST, "healthy"), (FIRST, "fails-at-25"), (FIRST, "fails-at-100"), (FIRST, "prometheus-outage"), (FIRST, "drift-to-blue"),
@@ -90,10 +91,7 @@ class TestReplay:
         """A newer version's CRD lets pass a word that this one does not know: the record says so, and what followed."""
 
         def prepare(sim):
-            kube = InMemoryKube(sim.server, user="admin")
-            versions = kube.get(CRD, "", "releases.penstock.dev")["spec"]["versions"]
-            versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["kind"]["enum"].append("canary")
-            kube.patch(CRD, "", "releases.penstock.dev", {"spec": {"versions": versions}}, Patch.MERGE)
+            newer_definition(InMemoryKube(sim.server, user="admin"), "releases.penstock.dev", "kind", "canary")
             start(sim, "shop", "shop", ReleaseModel(revision="v9"), name="shop-v9", more={"kind": "canary"})
 
         kube = kube_of(simulated(FIRST, "fails-at-5", prepare))

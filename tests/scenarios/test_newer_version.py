@@ -3,20 +3,14 @@
 from pathlib import Path
 
 from controller.adapters import records
-from controller.ports import CONFIG_MAP, CRD, EVENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Patch
+from controller.ports import CONFIG_MAP, EVENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.people import start
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import START, ReleaseModel, load
+from tests.scenarios.newer import newer_definition
 
 HERE = Path(__file__).parent / "subset"
-
-
-def newer_definition(kube, name, field, word):
-    """The CRD knows another word."""
-    versions = kube.get(CRD, "", name)["spec"]["versions"]
-    versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"][field]["enum"].append(word)
-    kube.patch(CRD, "", name, {"spec": {"versions": versions}}, Patch.MERGE)
 
 
 def test_a_release_that_cannot_be_read_is_refused_and_the_next_one_of_its_plan_runs():
