@@ -62,6 +62,8 @@ def replay(
     hosts.check_format(output, ("", "json"))
     files = list(files_of(places))
     policy = Policy.of(with_, set_ or ())
+    if step and (policy or output):
+        raise CommandError(ExitCode.USAGE, "--step walks through the record as it is: leave out --with, --set and -o.")
     if step:
         for path in files:
             walk(open_bundle(path), hosts.host_of(ctx))
@@ -108,6 +110,7 @@ class Policy:
 
         from controller.api.measured import filled_in
         from controller.api.plan import PlanSpec
+        from controller.api.validate_words import in_words
         from controller.cli.replay_policy import SettingError, with_settings
 
         hash_ = str(bundle.status.get("planHash") or next(iter(bundle.plans), ""))
@@ -123,8 +126,7 @@ class Policy:
         except SettingError as error:
             raise CommandError(ExitCode.USAGE, f"--set {error}.") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            raise CommandError(ExitCode.USAGE, f"--set: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+            raise CommandError(ExitCode.USAGE, f"{'--set' if self.settings else self.file}: {in_words(error, PlanSpec)}.") from error
 
 
 @dataclass(frozen=True, slots=True)

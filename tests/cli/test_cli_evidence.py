@@ -293,16 +293,25 @@ class TestOtherPolicy:
         [
             ("alpha", "--set found 'alpha', expected FIELD=VALUE, such as alpha=0.001 or checks.error-rate.limit.maxRatio=1.5.\n"),
             ("checks.nothing.limit.max=1", "found no 'nothing', expected one of error-rate, latency-p99.\n"),
-            ("nonsense=1", "--set: nonsense: Extra inputs are not permitted.\n"),
-            ("alpha=often", "--set: analysis.alpha: Input should be a valid number, unable to parse string as a number.\n"),
+            ("checks.latency-p99.quantile=7", "--set: checks[1].quantile: found 7, expected a number below 1.0.\n"),
+            ("alpha=often", "--set: analysis.alpha: found 'often', expected a number.\n"),
+            ("alpha=2", "--set: analysis.alpha: found 2, expected a number of at most 0.5.\n"),
         ],
-        ids=["no value", "no such check", "no such field", "no number"],
+        ids=["no value", "no such check", "too large", "no number", "out of range"],
     )
     def test_a_setting_that_is_none_is_a_usage_error(self, folder, setting, sentence):
         told = penstock("replay", folder / "healthy.penstock", "--set", setting)
 
         assert told.code == 2
         assert told.err.endswith(sentence)
+
+
+    def test_a_walk_is_through_the_record_and_through_no_other_policy(self, folder):
+        """Said, because the walk would look like the answer to the question of the other policy."""
+        told = penstock("replay", folder / "healthy.penstock", "--step", "--set", "alpha=0.1")
+
+        assert told.code == 2
+        assert told.err == "--step walks through the record as it is: leave out --with, --set and -o.\n"
 
 
 class TestReport:
