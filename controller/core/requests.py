@@ -109,7 +109,8 @@ def apply(w: World, request: RequestView) -> Decision:
     """The request's effect, with its uid remembered in the same write."""
     spec = request.spec
     noted = w.with_status(remember(w.status, request.uid))
-    who = f"{spec.actor or 'somebody'}{': ' + spec.reason if spec.reason else ''}"
+    why = " ".join(spec.reason.split())  # one line: a decision, an Event and a change of `wait` are a line each
+    who = f"{spec.actor or 'somebody'}{': ' + why if why else ''}"
     entry = record(w, RecordKind.REQUEST, reasons.ACCEPTED, f"{spec.verb} by {who}", uid=request.uid, verb=spec.verb)
     entry = replace(entry, key=f"{entry.key}/{request.uid[:8]}")  # two people may ask in the same phase
     if spec.verb is Verb.ROLLBACK:

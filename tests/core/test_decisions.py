@@ -91,6 +91,12 @@ class TestRequests:
             assert (decision.status.phase, decision.direction) == (Phase.ROLLING_BACK, Direction.BACK)
             assert decision.status.requests == ["req-1"]
 
+    def test_a_reason_of_several_lines_is_told_in_one(self):
+        """History, Events and `penstock wait` are a line each; a reason may come from a form or a hook with lines."""
+        decision = a_release().at_stage(1, Phase.MEASURING).asked(Verb.ROLLBACK, reason="checkout odd\n\n  see ticket 7\n").decided()
+
+        assert decision.status.rollback.message == "Rollback asked by alice: checkout odd see ticket 7."
+
     def test_a_queued_release_is_rolled_back_without_touching_anything(self):
         decision = a_release().asked(Verb.ROLLBACK).decided()
 
