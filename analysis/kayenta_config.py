@@ -89,11 +89,13 @@ def read_config(text: str) -> CanaryConfig:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
+        if not text.strip():
+            raise KayentaError("the file is empty, expected a canaryConfig in JSON") from error
         if text.lstrip()[:1] not in ("{", "["):
             raise KayentaError(
                 f'a canaryConfig is JSON; this begins with "{" ".join(text.split())[:_EXCERPT]}" (YAML must be converted first)'
             ) from error
-        raise KayentaError(f"the canaryConfig is cut or no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise KayentaError(f"the canaryConfig is cut or no JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
     if not isinstance(found, dict):
         raise KayentaError("a canaryConfig is a JSON object")
     judge_name = _dig(found, "judge", "name")
@@ -101,7 +103,7 @@ def read_config(text: str) -> CanaryConfig:
         raise KayentaError(f'the judge "{judge_name}" is not known here; {JUDGE} is')
     metrics = found.get("metrics")
     if not isinstance(metrics, list) or not metrics:
-        raise KayentaError("the canaryConfig has no metrics")
+        raise KayentaError("the canaryConfig has no metrics, expected a list with at least one")
     read = tuple(_metric(one, index) for index, one in enumerate(metrics))
     names = [metric.name for metric in read]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from analysis.kayenta_config import CanaryConfig, Direction, KayentaError, MetricConfig, read_config
-from controller.cli.import_common import Data, Imported, Notes, listed, part, plain, plan_of, refused, unique
+from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig, read_config
+from controller.cli.import_common import Data, Imported, Notes, listed, part, plain, plan_of, unique
 from controller.cli.import_queries import QueryError, ranged, with_parameters
 
 RATIO_UP, RATIO_DOWN = 1.2, 0.8
@@ -21,7 +21,7 @@ _PROMQL = "PromQL:"
 
 
 def imports(text: str, *, workload: str, service: str, namespace: str, keep_judge: bool = False) -> Imported:
-    """The plan of a configuration. Raises `CommandError` where it cannot be read.
+    """The plan of a configuration. Raises `KayentaError` where it cannot be read.
 
     Args:
         text: of the file.
@@ -30,10 +30,7 @@ def imports(text: str, *, workload: str, service: str, namespace: str, keep_judg
         namespace: of the plan.
         keep_judge: one check with `method: kayenta` instead of a check for each metric.
     """
-    try:
-        config = read_config(text)
-    except KayentaError as error:
-        raise refused(f"{error}.") from error
+    config = read_config(text)
     raw, notes = json.loads(text), Notes()
     plan = _head(config, notes, workload, service)
     if keep_judge:

@@ -9,7 +9,7 @@ import typer
 from controller.api.validate import Finding, validate_text
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
-from controller.cli.import_common import Fate, Imported, Note, read_documents, read_text
+from controller.cli.import_common import Fate, Imported, Note, read_documents, read_text, refused
 
 
 class Tool(StrEnum):
@@ -69,9 +69,16 @@ def import_(
 
 def _of_kayenta(files: list[Path], about: dict[str, str], *, keep_judge: bool) -> list[Imported]:
     """A plan of each file. Raises `CommandError`."""
+    from analysis.kayenta_config import KayentaError
     from controller.cli.import_kayenta import imports
 
-    return [imports(read_text(path), **about, keep_judge=keep_judge) for path in files]
+    found = []
+    for path in files:
+        try:
+            found.append(imports(read_text(path), **about, keep_judge=keep_judge))
+        except KayentaError as error:
+            raise refused(f"{path}: {error}.") from error
+    return found
 
 
 def _imported(tool: Tool, files: list[Path]) -> list[Imported]:

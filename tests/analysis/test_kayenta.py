@@ -275,8 +275,8 @@ class TestReading:
         ("text", "words"),
         [
             ("name: mine\nmetrics: []\n", "YAML must be converted"),
-            ("", "a canaryConfig is JSON"),
-            ('{"name": "mine", "metrics": [', "cut or no JSON"),
+            (" \n", "the file is empty, expected a canaryConfig in JSON"),
+            ('{"name": "mine", "metrics": [', "cut or no JSON: line 1, column 30: Expecting value"),
             ("[]", "is a JSON object"),
             ("{}", "has no metrics"),
             (json.dumps(config(metric(), judge={"name": "dredd-v1.0"})), 'judge "dredd-v1.0" is not known'),

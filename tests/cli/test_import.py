@@ -1,6 +1,7 @@
 """`penstock import`, as a shell sees it: files of other tools in, a plan that validates out, and a word about everything."""
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 from random import Random
@@ -402,7 +403,7 @@ class TestKayenta:
     def test_another_judge_is_refused(self, imported, changed):
         _, told = imported("kayenta", changed("canary-config.json", "NetflixACAJudge-v1.0", "dredd-v1.0"), code=3)
 
-        assert told.err == 'the judge "dredd-v1.0" is not known here; NetflixACAJudge-v1.0 is.\n'
+        assert re.fullmatch(r'.+\.json: the judge "dredd-v1.0" is not known here; NetflixACAJudge-v1.0 is\.\n', told.err)
 
 
 class TestConditions:
