@@ -111,7 +111,7 @@ def description(root: type[BaseModel], loc: Path) -> str:
     parent = model_at(root, loc[:-1])
     field = _field(parent, loc[-1]) if parent else None
     text = (field.description or "") if field else ""
-    is_word = not text[1:2].isupper()  # HTTP and CI stay as they are
+    is_word = not any(letter.isupper() for letter in text.partition(" ")[0][1:])  # HTTP and PromQL stay as they are
     return (text[:1].lower() if is_word else text[:1]) + text[1:].rstrip(".")
 
 

@@ -93,8 +93,10 @@ def judge(
     check_format(output, FORMATS)
     source = _source(prometheus, file, errors, history)
     window = _window(host_of(ctx), since, until)
-    if not 0 < (0.5 if alpha is None else alpha) < 1 or not 0 < (1 if limit is None else limit) < 100:  # noqa: PLR2004 - percent
-        raise CommandError(ExitCode.USAGE, "--alpha and --limit: expected an alpha between 0 and 1, and percent between 0 and 100.")
+    if alpha is not None and not 0 < alpha < 1:
+        raise CommandError(ExitCode.USAGE, f"--alpha: found {alpha:g}, expected a number between 0 and 1, such as 0.01.")
+    if limit is not None and not 0 < limit < 100:  # noqa: PLR2004 - percent
+        raise CommandError(ExitCode.USAGE, f"--limit: found {limit:g}, expected percent between 0 and 100.")
     asked = {Arm.BASELINE: arm_of(baseline, "--baseline"), Arm.CANDIDATE: arm_of(candidate, "--candidate")}
     spec = _spec(plan)
     arms, scrapes, told = _read(source, asked, window)
@@ -189,7 +191,8 @@ def _read(source: Source, asked: dict[Arm, Asked], window: Window) -> tuple[dict
         arm: Counted(requests[arm], tuple(one for one in requests[arm] if one.labels in failed), _of(asked[arm].buckets, by)) for arm in Arm
     }
     scrapes = retrospect.scrapes_of([one for held in arms.values() for one in (*held.total, *held.buckets)])
-    notes = tuple(f"no series of {selector.text}" for selector in selectors if not by[selector.text])
+    span = f"between {clock(since)} and {clock(window.end)}"
+    notes = tuple(f"no series of {selector.text} {span}" for selector in selectors if not by[selector.text])
     return arms, scrapes, _Samples(partial, words, notes)
 
 

@@ -118,7 +118,11 @@ def bad_of(every: Iterable[Series], given: str) -> tuple[tuple[Series, ...], str
     found = list(every)
     if given:
         braces = given if given.strip().startswith("{") else f"{{{given}}}"
-        rules, words = [selector(f"any{braces}", "--errors")], braces
+        try:
+            rules, words = [selector(f"any{braces}", "--errors")], braces
+        except CommandError as error:
+            sentence = f"--errors: found {given!r}, expected conditions on labels, such as 'result=\"error\"'."
+            raise CommandError(ExitCode.USAGE, sentence) from error
     elif any("response_code" in dict(series.labels) for series in found):
         rules, words = [selector(f"any{rule}", "--errors") for rule in ISTIO_BAD], "HTTP 5xx and 0, and gRPC's server faults"
     else:

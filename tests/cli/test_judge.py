@@ -475,6 +475,23 @@ class TestBadInput:
     def test_wrong_usage_ends_with_2(self, arguments):
         assert run(["judge", *arguments]) == 2
 
+    @pytest.mark.parametrize(
+        ("option", "given", "sentence"),
+        [
+            ("--alpha", "2", "--alpha: found 2, expected a number between 0 and 1, such as 0.01.\n"),
+            ("--limit", "nan", "--limit: found nan, expected percent between 0 and 100.\n"),
+            ("--errors", "code=", "--errors: found 'code=', expected conditions on labels, such as 'result=\"error\"'.\n"),
+        ],
+    )
+    def test_each_option_is_named_with_what_was_found(self, option, given, sentence, files, capsys):
+        assert run(["judge", *ARMS, *WINDOW, "--file", str(files / "healthy.txt"), option, given]) == 2
+        assert capsys.readouterr().err == sentence
+
+    def test_samples_of_another_time_are_missing_with_the_time_that_was_looked_at(self, files, capsys):
+        """The usual mistake: a file of last week and `--from -2h`."""
+        assert run(["judge", *ARMS, "--from", "4000000000", "--to", "4000003600", "--file", str(files / "healthy.txt")]) == 4
+        assert "between 2096-10-02 01:06:40 UTC and 2096-10-02 08:06:40 UTC." in capsys.readouterr().err
+
     def test_requests_without_a_status_need_the_option(self, capsys, tmp_path):
         pods = [(app, word) for app in "ab" for word in ("ok", "error")]
         lines = [f'hits{{app="{app}",result="{word}"}} {100 * look} {BEGIN + STEP * look}' for app, word in pods for look in range(81)]
