@@ -1,8 +1,10 @@
 """`penstock replay BUNDLE...`: every decision of a record decided again, by the same core; or with another policy."""
 
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -190,13 +192,31 @@ def all_of(files: Sequence[Path], policy: Policy, jobs: int) -> Iterator[Result]
     """All files, on all cores, in the order of the files."""
     found: dict[Path, Result] = {}
     with ProcessPoolExecutor(max_workers=jobs or None) as pool:
-        waiting = [pool.submit(_guarded, path, policy) for path in files]
-        for number, future in enumerate(as_completed(waiting), start=1):
-            result = future.result()
-            found[result.path] = result
-            if sys.stderr.isatty() or number == len(files):
-                say(f"{number:,} of {len(files):,} bundles.")
+        try:
+            with _deaf():
+                waiting = [pool.submit(_guarded, path, policy) for path in files]
+            for number, future in enumerate(as_completed(waiting), start=1):
+                result = future.result()
+                found[result.path] = result
+                if sys.stderr.isatty() or number == len(files):
+                    say(f"{number:,} of {len(files):,} bundles.")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)  # what has not begun is left; what runs ends by itself
+            raise
     yield from (found[path] for path in dict.fromkeys(files))
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started within never hear Ctrl-C, which goes to the whole group: one word about it is enough.
+
+    It is blocked and not ignored, so that one that comes meanwhile reaches us afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def walk(bundle: "Bundle", host: hosts.Host) -> None:

@@ -3,10 +3,15 @@
 import gzip
 import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import yaml
@@ -305,6 +310,20 @@ class TestOtherPolicy:
         assert told.code == 2
         assert told.err.endswith(sentence)
 
+
+    def test_ctrl_c_among_many_bundles_is_one_sentence(self, folder, tmp_path):
+        """It goes to every process of the group; the helpers would each print a traceback."""
+        for number in range(60):
+            (tmp_path / f"{number}.penstock").write_bytes((folder / "healthy.penstock").read_bytes())
+        words = [sys.executable, "-m", "controller.cli.main", "replay", str(tmp_path), "--jobs", "2"]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as ours:
+            children = Path(f"/proc/{ours.pid}/task/{ours.pid}/children")
+            while len(children.read_text().split()) < 2 and ours.poll() is None:
+                pass
+            os.killpg(ours.pid, signal.SIGINT)
+            _, said = ours.communicate(timeout=60)
+
+        assert (ours.returncode, said) == (130, "Interrupted; nothing was aborted, releases go on.\n")
 
     def test_a_walk_is_through_the_record_and_through_no_other_policy(self, folder):
         """Said, because the walk would look like the answer to the question of the other policy."""
