@@ -120,6 +120,7 @@ def run(arguments: list[str], host: Any = None, *, program: str = "penstock") ->
         result = command.main(arguments, prog_name=program, complete_var="_PENSTOCK_COMPLETE", standalone_mode=False, obj=host)
         sys.stdout.flush()  # a full disk shows here at the latest, and not when the interpreter has ended
     except usage_error.__base__ as error:
+        error.message = _expected(error.message)
         error.show()
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -136,6 +137,14 @@ def run(arguments: list[str], host: Any = None, *, program: str = "penstock") ->
         return _failed(error)
     code = result if isinstance(result, int) else 0
     return _interrupted() if code == 130 else code  # noqa: PLR2004 - typer's word for Ctrl-C
+
+
+def _expected(message: str) -> str:
+    """A usage error without the words of the library that checks options: `expected a number of at least 1`, not `Input should be ...`."""
+    said = message.removeprefix("Value error, ").partition(", unable to parse")[0]
+    said = said.replace("Input should be greater than or equal to", "expected a number of at least")
+    said = said.replace("Input should be less than or equal to", "expected a number of at most")
+    return said.replace("Input should be a valid integer", "expected a whole number").replace("Input should be a valid", "expected a")
 
 
 def _interrupted() -> int:

@@ -106,6 +106,22 @@ def test_an_unknown_word_is_2(word):
     assert penstock(None, word)[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("sandbox", "--speed", "0"), "expected a number of at least 1"),
+        (("sandbox", "--speed", "5000"), "expected a number of at most 1000"),
+        (("sandbox", "--speed", "fast"), "expected a number"),
+        (("replay", "x", "--jobs", "two"), "expected a whole number"),
+        (("import", "spinnaker", "x"), "'spinnaker' is not one of 'kayenta', 'flagger', 'argo'."),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_in_our_words(words, said, capsys):
+    """And not in those of the library that checks them: `Input should be ...`, `Value error, ...`."""
+    assert run(list(words)) == 2
+    assert re.search(rf"Error: Invalid value for '[^']+': {re.escape(said)}\n$", capsys.readouterr().err)
+
+
 def test_every_exit_code_is_explained():
     code, out, _ = penstock(None, "help", "exit-codes")
 
