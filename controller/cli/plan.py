@@ -115,7 +115,8 @@ def read(file: Path) -> tuple[str, str, PlanSpec]:
 def read_object(file: Path) -> dict[str, Any]:
     """The one plan of a file, which is valid, as it stands there. As `read`."""
     if not file.is_file():
-        raise CommandError(ExitCode.USAGE, f"{file}: there is no such file.")
+        found = "this is a folder, expected a file with a plan" if file.is_dir() else "there is no such file"
+        raise CommandError(ExitCode.USAGE, f"{file}: {found}.")
     findings = validate_file(file)
     if any(one.severity == "error" for one in findings):
         raise CommandError(ExitCode.NO, "\n".join(line_of(file, one) for one in findings))

@@ -166,7 +166,7 @@ def _plan(text: str, namespace: str, connect: Callable[[str], Session], *, offli
     """The plan, of a file or of the cluster, and the way to the cluster; none where a file is only looked at."""
     from controller.adapters.records import plan_view
 
-    if Path(text).is_file() or Path(text).suffix in (".yaml", ".yml", ".json"):
+    if Path(text).is_file() or Path(text).name != text or Path(text).suffix in (".yaml", ".yml", ".json"):
         name, own, spec = read(Path(text))
         place = (namespace or own, name, spec)
         return place, None if offline else connect(place[0])

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from analysis import confidence
 from analysis.model import Outcome, Tick
 from analysis.rate import Dispersion
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn
 from controller.api.release import CheckStatus, ReleaseStatus, StageStatus
+from controller.api.validate_words import in_words
 from controller.core import asking, reasons, sequential
 from controller.core.sentences import explain
-from controller.evidence.bundle import Bundle
+from controller.evidence.bundle import Bundle, BundleError
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
 from controller.evidence.replay import Difference, Step, Tally, replay, tally
 from controller.report import kayenta
@@ -160,7 +163,10 @@ def facts_of(bundle: Bundle) -> Facts:
     """Read a bundle. Raises `BundleError`."""
     steps = list(replay(bundle.looks))
     found = tally(steps)
-    status = ReleaseStatus.model_validate(bundle.status)
+    try:
+        status = ReleaseStatus.model_validate(bundle.status)
+    except ValidationError as error:
+        raise BundleError(f"the release's status cannot be read ({in_words(error, ReleaseStatus)})") from error
     raw = RawSamples.of(bundle.looks)
     counts = counted_of(bundle.looks, raw)
     meta, spec = bundle.release["metadata"], bundle.release["spec"]

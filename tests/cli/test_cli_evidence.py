@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controller.cli.bundles import open_bundle
 from controller.cli.host import Host
 from controller.cli.main import run
 from controller.cli.replay import Policy
@@ -340,6 +341,15 @@ class TestReport:
         assert told.code == 0
         assert told.out.startswith("<!doctype html>")
         assert "✖ Rolled back" in told.out
+
+    def test_a_status_that_cannot_be_read_is_named(self, folder, tmp_path):
+        """Somebody's edited bundle, or another version's: no defect of ours."""
+        whole = open_bundle(folder / "healthy.penstock")
+        edited = replace(whole, release={**whole.release, "status": {**whole.status, "epoch": "many"}})
+        told = penstock("report", saved(tmp_path, "edited", edited))
+
+        assert told.code == 3
+        assert told.err.endswith("edited.penstock: the release's status cannot be read (epoch: found 'many', expected a whole number).\n")
 
     def test_a_report_of_a_running_release(self):
         terminal = a_terminal("healthy")

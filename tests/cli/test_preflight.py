@@ -414,6 +414,10 @@ class TestUsage:
         assert found.code == 3
         assert "There is no plan nobody in namespace shop, and no such file." in found.err
 
+    def test_a_path_is_no_name_of_a_plan_in_the_cluster(self, samples, tmp_path, capsys):
+        assert run(["preflight", str(tmp_path), "--file", samples("quiet")]) == 2
+        assert capsys.readouterr().err == f"{tmp_path}: this is a folder, expected a file with a plan.\n"
+
 
 class TestStoring:
     def stored(self, samples, terminal):
