@@ -20,6 +20,7 @@ from controller.api.scale import divided
 from controller.core import reasons
 from controller.core.commands import Subject
 from controller.core.phases import FINAL
+from controller.core.retention import Finished
 from controller.core.world import Observed, Problem, RequestView, Rival
 from controller.ports import RELEASE, Kube, NotFoundError, Obj, Ports
 from controller.recall import Recall, version_of
@@ -224,7 +225,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         rivals=around.rivals,
         problems=around.problems,
         warnings=around.warnings,
-        finished=read_finished(kube, subject) if live and subject.status.phase in FINAL and subject.finalizer else (),
+        finished=finished_ones(kube, subject, live=live),
         lock_gone=subject.status.phase in UNTOUCHED and records.holder_is_gone(kube, subject.namespace, plan.status.active),
         plan_problem=plan.problem,
         schema_problem=ports.schema_problem(),
@@ -304,6 +305,15 @@ def look_of(subject: Subject) -> Look:
     status = subject.status
     phase = status.hold.phase if status.phase is Phase.HOLDING and status.hold else status.phase
     return LOOKS.get(phase, STEADY)
+
+
+def finished_ones(kube: Kube, subject: Subject, *, live: bool) -> tuple[Finished, ...]:
+    """The plan's finished releases, where this one may remove some: at its end, and later for their age alone."""
+    if subject.status.phase not in FINAL or subject.plan is None:
+        return ()
+    if subject.finalizer:
+        return read_finished(kube, subject) if live else ()
+    return read_finished(kube, subject, sizes=False) if subject.plan.history.age is not None else ()
 
 
 def needs_look(subject: Subject) -> bool:

@@ -13,18 +13,18 @@ from controller.core.retention import Finished
 from controller.ports import CONFIG_MAP, RELEASE, ConflictError, Kind, Kube, NotFoundError, Obj
 
 
-def read_finished(kube: Kube, subject: Subject) -> tuple[Finished, ...]:
-    """All finished releases of the plan, the subject among them, with the size of their records."""
-    sizes: Counter[str] = Counter()
-    for obj in _records(kube, subject):
-        sizes[_owner(obj)] += sum(len(orjson.dumps(obj.get(part) or {})) for part in ("data", "binaryData"))
+def read_finished(kube: Kube, subject: Subject, *, sizes: bool = True) -> tuple[Finished, ...]:
+    """All finished releases of the plan, the subject among them, with the size of their records; 0 where nobody asks for it."""
+    bytes_of: Counter[str] = Counter()
+    for obj in _records(kube, subject) if sizes else ():
+        bytes_of[_owner(obj)] += sum(len(orjson.dumps(obj.get(part) or {})) for part in ("data", "binaryData"))
     found = []
     for obj in _releases(kube, subject):
         status, _ = read_status(obj.get("status") or {})
         meta = obj["metadata"]
         waiting = meta.get("finalizers") and meta["uid"] != subject.uid
         if status.phase in FINAL and not waiting:
-            found.append(Finished(meta["name"], meta["uid"], status.finished_at, sizes[meta["uid"]], status.plan_hash))
+            found.append(Finished(meta["name"], meta["uid"], status.finished_at, bytes_of[meta["uid"]], status.plan_hash))
     return tuple(found)
 
 

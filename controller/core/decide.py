@@ -27,7 +27,7 @@ from controller.core import (
     seen,
     trouble,
 )
-from controller.core.commands import Decision, RecordKind, Subject
+from controller.core.commands import AddFinalizer, Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.sentences import explain
 from controller.core.steps import World, hold, moved, record, stored
@@ -72,7 +72,7 @@ def next_step(w: World) -> Decision:
     watched = seen.watch(w)
     asked = triggered(w, watched) or trouble.schema_old(w) or missing.answer(w) or outage.answer(w)
     asked = asked or drift.answer(w) or _requests(w) or alerted(w, watched)
-    return outage.awake(w, asked or missing.kept(w, missing.stopped(w, step(w, watched))))
+    return held_on_to(w, outage.awake(w, asked or missing.kept(w, missing.stopped(w, step(w, watched)))))
 
 
 def unusable(w: World) -> Decision | None:
@@ -139,6 +139,16 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
     queries = seen.queries_of(w, watch.fired, *watch.also)
     back = backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, beside=watch.also, queries=queries)
     return missing.stopped(w, back)
+
+
+def held_on_to(w: World, decision: Decision) -> Decision:
+    """A finalizer that somebody took off in mid-release is put back: without it a deletion would leave users on green.
+
+    Beside a look that only waits; steps go first, so that somebody who takes it off again and again stops nothing.
+    """
+    if w.subject.finalizer or w.subject.deleted or w.status.phase is Phase.QUEUED or decision.store or decision.commands:
+        return decision
+    return replace(decision, commands=(AddFinalizer(),), again=True)
 
 
 def _requests(w: World) -> Decision | None:

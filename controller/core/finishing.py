@@ -54,12 +54,10 @@ def finished(w: World) -> Decision:
         decision = retention(w)
         if decision:
             return decision
-    if w.subject.finalizer:
-        gone = no_longer_kept(w.observed.finished, w.plan.history, w.now) if w.subject.plan is not None else ()
-        if gone:
-            return act(w, PruneHistory(tuple(release.name for release in gone)))
-        return act(w, DropFinalizer())
-    return Decision(status=w.status)
+    gone = no_longer_kept(w.observed.finished, w.plan.history, w.now) if w.subject.plan is not None else ()
+    if gone:
+        return act(w, PruneHistory(tuple(release.name for release in gone)))
+    return act(w, DropFinalizer()) if w.subject.finalizer else Decision(status=w.status)
 
 
 def answer(w: World, request: RequestView) -> AnswerRequest:

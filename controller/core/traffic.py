@@ -367,7 +367,7 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
     if _gaps(times, after, newest, GAP_SCRAPES * scrape_interval):
         return Quiet(quiet=False, known=False, why="the samples have a gap within the drain")
     # The increment that spans the beginning of the drain may hold requests from before it.
-    seen = sum([increment.requests for increment in arm.increments if increment.end > after and increment.start >= since])
+    seen = _since(arm, after, since)
     if seen:
         return Quiet(quiet=False, known=True, why=f"{colour} had {seen:,.0f} requests in the last {drain:.0f} s")
     return Quiet(quiet=True, known=True, why=f"{colour} had no request in the last {drain:.0f} s")

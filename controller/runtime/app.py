@@ -10,6 +10,7 @@ A replica that does not lead watches too, so that it can take over with everythi
 import contextlib
 import gc
 import logging
+import math
 import signal
 import threading
 import time
@@ -46,7 +47,7 @@ from controller.runtime.owners import Owners
 from controller.runtime.queue import WorkQueue
 from controller.runtime.store import Change, ref_of
 from controller.runtime.together import AskTogether
-from controller.runtime.watched import WATCHED, Watched, is_finished
+from controller.runtime.watched import WATCHED, Watched, is_finished, newest_finished
 from controller.runtime.workers import Term, Workers
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ PATIENCE_SECONDS = 5.0
 LAST_LOOK_SECONDS = 25.0
 """Time for looks under way at the end; a pod has 30 s."""
 HOUSEKEEPING_SECONDS = 60.0
+AGEING_SECONDS = 3600.0
+"""So often each plan's newest finished release looks whether others have become too old."""
 REFUSED_SECONDS = 3.0
 """An upgraded schema is noticed this soon."""
 SET_ASIDE_SECONDS = 0.5
@@ -196,8 +199,13 @@ class Controller:
         self.leader.run(self._stop_leader)
 
     def _housekeep(self) -> None:
-        """Ask now and then whether the installed schema is ours; what cannot be known is no refusal."""
+        """Now and then: ask whether the installed schema is ours (what cannot be known is no refusal), and let history age."""
+        aged_at = -math.inf
         while True:
+            if self._term is not None and time.monotonic() - aged_at >= AGEING_SECONDS:
+                aged_at = time.monotonic()
+                for key in newest_finished(self._remembered(RELEASE)):
+                    self.queue.add(key)
             with contextlib.suppress(KubeError):
                 before, self._refusal = self._refusal, self._parts.schema_refusal(self._client)
                 if self._refusal != before:

@@ -4,7 +4,7 @@ Whole Releases of 10 KB take 45 KB each as dicts, and a long-lived installation 
 ones: of those only a summary is kept. Of kinds that others make in numbers, what is kept is packed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.adapters.marks import FINALIZER, PLAN_LABEL, RELEASE_LABEL, items, mapping, metadata
@@ -22,7 +22,8 @@ from controller.ports import (
     Kind,
     Obj,
 )
-from controller.runtime.store import SUMMARY, Store, Trim, without_managed_fields
+from controller.runtime.contracts import Key
+from controller.runtime.store import SUMMARY, Store, Trim, ref_of, without_managed_fields
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -43,6 +44,16 @@ def is_finished(release: Obj) -> bool:
     if FINALIZER in items(metadata(release).get("finalizers")):
         return False  # a leader that died between the last phase and the finalizer leaves this to the next one
     return status.get("phase") != Phase.SUCCEEDED.value or mapping(status.get("retention")).get("done") is True
+
+
+def newest_finished(releases: Iterable[Obj]) -> set[Key]:
+    """Of each plan that has several finished releases, the last that ended: by its plan the others are kept or removed."""
+    ended: dict[tuple[str, str], list[tuple[float, Key]]] = {}
+    for release in filter(is_finished, releases):
+        ref, at = ref_of(release), mapping(release.get("status")).get("finishedAt")
+        if isinstance(at, int | float):
+            ended.setdefault((ref[0], str(mapping(release.get("spec")).get("plan"))), []).append((at, ref))
+    return {max(found)[1] for found in ended.values() if len(found) > 1}
 
 
 def trim_release(release: Obj) -> Obj:

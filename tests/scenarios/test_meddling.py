@@ -368,3 +368,22 @@ class TestTheRecords:
 
         with pytest.raises(Exception, match="blueSlot"):
             edit_status(blueSlot=7)(story.kube)
+
+
+class TestTheFinalizer:
+    TAKEN_OFF = staticmethod(patch(RELEASE, "shop-v2", {"metadata": {"finalizers": None}}))
+
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_it_is_put_back_in_mid_release_and_a_deletion_goes_back_first(self, when):
+        """Without it the Release would be gone at once, and its users stay on green for ever."""
+        story = told((when, self.TAKEN_OFF), (when + 30, delete(RELEASE, "shop-v2")))
+
+        assert story.breaches == []
+        assert story.weights["v1"] == 100
+        assert "shop-green" not in story.sizes
+        assert story.kube.list(RELEASE, "shop").items == []
+
+    def test_somebody_who_takes_it_off_again_and_again_stops_nothing(self):
+        story = told(*((when, self.TAKEN_OFF) for when in range(20, 700, 7)))
+
+        assert (story.status["phase"], story.breaches) == ("Succeeded", [])

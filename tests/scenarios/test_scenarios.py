@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, RELEASE, RELEASE_PLAN, SERVICE, VIRTUAL_SERVICE
+from controller.reconcile import Memo, reconcile
+from controller.runtime.watched import newest_finished
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
@@ -137,6 +139,28 @@ def test_finished_releases_are_kept_by_the_plans_history():
     evidence = [name for name in maps if name.startswith("penstock-evidence-")]
     assert {name.removeprefix("penstock-evidence-")[:7] for name in evidence} == releases
     assert [name.split("-")[1] for name in sorted(set(maps) - set(evidence))] == ["history", "history", "plan"]
+
+
+def test_finished_releases_age_though_no_other_one_comes():
+    """The runtime lets the newest look once an hour: days later only it is left, its records with it."""
+    folder, scenario = story("subset-in-a-row")
+    kept = []
+
+    def prepare(sim):
+        kept.append(sim)
+        InMemoryKube(sim.server).patch(RELEASE_PLAN, "shop", "shop", {"spec": {"history": {"age": "2d"}}})
+
+    run_scenario(scenario, folder, prepare=prepare)
+    kube, ports = InMemoryKube(kept[0].server), kept[0].ports
+    before = kube.list(RELEASE, "shop").items
+    assert len(before) == 4
+
+    kept[0].clock.time += 3 * 86_400
+    (newest,) = newest_finished(before)
+    reconcile(newest, ports, Memo())
+
+    assert [r["metadata"]["name"] for r in kube.list(RELEASE, "shop").items] == [newest[1]] == ["shop-v4"]
+    assert reconcile(newest, ports, Memo()).wake_at is None
 
 
 def test_a_plan_whose_holder_was_removed_by_hand_is_taken_over():
