@@ -1,4 +1,4 @@
-"""The production controller with every thread profiled by CPU time: `python -m bench.profiled SETTINGS`.
+"""The production controller with its looks and queries profiled by CPU time: `python -m bench.profiled SETTINGS`.
 
 Not a measurement: the profile itself doubles the time. Used by the benches where PENSTOCK_BENCH_PROFILE names a file;
 the profile is written there when the controller ends.
@@ -11,33 +11,45 @@ import pstats
 import sys
 import threading
 import time
+from collections.abc import Callable
 
+from controller.adapters.prometheus import HttpPrometheus
 from controller.compose import run
 from controller.runtime.config import load_config
+from controller.runtime.informer import Informer
 from controller.runtime.logs import log_to
+from controller.runtime.workers import Workers
 
 PROFILES: list[cProfile.Profile] = []
 
 
-def profile_threads() -> None:
-    """Let each thread that is started from now on have its own profile."""
-    plain = threading.Thread.run
+def profile_work() -> None:
+    """Let each thread that looks or asks have its own profile, from PENSTOCK_BENCH_PROFILE_AFTER seconds on: bringing up left out."""
+    begin = time.monotonic() + float(os.environ.get("PENSTOCK_BENCH_PROFILE_AFTER", "0"))
+    local = threading.local()
 
-    def profiled(self: threading.Thread) -> None:
-        profile = cProfile.Profile(time.thread_time)
-        PROFILES.append(profile)
-        profile.enable()
-        try:
-            plain(self)
-        finally:
-            profile.disable()
+    def profiled(plain: Callable[..., object]) -> Callable[..., object]:
+        def run(*args: object) -> object:
+            if time.monotonic() < begin:
+                return plain(*args)
+            if not hasattr(local, "profile"):
+                local.profile = cProfile.Profile(time.thread_time)
+                PROFILES.append(local.profile)
+            local.profile.enable()
+            try:
+                return plain(*args)
+            finally:
+                local.profile.disable()
 
-    threading.Thread.run = profiled  # type: ignore[method-assign]
+        return run
+
+    for owner, name in ((Workers, "turn"), (HttpPrometheus, "_ask"), (Informer, "_take")):
+        setattr(owner, name, profiled(getattr(owner, name)))
 
 
 def main() -> int:
     """Run; then write the heaviest functions, by their own time and by all below them."""
-    profile_threads()
+    profile_work()
     config = load_config(sys.argv[1])
     log_to(level=config.log_level)
     code = run(config)

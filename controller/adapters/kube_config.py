@@ -143,6 +143,8 @@ def _load(cluster: _Entry, user: _Entry) -> Any:
         raise ConfigError(f"{where} has no credentials: its plugin {plugin!r} failed, its own words stand above.")
     if user.body.get("tokenFile") and not user.body.get("token"):
         TokenFile(user.file.parent / str(user.body["tokenFile"])).attach(configuration)
+    elif configuration.refresh_api_key_hook is not None:
+        configuration.refresh_api_key_hook = sometimes(configuration.refresh_api_key_hook)
     return configuration
 
 
@@ -201,6 +203,23 @@ class TokenFile:
         if token:
             self._token = token
             configuration.api_key["BearerToken"] = f"Bearer {token}"
+
+
+def sometimes(refresh: Callable[[Any], None], *, steady: Callable[[], float] = time.monotonic) -> Callable[[Any], None]:
+    """The package's own hook, called less often: it sets all fields anew and walks the environment for proxies, 1 ms at each request.
+
+    It renews credentials minutes before they expire.
+    """
+    due = float("-inf")
+
+    def refresh_when_due(configuration: Any) -> None:
+        nonlocal due
+        if steady() >= due:
+            due = steady() + TOKEN_REREAD_SECONDS
+            refresh(configuration)
+            configuration.refresh_api_key_hook = refresh_when_due  # the package has put its own back
+
+    return refresh_when_due
 
 
 def _read(file: Path) -> dict[str, Any]:
