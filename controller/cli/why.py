@@ -105,7 +105,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     from analysis.model import Window
     from controller.adapters.records import read_subject
     from controller.api.plan import PlanSpec
-    from controller.core.asking import Wanted, asks_for, colours_of
+    from controller.core.asking import Counting, Wanted, asks_for, colours_of
     from controller.core.steps import World
     from controller.core.tested import by_limit
     from controller.core.world import Observed
@@ -123,7 +123,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     found: dict[str, dict[str, str]] = {}
     since = now - stage.window
     checks = subject.plan.checks
-    counted = tuple((check, since) for check in checks if check.sequential)
+    counted = tuple(Counting(check, since) for check in checks if check.sequential)
     paired = tuple((check, since) for check in checks if not check.sequential and not by_limit(subject.plan, check, stage.weight))
     wanted = Wanted(gate=Window(since, now), ticks=counted, pairs=paired, triggers=True)
     for ask in asks_for(everything_due, Observed(), now, wanted):

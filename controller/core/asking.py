@@ -12,6 +12,7 @@ from controller.api.plan import Member, PlanSpec, Probe, Stage
 from controller.api.plan_checks import BuiltIn, Check, HttpProbe, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
+from controller.core.buckets import bucket_labels
 from controller.core.commands import Subject
 from controller.core.queries import (
     Mesh,
@@ -91,12 +92,28 @@ def probe_key(member: str, colour: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """What one sequential check asks in a look.
+
+    Attributes:
+        since: samples after this time, Unix seconds.
+        shared: the traffic query brings them.
+        edges: of a latency check, the bucket edges that it tests; all buckets where they are not chosen yet.
+    """
+
+    check: Check
+    since: float
+    shared: bool = False
+    edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What this look wants to know.
 
     Attributes:
         traffic_since: ask the traffic query for samples after this time; None: do not ask it.
-        ticks: sequential checks that ask for samples of their own, and after which time.
+        ticks: sequential checks that ask for samples of their own.
         pairs: sequential gauges whose numbers are paired, and after which time.
         gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
         triggers: ask the triggers that are due.
@@ -104,7 +121,7 @@ class Wanted:
     """
 
     traffic_since: float | None = None
-    ticks: tuple[tuple[Check, float], ...] = ()
+    ticks: tuple["Counting", ...] = ()
     pairs: tuple[tuple[Check, float], ...] = ()
     gate: Window | None = None
     triggers: bool = False
@@ -139,7 +156,7 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     asks: list[Ask] = []
     if wanted.traffic_since is not None:
         asks.append(asker.traffic(wanted.traffic_since))
-    asks += [ask for check, since in wanted.ticks for ask in asker.ticks(check, since)]
+    asks += [ask for one in wanted.ticks for ask in asker.ticks(one)]
     asks += [ask for check, since in wanted.pairs for ask in asker.pairs(check, since)]
     if wanted.gate is not None:
         for check in gates_of(subject.plan, asker.stage):
@@ -150,9 +167,11 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     return tuple(asks)
 
 
-def counted_by(check: Check, labels: str) -> str:
-    """The selector of the raw samples that a sequential check counts, with these label pairs."""
-    return f"istio_requests_total{{{labels}}}" if check.builtin is BuiltIn.ERROR_RATE else latency_selector(labels)
+def counted_by(check: Check, labels: str, edges: tuple[float, ...] = ()) -> str:
+    """The selector of the raw samples that a sequential check counts, with these label pairs; of buckets those of the edges."""
+    if check.builtin is BuiltIn.ERROR_RATE:
+        return f"istio_requests_total{{{labels}}}"
+    return latency_selector(labels + bucket_labels(edges))
 
 
 def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
@@ -291,15 +310,17 @@ class _Asker:
         selector = f"istio_requests_total{{{requests_of(self.mesh, places)}}}"
         return Ask(key=TRAFFIC, query=f"{selector}[{duration(seconds)}]", time=self.now, timeout=QUERY_TIMEOUT_SECONDS)
 
-    def ticks(self, check: Check, since: float) -> Iterator[Ask]:
+    def ticks(self, counting: Counting) -> Iterator[Ask]:
         """Both colours' raw samples in one query, so that their increments come from the same scrapes; own counters one by one."""
+        check = counting.check
         pair = self.pair(check.member)
         scrape = self.plan.traffic.scrape_interval
-        seconds = min(max(scrape, self.now - since), max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        seconds = min(max(scrape, self.now - counting.since), max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
         if check.counters is not None:
             yield from self.counters(check, pair, seconds)
             return
-        query = f"{counted_by(check, requests_of(self.mesh, (pair.blue, pair.green)))}[{duration(seconds)}]"
+        selector = counted_by(check, requests_of(self.mesh, (pair.blue, pair.green)), counting.edges)
+        query = f"{selector}[{duration(seconds)}]"
         yield Ask(key=ticks_key(check.name), query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def counters(self, check: Check, pair: Pair, seconds: float) -> Iterator[Ask]:

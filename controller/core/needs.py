@@ -41,7 +41,7 @@ def wanted(w: World) -> asking.Wanted:
     counting = sequential.due(w)
     return asking.Wanted(
         traffic_since=sequential.further_back(w, traffic_since(w), counting),
-        ticks=tuple((one.check, one.since) for one in counting if not one.shared),
+        ticks=tuple(one for one in counting if not one.shared),
         pairs=sequential.paired(w),
         gate=gate_window(w),
         triggers=w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0,

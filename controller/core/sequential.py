@@ -33,6 +33,7 @@ from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
 from controller.core import asking, gauges, homeward, judging, reasons, samples
+from controller.core.asking import Counting
 from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
 from controller.core.phases import WATCHED
@@ -52,7 +53,7 @@ from controller.core.tested import (
 )
 
 __all__ = [
-    "FULL", "Counting", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "further_back",
+    "FULL", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "further_back",
     "ln_early_bound", "measured_of", "proven", "scrapes_of", "setting_of", "shares", "stored", "written",
 ]  # fmt: skip
 
@@ -60,15 +61,6 @@ STATES_KEPT = 1024
 """States that are remembered as they were parsed: the same one is read several times a look."""
 
 _LATE_SCRAPES = PATIENCE_SCRAPES + 2
-
-
-@dataclass(frozen=True, slots=True)
-class Counting:
-    """What one check asks in this look: samples after `since` (Unix seconds); `shared` where the traffic query brings them."""
-
-    check: Check
-    since: float
-    shared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +147,15 @@ def due(w: World) -> tuple[Counting, ...]:
     """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
     checks = watched(w)
     back = scrapes_of(w.plan).look_back if checks else 0.0
-    return tuple(Counting(check, _from(w, check) - max(back, _history(w, check)), _shared(w, check)) for check in checks)
+    return tuple(
+        Counting(check, _from(w, check) - max(back, _history(w, check)), shared=_shared(w, check), edges=_edges(w, check))
+        for check in checks
+    )
+
+
+def _edges(w: World, check: Check) -> tuple[float, ...]:
+    state = stored(w, check)
+    return tuple(line.edge for line in state.lines if math.isfinite(line.edge)) if state is not None else ()
 
 
 def _history(w: World, check: Check) -> float:

@@ -18,6 +18,7 @@ from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn
 from controller.cli.judge_prometheus import read_prometheus
 from controller.cli.judge_selectors import BUCKETS, selector
+from controller.core.buckets import bucket_labels
 from controller.core.queries import LATENCY, Mesh, Naming, build_checks_queries, latency_selector, pair_of
 
 BINARY = shutil.which("prometheus")
@@ -86,6 +87,8 @@ class Target(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+ASKED = 'reporter="source"'
+
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory):
@@ -112,13 +115,20 @@ def prometheus(tmp_path_factory):
 
 
 def test_raw_samples_are_buckets_with_the_counts_of_the_target(prometheus):
-    asked = latency_selector('reporter="source"')
-    found = prometheus.query(f"{asked}[30s]", time.time())
+    found = prometheus.query(f"{latency_selector(ASKED)}[30s]", time.time())
     by = {dict(series.labels)["le"]: [sample.value for sample in series.samples] for series in found.series}
 
     assert (found.fault, len(by)) == (None, 30)
     for total, below in zip(by["+Inf"], by["64"], strict=True):
         assert below == sum(value <= 64 for value in VALUES[: int(total)])
+
+
+def test_a_question_for_some_edges_finds_a_native_histogram_whole(prometheus):
+    """It has no label for them."""
+    every, some = (prometheus.query(f"{latency_selector(labels)}[30s]", time.time()) for labels in (ASKED, ASKED + bucket_labels((64.0,))))
+
+    assert some.fault is None
+    assert len(some.series) == len(every.series) == 30
 
 
 def test_the_built_in_latency_check_has_its_one_number(prometheus):
