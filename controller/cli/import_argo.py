@@ -148,7 +148,7 @@ def _traffic(strategy: Data, service: str, notes: Notes) -> dict[str, Any]:
             notes.missing(f"trafficRouting.{other}", "Penstock drives Istio only")
     others = [one for one in routing if one not in _ROUTING]
     notes.rest(routing, ("istio", *others), "trafficRouting.", _ROUTING)
-    named = [part(istio, "virtualService")] if istio.get("virtualService") else mappings(istio.get("virtualServices"))
+    named = [part(istio, "virtualService")] if istio.get("virtualService") else mappings(istio, "virtualServices")
     rule = part(istio, "destinationRule")
     more = {"destinationRule": str(rule["name"])} if rule.get("name") else {}
     if not named or not named[0].get("name"):
@@ -177,7 +177,7 @@ def _steps(strategy: Data, metrics: Metrics, notes: Notes, where: str) -> list[S
         metrics.background(background)
         if background.get("startingStep"):
             notes.better("analysis.startingStep", "triggers watch from the first weight on")
-    for step in mappings(strategy.get("steps")):
+    for step in mappings(strategy, "steps"):
         if "setWeight" in step:
             weight = int(number(step["setWeight"], f"{where}: setWeight"))
             if steps or weight:

@@ -73,9 +73,9 @@ class Metrics:
     def _metrics(self, analysis: Data) -> list[tuple[Data, dict[str, str]]]:
         """Metrics with the values of their arguments."""
         self.notes.rest(analysis, ("templates", "templateName", "args", "dryRun", "name", "startingStep"), "analysis.", _ANALYSIS)
-        given = {str(one.get("name")): one for one in mappings(analysis.get("args"))}
+        given = {str(one.get("name")): one for one in mappings(analysis, "args")}
         found: list[tuple[Data, dict[str, str]]] = []
-        pending = mappings(analysis.get("templates")) or ([dict(analysis)] if analysis.get("templateName") else [])
+        pending = mappings(analysis, "templates") or ([dict(analysis)] if analysis.get("templateName") else [])
         asked: set[tuple[str, str]] = set()
         while pending:
             reference = pending.pop(0)
@@ -90,11 +90,11 @@ class Metrics:
                 self.notes.missing(f"{kind} {key[1]}", "it is not in the files: name its file too")
                 continue
             spec = part(template, "spec")
-            pending += mappings(spec.get("templates"))
+            pending += mappings(spec, "templates")
             self.notes.rest(spec, ("templates", "args", "metrics", "dryRun"), f"{kind} {key[1]}: ", _ANALYSIS)
-            dry = [str(one.get("metricName")) for one in (*mappings(analysis.get("dryRun")), *mappings(spec.get("dryRun")))]
-            values = self._values(mappings(spec.get("args")), given)
-            for metric in mappings(spec.get("metrics")):
+            dry = [str(one.get("metricName")) for one in (*mappings(analysis, "dryRun"), *mappings(spec, "dryRun"))]
+            values = self._values(mappings(spec, "args"), given)
+            for metric in mappings(spec, "metrics"):
                 quiet = any(_named(pattern, str(metric.get("name"))) for pattern in dry)
                 found.append(({**metric, "observe": True} if quiet else metric, values))
         return found

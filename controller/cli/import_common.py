@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from controller.api.base import API_VERSION, format_duration
+from controller.api.base import API_VERSION, format_duration, shown
 from controller.api.plan import PlanSpec
 from controller.api.validate import MAX_BYTES
 from controller.cli.exits import CommandError, ExitCode, file_fault
@@ -138,9 +138,13 @@ def listed(found: Any) -> list[Any]:
     return list(found) if isinstance(found, list) else []
 
 
-def mappings(found: Any) -> list[dict[str, Any]]:
-    """The mappings of a list."""
-    return [one for one in listed(found) if isinstance(one, dict)]
+def mappings(holder: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The mappings of a list below; empty where there is none. Raises `CommandError` where it is something else: nothing is dropped."""
+    found = holder.get(name) or []
+    for one in found if isinstance(found, list) else [found]:
+        if not isinstance(found, list) or not isinstance(one, dict):
+            raise refused(f"{name}: found {shown(one)}, expected a list of mappings.")
+    return list(found)
 
 
 def title(found: Data) -> str:

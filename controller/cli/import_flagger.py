@@ -178,7 +178,7 @@ def _how(analysis: Data, interval: float, stages: str, notes: Notes) -> None:
 
 
 def _webhooks(analysis: Data, steps: list[Step], notes: Notes) -> None:
-    for hook in mappings(analysis.get("webhooks")):
+    for hook in mappings(analysis, "webhooks"):
         kind, name = str(hook.get("type") or "rollout"), str(hook.get("name") or "without a name")
         before = [step for step in steps if step.weight < 100]  # noqa: PLR2004 - percent
         if kind == "confirm-promotion" and before:
@@ -208,7 +208,7 @@ class _Metrics:
     def parts(self, stages: int) -> dict[str, Any]:
         """Checks and triggers; none where no metric could be translated, so that the plan has the defaults."""
         failures = int(number(self.analysis.get("threshold", 1), "analysis.threshold"))
-        metrics = mappings(self.analysis.get("metrics"))
+        metrics = mappings(self.analysis, "metrics")
         for metric in metrics:
             self._metric(metric)
         if not self.checks:

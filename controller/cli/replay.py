@@ -78,7 +78,8 @@ def replay(
         for line in results[0].lines():
             tell(line)
     else:
-        for line in table([row_of(result.name, result.other, result.tally, result.error) for result in results], asked=bool(policy)):
+        rows = [row_of(one.path.name, one.name, one.other, one.tally, one.error) for one in results]
+        for line in table(rows, asked=bool(policy)):
             tell(line)
     finish(results)
 
@@ -124,11 +125,29 @@ class Policy:
                 # What was measured on blue belongs to the cluster, not to the policy: the other one is judged by the same numbers.
                 measured = {"measured": (base.get("analysis") or {}).get("measured")}
                 base = PlanSpec.model_validate(filled_in(self.spec, measured)).model_dump(mode="json")
-            return PlanSpec.model_validate(with_settings(base, self.settings))
+            changed = with_settings(base, self.settings)
+            spec = PlanSpec.model_validate(changed)
+            self._refuse_new_errors(base, changed)
         except SettingError as error:
             raise CommandError(ExitCode.USAGE, f"--set {error}.") from error
         except ValidationError as error:
             raise CommandError(ExitCode.USAGE, f"{'--set' if self.settings else self.file}: {in_words(error, PlanSpec)}.") from error
+        return spec
+
+    @staticmethod
+    def _refuse_new_errors(base: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+        """Fields that do not fit together. What is wrong without the change, by a later version's rules, stays. Raises `CommandError`."""
+        from controller.api.base import API_VERSION
+        from controller.api.validate import plan_findings
+
+        def errors(spec: Mapping[str, Any]) -> list[str]:
+            found = plan_findings({"apiVersion": API_VERSION, "kind": "ReleasePlan", "metadata": {"name": "set"}, "spec": dict(spec)})
+            return [str(one).removeprefix("spec.") for one in found if one.severity == "error"]
+
+        known = errors(base)
+        new = next((one for one in errors(changed) if one not in known), None)
+        if new is not None:
+            raise CommandError(ExitCode.USAGE, f"--set: {new}.")
 
 
 @dataclass(frozen=True, slots=True)

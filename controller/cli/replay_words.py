@@ -157,28 +157,28 @@ def compared_json(found: "WhatIf") -> dict[str, Any]:
 Row = tuple[str, ...]
 
 
-def row_of(name: str, other: "WhatIf | None", found: "Tally | None", error: str) -> Row:
+def row_of(file: str, name: str, other: "WhatIf | None", found: "Tally | None", error: str) -> Row:
     """One bundle in the table."""
     if error:
-        return (name, "cannot be read", "", "", error)
+        return (file, "", "cannot be read", "", "", error)
     if found is not None:
         same = "as recorded" if found.difference is None else f"DIFFERENT at look {found.difference.number}: {found.difference.path}"
-        return (name, f"{found.looks:,} looks", f"{found.decisions} decisions", "", same)
+        return (file, name, f"{found.looks:,} looks", f"{found.decisions} decisions", "", same)
     if other is None:
-        return (name, "", "", "", "no looks")
+        return (file, name, "", "", "", "no looks")
     when = span(other.other.at - other.end.at) if other.other.at > other.end.at else f"-{span(other.end.at - other.other.at)}"
     spared = f"{other.saved.failed:,.0f} of {other.saved.requests:,.0f} less" if other.saved and other.saved.requests else ""
     if other.rate is not None:
         spared = f"{other.rate.failed:,.0f} of {other.rate.requests:,.0f} more a minute"
     same = "the same" if not other.unknown else "the same, as far as known"
     result = ending(other.other) if other.parted else same
-    return (name, ending(other.end), result, when if other.parted else "", spared)
+    return (file, name, ending(other.end), result, when if other.parted else "", spared)
 
 
 def table(every: Sequence[Row], *, asked: bool) -> Iterator[str]:
     """All bundles, aligned."""
-    head: Row = ("release", "recorded", "with it", "when", "failed requests")
-    lines = [head if asked else ("release", "looks", "decisions", "", "result"), *every]
+    head: Row = ("file", "release", "recorded", "with it", "when", "failed requests")
+    lines = [head if asked else ("file", "release", "looks", "decisions", "", "result"), *every]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -290,7 +290,7 @@ class TestOtherPolicy:
         told = penstock("replay", folder, "--set", "triggers.errors.limit.maxDifference=2", "--jobs", "2")
 
         assert told.code == 0
-        assert told.out.splitlines()[0].split() == ["release", "recorded", "with", "it", "when", "failed", "requests"]
+        assert told.out.splitlines()[0].split() == ["file", "release", "recorded", "with", "it", "when", "failed", "requests"]
         assert re.search(r" -\d+s +[1-9]\d* of [1-9]\d* less", told.out)
         assert "the same" in told.out
 
@@ -302,8 +302,9 @@ class TestOtherPolicy:
             ("checks.latency-p99.quantile=7", "--set: checks[1].quantile: found 7, expected a number below 1.0.\n"),
             ("alpha=often", "--set: analysis.alpha: found 'often', expected a number.\n"),
             ("alpha=2", "--set: analysis.alpha: found 2, expected a number of at most 0.5.\n"),
+            ("stages.5.weight=40", ", expected strictly rising weights; sort the stages, and remove doubles.\n"),
         ],
-        ids=["no value", "no such check", "too large", "no number", "out of range"],
+        ids=["no value", "no such check", "too large", "no number", "out of range", "fields that do not fit"],
     )
     def test_a_setting_that_is_none_is_a_usage_error(self, folder, setting, sentence):
         told = penstock("replay", folder / "healthy.penstock", "--set", setting)

@@ -190,6 +190,18 @@ class TestFlagger:
         assert plan["spec"]["members"] == [{"name": "a", "workload": "a", "service": "b"}]
         assert "no metrics: the default checks judge" in told.err
 
+    @pytest.mark.parametrize(("found", "shown"), [("7", "7"), ("[7]", "7"), ("{a: 1}", '{"a": 1}')])
+    def test_metrics_that_are_no_list_are_refused_and_not_dropped(self, imported, tmp_path, found, shown):
+        path = tmp_path / "canary.yaml"
+        path.write_text(
+            "{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: a},"
+            f" spec: {{targetRef: {{name: a}}, service: {{name: b}}, analysis: {{iterations: 10, metrics: {found}}}}}}}"
+        )
+        (nothing, told) = imported("flagger", path, code=3)
+
+        assert nothing == []
+        assert told.err == f"metrics: found {shown}, expected a list of mappings.\n"
+
     AB = (
         "{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: a}, spec: {targetRef: {name: a}, skipAnalysis: false,"
         " analysis: {iterations: 10, interval: 1m, MATCH metrics: [{name: m, templateRef: {name: m}, thresholdRange: {max: 1}}]}}}\n---\n"
