@@ -35,6 +35,7 @@ from controller.ports import (
     RefusedError,
     Settings,
 )
+from controller.runtime import heap
 from controller.runtime.cache import CachedKube, LiveKube, Memory
 from controller.runtime.config import ControllerConfig, process_identity
 from controller.runtime.contracts import Key, Parts
@@ -199,13 +200,14 @@ class Controller:
         self.leader.run(self._stop_leader)
 
     def _housekeep(self) -> None:
-        """Now and then: ask whether the installed schema is ours (what cannot be known is no refusal), and let history age."""
+        """Now and then: ask whether the installed schema is ours, where that can be known; let history age; give memory back."""
         aged_at = -math.inf
         while True:
             if self._term is not None and time.monotonic() - aged_at >= AGEING_SECONDS:
                 aged_at = time.monotonic()
                 for key in newest_finished(self._remembered(RELEASE)):
                     self.queue.add(key)
+            heap.give_back()
             with contextlib.suppress(KubeError):
                 before, self._refusal = self._refusal, self._parts.schema_refusal(self._client)
                 if self._refusal != before:
@@ -292,6 +294,7 @@ def run_controller(config: ControllerConfig, client: KubeClient, parts: Parts, *
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
+    heap.keep_few()
     controller = Controller(config, client, parts, home=home)
     log.info("The controller starts.")
     return controller.run(stop)
