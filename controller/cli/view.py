@@ -4,7 +4,7 @@ It reads plain JSON and takes any nonsense in it for absence: a status that some
 shown. The sentences are those of `core.reasons` and `core.sentences`; nothing is decided here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -63,7 +63,7 @@ class ReleaseView:
     Attributes:
         since, updated: when the phase began, and the newest time in the status; by the controller's clock, Unix seconds.
         weight, seen, most: green's percent as commanded, as observed on the routes, and the most it ever had.
-        tightest: name of the check closest to its limit; "" without numbers.
+        tightest: name of the check that a rollback or a hold is about, else of the one closest to its limit; "" without numbers.
         next: what happens next, a sentence. `can`: what a person can do. `command`: the one command to stop it, or to go on.
         command_does: what that command does.
     """
@@ -115,8 +115,6 @@ def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *
     namespace, name = text(meta.get("namespace")), text(meta.get("name"))
     stages = stages_of(spec, status, plan, now, divisor)
     checks = checks_of(status)
-    numbered = [check for check in checks if check.tightness is not None]
-    tightest = max(numbered, key=lambda check: check.tightness or 0.0).name if numbered else ""
     command, does = command_of(phase, name, namespace)
     return ReleaseView(
         namespace=namespace, name=name, plan=text(spec.get("plan")), revision=text(spec.get("revision")),
@@ -126,7 +124,7 @@ def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *
         finished=number(status.get("finishedAt")),
         weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
         actor=text(record(spec.get("origin")).get("actor")),
-        stages=stages, checks=checks, tightest=tightest,
+        stages=stages, checks=checks, tightest=tightest_of(status, checks),
         next=next_of(phase, status, stages, now), can=without(reasons.next_step(reason) if reason else "", verb_of(command)),
         command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status),
     )  # fmt: skip
@@ -317,6 +315,13 @@ def explained(of: Mapping[str, Any]) -> str:
     except ValidationError:
         return "cannot be read"
     return explain(status).removeprefix(f"{status.name}: ")
+
+
+def tightest_of(status: Mapping[str, Any], checks: Sequence[CheckView]) -> str:
+    """The check that a rollback or a hold is about, else the one closest to its limit."""
+    cause = text(record(status.get("rollback")).get("check")) or text(record(status.get("hold")).get("check"))
+    numbered = [check for check in checks if check.name == cause] or [check for check in checks if check.tightness is not None]
+    return max(numbered, key=lambda check: check.tightness or 0.0).name if numbered else ""
 
 
 def tightness_of(of: Mapping[str, Any]) -> float | None:

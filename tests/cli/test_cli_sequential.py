@@ -83,6 +83,7 @@ def test_why_says_which_check_asks_for_a_person_and_what_going_on_means(name, at
     assert re.search(words, told)
     assert "penstock resume goes on with a new bet" in told
     assert "Query: " in told
+    assert re.search(rf"> {words.partition(':')[0]} ", made.penstock("get", "shop-v2", "-n", "shop").out)
 
 
 @pytest.mark.parametrize("name", ["sequential-own-healthy"])
