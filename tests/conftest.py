@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import sizes
 from tests.bed import binaries, prometheus
 from tests.report import browser
 
@@ -88,9 +89,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Close with what was skipped for want of a component, and how to get it."""
+    """Close with what was skipped for want of a component, and how to get it; then with the sizes."""
     for line in closing_lines(_skip_reasons(terminalreporter)):
         terminalreporter.write_line(line, yellow=True)
+    terminalreporter.write_line(sizes.closing_line())
 
 
 def closing_lines(reasons: Iterator[str]) -> list[str]:
