@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -24,12 +25,29 @@ REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = 
 }
 
 # Files whose tests take longest, those that wait for minutes of releases first: begun last they would keep one worker busy alone.
-LONGEST = ("test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
-           "test_embedded_releases", "test_matrix", "test_defects", "test_image", "test_sandbox_process", "test_swarm")  # fmt: skip
+LONGEST = (
+    "test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
+    "test_matrix", "test_embedded_releases", "test_sandbox_process", "test_embedded_story", "test_defects", "test_image",
+    "test_scenarios", "test_sequential_stories", "test_cli_sequential",
+    "test_cli_evidence", "test_room", "test_record_and_replay", "test_crashes", "test_preflight", "test_swarm", "test_examples",
+    "test_meddling", "test_bad_samples",
+)  # fmt: skip
 
-# Files whose tests share what costs most of their time: one worker runs the whole file, or those that name the same story.
-WHOLE = ("manifests/test_image.py", "cli/test_cli_complete.py")
+# How `--dist loadgroup` hands out the offline suite. One worker runs a whole file, which has fixtures and caches of its own, but for:
+# files that share one recorded bundle or one simulated story,
+TOGETHER = {
+    "cli/test_cli_evidence.py": "bundles",
+    "evidence/test_room.py": "bundles",
+    "evidence/test_record_and_replay.py": "bundles",
+    "report/test_report.py": "bundles",
+}
 BY_STORY = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py")
+# and files whose tests are long and share nothing: each test is handed out by itself.
+EACH = (
+    "matrix/test_matrix.py", "sandbox/test_embedded_releases.py", "sandbox/test_sandbox_process.py", "sandbox/test_embedded_story.py",
+    "defects/test_defects.py", "evidence/test_crashes.py", "invariants/test_swarm.py", "examples/test_examples.py",
+    "scenarios/test_meddling.py", "scenarios/test_bad_samples.py", "analysis/test_validity.py",
+)  # fmt: skip
 
 
 def pytest_configure() -> None:
@@ -67,11 +85,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def group_of(nodeid: str) -> str:
-    """What is run by one worker in one go: a test of its own, or all that share something."""
+    """What is run by one worker in one go: a file, several that share something, a story, or a test of its own."""
     file, _, test = nodeid.partition("::")
-    if file.endswith(WHOLE):
-        return file
-    return test.partition("[")[2] or nodeid if file.endswith(BY_STORY) else nodeid
+    if file.endswith(BY_STORY):
+        return test.partition("[")[2] or nodeid
+    if file.endswith(EACH):
+        return nodeid
+    return next((group for name, group in TOGETHER.items() if file.endswith(name)), file)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and everything imported stay until the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

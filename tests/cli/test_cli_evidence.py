@@ -24,7 +24,7 @@ from controller.evidence.bundle import write
 from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE, NotFoundError
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal, refusing
-from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, bundle_from, recorded, simulated
+from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, bundle_from, played, recorded
 
 PLAN = FIRST.parent / "plan.yaml"
 
@@ -375,7 +375,7 @@ class TestReport:
     def test_releases_that_go_home_or_back_have_bundles_and_reports_like_any_other(self, tmp_path):
         """A return to the original, and a rollback after a success, are decided again, and told."""
         home = recorded(ROOT / "tests" / "scenarios" / "home", "home-in-a-row")
-        sim = simulated(FIRST, "three-in-a-row")
+        sim = played(FIRST, "three-in-a-row")
         back = next(one for one in map(partial(bundle_from, sim), range(4)) if one.release["spec"].get("kind") == "reverse")
         for name, bundle in (("home", home), ("back", back)):
             path = saved(tmp_path, name, bundle)

@@ -14,7 +14,6 @@ from tests.conformance.conversation import Server, definition
 from tests.conformance.record import prepared
 from tests.real.conftest import bed  # noqa: F401 - a fixture
 
-
 HURRY = 50.0
 """By what the seconds of a watch are divided: what it is to show is in the history already, so that only silence lasts."""
 

@@ -23,9 +23,11 @@ def _looks(monkeypatch):
     monkeypatch.setattr(simulation, "MAX_LOOKS", 6000)
 
 
+SCENARIOS = {scenario.name: scenario for file in sorted(FOLDER.glob("*.yaml")) for scenario in load(file)}
+
+
 def story(name: str, **changes) -> Scenario:
-    scenarios = {scenario.name: scenario for file in sorted(FOLDER.glob("*.yaml")) for scenario in load(file)}
-    return Scenario.model_validate(scenarios[name].model_dump(exclude_unset=True) | changes)
+    return Scenario.model_validate(SCENARIOS[name].model_dump(exclude_unset=True) | changes)
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ REAL_TIME = {"bed", "real", "sandbox"}
 """Folders of tests whose subjects are processes of their own."""
 
 
+@cache
 def functions(path: Path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
