@@ -315,7 +315,7 @@ class TestOtherPolicy:
     def test_ctrl_c_among_many_bundles_is_one_sentence(self, folder, tmp_path):
         """It goes to every process of the group; the helpers would each print a traceback."""
         for number in range(60):
-            (tmp_path / f"{number}.penstock").write_bytes((folder / "healthy.penstock").read_bytes())
+            (tmp_path / f"{number}.penstock").write_bytes((folder / "fails-at-25.penstock").read_bytes())
         words = [sys.executable, "-m", "controller.cli.main", "replay", str(tmp_path), "--jobs", "2"]
         with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as ours:
             children = Path(f"/proc/{ours.pid}/task/{ours.pid}/children")
