@@ -1,6 +1,6 @@
 """A sample of the matrix in every run of the suite; `make matrix` runs all of it.
 
-The sample is drawn by a seed and counted, never timed: the same cells on every machine.
+The sample is drawn by a seed and counted, never timed: the same cells on every machine. It has a quick and a thorough size.
 """
 
 import os
