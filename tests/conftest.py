@@ -27,27 +27,25 @@ REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = 
 # Files whose tests take longest, those that wait for minutes of releases first: begun last they would keep one worker busy alone.
 LONGEST = (
     "test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
-    "test_matrix", "test_embedded_releases", "test_sandbox_process", "test_embedded_story", "test_defects", "test_image",
+    "test_embedded_releases", "test_sandbox_process", "test_embedded_story", "test_matrix", "test_defects", "test_examples", "test_image",
     "test_scenarios", "test_sequential_stories", "test_cli_sequential",
-    "test_cli_evidence", "test_room", "test_record_and_replay", "test_crashes", "test_preflight", "test_swarm", "test_examples",
+    "test_cli_evidence", "test_room", "test_record_and_replay", "test_crashes", "test_preflight", "test_swarm",
     "test_meddling", "test_bad_samples",
 )  # fmt: skip
 
 # How `--dist loadgroup` hands out the offline suite. One worker runs a whole file, which has fixtures and caches of its own, but for:
-# files that share one recorded bundle or one simulated story,
+# files that share recorded bundles, and sandboxes, whose worker mostly waits while the others have the cores;
 TOGETHER = {
-    "cli/test_cli_evidence.py": "bundles",
-    "evidence/test_room.py": "bundles",
-    "evidence/test_record_and_replay.py": "bundles",
-    "report/test_report.py": "bundles",
+    "tests/sandbox/": "sandboxes",
+    "tests/cli/test_cli_evidence.py": "bundles",
+    "tests/evidence/test_room.py": "bundles",
+    "tests/evidence/test_record_and_replay.py": "bundles",
+    "tests/report/test_report.py": "bundles",
 }
+# files whose tests share simulated stories: each story is handed out by itself;
 BY_STORY = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py")
-# and files whose tests are long and share nothing: each test is handed out by itself.
-EACH = (
-    "matrix/test_matrix.py", "sandbox/test_embedded_releases.py", "sandbox/test_sandbox_process.py", "sandbox/test_embedded_story.py",
-    "defects/test_defects.py", "evidence/test_crashes.py", "invariants/test_swarm.py", "examples/test_examples.py",
-    "scenarios/test_meddling.py", "scenarios/test_bad_samples.py", "analysis/test_validity.py",
-)  # fmt: skip
+# and files of few long tests that share nothing.
+EACH = ("matrix/test_matrix.py", "invariants/test_swarm.py")
 
 
 def pytest_configure() -> None:
@@ -91,7 +89,7 @@ def group_of(nodeid: str) -> str:
         return test.partition("[")[2] or nodeid
     if file.endswith(EACH):
         return nodeid
-    return next((group for name, group in TOGETHER.items() if file.endswith(name)), file)
+    return next((group for name, group in TOGETHER.items() if file.startswith(name)), file)
 
 
 def pytest_collection_finish() -> None:
