@@ -6,6 +6,7 @@ exact binomial limits of Clopper and Pearson (Biometrika 1934).
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 _TINY = 1e-300
 _ENOUGH = 1e-16
@@ -57,8 +58,9 @@ def _apart(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
+@lru_cache(maxsize=4096)
 def beta_quantile(share: float, a: float, b: float) -> float:
-    """The x with I_x(a, b) = share, by bisection to 1e-15."""
+    """The x with I_x(a, b) = share, by bisection to 1e-15. Kept: a past that is tried with several dispersions asks the same again."""
     low, high = 0.0, 1.0
     while high - low > 1e-15 * max(high, 1e-9):
         middle = (low + high) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import sizes
 from tests.bed import binaries, prometheus
 from tests.report import browser
 
@@ -23,12 +25,27 @@ REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = 
 }
 
 # Files whose tests take longest, those that wait for minutes of releases first: begun last they would keep one worker busy alone.
-LONGEST = ("test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
-           "test_embedded_releases", "test_matrix", "test_defects", "test_image", "test_sandbox_process", "test_swarm")  # fmt: skip
+LONGEST = (
+    "test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
+    "test_embedded_releases", "test_sandbox_process", "test_embedded_story", "test_matrix", "test_defects", "test_examples", "test_image",
+    "test_scenarios", "test_sequential_stories", "test_cli_sequential",
+    "test_cli_evidence", "test_room", "test_record_and_replay", "test_crashes", "test_preflight", "test_swarm",
+    "test_meddling", "test_bad_samples",
+)  # fmt: skip
 
-# Files whose tests share what costs most of their time: one worker runs the whole file, or those that name the same story.
-WHOLE = ("manifests/test_image.py", "cli/test_cli_complete.py")
+# How `--dist loadgroup` hands out the offline suite. One worker runs a whole file, which has fixtures and caches of its own, but for:
+# files that share recorded bundles, and sandboxes, whose worker mostly waits while the others have the cores;
+TOGETHER = {
+    "tests/sandbox/": "sandboxes",
+    "tests/cli/test_cli_evidence.py": "bundles",
+    "tests/evidence/test_room.py": "bundles",
+    "tests/evidence/test_record_and_replay.py": "bundles",
+    "tests/report/test_report.py": "bundles",
+}
+# files whose tests share simulated stories: each story is handed out by itself;
 BY_STORY = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py")
+# and files of few long tests that share nothing.
+EACH = ("matrix/test_matrix.py", "invariants/test_swarm.py")
 
 
 def pytest_configure() -> None:
@@ -66,11 +83,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def group_of(nodeid: str) -> str:
-    """What is run by one worker in one go: a test of its own, or all that share something."""
+    """What is run by one worker in one go: a file, several that share something, a story, or a test of its own."""
     file, _, test = nodeid.partition("::")
-    if file.endswith(WHOLE):
-        return file
-    return test.partition("[")[2] or nodeid if file.endswith(BY_STORY) else nodeid
+    if file.endswith(BY_STORY):
+        return test.partition("[")[2] or nodeid
+    if file.endswith(EACH):
+        return nodeid
+    return next((group for name, group in TOGETHER.items() if file.startswith(name)), file)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and everything imported stay until the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -88,9 +114,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Close with what was skipped for want of a component, and how to get it."""
+    """Close with what was skipped for want of a component, and how to get it; then with the sizes."""
     for line in closing_lines(_skip_reasons(terminalreporter)):
         terminalreporter.write_line(line, yellow=True)
+    terminalreporter.write_line(sizes.closing_line())
 
 
 def closing_lines(reasons: Iterator[str]) -> list[str]:

@@ -182,7 +182,8 @@ def _type(expr: Any) -> str:
         case pp.Call():
             scalar = str(expr.func.return_type) == "ValueType.Scalar"
         case pp.BinaryExpr():
-            scalar = _type(expr.lhs) == _type(expr.rhs) == "scalar"
+            # The right side first: a long chain of operators hangs on the left, so that most are told by one leaf.
+            scalar = _type(expr.rhs) == "scalar" and _type(expr.lhs) == "scalar"
         case _:
             scalar = isinstance(expr, pp.NumberLiteral)
     return "scalar" if scalar else "vector"

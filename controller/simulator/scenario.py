@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from controller.api.base import Duration, Model, Name, Percent, shown
 from controller.api.release import Phase, Verb
+from controller.api.validate_yaml import LOADER
 
 START = 1_750_000_000.0
 """Unix seconds at which every simulated release begins; a scenario's times count from here."""
@@ -294,7 +295,7 @@ class Scenario(Model):
 def load(path: Path) -> list[Scenario]:
     """All scenarios of a YAML file (one a document). Raises pydantic's ValidationError or yaml's."""
     with path.open(encoding="utf-8") as handle:
-        documents = [document for document in yaml.safe_load_all(handle) if document is not None]
+        documents = [document for document in yaml.load_all(handle, Loader=LOADER) if document is not None]
     return [Scenario.model_validate(with_base(document, path.parent)) for document in documents]
 
 
@@ -306,7 +307,7 @@ def with_base(document: Any, folder: Path) -> Any:
     """
     if not isinstance(document, dict) or not isinstance(document.get("base"), str):
         return document
-    base = yaml.safe_load((folder / document["base"]).read_text(encoding="utf-8")) or {}
+    base = yaml.load((folder / document["base"]).read_text(encoding="utf-8"), Loader=LOADER) or {}  # noqa: S506 - a safe loader
     if not isinstance(base, dict):
         raise ValueError("it has no fields")  # noqa: TRY004 - the file is wrong, not a type of ours
     merged = {**base, **document}

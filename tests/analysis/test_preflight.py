@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ def pod(number):
     return (("pod", f"web-{number}"),)
 
 
+@cache
 def past(hours, *, pods=6, burst=1, rate=0.01, seed=1, worse=None):
     """Counts of a version whose failures come in bursts on one pod each; `worse` is a pod that fails five times as often."""
     rng = np.random.default_rng(seed)

@@ -13,6 +13,7 @@ from analysis.model import Arm, Outcome, Sample, Series, Window
 from analysis.rate import Dispersion
 from analysis.retrospect import Counted, Past, Policy, judge, past_of, scrapes_of
 from analysis.totals import totals
+from tests.sizes import size
 
 BLUE, GREEN = Arm.BASELINE, Arm.CANDIDATE
 STEP, LOOKS, BEFORE = 10.0, 120, 200
@@ -93,10 +94,11 @@ class TestVerdict:
         assert judged(both(1, offset=offset)).outcome is Outcome.PASS
 
     def test_healthy_candidates_rarely_fail(self):
-        """Of 60 at alpha 10 %: a bound that a broken engine would not keep."""
-        failed = sum(judged(both(100 + seed), Policy(alpha=0.1)).outcome is Outcome.FAIL for seed in range(60))
+        """At alpha 10 %: a bound that a broken engine would not keep."""
+        count = size(20, 60)
+        failed = sum(judged(both(100 + seed), Policy(alpha=0.1)).outcome is Outcome.FAIL for seed in range(count))
 
-        assert failed <= 6
+        assert failed <= 0.1 * count
 
 
 class TestPast:
@@ -181,7 +183,7 @@ class TestNothingToJudge:
 
         assert judged(arms).outcome is Outcome.INCONCLUSIVE
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=size(10, 25), deadline=None)
     @given(
         st.lists(st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 5.0, 1e300, 1.7e308]), min_size=1, max_size=30),
         st.integers(0, 3),
@@ -195,7 +197,7 @@ class TestNothingToJudge:
 
 
 class TestProperties:
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=size(4, 10), deadline=None)
     @given(st.randoms(use_true_random=False))
     def test_the_order_of_series_and_samples_does_not_matter(self, random):
         arms = both(13, 0.01)

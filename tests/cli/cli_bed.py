@@ -5,8 +5,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from controller.cli.host import Host
 from controller.cli.main import run
 from controller.ports import RELEASE, RELEASE_PLAN, UnavailableError
@@ -14,7 +12,7 @@ from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.faults import FaultyKube
-from controller.simulator.scenario import START, Scenario
+from controller.simulator.scenario import START, load
 from controller.simulator.simulation import Simulation
 
 FOLDER = Path(__file__).parents[2] / "examples" / "first-release" / "scenarios"
@@ -92,8 +90,7 @@ class Terminal:
 
 def a_terminal(scenario="healthy", *, started=True, **changes):
     """A terminal in front of `examples/first-release`, with release shop-v2 begun at once."""
-    documents = yaml.safe_load_all((FOLDER / f"{scenario}.yaml").read_text(encoding="utf-8"))
-    chosen = Scenario.model_validate(next(iter(documents)))
+    chosen = load(FOLDER / f"{scenario}.yaml")[0]
     objects = [*load_objects(FOLDER / chosen.world), *load_objects(FOLDER / chosen.plan)]
     terminal = Terminal(Simulation(chosen, objects, all_definitions()), **changes)
     if started:

@@ -24,7 +24,7 @@ from controller.evidence.bundle import write
 from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE, NotFoundError
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal, refusing
-from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, bundle_from, recorded, simulated
+from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, bundle_from, played, recorded
 
 PLAN = FIRST.parent / "plan.yaml"
 
@@ -316,7 +316,7 @@ class TestOtherPolicy:
     def test_ctrl_c_among_many_bundles_is_one_sentence(self, folder, tmp_path):
         """It goes to every process of the group; the helpers would each print a traceback."""
         for number in range(60):
-            (tmp_path / f"{number}.penstock").write_bytes((folder / "healthy.penstock").read_bytes())
+            (tmp_path / f"{number}.penstock").write_bytes((folder / "fails-at-25.penstock").read_bytes())
         words = [sys.executable, "-m", "controller.cli.main", "replay", str(tmp_path), "--jobs", "2"]
         with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as ours:
             children = Path(f"/proc/{ours.pid}/task/{ours.pid}/children")
@@ -376,7 +376,7 @@ class TestReport:
     def test_releases_that_go_home_or_back_have_bundles_and_reports_like_any_other(self, tmp_path):
         """A return to the original, and a rollback after a success, are decided again, and told."""
         home = recorded(ROOT / "tests" / "scenarios" / "home", "home-in-a-row")
-        sim = simulated(FIRST, "three-in-a-row")
+        sim = played(FIRST, "three-in-a-row")
         back = next(one for one in map(partial(bundle_from, sim), range(4)) if one.release["spec"].get("kind") == "reverse")
         for name, bundle in (("home", home), ("back", back)):
             path = saved(tmp_path, name, bundle)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ MOMENTS = [
 ]  # fmt: skip
 
 
+@cache
+def at(scenario, seconds):
+    """A terminal at a moment of a scenario, for all who only look."""
+    terminal = a_terminal(scenario)
+    terminal.until(seconds)
+    return terminal
+
+
 def picture(terminal, width, *, colour=False):
     kube = InMemoryKube(terminal.sim.server)
     plan = with_defaults(kube.get(RELEASE_PLAN, "shop", "shop")["spec"])
@@ -33,9 +42,7 @@ def picture(terminal, width, *, colour=False):
 @pytest.mark.parametrize(("scenario", "seconds"), MOMENTS)
 def test_the_live_view_is_as_it_was_looked_at(scenario, seconds, width):
     """PENSTOCK_GOLDEN=write draws the pictures again; look at the difference before committing it."""
-    terminal = a_terminal(scenario)
-    terminal.until(seconds)
-    drawn = "\n".join(picture(terminal, width)) + "\n"
+    drawn = "\n".join(picture(at(scenario, seconds), width)) + "\n"
     file = GOLDEN / f"{scenario}-{seconds}-{width}.txt"
     if os.environ.get("PENSTOCK_GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
@@ -46,15 +53,11 @@ def test_the_live_view_is_as_it_was_looked_at(scenario, seconds, width):
 
 @pytest.mark.parametrize("width", [1, 20, 37, 80])
 def test_no_line_is_wider_than_the_terminal(width):
-    terminal = a_terminal("fails-at-25")
-    terminal.until(430)
-
-    assert max(map(len, picture(terminal, width))) <= max(width, 20)
+    assert max(map(len, picture(at("fails-at-25", 430), width))) <= max(width, 20)
 
 
 def test_colours_add_nothing_but_colours():
-    terminal = a_terminal()
-    terminal.until(200)
+    terminal = at("healthy", 200)
     coloured = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in picture(terminal, 100, colour=True)]
     assert coloured == picture(terminal, 100)
 

@@ -13,6 +13,7 @@ from controller.api.validate import validate_text
 from controller.cli.import_conditions import ConditionError, failure, success
 from controller.cli.import_queries import QueryError, ranged, with_parameters
 from controller.cli.main import run
+from tests.sizes import size
 
 FILES = Path(__file__).parent / "imports"
 
@@ -100,10 +101,10 @@ def places(found, path=()):
     ],
 )  # fmt: skip
 def test_whatever_stands_in_a_field_it_is_a_plan_or_a_sentence(tool, name, more, tmp_path, capsys):
-    """A hundred files with one field replaced; a traceback would end with 1."""
+    """Files with one field replaced; a traceback would end with 1."""
     random, path = Random(7), tmp_path / name
     whole = list(yaml.safe_load_all((FILES / name).read_text()))
-    for _ in range(100):
+    for _ in range(size(25, 100)):
         documents = deepcopy(whole)
         *above, last = random.choice([place for place in places(documents) if len(place) > 1])
         holder = documents

@@ -34,6 +34,7 @@ TAILS = (0.8, 0.2, 0.01, 0.0, 0.0)
 WINDOW = ["--from", str(BEGIN), "--to"]
 
 
+@cache
 def day(hours, *, pods=3, burst=1, errors=0.005, n=300, sick=None, reporter="destination"):
     """Blue's counters pod by pod: series and their (time, value) pairs. Failures come in bursts on one pod each."""
     rng = np.random.default_rng(4)
@@ -79,6 +80,7 @@ def plan(path, **spec):
 
 MAKE = {
     "quiet": lambda: day(7),
+    "pair": lambda: day(7, pods=2),
     "bursts": lambda: day(7, burst=8),
     "sick": lambda: day(6.5, sick=0),
     "short": lambda: day(2),
@@ -238,7 +240,7 @@ class TestProviders:
         return ["--providers", str(path), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", "-o", "json"]
 
     def test_each_check_asks_its_own(self, tmp_path, monkeypatch, capsys):
-        words = self.provided(tmp_path, monkeypatch, usual=simulated(day(7)), mesh=simulated(day(7, burst=8)))
+        words = self.provided(tmp_path, monkeypatch, usual=simulated(day(7, pods=2)), mesh=simulated(day(7, pods=2, burst=8)))
 
         assert run(["preflight", plan(tmp_path / "plan.yaml", **TWO), *words]) == 0
         errors, latency = json.loads(capsys.readouterr().out)["measured"]["checks"]
@@ -283,7 +285,7 @@ class TestEveryPlan:
         return found, kube
 
     def test_what_can_be_measured_is_stored_and_the_rest_stops_nothing(self, tmp_path, monkeypatch):
-        found, kube = self.swept(tmp_path, monkeypatch, simulated(day(7)))
+        found, kube = self.swept(tmp_path, monkeypatch, simulated(day(7, pods=2)))
         later, shop = found.out.splitlines()
 
         assert found.code == 0
@@ -294,7 +296,7 @@ class TestEveryPlan:
         assert "measured" not in kube.get(RELEASE_PLAN, "shop", "later").get("status", {})
 
     def test_dry_run_stores_nothing(self, tmp_path, monkeypatch):
-        found, kube = self.swept(tmp_path, monkeypatch, simulated(day(7)), "--dry-run")
+        found, kube = self.swept(tmp_path, monkeypatch, simulated(day(7, pods=2)), "--dry-run")
 
         assert found.out.splitlines()[1].endswith("Nothing was stored.")
         assert "measured" not in kube.get(RELEASE_PLAN, "shop", "shop").get("status", {})
@@ -379,7 +381,7 @@ class TestPrinting:
         assert "Nothing was stored." in err
 
     def test_yaml_is_a_part_of_a_plan(self, flown):
-        more = yaml.safe_load(flown("quiet", "-o", "yaml")[1])
+        more = yaml.safe_load(flown("pair", "-o", "yaml")[1])
         spec = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}, **more})
 
         assert [check.sequential for check in spec.checks] == [True, True]
@@ -415,13 +417,13 @@ class TestUsage:
         assert "There is no plan nobody in namespace shop, and no such file." in found.err
 
     def test_a_path_is_no_name_of_a_plan_in_the_cluster(self, samples, tmp_path, capsys):
-        assert run(["preflight", str(tmp_path), "--file", samples("quiet")]) == 2
+        assert run(["preflight", str(tmp_path), "--file", samples("pair")]) == 2
         assert capsys.readouterr().err == f"{tmp_path}: this is a folder, expected a file with a plan.\n"
 
 
 class TestStoring:
     def stored(self, samples, terminal):
-        return terminal.penstock("preflight", "shop", "-n", "shop", "--file", samples("quiet"), *WINDOW, BEGIN + 7 * 3600)
+        return terminal.penstock("preflight", "shop", "-n", "shop", "--file", samples("pair"), *WINDOW, BEGIN + 7 * 3600)
 
     def live(self, terminal):
         return InMemoryKube(terminal.sim.server).get(RELEASE_PLAN, "shop", "shop")
@@ -458,7 +460,7 @@ class TestStoring:
         assert "spec.analysis.measured" in terminal.penstock("why", "shop-v2", "-n", "shop").out
 
     def test_a_file_is_stored_for_the_plan_of_its_name_and_only_where_there_is_one(self, folder, samples):
-        terminal, words = a_terminal(started=False), ["--file", samples("quiet"), *WINDOW, BEGIN + 7 * 3600]
+        terminal, words = a_terminal(started=False), ["--file", samples("pair"), *WINDOW, BEGIN + 7 * 3600]
         written = Path(plan(folder / "stored.yaml"))
         other = folder / "other.yaml"
         other.write_text(written.read_text(encoding="utf-8").replace("name: shop\n", "name: other\n", 1), encoding="utf-8")

@@ -8,16 +8,33 @@ import httpx
 import pytest
 
 from controller.simulator.apiserver.http import HttpFront
+from controller.simulator.apiserver.storage import Subscription
 from controller.simulator.apiserver.store import ApiServer
 from tests.conformance.conversation import Server, definition
 from tests.conformance.record import prepared
 from tests.real.conftest import bed  # noqa: F401 - a fixture
 
+HURRY = 50.0
+"""By what the seconds of a watch are divided: what it is to show is in the history already, so that only silence lasts."""
+
+
+class HurriedServer(ApiServer):
+    """Our server with a clock that runs fast for those who wait."""
+
+    @staticmethod
+    def real_clock() -> float:
+        """Seconds as they are told to clients."""
+        return time.monotonic() * HURRY
+
+    def wait(self, subscription: Subscription, deadline: float) -> bool:
+        """Wait in seconds of the machine."""
+        return super().wait(subscription, deadline / HURRY)
+
 
 @contextmanager
 def our_server() -> Iterator[Server]:
     """A fresh server of ours, with the cases' custom resource."""
-    store = ApiServer(time.time)
+    store = HurriedServer(time.time)
     store.load([definition()])
     with HttpFront(store, tokens={"token": "admin"}, patience_seconds=0.05) as front:
         client = httpx.Client(base_url=front.url, headers={"Authorization": "Bearer token"}, timeout=30)

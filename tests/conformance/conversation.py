@@ -9,11 +9,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
+
+from controller.api.validate_yaml import LOADER
 
 HERE = Path(__file__).parent
 WIDGET = "conformance.penstock.dev/v1"
@@ -75,11 +78,12 @@ class Symbols:
         return known.setdefault(value, f"{group}#{len(known) + 1}")
 
 
+@cache
 def all_cases() -> dict[str, dict[str, Any]]:
     """Every case by `file: name`."""
     found = {}
     for path in sorted((HERE / "cases").glob("*.yaml")):
-        for case in yaml.safe_load(path.read_text()):
+        for case in yaml.load(path.read_text(), Loader=LOADER):
             found[f"{path.stem}: {case['name']}"] = case
     return found
 

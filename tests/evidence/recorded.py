@@ -70,6 +70,12 @@ def replayed(bundle: Bundle):
 
 
 @cache
+def played(folder: Path, name: str) -> Simulation:
+    """The undisturbed simulation of a scenario, run once for all who only look at it."""
+    return simulated(folder, name)
+
+
+@cache
 def recorded(folder: Path, name: str) -> Bundle:
     """The bundle of a scenario's first release."""
-    return bundle_from(simulated(folder, name))
+    return bundle_from(played(folder, name))

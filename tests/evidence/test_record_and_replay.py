@@ -29,6 +29,7 @@ from tests.evidence.recorded import (
     bundle_from,
     kube_of,
     parts,
+    played,
     recorded,
     releases,
     replayed,
@@ -61,7 +62,7 @@ class TestReplay:
         assert found.gaps
 
     def test_every_release_of_a_story_has_evidence_of_its_own(self):
-        sim = simulated(FIRST, "three-in-a-row")
+        sim = played(FIRST, "three-in-a-row")
 
         for number in range(len(releases(sim))):
             assert replayed(bundle_from(sim, number)).difference is None
@@ -172,13 +173,13 @@ class TestOrderOfWrites:
 
     def test_a_release_that_only_waits_writes_no_evidence(self):
         """Parts are written with records only: about two a stage, however many looks there were."""
-        sim = simulated(FIRST, "healthy")
+        sim = played(FIRST, "healthy")
 
         assert len(parts(sim)) <= 12
         assert len(bundle_from(sim).looks) > 150
 
     def test_parts_belong_to_the_release_and_never_change(self):
-        sim = simulated(FIRST, "fails-at-5")
+        sim = played(FIRST, "fails-at-5")
         release = releases(sim)[0]
 
         for part in parts(sim):
@@ -263,7 +264,7 @@ def test_the_lines_of_a_part_can_be_read_with_nothing_but_python():
     import json
     import zlib
 
-    sim = simulated(FIRST, "fails-at-5")
+    sim = played(FIRST, "fails-at-5")
     body = base64.b64decode(parts(sim)[0]["binaryData"]["0000"])
     head = json.loads(zlib.decompressobj().decompress(body).splitlines()[0])
 
@@ -278,7 +279,7 @@ def test_a_part_that_is_stored_twice_counts_once():
 
 
 def test_evidence_is_listed_for_its_own_release_alone():
-    sim = simulated(FIRST, "three-in-a-row")
+    sim = played(FIRST, "three-in-a-row")
     kube = kube_of(sim)
 
     for release in releases(sim):

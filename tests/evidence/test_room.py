@@ -5,6 +5,7 @@ import math
 import pickle
 import zlib
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from controller.core.commands import Decision
 from controller.core.sentences import explain
 from controller.core.world import Measured, Measurement, Observed
 from controller.evidence import journal as journals
+from controller.evidence import thinning
 from controller.evidence.bundle import read
 from controller.evidence.journal import Journal, Seen, Segment
 from controller.evidence.raw import RawSamples, counted_of
@@ -27,8 +29,9 @@ from controller.evidence.reading import lines_of, looks_of
 from controller.evidence.replay import replay, tally
 from controller.evidence.thinning import counted, merged, steps_only
 from controller.ports import CONFIG_MAP, RELEASE, Answer
+from tests import sizes
 from tests.core.releases import a_release
-from tests.evidence.recorded import FIRST, HWAYO, SEQUENTIAL, bundle_from, kube_of, parts, recorded, releases, simulated
+from tests.evidence.recorded import FIRST, HWAYO, SEQUENTIAL, bundle_from, kube_of, parts, played, recorded, releases, simulated
 
 
 def segments_of(bundle):
@@ -47,14 +50,14 @@ def decisions(bundle):
 class TestSizes:
     @pytest.mark.parametrize(("folder", "name"), [(HWAYO, "healthy"), (SEQUENTIAL, "sequential-healthy")], ids=["many", "sequential"])
     def test_a_release_of_over_an_hour_stays_far_below_a_megabyte(self, folder, name):
-        sim = simulated(folder, name)
+        sim = played(folder, name)
         size = sum(len(base64.b64decode(value)) for part in parts(sim) for value in part["binaryData"].values())
 
         assert size < 500_000
         assert releases(sim)[0]["status"]["evidence"] == {"parts": len(parts(sim)), "bytes": size, "thinned": False}
 
     def test_the_size_of_evidence_counts_in_the_history_of_a_plan(self):
-        sim = simulated(FIRST, "fails-at-5")
+        sim = played(FIRST, "fails-at-5")
         release = releases(sim)[0]
         size = sum(len(orjson.dumps(part.get(field) or {})) for part in parts(sim) for field in ("data", "binaryData"))
 
@@ -80,8 +83,16 @@ def verdicts(step):
     return status.phase, status.message, status.grant, step.decision.commands, stages, told
 
 
-def as_counts(bundle):
-    return with_segments(bundle, [counted(segment) for segment in segments_of(bundle)])
+@cache
+def as_counts(folder, name):
+    """Counts in every segment, also where they save nothing and the samples would stay."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thinning, "_smaller", lambda segment, lines, level: replace(segment, body=thinning._packed(lines), kept=level))
+        return with_segments(recorded(folder, name), [counted(segment) for segment in segments_of(recorded(folder, name))])
+
+
+LOOKS = sizes.size(200, None)
+"""How many looks of a release are decided again from counts; None is all of them."""
 
 
 COUNTED = ("errors", "latency", "healthy", "gauge-leaks", "own-broken", "home-worse")
@@ -91,10 +102,9 @@ THINNED = [(HWAYO, "slow-at-25"), *((SEQUENTIAL, f"sequential-{one}") for one in
 class TestThinning:
     @pytest.mark.parametrize(("folder", "name"), THINNED, ids=[name for _, name in THINNED])
     def test_every_verdict_follows_from_counts_as_from_raw_samples(self, folder, name):
-        """Every look is decided again, and every status, window, poll and e-value on the way is the recorded one."""
-        bundle = recorded(folder, name)
-        looks = as_counts(bundle).looks
-        before, after = list(replay(bundle.looks)), list(replay(looks))
+        """Each look is decided again, and every status, window, poll and e-value on the way is the recorded one."""
+        bundle, less = recorded(folder, name), as_counts(folder, name)
+        before, after = list(replay(bundle.looks[:LOOKS])), list(replay(less.looks[:LOOKS]))
 
         assert list(map(verdicts, after)) == list(map(verdicts, before))
         assert tally(after).difference is None
@@ -102,7 +112,7 @@ class TestThinning:
 
     def test_every_decision_keeps_what_it_saw(self):
         bundle = recorded(HWAYO, "slow-at-25")
-        less = as_counts(bundle)
+        less = as_counts(HWAYO, "slow-at-25")
 
         assert decisions(less) == decisions(bundle)
         assert [look.measured for look in less.looks if look.out] == [look.measured for look in bundle.looks if look.out]
@@ -112,13 +122,14 @@ class TestThinning:
         with (Path(__file__).parent / "earlier" / "sequential-latency.penstock").open("rb") as file:
             bundle = read(file, "earlier")
         segments = segments_of(bundle)
+        less = [counted(segment) for segment in segments]
 
-        assert sum(look.thinned for look in as_counts(bundle).looks) > 10
-        assert sum(len(counted(one).body) for one in segments) < sum(len(one.body) for one in segments)
+        assert sum(look.thinned for look in with_segments(bundle, less).looks) > 10
+        assert sum(len(one.body) for one in less) < sum(len(one.body) for one in segments)
 
     def test_the_requests_of_the_release_are_counted_as_before(self):
-        bundle = recorded(SEQUENTIAL, "sequential-errors")
-        whole, less = (counted_of(one.looks, RawSamples.of(one.looks)) for one in (bundle, as_counts(bundle)))
+        bundles = (recorded(SEQUENTIAL, "sequential-errors"), as_counts(SEQUENTIAL, "sequential-errors"))
+        whole, less = (counted_of(one.looks, RawSamples.of(one.looks)) for one in bundles)
 
         assert less.between(0, 9e9) == whole.between(0, 9e9)
 

@@ -10,6 +10,7 @@ from analysis.model import Sample, Series
 from controller.core.world import Measurement
 from controller.evidence.samples import Reader, Writer
 from controller.ports import Answer, AnswerFault, ProbeResult
+from tests.sizes import size
 
 LABELS = (("__name__", "requests_total"), ("code", "200"), ("pod", "a"))
 OTHER = (("__name__", "requests_total"), ("code", "503"), ("pod", "a"))
@@ -93,7 +94,7 @@ values = st.floats(allow_nan=False)
 series = st.lists(st.tuples(times, values), max_size=5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=size(30, 100), deadline=None)
 @given(st.lists(st.lists(st.tuples(st.sampled_from([LABELS, OTHER]), series), max_size=2, unique_by=lambda one: one[0]), max_size=5))
 def test_whatever_was_answered_is_read_back_bit_for_bit(looks):
     answers = [matrix(*one) for one in looks]

@@ -68,9 +68,14 @@ def cells(examples: list[str]) -> Iterator[Cell]:
     """Every cell of the matrix."""
     for file in files(examples):
         for name in scenarios_of(file):
-            for write in rehearsal(file, name).writes:
-                for mode in MODES:
-                    yield Cell(file, name, write.number, mode)
+            yield from cells_of(file, name)
+
+
+def cells_of(file: str, name: str) -> Iterator[Cell]:
+    """Every cell of one scenario."""
+    for write in rehearsal(file, name).writes:
+        for mode in MODES:
+            yield Cell(file, name, write.number, mode)
 
 
 def sample(examples: list[str], count: int, seed: int, most_stories: int = 1000) -> Iterator[Cell]:

@@ -1,6 +1,6 @@
 """A sample of the matrix in every run of the suite; `make matrix` runs all of it.
 
-The sample is drawn by a seed and counted, never timed: the same cells on every machine.
+The sample is drawn by a seed and counted, never timed: the same cells on every machine. It has a quick and a thorough size.
 """
 
 import os
@@ -8,12 +8,13 @@ import os
 import pytest
 
 from tests.matrix.forking import run_cells
-from tests.matrix.plans import Cell, cells, rehearsal, run_cell, sample
+from tests.matrix.plans import Cell, cells_of, rehearsal, run_cell, sample
+from tests.sizes import size
 
 SEED = int(os.environ.get("PENSTOCK_MATRIX_SEED", "1"))
-CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", "80"))
+CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(24, 80)))
 """How many cells of some scenarios of all examples."""
-STORIES = 6
+STORIES = size(4, 6)
 
 
 def command(cell: Cell) -> str:
@@ -37,7 +38,7 @@ def test_a_write_that_fails_in_any_way_changes_neither_the_end_nor_the_number_of
 
 def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
-    chosen = [cell for cell in cells(["first-release"]) if cell.scenario == name and cell.number % 13 == 3]
+    chosen = [cell for cell in cells_of(file, name) if cell.number % 13 == 3][:: size(3, 1)]
     # With another footprint to compare with every cell has something to find.
     rehearsal(file, name).footprint.creates["Deployment nowhere/none"] = 1
     try:

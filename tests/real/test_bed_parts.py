@@ -17,7 +17,7 @@ from tests.bed.metrics import Apportion, Registry, labels_of
 from tests.bed.nodes import Behaviour, State, next_state
 from tests.bed.processes import PortLease, Program, ProgramError, scratch_folder
 from tests.bed.traffic import Flow, UnsupportedRouteError, World, targets
-from tests.conftest import closing_lines
+from tests.conftest import closing_lines, group_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -270,3 +270,10 @@ class TestTheOrderOfFiles:
         files = list(dict.fromkeys(line.partition("::")[0].rpartition("/")[2] for line in done.stdout.splitlines() if "::" in line))
 
         assert files[:3] == ["test_chaos.py", "test_hwayo.py", "test_release.py"]
+
+    def test_tests_that_share_what_they_simulate_are_run_by_one_worker(self):
+        bundles = {group_of(f"tests/{file}::test_x") for file in ("evidence/test_room.py", "cli/test_cli_evidence.py")}
+        story = {group_of(f"tests/{file}::test_x[home]") for file in ("scenarios/test_scenarios.py", "cli/test_cli_sequential.py")}
+        others = {group_of(f"tests/{file}::test_x") for file in ("core/test_a.py", "core/test_b.py")}
+
+        assert [len(one) for one in (bundles, story, others)] == [1, 1, 2]

@@ -1,5 +1,6 @@
 """What other controllers get wrong in the same situations, where a scenario file alone cannot say it."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def told(name: str, prepare=lambda _sim: None, **changes):
     return result, InMemoryKube(sim.server), sim
 
 
+@cache
+def told_once(name: str):
+    """The same of an undisturbed scenario, for all who only look."""
+    return told(name)
+
+
 def green_weight(kube: InMemoryKube) -> float:
     """Green's weight on the route; 0 where green is no destination."""
     rule = kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"][0]
@@ -35,7 +42,7 @@ def green_weight(kube: InMemoryKube) -> float:
 
 
 def test_a_rival_plan_gets_nothing_of_the_route_and_says_why():
-    result, kube, _ = told("two-plans-on-one-route")
+    result, kube, _ = told_once("two-plans-on-one-route")
 
     status = kube.get(RELEASE, "shop", "rival-v9")["status"]
     assert result.problems == []
@@ -85,7 +92,7 @@ def test_a_route_that_is_deleted_and_put_back_gives_green_nothing():
 
 @pytest.mark.parametrize("name", ["paused-for-half-a-minute", "paused-for-a-moment", "killed-every-12-seconds", "counters-reset"])
 def test_each_stage_lasts_at_least_its_window(name):
-    _, kube, _ = told(name)
+    _, kube, _ = told_once(name)
 
     stages = kube.get(RELEASE, "shop", "shop-v2")["status"]["stages"]
     assert [stage["window"]["ran"] >= 60 for stage in stages] == [True] * 4
@@ -94,7 +101,7 @@ def test_each_stage_lasts_at_least_its_window(name):
 @pytest.mark.parametrize("name", ["one-green-pod-unready", "one-blue-pod-unready", "paused-while-green-fails"])
 def test_everybody_is_back_within_half_a_minute_of_the_first_failure(name):
     """Green fails from the 240th second on."""
-    _, kube, _ = told(name)
+    _, kube, _ = told_once(name)
 
     rollback = kube.get(RELEASE, "shop", "shop-v2")["status"]["rollback"]
     assert 0 < rollback["trafficAt"] - START - 240 <= 30
@@ -132,7 +139,7 @@ def test_a_request_to_go_back_after_a_success_moves_nothing():
 
 
 def test_what_others_wrote_on_the_route_stays():
-    _, kube, _ = told("foreign-labels")
+    _, kube, _ = told_once("foreign-labels")
 
     route = kube.get(VIRTUAL_SERVICE, "shop", "shop")
     assert route["metadata"]["labels"] == {"team": "checkout", "cost-centre": "17"}

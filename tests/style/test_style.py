@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ REAL_TIME = {"bed", "real", "sandbox"}
 """Folders of tests whose subjects are processes of their own."""
 
 
+@cache
 def functions(path: Path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -69,6 +71,11 @@ def test_the_core_speaks_of_blue_and_green():
     }
 
     assert spoken == set()
+
+
+def test_continuous_integration_runs_the_long_sizes():
+    """The quick ones are for people; what they leave out is run for every change."""
+    assert "export PENSTOCK_THOROUGH=1" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_no_test_sleeps():

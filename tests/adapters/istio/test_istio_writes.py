@@ -12,6 +12,7 @@ from controller.adapters.istio.writes import claim_routes, close_routes, open_ro
 from controller.adapters.marks import ADDED, OWNER, STAMP, Deposed
 from controller.core.commands import RollBackRoutes
 from controller.ports import RELEASE, VIRTUAL_SERVICE, ConflictError, NotFoundError, RefusedError, UnavailableError
+from tests.sizes import size
 
 STATUS = {"blue_slot": 0, "mode": "host"}
 RUNNING = subject(**STATUS)
@@ -472,7 +473,7 @@ def without_ours(obj):
 
 
 class TestOwnedFields:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=size(20, 60), deadline=None)
     @given(st.lists(rules(), min_size=1, max_size=4), st.dictionaries(NAMES, st.text(max_size=4), max_size=2), st.integers(0, 100))
     def test_no_write_changes_a_field_that_is_not_ours(self, http, foreign, weight):
         bed = host_bed(*copy.deepcopy(http), meta={"annotations": foreign}, gateways=["mesh", "edge"], exportTo=["*"])
