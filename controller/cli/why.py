@@ -106,6 +106,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     from controller.adapters.records import read_subject
     from controller.api.plan import PlanSpec
     from controller.core.asking import Counting, Wanted, asks_for, colours_of
+    from controller.core.sequential import edges_of
     from controller.core.steps import World
     from controller.core.tested import by_limit
     from controller.core.world import Observed
@@ -113,9 +114,10 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     if plan is None:
         return {}
     try:
-        subject = World(replace(read_subject(release), plan=PlanSpec.model_validate(plan)), Observed(), now).at_home.subject
+        world = World(replace(read_subject(release), plan=PlanSpec.model_validate(plan)), Observed(), now).at_home
     except (ValidationError, KeyError):
         return {}
+    subject = world.subject
     if subject.status.blue_slot < 0 or subject.plan is None:
         return {}
     stage = subject.plan.stages[max(0, min(subject.status.stage, len(subject.plan.stages) - 1))]
@@ -123,7 +125,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     found: dict[str, dict[str, str]] = {}
     since = now - stage.window
     checks = subject.plan.checks
-    counted = tuple(Counting(check, since) for check in checks if check.sequential)
+    counted = tuple(Counting(check, since, edges=edges_of(world, check)) for check in checks if check.sequential)
     paired = tuple((check, since) for check in checks if not check.sequential and not by_limit(subject.plan, check, stage.weight))
     wanted = Wanted(gate=Window(since, now), ticks=counted, pairs=paired, triggers=True)
     for ask in asks_for(everything_due, Observed(), now, wanted):

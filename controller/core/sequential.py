@@ -53,7 +53,7 @@ from controller.core.tested import (
 )
 
 __all__ = [
-    "FULL", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "further_back",
+    "FULL", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "edges_of", "further_back",
     "ln_early_bound", "measured_of", "proven", "scrapes_of", "setting_of", "shares", "stored", "written",
 ]  # fmt: skip
 
@@ -148,12 +148,13 @@ def due(w: World) -> tuple[Counting, ...]:
     checks = watched(w)
     back = scrapes_of(w.plan).look_back if checks else 0.0
     return tuple(
-        Counting(check, _from(w, check) - max(back, _history(w, check)), shared=_shared(w, check), edges=_edges(w, check))
+        Counting(check, _from(w, check) - max(back, _history(w, check)), shared=_shared(w, check), edges=edges_of(w, check))
         for check in checks
     )
 
 
-def _edges(w: World, check: Check) -> tuple[float, ...]:
+def edges_of(w: World, check: Check) -> tuple[float, ...]:
+    """The bucket edges that a latency check has chosen; none before it has a state, nor of another check."""
     state = stored(w, check)
     return tuple(line.edge for line in state.lines if math.isfinite(line.edge)) if state is not None else ()
 

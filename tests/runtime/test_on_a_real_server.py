@@ -29,6 +29,7 @@ from controller.ports import (
     UnauthorizedError,
     UnavailableError,
 )
+from controller.runtime import app
 from controller.runtime.app import Controller
 from controller.runtime.config import load_config
 from controller.runtime.contracts import Parts
@@ -236,6 +237,15 @@ class TestTheController:
             assert 'penstock_releases{phase="Queued"} 2.0' in running.ask("/metrics")[1]
 
         assert kube.get(LEASE, shop, "penstock")["spec"].get("holderIdentity", "") == ""
+
+    def test_of_each_plan_the_newest_finished_release_looks_now_and_then_whether_others_are_too_old(self, kube, shop, monkeypatch):
+        monkeypatch.setattr(app, "HOUSEKEEPING_SECONDS", 0.2)
+        for name, plan, at in (("old", "p", 1.0), ("new", "p", 2.0), ("alone", "q", 3.0)):
+            kube.create(RELEASE, shop, release(name, plan))
+            kube.patch(RELEASE, shop, name, {"status": {"phase": "RolledBack", "finishedAt": at}}, subresource="status")
+        with Running(kube, shop) as running:
+            assert running.wait_for(lambda looks: looks == [("new", 1)])
+            assert not running.wait_for(lambda looks: len(looks) > 1, seconds=1.0)
 
     def test_a_look_sees_its_own_write_in_the_cache_and_is_not_woken_by_it(self, kube, shop):
         def write(key, ports, cache):
