@@ -28,11 +28,11 @@ class Sandbox:
     def text(self) -> str:
         return self.log.read_text()
 
-    def until(self, reached, seconds=30.0):
-        """Wait for a state; the log is shown where it does not come."""
+    def until(self, reached, seconds=30.0, *, dead=False):
+        """Wait for a state; the log is shown where it does not come. `dead`: it may, because we killed it, come after the end."""
         end = time.monotonic() + seconds
         while not reached():
-            assert self.process.poll() is None or reached(), self.text
+            assert dead or self.process.poll() is None or reached(), self.text
             assert time.monotonic() < end, self.text
             time.sleep(0.05)
 

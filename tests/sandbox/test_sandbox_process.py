@@ -86,7 +86,7 @@ def test_kill_9_leaves_no_controller_behind(sandbox):
     it.process.kill()
 
     assert children
-    it.until(lambda: not any(map(alive, children)))
+    it.until(lambda: not any(map(alive, children)), dead=True)
 
 
 def test_a_killed_controller_is_started_again(sandbox):
