@@ -7,7 +7,7 @@ import sys
 import pytest
 from misbehaving import answer
 
-from controller.adapters.kube_config import ConfigError, TokenFile, connect
+from controller.adapters.kube_config import ConfigError, TokenFile, connect, sometimes
 from controller.ports import RELEASE
 
 GOOD = """
@@ -111,6 +111,24 @@ def test_a_rotated_token_is_read_again(file, tmp_path, server):
     kube.get(RELEASE, "shop", "r")
 
     assert [headers["authorization"] for _, _, headers, _ in server.requests] == ["Bearer one", "Bearer two"]
+
+
+def test_the_packages_own_hook_is_called_now_and_then_though_it_puts_itself_back():
+    """It sets every field anew and walks the environment, at each request."""
+    from kubernetes.client import Configuration
+
+    configuration, now, calls = Configuration(), [0.0], []
+
+    def its_own(found):
+        calls.append(now[0])
+        found.refresh_api_key_hook = its_own
+
+    configuration.refresh_api_key_hook = sometimes(its_own, steady=lambda: now[0])
+    for time in range(0, 30, 3):
+        now[0] = float(time)
+        configuration.get_api_key_with_prefix("BearerToken")
+
+    assert calls == [0.0, 12.0, 24.0]
 
 
 def test_a_token_file_that_vanishes_leaves_the_last_token(tmp_path, file):
