@@ -29,6 +29,11 @@ class Direction(StrEnum):
     EITHER = "either"
 
 
+def no_effect(*, cles: bool) -> float:
+    """The effect size of a metric that did not change, the original's default of all sizes: of pairs (common language) a half, else the ratio 1."""
+    return 0.5 if cles else 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class MetricConfig:
     """How one metric is judged; the names are Kayenta's.
@@ -139,7 +144,7 @@ def _metric(given: object, index: int) -> MetricConfig:
     canary = _dig(given, "analysisConfigurations", "canary") or {}
     effect = _dig(canary, "effectSize") or {}
     cles = _dig(effect, "measure") == "cles"
-    usual = 0.5 if cles else 1.0
+    usual = no_effect(cles=cles)
 
     def number(holder: object, key: str, otherwise: float) -> float:
         found = _dig(holder, key)

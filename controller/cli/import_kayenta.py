@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig, read_config
+from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig, no_effect, read_config
 from controller.cli.import_common import Data, Imported, Notes, listed, part, plain, plan_of, unique
 from controller.cli.import_queries import QueryError, ranged, with_parameters
 
@@ -191,7 +191,7 @@ def _judged_as_before(config: CanaryConfig, raw: Data, notes: Notes) -> list[dic
 
 def _canary(metric: MetricConfig) -> dict[str, Any]:
     """What the file says of one metric beside its query."""
-    usual = 0.5 if metric.cles else 1.0
+    usual = no_effect(cles=metric.cles)
     sizes = ("allowed_increase", "allowed_decrease", "critical_increase", "critical_decrease")
     effect = {to_camel(name): plain(getattr(metric, name)) for name in sizes if getattr(metric, name) != usual}
     outliers = {"strategy": "remove"} | ({"outlierFactor": plain(metric.outlier_factor)} if metric.outlier_factor != _FACTOR else {})

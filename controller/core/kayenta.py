@@ -16,7 +16,7 @@ from statistics import fmean
 
 from analysis import kayenta as library
 from analysis.kayenta import Classified, Label, Values
-from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig
+from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig, no_effect
 from analysis.model import Arm, Outcome, Series, Window
 from analysis.threshold import Reading
 from controller.api.plan_checks import Check
@@ -90,7 +90,7 @@ def config_of(name: str, asked: Kayenta) -> CanaryConfig:
 def _metric(asked: KayentaMetric) -> MetricConfig:
     effect = asked.effect_size
     cles = effect.measure == "cles"
-    usual = 0.5 if cles else 1.0
+    usual = no_effect(cles=cles)
     return MetricConfig(
         name=asked.name,
         groups=tuple(asked.groups),
