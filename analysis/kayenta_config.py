@@ -30,7 +30,7 @@ class Direction(StrEnum):
 
 
 def no_effect(*, cles: bool) -> float:
-    """The effect size of a metric that did not change, the original's default of all sizes: of pairs (common language) a half, else the ratio 1."""
+    """The effect size of a metric that did not change, the original's default of all sizes: a half of all pairs, or the ratio 1."""
     return 0.5 if cles else 1.0
 
 
