@@ -21,6 +21,7 @@ class Turns:
         self._sim, self._book = sim, book
         self._passed: dict[Key, Counter[Key]] = {}
         self._urgent: set[Key] = set()
+        self._epoch = sim.epoch
         self._safe_at = 0.0
         self._told = False
         sim.on_look.append(self.looked)
@@ -28,8 +29,10 @@ class Turns:
     def looked(self, key: Key, outcome: Outcome) -> None:
         """L5: of two looks at one release, every other one that was due before the first comes before the second.
 
-        A rollback goes first, but lets the others have one turn in five.
+        A rollback goes first, but lets the others have one turn in five. A new leader's queue begins anew.
         """
+        if self._sim.epoch != self._epoch:
+            self._epoch, self._passed = self._sim.epoch, {}
         self._passed.pop(key, None)
         first = outcome.urgent or key in self._urgent  # the last look of a rollback was still queued as one
         (self._urgent.add if outcome.urgent else self._urgent.discard)(key)
