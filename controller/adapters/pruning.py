@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import orjson
 
 from controller.adapters import marks
-from controller.adapters.records import frozen_name, read_status
+from controller.adapters.records import frozen_name, read_status, releases_of_plan
 from controller.core.commands import Subject
 from controller.core.phases import FINAL
 from controller.core.retention import Finished
@@ -19,17 +19,13 @@ def read_finished(kube: Kube, subject: Subject, *, sizes: bool = True) -> tuple[
     for obj in _records(kube, subject) if sizes else ():
         bytes_of[_owner(obj)] += sum(len(orjson.dumps(obj.get(part) or {})) for part in ("data", "binaryData"))
     found = []
-    for obj in _releases(kube, subject):
+    for obj in releases_of_plan(kube, subject.namespace, subject.spec.plan):
         status, _ = read_status(obj.get("status") or {})
         meta = obj["metadata"]
         waiting = meta.get("finalizers") and meta["uid"] != subject.uid
         if status.phase in FINAL and not waiting:
             found.append(Finished(meta["name"], meta["uid"], status.finished_at, bytes_of[meta["uid"]], status.plan_hash))
     return tuple(found)
-
-
-def _releases(kube: Kube, subject: Subject) -> list[Obj]:
-    return [o for o in kube.list(RELEASE, subject.namespace).items if (o.get("spec") or {}).get("plan") == subject.spec.plan]
 
 
 def _records(kube: Kube, subject: Subject) -> Iterable[Obj]:
@@ -46,10 +42,11 @@ def prune(kube: Kube, subject: Subject, names: Iterable[str]) -> None:
     Deleting a finished Release never touches a version that serves: nothing that carries traffic is owned by it.
     """
     wanted = set(names)
-    for obj in _releases(kube, subject):
+    for obj in releases_of_plan(kube, subject.namespace, subject.spec.plan):
         if obj["metadata"]["name"] in wanted:
             _delete(kube, RELEASE, subject.namespace, obj)
-    named = {str((o.get("status") or {}).get("planHash") or "") for o in _releases(kube, subject) if o["metadata"]["name"] not in wanted}
+    left = (o for o in releases_of_plan(kube, subject.namespace, subject.spec.plan) if o["metadata"]["name"] not in wanted)
+    named = {str((o.get("status") or {}).get("planHash") or "") for o in left}
     kept = {frozen_name(hash_) for hash_ in named if hash_}
     for obj in _records(kube, subject):
         name = obj["metadata"]["name"]
