@@ -15,7 +15,7 @@ from controller.adapters.marks import OWNER, RELEASE_LABEL, annotation, items, l
 from controller.ports import ENDPOINT_SLICE, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Kind, Obj
 from controller.runtime.contracts import Key
 from controller.runtime.store import Change, Ref, ref_of
-from controller.runtime.watched import SERVICE_NAME, is_finished
+from controller.runtime.watched import SERVICE_NAME, is_finished, plan_of
 
 _K = TypeVar("_K")
 
@@ -75,7 +75,7 @@ class Owners:
         return woken if ours or nothing_new else woken | {key}
 
     def _learn(self, key: Key, release: Obj) -> None:
-        uid, plan = str(metadata(release).get("uid") or ""), _plan_of(release)
+        uid, plan = str(metadata(release).get("uid") or ""), plan_of(release)
         objects = items(mapping(release.get("status")).get("objects"))
         targets = frozenset((str(o.get("kind")), str(o.get("namespace")), str(o.get("name"))) for o in map(mapping, objects))
         self._known[key] = plan, uid, targets
@@ -97,7 +97,7 @@ class Owners:
             _discard(self._targets, target, key)
 
     def _rivals(self, release: Obj | None, key: Key) -> set[Key]:
-        return self._plans.get(_plan_of(release), set()) - {key} if release is not None else set()
+        return self._plans.get(plan_of(release), set()) - {key} if release is not None else set()
 
     def _asked(self, change: Change) -> Iterator[Key]:
         """Of a request: the release that it names, until it has been answered. A deleted one asks nothing."""
@@ -123,10 +123,6 @@ def _discard(index: dict[_K, set[Key]], at: _K, key: Key) -> None:
         keys.discard(key)
         if not keys:
             del index[at]
-
-
-def _plan_of(release: Obj) -> Ref:
-    return ref_of(release)[0], str(mapping(release.get("spec")).get("plan"))
 
 
 def _phase(release: Obj | None) -> str:

@@ -23,7 +23,7 @@ from controller.ports import (
     Obj,
 )
 from controller.runtime.contracts import Key
-from controller.runtime.store import SUMMARY, Store, Trim, ref_of, without_managed_fields
+from controller.runtime.store import SUMMARY, Ref, Store, Trim, ref_of, without_managed_fields
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -48,11 +48,11 @@ def is_finished(release: Obj) -> bool:
 
 def newest_finished(releases: Iterable[Obj]) -> set[Key]:
     """Of each plan that has several finished releases, the last that ended: by its plan the others are kept or removed."""
-    ended: dict[tuple[str, str], list[tuple[float, Key]]] = {}
+    ended: dict[Ref, list[tuple[float, Key]]] = {}
     for release in filter(is_finished, releases):
         ref, at = ref_of(release), mapping(release.get("status")).get("finishedAt")
         if isinstance(at, int | float):
-            ended.setdefault((ref[0], str(mapping(release.get("spec")).get("plan"))), []).append((at, ref))
+            ended.setdefault(plan_of(release), []).append((at, ref))
     return {max(found)[1] for found in ended.values() if len(found) > 1}
 
 
@@ -102,8 +102,13 @@ PLAN_OF_RELEASE = "spec.plan"
 """By this Releases are found in memory; no label can have it, for a Release that people write has none."""
 
 
-def _plan_of(release: Obj) -> Mapping[str, str]:
-    return {PLAN_OF_RELEASE: str(mapping(release.get("spec")).get("plan"))}
+def plan_of(release: Obj) -> Ref:
+    """The plan that a Release follows."""
+    return ref_of(release)[0], str(mapping(release.get("spec")).get("plan"))
+
+
+def _label_of_plan(release: Obj) -> Mapping[str, str]:
+    return {PLAN_OF_RELEASE: plan_of(release)[1]}
 
 
 def _whole(obj: Obj) -> Obj:
@@ -111,7 +116,7 @@ def _whole(obj: Obj) -> Obj:
 
 
 WATCHED = (
-    Watched(RELEASE, trim=trim_release, packed=False, indexed=(PLAN_OF_RELEASE,), more_labels=_plan_of),
+    Watched(RELEASE, trim=trim_release, packed=False, indexed=(PLAN_OF_RELEASE,), more_labels=_label_of_plan),
     Watched(RELEASE_PLAN, packed=False),
     Watched(RELEASE_REQUEST, packed=False),
     Watched(VIRTUAL_SERVICE, trim=_whole),  # who wrote which field of a route is a question that is asked
