@@ -180,22 +180,17 @@ class TokenFile:
     """A bearer token that is read again when it has got old. The last good one stays where the file is gone."""
 
     def __init__(self, path: Path, *, steady: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._steady = path, steady
-        self._token, self._read_at = "", float("-inf")
+        self._path, self._steady, self._token = path, steady, ""
 
     def attach(self, configuration: Any) -> None:
         """Let every request carry the newest token. Raises `ConfigError` where there is none at all."""
         self.refresh(configuration)
         if not self._token:
             raise ConfigError(f"The token file {self._path} is missing or empty.")
-        configuration.refresh_api_key_hook = self.refresh
+        configuration.refresh_api_key_hook = sometimes(self.refresh, steady=self._steady)
 
     def refresh(self, configuration: Any) -> None:
-        """The package's hook, called before each request."""
-        now = self._steady()
-        if now - self._read_at < TOKEN_REREAD_SECONDS:
-            return
-        self._read_at = now
+        """Read the file."""
         try:
             token = self._path.read_text(encoding="utf-8").strip()
         except OSError:
@@ -206,9 +201,9 @@ class TokenFile:
 
 
 def sometimes(refresh: Callable[[Any], None], *, steady: Callable[[], float] = time.monotonic) -> Callable[[Any], None]:
-    """The package's own hook, called less often: it sets all fields anew and walks the environment for proxies, 1 ms at each request.
+    """The hook that the package calls before each request, so that most calls cost nothing.
 
-    It renews credentials minutes before they expire.
+    Its own one sets all fields anew and walks the environment for proxies, 1 ms, and renews credentials minutes before they expire.
     """
     due = float("-inf")
 
@@ -217,7 +212,7 @@ def sometimes(refresh: Callable[[Any], None], *, steady: Callable[[], float] = t
         if steady() >= due:
             due = steady() + TOKEN_REREAD_SECONDS
             refresh(configuration)
-            configuration.refresh_api_key_hook = refresh_when_due  # the package has put its own back
+            configuration.refresh_api_key_hook = refresh_when_due  # the package's own one puts itself back
 
     return refresh_when_due
 
