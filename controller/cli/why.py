@@ -106,7 +106,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     from controller.adapters.records import read_subject
     from controller.api.plan import PlanSpec
     from controller.core.asking import Counting, Wanted, asks_for, colours_of
-    from controller.core.sequential import edges_of
+    from controller.core.sequential import edges_of, stored
     from controller.core.steps import World
     from controller.core.tested import by_limit
     from controller.core.world import Observed
@@ -125,7 +125,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     found: dict[str, dict[str, str]] = {}
     since = now - stage.window
     checks = subject.plan.checks
-    counted = tuple(Counting(check, since, edges=edges_of(world, check)) for check in checks if check.sequential)
+    counted = tuple(Counting(check, since, edges=edges_of(stored(world, check))) for check in checks if check.sequential)
     paired = tuple((check, since) for check in checks if not check.sequential and not by_limit(subject.plan, check, stage.weight))
     wanted = Wanted(gate=Window(since, now), ticks=counted, pairs=paired, triggers=True)
     for ask in asks_for(everything_due, Observed(), now, wanted):

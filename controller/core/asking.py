@@ -121,7 +121,7 @@ class Wanted:
     """
 
     traffic_since: float | None = None
-    ticks: tuple["Counting", ...] = ()
+    ticks: tuple[Counting, ...] = ()
     pairs: tuple[tuple[Check, float], ...] = ()
     gate: Window | None = None
     triggers: bool = False

@@ -147,22 +147,21 @@ def due(w: World) -> tuple[Counting, ...]:
     """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
     checks = watched(w)
     back = scrapes_of(w.plan).look_back if checks else 0.0
-    return tuple(
-        Counting(check, _from(w, check) - max(back, _history(w, check)), shared=_shared(w, check), edges=edges_of(w, check))
-        for check in checks
-    )
+    return tuple(_counting(w, check, stored(w, check), back) for check in checks)
 
 
-def edges_of(w: World, check: Check) -> tuple[float, ...]:
-    """The bucket edges that a latency check has chosen; none before it has a state, nor of another check."""
-    state = stored(w, check)
-    return tuple(line.edge for line in state.lines if math.isfinite(line.edge)) if state is not None else ()
-
-
-def _history(w: World, check: Check) -> float:
-    """How long before its beginning a check looks at blue, seconds: where nobody has measured its bursts."""
+def _counting(w: World, check: Check, state: State | None, back: float) -> Counting:
+    """From the last counted sample on; without one from the first weight, and from before that where blue's bursts are to be seen."""
+    if state is not None:
+        return Counting(check, state.cursor.until - back, shared=_shared(w, check), edges=edges_of(state))
     setting = tested(w, check)
-    return bursts.SECONDS if setting.assumed and setting.kind is Kind.ERRORS and stored(w, check) is None else 0.0
+    history = bursts.SECONDS if setting.assumed and setting.kind is Kind.ERRORS else 0.0
+    return Counting(check, marks_in(w, check)[0].since - max(back, history), shared=_shared(w, check))
+
+
+def edges_of(state: State | None) -> tuple[float, ...]:
+    """The bucket edges that a latency check has chosen; none before it has a state, nor of another check."""
+    return tuple(line.edge for line in state.lines if math.isfinite(line.edge)) if state is not None else ()
 
 
 def paired(w: World) -> tuple[tuple[Check, float], ...]:
@@ -177,11 +176,6 @@ def further_back(w: World, since: float | None, counting: Collection[Counting]) 
     reach = 3 * w.plan.traffic.scrape_interval if counting else 0.0
     times = [one.since + reach for one in counting if one.shared]
     return min([*times, *([since] if since is not None else [])], default=None)
-
-
-def _from(w: World, check: Check) -> float:
-    state = stored(w, check)
-    return state.cursor.until if state is not None else marks_in(w, check)[0].since
 
 
 def _shared(w: World, check: Check) -> bool:
