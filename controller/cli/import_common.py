@@ -15,6 +15,7 @@ from typing import Any
 from controller.api.base import API_VERSION, format_duration, shown
 from controller.api.plan import PlanSpec
 from controller.api.validate import MAX_BYTES
+from controller.api.validate_yaml import LOADER
 from controller.cli.exits import CommandError, ExitCode, file_fault
 
 Data = Mapping[str, Any]
@@ -107,7 +108,7 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
     import yaml
 
     try:
-        found = list(yaml.load_all(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        found = list(yaml.load_all(read_text(path), Loader=LOADER))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise refused(f"{path}:{line}: this is no YAML: {error.problem or error.context}.") from error

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import yaml
 
+from controller.api.validate_yaml import LOADER
 from controller.simulator.apiserver.errors import ApiError, Cause, invalid
 from controller.simulator.apiserver.options import Deletion, Options
 from controller.simulator.apiserver.paths import Target
@@ -36,7 +37,7 @@ def decoded(request: Request) -> Any:
         if "yaml" not in content_type:
             raise ApiError(400, f"the object provided is unrecognized: {wrong}") from wrong
     try:
-        return yaml.load(request.body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe ones
+        return yaml.load(request.body, Loader=LOADER)  # noqa: S506 - a safe loader
     except yaml.YAMLError as wrong:
         raise ApiError(400, f"error decoding YAML: {wrong}") from wrong
 
