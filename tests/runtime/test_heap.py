@@ -18,7 +18,6 @@ barrier = threading.Barrier(8)
 
 
 def work():
-    kept = ctypes.create_string_buffer(0)
     barrier.wait()
     libc.malloc(ctypes.c_size_t(5000))  # ctypes lets go of Python's lock: eight threads are in here at once
     barrier.wait()
