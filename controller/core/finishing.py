@@ -18,7 +18,10 @@ from controller.core.steps import World, act, moved, record, stored, wait
 from controller.core.world import RequestView, WorkloadView
 
 LOOK_SECONDS = 30.0
-"""How often an old version that is kept beyond its end is looked at again; nothing is written by that."""
+"""How often an old version that is kept beyond its end is looked at again while somebody waits for it; nothing is written by that."""
+
+UNHURRIED_SECONDS = 300.0
+"""The same while nobody waits. What can change meanwhile is told by the watches, but for requests that end."""
 
 
 def finish(w: World) -> Decision:
@@ -115,7 +118,7 @@ def retention(w: World) -> Decision | None:
     if why != kept.kept:
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"kept": why})}))
     if why:
-        return Decision(status=w.status, wake_at=w.now + LOOK_SECONDS)
+        return Decision(status=w.status, wake_at=w.now + look_seconds(w))
     if over:
         return act(w, RetireOld())
     if w.plan.finish.size is not None and not kept.shrunk:
@@ -131,6 +134,13 @@ def retention(w: World) -> Decision | None:
 def still_used(w: World) -> str:
     """Whether somebody gave the old version traffic again, in words: it is not taken away under users (S5)."""
     return "it has traffic again" if any(r.found and r.green_weight < FULL for r in w.observed.routes) else ""
+
+
+def look_seconds(w: World) -> float:
+    """How long nobody need look at an old version that is kept beyond its end."""
+    overdue = w.now - asked_since(w)
+    waited_for = bool(w.observed.rivals) or w.subject.deleted or overdue < w.plan.rollback.drain_deadline
+    return LOOK_SECONDS if waited_for else UNHURRIED_SECONDS
 
 
 def undrained(w: World) -> str:

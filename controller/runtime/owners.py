@@ -2,7 +2,7 @@
 
 A release is woken by: itself; a request that names it; its plan; an object that names it (owner annotation
 or label) or that stands in its resolved list; an EndpointSlice of a Service in that list; and, while it is
-queued, by the end of another release of its plan.
+queued, by what another release of its plan comes to: a phase, or that nothing is left to do for it.
 
 The index is rebuilt from what the watches tell and may lag; it only ever decides *when* to look.
 """
@@ -66,12 +66,12 @@ class Owners:
         release = change.new
         if release is None:
             return {key} | self._rivals(change.old, key)
-        ended = is_finished(release)
+        ended, was_ended = is_finished(release), change.old is not None and is_finished(change.old)
         if not ended:
             self._learn(key, release)
-        moved = _phase(change.old) != _phase(release)
+        moved = ended != was_ended or _phase(change.old) != _phase(release)
         woken = self._rivals(release, key) if moved else set()
-        nothing_new = ended and (change.old is None or is_finished(change.old))
+        nothing_new = ended and (change.old is None or was_ended)
         return woken if ours or nothing_new else woken | {key}
 
     def _learn(self, key: Key, release: Obj) -> None:

@@ -167,10 +167,15 @@ def kept_of(kind: str, obj: Obj) -> dict[str, Any]:
 
 
 def effect(kind: str, obj: Obj) -> str:
-    """What of an object makes an update one that counts, as text: the word of a release that waits a moment longer does not."""
+    """What of an object makes an update one that counts, as text: the word of a release that waits a moment longer does not.
+
+    Until its plan is frozen a release only says what it waits for: whether it had to say so depends on who came first.
+    """
     kept = kept_of(kind, obj)
     if kind == "Release":
         del kept["status"]["reason"]
+        if not kept["status"]["planHash"]:
+            del kept["status"]
     return canonical(kept)
 
 

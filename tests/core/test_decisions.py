@@ -353,6 +353,15 @@ class TestTheEnd:
 
         assert names(fought.decided()) == []
 
+    def test_one_that_nobody_waits_for_is_looked_at_every_five_minutes(self):
+        done = UNCOUNTED.succeeded(until=NOW - 901)
+        used = replace(done, route=replace(done.route, green_weight=90))
+        long_ago = {"phase_since": NOW - 2_000, "retention": done.status.retention.model_copy(update={"kept": "it has traffic again"})}
+        alone = replace(used, status=used.status.model_copy(update=long_ago))
+
+        assert alone.decided().wake_at == NOW + 300
+        assert alone.with_rival(Phase.QUEUED, created=9_000).decided().wake_at == NOW + 30
+
     def test_why_it_is_kept_is_written_once(self):
         kept = a_release().succeeded(until=NOW - 1).decided()
 

@@ -70,6 +70,14 @@ def test_our_own_writes_wake_only_those_who_wait_for_us(owners):
     assert owners.concerned(RELEASE, change(ended, running), ours=True) == {Q}
 
 
+def test_those_who_wait_are_woken_once_the_old_version_is_given_back(owners):
+    kept, given_back = release("r", "Succeeded"), release("r", "Succeeded")
+    given_back["status"]["retention"] = {"done": True}
+
+    assert owners.concerned(RELEASE, change(kept, kept), ours=True) == set()
+    assert owners.concerned(RELEASE, change(given_back, kept), ours=True) == {Q}
+
+
 def test_a_finished_release_is_forgotten_and_not_woken_again(owners):
     ended = release("r", "RolledBack")
     owners.concerned(RELEASE, change(ended, release("r")))
