@@ -7,8 +7,11 @@ import os
 
 import pytest
 
-from tests.matrix.forking import run_cells
-from tests.matrix.plans import Cell, cells_of, rehearsal, run_cell, sample
+from controller.simulator.crashes import Mode, Point, play
+from controller.simulator.footprint import differences
+from controller.simulator.invariants import watch
+from tests.matrix.forking import run_cells, run_story
+from tests.matrix.plans import ROOT, Cell, cells_of, rehearsal, run_cell, sample, scenarios_of
 from tests.sizes import size
 
 SEED = int(os.environ.get("PENSTOCK_MATRIX_SEED", "1"))
@@ -49,3 +52,18 @@ def test_a_forked_run_finds_what_a_run_of_its_own_finds():
 
     assert {cell: sentences for cell, sentences in forked.items() if cell.number >= 0} == alone
     assert all(alone.values())
+
+
+def test_a_crash_after_a_write_is_one_before_the_next_write_of_the_same_look():
+    file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
+    chosen = [cell for cell in cells_of(file, name) if cell.mode in (Mode.CRASH_BEFORE, Mode.CRASH_AFTER)]
+    twins = run_story(file, name, chosen, 1, lambda _cell, _found: None)
+
+    def ended(number, mode):
+        return play(scenarios_of(file)[name], (ROOT / file).parent, Point(number, mode), watch)
+
+    assert len(twins) > 5
+    for number in twins[:: size(6, 1)]:
+        after, before = ended(number - 1, Mode.CRASH_AFTER), ended(number, Mode.CRASH_BEFORE)
+        assert differences(after.footprint, before.footprint) == []
+        assert after.result.transcript == before.result.transcript
