@@ -8,11 +8,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from controller.api.base import MINUTE, Duration, Model, Name
 from controller.api.measured import Measured
-from controller.api.plan_checks import Analysis, Check, Group, Trigger, default_checks, default_triggers, measured_checks
+from controller.api.plan_checks import Analysis, Check, Group, Trigger, default_checks, default_triggers
 
 
 class Probe(Model):
@@ -206,8 +206,7 @@ class PlanSpec(Model):
     settle: Settle = Field(default_factory=Settle, description="When a change has arrived.")
     checks: Annotated[list[Check], Field(max_length=64)] = Field(
         default_factory=default_checks,
-        description="Gates, judged at the end of each window. If absent, the error rate and latency: against limits, or sequentially where `analysis.measured` "
-        "is known.",
+        description="Gates, judged at the end of each window. If absent, the error rate and latency, judged sequentially.",
     )
     analysis: Analysis = Field(default_factory=Analysis, description="What all sequential checks share.")
     triggers: Annotated[list[Trigger], Field(max_length=64)] = Field(
@@ -220,16 +219,6 @@ class PlanSpec(Model):
         default="queue", description="What a second release does: wait, or have the running one rolled back first."
     )
     history: History = Field(default_factory=History, description="What is kept of finished releases.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _judged_as_measured(cls, data: Any) -> Any:
-        """Where blue was measured, a plan without checks of its own is judged sequentially."""
-        if not isinstance(data, Mapping) or "checks" in data:
-            return data
-        analysis = data.get("analysis")
-        known = analysis.get("measured") if isinstance(analysis, Mapping) else getattr(analysis, "measured", None)
-        return {**data, "checks": measured_checks()} if known else data
 
     @cached_property
     def all_members(self) -> tuple[Member, ...]:

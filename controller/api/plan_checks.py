@@ -362,15 +362,7 @@ class Group(Model):
 
 
 def default_checks() -> list[Check]:
-    """Error rate and p99 latency relative to blue."""
-    return [
-        Check(name="error-rate", builtin=BuiltIn.ERROR_RATE, limit=Limit(max_difference=1.0), unit="%"),
-        Check(name="latency-p99", builtin=BuiltIn.LATENCY, limit=Limit(max_ratio=1.2), unit="ms"),
-    ]
-
-
-def measured_checks() -> list[Check]:
-    """Error rate and latency against blue's at every scrape: the default where blue was measured."""
+    """Error rate and latency against blue's at every scrape."""
     return [
         Check(name="error-rate", builtin=BuiltIn.ERROR_RATE, method=Method.SEQUENTIAL),
         Check(name="latency", builtin=BuiltIn.LATENCY, method=Method.SEQUENTIAL),

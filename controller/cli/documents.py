@@ -22,7 +22,7 @@ from typer.models import ArgumentInfo, OptionInfo
 from controller.adapters.prometheus_config import PrometheusConfig
 from controller.api.base import Model, format_duration
 from controller.api.plan import PlanSpec, Stage
-from controller.api.plan_checks import BuiltIn, measured_checks
+from controller.api.plan_checks import BuiltIn
 from controller.api.release import Phase, ReleaseSpec, RequestSpec
 from controller.cli.documents_models import cell, sections
 from controller.cli.documents_story import cut, story_of, transcript_of
@@ -182,9 +182,7 @@ def default_lists() -> str:
         f"| `stages` | {stages}; each with a window of {format_duration(first.window)} |",
         f"| `slots` | {slots} |",
     ]  # fmt: skip
-    lines += [f"| `checks` | `{check.name}`: {limit_words(check.limit, unit_of(check))} |" for check in spec.checks]
-    where = "where `penstock preflight` has measured blue"
-    lines += [f"| `checks`, {where} | `{check.name}`: {tolerance_words(check)} |" for check in measured_checks()]
+    lines += [f"| `checks` | `{check.name}`: {tolerance_words(check)} |" for check in spec.checks]
     for one in spec.triggers:
         often = f"every {format_duration(one.interval)}, {one.repeat.consecutive or 1} failures in a row"
         lines.append(f"| `triggers` | `{one.name}`: {limit_words(one.limit, unit_of(one))}, {often} |")

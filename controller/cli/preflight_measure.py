@@ -13,7 +13,7 @@ from analysis.splits import measured as dispersion_of
 from controller.adapters.records import plan_view, read_subject
 from controller.api.measured import Measured, MeasuredCheck, MeasuredLine
 from controller.api.plan import PlanSpec
-from controller.api.plan_checks import BuiltIn, Check, measured_checks
+from controller.api.plan_checks import BuiltIn, Check, default_checks
 from controller.cli.host import say
 from controller.cli.plan import timetable
 from controller.cli.plan_detect import finds
@@ -87,7 +87,7 @@ def _mode(place: Place3, kube: Kube | None) -> Mode:
 def _judged(spec: PlanSpec) -> tuple[PlanSpec, bool]:
     """The plan with the checks that are looked at: its sequential ones, else the two that there are by default."""
     acting = [check for check in spec.checks if check.sequential]
-    return (spec, False) if acting else (spec.model_copy(update={"checks": measured_checks()}), True)
+    return (spec, False) if acting else (spec.model_copy(update={"checks": default_checks()}), True)
 
 
 def _past(reading: Reading, spec: PlanSpec, check: Check, naming: Naming) -> Past:

@@ -105,8 +105,6 @@ class Told:
             kept += f" It goes by the plan's own dispersion of {written.analysis.dispersion:g} all the same."
         elif own and written.analysis.measured != self.measured:
             kept += " What the plan itself has under analysis.measured comes first."
-        elif self.assumed and "checks" not in written.model_fields_set:
-            kept += " The plan names no checks: from now on error rate and latency are judged sequentially."
         return replace(self, kept=kept)
 
 

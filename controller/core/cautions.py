@@ -26,7 +26,7 @@ def cautions(w: World) -> Iterator[Problem]:
         return
     blind = [check.name for check in acting if not measured_of(w.plan, check)]
     if blind:
-        yield Problem(reasons.DISPERSION_ASSUMED, ", ".join(blind))
+        yield Problem(reasons.DISPERSION_ASSUMED, f"{', '.join(blind)} (penstock preflight {w.subject.spec.plan} measures it)")
     measured = w.plan.analysis.measured
     age = (w.now - measured.until) / _DAY if measured is not None else 0.0
     if age > LONG_AGO_DAYS:

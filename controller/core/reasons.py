@@ -182,7 +182,7 @@ ROUTE_CHANGED = _reason("RouteChanged", "The route was changed in mid-release: {
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
 DISPERSION_ASSUMED = _reason(
-    "DispersionAssumed", "A dispersion of at least 2 is assumed, because blue was not measured: {detail}",
+    "DispersionAssumed", "Blue was not measured, so that a dispersion of at least 2 is assumed: {detail}",
     "penstock preflight PLAN measures it; by itself a release sees only bursts of errors in the quarter of an hour before.", _W,
 )
 GAUGE_BY_LIMIT = _reason(

@@ -111,12 +111,17 @@ def answer(pipe: int, found: list[str]) -> NoReturn:
     os._exit(0)
 
 
+def _by_write(chosen: Iterable[Cell]) -> dict[int, list[Mode]]:
+    found: dict[int, list[Mode]] = defaultdict(list)
+    for cell in chosen:
+        found[cell.number].append(cell.mode)
+    return found
+
+
 def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: Heard) -> list[int]:
     """Run the chosen cells of one scenario of one file. The writes before which a crash was taken for one after the write before."""
     clean, scenario = rehearsal(file, name), scenarios_of(file)[name]
-    by_write: dict[int, list[Mode]] = defaultdict(list)
-    for cell in chosen:
-        by_write[cell.number].append(cell.mode)
+    by_write = _by_write(chosen)
     children = Children(jobs, heard)
     clients: list[ForkingKube] = []
 
