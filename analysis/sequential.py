@@ -239,7 +239,7 @@ def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark])
 
 def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
     """A line at the beginning of a stage. What stands alone gets its limit here, before the stage's first tick."""
-    _, _, n_b, x_b = line.sums
+    _, _, n_b, x_b = (0.0, 0.0, 0.0, 0.0) if mark.after_cut else line.sums
     before = (n_b, x_b) if n_b >= LEAST_HISTORY else (line.before[0] + n_b, line.before[1] + x_b)
     limit = _alone_limit(setting, before) if mark.alone else 0.0
     fresh = rate.start(setting.early(line.p_hist, line.edge)) if mark.early and setting.margin is not None and not mark.alone else None

@@ -110,6 +110,8 @@ class Mark:
         alone: the baseline gets no traffic in it.
         judged: the check is asked in it; other ticks are passed over.
         early: it may pass before its end, so that evidence for the candidate is gathered in it.
+        after_cut: nobody judged the window of the stage before, so that what the baseline did in it stands for nothing:
+            it may have been cut short because the baseline was gone.
     """
 
     since: float
@@ -117,6 +119,7 @@ class Mark:
     alone: bool = False
     judged: bool = True
     early: bool = False
+    after_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from controller.cli.plan_mode import mode_of
 from controller.cli.validate import line_of
 from controller.core.asking import checks_of, counted_by, metric_name, probe_url
 from controller.core.judging import unit_of
-from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, over_window, pair_of, requests_of
+from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, over_window, pair_of
 from controller.core.tested import gauge_test
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
@@ -191,7 +191,7 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
 def _counted(spec: PlanSpec, naming: Naming, check: Check, pair: Pair) -> Question:
     words, when = plan_detect.tolerance_words(check), "counted at every scrape from the first weight on"
     if check.counters is None:
-        selector = counted_by(check, requests_of(Mesh(mode=naming.mode, reporter=spec.traffic.reporter), (pair.blue, pair.green)))
+        selector = counted_by(check, Mesh(mode=naming.mode, reporter=spec.traffic.reporter), pair)
         return Question(check.name, "sequential check", words, f"{when}, for both colours in one query", selector, "")
     blue, green = (" and ".join(fill(text, place, 0.0) for text in check.counters.selectors) for place in (pair.blue, pair.green))
     return Question(check.name, "sequential check", words, when, green, blue)

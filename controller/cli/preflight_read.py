@@ -20,7 +20,7 @@ from controller.cli.exits import CommandError, ExitCode
 from controller.cli.judge_files import read_files
 from controller.cli.judge_prometheus import asked_once, read_prometheus
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, Selector, selector
-from controller.core.queries import Mesh, Place, fill, is_failed, label_value, requests_of
+from controller.core.queries import Mesh, Place, answered_of, fill, is_failed, label_value, requests_of
 from controller.ports import Prometheus
 
 _PIECE = 3600.0
@@ -197,7 +197,8 @@ def past_of(reading: Reading, place: Place, *, slow: bool) -> Past:
     """Failed requests of a version, or with `slow` those beyond each usable bucket edge. The reporter with two pods or more is taken."""
     found: Past | None = None
     for reporter in dict.fromkeys(("destination", reading.reporter)):
-        labels = requests_of(Mesh(mode=reading.mode, reporter=reporter), (place,))
+        mesh = Mesh(mode=reading.mode, reporter=reporter)
+        labels = (answered_of if slow else requests_of)(mesh, (place,))
         again = _past(reading, labels, reporter, slow=slow)
         if again.pods >= LEAST_PODS:
             return again

@@ -18,6 +18,7 @@ from controller.core.queries import (
     Mesh,
     Naming,
     Pair,
+    answered_of,
     build_checks_queries,
     duration,
     fill,
@@ -167,11 +168,12 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     return tuple(asks)
 
 
-def counted_by(check: Check, labels: str, edges: tuple[float, ...] = ()) -> str:
-    """The selector of the raw samples that a sequential check counts, with these label pairs; of buckets those of the edges."""
+def counted_by(check: Check, mesh: Mesh, pair: Pair, edges: tuple[float, ...] = ()) -> str:
+    """The selector of the raw samples of both colours that a sequential check counts; of buckets those of the edges."""
+    places = (pair.blue, pair.green)
     if check.builtin is BuiltIn.ERROR_RATE:
-        return f"istio_requests_total{{{labels}}}"
-    return latency_selector(labels + bucket_labels(edges))
+        return f"istio_requests_total{{{requests_of(mesh, places)}}}"
+    return latency_selector(answered_of(mesh, places) + bucket_labels(edges))
 
 
 def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
@@ -319,7 +321,7 @@ class _Asker:
         if check.counters is not None:
             yield from self.counters(check, pair, seconds)
             return
-        selector = counted_by(check, requests_of(self.mesh, (pair.blue, pair.green)), counting.edges)
+        selector = counted_by(check, self.mesh, pair, counting.edges)
         query = f"{selector}[{duration(seconds)}]"
         yield Ask(key=ticks_key(check.name), query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 

@@ -131,7 +131,7 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
         return None
     if watch.fired is None or (backward.blue_gone(w) and (not w.status.without_blue or w.status.phase is Phase.HALTED)):
         return None  # with blue deleted there is nowhere to go: a share of failures is better than all (missing.answer halts)
-    if gates.clone_empty(w) or (w.status.returned_at and outage.waiting_for_pods(w)):
+    if gates.clone_empty(w) or (w.status.returned_at and outage.waiting_for_pods(w)) or outage.learning(w):
         return None  # likewise; what becomes of an original without pods, outage.answer decides
     fired = w.with_status(watch.status)
     if w.status.returned_at:

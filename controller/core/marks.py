@@ -1,5 +1,8 @@
 """The stages of a release as the ticks of its sequential checks see them: since when each is, and whether blue has requests in it. Pure."""
 
+from itertools import pairwise
+
+from analysis.model import Outcome
 from analysis.sequential import Mark
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import Check
@@ -26,6 +29,8 @@ def marks_in(w: World, check: Check) -> tuple[Mark, ...]:
 
 def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark, ...]:
     """The stages so far: a tick belongs to the one whose weights were the last to be accepted before it ended."""
+    had_weight = [stage for stage in status.stages if stage.shifted_at]
+    cut = {after.shifted_at for before, after in pairwise(had_weight) if before.verdict is not Outcome.PASS}
     return tuple(
         Mark(
             since=stage.shifted_at,
@@ -33,6 +38,7 @@ def marks_of(plan: PlanSpec, check: Check, status: ReleaseStatus) -> tuple[Mark,
             alone=stage.weight >= FULL,
             judged=not check.stages or stage.weight in check.stages,
             early=index < len(plan.stages) and plan.stages[index].early_after is not None,
+            after_cut=stage.shifted_at in cut,
         )
         for index, stage in enumerate(status.stages)
         if stage.shifted_at

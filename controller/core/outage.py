@@ -113,6 +113,14 @@ def waiting_for_pods(w: World) -> bool:
     return w.status.hold is not None and w.status.hold.reason == reasons.NO_PODS_ANYWHERE and bool(w.status.empty_since)
 
 
+def learning(w: World) -> bool:
+    """After an outage of both versions during the return: proxies only learn which pods there are, so that the clone is no better."""
+    home = w.status.returning
+    if home is None or not w.status.returned_at or home.shifted_at <= w.status.returned_at:
+        return False
+    return w.now < home.shifted_at + w.plan.preparation.route_delay
+
+
 def refilled(w: World) -> Decision:
     """There are ready pods again: noted, and a window in which nobody could have answered for too long is judged anew."""
     lasted = w.now - w.status.empty_since

@@ -12,6 +12,9 @@ Whose samples are counted, by mode and reporter:
     subset mode, source       destination_workload: one Service for both; requests that reached no pod carry
                               no colour and are what the built-in `unrouted` shows
     destination               destination_workload: only pods report, both modes look alike
+
+The latency of a version is that of the requests which a pod answered. What a proxy answers alone takes no time: counted,
+it would make a version without pods the faster one.
 """
 
 import re
@@ -34,6 +37,9 @@ SERVER_ERRORS_HTTP = "5..|0"
 SERVER_ERRORS_GRPC = "2|4|12|13|14|15"
 """Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable, DataLoss: the codes that OpenTelemetry's
 semantic conventions count as errors of a server. The others are answers to a wrong call."""
+
+NOBODY_ANSWERED = "UH|NC|NR"
+"""Envoy's response flags of requests that it answered alone: no healthy pod, no cluster, no route."""
 
 _FAILED_HTTP = re.compile(SERVER_ERRORS_HTTP)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -317,6 +323,12 @@ def requests_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
     return f"{reporter},{workloads},{namespaces}{cluster}"
 
 
+def answered_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
+    """Label pairs of those of these requests that a pod answered; the other modes and reporters select no others (module docstring)."""
+    labels = requests_of(mesh, places)
+    return f'{labels},response_flags!~"{NOBODY_ANSWERED}"' if mesh.mode == "host" and mesh.reporter == "source" else labels
+
+
 def is_failed(labels: Mapping[str, str]) -> bool:
     """Whether a series of istio_requests_total counts failed requests: what the built-in error rate asks for, of raw samples."""
     if _FAILED_HTTP.fullmatch(labels.get("response_code", "")):
@@ -356,7 +368,7 @@ def _success_rate(asked: _Asked) -> str:
 
 def _latency(asked: _Asked) -> str:
     # Native histograms have one series without `le`; they are asked where there are no classic buckets.
-    selected = f"{{{asked.requests}}}[{asked.window}]"
+    selected = f"{{{answered_of(asked.mesh, (asked.place,))}}}[{asked.window}]"
     classic = f"histogram_quantile({asked.quantile:g}, sum by (le) (rate({LATENCY}_bucket{selected})))"
     return f"{classic} or histogram_quantile({asked.quantile:g}, sum(rate({LATENCY}{selected})))"
 

@@ -153,8 +153,14 @@ def verdict(w: World) -> WindowVerdict:
         cause=answer.cause,
         checks=answer.checks,
         baseline=tuple(judging.baseline_of(answer.checks, w.status.baseline)),
-        queries=tuple(ask.query for ask in needs.asks(w) if ask.key.startswith(("gate/", "ticks/", "pairs/"))),
+        queries=_judged_by(w),
     )
+
+
+def _judged_by(w: World) -> tuple[str, ...]:
+    """What was asked for a window's verdict; the traffic query where a sequential check counts its samples."""
+    shared = {asking.TRAFFIC} if any(one.shared for one in sequential.due(w)) else set()
+    return tuple(ask.query for ask in needs.asks(w) if ask.key in shared or ask.key.startswith(("gate/", "ticks/", "pairs/")))
 
 
 def context(w: World) -> readings.Context:

@@ -191,6 +191,14 @@ class TestStages:
         assert line.alone is not None
         assert 1.1 * bad_blue / n_blue + 0.0005 < line.limit < 0.016
 
+    def test_what_blue_did_in_a_stage_that_was_cut_short_stands_for_nothing(self):
+        """Blue was gone for most of it: by its 60 % of errors any version would do."""
+        cut = (*self.ALONE[:1], replace(self.ALONE[1], after_cut=True))
+        spoilt, trusted = (go(World(blue=0.6), marks=marks).lines[0] for marks in (cut, self.ALONE))
+
+        assert trusted.limit > 0.6
+        assert spoilt.limit < 0.05
+
     def test_without_blue_a_bad_version_is_still_found(self):
         assert sequential.ln_e(ERRORS, go(World(green=0.04), marks=(Mark(START, "1", alone=True),))) > math.log(100)
 

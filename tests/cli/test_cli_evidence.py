@@ -263,13 +263,13 @@ class TestOtherPolicy:
 
     def test_what_the_record_cannot_answer_is_named(self, folder):
         """The latency of a threshold check was answered with a number; for another quantile nobody asked."""
-        told = penstock("replay", folder / "healthy.penstock", "--set", "checks.latency-p99.quantile=0.5")
+        told = penstock("replay", folder / "slow-at-25.penstock", "--set", "checks.latency-p95.quantile=0.5")
 
-        assert re.search(r"not in the record, so without an answer from \d\d:\d\d:\d\d on: gate/latency-p99/candidate", told.out)
+        assert re.search(r"not in the record, so without an answer from \d\d:\d\d:\d\d on: gate/latency-p95/candidate", told.out)
 
     def test_what_is_the_same_only_as_far_as_known_says_so(self, folder):
         """After a minute nobody asked for the latency, and from the recorded question on both ask the same."""
-        told = penstock("replay", folder / "healthy.penstock", "--set", "stages.5.window=1m")
+        told = penstock("replay", folder / "slow-at-25.penstock", "--set", "stages.5.window=1m")
 
         assert "so        no other weight, as far as the record has answers" in told.out
 
@@ -298,8 +298,8 @@ class TestOtherPolicy:
         ("setting", "sentence"),
         [
             ("alpha", "--set found 'alpha', expected FIELD=VALUE, such as alpha=0.001 or checks.error-rate.limit.maxRatio=1.5.\n"),
-            ("checks.nothing.limit.max=1", "found no 'nothing', expected one of error-rate, latency-p99.\n"),
-            ("checks.latency-p99.quantile=7", "--set: checks[1].quantile: found 7, expected a number below 1.0.\n"),
+            ("checks.nothing.limit.max=1", "found no 'nothing', expected one of error-rate, latency.\n"),
+            ("triggers.errors.quantile=7", "--set: triggers[0].quantile: found 7, expected a number below 1.0.\n"),
             ("alpha=often", "--set: analysis.alpha: found 'often', expected a number.\n"),
             ("alpha=2", "--set: analysis.alpha: found 2, expected a number of at most 0.5.\n"),
             ("stages.5.weight=40", ", expected strictly rising weights; sort the stages, and remove doubles.\n"),

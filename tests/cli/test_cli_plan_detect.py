@@ -36,6 +36,6 @@ def test_without_them_it_says_from_which_traffic_on_the_window_is_long_enough():
 
 
 def test_a_plan_of_thresholds_says_nothing_of_it():
-    plan = HERE / "subset" / "plan.yaml"
+    plan = HERE.parent / "defects" / "thresholds.yaml"
 
     assert "sequential" not in a_terminal(started=False).penstock("plan", plan).out

@@ -139,7 +139,7 @@ class TestWhyAndHistory:
 
         out = terminal.penstock("why", "shop-v2").out
 
-        assert "errors: 6.45 % vs 0.1 % (+6.35 points, limit +5 points, n = 750)" in out
+        assert "errors: 6.45 % vs 0.1 % (+6.35 points, limit +5 points, n = 1,017)" in out
         assert 'Query: green: 100 * ((sum(rate(istio_requests_total{reporter="source",destination_workload="shop-green"' in out
         assert "Green: at most 25 % of the traffic, for 6m47s." in out
         assert "penstock retry shop-v2 -n shop tries the same version again." in out
@@ -163,7 +163,7 @@ class TestWhyAndHistory:
 
         kinds = [line.split()[1] for line in terminal.penstock("history", "shop-v2").out.splitlines() if line.startswith("20")]
 
-        assert kinds == ["started", "grant", "verdict", "grant", "rollback", "finished"]
+        assert kinds == ["started", "warning", "grant", "verdict", "grant", "rollback", "finished"]
 
     def test_a_record_that_cannot_be_read_does_not_hide_the_others(self):
         terminal = a_terminal("fails-at-25")

@@ -439,7 +439,7 @@ class TestStoring:
 
         assert found.code == 0
         assert re.search(r"MEASURED\n.* ago$", terminal.penstock("get", "plans", "-n", "shop", "-o", "wide").out.strip())
-        assert "The plan names no checks: from now on error rate and latency are judged sequentially." in found.err
+        assert "Stored for plan shop/shop; the next release freezes it." in found.err
         assert frozen["analysis"]["measured"]["checks"][0]["lines"][0]["bursts"] == measured["checks"][0]["lines"][0]["bursts"]
         assert [check["method"] for check in frozen["checks"]] == ["sequential", "sequential"]
         assert terminal.release()["status"]["sequential"][0]["name"] == "error-rate"

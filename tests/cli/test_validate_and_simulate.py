@@ -12,6 +12,7 @@ from controller.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[2]
 HWAYO, FIRST = ROOT / "examples/hwayo", ROOT / "examples/first-release"
+THRESHOLDS = ROOT / "tests/defects/thresholds.yaml"
 
 
 class TestValidate:
@@ -51,7 +52,7 @@ class TestPlan:
         assert "VirtualService hwayo-production/hwayo-canary: the weights of weighted" in out
 
     def test_relative_limits_show_blues_query_too(self, capsys):
-        assert run(["plan", str(FIRST / "plan.yaml"), "-o", "json"]) == 0
+        assert run(["plan", str(THRESHOLDS), "-o", "json"]) == 0
         questions = {one["name"]: one for one in json.loads(capsys.readouterr().out)["questions"]}
         assert "shop-green" in questions["latency-p99"]["green"]
         assert "shop-green" not in questions["latency-p99"]["blue"]

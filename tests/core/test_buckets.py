@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from promql_parser import parse
 
+from controller.api.plan import PlanSpec
 from controller.api.plan_checks import Check
 from controller.core.asking import counted_by
 from controller.core.buckets import bucket_labels
+from controller.core.queries import Mesh, Naming, pair_of
 from tests.core.test_sequential_checks import LATENCY
 
 EDGES = (0.25, 50.0, 1_800_000.0)
@@ -42,4 +44,7 @@ def test_without_edges_all_buckets_are_asked_for():
 
 
 def test_the_selector_is_promql():
-    assert parse(counted_by(Check.model_validate(LATENCY), 'reporter="source"', EDGES) + "[60s]")
+    plan = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}})
+    pair = pair_of(plan, plan.all_members[0], Naming("shop", 0))
+
+    assert parse(counted_by(Check.model_validate(LATENCY), Mesh(), pair, EDGES) + "[60s]")

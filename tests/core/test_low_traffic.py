@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from controller.api.plan_checks import BuiltIn, Check, Limit, default_checks
+from controller.api.plan_checks import BuiltIn, Check, Limit
 from controller.api.release import Phase
 from controller.simulator.definitions import load_objects
 from controller.simulator.run import run_objects
 from controller.simulator.scenario import Share, Step, load
 
+P99 = {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}}
 FIRST = Path(__file__).parents[2] / "examples" / "first-release"
 
 
 def with_traffic(rps: float, *, seed: int = 1, errors: tuple[float, float] = (0.001, 0.001), **check):
-    """The ten-line plan's healthy release with so many requests a second, drawn by the seed; `check` is merged into its latency check.
+    """The ten-line plan's healthy release with so many requests a second, drawn by the seed; `check` is its only one, where there is any.
 
     `errors` are the shares of blue's and of green's requests that fail.
     """
@@ -27,8 +28,7 @@ def with_traffic(rps: float, *, seed: int = 1, errors: tuple[float, float] = (0.
     story = scenario.model_copy(update=update)
     objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
     if check:
-        latency = default_checks()[1].model_dump(mode="json", exclude_defaults=True)
-        objects[-1]["spec"]["checks"] = [latency | check]
+        objects[-1]["spec"]["checks"] = [check]
     return run_objects(story, objects, seed=seed)
 
 
@@ -43,7 +43,7 @@ def test_its_own_least_number_counts_instead():
 
 def test_a_window_with_too_few_grows_until_it_has_them():
     """20 requests a second are 300 of green in the first window of five minutes: it holds, and goes on by itself."""
-    result = with_traffic(20)
+    result = with_traffic(20, **P99)
 
     held = [line for line in map(str, result.transcript) if "Holding" in line]
     assert result.status.phase is Phase.SUCCEEDED
@@ -51,28 +51,42 @@ def test_a_window_with_too_few_grows_until_it_has_them():
     assert any("of 1,000 requests of green" in line for line in held)
 
 
-def test_with_very_little_traffic_a_person_is_asked_and_nothing_is_rolled_back():
+def test_the_plans_own_checks_need_what_shows_their_effect():
+    """5 requests a second: the first window grows until a version with 5 % of bad requests would have been seen."""
     result = with_traffic(5)
+
+    assert result.status.phase is Phase.SUCCEEDED
+    assert result.status.stages[0].window.n_green < 200
+
+
+def test_with_hardly_any_traffic_a_person_is_asked_and_nothing_is_rolled_back():
+    result = with_traffic(1)
+
+    assert (result.status.phase, result.status.reason, result.status.rollback) == (Phase.HALTED, "TooFewRequests", None)
+
+
+def test_a_quantile_with_very_little_traffic_asks_a_person():
+    result = with_traffic(5, **P99)
 
     assert (result.status.phase, result.status.reason, result.status.rollback) == (Phase.HALTED, "TooFewRequests", None)
 
 
 def test_a_lower_quantile_lets_it_go_on_by_itself():
-    assert with_traffic(5, quantile=0.95).status.phase is Phase.SUCCEEDED
+    assert with_traffic(5, **P99 | {"quantile": 0.95}).status.phase is Phase.SUCCEEDED
 
 
 def test_a_lower_number_in_the_check_lets_it_go_on_by_itself():
-    assert with_traffic(20, minRequests=100).status.stages[0].window.ran < 400
+    assert with_traffic(20, **P99, minRequests=100).status.stages[0].window.ran < 400
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_one_failed_request_of_fifteen_sends_no_version_back(seed):
     """At 5 % of 5 requests a second one failure in a minute is 6.7 points more than blue's 1 %, and two polls see it."""
-    assert with_traffic(5, seed=seed, errors=(0.01, 0.01), quantile=0.95).status.rollback is None
+    assert with_traffic(5, seed=seed, errors=(0.01, 0.01), **P99 | {"quantile": 0.95}).status.rollback is None
 
 
 def test_a_green_that_fails_everything_goes_back_with_little_traffic_too():
-    result = with_traffic(5, errors=(0.01, 1.0), quantile=0.95)
+    result = with_traffic(5, errors=(0.01, 1.0), **P99 | {"quantile": 0.95})
 
     assert (result.status.phase, result.status.rollback.check) == (Phase.ROLLED_BACK, "errors")
     assert result.status.rollback.max_weight == 5

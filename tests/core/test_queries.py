@@ -164,3 +164,14 @@ class TestBuiltIns:
 
     def test_pods_of_a_longer_name_are_not_meant(self):
         assert 'namespace="prod",pod=~"shop-[a-z0-9]+-[a-z0-9]+"' in build_checks_queries(BuiltIn.UP, PAIR, "blue", 60, mesh=HOST)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "left_out"), [(HOST, True), (SUBSET, False), (Mesh(reporter="destination"), False)], ids=["host", "subset", "destination"]
+)
+def test_a_version_without_pods_is_not_the_faster_one(mesh, left_out):
+    """In host mode the callers' proxies count what they answer alone for the version that they asked for; no other selector has it."""
+    asked = build_checks_queries(BuiltIn.LATENCY, PAIR, "blue", 60.0, mesh=mesh)
+
+    assert ('response_flags!~"UH|NC|NR"' in asked) is left_out
+    assert "response_flags" not in build_checks_queries(BuiltIn.ERROR_RATE, PAIR, "blue", 60.0, mesh=mesh)

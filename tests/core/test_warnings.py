@@ -11,7 +11,7 @@ DENIED = Problem(reasons.AUTHORIZATION_DENIES, "AuthorizationPolicy shop/allow d
 
 
 def begun(*warnings):
-    unknown = a_release().in_phase(Phase.PREPARING, blue_slot=-1).seeing(warnings=warnings)
+    unknown = a_release().with_plan(analysis={"dispersion": 3}).in_phase(Phase.PREPARING, blue_slot=-1).seeing(warnings=warnings)
     return unknown.decided()
 
 

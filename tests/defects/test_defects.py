@@ -76,7 +76,8 @@ def route_writes(name: str) -> list[int]:
     return [write.number for write in clean(name).writes if write.kind == "VirtualService"]
 
 
-NAN = {"faults": [{"kind": "prometheus-nan", "at": "1m", "lasts": "60m", "queries": "100*"}], "expect": {"phase": "RolledBack"}}
+THRESHOLDS = {"plan": str(Path(__file__).with_name("thresholds.yaml")), "expect": {"phase": "RolledBack"}}
+NAN = {"faults": [{"kind": "prometheus-nan", "at": "1m", "lasts": "60m", "queries": "100*"}], **THRESHOLDS}
 LABEL = {"kind": "patch", "at": "5s", "target": "VirtualService shop/shop", "patch": {"metadata": {"labels": {"team": "a"}}}}
 USERS = [{"name": f"users-{i}", "host": "shop.shop.svc.cluster.local", "rps": 20, "delay": "10s"} for i in range(8)]
 LATE_PROXIES = {"users": USERS, "faults": [LABEL]}
@@ -290,7 +291,7 @@ def test_not_a_number_that_counts_as_good_is_found():
 def test_a_query_of_many_series_whose_last_one_counts_is_found():
     """Every answer has two series, of which the last is good: no number, so never a pass."""
     faults = [{"kind": "prometheus-many", "at": "1m", "lasts": "60m"}]
-    twice = story("healthy", faults=faults, expect={"phase": "RolledBack"})
+    twice = story("healthy", faults=faults, **THRESHOLDS)
     assert not alone(twice)
 
     with defects.last_series_wins():
