@@ -20,7 +20,7 @@ scrape from deciding. A tick without requests of an arm it needs leaves E as it 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -118,6 +118,7 @@ class RateState:
         last: end of the last counted tick, Unix seconds; minus infinity before the first.
         stage: the last stage that a tick belonged to.
         low, low_at: least ln E so far, and the end of its tick: since then the evidence grows.
+        ln_e: the log of the e-value; it follows from the capitals, and every look asks for it several times.
     """
 
     capital: tuple[float, ...]
@@ -128,11 +129,11 @@ class RateState:
     stage: str = ""
     low: float = 0.0
     low_at: float = -math.inf
+    ln_e: float = field(init=False, repr=False, compare=False)
 
-    @property
-    def ln_e(self) -> float:
-        """The log of the e-value."""
-        return logsumexp((*self.capital, math.log(self.rest) if self.rest > 0 else -math.inf))
+    def __post_init__(self) -> None:
+        ln_e = logsumexp((*self.capital, math.log(self.rest) if self.rest > 0 else -math.inf))
+        object.__setattr__(self, "ln_e", ln_e)
 
     def to_json(self) -> dict[str, Any]:
         """A small versioned value; floats come back to the bit."""
@@ -213,24 +214,21 @@ def step(test: RateTest, state: RateState, tick: Tick, stage: str = "") -> RateS
         return state
     if tick.start < state.last - _SAME_TIME:
         raise ValueError(f"a tick from {tick.start:g} to {tick.end:g} was counted in part: everything up to {state.last:g} was")
-    after = replace(
-        state, baseline_n=state.baseline_n + tick.baseline_n, baseline_bad=state.baseline_bad + tick.baseline_bad, last=tick.end
-    )
-    alternatives = _alternatives(test, state)
-    if not tick.candidate_n or (test.needs_baseline and not tick.baseline_n) or not alternatives:
-        return after
+    baseline_n, baseline_bad = state.baseline_n + tick.baseline_n, state.baseline_bad + tick.baseline_bad
+    bets = _bets(test, state)
+    if not tick.candidate_n or (test.needs_baseline and not tick.baseline_n) or not bets:
+        return replace(state, baseline_n=baseline_n, baseline_bad=baseline_bad, last=tick.end)
     freed = _freed(state, tick, stage) * state.rest
     each = math.log(freed) - math.log(len(test.grid)) if freed > 0 else -math.inf
     total = tick.candidate_n + tick.baseline_n
     phi = test.dispersion.at(tick.candidate_n / total)
     increment = poisson_increment if test.form is Form.POISSON else bernoulli_increment
-    capital = tuple(
-        logaddexp(held, each) + min(increment(test, tick, *alternative) / phi, test.cap)
-        for held, alternative in zip(state.capital, alternatives, strict=True)
-    )
-    after = replace(after, capital=capital, rest=state.rest - freed, stage=stage)
-    ln_e = after.ln_e
-    return replace(after, low=ln_e, low_at=tick.end) if ln_e <= state.low or math.isinf(state.low_at) else after
+    capital = [
+        logaddexp(held, each) + min(increment(test, tick, candidate, baseline) / phi, test.cap)
+        for held, (candidate, baseline) in zip(state.capital, bets, strict=True)
+    ]
+    after = RateState(tuple(capital), state.rest - freed, baseline_n, baseline_bad, tick.end, stage, state.low, state.low_at)
+    return replace(after, low=after.ln_e, low_at=tick.end) if after.ln_e <= state.low or math.isinf(state.low_at) else after
 
 
 def run(test: RateTest, ticks: Sequence[Tick], state: RateState | None = None, stage: str = "") -> RateState:
@@ -255,7 +253,7 @@ def _freed(state: RateState, tick: Tick, stage: str) -> float:
     return float(1 - (1 - PER_TEN_SECONDS) ** ((tick.end - tick.start) / 10))
 
 
-def _alternatives(test: RateTest, state: RateState) -> list[tuple[float, float]]:
+def _bets(test: RateTest, state: RateState) -> list[tuple[float, float]]:
     """Pairs of rates (candidate, baseline) that are bet on, from the past only; none where no rate is beyond the boundary."""
     seen = (state.baseline_bad + test.kappa * test.p_hist) / (state.baseline_n + test.kappa)
     baseline = min(max(seen, LEAST_RATE), MOST_RATE)

@@ -46,7 +46,14 @@ def begun(status: ReleaseStatus) -> StageStatus:
 
 
 def judged_by(plan: PlanSpec) -> PlanSpec:
-    """The plan as the return is judged by it."""
+    """The plan as the return is judged by it; kept with the plan."""
+    found: PlanSpec | None = plan.derived.get("at home")
+    if found is None:
+        found = plan.derived["at home"] = _judged_by(plan)
+    return found
+
+
+def _judged_by(plan: PlanSpec) -> PlanSpec:
     last = plan.stages[-1].model_copy(update={"window": plan.stages[0].window, "hold": False})
     return plan.model_copy(update={"stages": [*plan.stages[:-1], last]})
 
