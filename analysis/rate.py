@@ -318,17 +318,18 @@ def bernoulli_null(rho: float, delta: float, n: tuple[float, float], candidate: 
     n_g, n_b = n
     other = min(max((candidate - delta) / rho, TINY_RATE), ALMOST_ONE, (ALMOST_ONE - delta) / rho)
     low, high = min(baseline, other), max(baseline, other)
-    y = (rho * n_g * other + n_b * baseline) / (rho * n_g + n_b)
+    weight = rho * n_g
+    y = (weight * other + n_b * baseline) / (weight + n_b)
     for _ in range(MOST_STEPS):
         g = rho * y + delta
         u, v = g * (1 - g), y * (1 - y)
-        slope_g, slope_b = n_g * rho * (candidate - g) / u, n_b * (baseline - y) / v
+        slope_g, slope_b = weight * (candidate - g) / u, n_b * (baseline - y) / v
         value = slope_g + slope_b
         if value > 0:
             low = y
         else:
             high = y
-        change = -rho * (n_g * rho + slope_g * (1 - 2 * g)) / u - (n_b + slope_b * (1 - 2 * y)) / v
+        change = -rho * (weight + slope_g * (1 - 2 * g)) / u - (n_b + slope_b * (1 - 2 * y)) / v
         nearer = y - value / change if change < 0 else low
         moved = abs(nearer - y)
         y = nearer if low <= nearer <= high else (low + high) / 2
