@@ -132,8 +132,7 @@ class RateState:
     ln_e: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ln_e = logsumexp((*self.capital, math.log(self.rest) if self.rest > 0 else -math.inf))
-        object.__setattr__(self, "ln_e", ln_e)
+        object.__setattr__(self, "ln_e", _ln_e(self.capital, self.rest))
 
     def to_json(self) -> dict[str, Any]:
         """A small versioned value; floats come back to the bit."""
@@ -170,6 +169,10 @@ class RateState:
         if not all(map(math.isfinite, (*state.capital, state.baseline_n, state.baseline_bad, state.low))):
             raise ValueError("the state of a rate test holds numbers that are not finite")
         return state
+
+
+def _ln_e(capital: Sequence[float], rest: float) -> float:
+    return logsumexp((*capital, math.log(rest) if rest > 0 else -math.inf))
 
 
 def _or_none(time: float) -> float | None:
@@ -227,8 +230,10 @@ def step(test: RateTest, state: RateState, tick: Tick, stage: str = "") -> RateS
         logaddexp(held, each) + min(increment(test, tick, candidate, baseline) / phi, test.cap)
         for held, (candidate, baseline) in zip(state.capital, bets, strict=True)
     ]
-    after = RateState(tuple(capital), state.rest - freed, baseline_n, baseline_bad, tick.end, stage, state.low, state.low_at)
-    return replace(after, low=after.ln_e, low_at=tick.end) if after.ln_e <= state.low or math.isinf(state.low_at) else after
+    rest = state.rest - freed
+    ln_e = _ln_e(capital, rest)
+    low, low_at = (ln_e, tick.end) if ln_e <= state.low or math.isinf(state.low_at) else (state.low, state.low_at)
+    return RateState(tuple(capital), rest, baseline_n, baseline_bad, tick.end, stage, low, low_at)
 
 
 def run(test: RateTest, ticks: Sequence[Tick], state: RateState | None = None, stage: str = "") -> RateState:

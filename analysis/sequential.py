@@ -223,7 +223,7 @@ def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark])
         lines = tuple(_in_stage(setting, line, mark) for line in lines)
     if mark.judged:
         lines = tuple(_stepped(setting, line, tick, mark) if (tick := _tick(setting, line, part)) else line for line in lines)
-    return replace(state, cursor=Cursor(part.end), lines=lines, stage=mark.name)
+    return State(Cursor(part.end), lines, mark.name, state.raised)
 
 
 def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
@@ -265,7 +265,7 @@ def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
         relative = rate.step(setting.test(line.p_hist, line.edge), relative, tick, mark.name)
     elif alone is not None and line.limit:
         alone = rate.step(setting.fixed(line.p_hist, line.edge, line.limit), alone, tick, mark.name)
-    return replace(line, sums=sums, relative=relative, alone=alone, early=early, objective=objective)
+    return Line(line.edge, line.p_hist, relative, alone, line.limit, sums, line.before, early, objective)
 
 
 # What it amounts to.

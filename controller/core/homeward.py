@@ -42,7 +42,12 @@ def turned(subject: Subject) -> Subject:
 
 def begun(status: ReleaseStatus) -> StageStatus:
     """The return as the status has it; one that an older controller began is judged from its shift on."""
-    return status.returning or StageStatus(weight=FULL, entered_at=status.phase_since, shifted_at=status.returned_at)
+    return status.returning or StageStatus(weight=FULL, entered_at=status.phase_since, shifted_at=shifted_at(status))
+
+
+def shifted_at(status: ReleaseStatus) -> float:
+    """When the return's weights were accepted, Unix seconds; 0 before that."""
+    return status.returning.shifted_at if status.returning else status.returned_at
 
 
 def judged_by(plan: PlanSpec) -> PlanSpec:

@@ -131,7 +131,7 @@ def _watching(w: World) -> bool:
     if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.rollback is not None:
         return False
     # After a failed return the states are still those of the return.
-    return is_home(w) or not homeward.begun(status).shifted_at
+    return is_home(w) or not homeward.shifted_at(status)
 
 
 def due(w: World) -> tuple[Counting, ...]:
