@@ -74,7 +74,7 @@ def _histograms(every: Iterable[Series], wanted: frozenset[float]) -> dict[Label
     """The series of each bucket, by its histogram and by its edge as it is written."""
     found: dict[Labels, dict[str, list[Series]]] = {}
     for series in every:
-        text = next((value for name, value in series.labels if name == "le"), "")
+        text = dict(series.labels).get("le", "")
         if not wanted or _edge(text) in wanted:
             identity = tuple([pair for pair in series.labels if pair[0] != "le"])
             found.setdefault(identity, {}).setdefault(text, []).append(series)

@@ -278,14 +278,14 @@ def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, wind
     """The check's numbers so far, without an answer."""
     evidence = _evidence(w, one, together)
     numbers = {"ln_e": evidence.ln_e, "ln_bound": evidence.ln_bound, "polled_at": window.last_sample, "n": 0.0}
-    more: dict[str, object] = {"unit": "%"}
+    words: dict[str, object] = {"unit": "%"}
     if one.state is not None and one.state.lines:
         found = library.rates(tested(w, one.check), one.state)
         shown = {"value": found.candidate, "baseline": found.baseline, "limit": found.limit}
         numbers |= {name: 100 * share for name, share in shown.items() if share is not None}
         numbers["n"] = found.candidate_n
-        more["line"] = f"slower than {found.line.edge:g} ms" if math.isfinite(found.line.edge) else ""
-        more["remembered"] = bool(found.line.limit)
+        words["line"] = f"slower than {found.line.edge:g} ms" if math.isfinite(found.line.edge) else ""
+        words["remembered"] = bool(found.line.limit)
     alert, early = library.ln_alert(one.state), library.ln_early(one.state)
     if math.isfinite(alert):
         numbers["ln_alert"] = alert
@@ -293,7 +293,7 @@ def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, wind
         numbers |= {"ln_early": early, "ln_early_bound": tested_by(w.plan).ln_early_bound}
     if one.state is not None and not evidence.reached and alerting(w, one):
         numbers["failing_since"] = library.alerting_since(one.state)
-    return CheckStatus(name=one.check.name).model_copy(update=numbers | more)
+    return CheckStatus(name=one.check.name).model_copy(update=numbers | words)
 
 
 def _judged(

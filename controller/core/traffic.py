@@ -140,7 +140,11 @@ def sides(answer: Answer, blue: Collection[Place], green: Collection[Place], mes
 
 def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Place], mesh: Mesh) -> Traffic:
     """Both colours' increments from the raw answer of the traffic query. Never raises: a fault is a `Traffic`."""
-    found = sides(answer, blue, green, mesh)
+    return requests_in(sides(answer, blue, green, mesh))
+
+
+def requests_in(found: Sides) -> Traffic:
+    """As `read_traffic`, of series that are told apart already."""
     if found.fault:
         return Traffic(fault=found.fault, detail=found.detail)
     targets = _scrapes([*found.blue, *found.green])
