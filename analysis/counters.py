@@ -22,12 +22,13 @@ aside, and the number of its events is reported.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from analysis import reasons
+from analysis.cuts import Grid, missed
 from analysis.model import Arm, Labels, Sample, Series, Tick
 
 TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "cluster"})
@@ -195,7 +196,8 @@ def difference(
     bases = _Bases(cursor.until, targets, known.started, scrapes)
     increments = {(counter.arm, counter.name): _increments(every, bases) for counter, every in cleaned}
     until = _settled_until(fresh, needed, targets, scrapes)
-    cuts = _cuts(_Grid(cursor.until, until, scrapes.every, _missed(targets, scrapes)), [fresh[arm] for arm in needed])
+    grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience))
+    cuts = grid.cuts([fresh[arm] for arm in needed])
     slices, aside = _fill(cuts, increments, scrapes.slack)
     end = Cursor(cuts[-1])
     waiting = tuple(arm for arm in needed if not fresh[arm] or fresh[arm][-1] <= end.until)
@@ -358,57 +360,6 @@ def _settled_until(
     lasts = [times[-1] for times in targets.values() if times]
     reach = max(lasts)
     return min([newest, *(last for last in lasts if last > reach - scrapes.patience)])
-
-
-def _missed(targets: Mapping[Labels, list[float]], scrapes: Scrapes) -> tuple[list[float], list[float]]:
-    """Starts and ends of the open stretches in which no cut may fall, merged: a live target missed scrapes there."""
-    found = sorted(
-        (before + scrapes.slack, after)
-        for times in targets.values()
-        for before, after in pairwise(times)
-        if scrapes.slack < after - before <= scrapes.patience
-    )
-    starts: list[float] = []
-    ends: list[float] = []
-    for start, end in found:
-        if ends and start < ends[-1]:
-            ends[-1] = max(ends[-1], end)
-        else:
-            starts.append(start)
-            ends.append(end)
-    return starts, ends
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    since: float
-    until: float
-    every: float
-    missed: tuple[list[float], list[float]]
-
-    def may_cut(self, time: float) -> bool:
-        starts, ends = self.missed
-        index = bisect_left(starts, time) - 1
-        return index < 0 or time >= ends[index]
-
-
-def _cuts(grid: _Grid, fresh: Sequence[Sequence[float]]) -> list[float]:
-    """The cursor, then every point of its grid before which each arm has a new sample and no target missed one."""
-    cuts = [grid.since]
-    points = int(max(0.0, (grid.until - grid.since) / grid.every)) if math.isfinite(grid.until) else 0
-    step = 0
-    while step < points:
-        step += 1
-        nexts = [bisect_right(times, cuts[-1]) for times in fresh]
-        if any(index == len(times) for index, times in zip(nexts, fresh, strict=True)):
-            break
-        # The first point that every arm's next sample reaches; a long outage is one step, not thousands.
-        latest = max(times[index] for index, times in zip(nexts, fresh, strict=True))
-        step = max(step, math.ceil((latest - grid.since) / grid.every))
-        cut = grid.since + step * grid.every
-        if step <= points and grid.may_cut(cut):
-            cuts.append(cut)
-    return cuts
 
 
 def _fill(

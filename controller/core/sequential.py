@@ -32,7 +32,7 @@ from analysis.sequential import Kind, Setting, State
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
-from controller.core import asking, gauges, homeward, readings, reasons, samples
+from controller.core import asking, gauges, homeward, judging, readings, reasons, samples
 from controller.core.asking import Counting
 from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
@@ -277,15 +277,9 @@ def _evidence(w: World, one: Look, together: combine.ReleaseEvidence | None) -> 
 def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, window: WindowStatus) -> CheckStatus:
     """The check's numbers so far, without an answer."""
     evidence = _evidence(w, one, together)
-    numbers = {"ln_e": evidence.ln_e, "ln_bound": evidence.ln_bound, "polled_at": window.last_sample, "n": 0.0}
-    words: dict[str, object] = {"unit": "%"}
-    if one.state is not None and one.state.lines:
-        found = library.rates(tested(w, one.check), one.state)
-        shown = {"value": found.candidate, "baseline": found.baseline, "limit": found.limit}
-        numbers |= {name: 100 * share for name, share in shown.items() if share is not None}
-        numbers["n"] = found.candidate_n
-        words["line"] = f"slower than {found.line.edge:g} ms" if math.isfinite(found.line.edge) else ""
-        words["remembered"] = bool(found.line.limit)
+    numbers: dict[str, object] = {"ln_e": evidence.ln_e, "ln_bound": evidence.ln_bound, "polled_at": window.last_sample}
+    rates = library.rates(tested(w, one.check), one.state) if one.state is not None and one.state.lines else None
+    numbers |= judging.shown(rates)
     alert, early = library.ln_alert(one.state), library.ln_early(one.state)
     if math.isfinite(alert):
         numbers["ln_alert"] = alert
@@ -293,7 +287,7 @@ def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, wind
         numbers |= {"ln_early": early, "ln_early_bound": tested_by(w.plan).ln_early_bound}
     if one.state is not None and not evidence.reached and alerting(w, one):
         numbers["failing_since"] = library.alerting_since(one.state)
-    return CheckStatus(name=one.check.name).model_copy(update=numbers | words)
+    return CheckStatus(name=one.check.name).model_copy(update=numbers)
 
 
 def _judged(
