@@ -22,13 +22,13 @@ aside, and the number of its events is reported.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
 from analysis import reasons
+from analysis.cuts import Grid, missed
 from analysis.model import Arm, Labels, Sample, Series, Tick
 
 TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "cluster"})
@@ -148,12 +148,11 @@ class Differenced:
     fault: str = ""
 
 
-class _Increment(NamedTuple):
-    """In this order, so that increments are sorted as they are."""
+_Increment = tuple[float, float, float]
+"""End, start, and what was gained, in this order, so that increments are sorted as they are."""
 
-    end: float
-    start: float
-    gained: float
+_Scraped = tuple[Labels, Series]
+"""A series with the labels of its target."""
 
 
 def ticks(differenced: Differenced, total: Hashable = "n", bad: Hashable = "bad") -> tuple[Tick, ...]:
@@ -190,13 +189,15 @@ def difference(
     if _same_series(counters):
         return Differenced((), cursor, fault=reasons.SAME_SERIES)
     known = witness or Witness()
-    cleaned = [(counter, _one_replica([_clean(one, counter.arm, scrapes) for one in counter.series], scrapes)) for counter in counters]
+    cleaned = [(counter, _scraped(counter, cursor.until, scrapes)) for counter in counters]
     targets = _targets(cleaned, known, scrapes)
-    fresh = {arm: _times(series for counter, series in cleaned if counter.arm is arm) for arm in Arm}
+    fresh = {arm: _times(every for counter, every in cleaned if counter.arm is arm) for arm in Arm}
     needed = tuple(needs)
-    increments = {(counter.arm, counter.name): _increments(series, targets, known.started, scrapes) for counter, series in cleaned}
+    bases = _Bases(cursor.until, targets, known.started, scrapes)
+    increments = {(counter.arm, counter.name): _increments(every, bases) for counter, every in cleaned}
     until = _settled_until(fresh, needed, targets, scrapes)
-    cuts = _cuts(_Grid(cursor.until, until, scrapes.every, _missed(targets, scrapes)), [fresh[arm] for arm in needed])
+    grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience))
+    cuts = grid.cuts([fresh[arm] for arm in needed])
     slices, aside = _fill(cuts, increments, scrapes.slack)
     end = Cursor(cuts[-1])
     waiting = tuple(arm for arm in needed if not fresh[arm] or fresh[arm][-1] <= end.until)
@@ -232,19 +233,39 @@ def _is_clean(samples: Iterable[Sample]) -> bool:
     return True
 
 
+def _scraped(counter: Counter, since: float, scrapes: Scrapes) -> list[_Scraped]:
+    """The counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
+    every = _one_replica([_clean(one, counter.arm, scrapes) for one in counter.series], scrapes)
+    return [(_target(one.labels, scrapes), _from(one, since)) for one in every]
+
+
+def _from(series: Series, since: float) -> Series:
+    """The samples after this time and the one before them, which is their base."""
+    samples = series.samples
+    first = len(samples)
+    while first and samples[first - 1].time > since:
+        first -= 1
+    return Series(series.labels, samples[first - 1 :]) if first > 1 else series
+
+
 def _one_replica(every: Iterable[Series], scrapes: Scrapes) -> list[Series]:
     """One copy of each series: copies of two servers count once, and are never mixed (their clocks differ)."""
-    copies: dict[Labels, dict[Labels, list[Series]]] = {}
+    copies: dict[Labels, list[Series]] = {}
     for series in every:
         if series.samples:
             identity = tuple([pair for pair in series.labels if pair[0] not in scrapes.replica_labels])
-            copies.setdefault(identity, {}).setdefault(series.labels, []).append(series)
-    chosen = []
-    for identity in sorted(copies):
-        merged = [_merge(labels, copies[identity][labels]) for labels in sorted(copies[identity])]
-        newest = max(series.samples[-1].time for series in merged)
-        chosen.append(next(series for series in merged if series.samples[-1].time >= newest - scrapes.patience))
-    return chosen
+            copies.setdefault(identity, []).append(series)
+    return [several[0] if len(several) == 1 else _newest(several, scrapes) for several in copies.values()]
+
+
+def _newest(copies: Iterable[Series], scrapes: Scrapes) -> Series:
+    """The first server's copy that is not much older than the newest one."""
+    parts: dict[Labels, list[Series]] = {}
+    for series in copies:
+        parts.setdefault(series.labels, []).append(series)
+    merged = [_merge(labels, parts[labels]) for labels in sorted(parts)]
+    newest = max(series.samples[-1].time for series in merged)
+    return next(series for series in merged if series.samples[-1].time >= newest - scrapes.patience)
 
 
 def _merge(labels: Labels, parts: Sequence[Series]) -> Series:
@@ -257,56 +278,76 @@ def _target(labels: Labels, scrapes: Scrapes) -> Labels:
     return tuple([pair for pair in labels if pair[0] in scrapes.target_labels])
 
 
-def _targets(cleaned: Sequence[tuple[Counter, list[Series]]], witness: Witness, scrapes: Scrapes) -> dict[Labels, list[float]]:
+def _targets(cleaned: Sequence[tuple[Counter, list[_Scraped]]], witness: Witness, scrapes: Scrapes) -> dict[Labels, list[float]]:
     """Sample times by target, sorted, of everything that was scraped from it."""
     times: dict[Labels, set[float]] = {}
-    for series in [*(one for _, every in cleaned for one in every), *witness.scraped]:
-        times.setdefault(_target(series.labels, scrapes), set()).update([sample.time for sample in series.samples])
+    beside = [(_target(series.labels, scrapes), series) for series in witness.scraped]
+    for every in (*(every for _, every in cleaned), beside):
+        for target, series in every:
+            times.setdefault(target, set()).update([sample.time for sample in series.samples])
     return {target: sorted(found) for target, found in times.items()}
 
 
-def _times(every: Iterable[list[Series]]) -> list[float]:
-    return sorted({sample.time for several in every for series in several for sample in series.samples})
+def _times(every: Iterable[list[_Scraped]]) -> list[float]:
+    return sorted({sample.time for several in every for _, series in several for sample in series.samples})
 
 
-def _increments(
-    every: Sequence[Series], targets: Mapping[Labels, list[float]], started: Mapping[str, float], scrapes: Scrapes
-) -> list[_Increment]:
-    """Increments of all series, by end. Buckets of one histogram are reset together (`le` apart, same labels)."""
-    resets: dict[Labels, set[float]] = {}
-    families = [tuple([pair for pair in series.labels if pair[0] != "le"]) for series in every]
-    for series, family in zip(every, families, strict=True):
-        fallen = [after.time for before, after in pairwise(series.samples) if after.value < before.value]
-        resets.setdefault(family, set()).update(fallen)
+@dataclass(frozen=True, slots=True)
+class _Bases:
+    """What tells whether a series' first sample counts: those up to `since` were counted, others where their target was already there."""
+
+    since: float
+    targets: Mapping[Labels, list[float]]
+    started: Mapping[str, float]
+    scrapes: Scrapes
+
+    def began(self, target: Labels, first: float) -> float | None:
+        """Since when a series counts whose first sample is of this time, or None where that is only a base."""
+        if first <= self.since:
+            return None
+        scraped = self.targets[target]
+        earlier = bisect_left(scraped, first) - 1
+        if earlier >= 0:
+            return scraped[earlier]
+        start = max((self.started[value] for _, value in target if value in self.started), default=None)
+        return start if start is not None and first - self.scrapes.interval < start <= first else None
+
+
+def _increments(every: Sequence[_Scraped], bases: _Bases) -> list[_Increment]:
+    """Increments of all series, by end."""
+    resets = _resets(every)
     found: list[_Increment] = []
-    for series, family in zip(every, families, strict=True):
-        target, first = _target(series.labels, scrapes), series.samples[0]
-        begun = _began(series, targets[target], _start(target, started), scrapes)
-        if begun is not None and first.value > 0:
-            found.append(_Increment(first.time, begun, first.value))
-        reset = resets[family]
-        for before, after in pairwise(series.samples):
+    for target, series in every:
+        before = series.samples[0]
+        begun = bases.began(target, before.time)
+        if begun is not None and before.value > 0:
+            found.append((before.time, begun, before.value))
+        reset = resets.get(_family(series.labels), _NO_TIMES) if resets else _NO_TIMES
+        for after in series.samples[1:]:
             gained = after.value if after.time in reset else after.value - before.value
             if gained > 0:
-                found.append(_Increment(after.time, before.time, gained))
+                found.append((after.time, before.time, gained))
+            before = after
     # The sum of floats depends on their order, and the same samples must give the same state to the bit.
     return sorted(found)
 
 
-def _start(target: Labels, started: Mapping[str, float]) -> float | None:
-    times = [started[value] for _, value in target if value in started]
-    return max(times) if times else None
+_NO_TIMES: frozenset[float] = frozenset()
 
 
-def _began(series: Series, scraped: Sequence[float], start: float | None, scrapes: Scrapes) -> float | None:
-    """Since when the first sample counts, or None where it is only a base."""
-    first = series.samples[0].time
-    earlier = bisect_right(scraped, first) - 1
-    while earlier >= 0 and scraped[earlier] >= first:
-        earlier -= 1
-    if earlier >= 0:
-        return scraped[earlier]
-    return start if start is not None and first - scrapes.interval < start <= first else None
+def _resets(every: Sequence[_Scraped]) -> dict[Labels, set[float]]:
+    """When counters fell, by histogram: its buckets are reset together."""
+    found: dict[Labels, set[float]] = {}
+    for _, series in every:
+        for before, after in pairwise(series.samples):
+            if after.value < before.value:
+                found.setdefault(_family(series.labels), set()).add(after.time)
+    return found
+
+
+def _family(labels: Labels) -> Labels:
+    """What the buckets of one histogram have in common."""
+    return tuple([pair for pair in labels if pair[0] != "le"])
 
 
 def _settled_until(
@@ -321,57 +362,6 @@ def _settled_until(
     return min([newest, *(last for last in lasts if last > reach - scrapes.patience)])
 
 
-def _missed(targets: Mapping[Labels, list[float]], scrapes: Scrapes) -> tuple[list[float], list[float]]:
-    """Starts and ends of the open stretches in which no cut may fall, merged: a live target missed scrapes there."""
-    found = sorted(
-        (before + scrapes.slack, after)
-        for times in targets.values()
-        for before, after in pairwise(times)
-        if scrapes.slack < after - before <= scrapes.patience
-    )
-    starts: list[float] = []
-    ends: list[float] = []
-    for start, end in found:
-        if ends and start < ends[-1]:
-            ends[-1] = max(ends[-1], end)
-        else:
-            starts.append(start)
-            ends.append(end)
-    return starts, ends
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    since: float
-    until: float
-    every: float
-    missed: tuple[list[float], list[float]]
-
-    def may_cut(self, time: float) -> bool:
-        starts, ends = self.missed
-        index = bisect_left(starts, time) - 1
-        return index < 0 or time >= ends[index]
-
-
-def _cuts(grid: _Grid, fresh: Sequence[Sequence[float]]) -> list[float]:
-    """The cursor, then every point of its grid before which each arm has a new sample and no target missed one."""
-    cuts = [grid.since]
-    points = int(max(0.0, (grid.until - grid.since) / grid.every)) if math.isfinite(grid.until) else 0
-    step = 0
-    while step < points:
-        step += 1
-        nexts = [bisect_right(times, cuts[-1]) for times in fresh]
-        if any(index == len(times) for index, times in zip(nexts, fresh, strict=True)):
-            break
-        # The first point that every arm's next sample reaches; a long outage is one step, not thousands.
-        latest = max(times[index] for index, times in zip(nexts, fresh, strict=True))
-        step = max(step, math.ceil((latest - grid.since) / grid.every))
-        cut = grid.since + step * grid.every
-        if step <= points and grid.may_cut(cut):
-            cuts.append(cut)
-    return cuts
-
-
 def _fill(
     cuts: Sequence[float], increments: Mapping[tuple[Arm, Hashable], list[_Increment]], slack: float
 ) -> tuple[tuple[Slice, ...], dict[tuple[Arm, Hashable], float]]:
@@ -379,15 +369,15 @@ def _fill(
     aside: dict[tuple[Arm, Hashable], float] = {}
     for key, found in increments.items():
         index = 0
-        for one in found:
-            while index < len(counts) and one.end > cuts[index + 1]:
+        for end, start, gained in found:
+            while index < len(counts) and end > cuts[index + 1]:
                 index += 1
             if index == len(counts):
                 break
-            if one.end <= cuts[0]:
+            if end <= cuts[0]:
                 continue
-            if one.start < cuts[index] - slack:
-                aside[key] = aside.get(key, 0.0) + one.gained
+            if start < cuts[index] - slack:
+                aside[key] = aside.get(key, 0.0) + gained
             else:
-                counts[index][key] += one.gained
+                counts[index][key] += gained
     return tuple(Slice(start, end, part) for (start, end), part in zip(pairwise(cuts), counts, strict=True)), aside

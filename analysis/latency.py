@@ -43,19 +43,24 @@ class Buckets:
     detail: str = ""
 
 
-def read_buckets(arms: Mapping[Arm, Sequence[Series]]) -> Buckets:
-    """The counters of classic buckets with an `le` label. Never raises: a fault is a `Buckets`."""
+def read_buckets(arms: Mapping[Arm, Sequence[Series]], wanted: frozenset[float] = frozenset()) -> Buckets:
+    """The counters of classic buckets with an `le` label. Never raises: a fault is a `Buckets`.
+
+    Args:
+        arms: raw samples of the buckets.
+        wanted: the edges to read, infinity among them; all if empty.
+    """
     common: set[float] | None = None
     named: dict[tuple[Arm, float], list[Series]] = {}
     for arm, every in arms.items():
-        for identity, buckets in _histograms(every).items():
-            fault, detail = _fault(identity, buckets)
+        for identity, buckets in _histograms(every, wanted).items():
+            edges = {text: _edge(text) for text in buckets}
+            fault, detail = _fault(identity, buckets, edges)
             if fault:
                 return Buckets(fault=fault, detail=detail)
-            edges = {float(edge) for edge in buckets}
-            common = edges if common is None else common & edges
-            for edge, series in buckets.items():
-                named.setdefault((arm, float(edge)), []).extend(series)
+            common = set(edges.values()) if common is None else common.intersection(edges.values())
+            for text, series in buckets.items():
+                named.setdefault((arm, edges[text]), []).extend(series)
     if common is None:
         return Buckets(fault=reasons.NO_SERIES)
     finite = tuple(sorted(edge for edge in common if math.isfinite(edge)))
@@ -65,30 +70,44 @@ def read_buckets(arms: Mapping[Arm, Sequence[Series]]) -> Buckets:
     return Buckets(tuple(Counter(arm, edge, tuple(named[arm, edge])) for arm, edge in kept), finite)
 
 
-def _histograms(every: Iterable[Series]) -> dict[Labels, dict[str, list[Series]]]:
+def _histograms(every: Iterable[Series], wanted: frozenset[float]) -> dict[Labels, dict[str, list[Series]]]:
+    """The series of each bucket, by its histogram and by its edge as it is written."""
     found: dict[Labels, dict[str, list[Series]]] = {}
     for series in every:
-        edge = dict(series.labels).get("le", "")
-        identity = tuple(pair for pair in series.labels if pair[0] != "le")
-        found.setdefault(identity, {}).setdefault(edge, []).append(series)
+        text = dict(series.labels).get("le", "")
+        if not wanted or _edge(text) in wanted:
+            identity = tuple([pair for pair in series.labels if pair[0] != "le"])
+            found.setdefault(identity, {}).setdefault(text, []).append(series)
     return found
 
 
-def _fault(identity: Labels, buckets: Mapping[str, Sequence[Series]]) -> tuple[str, str]:
-    name = ", ".join(f'{key}="{value}"' for key, value in identity) or "without labels"
-    for edge in buckets:
-        if _is_no_number(edge):
-            return reasons.BAD_BUCKET_EDGE, f'the bucket edge "{edge}" of the histogram {name} is no number'
-    edges = sorted((float(edge), edge) for edge in buckets)
-    if edges[-1][0] != math.inf:
-        return reasons.NO_INF_BUCKET, f"the histogram {name} has no +Inf bucket"
+def _edge(text: str) -> float:
+    """Of a bucket; one that is no number counts as infinite, so that it is looked at and named."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf
+
+
+def _fault(identity: Labels, buckets: Mapping[str, Sequence[Series]], edges: Mapping[str, float]) -> tuple[str, str]:
+    """What is wrong with one histogram: a word and a sentence about it; both empty for a good one."""
+    for text in buckets:
+        if _is_no_number(text):
+            return reasons.BAD_BUCKET_EDGE, f'the bucket edge "{text}" of the histogram {_named(identity)} is no number'
+    rising = sorted(buckets, key=lambda text: (edges[text], text))
+    if edges[rising[-1]] != math.inf:
+        return reasons.NO_INF_BUCKET, f"the histogram {_named(identity)} has no +Inf bucket"
     scrapes: dict[float, list[float]] = {}
-    for _, edge in edges:
-        for sample in buckets[edge][0].samples[-1:]:
+    for text in rising:
+        for sample in buckets[text][0].samples[-1:]:
             scrapes.setdefault(sample.time, []).append(sample.value)
     if any(counts != sorted(counts) for counts in scrapes.values()):
-        return reasons.FALLING_BUCKETS, f"the histogram {name} counts less below a larger edge"
+        return reasons.FALLING_BUCKETS, f"the histogram {_named(identity)} counts less below a larger edge"
     return "", ""
+
+
+def _named(identity: Labels) -> str:
+    return ", ".join(f'{key}="{value}"' for key, value in identity) or "without labels"
 
 
 def _is_no_number(edge: str) -> bool:
@@ -227,8 +246,13 @@ def edge_tick(edge: EdgeTest, part: Slice) -> Tick | None:
 
     An arm without any histogram had no request; a bucket that is missing beside others cannot be counted.
     """
+    return tick_beyond(edge.baseline_edge, edge.candidate_edge, part)
+
+
+def tick_beyond(baseline_edge: float, candidate_edge: float, part: Slice) -> Tick | None:
+    """As `edge_tick`, of two edges without their test."""
     numbers = {}
-    for arm, at in ((Arm.BASELINE, edge.baseline_edge), (Arm.CANDIDATE, edge.candidate_edge)):
+    for arm, at in ((Arm.BASELINE, baseline_edge), (Arm.CANDIDATE, candidate_edge)):
         n = part.counts.get((arm, math.inf), 0.0)
         if n and (arm, at) not in part.counts:
             return None

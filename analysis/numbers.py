@@ -18,7 +18,7 @@ def logsumexp(values: Iterable[float]) -> float:
     top = max(found, default=-math.inf)
     if math.isinf(top):
         return top
-    return top + math.log(math.fsum(math.exp(value - top) for value in found))
+    return top + math.log(math.fsum([math.exp(value - top) for value in found]))
 
 
 def logaddexp(one: float, other: float) -> float:

@@ -20,7 +20,7 @@ scrape from deciding. A tick without requests of an arm it needs leaves E as it 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -118,6 +118,7 @@ class RateState:
         last: end of the last counted tick, Unix seconds; minus infinity before the first.
         stage: the last stage that a tick belonged to.
         low, low_at: least ln E so far, and the end of its tick: since then the evidence grows.
+        ln_e: the log of the e-value; it follows from the capitals, and every look asks for it several times.
     """
 
     capital: tuple[float, ...]
@@ -128,11 +129,10 @@ class RateState:
     stage: str = ""
     low: float = 0.0
     low_at: float = -math.inf
+    ln_e: float = field(init=False, repr=False, compare=False)
 
-    @property
-    def ln_e(self) -> float:
-        """The log of the e-value."""
-        return logsumexp((*self.capital, math.log(self.rest) if self.rest > 0 else -math.inf))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ln_e", _ln_e(self.capital, self.rest))
 
     def to_json(self) -> dict[str, Any]:
         """A small versioned value; floats come back to the bit."""
@@ -169,6 +169,10 @@ class RateState:
         if not all(map(math.isfinite, (*state.capital, state.baseline_n, state.baseline_bad, state.low))):
             raise ValueError("the state of a rate test holds numbers that are not finite")
         return state
+
+
+def _ln_e(capital: Sequence[float], rest: float) -> float:
+    return logsumexp((*capital, math.log(rest) if rest > 0 else -math.inf))
 
 
 def _or_none(time: float) -> float | None:
@@ -213,24 +217,23 @@ def step(test: RateTest, state: RateState, tick: Tick, stage: str = "") -> RateS
         return state
     if tick.start < state.last - _SAME_TIME:
         raise ValueError(f"a tick from {tick.start:g} to {tick.end:g} was counted in part: everything up to {state.last:g} was")
-    after = replace(
-        state, baseline_n=state.baseline_n + tick.baseline_n, baseline_bad=state.baseline_bad + tick.baseline_bad, last=tick.end
-    )
-    alternatives = _alternatives(test, state)
-    if not tick.candidate_n or (test.needs_baseline and not tick.baseline_n) or not alternatives:
-        return after
+    baseline_n, baseline_bad = state.baseline_n + tick.baseline_n, state.baseline_bad + tick.baseline_bad
+    bets = _bets(test, state)
+    if not tick.candidate_n or (test.needs_baseline and not tick.baseline_n) or not bets:
+        return replace(state, baseline_n=baseline_n, baseline_bad=baseline_bad, last=tick.end)
     freed = _freed(state, tick, stage) * state.rest
     each = math.log(freed) - math.log(len(test.grid)) if freed > 0 else -math.inf
     total = tick.candidate_n + tick.baseline_n
     phi = test.dispersion.at(tick.candidate_n / total)
     increment = poisson_increment if test.form is Form.POISSON else bernoulli_increment
-    capital = tuple(
-        logaddexp(held, each) + min(increment(test, tick, *alternative) / phi, test.cap)
-        for held, alternative in zip(state.capital, alternatives, strict=True)
-    )
-    after = replace(after, capital=capital, rest=state.rest - freed, stage=stage)
-    ln_e = after.ln_e
-    return replace(after, low=ln_e, low_at=tick.end) if ln_e <= state.low or math.isinf(state.low_at) else after
+    capital = [
+        logaddexp(held, each) + min(increment(test, tick, candidate, baseline) / phi, test.cap)
+        for held, (candidate, baseline) in zip(state.capital, bets, strict=True)
+    ]
+    rest = state.rest - freed
+    ln_e = _ln_e(capital, rest)
+    low, low_at = (ln_e, tick.end) if ln_e <= state.low or math.isinf(state.low_at) else (state.low, state.low_at)
+    return RateState(tuple(capital), rest, baseline_n, baseline_bad, tick.end, stage, low, low_at)
 
 
 def run(test: RateTest, ticks: Sequence[Tick], state: RateState | None = None, stage: str = "") -> RateState:
@@ -255,7 +258,7 @@ def _freed(state: RateState, tick: Tick, stage: str) -> float:
     return float(1 - (1 - PER_TEN_SECONDS) ** ((tick.end - tick.start) / 10))
 
 
-def _alternatives(test: RateTest, state: RateState) -> list[tuple[float, float]]:
+def _bets(test: RateTest, state: RateState) -> list[tuple[float, float]]:
     """Pairs of rates (candidate, baseline) that are bet on, from the past only; none where no rate is beyond the boundary."""
     seen = (state.baseline_bad + test.kappa * test.p_hist) / (state.baseline_n + test.kappa)
     baseline = min(max(seen, LEAST_RATE), MOST_RATE)
@@ -320,17 +323,18 @@ def bernoulli_null(rho: float, delta: float, n: tuple[float, float], candidate: 
     n_g, n_b = n
     other = min(max((candidate - delta) / rho, TINY_RATE), ALMOST_ONE, (ALMOST_ONE - delta) / rho)
     low, high = min(baseline, other), max(baseline, other)
-    y = (rho * n_g * other + n_b * baseline) / (rho * n_g + n_b)
+    weight = rho * n_g
+    y = (weight * other + n_b * baseline) / (weight + n_b)
     for _ in range(MOST_STEPS):
         g = rho * y + delta
         u, v = g * (1 - g), y * (1 - y)
-        slope_g, slope_b = n_g * rho * (candidate - g) / u, n_b * (baseline - y) / v
+        slope_g, slope_b = weight * (candidate - g) / u, n_b * (baseline - y) / v
         value = slope_g + slope_b
         if value > 0:
             low = y
         else:
             high = y
-        change = -rho * (n_g * rho + slope_g * (1 - 2 * g)) / u - (n_b + slope_b * (1 - 2 * y)) / v
+        change = -rho * (weight + slope_g * (1 - 2 * g)) / u - (n_b + slope_b * (1 - 2 * y)) / v
         nearer = y - value / change if change < 0 else low
         moved = abs(nearer - y)
         y = nearer if low <= nearer <= high else (low + high) / 2

@@ -30,14 +30,13 @@ from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
 from analysis.model import Arm, Series, Tick, Window
 from analysis.numbers import logaddexp, logsumexp
 from analysis.planning import default_effect, requests_to_detect
-from analysis.rate import RateTest
 from analysis.retrospect_checks import Counted
 from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
 from analysis.slo import default_limit
 
 __all__ = [
-    "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "alerting_since", "begin", "both", "detectable", "follow",
-    "ln_alert", "ln_e", "ln_early", "pretended", "seen", "slice_of", "worst",
+    "Advanced", "Kind", "Known", "Line", "Mark", "Rates", "Setting", "State", "advance", "alerting_since", "begin", "both", "detectable",
+    "follow", "ln_alert", "ln_e", "ln_early", "pretended", "rates", "seen", "slice_of", "worst",
 ]  # fmt: skip
 
 LEAST_HISTORY = 200.0
@@ -90,18 +89,8 @@ def _read(setting: Setting, arms: Mapping[Arm, Counted], edges: frozenset[float]
     if setting.kind is Kind.ERRORS:
         found = tuple(Counter(arm, name, every) for arm, one in arms.items() for name, every in ((_EVERY, one.total), (_BAD, one.bad)))
         return _Read(found) if any(one.total for one in arms.values()) else _Read(fault=reasons.NO_SERIES)
-    tested = {arm: [series for series in one.buckets if not edges or _edge(series) in edges] for arm, one in arms.items()}
-    buckets = latency.read_buckets({arm: every for arm, every in tested.items() if every})
+    buckets = latency.read_buckets({arm: one.buckets for arm, one in arms.items()}, edges)
     return _Read(buckets.counters, buckets.edges, buckets.fault, buckets.detail)
-
-
-def _edge(series: Series) -> float:
-    """Of a bucket; one that is no number counts as infinite, so that it is looked at and named."""
-    text = dict(series.labels).get("le", "")
-    try:
-        return float(text)
-    except ValueError:
-        return math.inf
 
 
 def _newest(arms: Mapping[Arm, Counted]) -> float:
@@ -234,7 +223,7 @@ def _counted(setting: Setting, state: State, part: Slice, marks: Sequence[Mark])
         lines = tuple(_in_stage(setting, line, mark) for line in lines)
     if mark.judged:
         lines = tuple(_stepped(setting, line, tick, mark) if (tick := _tick(setting, line, part)) else line for line in lines)
-    return replace(state, cursor=Cursor(part.end), lines=lines, stage=mark.name)
+    return State(Cursor(part.end), lines, mark.name, state.raised)
 
 
 def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
@@ -256,16 +245,12 @@ def _alone_limit(setting: Setting, before: tuple[float, float]) -> float:
 
 def _tick(setting: Setting, line: Line, part: Slice) -> Tick | None:
     if math.isfinite(line.edge):
-        # An edge is compared with itself, so that the test beside it does not matter here.
-        return latency.edge_tick(latency.EdgeTest(line.edge, line.edge, _ANY_TEST), part)
+        return latency.tick_beyond(line.edge, line.edge, part)
     n = {arm: part.counts.get((arm, _EVERY), 0.0) for arm in Arm}
     bad = {arm: min(part.counts.get((arm, _BAD), 0.0), n[arm]) for arm in Arm}
     if setting.counts_good:
         bad = {arm: n[arm] - good for arm, good in bad.items()}
     return Tick(part.start, part.end, n[Arm.CANDIDATE], bad[Arm.CANDIDATE], n[Arm.BASELINE], bad[Arm.BASELINE])
-
-
-_ANY_TEST = RateTest()
 
 
 def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
@@ -280,7 +265,7 @@ def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
         relative = rate.step(setting.test(line.p_hist, line.edge), relative, tick, mark.name)
     elif alone is not None and line.limit:
         alone = rate.step(setting.fixed(line.p_hist, line.edge, line.limit), alone, tick, mark.name)
-    return replace(line, sums=sums, relative=relative, alone=alone, early=early, objective=objective)
+    return Line(line.edge, line.p_hist, relative, alone, line.limit, sums, line.before, early, objective)
 
 
 # What it amounts to.
@@ -323,6 +308,34 @@ def worst(state: State) -> Line:
     return max(state.lines, key=lambda line: line.running.ln_e)
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The line with the most evidence in the present stage; rates are shares of requests, 0 to 1.
+
+    Attributes:
+        line: which one.
+        candidate, baseline: both rates; None without requests.
+        candidate_n, baseline_n: requests that they rest on.
+        limit: the candidate's rate beyond which evidence grows, at this rate of the baseline; None without one.
+    """
+
+    line: Line
+    candidate: float | None
+    baseline: float | None
+    candidate_n: float
+    baseline_n: float
+    limit: float | None
+
+
+def rates(setting: Setting, state: State) -> Rates:
+    """Both rates of a state that has lines."""
+    line = worst(state)
+    n_g, x_g, n_b, x_b = line.sums
+    other_n, other_bad = line.before if line.limit else (n_b, x_b)
+    baseline = other_bad / other_n if other_n else None
+    return Rates(line, x_g / n_g if n_g else None, baseline, n_g, other_n, _limit(setting, line, baseline))
+
+
 def seen(name: str, setting: Setting, state: State | None, *, weight: float, window: Window, missing: str = "") -> Seen:
     """What the check has seen in the present stage, for `combine.conclude`.
 
@@ -336,30 +349,27 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
     """
     if state is None or not state.lines:
         return Seen(name, 0.0, weight, window, None, None, 0.0, 0.0, math.inf, missing=missing or reasons.NO_SERIES)
-    line = worst(state)
-    n_g, x_g, n_b, x_b = line.sums
-    alone = bool(line.limit)
-    other_n, other_bad = line.before if alone else (n_b, x_b)
-    baseline = other_bad / other_n if other_n else None
-    gone = "" if alone or n_b else reasons.BASELINE_MISSING
+    found = rates(setting, state)
+    line, (_, _, n_b, _) = found.line, found.line.sums
+    gone = "" if line.limit or n_b else reasons.BASELINE_MISSING
+    guarded = state.setting(setting)
     return Seen(
         check=name,
         ln_e=ln_e(setting, state),
         weight=weight,
         window=window,
-        candidate=x_g / n_g if n_g else None,
-        baseline=baseline,
-        candidate_n=n_g,
-        baseline_n=other_n,
-        needed=max(_needed(state.setting(setting), one, weight) for one in state.lines),
+        candidate=found.candidate,
+        baseline=found.baseline,
+        candidate_n=found.candidate_n,
+        baseline_n=found.baseline_n,
+        needed=max(_needed(guarded, one, weight) for one in state.lines),
         since=line.running.low_at if math.isfinite(line.running.low_at) else None,
-        limit=_limit(setting, line, baseline),
+        limit=found.limit,
         missing=missing or gone,
     )
 
 
 def _limit(setting: Setting, line: Line, baseline: float | None) -> float | None:
-    """The candidate's rate beyond which evidence grows, at this rate of the baseline."""
     if line.limit or setting.objective is not None:
         return line.limit or setting.objective
     return None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0)

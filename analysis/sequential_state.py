@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from analysis import counters, rate
@@ -21,6 +22,9 @@ NO_MARGIN = (1.5, 0.005)
 """Ratio and difference of the margin where none is given (method, section 8)."""
 
 _BERNOULLI_FROM = 0.1
+
+_TESTS_KEPT = 4096
+"""Tests that are remembered: those of a release are the same at every tick."""
 
 
 class Kind(StrEnum):
@@ -81,23 +85,31 @@ class Setting:
 
     def dispersion_of(self, edge: float) -> Dispersion:
         """The dispersion that was measured at this edge (infinite: errors), else the setting's own."""
-        return next((one.dispersion for one in self.known if one.edge == edge), self.dispersion)
+        for one in self.known:
+            if one.edge == edge:
+                return one.dispersion
+        return self.dispersion
 
     def test(self, p_hist: float, edge: float = math.inf) -> RateTest:
         """The test of one line whose baseline had this rate."""
-        errors = self.kind is Kind.ERRORS
-        form = Form.POISSON if errors and p_hist < _BERNOULLI_FROM else Form.BERNOULLI
-        grid = ERROR_GRID if errors else LATENCY_GRID
-        cap = -math.log(self.alpha) / 2
-        return RateTest(self.rho, self.delta, grid, form, p_hist, dispersion=self.dispersion_of(edge), cap=cap)
+        form = Form.POISSON if self.kind is Kind.ERRORS and p_hist < _BERNOULLI_FROM else Form.BERNOULLI
+        return self._tested((self.rho, self.delta), form, p_hist, edge)
 
     def early(self, p_hist: float, edge: float) -> RateTest:
         """The test of a line with its null turned round: the candidate is at least as bad as the margin allows."""
-        return rate.promotion_test(self.test(p_hist, edge), *(self.margin or NO_MARGIN))
+        return _promotion_test(self.test(p_hist, edge), *(self.margin or NO_MARGIN))
 
     def fixed(self, p_hist: float, edge: float, limit: float) -> RateTest:
         """The test of a line against a fixed limit: of its objective, or where the baseline has no traffic."""
-        return replace(self.test(p_hist, edge), rho=0.0, delta=limit, form=Form.BERNOULLI)
+        return self._tested((0.0, limit), Form.BERNOULLI, p_hist, edge)
+
+    def _tested(self, tolerance: tuple[float, float], form: Form, p_hist: float, edge: float) -> RateTest:
+        grid = ERROR_GRID if self.kind is Kind.ERRORS else LATENCY_GRID
+        return _rate_test(*tolerance, grid, form, p_hist, dispersion=self.dispersion_of(edge), cap=-math.log(self.alpha) / 2)
+
+
+_rate_test = lru_cache(maxsize=_TESTS_KEPT)(RateTest)
+_promotion_test = lru_cache(maxsize=_TESTS_KEPT)(rate.promotion_test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +195,7 @@ class State:
         kept = {"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}
         if self.raised is not None:
             kept["raised"] = [self.raised.bursts, self.raised.widest]
-        return json.dumps(kept, separators=(",", ":"))
+        return _JSON.encode(kept)
 
     @classmethod
     def from_json(cls, text: str, setting: Setting) -> "State":
@@ -194,6 +206,9 @@ class State:
             return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]), _raised(found.get("raised")))
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
             raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 def _raised(stored: Sequence[float] | None) -> Dispersion | None:

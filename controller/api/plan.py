@@ -226,10 +226,16 @@ class PlanSpec(Model):
         short = (Member(name=self.workload, workload=self.workload),) if self.workload else ()
         return short + tuple(self.members)
 
+    @cached_property
+    def derived(self) -> dict[str, Any]:
+        """What others have worked out from this plan alone, by name: a plan that is frozen is looked at a thousand times."""
+        return {}
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; what was derived from the old fields is derived anew."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("all_members", None)
+        for name in ("all_members", "derived"):
+            copied.__dict__.pop(name, None)
         return copied
 
 

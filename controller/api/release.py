@@ -5,7 +5,8 @@ this status and from Prometheus's samples.
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -101,6 +102,11 @@ class SequentialStatus(StatusModel):
 
     name: str = Field(description="Name of the check.")
     state: Annotated[str, Field(max_length=4096)] = Field(description="How far its counters are counted, and what they amount to; JSON.")
+
+    @cached_property
+    def read(self) -> dict[str, Any]:
+        """What somebody has read off the state, by its text (a copy takes this along): it is asked for several times a look."""
+        return {}
 
 
 class WindowStatus(StatusModel):

@@ -6,11 +6,12 @@ enough must not be able to put the bound off, and whoever has seen that it was r
 
 from analysis import sequential_anew
 from analysis.gauge import GaugeState
+from analysis.sequential_state import State
 from controller.api.release import ReleaseStatus, SequentialStatus
 from controller.core import gauges, homeward, sequential
 from controller.core.gauges import GaugeLook
 from controller.core.steps import World
-from controller.core.tested import home_setting, setting_of
+from controller.core.tested import tested_by
 
 
 def gone_on(w: World) -> ReleaseStatus:
@@ -19,7 +20,7 @@ def gone_on(w: World) -> ReleaseStatus:
     if tally is None:
         return w.status
     asked = w.status.hold.check if w.status.hold is not None else ""
-    texts = {one.check.name: gauges.text_of(_went_on(w, one, asked)) for one in tally.gauges}
+    states: dict[str, State | GaugeState] = {one.check.name: _went_on(w, one, asked) for one in tally.gauges}
     for one in tally.checks:
         state, setting = one.steps[-1] if one.steps else one.state, sequential.tested(w.at_home, one.check)
         if state is None:
@@ -28,9 +29,9 @@ def gone_on(w: World) -> ReleaseStatus:
             state = sequential_anew.overruled(setting, state)
         elif one.check.name == asked or sequential.alerting(w, one):
             state = sequential_anew.acknowledged(setting, state)
-        texts[one.check.name] = state.to_json()
+        states[one.check.name] = state
     status = sequential.written(w.status, tally)
-    return status.model_copy(update={"sequential": sequential.stated(status, texts)})
+    return status.model_copy(update={"sequential": sequential.stated(status, states)})
 
 
 def _went_on(w: World, one: GaugeLook, asked: str) -> GaugeState:
@@ -40,10 +41,9 @@ def _went_on(w: World, one: GaugeLook, asked: str) -> GaugeState:
 def at_new_place(w: World) -> list[SequentialStatus]:
     """The states at the return of `finish: home`: the clone's counts in its last stage are what the original is held against."""
     again = bool(homeward.begun(w.status).shifted_at)
-    texts = {}
+    states = {}
     for check in w.plan.checks if w.subject.spec.kind != "reverse" else ():
         state = sequential.stored(w, check) if check.sequential else None
         if state is not None:
-            moved = sequential_anew.moved(home_setting(setting_of(w.plan, check)), state, w.now, again=again)
-            texts[check.name] = moved.to_json()
-    return sequential.stated(w.status, texts)
+            states[check.name] = sequential_anew.moved(tested_by(w.plan).home[check.name], state, w.now, again=again)
+    return sequential.stated(w.status, states)

@@ -111,6 +111,11 @@ def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) 
     )
 
 
+def so_far(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) -> CheckStatus:
+    """The numbers so far, without an answer."""
+    return judged(w, one, window, before).model_copy(update={"outcome": None, "reason": "", "detail": ""})
+
+
 def _answer(w: World, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, str, str]:
     scrape = w.plan.traffic.scrape_interval
     if one.fault:

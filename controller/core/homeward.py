@@ -42,11 +42,23 @@ def turned(subject: Subject) -> Subject:
 
 def begun(status: ReleaseStatus) -> StageStatus:
     """The return as the status has it; one that an older controller began is judged from its shift on."""
-    return status.returning or StageStatus(weight=FULL, entered_at=status.phase_since, shifted_at=status.returned_at)
+    return status.returning or StageStatus(weight=FULL, entered_at=status.phase_since, shifted_at=shifted_at(status))
+
+
+def shifted_at(status: ReleaseStatus) -> float:
+    """When the return's weights were accepted, Unix seconds; 0 before that."""
+    return status.returning.shifted_at if status.returning else status.returned_at
 
 
 def judged_by(plan: PlanSpec) -> PlanSpec:
-    """The plan as the return is judged by it."""
+    """The plan as the return is judged by it; kept with the plan."""
+    found: PlanSpec | None = plan.derived.get("at home")
+    if found is None:
+        found = plan.derived["at home"] = _judged_by(plan)
+    return found
+
+
+def _judged_by(plan: PlanSpec) -> PlanSpec:
     last = plan.stages[-1].model_copy(update={"window": plan.stages[0].window, "hold": False})
     return plan.model_copy(update={"stages": [*plan.stages[:-1], last]})
 

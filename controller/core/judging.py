@@ -8,12 +8,14 @@ Where blue has no requests (100 %), relative limits compare with what blue had i
 the sentence says so; absolute limits go on as before.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
+from analysis.sequential import Rates
 from analysis.threshold import Limits, Question, Reading, Rule
 from controller.api.plan_checks import BuiltIn, Check, Group, Limit, Repeat, Trigger
 from controller.api.release import CheckStatus, WindowStatus
@@ -142,6 +144,19 @@ def from_verdict(before: CheckStatus, verdict: Verdict, detail: str, *, at: floa
             "detail": detail[:DETAIL_LENGTH],
         }
     )
+
+
+def shown(rates: Rates | None) -> dict[str, object]:
+    """The fields of a sequential check's status that show both rates, percent, and which line they are of."""
+    if rates is None:
+        return {"n": 0.0, "unit": "%"}
+    edge, shares = rates.line.edge, {"value": rates.candidate, "baseline": rates.baseline, "limit": rates.limit}
+    return {name: 100 * share for name, share in shares.items() if share is not None} | {
+        "n": rates.candidate_n,
+        "unit": "%",
+        "line": f"slower than {edge:g} ms" if math.isfinite(edge) else "",
+        "remembered": bool(rates.line.limit),
+    }
 
 
 # Gates.

@@ -12,7 +12,7 @@ from analysis.retrospect_checks import Counted
 from controller.api.plan_checks import BuiltIn, Check
 from controller.core import asking, traffic
 from controller.core.commands import Subject
-from controller.core.queries import is_failed, member_of, pair_of
+from controller.core.queries import Mesh, Pair, is_failed, member_of, pair_of
 from controller.core.world import Measured, Observed
 
 
@@ -37,15 +37,24 @@ def of(subject: Subject, observed: Observed, measured: Measured, check: Check, *
     """
     if check.counters is not None:
         return _counters(measured, check)
-    measurement = measured.answers.get(asking.TRAFFIC if shared else asking.ticks_key(check.name))
-    if measurement is None or subject.plan is None:
+    key = asking.TRAFFIC if shared else asking.ticks_key(check.name)
+    if key not in measured.answers or subject.plan is None:
         return None
     naming = asking.naming_of(subject, observed, check.member or "", observed.domain)
     pair = pair_of(subject.plan, member_of(subject.plan, check.member), naming)
-    found = traffic.sides(measurement.answer, [pair.blue], [pair.green], asking.mesh_of(subject, observed.cluster))
+    found = sides(measured, key, (pair,), asking.mesh_of(subject, observed.cluster))
     if found.fault:
         return Samples(fault=found.fault, detail=found.detail)
     return Samples(library.both(_built_in(check, found.blue), _built_in(check, found.green)))
+
+
+def sides(measured: Measured, key: str, pairs: tuple[Pair, ...], mesh: Mesh) -> traffic.Sides:
+    """The series of an answer by colour, told apart once a look: those of the traffic query give the split and the error rate."""
+
+    def read() -> traffic.Sides:
+        return traffic.sides(measured.answers[key].answer, [pair.blue for pair in pairs], [pair.green for pair in pairs], mesh)
+
+    return measured.once(("sides", key, pairs, mesh), read)
 
 
 def _built_in(check: Check, every: tuple[Series, ...]) -> Counted:

@@ -11,7 +11,7 @@ from analysis.model import Arm, Outcome
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
-from controller.core import asking, judging, needs, readings, reasons, rhythm, sequential, traffic
+from controller.core import asking, judging, needs, readings, reasons, rhythm, samples, sequential, traffic
 from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World
 from controller.core.traffic import SplitVerdict
 
@@ -64,15 +64,14 @@ class Watch:
 
 def read_traffic(w: World) -> traffic.Traffic | None:
     """Both colours' requests; None where they were not asked."""
-    measurement = w.measured.answers.get(asking.TRAFFIC)
-    if measurement is None:
+    if asking.TRAFFIC not in w.measured.answers:
         return None
     naming = asking.naming_of(w.subject, w.observed, domain=w.observed.domain)
 
     def read() -> traffic.Traffic:
         pairs = asking.traffic_places(w.plan, naming, w.observed.routed)
         mesh = asking.mesh_of(w.subject, w.observed.cluster)
-        return traffic.read_traffic(measurement.answer, [p.blue for p in pairs], [p.green for p in pairs], mesh)
+        return traffic.requests_in(samples.sides(w.measured, asking.TRAFFIC, pairs, mesh))
 
     # Of one look only the naming differs: after the return of `finish: home` blue and green are asked about the other way round.
     return w.measured.once((asking.TRAFFIC, naming), read)

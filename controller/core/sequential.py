@@ -22,17 +22,17 @@ clone had in its last stage: nobody is at the clone any more.
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from analysis import bursts, combine
 from analysis import sequential as library
 from analysis.combine import Weighted
+from analysis.gauge import GaugeState
 from analysis.model import Outcome, Verdict, Window
 from analysis.sequential import Kind, Setting, State
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
-from controller.core import asking, gauges, homeward, judging, reasons, samples
+from controller.core import asking, gauges, homeward, judging, readings, reasons, samples
 from controller.core.asking import Counting
 from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
@@ -43,22 +43,18 @@ from controller.core.tested import (
     FULL,
     PATIENCE_SCRAPES,
     early_stages,
-    gauge_test,
-    home_setting,
     ln_early_bound,
     measured_of,
     scrapes_of,
     setting_of,
     shares,
+    tested_by,
 )
 
 __all__ = [
     "FULL", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "edges_of", "further_back",
     "ln_early_bound", "measured_of", "proven", "scrapes_of", "setting_of", "shares", "stored", "written",
 ]  # fmt: skip
-
-STATES_KEPT = 1024
-"""States that are remembered as they were parsed: the same one is read several times a look."""
 
 _LATE_SCRAPES = PATIENCE_SCRAPES + 2
 
@@ -98,24 +94,19 @@ class Tally:
     gauges: tuple[GaugeLook, ...] = ()
 
     @property
-    def texts(self) -> dict[str, str]:
-        """All states as they are stored, by name."""
-        found = {one.check.name: one.state.to_json() for one in self.checks if one.state is not None}
-        return found | {one.check.name: gauges.text_of(one.state) for one in self.gauges}
+    def states(self) -> dict[str, State | GaugeState]:
+        """All states by name."""
+        found: dict[str, State | GaugeState] = {one.check.name: one.state for one in self.checks if one.state is not None}
+        return found | {one.check.name: one.state for one in self.gauges}
 
 
 # What is asked.
 
 
 def tested(w: World, check: Check) -> Setting:
-    """What the check tests here; put into words once a look, which has a single plan."""
-    home = is_home(w)
-
-    def read() -> Setting:
-        setting = setting_of(w.plan, check)
-        return home_setting(setting) if home else setting
-
-    return w.measured.once(("tested", check.name, home), read)
+    """What the check tests here."""
+    known = tested_by(w.plan)
+    return known.home[check.name] if is_home(w) else known.settings[check.name]
 
 
 def watched(w: World) -> tuple[Check, ...]:
@@ -123,13 +114,13 @@ def watched(w: World) -> tuple[Check, ...]:
 
     None in a reverse release: it has no stage in which both versions have traffic, and what hits both is often why somebody asked for it.
     """
-    checks = tuple([check for check in w.plan.checks if check.sequential]) if w.subject.plan is not None else ()
+    checks = tested_by(w.plan).checks if w.subject.plan is not None else ()
     return checks if checks and _watching(w) else ()
 
 
 def watched_gauges(w: World) -> tuple[Check, ...]:
     """The gauges that are paired now: as `watched`, where their history is known, but not after a return: nobody is at the clone."""
-    checks = tuple([check for check in w.plan.checks if gauge_test(w.plan, check) is not None]) if w.subject.plan is not None else ()
+    checks = tested_by(w.plan).gauges if w.subject.plan is not None else ()
     return checks if checks and _watching(w) and not is_home(w) else ()
 
 
@@ -140,14 +131,13 @@ def _watching(w: World) -> bool:
     if status.phase not in WATCHED or w.standing is Phase.RETURNING or status.rollback is not None:
         return False
     # After a failed return the states are still those of the return.
-    return is_home(w) or not homeward.begun(status).shifted_at
+    return is_home(w) or not homeward.shifted_at(status)
 
 
 def due(w: World) -> tuple[Counting, ...]:
     """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
     checks = watched(w)
-    back = scrapes_of(w.plan).look_back if checks else 0.0
-    return tuple(_counting(w, check, stored(w, check), back) for check in checks)
+    return tuple([_counting(w, check, stored(w, check), tested_by(w.plan).scrapes.look_back) for check in checks])
 
 
 def _counting(w: World, check: Check, state: State | None, back: float) -> Counting:
@@ -186,8 +176,8 @@ def _shared(w: World, check: Check) -> bool:
 
 def stored(w: World, check: Check) -> State | None:
     """The state in the status; None before there is one, and where somebody's edit made it unreadable: it begins again."""
-    text = stored_text(w, check)
-    return read(text, tested(w, check)) if text else None
+    one = next((one for one in w.status.sequential if one.name == check.name), None)
+    return read(one, tested(w, check)) if one is not None and one.state else None
 
 
 def stored_text(w: World, check: Check) -> str:
@@ -195,13 +185,15 @@ def stored_text(w: World, check: Check) -> str:
     return next((one.state for one in w.status.sequential if one.name == check.name), "")
 
 
-@lru_cache(maxsize=STATES_KEPT)
-def read(text: str, setting: Setting) -> State | None:
-    """A stored state; None where it is none of this setting."""
-    try:
-        return State.from_json(text, setting)
-    except ValueError:
-        return None
+def read(one: SequentialStatus, setting: Setting) -> State | None:
+    """A stored state; None where it is none of this setting. The text is read once, or never where it was written here."""
+    if one.state not in one.read:
+        try:
+            one.read[one.state] = State.from_json(one.state, setting)
+        except ValueError:
+            one.read[one.state] = None
+    found: State | None = one.read[one.state]
+    return found
 
 
 # What came out.
@@ -216,10 +208,10 @@ def counted(w: World) -> Tally | None:
 
 
 def _tally(w: World, checks: Collection[Check], pairs: Collection[Check]) -> Tally:
-    found = first_reached(w, tuple(_count(w, check) for check in checks))
+    found = first_reached(w, tuple([_count(w, check) for check in checks]))
     window = w.stage_status.window or WindowStatus(opened_at=w.stage_status.shifted_at, last_sample=w.now)
     together = _together(w, found)
-    statuses = {one.check.name: _running(_judged(w, one, together, window)) for one in found}
+    statuses = {one.check.name: _numbers(w, one, together, window) for one in found}
     cause = None
     if together is not None and together.reached:
         one = next(one for one in found if one.check.name == together.cause)
@@ -227,9 +219,7 @@ def _tally(w: World, checks: Collection[Check], pairs: Collection[Check]) -> Tal
         statuses[cause.name] = cause
     looked = tuple(gauges.look(w, check, marks_in(w, check), stored_text(w, check)) for check in pairs)
     before = w.stage_status.checks
-    statuses |= {
-        one.check.name: _running(gauges.judged(w, one, window, asking.polled(before, one.check.name))) for one in looked
-    }
+    statuses |= {one.check.name: gauges.so_far(w, one, window, asking.polled(before, one.check.name)) for one in looked}
     asks = [one.check.name for one in found if alerting(w, one)] + [one.check.name for one in looked if gauges.alerting(w, one)]
     return Tally(found, statuses, cause, statuses[asks[0]] if asks else None, looked)
 
@@ -251,23 +241,23 @@ def first_reached(w: World, found: tuple[Look, ...]) -> tuple[Look, ...]:
 
 def _count(w: World, check: Check) -> Look:
     """One check's state after the samples of this look; the one before where they were not asked or cannot be read."""
-    setting, before, marks = tested(w, check), stored(w, check), marks_in(w, check)
+    setting, before, marks, scrapes = tested(w, check), stored(w, check), marks_in(w, check), tested_by(w.plan).scrapes
     found = samples.of(w.subject, w.observed, w.measured, check, shared=_shared(w, check))
     if found is None or found.fault:
         return Look(check, before) if found is None else Look(check, before, found.fault, found.detail)
     state, fault, detail = before, "", ""
     if state is None:
-        begun = library.begin(setting, found.arms, marks[0].since, scrapes_of(w.plan))
+        begun = library.begin(setting, found.arms, marks[0].since, scrapes)
         state, fault, detail = begun.state, begun.fault, begun.detail
     if state is None:
         return Look(check, None, fault, detail)
-    after = library.advance(setting, state, found.arms, marks, scrapes_of(w.plan))
+    after = library.advance(setting, state, found.arms, marks, scrapes)
     return Look(check, after.state, after.fault, after.detail, after.steps)
 
 
 def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | None:
     """All acting checks against the one bound; None where every check only observes."""
-    weights = shares(w.plan)
+    weights = tested_by(w.plan).weights
     parts = [
         Weighted(one.check.name, weights[one.check.name], library.ln_e(tested(w, one.check), one.state))
         for one in found
@@ -276,63 +266,57 @@ def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | No
     return combine.release_evidence(parts, w.plan.analysis.alpha) if parts else None
 
 
+def _evidence(w: World, one: Look, together: combine.ReleaseEvidence | None) -> combine.ReleaseEvidence:
+    """What decides about a check: the evidence of all that act (`_together`); its own where it only observes."""
+    if together is not None and not one.check.observe:
+        return together
+    alone = Weighted(one.check.name, 1.0, library.ln_e(tested(w, one.check), one.state))
+    return combine.release_evidence([alone], w.plan.analysis.alpha)
+
+
+def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, window: WindowStatus) -> CheckStatus:
+    """The check's numbers so far, without an answer."""
+    evidence = _evidence(w, one, together)
+    numbers: dict[str, object] = {"ln_e": evidence.ln_e, "ln_bound": evidence.ln_bound, "polled_at": window.last_sample}
+    rates = library.rates(tested(w, one.check), one.state) if one.state is not None and one.state.lines else None
+    numbers |= judging.shown(rates)
+    alert, early = library.ln_alert(one.state), library.ln_early(one.state)
+    if math.isfinite(alert):
+        numbers["ln_alert"] = alert
+    if math.isfinite(early):
+        numbers |= {"ln_early": early, "ln_early_bound": tested_by(w.plan).ln_early_bound}
+    if one.state is not None and not evidence.reached and alerting(w, one):
+        numbers["failing_since"] = library.alerting_since(one.state)
+    return CheckStatus(name=one.check.name).model_copy(update=numbers)
+
+
 def _judged(
     w: World, one: Look, together: combine.ReleaseEvidence | None, window: WindowStatus, missing: str = "", *, proven: bool = False
 ) -> CheckStatus:
-    """The check's answer as if the window ended now, beside the evidence of all that act (`_together`).
-
-    With `proven` the margin says what the number of requests says otherwise.
-    """
-    check, setting = one.check, tested(w, one.check)
-    weight = shares(w.plan).get(check.name, 1.0)
-    saw = library.seen(
-        check.name, setting, one.state, weight=weight, window=Window(window.opened_at, window.last_sample), missing=missing or one.fault
-    )
+    """The check's answer as if the window ended now. With `proven` the margin says what the number of requests says otherwise."""
+    check, weight = one.check, tested_by(w.plan).weights.get(one.check.name, 1.0)
+    judged = Window(window.opened_at, window.last_sample)
+    saw = library.seen(check.name, tested(w, check), one.state, weight=weight, window=judged, missing=missing or one.fault)
     saw = replace(saw, needed=max(0 if proven else saw.needed, w.stage.min_requests, check.needed_requests))
-    evidence = together if not check.observe else None
-    if evidence is None:
-        evidence = combine.release_evidence([Weighted(check.name, 1.0, saw.ln_e)], w.plan.analysis.alpha)
-    status = _status(check, combine.conclude(saw, evidence), one, window, limit=saw.limit)
-    shown = {"ln_alert": library.ln_alert(one.state), "ln_early": library.ln_early(one.state)}
-    update = {name: value for name, value in shown.items() if math.isfinite(value)}
-    if "ln_early" in update:
-        update["ln_early_bound"] = ln_early_bound(w.plan)
-    if one.state is not None and status.outcome is not Outcome.FAIL and alerting(w, one):
-        update["failing_since"] = library.alerting_since(one.state)
-    return status.model_copy(update=update) if update else status
+    verdict = combine.conclude(saw, _evidence(w, one, together))
+    detail = _detail(verdict, one)[: readings.DETAIL_LENGTH]
+    update: dict[str, object] = {"outcome": verdict.outcome, "reason": verdict.reason, "detail": detail}
+    if verdict.outcome is Outcome.FAIL:
+        update["failing_since"] = saw.since or 0.0
+    return _numbers(w, one, together, window).model_copy(update=update)
 
 
-def _status(check: Check, verdict: Verdict, one: Look, window: WindowStatus, *, limit: float | None) -> CheckStatus:
-    line = library.worst(one.state) if one.state is not None and one.state.lines else None
-    detail = ""
+def _detail(verdict: Verdict, one: Look) -> str:
+    """What an answer lacks, in words; empty for one that lacks nothing."""
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
         needed = verdict.detail["needed"]
-        detail = f"{verdict.n or 0:,.0f} of {needed:,.0f} requests of green" if math.isfinite(needed) else "the tolerance allows the effect"
-    elif verdict.outcome is Outcome.INCONCLUSIVE:
-        detail = one.detail
-    plain = judging.from_verdict(CheckStatus(name=check.name), verdict, detail, at=window.last_sample)
-    return plain.model_copy(
-        update={
-            "limit": None if limit is None else 100 * limit,
-            "line": f"slower than {line.edge:g} ms" if line is not None and math.isfinite(line.edge) else "",
-            "remembered": bool(line is not None and line.limit),
-            "failing_since": verdict.detail.get("since", 0.0) if verdict.outcome is Outcome.FAIL else 0.0,
-            "ln_e": verdict.detail["ln_e_release"],
-            "ln_bound": verdict.detail["ln_bound"],
-            "recent": "",
-        }
-    )
-
-
-def _running(status: CheckStatus) -> CheckStatus:
-    """The numbers so far, without an answer."""
-    since = 0.0 if status.outcome is Outcome.FAIL else status.failing_since
-    return status.model_copy(update={"outcome": None, "reason": "", "detail": "", "failing_since": since})
+        return f"{verdict.n or 0:,.0f} of {needed:,.0f} requests of green" if math.isfinite(needed) else "the tolerance allows the effect"
+    return one.detail if verdict.outcome is Outcome.INCONCLUSIVE else ""
 
 
 def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:
     """The status with the states, and with the numbers so far where the stage (or the return) has no verdict yet."""
-    states = stated(status, tally.texts)
+    states = stated(status, tally.states)
     update: dict[str, object] = {"sequential": states} if states != status.sequential else {}
     stage = homeward.begun(status) if status.returned_at else status.stages[status.stage]
     if stage.verdict is None and not stage.skipped:
@@ -343,10 +327,21 @@ def written(status: ReleaseStatus, tally: Tally) -> ReleaseStatus:
     return status.model_copy(update=update) if update else status
 
 
-def stated(status: ReleaseStatus, texts: dict[str, str]) -> list[SequentialStatus]:
-    """The states with these in the place of those before; those of checks that were not looked at stay."""
-    known = {one.name: one.state for one in status.sequential} | texts
-    return [SequentialStatus(name=name, state=text) for name, text in known.items()]
+def stated(status: ReleaseStatus, states: Mapping[str, State | GaugeState]) -> list[SequentialStatus]:
+    """The states with these in the place of those before, which stay where they are the same, or were not looked at."""
+    known = {one.name: one for one in status.sequential}
+    for name, state in states.items():
+        before = known.get(name)
+        if before is None or before.read.get(before.state) is not state:
+            known[name] = _in_words(name, state)
+    return list(known.values())
+
+
+def _in_words(name: str, state: State | GaugeState) -> SequentialStatus:
+    text = state.to_json() if isinstance(state, State) else gauges.text_of(state)
+    one = SequentialStatus(name=name, state=text)
+    one.read[text] = state
+    return one
 
 
 def _in_place(status: ReleaseStatus, stage: StageStatus) -> dict[str, object]:
@@ -365,7 +360,7 @@ def proven(w: World, window: WindowStatus) -> bool:
     tally = counted(w) if checks and all(check.sequential for check in checks) else None
     if tally is None:
         return False
-    answers, bound = at_window_end(w, window), ln_early_bound(w.plan)
+    answers, bound = at_window_end(w, window), tested_by(w.plan).ln_early_bound
     acting = [answers[check.name] for check in checks if not check.observe]
     return bool(acting) and all(one.outcome is Outcome.PASS and (one.ln_early or -math.inf) >= bound for one in acting)
 

@@ -1,7 +1,8 @@
 """What a sequential check tests: the frozen plan in the words of the library. Pure; it knows no status and no samples."""
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from analysis import combine
 from analysis.counters import Scrapes
@@ -18,6 +19,46 @@ PATIENCE_SCRAPES = 3
 """A target that is silent for longer is not waited for; as the gap of a window."""
 
 FULL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """All that sequential checks ask of a plan, worked out once: it is the same at every look of a release.
+
+    Attributes:
+        checks: the sequential ones, in the plan's order.
+        gauges: those that are paired with blue's at every scrape.
+        settings: what each of the checks tests, by name; `home` after the return of `finish: home`.
+        weights: each acting check's share of alpha.
+        scrapes: how samples are made.
+        ln_early_bound: see there.
+    """
+
+    checks: tuple[Check, ...]
+    gauges: tuple[Check, ...]
+    settings: Mapping[str, Setting]
+    home: Mapping[str, Setting]
+    weights: Mapping[str, float]
+    scrapes: Scrapes
+    ln_early_bound: float
+
+
+def tested_by(plan: PlanSpec) -> Tested:
+    """What the plan's sequential checks test; it is kept with the plan."""
+    found: Tested | None = plan.derived.get("tested")
+    if found is None:
+        checks = tuple(check for check in plan.checks if check.sequential)
+        settings = {check.name: setting_of(plan, check) for check in checks}
+        found = plan.derived["tested"] = Tested(
+            checks=checks,
+            gauges=tuple(check for check in plan.checks if gauge_test(plan, check) is not None),
+            settings=settings,
+            home={name: home_setting(setting) for name, setting in settings.items()},
+            weights=shares(plan),
+            scrapes=scrapes_of(plan),
+            ln_early_bound=ln_early_bound(plan),
+        )
+    return found
 
 
 def scrapes_of(plan: PlanSpec) -> Scrapes:

@@ -15,7 +15,7 @@ A release reads the same query for three things: has the shift arrived (`settled
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -125,7 +125,10 @@ def sides(answer: Answer, blue: Collection[Place], green: Collection[Place], mes
     by_host = _by_host(mesh)
     for series in answer.series:
         labels = dict(series.labels)
-        colour = names.get(_series_key(labels, by_host=by_host))
+        if by_host:
+            colour = names.get((labels.get("destination_service", ""), ""))
+        else:
+            colour = names.get((labels.get("destination_workload", ""), labels.get("destination_workload_namespace", "")))
         if colour is not None and series.samples:
             arms[colour].append(series)
             clusters.add(labels.get("destination_cluster", ""))
@@ -137,7 +140,11 @@ def sides(answer: Answer, blue: Collection[Place], green: Collection[Place], mes
 
 def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Place], mesh: Mesh) -> Traffic:
     """Both colours' increments from the raw answer of the traffic query. Never raises: a fault is a `Traffic`."""
-    found = sides(answer, blue, green, mesh)
+    return requests_in(sides(answer, blue, green, mesh))
+
+
+def requests_in(found: Sides) -> Traffic:
+    """As `read_traffic`, of series that are told apart already."""
     if found.fault:
         return Traffic(fault=found.fault, detail=found.detail)
     targets = _scrapes([*found.blue, *found.green])
@@ -163,12 +170,6 @@ def _key(place: Place, mesh: Mesh) -> tuple[str, str]:
 def _by_host(mesh: Mesh) -> bool:
     """Whether the name of the Service tells the colours apart."""
     return mesh.mode == "host" and mesh.reporter == "source"
-
-
-def _series_key(labels: Mapping[str, str], *, by_host: bool) -> tuple[str, str]:
-    if by_host:
-        return labels.get("destination_service", ""), ""
-    return labels.get("destination_workload", ""), labels.get("destination_workload_namespace", "")
 
 
 def _target(labels: Labels) -> Labels:

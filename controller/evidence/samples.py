@@ -39,13 +39,38 @@ class _Known(NamedTuple):
 _NOTHING = _Known(array("d"), array("d"))
 
 
-def shared(before: _Known, after: _Known) -> int:
-    """How many samples at the front of `before` are gone in `after`, which begins with the rest; all where nothing is shared."""
-    count = len(before.times)
-    position = bisect_left(before.times, after.times[0])
-    rest = count - position
-    same = rest <= len(after.times) and before.times[position:] == after.times[:rest] and before.values[position:] == after.values[:rest]
-    return position if same else count
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """How a series' times go on from those before; most series of an answer have both in common.
+
+    Attributes:
+        before: the known times.
+        listed, times: those of the answer.
+        gone: how many known ones are left out at the front; all where the rest is not what the answer begins with.
+        kept: how many of the answer's are known.
+        fresh: the others.
+    """
+
+    before: "array[float]"
+    listed: list[float]
+    times: "array[float]"
+    gone: int
+    kept: int
+    fresh: "array[float]"
+
+    def of(self, before: "array[float]", listed: list[float]) -> "_Turn":
+        """The turn of these times: this one where they are the same."""
+        if listed != self.listed:
+            return _turn(before, listed, array("d", listed))
+        return self if before is self.before else _turn(before, listed, self.times)
+
+
+def _turn(before: "array[float]", listed: list[float], times: "array[float]") -> _Turn:
+    position = bisect_left(before, listed[0]) if listed else len(before)
+    rest = len(before) - position
+    if before[position:] != times[:rest]:
+        position, rest = len(before), 0
+    return _Turn(before, listed, times, position, rest, times[rest:])
 
 
 Fresh = tuple[int, int, _Known]
@@ -55,7 +80,7 @@ Fresh = tuple[int, int, _Known]
 def short(series: int, gone: int, new: _Known, usual: int, times: "array[float]") -> list[Any]:
     """A series as it stands in its answer: in short where it agrees with the answer's first one."""
     values = list(map(number, new.values))
-    if gone == usual and new.times == times:
+    if gone == usual and (new.times is times or new.times == times):
         return [series, *values]
     return [[series, gone], *(part for pair in zip(new.times, values, strict=True) for part in pair)]
 
@@ -75,7 +100,7 @@ class Writer:
     _labels: dict[int, int] = field(default_factory=dict)
     _queries: dict[int, int] = field(default_factory=dict)
     _seen: dict[tuple[str, int], _Known] = field(default_factory=dict)
-    _times: "array[float]" = field(default_factory=lambda: _NOTHING.times)
+    _turn: _Turn = field(default_factory=lambda: _turn(_NOTHING.times, [], _NOTHING.times))
 
     def answer(self, key: str, measurement: Measurement) -> Line:
         """One measurement; unset fields are left out."""
@@ -102,16 +127,13 @@ class Writer:
         if number_ is None:
             number_ = self._labels[name] = len(self._labels)
             self.fresh.append({"k": "series", "id": number_, "labels": dict(series.labels)})
-        samples = series.samples
         before = self._seen.get((key, number_), _NOTHING)
-        times = array("d", [sample.time for sample in samples])
-        if times == self._times:
-            times = self._times  # most series of an answer have the same: one copy is kept
-        self._times = times
-        after = self._seen[key, number_] = _Known(times, array("d", [sample.value for sample in samples]))
-        count = len(before.times)
-        gone = shared(before, after) if samples else count
-        return number_, gone, _Known(times[count - gone :], after.values[count - gone :])
+        turn = self._turn = self._turn.of(before.times, [sample.time for sample in series.samples])
+        values = array("d", [sample.value for sample in series.samples])
+        self._seen[key, number_] = _Known(turn.times, values)
+        if before.values[turn.gone :] == values[: turn.kept]:
+            return number_, turn.gone, _Known(turn.fresh, values[turn.kept :])
+        return number_, len(before.times), _Known(turn.times, values)
 
     def _query(self, query: str) -> int:
         name = hash(query)

@@ -364,7 +364,7 @@ def _ratios(place: str, kind: str, status: ReleaseStatus, plan: PlanSpec | None,
     if check is None or kind == "trigger" or counts is None or check.builtin is not BuiltIn.ERROR_RATE or check.member or plan is None:
         return
     setting = sequential.setting_of(plan, check)
-    state = next((sequential.read(one.state, setting) for one in status.sequential if one.name == check.name), None)
+    state = next((sequential.read(one, setting) for one in status.sequential if one.name == check.name), None)
     known = [one.dispersion for one in setting.known] or [setting.dispersion if state is None else state.setting(setting).dispersion]
     for stage, until in zip(status.stages, [*(one.shifted_at for one in status.stages[1:]), float("inf")], strict=True):
         yield from _in_stage(stage, until or float("inf"), counts, known[0])
