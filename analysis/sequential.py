@@ -27,17 +27,16 @@ from dataclasses import dataclass, replace
 from analysis import bursts, latency, rate, reasons
 from analysis.combine import Seen
 from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
-from analysis.model import Arm, Series, Tick, Window
+from analysis.model import Arm, Counted, Series, Tick, Window
 from analysis.numbers import logaddexp, logsumexp
 from analysis.planning import default_effect, requests_to_detect
 from analysis.rate import RateTest
-from analysis.retrospect_checks import Counted
 from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
 from analysis.slo import default_limit
 
 __all__ = [
     "Advanced", "Kind", "Known", "Line", "Mark", "Setting", "State", "advance", "alerting_since", "begin", "both", "detectable", "follow",
-    "ln_alert", "ln_e", "ln_early", "pretended", "seen", "slice_of", "worst",
+    "limit_at", "ln_alert", "ln_e", "ln_early", "pretended", "seen", "slice_of", "worst",
 ]  # fmt: skip
 
 LEAST_HISTORY = 200.0
@@ -353,12 +352,12 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
         baseline_n=other_n,
         needed=max(_needed(state.setting(setting), one, weight) for one in state.lines),
         since=line.running.low_at if math.isfinite(line.running.low_at) else None,
-        limit=_limit(setting, line, baseline),
+        limit=limit_at(setting, line, baseline),
         missing=missing or gone,
     )
 
 
-def _limit(setting: Setting, line: Line, baseline: float | None) -> float | None:
+def limit_at(setting: Setting, line: Line, baseline: float | None) -> float | None:
     """The candidate's rate beyond which evidence grows, at this rate of the baseline."""
     if line.limit or setting.objective is not None:
         return line.limit or setting.objective

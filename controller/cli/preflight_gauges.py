@@ -16,7 +16,7 @@ from controller.api.plan_checks import Check
 from controller.api.promql import facts
 from controller.api.promql_syntax import PromqlSyntaxError
 from controller.cli.preflight_read import Samples, Sources
-from controller.core.asking import GAUGE_RANGE_SECONDS
+from controller.core.asking import gauge_range
 from controller.core.queries import Mesh, Naming, build_checks_queries, fill, label_value, member_of, over_window, pair_of
 
 MOST_WAYS = 4
@@ -52,7 +52,7 @@ def gauges_of(spec: PlanSpec, sources: Sources, window: Window, naming: Naming, 
 
 def _query(spec: PlanSpec, check: Check, naming: Naming) -> str:
     """As a release asks it of blue."""
-    pair, seconds = pair_of(spec, member_of(spec, check.member), naming), max(GAUGE_RANGE_SECONDS, 4 * spec.traffic.scrape_interval)
+    pair, seconds = pair_of(spec, member_of(spec, check.member), naming), gauge_range(spec.traffic.scrape_interval)
     if check.builtin is None:
         return fill(check.query or "", pair.blue, seconds)
     mesh = Mesh(mode=naming.mode, reporter=spec.traffic.reporter)

@@ -12,8 +12,7 @@ from typing import Protocol
 
 from analysis import latency
 from analysis.counters import Cursor, Scrapes
-from analysis.model import Arm, Sample, Series, Window
-from analysis.retrospect_checks import Counted
+from analysis.model import Arm, Counted, Sample, Series, Window
 from analysis.splits import Part, active, edge_of, parted
 from controller.api.plan_checks import Counters
 from controller.cli.exits import CommandError, ExitCode
