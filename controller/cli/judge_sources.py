@@ -96,13 +96,33 @@ def opened(source: Source, selectors: Sequence[Selector], queries: Collection[st
             if isinstance(prometheus, HttpPrometheus):
                 prometheus.close()
         return
-    asked = _selectors_of(queries)
-    reach = max((facts(query).reach for query in asked), default=-math.inf)
-    early = min(since, window.start - reach - LOOKBACK_SECONDS)
-    wanted = {one.text: one for every in asked.values() for one in every}
-    found = read_files(source.files, [*selectors, *wanted.values()], early, window.end)
+    wanted, early = _wanted(queries, window)
+    found = read_files(source.files, [*selectors, *wanted], min(since, early), window.end)
     raw, evaluated = found[: len(selectors)], found[len(selectors) :]
     yield Samples(_by(selectors, [_from(every, since) for every in raw] if early < since else raw), _engine(evaluated))
+
+
+def evaluator(files: Sequence[Path], queries: Collection[str], window: Window) -> Prometheus:
+    """Who evaluates these queries, and any that select less, within the window, over the samples of files. Raises `CommandError`."""
+    wanted, early = _wanted(queries, window)
+    return _engine(read_files(files, wanted, early, window.end))
+
+
+def _wanted(queries: Collection[str], window: Window) -> tuple[list[Selector], float]:
+    """What the queries select, each once, and since when they look at it.
+
+    A query that nobody can evaluate needs no samples: its answer says why.
+    """
+    found: dict[str, Selector] = {}
+    reach = 0.0
+    for query in queries:
+        try:
+            told = facts(query)
+            found |= {one.text: one for one in map(selector_of, told.selectors)}
+            reach = max(reach, told.reach)
+        except (PromqlSyntaxError, UnsupportedError):
+            continue
+    return list(found.values()), window.start - reach - LOOKBACK_SECONDS if found else math.inf
 
 
 def _by(selectors: Sequence[Selector], found: Sequence[tuple[Series, ...]]) -> dict[str, tuple[Series, ...]]:
@@ -112,17 +132,6 @@ def _by(selectors: Sequence[Selector], found: Sequence[tuple[Series, ...]]) -> d
 def _from(every: Sequence[Series], since: float) -> tuple[Series, ...]:
     cut = (Series(one.labels, tuple(sample for sample in one.samples if sample.time >= since)) for one in every)
     return tuple(one for one in cut if one.samples)
-
-
-def _selectors_of(queries: Collection[str]) -> dict[str, list[Selector]]:
-    """What each query selects. One that nobody can evaluate needs no samples: its answer says why."""
-    found: dict[str, list[Selector]] = {}
-    for query in queries:
-        try:
-            found[query] = [selector_of(one) for one in facts(query).selectors]
-        except (PromqlSyntaxError, UnsupportedError):
-            continue
-    return found
 
 
 def _engine(found: Sequence[tuple[Series, ...]]) -> Prometheus:

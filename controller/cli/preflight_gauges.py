@@ -41,7 +41,8 @@ def gauges_of(spec: PlanSpec, sources: Sources, window: Window, naming: Naming, 
     measured, faults = [], {}
     for check in (check for check in spec.checks if check.gauge):
         try:
-            variance = _variance(spec, _query(spec, check, naming), sorted(pods), _reader(spec, sources.of(check.provider), window))
+            query = _query(spec, check, naming)
+            variance = _variance(spec, query, sorted(pods), _reader(spec, sources.of(check.provider), window, query))
         except ValueError as error:
             faults[check.name] = str(error)
         else:
@@ -104,10 +105,9 @@ def of_pods(query: str, pods: Collection[str]) -> str:
     return text
 
 
-def _reader(spec: PlanSpec, samples: Samples, window: Window) -> Read:
-    ask, step = samples.ask(), spec.traffic.scrape_interval
-    if ask is None:
-        raise ValueError("nobody in a file evaluates a query; name the Prometheus")
+def _reader(spec: PlanSpec, samples: Samples, window: Window, whole: str) -> Read:
+    """Reads queries that select a part of what the whole query does."""
+    ask, step = samples.ask(whole), spec.traffic.scrape_interval
 
     def read(query: str) -> list[Sample]:
         found: list[Sample] = []

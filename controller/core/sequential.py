@@ -227,9 +227,7 @@ def _tally(w: World, checks: Collection[Check], pairs: Collection[Check]) -> Tal
         statuses[cause.name] = cause
     looked = tuple(gauges.look(w, check, marks_in(w, check), stored_text(w, check)) for check in pairs)
     before = w.stage_status.checks
-    statuses |= {
-        one.check.name: _running(gauges.judged(w.plan, one, window, asking.polled(before, one.check.name))) for one in looked
-    }
+    statuses |= {one.check.name: _running(gauges.judged(w.plan, one, window, asking.polled(before, one.check.name))) for one in looked}
     asks = [one.check.name for one in found if alerting(w, one)] + [one.check.name for one in looked if gauges.alerting(one)]
     return Tally(found, statuses, cause, statuses[asks[0]] if asks else None, looked)
 

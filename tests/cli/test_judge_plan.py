@@ -12,10 +12,11 @@ import pytest
 from analysis.model import Arm
 from controller.api.plan import PlanSpec
 from controller.cli import judge_prometheus
-from controller.cli.judge_places import places_of
+from controller.cli.judge_places import SAID, places_of
 from controller.cli.judge_selectors import arm_of
 from controller.cli.main import run
 from tests.cli.test_judge import ARMS, BEGIN, HISTORY, LOOKS, STEP, WINDOW, as_dump, as_json, as_openmetrics, judged, release, simulated
+from tests.docs.pages import ROOT
 
 HEAP = 'avg(heap_bytes{app="$workload"})'
 FAILED = 'sum(rate(paid_total{app="$workload",result="error"}[$window]))'
@@ -419,6 +420,11 @@ class TestParameters:
 
         assert (found.spoken, found.of("cart", Arm.BASELINE).namespace, found.of("cart", Arm.CANDIDATE).workload) == ("cart", "ns", "cart")
         assert (shop.workload, shop.namespace, found.of("shop", Arm.CANDIDATE).revision) == ("shop-green", "prod", "v3")
+
+    def test_the_page_has_every_label_that_says_one(self):
+        page = (ROOT / "docs" / "analysis" / "judging.md").read_text()
+
+        assert all(f"| `${name}` | {', '.join(f'`{label}`' for label in labels)} |" in page for name, labels in SAID.items())
 
     def test_the_sentence_has_both(self):
         found, _ = places('workload="shop"', 'version="v3"')
