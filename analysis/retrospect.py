@@ -201,7 +201,7 @@ def _sums(slices: Sequence[Slice]) -> dict[float, float]:
 
 @dataclass(slots=True)
 class _Way:
-    """A check between its slices and its verdict: `states` are those after each slice so far."""
+    """A check between its slices and its verdict: `states` are those after each slice so far, `ln_es` the logs of its e-value there."""
 
     asked: Asked
     setting: Setting
@@ -211,6 +211,7 @@ class _Way:
     missing: str = ""
     set_aside: float = 0.0
     states: list[State] = field(default_factory=list)
+    ln_es: list[float] = field(default_factory=list)
 
     @property
     def state(self) -> State:
@@ -220,11 +221,12 @@ class _Way:
     @property
     def ln_e(self) -> float:
         """The log of its e-value so far."""
-        return sequential.ln_e(self.setting, self.state)
+        return self.ln_es[-1] if self.ln_es else 0.0
 
     def step(self) -> None:
         """Count the next slice."""
         self.states += sequential.follow(self.setting, self.state, (self.slices[len(self.states)],), (self.mark,))
+        self.ln_es.append(sequential.ln_e(self.setting, self.state))
 
 
 def _begun(asked: Asked, window: Window, scrapes: Scrapes) -> _Way:
@@ -352,7 +354,7 @@ def _moments(way: _Way) -> Iterator[Moment]:
         return
     line = max(range(len(way.state.lines)), key=lambda index: way.state.lines[index].running.ln_e)
     ratio, before = RatioState(), way.begun.lines[line].sums
-    for part, state in zip(way.slices, way.states, strict=False):
+    for part, state, ln_e in zip(way.slices, way.states, way.ln_es, strict=False):
         sums = state.lines[line].sums
         if sums == before:
             continue  # neither arm had a request in it
@@ -361,5 +363,4 @@ def _moments(way: _Way) -> Iterator[Moment]:
         n, bad, m, other = sums
         baseline = other / m if m else None
         limit = sequential.limit_at(way.setting, state.lines[line], baseline)
-        ln_e = sequential.ln_e(way.setting, state)
         yield Moment(state.cursor.until, bad / n if n else None, baseline, limit, n, ln_e, confidence.interval(ratio))

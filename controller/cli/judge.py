@@ -22,7 +22,7 @@ from controller.cli.info import own_version
 from controller.cli.judge_gates import Bench, gates
 from controller.cli.judge_gauges import paired
 from controller.cli.judge_places import Places, places_of
-from controller.cli.judge_plan import counters_of, counting_of, missing_of, plan_of, questions, uncounted
+from controller.cli.judge_plan import counters_of, counting_of, left_of, missing_of, plan_of, questions, uncounted
 from controller.cli.judge_queries import queries_of
 from controller.cli.judge_selectors import Asked, arm_of
 from controller.cli.judge_sources import Source, opened
@@ -43,6 +43,8 @@ FileOption = Annotated[
 ]
 PLAN_HELP = "A plan: its checks and triggers judge, with its queries asked of both versions as the two selectors name them."
 PlanOption = Annotated[Path | None, typer.Option("--plan", help=PLAN_HELP, show_default=False)]
+WITHOUT_HELP = "A check or trigger of the plan that is left out, such as a health probe, whose answers nobody has kept; repeatable."
+WithoutOption = Annotated[list[str] | None, typer.Option("--without", help=WITHOUT_HELP, show_default=False)]
 ErrorsOption = Annotated[str, typer.Option("--errors", help="Conditions on labels of failed requests.", show_default=False)]
 HistoryOption = Annotated[str, typer.Option("--history", help="Time of the baseline before the window that is measured.")]
 ALPHA_HELP = f"Most healthy releases that may fail; the plan's if absent, else {DEFAULT_ALPHA}."
@@ -88,6 +90,7 @@ def judge(
     prometheus: PrometheusOption = "",
     file: FileOption = None,
     plan: PlanOption = None,
+    without: WithoutOption = None,
     errors: ErrorsOption = "",
     history: HistoryOption = "6h",
     alpha: AlphaOption = None,
@@ -111,14 +114,14 @@ def judge(
         raise CommandError(ExitCode.USAGE, f"--limit: found {limit:g}, expected percent between 0 and 100.")
     asked = {Arm.BASELINE: arm_of(baseline, "--baseline"), Arm.CANDIDATE: arm_of(candidate, "--candidate")}
     name, namespace, spec = _plan(plan)
-    judged_by = plan_of(spec, asked, alpha, limit)
+    judged_by = plan_of(left_of(spec, without or ()), asked, alpha, limit)
     places = places_of(judged_by, namespace, name, asked)
     policy = Policy(judged_by, places, spec is not None, errors, _seconds(history))
     result = judged(source, asked, window, policy)
     if output in ("", "json"):
         (print_json if output else print_text)(result)
     else:
-        options = {"--plan": plan, "--errors": errors, "--history": history, "--alpha": alpha, "--limit": limit}
+        options = {"--plan": plan, "--without": without, "--errors": errors, "--history": history, "--alpha": alpha, "--limit": limit}
         _print_report(result, (baseline, candidate), source, options, output)
     raise typer.Exit(ENDINGS[result.outcome])
 
@@ -155,8 +158,12 @@ def _print_report(told: Told, arms: tuple[str, str], source: Source, options: Ma
     (baseline, candidate), plan = arms, options["--plan"]
     asked = {"--baseline": baseline, "--candidate": candidate, "--from": f"{told.window.start:.0f}", "--to": f"{told.window.end:.0f}"}
     given = {**asked, "--prometheus": source.prometheus, **options}
-    words = ["penstock", "judge", *(word for option, value in given.items() if value not in (None, "") for word in (option, str(value)))]
-    words += [word for path in source.files for word in ("--file", str(path))]
+    said = {option: value if isinstance(value, list) else [value] for option, value in (given | {"--file": [*source.files]}).items()}
+    words = [
+        "penstock",
+        "judge",
+        *(word for option in said for value in said[option] if value not in (None, "") for word in (option, str(value))),
+    ]
     notes = (*moments_of(told), *notes_of(told))
     of = plan.name if isinstance(plan, Path) else ""
     judged = Judged(

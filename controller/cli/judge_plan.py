@@ -17,6 +17,7 @@ from analysis.sequential import Kind, Setting
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn, Check, Limit, Method, Trigger
 from controller.api.release import CheckStatus
+from controller.cli.exits import CommandError, ExitCode
 from controller.cli.judge_places import Places
 from controller.cli.judge_queries import COUNTED
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, Asked, Selector, bad_of, selector
@@ -50,6 +51,22 @@ def plan_of(spec: PlanSpec | None, asked: Mapping[Arm, Asked], alpha: float | No
         checks = [*(check for check in checks if check.name != OBJECTIVE), objective]
     analysis = plan.analysis if alpha is None else plan.analysis.model_copy(update={"alpha": alpha})
     return plan.model_copy(update={"checks": checks, "analysis": analysis})
+
+
+def left_of(spec: PlanSpec | None, without: Sequence[str]) -> PlanSpec | None:
+    """The plan without these checks and triggers. Raises `CommandError` for a name that none has."""
+    if spec is None:
+        if without:
+            raise CommandError(
+                ExitCode.USAGE, f"--without: found {without[0]}, expected it beside --plan FILE, of which it leaves something out."
+            )
+        return None
+    names = [*(check.name for check in spec.checks), *(trigger.name for trigger in spec.triggers)]
+    unknown = next((name for name in without if name not in names), None)
+    if unknown is not None:
+        raise CommandError(ExitCode.USAGE, f"--without: found {unknown}, expected a check or trigger of the plan: {', '.join(names)}.")
+    left = {part: [one for one in getattr(spec, part) if one.name not in without] for part in ("checks", "triggers")}
+    return spec.model_copy(update=left)
 
 
 def _usual(asked: Mapping[Arm, Asked]) -> PlanSpec:

@@ -121,24 +121,30 @@ def _take(bench: Bench, one: _Polled, time: float, traffic: Traffic) -> None:
 
 
 def _beside(bench: Bench, one: _Polled, fired: Fired | None) -> Beside:
-    """What became of a trigger: it fired, it was asked and did not, or it never had an answer."""
-    status, trigger = one.status, one.trigger
-    said, acted = "", None
+    """What became of a trigger."""
+    trigger = one.trigger
+    status, said = _ended(one)
+    acted = None
     if fired is not None and trigger.name in {cause.name for cause in (fired.cause, *fired.also)}:
-        said, acted = reasons.say(fired.reason, fired.detail), status.polled_at
-    elif not one.points or all(point.outcome == Outcome.INCONCLUSIVE for point in one.points):
-        why = status if one.points else status.model_copy(update={"reason": reasons.NOT_MEASURED, "detail": _UNKEPT})
-        status = why.model_copy(update={"outcome": Outcome.INCONCLUSIVE})
-    elif one.passed is not None:
-        status = one.passed
+        status, said, acted = one.status, reasons.say(fired.reason, fired.detail), one.status.polled_at
+    told = bench.beside(status, trigger, [trigger_key(trigger.name, arm) for arm in Arm])
+    return replace(told, kind="trigger", points=tuple(one.points), acted=acted, said=said)
+
+
+def _ended(one: _Polled) -> tuple[CheckStatus, str]:
+    """The answer of a trigger that did not fire, and its sentence where the status does not say it."""
+    status, trigger = one.status, one.trigger
+    if not one.points:
+        detail = "Nobody has kept what health probes answered." if trigger.probe is not None else "No poll came before the end."
+        return status.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_MEASURED, "detail": detail}), ""
+    if all(point.outcome == Outcome.INCONCLUSIVE for point in one.points):
+        return status, ""
+    if one.passed is not None:
         times = f"{len(one.points):,} times" if len(one.points) > 1 else "once"
-        said = f"{trigger.name}: polled {times}, it never fired; {numbers(status)} when it last passed"
-    else:
-        status = status.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_CONFIRMED, "detail": numbers(status)})
-    keys = [trigger_key(trigger.name, arm) for arm in Arm]
-    beside = Beside(status, "trigger", trigger.observe, points=tuple(one.points), acted=acted, said=said)
-    told = bench.beside(status, trigger, keys)
-    return replace(beside, status=told.status, queries=told.queries)
-
-
-_UNKEPT = "Nobody has kept what health probes answered."
+        return one.passed, f"{trigger.name}: polled {times}, it never fired; {numbers(one.passed)} when it last passed"
+    unconfirmed = status.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_CONFIRMED, "detail": numbers(status)})
+    if trigger.together is None:
+        return unconfirmed, ""
+    # It failed whenever it had an answer, and alone in its group that is no reason to go back.
+    said = f"{trigger.name}: its group {trigger.together} never failed with it; {numbers(status)}"
+    return unconfirmed.model_copy(update={"outcome": Outcome.PASS}), said

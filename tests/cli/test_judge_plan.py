@@ -146,6 +146,22 @@ class TestEveryKind:
         assert told[name]["sentence"].startswith(f"{name}: ")
         assert BEGIN < found["rolledBackAt"] == told[name]["actedAt"] <= BEGIN + 120
 
+    def test_triggers_of_a_group_go_back_together_alone(self, capsys, tmp_path):
+        group = {"groups": [{"name": "both", "failing": 2}]}
+        pair = [
+            {**TRIGGERS["asked"], "together": "both"},
+            {**TRIGGERS["asked"], "name": "other", "together": "both", "limit": {"maxRatio": 9}},
+        ]
+        quiet = [{**CHECKS["unmeasured"], "limit": {"maxRatio": 3}}]
+        one = judged(capsys, *asked_of(tmp_path, world(heap=1.6), quiet, triggers=pair, **group))
+        pair[1]["limit"] = {"maxRatio": 1.1}
+        both = judged(capsys, *asked_of(tmp_path, world(heap=1.6), quiet, triggers=pair, **group))
+
+        assert (one[0], one[1]["rolledBackAt"], answers(one[1])["asked"]) == (0, None, "pass")
+        assert one[1]["beside"][1]["sentence"].startswith("asked: its group both never failed with it; 1,")
+        assert (both[0], answers(both[1])) == (3, {"unmeasured": "pass", "asked": "fail", "other": "fail"})
+        assert both[1]["sentence"].startswith("both, 2 failing (limit 2): asked: ")
+
     def test_what_only_observes_is_shown_and_decides_nothing(self, capsys, tmp_path):
         checks = [CHECKS["p90"], {**CHECKS["unmeasured"], "observe": True}, {**CHECKS["paid"], "observe": True}]
         code, found = judged(capsys, *asked_of(tmp_path, world(heap=1.6, paid=0.05), checks))
@@ -234,6 +250,28 @@ class TestNeverAPass:
         code, found = judged(capsys, *asked_of(tmp_path, world(), [CHECKS["p90"]], triggers=[{"name": "own", **trigger}]))
 
         assert (code, [(one["check"], one["reason"]) for one in found["beside"]]) == (4, [("p90", "WithinLimit"), ("own", reason)])
+
+    def test_what_nobody_can_answer_any_more_can_be_left_out_by_name(self, capsys, tmp_path):
+        probe = {"name": "health", "probe": {"path": "/health"}}
+        asked = asked_of(tmp_path, world(), [CHECKS["p90"], CHECKS["scored"]], triggers=[probe])
+        code, found = judged(capsys, *asked, "--without", "health", "--without", "scored")
+
+        assert (code, answers(found)) == (0, {"p90": "pass"})
+        assert run(["judge", *asked, "--without", "health", "--without", "scored", "-o", "html"]) == 0
+        assert "--without health --without scored" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("planned", "sentence"),
+        [
+            (True, "--without: found helth, expected a check or trigger of the plan: p90, health.\n"),
+            (False, "--without: found helth, expected it beside --plan FILE, of which it leaves something out.\n"),
+        ],
+    )
+    def test_a_name_that_nothing_has_cannot_be_left_out(self, planned, sentence, capsys, tmp_path):
+        asked = asked_of(tmp_path, world(), [CHECKS["p90"]], triggers=[{"name": "health", "probe": {"path": "/health"}}])
+
+        assert run(["judge", *(asked if planned else asked[:-2]), "--without", "helth"]) == 2
+        assert capsys.readouterr().err.endswith(sentence)
 
     def test_a_plan_in_which_nothing_acts_passes_nothing(self, capsys, tmp_path):
         code, found = judged(capsys, *asked_of(tmp_path, world(), [{**CHECKS["p90"], "observe": True}]))
