@@ -103,9 +103,10 @@ def _blast(judged: Judged) -> Iterator[tuple[str, str]]:
     reached = judged.reached
     if reached is not None:
         yield "A release would have gone back after", seconds(reached - judged.window.start)
+    ended = reached is not None and reached == judged.found.reached
     most = max(judged.found.verdicts, key=lambda verdict: verdict.n or 0.0, default=None)
     if most is not None:
-        yield "Requests of green until then" if judged.found.reached is not None else "Requests of green", f"{most.n or 0:,.0f}"
+        yield "Requests of green until then" if ended else "Requests of green", f"{most.n or 0:,.0f}"
         yield "Requests of blue meanwhile", f"{most.detail.get('baseline_n', 0.0):,.0f}"
 
 
@@ -120,7 +121,8 @@ def _sequential(one: Found, judged: Judged) -> CheckFacts:
         for one in path
     )  # fmt: skip
     ratios = tuple(Ratio(one.at, *one.ratio) for one in path)
-    cause = verdict.outcome is Outcome.FAIL and not one.asked.observe and bool(verdict.detail.get("cause"))
+    ended = judged.found.reached is not None and judged.found.reached == judged.reached
+    cause = ended and not one.asked.observe and bool(verdict.detail.get("cause"))
     queries = judged.queries.get(one.asked.name, {"green": judged.candidate, "blue": judged.baseline})
     bound = verdict.detail["ln_bound"]
     return CheckFacts(verdict.check, "sequential", verdict.unit, str(verdict.outcome), sentence, cause, points, queries, bound, ratios)

@@ -396,6 +396,14 @@ class TestReport:
         assert run([*shlex.split(again)[1:], "-o", "html"]) == 3
         assert capsys.readouterr().out == page
 
+    def test_one_check_is_the_cause_and_that_is_what_came_first(self, capsys, tmp_path):
+        asked = asked_of(tmp_path, world(heap=1.6, paid=0.05), [CHECKS["paid"]], triggers=[TRIGGERS["asked"]])
+        assert run(["judge", *asked, "-o", "html"]) == 3
+        page = capsys.readouterr().out
+
+        assert page.count(" - the cause of the rollback") == 1
+        assert "<strong>asked</strong> (trigger, watched all the time) - the cause of the rollback" in page
+
     def test_markdown_junit_and_json_have_them_by_kind(self, capsys, tmp_path):
         asked = asked_of(tmp_path, world(), CHECKS.values(), triggers=TRIGGERS.values())
         outputs = {}
