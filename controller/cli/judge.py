@@ -158,17 +158,13 @@ def _print_report(told: Told, arms: tuple[str, str], source: Source, options: Ma
     (baseline, candidate), plan = arms, options["--plan"]
     asked = {"--baseline": baseline, "--candidate": candidate, "--from": f"{told.window.start:.0f}", "--to": f"{told.window.end:.0f}"}
     given = {**asked, "--prometheus": source.prometheus, **options}
-    said = {option: value if isinstance(value, list) else [value] for option, value in (given | {"--file": [*source.files]}).items()}
-    words = [
-        "penstock",
-        "judge",
-        *(word for option in said for value in said[option] if value not in (None, "") for word in (option, str(value))),
-    ]
+    every = {option: value if isinstance(value, list) else [value] for option, value in (given | {"--file": [*source.files]}).items()}
+    words = [word for option, values in every.items() for value in values if value not in (None, "") for word in (option, str(value))]
     notes = (*moments_of(told), *notes_of(told))
     of = plan.name if isinstance(plan, Path) else ""
     judged = Judged(
         told.found, told.beside, told.window, told.reached, told.outcome, sentence_of(told), baseline, candidate, of, notes,
-        shlex.join(words), own_version(), told.queries,
+        shlex.join(["penstock", "judge", *words]), own_version(), told.queries,
     )  # fmt: skip
     tell(written(facts_of(judged), output).rstrip("\n"))
 

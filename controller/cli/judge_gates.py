@@ -6,9 +6,10 @@ What a check's answer means is `core.judging`'s word alone.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 from analysis.counters import Scrapes, Slice
-from analysis.model import Arm, Sample, Series, Window
+from analysis.model import Arm, Outcome, Sample, Series, Window
 from analysis.threshold import Reading
 from analysis.totals import Totals, slices, summed
 from controller.api.plan import PlanSpec, TrafficMetrics
@@ -62,10 +63,17 @@ class Bench:
         return summed(self.ticks(member, window.start), window)
 
     def beside(self, status: CheckStatus, asked: Check | Trigger, keys: Sequence[str]) -> Beside:
-        """An answer with the queries that it rests on; one that was not measured says why not."""
+        """An answer with the queries that it rests on.
+
+        One that was not measured says why not. Where both versions are asked the same, nothing was compared: that is no pass.
+        """
         fault = next((self.queries.faults[key] for key in keys if key in self.queries.faults), "")
         if status.reason == reasons.NOT_MEASURED and fault:
             status = status.model_copy(update={"detail": fault})
+        same = next((text for one, other in combinations(keys, 2) if (text := self.queries.same(one, other))), "")
+        if same and status.outcome is Outcome.PASS:
+            update = {"outcome": Outcome.INCONCLUSIVE, "reason": reasons.SAME_SERIES, "detail": f"Both are asked {same}."}
+            status = status.model_copy(update=update)
         queries = {", ".join(_place(key)): self.queries.texts[key] for key in keys if key in self.queries.texts}
         return Beside(status, observe=asked.observe, queries=queries)
 

@@ -28,6 +28,11 @@ class Queries:
     texts: Mapping[str, str]
     faults: Mapping[str, str]
 
+    def same(self, one: str, other: str) -> str:
+        """The query by which both arms are asked, where these two keys are of one question and it is the same for both; else ""."""
+        text = self.texts.get(one, "")
+        return text if one.rpartition("/")[0] == other.rpartition("/")[0] and self.texts.get(other) == text else ""
+
 
 def queries_of(plan: PlanSpec, places: Places, window: Window) -> Queries:
     """Every query that the plan has for a window of this length."""

@@ -128,6 +128,7 @@ def _beside(bench: Bench, one: _Polled, fired: Fired | None) -> Beside:
     if fired is not None and trigger.name in {cause.name for cause in (fired.cause, *fired.also)}:
         status, said, acted = one.status, reasons.say(fired.reason, fired.detail), one.status.polled_at
     told = bench.beside(status, trigger, [trigger_key(trigger.name, arm) for arm in Arm])
+    said = said if told.outcome is status.outcome else ""
     return replace(told, kind="trigger", points=tuple(one.points), acted=acted, said=said)
 
 

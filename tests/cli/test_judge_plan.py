@@ -224,6 +224,20 @@ class TestNeverAPass:
         assert (code, found["beside"][0]["reason"]) == (4, "QueryRefused")
         assert found["beside"][0]["queries"] == {"green": "sum(holt_winters(up[5m], 0.5, 0.5))"}
 
+    @pytest.mark.parametrize("name", ["heap", "unmeasured", "scored", "asked"])
+    def test_two_selectors_that_give_a_query_the_same_names_compare_nothing(self, name, capsys, tmp_path):
+        """Two versions of one workload: `$workload` is the same for both."""
+        arms = [*ARMS[:3], '{destination_workload="shop",version="v2"}']
+        triggers = [TRIGGERS[name]] if name in TRIGGERS else []
+        asked = asked_of(tmp_path, world(), [CHECKS[name]] if name in CHECKS else [{**CHECKS["p90"], "observe": True}], triggers=triggers)
+        code, found = judged(capsys, *arms, *asked[len(ARMS) :])
+        told = {one["check"]: one for one in found["beside"]}[name]
+
+        assert (code, told["outcome"]) == (4, "inconclusive")
+        assert told["reason"] in ("SameSeries", "TooFewRequests")
+        if name in ("heap", "asked"):
+            assert told["sentence"].endswith('Both are asked avg(heap_bytes{app="shop"}).')
+
     def test_a_gauge_without_any_pair_is_stale(self, capsys, tmp_path):
         code, found = judged(capsys, *asked_of(tmp_path, release(), [CHECKS["heap"]]))
 
