@@ -133,7 +133,7 @@ def judged(source: Source, asked: Mapping[Arm, Asked], window: Window, policy: P
     before = max([policy.history, _LEAST_BEFORE, *(trigger.range for trigger in plan.triggers)])
     since = window.start - before
     with opened(source, counting.selectors, queries.texts.values(), window, since) as samples:
-        counters = counters_of(counting, samples, policy.errors)
+        counters = counters_of(counting, samples, policy.errors, plan.traffic.reporter)
         scrapes = retrospect.scrapes_of(list(counters.every))
         every, known = questions(plan, places, counters, window, scrapes, history=bool(policy.history))
         if not policy.given:
@@ -144,7 +144,8 @@ def judged(source: Source, asked: Mapping[Arm, Asked], window: Window, policy: P
     outcome, why = _outcome(found, beside, counters.members[places.spoken][Arm.BASELINE], window, partial=samples.partial)
     span = f"between {clock(since)} and {clock(window.end)}"
     return Told(
-        found, beside, window, outcome, seconds={check: past.seconds for check, past in known.items()}, failed=counters.failed,
+        found, beside, window, outcome, seconds={check: past.seconds for check, past in known.items()},
+        failed=counters.failed, reporter=counters.reporter,
         notes=tuple(f"no series of {text} {span}" for text in missing_of(counting, samples)), queries=counting.queries,
         parameters=places.words if queries.texts or counting.counters else "", partial=samples.partial, why=why,
     )  # fmt: skip

@@ -31,6 +31,9 @@ from controller.report.past import Beside
 OBJECTIVE = "slo"
 """What the fixed limit of `--limit` is called."""
 
+_REPORTER = "reporter"
+"""Istio's label that says whether a caller's proxy or a pod's own has counted; both count every request."""
+
 _HOUR = 3600.0
 _ANY_RANGE = 60.0
 
@@ -142,11 +145,19 @@ def _of_member(places: Places, name: str) -> dict[Arm, Asked]:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Raw samples of both arms: `members` by member, `own` by check; `failed` says in words which requests failed."""
+    """Raw samples of both arms.
+
+    Attributes:
+        members: by member.
+        own: by check with counters of its own.
+        failed: which requests failed, in words.
+        reporter: whose counters they are where both sides have counted every request; "" where one has.
+    """
 
     members: Mapping[str, Mapping[Arm, Counted]]
     own: Mapping[str, Mapping[Arm, Counted]]
     failed: str = ""
+    reporter: str = ""
 
     def of(self, check: Check, places: Places) -> Mapping[Arm, Counted]:
         """What a sequential check counts."""
@@ -160,17 +171,21 @@ class Counters:
                 yield from (*one.total, *one.buckets)
 
 
-def counters_of(counting: Counting, samples: Samples, errors: str) -> Counters:
+def counters_of(counting: Counting, samples: Samples, errors: str, reporter: str) -> Counters:
     """The samples of what is counted. Raises `CommandError` where no label tells which requests failed.
 
     Args:
         counting: what was asked for.
         samples: what was read.
         errors: conditions of failed requests; "" for the labels' own.
+        reporter: whose counters hold where the callers and the pods have both counted every request.
     """
+    reporters = {dict(one.labels).get(_REPORTER) for every in samples.by.values() for one in every}
+    twice = {"source", "destination"} <= reporters
 
     def found(one: Selector | None) -> tuple[Series, ...]:
-        return samples.by[one.text] if one is not None else ()
+        every = samples.by[one.text] if one is not None else ()
+        return tuple(one for one in every if dict(one.labels).get(_REPORTER, reporter) == reporter) if twice else every
 
     every = [series for arms in counting.members.values() for one in arms.values() for series in found(one.requests)]
     bad, words = bad_of(every, errors)
@@ -180,7 +195,7 @@ def counters_of(counting: Counting, samples: Samples, errors: str) -> Counters:
         for name, arms in counting.members.items()
     }
     own = {name: {arm: Counted(*(found(one) for one in two)) for arm, two in arms.items()} for name, arms in counting.counters.items()}
-    return Counters(members, own, words)
+    return Counters(members, own, words, reporter if twice else "")
 
 
 def _counted(total: tuple[Series, ...], failed: Iterable[object], buckets: tuple[Series, ...]) -> Counted:

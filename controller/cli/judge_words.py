@@ -26,6 +26,7 @@ class Told:
         outcome: of all together.
         seconds: of the baseline by which it was known before the window, by sequential check; 0 where nothing was.
         failed: which requests counted as failed, in words.
+        reporter: whose counters were taken of the two that count every request; "" where there was one.
         notes: what is missing, clauses.
         queries: of the sequential checks that do not count what the two selectors select, by check and colour.
         parameters: what the plan's queries were asked with, a sentence; "" where it has none.
@@ -39,6 +40,7 @@ class Told:
     outcome: Outcome
     seconds: Mapping[str, float]
     failed: str = ""
+    reporter: str = ""
     notes: tuple[str, ...] = ()
     queries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parameters: str = ""
@@ -155,6 +157,7 @@ def notes_of(told: Told) -> list[str]:
         said.append(f"{evidence}; {found.ticks:,} ticks.")
     said += [_known(one, told.seconds.get(one.asked.name, 0.0)) for one in found.checks]
     said += [f"Failed requests: {told.failed}."] if told.failed else []
+    said += [f"Callers and pods have both counted every request; what reporter={told.reporter} counted is judged."] if told.reporter else []
     said += [told.parameters] if told.parameters else []
     said += [f"{found.set_aside:,.0f} requests were set aside: their pods came back after a silence."] if found.set_aside else []
     said += ["An answer was partial: this is never a pass."] if told.partial else []

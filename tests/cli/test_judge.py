@@ -243,6 +243,19 @@ def simulated(series):
     return SimulatedPrometheus(Engine(store), lambda: 0.0)
 
 
+def test_requests_that_caller_and_pod_have_both_counted_count_once(files, capsys, tmp_path):
+    """As Istio's proxies on both sides do; twice the counts would be twice the evidence."""
+    series = release(0.03)
+    pods = {tuple(sorted({**dict(labels), "reporter": "destination"}.items())): samples for labels, samples in series.items()}
+    path = tmp_path / "samples"
+    path.write_text(as_dump(series | pods))
+    once = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "bad.txt"))
+
+    assert judged(capsys, *ARMS, *WINDOW, "--file", str(path)) == once
+    assert run(["judge", *ARMS, *WINDOW, "--file", str(path)]) == 3
+    assert "have both counted every request; what reporter=source counted is judged." in capsys.readouterr().err
+
+
 class TestNothingToJudge:
     def test_the_same_series_twice_is_inconclusive(self, files, capsys):
         code, found = judged(capsys, *ARMS[:2], "--candidate", ARMS[1], *WINDOW, "--file", str(files / "healthy.txt"))
