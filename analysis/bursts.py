@@ -14,9 +14,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from analysis.counters import Counter, Cursor, Scrapes, difference, ticks
-from analysis.model import Arm, Series, Tick
+from analysis.model import Arm, Counted, Series, Tick
 from analysis.rate import Dispersion
-from analysis.retrospect_checks import Counted
 
 SECONDS = 900.0
 """How far back it looks."""

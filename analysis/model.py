@@ -44,6 +44,21 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """One arm's raw samples.
+
+    Attributes:
+        total: counters of requests.
+        bad: those of them that count failures: the same series or others.
+        buckets: of the latency histogram, with `le`.
+    """
+
+    total: tuple[Series, ...] = ()
+    bad: tuple[Series, ...] = ()
+    buckets: tuple[Series, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """An interval `(start, end]` for which both arms have fresh counters.
 

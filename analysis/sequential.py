@@ -27,16 +27,15 @@ from dataclasses import dataclass, replace
 from analysis import bursts, latency, rate, reasons
 from analysis.combine import Seen
 from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
-from analysis.model import Arm, Series, Tick, Window
+from analysis.model import Arm, Counted, Series, Tick, Window
 from analysis.numbers import logaddexp, logsumexp
 from analysis.planning import default_effect, requests_to_detect
-from analysis.retrospect_checks import Counted
 from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
 from analysis.slo import default_limit
 
 __all__ = [
     "Advanced", "Kind", "Known", "Line", "Mark", "Rates", "Setting", "State", "advance", "alerting_since", "begin", "both", "detectable",
-    "follow", "ln_alert", "ln_e", "ln_early", "pretended", "rates", "seen", "slice_of", "worst",
+    "follow", "limit_at", "ln_alert", "ln_e", "ln_early", "pretended", "rates", "seen", "slice_of", "worst",
 ]  # fmt: skip
 
 LEAST_HISTORY = 200.0
@@ -333,7 +332,7 @@ def rates(setting: Setting, state: State) -> Rates:
     n_g, x_g, n_b, x_b = line.sums
     other_n, other_bad = line.before if line.limit else (n_b, x_b)
     baseline = other_bad / other_n if other_n else None
-    return Rates(line, x_g / n_g if n_g else None, baseline, n_g, other_n, _limit(setting, line, baseline))
+    return Rates(line, x_g / n_g if n_g else None, baseline, n_g, other_n, limit_at(setting, line, baseline))
 
 
 def seen(name: str, setting: Setting, state: State | None, *, weight: float, window: Window, missing: str = "") -> Seen:
@@ -369,7 +368,8 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
     )
 
 
-def _limit(setting: Setting, line: Line, baseline: float | None) -> float | None:
+def limit_at(setting: Setting, line: Line, baseline: float | None) -> float | None:
+    """The candidate's rate beyond which evidence grows, at this rate of the baseline."""
     if line.limit or setting.objective is not None:
         return line.limit or setting.objective
     return None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0)

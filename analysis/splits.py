@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from analysis.counters import TARGET_LABELS, Counter, Cursor, Scrapes, difference
-from analysis.model import Arm, Labels, Series, Tick
+from analysis.model import Arm, Counted, Labels, Series, Tick
 from analysis.planning import pooled_dispersion
 from analysis.rate import Dispersion
-from analysis.retrospect_checks import Counted
 
 Target = Labels
 """Labels of a scraped target; with metrics of the destination that is a pod of the version."""

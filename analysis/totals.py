@@ -5,13 +5,12 @@ Counts come from the same differencing as the ticks. A quantile is interpolated 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis import latency, reasons
-from analysis.counters import Counter, Cursor, Scrapes, difference
-from analysis.model import Arm, Window
-from analysis.retrospect import Counted
+from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
+from analysis.model import Arm, Counted, Window
 from analysis.threshold import Reading
 
 
@@ -27,6 +26,11 @@ class Totals:
     n: float
     bad: float
     below: Mapping[float, float]
+
+    @property
+    def requests(self) -> float:
+        """Requests, by whichever of the two metrics there is."""
+        return self.n or self.below.get(math.inf, 0.0)
 
     @property
     def error_percent(self) -> Reading:
@@ -51,14 +55,23 @@ class Totals:
 
 def totals(arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes) -> dict[Arm, Totals]:
     """Both arms' counts over the ticks of the window. An arm that is not fresh is zeros."""
+    return summed(slices(arms, window.start, scrapes), window)
+
+
+def slices(arms: Mapping[Arm, Counted], since: float, scrapes: Scrapes) -> tuple[Slice, ...]:
+    """The ticks after `since` (Unix seconds) of requests and failures, then those of the histograms; any time between can be summed."""
     counters = [Counter(arm, name, every) for arm, one in arms.items() for name, every in (("n", one.total), ("bad", one.bad))]
     read = latency.read_buckets({arm: one.buckets for arm, one in arms.items() if one.buckets})
-    sums: dict[tuple[Arm, object], float] = {}
-    for found in (counters, list(read.counters)):
-        for part in difference(found, Cursor(window.start), scrapes).slices:
-            if part.end <= window.end + 1e-6:
-                for key, count in part.counts.items():
-                    sums[key] = sums.get(key, 0.0) + count
+    return tuple(part for found in (counters, read.counters) for part in difference(found, Cursor(since), scrapes).slices)
+
+
+def summed(every: Sequence[Slice], window: Window) -> dict[Arm, Totals]:
+    """Both arms' counts over those of the ticks that end within the window."""
+    sums: dict[tuple[Arm, Hashable], float] = {}
+    for part in every:
+        if window.start < part.end <= window.end + 1e-6:
+            for key, count in part.counts.items():
+                sums[key] = sums.get(key, 0.0) + count
     return {
         arm: Totals(
             sums.get((arm, "n"), 0.0),

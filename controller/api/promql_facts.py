@@ -1,5 +1,6 @@
 """What a query asks for, read from its syntax tree: metrics, selectors, ranges, and how many series it can give."""
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,8 +41,7 @@ class Selector:
     def mentions(self, values: Collection[str]) -> bool:
         """Whether any condition asks for one of the values: `=` for exactly it, `=~` for a text around it."""
         return any(
-            (matcher.op == "=" and matcher.value in values)
-            or (matcher.op == "=~" and any(value in matcher.value for value in values))
+            (matcher.op == "=" and matcher.value in values) or (matcher.op == "=~" and any(value in matcher.value for value in values))
             for matcher in self.matchers
         )
 
@@ -75,6 +75,7 @@ class Facts:
         one_series: whether the answer has at most one series, whatever the data.
         pairings: operators that work label by label.
         filtered: the comparison that decides whether there is a result at all; "" where there is none.
+        reach: seconds before its moment within which every sample lies that it can look at, the lookback aside; infinite with `@`.
     """
 
     result_type: str
@@ -84,6 +85,7 @@ class Facts:
     one_series: bool
     pairings: tuple[Pairing, ...]
     filtered: str = ""
+    reach: float = 0.0
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -124,7 +126,18 @@ def facts_of(expr: Any) -> Facts:
         one_series=_one_series(expr),
         pairings=tuple(pairings),
         filtered=_filter(expr),
+        reach=sum(ranged) + sum(_moved(node) for node in nodes),
     )
+
+
+def _moved(node: Any) -> float:
+    """Seconds by which a selector or a subquery looks further back; infinite where it looks at a fixed time."""
+    if not isinstance(node, pp.VectorSelector | pp.MatrixSelector | pp.SubqueryExpr):
+        return 0.0
+    part = node.vector_selector if isinstance(node, pp.MatrixSelector) else node
+    if part.at is not None:
+        return math.inf
+    return max(part.offset.total_seconds(), 0.0) if part.offset is not None else 0.0
 
 
 def _children(expr: Any) -> list[Any]:

@@ -12,18 +12,23 @@ import typer
 
 from analysis import retrospect
 from analysis.combine import DEFAULT_ALPHA
-from analysis.counters import Scrapes
-from analysis.model import Arm, Outcome, Series, Verdict, Window
-from analysis.retrospect import Counted, Retrospect
+from analysis.model import Arm, Counted, Outcome, Window
+from analysis.retrospect import Retrospect
 from controller.api.base import format_duration, parse_duration
 from controller.api.plan import PlanSpec
-from controller.cli import judge_plan
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Host, check_format, host_of, tell
 from controller.cli.info import own_version
-from controller.cli.judge_files import read_files
-from controller.cli.judge_selectors import Asked, Selector, arm_of, bad_of
-from controller.cli.judge_words import Told, clock, notes_of, print_json, print_text, sentence_of
+from controller.cli.judge_gates import Bench, gates
+from controller.cli.judge_gauges import paired
+from controller.cli.judge_places import Places, places_of
+from controller.cli.judge_plan import counters_of, counting_of, left_of, missing_of, plan_of, questions, uncounted
+from controller.cli.judge_queries import queries_of
+from controller.cli.judge_selectors import Asked, arm_of
+from controller.cli.judge_sources import Source, opened
+from controller.cli.judge_triggers import triggered
+from controller.cli.judge_words import Told, clock, moments_of, notes_of, print_json, print_text, sentence_of
+from controller.report.past import Beside
 
 BaselineOption = Annotated[str, typer.Option("--baseline", help="Selector of the version to compare with.", show_default=False)]
 CandidateOption = Annotated[str, typer.Option("--candidate", help="Selector of the version to judge.", show_default=False)]
@@ -36,8 +41,10 @@ FileOption = Annotated[
         "--file", help="Samples: OpenMetrics text, JSON of a range query, or `promtool tsdb dump`; repeatable.", show_default=False
     ),
 ]
-PLAN_HELP = "A plan: its sequential checks judge, its built-in limits beside them."
+PLAN_HELP = "A plan: its checks and triggers judge, with its queries asked of both versions as the two selectors name them."
 PlanOption = Annotated[Path | None, typer.Option("--plan", help=PLAN_HELP, show_default=False)]
+WITHOUT_HELP = "A check or trigger of the plan that is left out, such as a health probe, whose answers nobody has kept; repeatable."
+WithoutOption = Annotated[list[str] | None, typer.Option("--without", help=WITHOUT_HELP, show_default=False)]
 ErrorsOption = Annotated[str, typer.Option("--errors", help="Conditions on labels of failed requests.", show_default=False)]
 HistoryOption = Annotated[str, typer.Option("--history", help="Time of the baseline before the window that is measured.")]
 ALPHA_HELP = f"Most healthy releases that may fail; the plan's if absent, else {DEFAULT_ALPHA}."
@@ -50,21 +57,25 @@ FormatOption = Annotated[str, typer.Option("--output", "-o", help=FORMAT_HELP, s
 ENDINGS = {Outcome.PASS: 0, Outcome.FAIL: int(ExitCode.NO), Outcome.INCONCLUSIVE: int(ExitCode.HELD)}
 _RELATIVE_TIME = re.compile(r"^-(.+)$")
 _LATE_SHARE = 0.1
+_LEAST_BEFORE = 600.0
+"""Seconds before the window that are always read: a first difference needs a sample before it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where the samples are read from, and how the requests are told apart.
+class Policy:
+    """What is judged by.
 
     Attributes:
-        prometheus: address; "" where files are read.
-        files: with samples.
+        spec: the plan; the built-in checks where none was given.
+        places: whose names its queries use.
+        given: a plan was given.
         errors: conditions of failed requests; "" for the labels' own.
-        history: seconds before the window.
+        history: seconds before the window that say what the plan does not.
     """
 
-    prometheus: str
-    files: tuple[Path, ...]
+    spec: PlanSpec
+    places: Places
+    given: bool
     errors: str
     history: float
 
@@ -79,6 +90,7 @@ def judge(
     prometheus: PrometheusOption = "",
     file: FileOption = None,
     plan: PlanOption = None,
+    without: WithoutOption = None,
     errors: ErrorsOption = "",
     history: HistoryOption = "6h",
     alpha: AlphaOption = None,
@@ -88,29 +100,55 @@ def judge(
     """Judge any two sets of series of a past window, as a release would be judged.
 
     A selector without a metric's name, such as '{destination_workload="shop"}', asks for Istio's request counter and latency
-    histogram; one with a name asks for that counter or histogram. Ends with 0 for pass, 3 for fail, 4 for inconclusive.
+    histogram; one with a name asks for that counter or histogram. With --plan the plan's own checks and triggers judge: its
+    parameters are what each selector says by an equality ($workload by destination_workload, workload or deployment, $namespace
+    by destination_workload_namespace or namespace, $revision by destination_version, version or revision, ...), else what the plan
+    says. What a source cannot answer is named, and never passes. Ends with 0 for pass, 3 for fail, 4 for inconclusive.
     """
     check_format(output, FORMATS)
-    source = _source(prometheus, file, errors, history)
+    source = _source(prometheus, file)
     window = _window(host_of(ctx), since, until)
     if alpha is not None and not 0 < alpha < 1:
         raise CommandError(ExitCode.USAGE, f"--alpha: found {alpha:g}, expected a number between 0 and 1, such as 0.01.")
     if limit is not None and not 0 < limit < 100:  # noqa: PLR2004 - percent
         raise CommandError(ExitCode.USAGE, f"--limit: found {limit:g}, expected percent between 0 and 100.")
     asked = {Arm.BASELINE: arm_of(baseline, "--baseline"), Arm.CANDIDATE: arm_of(candidate, "--candidate")}
-    spec = _spec(plan)
-    arms, scrapes, told = _read(source, asked, window)
-    past = retrospect.past_of(arms[Arm.BASELINE], window, scrapes) if source.history else retrospect.Past()
-    found = retrospect.judge(arms, window, scrapes, judge_plan.policy_of(spec, alpha, limit), judge_plan.known_of(spec, past))
-    beside, skipped = judge_plan.beside(spec, arms, window, scrapes)
-    outcome, why = _outcome(found, beside, arms[Arm.BASELINE], window, partial=told.partial)
-    result = Told(found, beside, window, (*told.notes, *skipped), told.partial, told.words, outcome, why)
+    name, namespace, spec = _plan(plan)
+    judged_by = plan_of(left_of(spec, without or ()), asked, alpha, limit)
+    places = places_of(judged_by, namespace, name, asked)
+    policy = Policy(judged_by, places, spec is not None, errors, _seconds(history))
+    result = judged(source, asked, window, policy)
     if output in ("", "json"):
         (print_json if output else print_text)(result)
     else:
-        options = {"--plan": plan, "--errors": errors, "--history": history, "--alpha": alpha, "--limit": limit}
+        options = {"--plan": plan, "--without": without, "--errors": errors, "--history": history, "--alpha": alpha, "--limit": limit}
         _print_report(result, (baseline, candidate), source, options, output)
     raise typer.Exit(ENDINGS[result.outcome])
+
+
+def judged(source: Source, asked: Mapping[Arm, Asked], window: Window, policy: Policy) -> Told:
+    """Everything that is found about the window. Raises `CommandError`."""
+    plan, places = policy.spec, policy.places
+    counting, queries = counting_of(plan, places, asked), queries_of(plan, places, window)
+    before = max([policy.history, _LEAST_BEFORE, *(trigger.range for trigger in plan.triggers)])
+    since = window.start - before
+    with opened(source, counting.selectors, queries.texts.values(), window, since) as samples:
+        counters = counters_of(counting, samples, policy.errors, plan.traffic.reporter)
+        scrapes = retrospect.scrapes_of(list(counters.every))
+        every, known = questions(plan, places, counters, window, scrapes, history=bool(policy.history))
+        if not policy.given:
+            every = tuple(one for one in every if any(arm.total or arm.buckets for arm in one.arms.values())) or every[:1]
+        found = retrospect.judge(every, window, scrapes, plan.analysis.alpha)
+        bench = Bench(plan, places, window, samples, queries, counters, scrapes)
+        beside = (*uncounted(plan, counting), *gates(bench), *paired(bench), *triggered(bench, found.reached or window.end))
+    outcome, why = _outcome(found, beside, counters.members[places.spoken][Arm.BASELINE], window, partial=samples.partial)
+    span = f"between {clock(since)} and {clock(window.end)}"
+    return Told(
+        found, beside, window, outcome, seconds={check: past.seconds for check, past in known.items()},
+        failed=counters.failed, reporter=counters.reporter,
+        notes=tuple(f"no series of {text} {span}" for text in missing_of(counting, samples)), queries=counting.queries,
+        parameters=places.words if queries.texts or counting.counters else "", partial=samples.partial, why=why,
+    )  # fmt: skip
 
 
 def _print_report(told: Told, arms: tuple[str, str], source: Source, options: Mapping[str, object], output: str) -> None:
@@ -121,21 +159,28 @@ def _print_report(told: Told, arms: tuple[str, str], source: Source, options: Ma
     (baseline, candidate), plan = arms, options["--plan"]
     asked = {"--baseline": baseline, "--candidate": candidate, "--from": f"{told.window.start:.0f}", "--to": f"{told.window.end:.0f}"}
     given = {**asked, "--prometheus": source.prometheus, **options}
-    words = ["penstock", "judge", *(word for option, value in given.items() if value not in (None, "") for word in (option, str(value)))]
-    words += [word for path in source.files for word in ("--file", str(path))]
-    told_by = plan.name if isinstance(plan, Path) else "", tuple(notes_of(told)), shlex.join(words), own_version()
-    judged = Judged(told.found, told.beside, told.window, told.outcome, sentence_of(told), baseline, candidate, *told_by)
+    every = {option: value if isinstance(value, list) else [value] for option, value in (given | {"--file": [*source.files]}).items()}
+    words = [word for option, values in every.items() for value in values if value not in (None, "") for word in (option, str(value))]
+    notes = (*moments_of(told), *notes_of(told))
+    of = plan.name if isinstance(plan, Path) else ""
+    judged = Judged(
+        told.found, told.beside, told.window, told.reached, told.outcome, sentence_of(told), baseline, candidate, of, notes,
+        shlex.join(["penstock", "judge", *words]), own_version(), told.queries,
+    )  # fmt: skip
     tell(written(facts_of(judged), output).rstrip("\n"))
 
 
-def _source(prometheus: str, files: Sequence[Path] | None, errors: str, history: str) -> Source:
+def _source(prometheus: str, files: Sequence[Path] | None) -> Source:
     if bool(prometheus) == bool(files):
         raise CommandError(ExitCode.USAGE, "Name where the samples are: either --prometheus URL or --file PATH.")
+    return Source(prometheus, tuple(files or ()))
+
+
+def _seconds(history: str) -> float:
     try:
-        seconds = parse_duration(history) if history != "0" else 0.0
+        return parse_duration(history) if history != "0" else 0.0
     except ValueError as error:
         raise CommandError(ExitCode.USAGE, f"--history: {error}.") from error
-    return Source(prometheus, tuple(files or ()), errors, seconds)
 
 
 def _window(host: Host, since: str, until: str) -> Window:
@@ -164,58 +209,27 @@ def moment_of(text: str, now: float, option: str) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def _spec(path: Path | None) -> PlanSpec | None:
+def _plan(path: Path | None) -> tuple[str, str, PlanSpec | None]:
+    """Name, namespace and spec of the plan; nothing without one."""
     if path is None:
-        return None
+        return "", "", None
     from controller.cli.plan import read
 
-    return read(path)[2]
+    return read(path)
 
 
-def _read(source: Source, asked: dict[Arm, Asked], window: Window) -> tuple[dict[Arm, Counted], Scrapes, "_Samples"]:
-    """Both arms' samples, how they are scraped, and what is to be said about them."""
-    selectors = [one for arm in Arm for one in (asked[arm].requests, asked[arm].buckets) if one is not None]
-    since = window.start - max(source.history, 600.0)
-    partial = False
-    if source.prometheus:
-        from controller.cli.judge_prometheus import from_server
-
-        every, partial = from_server(source.prometheus, selectors, since, window.end)
-    else:
-        every = read_files(source.files, selectors, since, window.end)
-    by = dict(zip([one.text for one in selectors], every, strict=True))
-    requests = {arm: _of(asked[arm].requests, by) for arm in Arm}
-    bad, words = bad_of([one for arm in Arm for one in requests[arm]], source.errors)
-    failed = {one.labels for one in bad}
-    arms = {
-        arm: Counted(requests[arm], tuple(one for one in requests[arm] if one.labels in failed), _of(asked[arm].buckets, by)) for arm in Arm
-    }
-    scrapes = retrospect.scrapes_of([one for held in arms.values() for one in (*held.total, *held.buckets)])
-    span = f"between {clock(since)} and {clock(window.end)}"
-    notes = tuple(f"no series of {selector.text} {span}" for selector in selectors if not by[selector.text])
-    return arms, scrapes, _Samples(partial, words, notes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    """What was found beside the samples: an answer was partial, what counts as failed, and what is missing."""
-
-    partial: bool
-    words: str
-    notes: tuple[str, ...]
-
-
-def _of(selector: Selector | None, by: dict[str, tuple[Series, ...]]) -> tuple[Series, ...]:
-    return by[selector.text] if selector is not None else ()
-
-
-def _outcome(found: Retrospect, beside: Sequence[Verdict], baseline: Counted, window: Window, *, partial: bool) -> tuple[Outcome, str]:
-    """All together, and why a pass is none: a partial answer, or a baseline that begins late."""
-    outcomes = {found.outcome, *(verdict.outcome for verdict in beside)}
+def _outcome(found: Retrospect, beside: Sequence[Beside], baseline: Counted, window: Window, *, partial: bool) -> tuple[Outcome, str]:
+    """All together, and why a pass is none: nothing that acts, a person who was asked, a partial answer, or a baseline that begins late."""
+    outcomes = found.outcomes | {one.outcome for one in beside if not one.observe}
     for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         if outcome in outcomes:
             return outcome, ""
-    begins = min(series.samples[0].time for series in (*baseline.total, *baseline.buckets) if series.samples)
+    if not outcomes:
+        return Outcome.INCONCLUSIVE, "Nothing of the plan acts, so that nothing passes."
+    alerts = [one for one in found.checks if one.alerted is not None and not one.asked.observe]
+    if alerts:
+        return Outcome.INCONCLUSIVE, f"The limit of {alerts[0].asked.name} is broken beyond doubt, whatever the baseline does."
+    begins = min((series.samples[0].time for series in (*baseline.total, *baseline.buckets) if series.samples), default=window.start)
     if begins > window.start + _LATE_SHARE * window.seconds:
         return Outcome.INCONCLUSIVE, (
             f"The baseline's samples begin at {clock(begins)}, {format_duration(round(begins - window.start))} after the window: "

@@ -1,127 +1,258 @@
-"""What a plan says about a past window: how its sequential checks judge, what it knows of blue, and its limits beside them.
+"""The sequential checks of a past window: what each of them counts, and what is known of the baseline before it.
 
-A window has one pair of selectors and no stages, so that of each kind the plan's first check is asked; every other is named.
+Built-in checks about the member that the selectors speak of count what these select; those about other members, and
+counters of the plan's own, what a release would select (`judge_places`). Without a plan there are the built-in checks.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from analysis import threshold
+from analysis import retrospect
 from analysis.counters import Scrapes
-from analysis.model import Arm, Verdict, Window
+from analysis.model import Arm, Counted, Outcome, Series, Window
 from analysis.rate import Dispersion
-from analysis.retrospect import Counted, Past, Policy
-from analysis.threshold import Limits, Question, Reading
-from analysis.totals import Totals, totals
+from analysis.retrospect import Asked as Question
+from analysis.retrospect import Past
+from analysis.sequential import Kind, Setting
 from controller.api.plan import PlanSpec
-from controller.api.plan_checks import BuiltIn, Check
-from controller.core.judging import limits_of, unit_of
+from controller.api.plan_checks import BuiltIn, Check, Limit, Method, Trigger
+from controller.api.release import CheckStatus
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.judge_places import Places
+from controller.cli.judge_queries import COUNTED
+from controller.cli.judge_selectors import BUCKETS, REQUESTS, Asked, Selector, bad_of, selector
+from controller.cli.judge_sources import Samples
+from controller.core import reasons
+from controller.core.asking import COUNTER_PARTS, colour_of
+from controller.core.queries import fill, requests_of
 from controller.core.tested import setting_of, weight_of
+from controller.report.past import Beside
+
+OBJECTIVE = "slo"
+"""What the fixed limit of `--limit` is called."""
+
+_REPORTER = "reporter"
+"""Istio's label that says whether a caller's proxy or a pod's own has counted; both count every request."""
 
 _HOUR = 3600.0
-_OBJECTIVE = "slo"
-_NAMES = {BuiltIn.ERROR_RATE: "errors", BuiltIn.LATENCY: "latency"}
-"""What the checks of a plan are called in a past window."""
+_ANY_RANGE = 60.0
 
 
-def _judged(spec: PlanSpec) -> dict[str, Check]:
-    """The plan's sequential checks that can be asked here, the first of each kind."""
-    found: dict[str, Check] = {}
-    for check in spec.checks:
-        name = _NAMES.get(check.builtin) if check.builtin is not None else None
-        if name is not None and check.sequential and not check.observe:
-            found.setdefault(_OBJECTIVE if check.objective is not None else name, check)
+def plan_of(spec: PlanSpec | None, asked: Mapping[Arm, Asked], alpha: float | None, limit: float | None) -> PlanSpec:
+    """The plan that is judged by: the given one, or the built-in checks of what is asked for.
+
+    Args:
+        spec: the given plan, if any.
+        asked: by the selectors.
+        alpha: comes before the plan's own.
+        limit: percent; an objective beside the plan's checks.
+    """
+    plan = spec if spec is not None else _usual(asked)
+    checks = list(plan.checks)
+    if limit is not None:
+        objective = Check(name=OBJECTIVE, builtin=BuiltIn.ERROR_RATE, method=Method.SEQUENTIAL, limit=Limit(max=limit))
+        checks = [*(check for check in checks if check.name != OBJECTIVE), objective]
+    analysis = plan.analysis if alpha is None else plan.analysis.model_copy(update={"alpha": alpha})
+    return plan.model_copy(update={"checks": checks, "analysis": analysis})
+
+
+def left_of(spec: PlanSpec | None, without: Sequence[str]) -> PlanSpec | None:
+    """The plan without these checks and triggers. Raises `CommandError` for a name that none has."""
+    if spec is None:
+        if without:
+            raise CommandError(
+                ExitCode.USAGE, f"--without: found {without[0]}, expected it beside --plan FILE, of which it leaves something out."
+            )
+        return None
+    names = [*(check.name for check in spec.checks), *(trigger.name for trigger in spec.triggers)]
+    unknown = next((name for name in without if name not in names), None)
+    if unknown is not None:
+        raise CommandError(ExitCode.USAGE, f"--without: found {unknown}, expected a check or trigger of the plan: {', '.join(names)}.")
+    left = {part: [one for one in getattr(spec, part) if one.name not in without] for part in ("checks", "triggers")}
+    return spec.model_copy(update=left)
+
+
+def _usual(asked: Mapping[Arm, Asked]) -> PlanSpec:
+    """A plan of nothing but the built-in sequential checks. Its places are nowhere: it has no query that would name them."""
+    checks = []
+    if any(one.requests is not None for one in asked.values()):
+        checks.append({"name": "errors", "builtin": BuiltIn.ERROR_RATE, "method": Method.SEQUENTIAL})
+    if any(one.buckets is not None for one in asked.values()):
+        checks.append({"name": "latency", "builtin": BuiltIn.LATENCY, "method": Method.SEQUENTIAL})
+    traffic = {"virtualService": "none"}
+    stages = [{"weight": 50, "minRequests": 0}, {"weight": 100, "minRequests": 0}]
+    return PlanSpec.model_validate({"workload": "none", "traffic": traffic, "stages": stages, "checks": checks, "triggers": []})
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What is read of raw samples.
+
+    Attributes:
+        members: selectors of requests and buckets by member and arm, of the members whose requests some check counts.
+        counters: selectors of a check's own two counters, by check and arm.
+        faults: why a check's counters cannot be selected, by check.
+    """
+
+    members: Mapping[str, Mapping[Arm, Asked]]
+    counters: Mapping[str, Mapping[Arm, tuple[Selector, ...]]] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def queries(self) -> dict[str, dict[str, str]]:
+        """What the checks with counters of their own count, by check and colour."""
+        return {
+            name: {f"{colour_of(arm)} {part}": one.text for arm, two in arms.items() for part, one in zip(COUNTER_PARTS, two, strict=True)}
+            for name, arms in self.counters.items()
+        }
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """All of them, each text once."""
+        asked = [one for arms in self.members.values() for every in arms.values() for one in (every.requests, every.buckets)]
+        own = [one for arms in self.counters.values() for every in arms.values() for one in every]
+        return tuple({one.text: one for one in (*asked, *own) if one is not None}.values())
+
+
+def counting_of(plan: PlanSpec, places: Places, asked: Mapping[Arm, Asked]) -> Counting:
+    """What the plan's checks and triggers count."""
+    every: list[Check | Trigger] = [*plan.checks, *plan.triggers]
+    about = {places.member(one.member) for one in every if one.builtin in COUNTED}
+    members = {places.spoken: asked} | {name: _of_member(places, name) for name in sorted(about - {places.spoken})}
+    counters: dict[str, dict[Arm, tuple[Selector, ...]]] = {}
+    faults: dict[str, str] = {}
+    for check in plan.checks:
+        if check.counters is None:
+            continue
+        try:
+            counters[check.name] = {
+                arm: tuple(selector(fill(text, places.of(check.member, arm), _ANY_RANGE), check.name) for text in check.counters.selectors)
+                for arm in Arm
+            }
+        except ValueError as error:
+            faults[check.name] = str(error)
+    return Counting(members, counters, faults)
+
+
+def _of_member(places: Places, name: str) -> dict[Arm, Asked]:
+    """As the release of the plan counts the requests of a member."""
+    found = {}
+    for arm in Arm:
+        labels = requests_of(places.mesh, (places.pair(name).of(colour_of(arm)),))
+        found[arm] = Asked(selector(f"{REQUESTS}{{{labels}}}", name), selector(f"{BUCKETS}{{{labels}}}", name))
     return found
 
 
-def policy_of(spec: PlanSpec | None, alpha: float | None, limit: float | None) -> Policy:
-    """How it is judged: as a release of the plan, else as by default.
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Raw samples of both arms.
+
+    Attributes:
+        members: by member.
+        own: by check with counters of its own.
+        failed: which requests failed, in words.
+        reporter: whose counters they are where both sides have counted every request; "" where one has.
+    """
+
+    members: Mapping[str, Mapping[Arm, Counted]]
+    own: Mapping[str, Mapping[Arm, Counted]]
+    failed: str = ""
+    reporter: str = ""
+
+    def of(self, check: Check, places: Places) -> Mapping[Arm, Counted]:
+        """What a sequential check counts."""
+        return self.own[check.name] if check.counters is not None else self.members[places.member(check.member)]
+
+    @property
+    def every(self) -> Iterator[Series]:
+        """All series of requests and buckets."""
+        for arms in (*self.members.values(), *self.own.values()):
+            for one in arms.values():
+                yield from (*one.total, *one.buckets)
+
+
+def counters_of(counting: Counting, samples: Samples, errors: str, reporter: str) -> Counters:
+    """The samples of what is counted. Raises `CommandError` where no label tells which requests failed.
 
     Args:
-        spec: the plan, if any.
-        alpha: comes before the plan's own.
-        limit: percent; likewise.
+        counting: what was asked for.
+        samples: what was read.
+        errors: conditions of failed requests; "" for the labels' own.
+        reporter: whose counters hold where the callers and the pods have both counted every request.
     """
-    policy = Policy() if spec is None else _policy(spec)
-    if limit is not None:
-        policy = replace(policy, limit=limit / 100, weights={_OBJECTIVE: Policy().weights[_OBJECTIVE], **policy.weights})
-    return policy if alpha is None else replace(policy, alpha=alpha)
+    reporters = {dict(one.labels).get(_REPORTER) for every in samples.by.values() for one in every}
+    twice = {"source", "destination"} <= reporters
+
+    def found(one: Selector | None) -> tuple[Series, ...]:
+        every = samples.by[one.text] if one is not None else ()
+        return tuple(one for one in every if dict(one.labels).get(_REPORTER, reporter) == reporter) if twice else every
+
+    every = [series for arms in counting.members.values() for one in arms.values() for series in found(one.requests)]
+    bad, words = bad_of(every, errors)
+    failed = {one.labels for one in bad}
+    members = {
+        name: {arm: _counted(found(one.requests), failed, found(one.buckets)) for arm, one in arms.items()}
+        for name, arms in counting.members.items()
+    }
+    own = {name: {arm: Counted(*(found(one) for one in two)) for arm, two in arms.items()} for name, arms in counting.counters.items()}
+    return Counters(members, own, words, reporter if twice else "")
 
 
-def _policy(spec: PlanSpec) -> Policy:
-    policy, judged = Policy(alpha=spec.analysis.alpha), _judged(spec)
-    for name, check in judged.items():
-        setting = setting_of(spec, check)
-        if name == _OBJECTIVE:
-            policy = replace(policy, limit=setting.objective)
-        elif name == "errors":
-            policy = replace(policy, rho=setting.rho, delta=setting.delta, effect=setting.effect)
-        else:
-            policy = replace(policy, latency_rho=setting.rho, latency_delta=setting.delta, latency_effect=setting.effect)
-    return replace(policy, weights={name: weight_of(check) for name, check in judged.items()}) if judged else policy
+def _counted(total: tuple[Series, ...], failed: Iterable[object], buckets: tuple[Series, ...]) -> Counted:
+    return Counted(total, tuple(one for one in total if one.labels in failed), buckets)
 
 
-def known_of(spec: PlanSpec | None, past: Past) -> Past:
-    """What is known of the baseline: what the author wrote, else what the pre-flight measured, else what was before the window."""
-    if spec is None:
-        return past
-    for name, check in _judged(spec).items():
-        lines, measured = setting_of(spec, check).known, spec.analysis.measured
-        if not lines or measured is None:
+def questions(
+    plan: PlanSpec, places: Places, counters: Counters, window: Window, scrapes: Scrapes, *, history: bool
+) -> tuple[tuple[Question, ...], dict[str, Past]]:
+    """The plan's sequential checks, and by name what is known of each before the window.
+
+    Args:
+        plan: that is judged by.
+        places: whose names its checks use.
+        counters: what they count; a check whose counters could not be selected is left out.
+        window: that is judged.
+        scrapes: how samples are made.
+        history: the time before the window says what the plan does not.
+    """
+    found: list[Question] = []
+    known: dict[str, Past] = {}
+    for check in plan.checks:
+        if not check.sequential or (check.counters is not None and check.name not in counters.own):
             continue
-        past = replace(past, seconds=_HOUR * measured.hours)
-        if name == "latency":
-            below = {line.edge: 1 - line.p_hist for line in lines}
-            past = replace(past, below=below, total=1.0, tails={line.edge: line.dispersion for line in lines})
-        else:
-            past = replace(past, p_hist=lines[0].p_hist, dispersion=lines[0].dispersion)
-    if spec.analysis.error_rate is not None:
-        past = replace(past, p_hist=spec.analysis.error_rate / 100)
-    if spec.analysis.dispersion is not None:
-        given = Dispersion(spec.analysis.dispersion, spec.analysis.dispersion)
-        past = replace(past, dispersion=given, tail=given, tails=dict.fromkeys(past.tails, given))
-    return past
+        arms, setting = counters.of(check, places), setting_of(plan, check)
+        known[check.name] = _known(plan, setting, arms[Arm.BASELINE], window, scrapes if history else None)
+        setting = replace(setting, known=known[check.name].known)
+        least = max(min(stage.min_requests for stage in plan.stages), check.needed_requests)
+        found.append(Question(check.name, setting, arms, weight_of(check), least, check.observe))
+    return tuple(found), known
 
 
-def beside(
-    spec: PlanSpec | None, arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes
-) -> tuple[tuple[Verdict, ...], tuple[str, ...]]:
-    """The plan's limits on error rate and latency over the whole window, and a clause about each check that is not judged."""
-    if spec is None:
-        return (), ()
-    judged = [check.name for check in _judged(spec).values()]
-    rest = [check for check in spec.checks if check.name not in judged]
-    limited = [
-        check for check in rest if check.builtin in _READINGS and check.limit is not None and not check.observe and not check.sequential
-    ]
-    return tuple(_limits(spec, limited, arms, window, scrapes)), tuple(_missing(check) for check in rest if check not in limited)
+def _known(plan: PlanSpec, setting: Setting, baseline: Counted, window: Window, scrapes: Scrapes | None) -> Past:
+    """What was measured for the plan, else what was before the window; the author's own word comes before both."""
+    measured = plan.analysis.measured
+    if setting.known and measured is not None:
+        past = Past(_HOUR * measured.hours, setting.known)
+    else:
+        past = retrospect.past_of(setting, baseline, window, scrapes) if scrapes is not None else Past()
+    lines = past.known
+    if plan.analysis.dispersion is not None:
+        spread = Dispersion(plan.analysis.dispersion, plan.analysis.dispersion)
+        lines = tuple(replace(line, dispersion=spread) for line in lines)
+    if setting.kind is Kind.ERRORS and setting.p_hist is not None:
+        lines = tuple(replace(line, p_hist=setting.p_hist) for line in lines)
+    return replace(past, known=lines)
 
 
-def _missing(check: Check) -> str:
-    if check.sequential and check.builtin in _NAMES and not check.observe:
-        return f"the plan's check {check.name} is not judged here: another of its kind is"
-    return f"the plan's check {check.name} is not judged here: only error rate and latency are"
+def uncounted(plan: PlanSpec, counting: Counting) -> Iterator[Beside]:
+    """The checks whose counters cannot be selected: not judged, each with its reason."""
+    for check in plan.checks:
+        if check.name in counting.faults:
+            detail = counting.faults[check.name]
+            status = CheckStatus(name=check.name, outcome=Outcome.INCONCLUSIVE, reason=reasons.NOT_MEASURED, detail=detail)
+            yield Beside(status, "sequential", check.observe)
 
 
-def _limits(spec: PlanSpec, checks: Sequence[Check], arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes) -> Iterator[Verdict]:
-    sums = totals(arms, window, scrapes)
-    least = min(stage.min_requests for stage in spec.stages)
-    for check in checks:
-        candidate, baseline = (_READINGS[check.builtin](sums[arm], check) for arm in (Arm.CANDIDATE, Arm.BASELINE))
-        n = sums[Arm.CANDIDATE].n or sums[Arm.CANDIDATE].below.get(math.inf, 0.0)
-        limits = limits_of(check.limit) if check.limit is not None else Limits()
-        asked = Question(check.name, limits, window, n, max(least, check.needed_requests), unit_of(check))
-        yield threshold.judge(asked, candidate, baseline)
-
-
-def _success(sums: Totals, _check: Check) -> Reading:
-    found = sums.error_percent
-    return Reading(100 - found.value) if found.value is not None else found
-
-
-_READINGS: dict[BuiltIn | None, Callable[[Totals, Check], Reading]] = {
-    BuiltIn.ERROR_RATE: lambda sums, _check: sums.error_percent,
-    BuiltIn.SUCCESS_RATE: _success,
-    BuiltIn.LATENCY: lambda sums, check: sums.quantile(check.quantile),
-}
+def missing_of(counting: Counting, samples: Samples) -> Sequence[str]:
+    """The selectors that found nothing."""
+    return [one.text for one in counting.selectors if not samples.by[one.text]]

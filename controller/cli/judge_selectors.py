@@ -6,13 +6,14 @@ name is about Istio's two metrics.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.model import Labels, Series
 from controller.api.promql import Facts, facts
+from controller.api.promql_facts import Selector as FactsSelector
 from controller.api.promql_syntax import PromqlSyntaxError
 from controller.cli.exits import CommandError, ExitCode
-from controller.core.queries import LATENCY, SERVER_ERRORS_GRPC, SERVER_ERRORS_HTTP
+from controller.core.queries import LATENCY, SERVER_ERRORS_GRPC, SERVER_ERRORS_HTTP, label_value
 
 REQUESTS = "istio_requests_total"
 _BUCKET, _EDGE = "_bucket", "le"
@@ -82,14 +83,20 @@ def arm_of(text: str, option: str) -> Asked:
 def selector(text: str, option: str) -> Selector:
     """A selector that can be matched. Raises a usage error."""
     from controller.simulator.promql.errors import UnsupportedError
-    from controller.simulator.promql.matchers import Matcher
 
-    found = _facts(text, option).selectors[0]
     try:
-        tests = tuple((one.name, Matcher(one.name, one.op, one.value).predicate()) for one in found.matchers)
+        return replace(selector_of(_facts(text, option).selectors[0]), text=text)
     except UnsupportedError as error:
         raise CommandError(ExitCode.USAGE, f"{option}: {error}.") from error
-    return Selector(text, found.metric, tests)
+
+
+def selector_of(one: FactsSelector) -> Selector:
+    """One place where a query reads series, as a selector that can be matched. Raises `UnsupportedError`."""
+    from controller.simulator.promql.matchers import Matcher
+
+    tests = tuple((matcher.name, Matcher(matcher.name, matcher.op, matcher.value).predicate()) for matcher in one.matchers)
+    conditions = ",".join(f'{matcher.name}{matcher.op}"{label_value(matcher.value)}"' for matcher in one.matchers)
+    return Selector(f"{one.metric}{{{conditions}}}", one.metric, tests)
 
 
 def _facts(text: str, option: str) -> Facts:

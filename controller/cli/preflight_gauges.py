@@ -16,7 +16,7 @@ from controller.api.plan_checks import Check
 from controller.api.promql import facts
 from controller.api.promql_syntax import PromqlSyntaxError
 from controller.cli.preflight_read import Samples, Sources
-from controller.core.asking import GAUGE_RANGE_SECONDS
+from controller.core.asking import gauge_range
 from controller.core.queries import Mesh, Naming, build_checks_queries, fill, label_value, member_of, over_window, pair_of
 
 MOST_WAYS = 4
@@ -41,7 +41,8 @@ def gauges_of(spec: PlanSpec, sources: Sources, window: Window, naming: Naming, 
     measured, faults = [], {}
     for check in (check for check in spec.checks if check.gauge):
         try:
-            variance = _variance(spec, _query(spec, check, naming), sorted(pods), _reader(spec, sources.of(check.provider), window))
+            query = _query(spec, check, naming)
+            variance = _variance(spec, query, sorted(pods), _reader(spec, sources.of(check.provider), window, query))
         except ValueError as error:
             faults[check.name] = str(error)
         else:
@@ -52,7 +53,7 @@ def gauges_of(spec: PlanSpec, sources: Sources, window: Window, naming: Naming, 
 
 def _query(spec: PlanSpec, check: Check, naming: Naming) -> str:
     """As a release asks it of blue."""
-    pair, seconds = pair_of(spec, member_of(spec, check.member), naming), max(GAUGE_RANGE_SECONDS, 4 * spec.traffic.scrape_interval)
+    pair, seconds = pair_of(spec, member_of(spec, check.member), naming), gauge_range(spec.traffic.scrape_interval)
     if check.builtin is None:
         return fill(check.query or "", pair.blue, seconds)
     mesh = Mesh(mode=naming.mode, reporter=spec.traffic.reporter)
@@ -104,10 +105,9 @@ def of_pods(query: str, pods: Collection[str]) -> str:
     return text
 
 
-def _reader(spec: PlanSpec, samples: Samples, window: Window) -> Read:
-    ask, step = samples.ask(), spec.traffic.scrape_interval
-    if ask is None:
-        raise ValueError("nobody in a file evaluates a query; name the Prometheus")
+def _reader(spec: PlanSpec, samples: Samples, window: Window, whole: str) -> Read:
+    """Reads queries that select a part of what the whole query does."""
+    ask, step = samples.ask(whole), spec.traffic.scrape_interval
 
     def read(query: str) -> list[Sample]:
         found: list[Sample] = []

@@ -12,14 +12,14 @@ from typing import Protocol
 
 from analysis import latency
 from analysis.counters import Cursor, Scrapes
-from analysis.model import Arm, Sample, Series, Window
-from analysis.retrospect_checks import Counted
+from analysis.model import Arm, Counted, Sample, Series, Window
 from analysis.splits import Part, active, edge_of, parted
 from controller.api.plan_checks import Counters
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.judge_files import read_files
 from controller.cli.judge_prometheus import asked_once, read_prometheus
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, Selector, selector
+from controller.cli.judge_sources import evaluator
 from controller.core.queries import Mesh, Place, answered_of, fill, is_failed, label_value, requests_of
 from controller.ports import Prometheus
 
@@ -37,8 +37,11 @@ class Samples(Protocol):
     def once(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
         """The same where nothing else will be asked of this selector. Raises `CommandError`."""
 
-    def ask(self) -> Callable[[str, float], tuple[Series, ...]] | None:
-        """A query's answer at a moment, which raises `CommandError`; None where there are samples alone."""
+    def ask(self, query: str) -> Callable[[str, float], tuple[Series, ...]]:
+        """The answer at a moment of this query, or of one that selects less.
+
+        It raises `CommandError`, or ValueError where nobody can evaluate the query.
+        """
 
     @property
     def partial(self) -> bool:
@@ -60,7 +63,7 @@ class ServerSamples:
 
     once = read
 
-    def ask(self) -> Callable[[str, float], tuple[Series, ...]]:
+    def ask(self, query: str) -> Callable[[str, float], tuple[Series, ...]]:  # noqa: ARG002 - a Prometheus evaluates any
         """A query's answer at a moment, which raises `CommandError`."""
 
         def asked(query: str, time: float) -> tuple[Series, ...]:
@@ -118,8 +121,17 @@ class FileSamples:
         """The same where nothing else will be asked of this selector. Raises `CommandError`."""
         return read_files(self.paths, [wanted], since, until)[0]
 
-    def ask(self) -> None:
-        """Nobody in a file evaluates a query."""
+    def ask(self, query: str) -> Callable[[str, float], tuple[Series, ...]]:
+        """The answer at a moment of this query, or of one that selects less, over the samples of the files."""
+        prometheus = evaluator(self.paths, [query], self.window)
+
+        def asked(text: str, time: float) -> tuple[Series, ...]:
+            answer = prometheus.query(text, time)
+            if answer.fault is not None:
+                raise ValueError(f"the query cannot be evaluated over a file: {answer.message}")
+            return answer.series
+
+        return asked
 
 
 def _between(samples: Sequence[Sample], since: float, until: float) -> tuple[Sample, ...]:

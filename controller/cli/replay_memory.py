@@ -14,9 +14,7 @@ from controller.core.world import Ask, Measured, Measurement
 from controller.evidence.raw import RawSamples
 from controller.evidence.reading import Look
 from controller.ports import Answer
-from controller.simulator.promql.engine import Engine
-from controller.simulator.promql.provider import SimulatedPrometheus
-from controller.simulator.promql.storage import OutOfOrderError, Store
+from controller.simulator.promql.provider import SimulatedPrometheus, holding
 
 
 @dataclass(slots=True)
@@ -58,15 +56,7 @@ class Memory:
 
     def _evaluated(self) -> SimulatedPrometheus:
         if self._prometheus is None:
-            store = Store()
-            for labels, values in self.raw.series.items():
-                handle = store.series(labels)
-                for time in sorted(values):
-                    try:
-                        store.append(handle, time, values[time])
-                    except OutOfOrderError:
-                        continue  # two samples within a millisecond: Prometheus keeps the first, too
-            self._prometheus = SimulatedPrometheus(Engine(store), lambda: math.nan)
+            self._prometheus = holding({labels: sorted(values.items()) for labels, values in self.raw.series.items()})
         return self._prometheus
 
 

@@ -39,13 +39,18 @@ MAX_TRAFFIC_RANGE_SECONDS = 900.0
 hour from a large mesh would be cut off as too large, for ever)."""
 
 GAUGE_RANGE_SECONDS = 60.0
-"""What [$window] is in the query of a gauge that is paired at every scrape; four scrapes where that is more."""
+GAUGE_RANGE_SCRAPES = 4
 
 QUERY_TIMEOUT_SECONDS = 10.0
 """Deadline of one query."""
 
 DUE_EARLY_SECONDS = 0.001
 """A look that comes this much before a poll is due asks already."""
+
+
+def gauge_range(scrape: float) -> float:
+    """What [$window] is in the query of a gauge that is paired at every scrape: a minute, or four scrapes where that is more."""
+    return max(GAUGE_RANGE_SECONDS, GAUGE_RANGE_SCRAPES * scrape)
 
 
 def gate_key(name: str, arm: Arm) -> str:
@@ -341,7 +346,7 @@ class _Asker:
         seconds = min(max(0.0, self.now - since) + 2 * scrape, max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
         for arm in Arm:
             try:
-                query = self.query(check, colour_of(arm), max(GAUGE_RANGE_SECONDS, 4 * scrape))
+                query = self.query(check, colour_of(arm), gauge_range(scrape))
             except ValueError:
                 continue
             ranged = over_window(query, seconds, scrape)

@@ -20,7 +20,7 @@ def gone_on(w: World) -> ReleaseStatus:
     if tally is None:
         return w.status
     asked = w.status.hold.check if w.status.hold is not None else ""
-    states: dict[str, State | GaugeState] = {one.check.name: _went_on(w, one, asked) for one in tally.gauges}
+    states: dict[str, State | GaugeState] = {one.check.name: _went_on(one, asked) for one in tally.gauges}
     for one in tally.checks:
         state, setting = one.steps[-1] if one.steps else one.state, sequential.tested(w.at_home, one.check)
         if state is None:
@@ -34,8 +34,8 @@ def gone_on(w: World) -> ReleaseStatus:
     return status.model_copy(update={"sequential": sequential.stated(status, states)})
 
 
-def _went_on(w: World, one: GaugeLook, asked: str) -> GaugeState:
-    return gauges.acknowledged(one.state) if one.check.name == asked or gauges.alerting(w, one) else one.state
+def _went_on(one: GaugeLook, asked: str) -> GaugeState:
+    return gauges.acknowledged(one.state) if one.check.name == asked or gauges.alerting(one) else one.state
 
 
 def at_new_place(w: World) -> list[SequentialStatus]:

@@ -9,7 +9,7 @@ The pairs lie on a grid of scrapes: each query is asked as a subquery, whose ste
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis import gauge as library
@@ -51,8 +51,9 @@ def look(w: World, check: Check, marks: Sequence[Mark], stored: str) -> GaugeLoo
         stored: its state so far; "" before there is one.
     """
     state = read(stored)
-    found, fault, detail = _pairs(w, check)
-    test, scrape = _test(w.plan, check), w.plan.traffic.scrape_interval
+    test, scrape = test_of(w.plan, check), w.plan.traffic.scrape_interval
+    answers = {arm: w.measured.answers.get(asking.gauge_key(check.name, arm)) for arm in Arm}
+    found, fault, detail = paired({arm: one.answer for arm, one in answers.items() if one is not None}, scrape)
     # The newest point may still change: the scrape that it is made of can be a moment late.
     ripe = [pair for pair in found if pair.time <= w.now - scrape and _counts(pair.time, marks)]
     after = library.step(test, state, ripe, longest=PATIENCE_SCRAPES * scrape)
@@ -77,9 +78,9 @@ def text_of(state: GaugeState) -> str:
     return json.dumps(state.to_json(), separators=(",", ":"))
 
 
-def alerting(w: World, one: GaugeLook) -> bool:
+def alerting(one: GaugeLook) -> bool:
     """Whether green is worse than tolerated beyond doubt."""
-    return not one.check.observe and one.state.ln_e(one.test) >= -math.log(w.plan.analysis.alpha)
+    return not one.check.observe and one.state.ln_e(one.test) >= -math.log(one.test.alpha)
 
 
 def acknowledged(state: GaugeState) -> GaugeState:
@@ -87,12 +88,16 @@ def acknowledged(state: GaugeState) -> GaugeState:
     return GaugeState(last=state.last)
 
 
-def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) -> CheckStatus:
+def limit_at(test: GaugeTest, baseline: float) -> float:
+    """What is tolerated of green where blue has this number."""
+    return baseline * (1 / (1 + test.tolerance) if test.lower_is_worse else 1 + test.tolerance)
+
+
+def judged(plan: PlanSpec, one: GaugeLook, window: WindowStatus, before: CheckStatus) -> CheckStatus:
     """The check's answer as if the window ended now; without a new pair the numbers before are shown again."""
     test = one.test
     value, baseline = (one.pair.candidate, one.pair.baseline) if one.pair is not None else (before.value, before.baseline)
-    factor = 1 / (1 + test.tolerance) if test.lower_is_worse else 1 + test.tolerance
-    outcome, reason, detail = _answer(w, one, window)
+    outcome, reason, detail = _answer(plan, one, window)
     worse = one.state.mean_ratio(test)
     return CheckStatus(
         name=one.check.name,
@@ -101,7 +106,7 @@ def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) 
         detail=detail[:DETAIL_LENGTH],
         value=value,
         baseline=baseline,
-        limit=None if baseline is None else baseline * factor,
+        limit=None if baseline is None else limit_at(test, baseline),
         unit=judging.unit_of(one.check),
         line="min_ratio" if test.lower_is_worse else "max_ratio",
         polled_at=window.last_sample,
@@ -111,13 +116,13 @@ def judged(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) 
     )
 
 
-def so_far(w: World, one: GaugeLook, window: WindowStatus, before: CheckStatus) -> CheckStatus:
+def so_far(plan: PlanSpec, one: GaugeLook, window: WindowStatus, before: CheckStatus) -> CheckStatus:
     """The numbers so far, without an answer."""
-    return judged(w, one, window, before).model_copy(update={"outcome": None, "reason": "", "detail": ""})
+    return judged(plan, one, window, before).model_copy(update={"outcome": None, "reason": "", "detail": ""})
 
 
-def _answer(w: World, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, str, str]:
-    scrape = w.plan.traffic.scrape_interval
+def _answer(plan: PlanSpec, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, str, str]:
+    scrape = plan.traffic.scrape_interval
     if one.fault:
         return Outcome.INCONCLUSIVE, one.fault, one.detail
     if one.state.last < window.last_sample - STALE_SCRAPES * scrape:
@@ -126,21 +131,22 @@ def _answer(w: World, one: GaugeLook, window: WindowStatus) -> tuple[Outcome, st
     if one.state.seconds < needed:
         seconds = f"{needed:,.0f} s" if math.isfinite(needed) else "for ever: the limit allows the effect"
         return Outcome.INCONCLUSIVE, reasons.TOO_FEW_SAMPLES, f"{one.state.seconds:,.0f} s of pairs, the effect takes {seconds}"
-    if alerting(w, one):
+    if alerting(one):
         return Outcome.INCONCLUSIVE, reasons.CHECK_ASKS, "green is worse than tolerated"
     return Outcome.PASS, reasons.NO_EVIDENCE_AGAINST, ""
 
 
 def needed_seconds(plan: PlanSpec, check: Check) -> float:
     """Seconds of pairs that show the effect which a pass must have been able to show."""
-    return _needed_seconds(check, _test(plan, check))
+    return _needed_seconds(check, test_of(plan, check))
 
 
 def _needed_seconds(check: Check, test: GaugeTest) -> float:
     return library.seconds_to_detect(test, check.effect / 100 if check.effect is not None else USUAL_GAUGE_EFFECT)
 
 
-def _test(plan: PlanSpec, check: Check) -> GaugeTest:
+def test_of(plan: PlanSpec, check: Check) -> GaugeTest:
+    """What a gauge is tested against whose history is known."""
     test = gauge_test(plan, check)
     assert test is not None  # noqa: S101 - only called where the history is known
     return test
@@ -152,18 +158,22 @@ def _counts(time: float, marks: Sequence[Mark]) -> bool:
     return mark is not None and mark.judged and not mark.alone
 
 
-def _pairs(w: World, check: Check) -> tuple[tuple[Pair, ...], str, str]:
-    arms = {}
+def paired(answers: Mapping[Arm, Answer], scrape: float) -> tuple[tuple[Pair, ...], str, str]:
+    """The numbers of both colours paired, or why there is none: a reason and its detail; all empty where it was not asked.
+
+    Args:
+        answers: by arm, one number a scrape.
+        scrape: seconds between two of them.
+    """
     for arm in Arm:
-        measurement = w.measured.answers.get(asking.gauge_key(check.name, arm))
-        if measurement is None:
+        answer = answers.get(arm)
+        if answer is None:
             return (), "", ""
-        fault, detail = _fault(measurement.answer)
+        fault, detail = _fault(answer)
         if fault:
             return (), fault, f"({asking.colour_of(arm)}) {detail}".strip()
-        arms[arm] = measurement.answer.series[0].samples
-    apart = w.plan.traffic.scrape_interval / 2
-    return library.pairs(arms[Arm.CANDIDATE], arms[Arm.BASELINE], apart=apart), "", ""
+    candidate, baseline = (answers[arm].series[0].samples for arm in (Arm.CANDIDATE, Arm.BASELINE))
+    return library.pairs(candidate, baseline, apart=scrape / 2), "", ""
 
 
 def _fault(answer: Answer) -> tuple[str, str]:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis import sequential as library
-from analysis.model import Arm, Series
-from analysis.retrospect_checks import Counted
+from analysis.model import Arm, Counted, Series
 from controller.api.plan_checks import BuiltIn, Check
 from controller.core import asking, traffic
 from controller.core.commands import Subject

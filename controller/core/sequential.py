@@ -219,8 +219,8 @@ def _tally(w: World, checks: Collection[Check], pairs: Collection[Check]) -> Tal
         statuses[cause.name] = cause
     looked = tuple(gauges.look(w, check, marks_in(w, check), stored_text(w, check)) for check in pairs)
     before = w.stage_status.checks
-    statuses |= {one.check.name: gauges.so_far(w, one, window, asking.polled(before, one.check.name)) for one in looked}
-    asks = [one.check.name for one in found if alerting(w, one)] + [one.check.name for one in looked if gauges.alerting(w, one)]
+    statuses |= {one.check.name: gauges.so_far(w.plan, one, window, asking.polled(before, one.check.name)) for one in looked}
+    asks = [one.check.name for one in found if alerting(w, one)] + [one.check.name for one in looked if gauges.alerting(one)]
     return Tally(found, statuses, cause, statuses[asks[0]] if asks else None, looked)
 
 
@@ -379,5 +379,5 @@ def at_window_end(w: World, window: WindowStatus) -> dict[str, CheckStatus]:
         stale = reasons.STALE_SAMPLE if one.state is not None and one.state.cursor.until < late else ""
         found[one.check.name] = _judged(w, one, together, window, one.fault or stale, proven=window.ran < w.stage.window)
     for gauge in tally.gauges if w.stage.weight < FULL else ():
-        found[gauge.check.name] = gauges.judged(w, gauge, window, asking.polled(w.stage_status.checks, gauge.check.name))
+        found[gauge.check.name] = gauges.judged(w.plan, gauge, window, asking.polled(w.stage_status.checks, gauge.check.name))
     return found

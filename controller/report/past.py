@@ -3,15 +3,53 @@
 Green is the candidate and blue the baseline there; there is no way of traffic, no stage and no decision.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from analysis.explain import explain
-from analysis.model import Outcome, Verdict, Window
-from analysis.retrospect import Moment, Retrospect
+from analysis.explain import explain as in_words
+from analysis.model import Outcome, Window
+from analysis.retrospect import Found, Retrospect
+from controller.api.release import CheckStatus
+from controller.core.sentences import explain
 from controller.report.facts import CheckFacts, Facts, Point, Ratio, in_order, seconds
+from controller.report.kayenta import MetricFacts
 
 OUTCOMES = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.INCONCLUSIVE: "open"}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One of the plan's other checks or triggers over the window, in the words of a release.
+
+    Attributes:
+        status: its answer.
+        kind: gate, sequential (a gauge) or trigger.
+        observe: it decides nothing.
+        queries: that were asked, by colour, and by metric of Kayenta's judge.
+        points: what was measured on the way; without any the answer over the whole window stands for them.
+        metrics: of Kayenta's judge.
+        acted: when a release would have acted on it, Unix seconds: a trigger by going back, a gauge by stopping for a person.
+        said: its sentence, where the status does not say it.
+    """
+
+    status: CheckStatus
+    kind: str = "gate"
+    observe: bool = False
+    queries: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    metrics: tuple[MetricFacts, ...] = ()
+    acted: float | None = None
+    said: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Its answer; without one it is inconclusive."""
+        return self.status.outcome or Outcome.INCONCLUSIVE
+
+    @property
+    def sentence(self) -> str:
+        """Its name and its numbers, or why there are none."""
+        return self.said or explain(self.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +58,9 @@ class Judged:
 
     Attributes:
         found: the sequential verdicts and their paths.
-        beside: verdicts on the plan's other checks, over the whole window.
+        beside: the plan's other checks and its triggers.
         window: that was asked for.
+        reached: when a release would have gone back, Unix seconds; None where it would not.
         outcome: of all together.
         sentence: of the outcome.
         baseline, candidate: their selectors.
@@ -29,11 +68,13 @@ class Judged:
         notes: what a reader must know.
         command: that judges it again.
         version: of Penstock.
+        queries: of the sequential checks that do not count what the two selectors select, by check and colour.
     """
 
     found: Retrospect
-    beside: tuple[Verdict, ...]
+    beside: tuple[Beside, ...]
     window: Window
+    reached: float | None
     outcome: Outcome
     sentence: str
     baseline: str
@@ -42,13 +83,13 @@ class Judged:
     notes: tuple[str, ...]
     command: str
     version: str
+    queries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def facts_of(judged: Judged) -> Facts:
     """Everything that the report tells."""
     found, window = judged.found, judged.window
-    checks = [_sequential(*one, judged) for one in zip(found.verdicts, found.paths, strict=True)]
-    checks += [_limit(verdict) for verdict in judged.beside]
+    checks = [_sequential(one, judged) for one in found.checks] + [_other(one, window, judged.reached) for one in judged.beside]
     return Facts(
         namespace="", name="A past window", plan=judged.plan or "none", revision="", version=judged.version, phase="",
         outcome=OUTCOMES[judged.outcome], sentence=judged.sentence, started=window.start, ended=window.end, blast=tuple(_blast(judged)),
@@ -59,16 +100,19 @@ def facts_of(judged: Judged) -> Facts:
 
 
 def _blast(judged: Judged) -> Iterator[tuple[str, str]]:
-    reached = judged.found.reached
+    reached = judged.reached
     if reached is not None:
         yield "A release would have gone back after", seconds(reached - judged.window.start)
-    most = max(judged.found.verdicts, key=lambda verdict: verdict.n or 0.0)
-    yield "Requests of green until then" if reached is not None else "Requests of green", f"{most.n or 0:,.0f}"
-    yield "Requests of blue meanwhile", f"{most.detail.get('baseline_n', 0.0):,.0f}"
+    ended = reached is not None and reached == judged.found.reached
+    most = max(judged.found.verdicts, key=lambda verdict: verdict.n or 0.0, default=None)
+    if most is not None:
+        yield "Requests of green until then" if ended else "Requests of green", f"{most.n or 0:,.0f}"
+        yield "Requests of blue meanwhile", f"{most.detail.get('baseline_n', 0.0):,.0f}"
 
 
-def _sequential(verdict: Verdict, path: Sequence[Moment], judged: Judged) -> CheckFacts:
-    sentence = explain(verdict)
+def _sequential(one: Found, judged: Judged) -> CheckFacts:
+    verdict, path = one.verdict, one.path
+    sentence = in_words(verdict)
     points = tuple(
         Point(
             one.at, one.at, _percent(one.candidate), _percent(one.baseline), _percent(one.limit), one.n,
@@ -77,16 +121,21 @@ def _sequential(verdict: Verdict, path: Sequence[Moment], judged: Judged) -> Che
         for one in path
     )  # fmt: skip
     ratios = tuple(Ratio(one.at, *one.ratio) for one in path)
-    cause = verdict.outcome is Outcome.FAIL and bool(verdict.detail.get("cause"))
-    queries = {"green": judged.candidate, "blue": judged.baseline}
-    bound = judged.found.evidence.ln_bound
+    ended = judged.found.reached is not None and judged.found.reached == judged.reached
+    cause = ended and not one.asked.observe and bool(verdict.detail.get("cause"))
+    queries = judged.queries.get(one.asked.name, {"green": judged.candidate, "blue": judged.baseline})
+    bound = verdict.detail["ln_bound"]
     return CheckFacts(verdict.check, "sequential", verdict.unit, str(verdict.outcome), sentence, cause, points, queries, bound, ratios)
 
 
-def _limit(verdict: Verdict) -> CheckFacts:
-    sentence, window = explain(verdict), verdict.window
-    point = Point(window.end, window.start, verdict.candidate, verdict.baseline, verdict.limit, verdict.n, str(verdict.outcome), sentence)
-    return CheckFacts(verdict.check, "gate", verdict.unit, str(verdict.outcome), sentence, cause=False, points=(point,), queries={})
+def _other(one: Beside, window: Window, reached: float | None) -> CheckFacts:
+    status, sentence, outcome = one.status, one.sentence, str(one.outcome)
+    whole = Point(window.end, window.start, status.value, status.baseline, status.limit, status.n, outcome, sentence)
+    cause = one.kind == "trigger" and one.acted is not None and one.acted == reached
+    return CheckFacts(
+        status.name, one.kind, status.unit, outcome, sentence, cause, one.points or (whole,), one.queries, status.ln_bound,
+        metrics=one.metrics,
+    )  # fmt: skip
 
 
 def _percent(share: float | None) -> float | None:

@@ -5,9 +5,8 @@ import pytest
 
 from analysis.bursts import SECONDS, raised, successive
 from analysis.counters import Scrapes
-from analysis.model import Sample, Series, Tick
+from analysis.model import Counted, Sample, Series, Tick
 from analysis.rate import Dispersion
-from analysis.retrospect_checks import Counted
 
 TENS = Scrapes(10, 10, 30)
 ASSUMED = Dispersion(2, 2)

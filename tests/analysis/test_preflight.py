@@ -9,10 +9,9 @@ import pytest
 
 from analysis import preflight, splits
 from analysis.counters import Cursor, Scrapes
-from analysis.model import Sample, Series
+from analysis.model import Counted, Sample, Series
 from analysis.preflight import Asked, Step
 from analysis.rate import Dispersion
-from analysis.retrospect_checks import Counted
 from analysis.sequential import Kind, Known, Setting
 from analysis.splits import Part
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import reasons
-from analysis.model import Arm, Outcome, Sample, Series, Window
+from analysis.model import Arm, Counted, Outcome, Sample, Series, Window
 from analysis.rate import Dispersion
-from analysis.retrospect import Counted, Past, Policy, judge, past_of, scrapes_of
+from analysis.retrospect import Asked, Past, judge, past_of, scrapes_of
+from analysis.sequential import Kind, Setting
 from analysis.totals import totals
 from tests.sizes import size
 
@@ -43,22 +44,38 @@ def both(seed, p_green=0.005, **more):
     return {BLUE: counted(rng, BLUE, 0.005, per_look=750), GREEN: counted(rng, GREEN, p_green, before=0, **more)}
 
 
-def judged(arms, policy=None, window=WINDOW):
+WEIGHTS = {"errors": 0.5, "latency": 0.3, "slo": 0.2}
+ERRORS, LATENCY = Setting(Kind.ERRORS), Setting(Kind.LATENCY, delta=0.001)
+
+
+def asked(arms, window=WINDOW, *, limit=None, known=True):
+    """The checks that there are without a plan, with what the time before the window says."""
     scrapes = scrapes_of([*arms[BLUE].total, *arms[GREEN].total])
-    return judge(arms, window, scrapes, policy, past_of(arms[BLUE], window, scrapes))
+    settings = {"errors": ERRORS, "latency": LATENCY} | ({"slo": replace(ERRORS, rho=1.0, delta=0.0, objective=limit)} if limit else {})
+    pasts = {name: past_of(one, arms[BLUE], window, scrapes) if known else Past() for name, one in settings.items()}
+    return [Asked(name, replace(one, known=pasts[name].known), arms, WEIGHTS[name]) for name, one in settings.items()]
+
+
+def judged(arms, window=WINDOW, *, limit=None, alpha=0.01):
+    return judge(asked(arms, window, limit=limit), window, scrapes_of([*arms[BLUE].total, *arms[GREEN].total]), alpha)
+
+
+def outcome(found):
+    """Of all checks."""
+    return next((one for one in (Outcome.FAIL, Outcome.INCONCLUSIVE) if one in found.outcomes), Outcome.PASS)
 
 
 class TestVerdict:
     def test_a_healthy_candidate_passes_every_check(self):
-        found = judged(both(1), Policy(limit=0.05))
+        found = judged(both(1), limit=0.05)
 
-        assert (found.outcome, found.reached, found.ticks) == (Outcome.PASS, None, LOOKS)
-        assert [verdict.check.split()[0] for verdict in found.verdicts] == ["errors", "slo", "latency"]
+        assert (outcome(found), found.reached, found.ticks) == (Outcome.PASS, None, LOOKS)
+        assert {verdict.check.split()[0] for verdict in found.verdicts} == {"errors", "slo", "latency"}
 
     def test_a_worse_one_fails_at_the_tick_that_would_have_ended_the_release(self):
         found = judged(both(2, 0.05))
 
-        assert (found.outcome, found.verdicts[0].check) == (Outcome.FAIL, "errors")
+        assert (outcome(found), found.verdicts[0].check) == (Outcome.FAIL, "errors")
         assert 0 < found.reached <= 100
         assert found.verdicts[0].window == Window(0.0, found.reached)
         assert found.verdicts[0].detail["ratio_low"] > 1
@@ -66,19 +83,19 @@ class TestVerdict:
     def test_a_slower_one_fails_for_latency(self):
         found = judged(both(3, tail=0.15))
 
-        assert (found.outcome, found.verdicts[0].check) == (Outcome.FAIL, "latency beyond 250")
+        assert (outcome(found), found.verdicts[0].check) == (Outcome.FAIL, "latency beyond 250")
 
     def test_too_few_requests_are_inconclusive(self):
         found = judged(both(4, per_look=5), window=Window(0.0, 100.0))
 
-        assert (found.outcome, found.verdicts[0].reason) == (Outcome.INCONCLUSIVE, reasons.TOO_FEW_REQUESTS)
+        assert (outcome(found), found.verdicts[0].reason) == (Outcome.INCONCLUSIVE, reasons.TOO_FEW_REQUESTS)
 
     def test_the_path_of_each_check_ends_with_the_numbers_of_its_verdict(self):
-        found = judged(both(2, 0.05), Policy(limit=0.02))
+        found = judged(both(2, 0.05), limit=0.02)
 
-        assert [len(path) for path in found.paths] == [found.ticks] * 3
-        for verdict, path in zip(found.verdicts, found.paths, strict=True):
-            last = path[-1]
+        assert [len(one.path) for one in found.checks] == [found.ticks] * 3
+        for one in found.checks:
+            verdict, last = one.verdict, one.path[-1]
             assert (last.at, last.n, last.ln_e) == (found.reached, verdict.n, verdict.detail["ln_e"])
             assert [100 * rate for rate in (last.candidate, last.baseline, last.limit)] == [
                 verdict.candidate, verdict.baseline, verdict.limit,
@@ -91,39 +108,49 @@ class TestVerdict:
 
     @pytest.mark.parametrize("offset", [3.0, 7.5])
     def test_arms_that_are_scraped_at_other_moments_are_judged_alike(self, offset):
-        assert judged(both(1, offset=offset)).outcome is Outcome.PASS
+        assert outcome(judged(both(1, offset=offset))) is Outcome.PASS
 
     def test_healthy_candidates_rarely_fail(self):
         """At alpha 10 %: a bound that a broken engine would not keep."""
         count = size(20, 60)
-        failed = sum(judged(both(100 + seed), Policy(alpha=0.1)).outcome is Outcome.FAIL for seed in range(count))
+        failed = sum(outcome(judged(both(100 + seed), alpha=0.1)) is Outcome.FAIL for seed in range(count))
 
         assert failed <= 0.1 * count
 
 
 class TestPast:
     def test_the_rate_and_the_dispersion_are_measured_before_the_window(self):
-        past = past_of(both(6)[BLUE], WINDOW, scrapes_of(both(6)[BLUE].total))
+        found = past(both(6)[BLUE], ERRORS)
 
-        assert past.p_hist == pytest.approx(0.005, rel=0.2)
-        assert 0.5 < past.dispersion.bursts < 1.6
-        assert past.seconds == STEP * BEFORE
+        assert found.known[0].p_hist == pytest.approx(0.005, rel=0.2)
+        assert 0.5 < found.known[0].dispersion.bursts < 1.6
+        assert found.seconds == STEP * BEFORE
 
     def test_each_edges_tail_has_its_own_dispersion_and_not_that_of_the_errors(self):
         """Slow requests that come in sixes; failures that come alone."""
         arms = counted(np.random.default_rng(9), BLUE, 0.005, slow_burst=6)
-        past = past_of(arms, WINDOW, scrapes_of(arms.total))
+        bursts = {one.edge: one.dispersion.bursts for one in past(arms, LATENCY).known}
 
-        assert past.dispersion.bursts == pytest.approx(1, abs=0.4)
-        assert past.tails[250.0].bursts == pytest.approx(6, rel=0.25)
-        assert 1 < past.tails[500.0].bursts < past.tails[250.0].bursts
+        assert past(arms, ERRORS).known[0].dispersion.bursts == pytest.approx(1, abs=0.4)
+        assert bursts[250.0] == pytest.approx(6, rel=0.25)
+        assert 1 < bursts[500.0] < bursts[250.0]
+
+    def test_good_events_can_be_counted_instead_of_the_bad_ones(self):
+        arms = counted(np.random.default_rng(9), BLUE, 0.005)
+        good = Counted(arms.total, tuple(one for one in arms.total if dict(one.labels)["code"] == "200"))
+
+        assert past(good, replace(ERRORS, counts_good=True)).known[0].p_hist == pytest.approx(past(arms, ERRORS).known[0].p_hist)
 
     def test_an_edges_own_dispersion_divides_its_evidence(self):
         arms = both(3, tail=0.06)
-        scrapes = scrapes_of(arms[BLUE].total)
-        past = past_of(arms[BLUE], WINDOW, scrapes)
-        bursty = replace(past, tails={edge: Dispersion(6, 8) for edge in past.tails})
-        alone, in_bursts = (judge(arms, WINDOW, scrapes, past=one) for one in (past, bursty))
+        every = asked(arms)
+        bursty = [
+            replace(
+                one, setting=replace(one.setting, known=tuple(replace(line, dispersion=Dispersion(6, 8)) for line in one.setting.known))
+            )
+            for one in every
+        ]
+        alone, in_bursts = (judge(found, WINDOW, scrapes_of(arms[BLUE].total), 0.01) for found in (every, bursty))
 
         assert alone.reached < in_bursts.reached
 
@@ -131,22 +158,29 @@ class TestPast:
         arms = both(7)
         short = {arm: Counted(*(tuple(cut(one) for one in part) for part in (c.total, c.bad, c.buckets))) for arm, c in arms.items()}
         found = judged(short)
+        errors, latency = (one.asked.setting.known for one in sorted(found.checks, key=lambda one: one.asked.name))
 
-        assert found.past == Past()
-        assert found.outcome is Outcome.PASS
+        assert past(short[BLUE], ERRORS) == Past()
+        assert (errors[0].p_hist, errors[0].dispersion, latency[0].dispersion) == (0.005, Dispersion(), Dispersion())
+        assert [len(one.path) for one in found.checks if one.asked.name == "latency"] == [LOOKS * 0.9]
+        assert outcome(found) is Outcome.PASS
 
     def test_what_happens_in_the_window_does_not_change_the_past(self):
         rng = np.random.default_rng(8)
         arms = counted(rng, BLUE, 0.005)
         broken = Counted(*(tuple(raised(one) for one in part) for part in (arms.total, arms.bad, arms.buckets)))
-        scrapes = scrapes_of(arms.total)
 
-        assert past_of(arms, WINDOW, scrapes) == past_of(broken, WINDOW, scrapes)
+        assert past(arms, ERRORS) == past(broken, ERRORS, arms)
+        assert past(arms, LATENCY) == past(broken, LATENCY, arms)
 
     def test_one_pod_has_no_halves_and_the_default_dispersion(self):
         arms = counted(np.random.default_rng(9), BLUE, 0.005, pods=1)
 
-        assert past_of(arms, WINDOW, scrapes_of(arms.total)).dispersion == Past().dispersion
+        assert past(arms, ERRORS).known[0].dispersion == Dispersion()
+
+
+def past(baseline, setting, scraped=None):
+    return past_of(setting, baseline, WINDOW, scrapes_of((scraped or baseline).total))
 
 
 def cut(series):
@@ -162,18 +196,18 @@ class TestNothingToJudge:
         arms = both(10)
         found = judged({BLUE: arms[BLUE], GREEN: arms[BLUE]})
 
-        assert (found.outcome, {verdict.reason for verdict in found.verdicts}) == (Outcome.INCONCLUSIVE, {reasons.SAME_SERIES})
+        assert (outcome(found), {verdict.reason for verdict in found.verdicts}) == (Outcome.INCONCLUSIVE, {reasons.SAME_SERIES})
 
     @pytest.mark.parametrize(("missing", "reason"), [(GREEN, reasons.NO_SERIES), (BLUE, reasons.BASELINE_MISSING)])
     def test_an_arm_without_series(self, missing, reason):
         found = judged({**both(11), missing: Counted()})
 
-        assert (found.outcome, found.verdicts[0].reason) == (Outcome.INCONCLUSIVE, reason)
+        assert (outcome(found), found.verdicts[0].reason) == (Outcome.INCONCLUSIVE, reason)
 
     def test_no_series_at_all(self):
         found = judged({BLUE: Counted(), GREEN: Counted()})
 
-        assert (found.outcome, found.verdicts[0].reason, found.ticks) == (Outcome.INCONCLUSIVE, reasons.NO_SERIES, 0)
+        assert (outcome(found), found.verdicts[0].reason, found.ticks) == (Outcome.INCONCLUSIVE, reasons.NO_SERIES, 0)
 
     def test_one_sample_a_series(self):
         arms = {
@@ -181,7 +215,7 @@ class TestNothingToJudge:
             for arm, c in both(12).items()
         }
 
-        assert judged(arms).outcome is Outcome.INCONCLUSIVE
+        assert outcome(judged(arms)) is Outcome.INCONCLUSIVE
 
     @settings(max_examples=size(10, 25), deadline=None)
     @given(
@@ -193,7 +227,38 @@ class TestNothingToJudge:
         samples = tuple(Sample(float(10 * rng.integers(-5, 50)), value) for value in values)
         arms = {arm: Counted((Series((("pod", str(arm)),), samples),), (), ()) for arm in Arm}
 
-        assert judged(arms).outcome is not Outcome.PASS
+        assert outcome(judged(arms)) is not Outcome.PASS
+
+
+class TestOthers:
+    def test_one_that_only_observes_is_judged_and_decides_nothing(self):
+        arms = both(2, 0.05)
+        every = [replace(one, observe=one.name == "errors") for one in asked(arms)]
+        found = judge(every, WINDOW, scrapes_of(arms[BLUE].total), 0.01)
+
+        assert {one.asked.name: one.verdict.outcome for one in found.checks} == {"errors": Outcome.FAIL, "latency": Outcome.PASS}
+        assert (outcome(found), found.reached) == (Outcome.PASS, None)
+
+    def test_where_every_check_observes_nothing_is_reached(self):
+        arms = both(2, 0.05)
+        found = judge([replace(one, observe=True) for one in asked(arms)], WINDOW, scrapes_of(arms[BLUE].total), 0.01)
+
+        assert (found.evidence, found.reached, found.outcomes) == (None, None, frozenset())
+
+    def test_an_objective_that_both_arms_break_alerts_and_does_not_fail(self):
+        rng = np.random.default_rng(20)
+        arms = {BLUE: counted(rng, BLUE, 0.05, per_look=750), GREEN: counted(rng, GREEN, 0.05, before=0)}
+        found = judged(arms, limit=0.01)
+        alerted = {one.asked.name: one.alerted for one in found.checks}
+
+        assert (found.reached, alerted["errors"]) == (None, None)
+        assert 0 < alerted["slo"] < 300
+
+    def test_the_plans_least_requests_are_asked_for(self):
+        arms = both(1)
+        every = [replace(one, least=10**6) for one in asked(arms)]
+
+        assert {one.reason for one in judge(every, WINDOW, scrapes_of(arms[BLUE].total), 0.01).verdicts} == {reasons.TOO_FEW_REQUESTS}
 
 
 class TestProperties:
@@ -203,9 +268,12 @@ class TestProperties:
         arms = both(13, 0.01)
         shuffled = {arm: Counted(*(mixed(part, random) for part in (c.total, c.bad, c.buckets))) for arm, c in arms.items()}
         scrapes = scrapes_of(arms[BLUE].total)
-        past = past_of(arms[BLUE], WINDOW, scrapes)
+        every = asked(arms)
+        again = judge([replace(one, arms=shuffled) for one in every], WINDOW, scrapes, 0.01)
 
-        assert judge(shuffled, WINDOW, scrapes, None, past) == judge(arms, WINDOW, scrapes, None, past)
+        assert [(one.verdict, one.path) for one in again.checks] == [
+            (one.verdict, one.path) for one in judge(every, WINDOW, scrapes, 0.01).checks
+        ]
 
     @pytest.mark.parametrize("shift", [1_700_000_000.0, -5_000.0])
     def test_the_calendar_does_not_matter(self, shift):

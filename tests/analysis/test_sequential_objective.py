@@ -5,8 +5,7 @@ import math
 import pytest
 
 from analysis import sequential, sequential_anew
-from analysis.model import Window
-from analysis.retrospect_checks import Counted
+from analysis.model import Counted, Window
 from analysis.sequential import Kind, Mark, Setting, State
 from tests.analysis.test_sequential_state import ONE, SCRAPES, START, World, go
 

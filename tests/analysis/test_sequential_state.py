@@ -9,9 +9,8 @@ import pytest
 from analysis import reasons, sequential
 from analysis.combine import Weighted, conclude, release_evidence
 from analysis.counters import Scrapes
-from analysis.model import Arm, Outcome, Sample, Series, Window
+from analysis.model import Arm, Counted, Outcome, Sample, Series, Window
 from analysis.rate import Dispersion
-from analysis.retrospect_checks import Counted
 from analysis.sequential import Kind, Known, Mark, Setting, State
 
 SCRAPES = Scrapes(interval=10.0, every=10.0, patience=30.0)

@@ -124,7 +124,7 @@ class TestVerdicts:
         assert told.out.startswith("fail: errors: the candidate is worse than tolerated: 2.9")
         assert "A release would have been rolled back at 2023-11-14 22:1" in told.out
         assert "n baseline  e-value" in told.out
-        assert "Known before: 1h of the baseline with 0.5 % errors" in told.err
+        assert "Known before of errors: 1h of the baseline with 0.5 % errors, and a dispersion of 1.00 to 1.00." in told.err
 
 
 def test_the_page_shows_what_is_printed(files, capsys):
@@ -243,82 +243,17 @@ def simulated(series):
     return SimulatedPrometheus(Engine(store), lambda: 0.0)
 
 
-class TestPlan:
-    def test_the_plans_limits_are_judged_beside(self, files, capsys, tmp_path):
-        plan = tmp_path / "plan.yaml"
-        plan.write_text(PLAN)
-        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "healthy.txt"), "--plan", str(plan))
+def test_requests_that_caller_and_pod_have_both_counted_count_once(files, capsys, tmp_path):
+    """As Istio's proxies on both sides do; twice the counts would be twice the evidence."""
+    series = release(0.03)
+    pods = {tuple(sorted({**dict(labels), "reporter": "destination"}.items())): samples for labels, samples in series.items()}
+    path = tmp_path / "samples"
+    path.write_text(as_dump(series | pods))
+    once = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "bad.txt"))
 
-        assert code == 3
-        assert [(one["check"], one["outcome"]) for one in found["limits"]] == [("strict", "fail"), ("p90", "pass")]
-        assert found["missing"] == ["the plan's check own is not judged here: only error rate and latency are"]
-
-    def of(self, files, capsys, tmp_path, name, *, analysis=None, checks=None, more=()):
-        spec = {"workload": "shop", "traffic": {"virtualService": "shop"}, "analysis": analysis or {}, "checks": checks or SEQUENTIAL}
-        body = {"apiVersion": "penstock.dev/v1alpha1", "kind": "ReleasePlan", "metadata": {"name": "shop"}, "spec": spec}
-        (tmp_path / "plan.yaml").write_text(json.dumps(body))
-        return judged(capsys, *ARMS, *WINDOW, "--file", str(files / name), "--plan", str(tmp_path / "plan.yaml"), *more)[1]
-
-    def test_its_alpha_tolerance_and_weights_are_those_of_a_release(self, files, capsys, tmp_path):
-        usual = self.of(files, capsys, tmp_path, "bad.txt")
-        strict = self.of(files, capsys, tmp_path, "bad.txt", analysis={"alpha": 0.0001})
-        lax = self.of(files, capsys, tmp_path, "bad.txt", checks=[{**SEQUENTIAL[0], "tolerance": {"ratio": 10}}, SEQUENTIAL[1]])
-        alone = self.of(files, capsys, tmp_path, "bad.txt", checks=SEQUENTIAL[:1])
-
-        assert strict["lnBound"] > usual["lnBound"]
-        assert usual["rolledBackAt"] <= strict["rolledBackAt"]
-        assert (lax["rolledBackAt"], lax["checks"][0]["reason"]) == (None, "TooFewRequests")
-        assert [(one["check"], one["detail"]["weight"]) for one in alone["checks"]] == [("errors", 1)]
-
-    def test_the_command_line_comes_before_the_plans_alpha(self, files, capsys, tmp_path):
-        found = self.of(files, capsys, tmp_path, "bad.txt", analysis={"alpha": 0.0001}, more=["--alpha", "0.05"])
-
-        assert found["lnBound"] == pytest.approx(math.log(20))
-
-    def test_an_objective_is_tested_beside_the_baseline(self, files, capsys, tmp_path):
-        objective = [{"name": "slo", "builtin": "error-rate", "method": "sequential", "limit": {"max": 1}}]
-        broken, kept = (self.of(files, capsys, tmp_path, name, checks=objective) for name in ("bad.txt", "healthy.txt"))
-
-        assert [(one["checks"][0]["check"], one["outcome"], one["checks"][0]["limit"]) for one in (broken, kept)] == [
-            ("slo", "fail", 1), ("slo", "pass", 1),
-        ]  # fmt: skip
-
-    @pytest.mark.parametrize("dispersion", [None, 3])
-    def test_what_was_measured_or_written_comes_before_the_history(self, files, capsys, tmp_path, dispersion):
-        lines = [{"share": 0.5, "bursts": 4, "widest": 5}], [{"edge": 250, "share": 3, "bursts": 6, "widest": 7}]
-        of = [{"builtin": name, "workload": "shop", "lines": one} for name, one in zip(("error-rate", "latency"), lines, strict=True)]
-        analysis = {"measured": {"until": BEGIN, "hours": 24, "checks": of}} | ({"dispersion": dispersion} if dispersion else {})
-        past = self.of(files, capsys, tmp_path, "healthy.txt", analysis=analysis)["past"]
-
-        assert (past["seconds"], past["bursts"]) == (24 * 3600, dispersion or 4)
-        assert [(one["edge"], one["bursts"]) for one in past["tails"]] == [(250, dispersion or 6)]
-
-    def test_a_second_check_of_a_kind_and_other_kinds_are_named(self, files, capsys, tmp_path):
-        more = [
-            {**SEQUENTIAL[0], "name": "again"},
-            {"name": "paid", "counters": {"total": 'a{w="$workload"}', "bad": 'b{w="$workload"}'}},
-        ]
-        found = self.of(files, capsys, tmp_path, "healthy.txt", checks=SEQUENTIAL + more)
-
-        assert found["missing"] == [
-            "the plan's check again is not judged here: another of its kind is",
-            "the plan's check paid is not judged here: only error rate and latency are",
-        ]
-
-
-SEQUENTIAL = [{"name": name, "builtin": name, "method": "sequential"} for name in ("error-rate", "latency")]
-PLAN = """
-apiVersion: penstock.dev/v1alpha1
-kind: ReleasePlan
-metadata: {name: shop}
-spec:
-  workload: shop
-  traffic: {virtualService: shop}
-  checks:
-  - {name: strict, builtin: error-rate, limit: {max: 0.4}}
-  - {name: p90, builtin: latency, quantile: 0.9, limit: {maxRatio: 1.1}}
-  - {name: own, query: 'sum(up{namespace="$namespace",workload="$workload"})', limit: {min: 1}}
-"""
+    assert judged(capsys, *ARMS, *WINDOW, "--file", str(path)) == once
+    assert run(["judge", *ARMS, *WINDOW, "--file", str(path)]) == 3
+    assert "have both counted every request; what reporter=source counted is judged." in capsys.readouterr().err
 
 
 class TestNothingToJudge:

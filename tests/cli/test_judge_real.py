@@ -9,6 +9,10 @@ import pytest
 from controller.cli.judge_selectors import BUCKETS, REQUESTS
 from tests.bed.prometheus import Prometheus
 from tests.cli.test_judge import ARMS, BEGIN, HISTORY, LOOKS, STEP, WINDOW, as_openmetrics, judged, release
+from tests.cli.test_judge_plan import CHECKS, TRIGGERS, world, written
+
+ANSWERED = {"CheckAsks", "BeyondLimit", "WithinLimit", "ScoreFailed"}
+"""Of the plan's other checks and its trigger, on a version with a larger heap."""
 
 pytestmark = [
     pytest.mark.prometheus,
@@ -24,9 +28,12 @@ def ranged(url, metric, folder):
     return path
 
 
-def test_server_dump_file_and_range_query_give_the_same_verdict(tmp_path, capsys):
+@pytest.mark.parametrize("planned", [False, True], ids=["selectors", "a plan of every kind"])
+def test_server_dump_file_and_range_query_give_the_same_verdict(planned, tmp_path, capsys):
     samples = tmp_path / "samples.txt"
-    samples.write_text(as_openmetrics(release(0.03)))
+    samples.write_text(as_openmetrics(world(heap=1.6) if planned else release(0.03)))
+    plan = ["--plan", written(tmp_path, CHECKS.values(), triggers=[TRIGGERS["rate"]])] if planned else []
+    metrics = [REQUESTS, BUCKETS, *(["heap_bytes", "paid_total"] if planned else [])]
     server = Prometheus()
     data = server.folder / "data"
     subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", samples, data], check=True, capture_output=True)
@@ -34,11 +41,13 @@ def test_server_dump_file_and_range_query_give_the_same_verdict(tmp_path, capsys
     dump = tmp_path / "dump.txt"
     dump.write_bytes(subprocess.run(["promtool", "tsdb", "dump", data], check=True, capture_output=True).stdout)
 
-    told = [judged(capsys, *ARMS, *WINDOW, "--file", str(path)) for path in (samples, dump)]
+    asked = [*ARMS, *WINDOW, *plan]
+    told = [judged(capsys, *asked, "--file", str(path)) for path in (samples, dump)]
     with server:
-        told.append(judged(capsys, *ARMS, *WINDOW, "--prometheus", server.url))
-        ranges = [word for metric in (REQUESTS, BUCKETS) for word in ("--file", str(ranged(server.url, metric, tmp_path)))]
-    told.append(judged(capsys, *ARMS, *WINDOW, *ranges))
+        told.append(judged(capsys, *asked, "--prometheus", server.url))
+        ranges = [word for metric in metrics for word in ("--file", str(ranged(server.url, metric, tmp_path)))]
+    told.append(judged(capsys, *asked, *ranges))
 
     assert told[0][0] == 3
+    assert {one["reason"] for one in told[0][1]["beside"]} == (ANSWERED if planned else set())
     assert told[1:] == told[:1] * 3

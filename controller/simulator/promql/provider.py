@@ -3,12 +3,14 @@
 It enters above the HTTP client, because encoding and decoding JSON would cost more than evaluating.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Mapping
 
-from analysis.model import Sample, Series
+from analysis.model import Labels, Sample, Series
 from controller.ports import Answer, AnswerFault
 from controller.simulator.promql.engine import Engine, MatrixResult, Result, ScalarResult, StringResult, VectorResult
 from controller.simulator.promql.errors import QueryError
+from controller.simulator.promql.storage import OutOfOrderError, Store
 
 _MESSAGE_LENGTH = 300
 
@@ -31,6 +33,19 @@ class SimulatedPrometheus:
         except QueryError as error:
             return Answer(fault=AnswerFault.BAD_QUERY, message=str(error)[:_MESSAGE_LENGTH], server_time=self._now())
         return answer(result, self._now())
+
+
+def holding(series: Mapping[Labels, Iterable[tuple[float, float]]]) -> SimulatedPrometheus:
+    """A Prometheus that has these samples and no clock: pairs of time (Unix seconds, oldest first) and value, by label set."""
+    store = Store()
+    for labels, values in series.items():
+        handle = store.series(labels)
+        for time, value in values:
+            try:
+                store.append(handle, time, value)
+            except OutOfOrderError:
+                continue  # two samples within a millisecond: Prometheus keeps the first, too
+    return SimulatedPrometheus(Engine(store), lambda: math.nan)
 
 
 def answer(result: Result, server_time: float) -> Answer:

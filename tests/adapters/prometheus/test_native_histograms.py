@@ -8,8 +8,7 @@ import pytest
 
 from analysis import latency, reasons
 from analysis.counters import Cursor, Scrapes, difference
-from analysis.model import Arm
-from analysis.retrospect_checks import Counted
+from analysis.model import Arm, Counted
 from analysis.sequential import Kind, Mark, Setting, advance, begin, both, ln_e
 from controller.adapters.native_histograms import GRID
 from controller.adapters.prometheus_decode import decode
