@@ -24,7 +24,7 @@ from controller.cli.judge_selectors import BUCKETS, REQUESTS, Asked, Selector, b
 from controller.cli.judge_sources import Samples
 from controller.core import reasons
 from controller.core.asking import COUNTER_PARTS, colour_of
-from controller.core.queries import fill, requests_of
+from controller.core.queries import answered_of, fill, requests_of
 from controller.core.tested import setting_of, weight_of
 from controller.report.past import Beside
 
@@ -138,8 +138,9 @@ def _of_member(places: Places, name: str) -> dict[Arm, Asked]:
     """As the release of the plan counts the requests of a member."""
     found = {}
     for arm in Arm:
-        labels = requests_of(places.mesh, (places.pair(name).of(colour_of(arm)),))
-        found[arm] = Asked(selector(f"{REQUESTS}{{{labels}}}", name), selector(f"{BUCKETS}{{{labels}}}", name))
+        place = (places.pair(name).of(colour_of(arm)),)
+        requests, answered = requests_of(places.mesh, place), answered_of(places.mesh, place)
+        found[arm] = Asked(selector(f"{REQUESTS}{{{requests}}}", name), selector(f"{BUCKETS}{{{answered}}}", name))
     return found
 
 
