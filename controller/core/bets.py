@@ -11,7 +11,7 @@ from controller.api.release import ReleaseStatus, SequentialStatus
 from controller.core import gauges, homeward, sequential
 from controller.core.gauges import GaugeLook
 from controller.core.steps import World
-from controller.core.tested import tested_by
+from controller.core.tested import what_is_tested
 
 
 def gone_on(w: World) -> ReleaseStatus:
@@ -45,5 +45,5 @@ def at_new_place(w: World) -> list[SequentialStatus]:
     for check in w.plan.checks if w.subject.spec.kind != "reverse" else ():
         state = sequential.stored(w, check) if check.sequential else None
         if state is not None:
-            states[check.name] = sequential_anew.moved(tested_by(w.plan).home[check.name], state, w.now, again=again)
+            states[check.name] = sequential_anew.moved(what_is_tested(w.plan).home[check.name], state, w.now, again=again)
     return sequential.stated(w.status, states)

@@ -48,7 +48,7 @@ from controller.core.tested import (
     scrapes_of,
     setting_of,
     shares,
-    tested_by,
+    what_is_tested,
 )
 
 __all__ = [
@@ -105,7 +105,7 @@ class Tally:
 
 def tested(w: World, check: Check) -> Setting:
     """What the check tests here."""
-    known = tested_by(w.plan)
+    known = what_is_tested(w.plan)
     return known.home[check.name] if is_home(w) else known.settings[check.name]
 
 
@@ -114,13 +114,13 @@ def watched(w: World) -> tuple[Check, ...]:
 
     None in a reverse release: it has no stage in which both versions have traffic, and what hits both is often why somebody asked for it.
     """
-    checks = tested_by(w.plan).checks if w.subject.plan is not None else ()
+    checks = what_is_tested(w.plan).checks if w.subject.plan is not None else ()
     return checks if checks and _watching(w) else ()
 
 
 def watched_gauges(w: World) -> tuple[Check, ...]:
     """The gauges that are paired now: as `watched`, where their history is known, but not after a return: nobody is at the clone."""
-    checks = tested_by(w.plan).gauges if w.subject.plan is not None else ()
+    checks = what_is_tested(w.plan).gauges if w.subject.plan is not None else ()
     return checks if checks and _watching(w) and not is_home(w) else ()
 
 
@@ -137,7 +137,7 @@ def _watching(w: World) -> bool:
 def due(w: World) -> tuple[Counting, ...]:
     """What is counted in this look, from a few scrapes before the last counted sample on: a difference needs the one before."""
     checks = watched(w)
-    return tuple([_counting(w, check, stored(w, check), tested_by(w.plan).scrapes.look_back) for check in checks])
+    return tuple([_counting(w, check, stored(w, check), what_is_tested(w.plan).scrapes.look_back) for check in checks])
 
 
 def _counting(w: World, check: Check, state: State | None, back: float) -> Counting:
@@ -241,7 +241,7 @@ def first_reached(w: World, found: tuple[Look, ...]) -> tuple[Look, ...]:
 
 def _count(w: World, check: Check) -> Look:
     """One check's state after the samples of this look; the one before where they were not asked or cannot be read."""
-    setting, before, marks, scrapes = tested(w, check), stored(w, check), marks_in(w, check), tested_by(w.plan).scrapes
+    setting, before, marks, scrapes = tested(w, check), stored(w, check), marks_in(w, check), what_is_tested(w.plan).scrapes
     found = samples.of(w.subject, w.observed, w.measured, check, shared=_shared(w, check))
     if found is None or found.fault:
         return Look(check, before) if found is None else Look(check, before, found.fault, found.detail)
@@ -257,7 +257,7 @@ def _count(w: World, check: Check) -> Look:
 
 def _together(w: World, found: Collection[Look]) -> combine.ReleaseEvidence | None:
     """All acting checks against the one bound; None where every check only observes."""
-    weights = tested_by(w.plan).weights
+    weights = what_is_tested(w.plan).weights
     parts = [
         Weighted(one.check.name, weights[one.check.name], library.ln_e(tested(w, one.check), one.state))
         for one in found
@@ -284,7 +284,7 @@ def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, wind
     if math.isfinite(alert):
         numbers["ln_alert"] = alert
     if math.isfinite(early):
-        numbers |= {"ln_early": early, "ln_early_bound": tested_by(w.plan).ln_early_bound}
+        numbers |= {"ln_early": early, "ln_early_bound": what_is_tested(w.plan).ln_early_bound}
     if one.state is not None and not evidence.reached and alerting(w, one):
         numbers["failing_since"] = library.alerting_since(one.state)
     return CheckStatus(name=one.check.name).model_copy(update=numbers)
@@ -294,7 +294,7 @@ def _judged(
     w: World, one: Look, together: combine.ReleaseEvidence | None, window: WindowStatus, missing: str = "", *, proven: bool = False
 ) -> CheckStatus:
     """The check's answer as if the window ended now. With `proven` the margin says what the number of requests says otherwise."""
-    check, weight = one.check, tested_by(w.plan).weights.get(one.check.name, 1.0)
+    check, weight = one.check, what_is_tested(w.plan).weights.get(one.check.name, 1.0)
     judged = Window(window.opened_at, window.last_sample)
     saw = library.seen(check.name, tested(w, check), one.state, weight=weight, window=judged, missing=missing or one.fault)
     saw = replace(saw, needed=max(0 if proven else saw.needed, w.stage.min_requests, check.needed_requests))
@@ -360,7 +360,7 @@ def proven(w: World, window: WindowStatus) -> bool:
     tally = counted(w) if checks and all(check.sequential for check in checks) else None
     if tally is None:
         return False
-    answers, bound = at_window_end(w, window), tested_by(w.plan).ln_early_bound
+    answers, bound = at_window_end(w, window), what_is_tested(w.plan).ln_early_bound
     acting = [answers[check.name] for check in checks if not check.observe]
     return bool(acting) and all(one.outcome is Outcome.PASS and (one.ln_early or -math.inf) >= bound for one in acting)
 

@@ -43,7 +43,7 @@ class Tested:
     ln_early_bound: float
 
 
-def tested_by(plan: PlanSpec) -> Tested:
+def what_is_tested(plan: PlanSpec) -> Tested:
     """What the plan's sequential checks test; it is kept with the plan."""
     found: Tested | None = plan.derived.get("tested")
     if found is None:

@@ -74,6 +74,15 @@ class TestOneSeries:
 
         assert [t[2] for t in numbers(found)] == [5, 65]
 
+    def test_what_was_counted_already_has_nothing_to_say_any_more(self):
+        """A gap, a reset and a pod that went away before the cursor neither add to the next tick nor lengthen it."""
+        green = [series({0: 10, 10: 90, 40: 5, 50: 10, 60: 12}, "g"), series({0: 1, 10: 2}, "gone")]
+
+        found = look(green, [steady("b", 50)], since=50.0)
+
+        assert numbers(found) == [(50, 60, 2, 0, 50, 0)]
+        assert not found.set_aside
+
     def test_a_pod_that_started_after_the_scrape_before_counts_from_0(self):
         found = look([steady("g", 5, 20), series({10: 30, 20: 90}, "new")], [steady("b", 1, 20)], witness=Witness(started={"new": 4.0}))
 

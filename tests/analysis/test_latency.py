@@ -53,6 +53,15 @@ class TestReading:
 
         assert (found.fault, found.counters) == (fault, ())
 
+    def test_beside_the_wanted_edges_nothing_is_looked_at_but_what_is_no_edge(self):
+        """A bucket that nobody tests may be as wrong as it likes."""
+        buckets = [bucket("0.5", 0, 4), bucket("1", 0, 3), bucket("2", 0, 8), bucket("+Inf", 0, 9)]
+        wanted = frozenset((0.5, 2.0, math.inf))
+
+        assert read_buckets({BLUE: buckets}).fault == reasons.FALLING_BUCKETS
+        assert read_buckets({BLUE: buckets}, wanted).edges == (0.5, 2.0)
+        assert read_buckets({BLUE: [*buckets, bucket("fast", 1)]}, wanted).fault == reasons.BAD_BUCKET_EDGE
+
     def test_slow_requests_are_counted_from_the_same_scrape_as_all_of_them(self):
         blue = [bucket("0.5", 0, 90), bucket("+Inf", 0, 100)]
         green = [bucket("0.5", 0, 3, pod="g"), bucket("+Inf", 0, 5, pod="g")]

@@ -7,10 +7,12 @@ import pytest
 
 from analysis.model import Outcome, Sample, Series
 from controller.api.plan import PlanSpec
-from controller.api.release import Phase, SequentialStatus, Verb
+from controller.api.plan_checks import Tolerance
+from controller.api.release import Phase, ReleaseStatus, SequentialStatus, Verb
 from controller.core import asking, needs, reasons, seen, sequential
 from controller.core.decide import decide
 from controller.core.steps import World
+from controller.core.tested import what_is_tested
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer
 from controller.reconcile import measure
@@ -190,6 +192,17 @@ class TestActing:
 
         assert again.status.sequential == first.status.sequential
 
+    def test_a_state_that_was_read_back_goes_on_as_the_one_that_was_kept(self):
+        """Counted in two looks, the first half of the samples in the first: whether or not the controller died in between."""
+        builder, whole = released(checks=[ERRORS]), counted()
+        half = replace(whole, series=tuple([replace(one, samples=one.samples[:20]) for one in whole.series]))
+        kept = decided(builder, half)[0].status
+        lost = ReleaseStatus.model_validate_json(kept.model_dump_json())
+        first, second = (decided(replace(builder, status=status), whole)[0].status for status in (kept, lost))
+
+        assert first.sequential == second.sequential != kept.sequential
+        assert first.stages[0].checks == second.stages[0].checks
+
     def test_an_edited_state_begins_again_instead_of_breaking_the_release(self):
         builder = released(checks=[ERRORS])
         edited = builder.status.model_copy(update={"sequential": [SequentialStatus(name="errors", state="{nonsense")]})
@@ -338,6 +351,15 @@ class TestMeasured:
         plan = self.plan(workload="other")
 
         assert sequential.setting_of(plan, plan.checks[0]).known == ()
+
+    def test_a_changed_copy_of_a_plan_is_tested_by_its_own_words(self):
+        plan = self.plan()
+        before, check = what_is_tested(plan), plan.checks[0]
+        copy = plan.model_copy(update={"checks": [check.model_copy(update={"tolerance": Tolerance(ratio=3.0)})]})
+
+        assert what_is_tested(copy).settings[check.name].rho == 3.0
+        assert what_is_tested(plan) is before
+        assert copy.model_dump() != plan.model_dump() == self.plan().model_dump()
 
     def test_a_smaller_dispersion_is_sooner_evidence(self):
         """The same samples of a green that does twice as badly: with what was measured, and with the default of 2."""
