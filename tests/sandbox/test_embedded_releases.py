@@ -8,12 +8,17 @@ import sys
 
 import pytest
 import yaml
+from sandbox_bed import penstock
 
 from controller.cli.demo_words import next_commands
 from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, find_story, story_of
 from controller.ports import RELEASE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.scenario import Step
+from tests.sizes import size
+
+EXAMPLE, FAILS = size(("first-release", 0.08), ("hwayo", 0.09))
+"""`make demo --example` tells either; the ten-line plan costs half as much."""
 
 FINAL = ("Succeeded", "RolledBack", "Refused", "Halted")
 
@@ -26,10 +31,7 @@ def ended(story, folder, speed):
         body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": world.release_name}, "spec": spec}
         kube = InMemoryKube(world.cluster.server, user="ci", field_manager="penstock-cli")
         kube.create(RELEASE, story.namespace, body)
-        waited = subprocess.run(
-            [sys.executable, "-m", "controller.cli.main", "wait", world.release_name, "--for", "ended", "--timeout", "90s"],
-            env={**os.environ, "KUBECONFIG": str(world.kubeconfig)}, check=False, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        waited = penstock("wait", world.release_name, "--for", "ended", "--timeout", "90s", "--kubeconfig", str(world.kubeconfig))
         status = kube.get(RELEASE, story.namespace, world.release_name)["status"]
         assert status["phase"] in FINAL, waited.stdout
         assert world.cluster.defect is None
@@ -37,12 +39,12 @@ def ended(story, folder, speed):
         return status
 
 
-@pytest.mark.parametrize(("rate", "phase"), [(0.09, "RolledBack"), (0.001, "Succeeded")])
+@pytest.mark.parametrize(("rate", "phase"), [(FAILS, "RolledBack"), (0.001, "Succeeded")])
 def test_the_failing_green_of_the_demo_succeeds_with_an_error_rate_of_a_thousandth(tmp_path, rate, phase):
     """Its errors are told to nobody: they pass through proxies, counters, PromQL and the judge."""
-    story = find_story(EXAMPLES / "hwayo", "fails-at-25")
+    story = find_story(EXAMPLES / EXAMPLE, "fails-at-25")
     failing, *others = story.scenario.versions
-    assert failing.errors[0].value == 0.09
+    assert failing.errors[0].value == FAILS
     changed = failing.model_copy(update={"errors": [Step(value=rate)]})
     story = story_of(story.scenario.model_copy(update={"versions": [changed, *others]}), story.folder)
 
