@@ -44,7 +44,9 @@ TOGETHER = {
     "tests/examples/test_examples.py": "bundles",
 }
 # files whose tests share simulated stories: each story is handed out by itself, but for those of which a bundle is looked at;
-BY_STORY = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py")
+BY_STORY = (
+    "scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "scenarios/test_peers.py", "cli/test_cli_sequential.py",
+)  # fmt: skip
 RECORDED = frozenset({
     "sequential-errors", "sequential-latency", "sequential-healthy", "sequential-objective-incident", "sequential-own-broken",
     "sequential-gauge-leaks", "sequential-home-worse", "kayenta-errors", "kayenta-healthy", "home-in-a-row",
