@@ -14,9 +14,7 @@ from controller.simulator.simulation import Simulation
 
 def scenario_of(folder: Path, name: str) -> Scenario:
     """The scenario of this name in one of the folder's files."""
-    return next(
-        one for path in sorted(folder.glob("*.yaml")) if "\nexpect:" in path.read_text() for one in load(path) if one.name == name
-    )
+    return next(one for path in sorted(folder.glob("*.yaml")) if "\nexpect:" in path.read_text() for one in load(path) if one.name == name)
 
 
 def run(folder: Path, scenario: Scenario) -> tuple[Result, Simulation]:

@@ -192,7 +192,6 @@ class TestTheRoute:
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
         assert [hpa["spec"]["minReplicas"] for hpa in story.kube.list(HPA, "shop").items] == [2]
 
-
     def test_a_mirror_to_blue_keeps_its_subset_and_nothing_else(self):
         """Mirrored requests are nobody's answer: the routes, the plan and the autoscaler are given back all the same."""
 
