@@ -41,9 +41,16 @@ TOGETHER = {
     "tests/evidence/test_room.py": "bundles",
     "tests/evidence/test_record_and_replay.py": "bundles",
     "tests/report/test_report.py": "bundles",
+    "tests/examples/test_examples.py": "bundles",
 }
-# files whose tests share simulated stories: each story is handed out by itself;
-BY_STORY = ("scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "cli/test_cli_sequential.py")
+# files whose tests share simulated stories: each story is handed out by itself, but for those of which a bundle is looked at;
+BY_STORY = (
+    "scenarios/test_scenarios.py", "scenarios/test_sequential_stories.py", "scenarios/test_peers.py", "cli/test_cli_sequential.py",
+)  # fmt: skip
+RECORDED = frozenset({
+    "sequential-errors", "sequential-latency", "sequential-healthy", "sequential-objective-incident", "sequential-own-broken",
+    "sequential-gauge-leaks", "sequential-home-worse", "kayenta-errors", "kayenta-healthy", "home-in-a-row",
+})  # fmt: skip
 # and files of few long tests that share nothing.
 EACH = ("matrix/test_matrix.py", "invariants/test_swarm.py")
 
@@ -86,7 +93,8 @@ def group_of(nodeid: str) -> str:
     """What is run by one worker in one go: a file, several that share something, a story, or a test of its own."""
     file, _, test = nodeid.partition("::")
     if file.endswith(BY_STORY):
-        return test.partition("[")[2] or nodeid
+        story = test.partition("[")[2].removesuffix("]")
+        return "bundles" if story in RECORDED else story or nodeid
     if file.endswith(EACH):
         return nodeid
     return next((group for name, group in TOGETHER.items() if file.startswith(name)), file)

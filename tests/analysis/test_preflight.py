@@ -15,7 +15,7 @@ from analysis.rate import Dispersion
 from analysis.sequential import Kind, Known, Setting
 from analysis.splits import Part
 
-TICK = 15.0
+TICK = 30.0
 STAGES = [Step(share, 300.0, frozenset({"errors"})) for share in (0.05, 0.25, 0.5, 1.0)]
 QUARTER = math.fsum(stage.seconds for stage in STAGES)
 
@@ -30,7 +30,7 @@ def past(hours, *, pods=6, burst=1, rate=0.01, seed=1, worse=None):
     rng = np.random.default_rng(seed)
     found = []
     for index in range(int(hours * 3600 / TICK)):
-        n = rng.poisson(100, pods)
+        n = rng.poisson(200, pods)
         rates = np.full(pods, rate)
         if worse is not None:
             rates[worse] *= 5
@@ -153,7 +153,7 @@ class TestSplitting:
         counted, scrapes = self.counted(), Scrapes()
         whole, _ = splits.parted(counted, (), Cursor(60.0), scrapes)
         pieces, cursor = [], Cursor(60.0)
-        for until in (200.0, 390.0, 600.0):
+        for until in (400.0, 780.0, 1200.0):
             cut = Counted(*(tuple(self.until(one, until) for one in every) for every in (counted.total, counted.bad, counted.buckets)))
             found, cursor = splits.parted(cut, (), cursor, scrapes)
             pieces += found

@@ -112,7 +112,7 @@ class TestVerdict:
 
     def test_healthy_candidates_rarely_fail(self):
         """At alpha 10 %: a bound that a broken engine would not keep."""
-        count = size(20, 60)
+        count = size(10, 60)
         failed = sum(outcome(judged(both(100 + seed), alpha=0.1)) is Outcome.FAIL for seed in range(count))
 
         assert failed <= 0.1 * count

@@ -47,14 +47,14 @@ class TestFalseRollbacks:
     @pytest.mark.parametrize(("seed", "p_hist"), [(1, 0.01), (2, 0.001)])
     def test_at_the_boundary_of_the_null_they_are_within_alpha(self, seed, p_hist):
         """Watched every 10 s for an hour; history may be wrong by ten times, that costs power and never validity."""
-        times = rolled_back(seed, RateTest(p_hist=p_hist, **FREE), (1.1 * 0.01 + 0.0005, 0.01), size(100, 300))
+        times = rolled_back(seed, RateTest(p_hist=p_hist, **FREE), (1.1 * 0.01 + 0.0005, 0.01), size(40, 300))
         false = sum(time is not None for time in times)
 
         assert lower_bound(false, len(times), 0.95) <= ALPHA
 
     def test_bursts_of_three_are_kept_within_alpha_by_the_guard(self):
         guarded = RateTest(p_hist=0.01, dispersion=Dispersion(3, 3))
-        times = rolled_back(3, guarded, (0.01, 0.01), size(70, 200), burst=3)
+        times = rolled_back(3, guarded, (0.01, 0.01), size(30, 200), burst=3)
 
         assert lower_bound(sum(time is not None for time in times), len(times), 0.95) <= ALPHA
 

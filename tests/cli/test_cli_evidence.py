@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -321,7 +321,8 @@ class TestOtherPolicy:
         with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as ours:
             children = Path(f"/proc/{ours.pid}/task/{ours.pid}/children")
             while len(children.read_text().split()) < 2 and ours.poll() is None:
-                pass
+                with suppress(subprocess.TimeoutExpired):
+                    ours.wait(0.01)
             os.killpg(ours.pid, signal.SIGINT)
             _, said = ours.communicate(timeout=60)
 

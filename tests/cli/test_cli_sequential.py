@@ -8,7 +8,8 @@ from controller.simulator import people
 from controller.simulator.definitions import all_definitions, load_objects
 from controller.simulator.simulation import Simulation
 from tests.cli.cli_bed import Terminal
-from tests.scenarios.test_scenarios import played_in, story
+from tests.scenarios.test_scenarios import story
+from tests.stories import played_in
 
 SO_FAR = re.compile(r"[\d.]+ % vs [\d.]+ % \(limit [\d.]+ %, n = [\d,]+, e-value [\d.]+ of 100\)")
 
@@ -23,7 +24,7 @@ def terminal(name):
 
 def after(name):
     """In front of what a story has left; nobody changes it."""
-    _, sim = played_in(name)
+    _, sim = played_in(story(name)[0], name)
     return Terminal(sim)
 
 

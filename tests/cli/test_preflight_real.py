@@ -55,7 +55,7 @@ def test_a_gauge_in_a_real_server_measures_as_in_the_simulated_one(tmp_path, mon
 
 def test_a_day_in_a_real_server_measures_as_its_file_does(tmp_path, capsys):
     samples = tmp_path / "samples.txt"
-    server = backfilled(samples, as_openmetrics(day(24, burst=4, n=60)))
+    server = backfilled(samples, as_openmetrics(day(24, burst=4, n=100)))
     words = ["preflight", plan(tmp_path / "plan.yaml"), *WINDOW, str(BEGIN + 24 * 3600), "--dry-run", "-o", "json"]
     told = []
 

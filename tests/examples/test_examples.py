@@ -11,6 +11,7 @@ from transcripts import ROOT, all_scenarios, golden, transcript
 
 from controller.api.validate import validate_file
 from controller.cli.validate import scenario_rules
+from tests.stories import played_in
 
 SCENARIOS = list(all_scenarios())
 PLANS = sorted(ROOT.glob("examples/*/plan.yaml"))
@@ -20,10 +21,10 @@ STORIES = {"healthy", "prometheus-outage", "never-ready", "drift-to-blue", "rest
 @pytest.mark.parametrize(("example", "found"), SCENARIOS, ids=[f"{name}/{found.scenario.name}" for name, found in SCENARIOS])
 def test_a_scenario_ends_as_expected_and_tells_its_golden_story(example, found):
     """Written again by `.venv/bin/python tests/examples/transcripts.py`."""
-    text, problems = transcript(found)
+    result, _ = played_in(found.path.parent, found.scenario.name)
 
-    assert problems == []
-    assert text == golden(example, found).read_text(encoding="utf-8")
+    assert result.problems == []
+    assert transcript(found, result) == golden(example, found).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", PLANS, ids=[p.parent.name for p in PLANS])

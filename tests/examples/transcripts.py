@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from controller.cli.simulate import Found, run_one, story  # noqa: E402 - the path first, so that it runs from anywhere
+from controller.simulator.run import Result  # noqa: E402 - as above
 from controller.simulator.scenario import load  # noqa: E402 - as above
 
 
@@ -25,24 +26,23 @@ def golden(example: str, found: Found) -> Path:
     return ROOT / "examples" / example / "transcripts" / f"{found.scenario.name}.txt"
 
 
-def transcript(found: Found) -> tuple[str, list[str]]:
-    """The text of a run, and how it differs from what the scenario expects."""
-    result, writes = run_one(found, 0)
-    lines = [line for line in story(found, result, writes) if not line.startswith("  repeat it:")]
-    return "\n".join(lines) + "\n", result.problems
+def transcript(found: Found, result: Result) -> str:
+    """The text of a run."""
+    lines = [line for line in story(found, result, []) if not line.startswith("  repeat it:")]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     failed = 0
     for example, found in all_scenarios():
-        text, problems = transcript(found)
+        result, _ = run_one(found, 0)
         path = golden(example, found)
-        if problems:
+        if result.problems:
             failed += 1
-            print(f"not written, otherwise than expected: {path.relative_to(ROOT)}: {'; '.join(problems)}", file=sys.stderr)  # noqa: T201 - a command
+            print(f"not written, otherwise than expected: {path.relative_to(ROOT)}: {'; '.join(result.problems)}", file=sys.stderr)  # noqa: T201 - a command
             continue
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(transcript(found, result), encoding="utf-8")
     return 3 if failed else 0
 
 

@@ -8,6 +8,7 @@ python -m tests.invariants.swarm --world home ...  with another plan: `host` has
 
 import argparse
 import hashlib
+import os
 import random
 import sys
 from collections.abc import Sequence
@@ -94,6 +95,11 @@ DELAYS = ["0s", "2s", "10s", "30s", "120s"]
 
 def seconds(draw: random.Random, low: float, high: float) -> str:
     return f"{draw.randint(int(low), int(high))}s"
+
+
+def another_hash_seed() -> str:
+    """For a process of another one than this."""
+    return "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
 
 
 def poison(world: World) -> list[dict[str, Any]]:

@@ -15,9 +15,9 @@ from tests.matrix.plans import ROOT, Cell, cells_of, rehearsal, run_cell, sample
 from tests.sizes import size
 
 SEED = int(os.environ.get("PENSTOCK_MATRIX_SEED", "1"))
-CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(24, 80)))
+CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(10, 80)))
 """How many cells of some scenarios of all examples."""
-STORIES = size(4, 6)
+STORIES = size(3, 6)
 
 
 def command(cell: Cell) -> str:

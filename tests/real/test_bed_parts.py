@@ -272,7 +272,9 @@ class TestTheOrderOfFiles:
         assert files[:3] == ["test_chaos.py", "test_hwayo.py", "test_release.py"]
 
     def test_tests_that_share_what_they_simulate_are_run_by_one_worker(self):
-        bundles = {group_of(f"tests/{file}::test_x") for file in ("evidence/test_room.py", "cli/test_cli_evidence.py")}
+        told_of = "scenarios/test_scenarios.py::test_x[home-in-a-row]"
+        looked_at = ("evidence/test_room.py::test_x", "examples/test_examples.py::test_x", told_of)
+        bundles = {group_of(f"tests/{test}") for test in looked_at}
         story = {group_of(f"tests/{file}::test_x[home]") for file in ("scenarios/test_scenarios.py", "cli/test_cli_sequential.py")}
         others = {group_of(f"tests/{file}::test_x") for file in ("core/test_a.py", "core/test_b.py")}
 

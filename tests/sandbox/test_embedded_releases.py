@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from sandbox_bed import penstock
 
 from controller.cli.demo_words import next_commands
 from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, find_story, story_of
@@ -26,10 +27,7 @@ def ended(story, folder, speed):
         body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": world.release_name}, "spec": spec}
         kube = InMemoryKube(world.cluster.server, user="ci", field_manager="penstock-cli")
         kube.create(RELEASE, story.namespace, body)
-        waited = subprocess.run(
-            [sys.executable, "-m", "controller.cli.main", "wait", world.release_name, "--for", "ended", "--timeout", "90s"],
-            env={**os.environ, "KUBECONFIG": str(world.kubeconfig)}, check=False, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        waited = penstock("wait", world.release_name, "--for", "ended", "--timeout", "90s", "--kubeconfig", str(world.kubeconfig))
         status = kube.get(RELEASE, story.namespace, world.release_name)["status"]
         assert status["phase"] in FINAL, waited.stdout
         assert world.cluster.defect is None

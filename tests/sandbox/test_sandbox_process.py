@@ -13,11 +13,11 @@ def test_every_command_of_a_release_works_against_it_and_ctrl_c_ends_it(sandbox)
     it = sandbox("--example", "first-release", "--speed", "40")
     children = it.children()
 
-    started = it.run("start", "shop", "--image", "registry.example/shop:2.0", "--revision", "v2")
-    reached = it.run("wait", "shop-v2", "--for", "stage=1", "--timeout", "30s")
-    table = it.run("get")
-    undone = it.run("rollback", "shop-v2")
-    back = it.run("wait", "shop-v2", "--for", "rolledback", "--timeout", "30s")
+    started = it.typed("start", "shop", "--image", "registry.example/shop:2.0", "--revision", "v2")
+    reached = it.typed("wait", "shop-v2", "--for", "stage=1", "--timeout", "30s")
+    table = it.typed("get")
+    undone = it.typed("rollback", "shop-v2")
+    back = it.typed("wait", "shop-v2", "--for", "rolledback", "--timeout", "30s")
     os.killpg(it.process.pid, signal.SIGINT)
 
     assert started.stdout == "shop-v2\n"
@@ -80,16 +80,7 @@ def weights(kube, *shares):
     return [{"op": "add", "path": f"/spec/http/0/route/{index}/weight", "value": share} for index, share in enumerate(shares)]
 
 
-def test_kill_9_leaves_no_controller_behind(sandbox):
-    it = sandbox("--speed", "40")
-    children = it.children()
-    it.process.kill()
-
-    assert children
-    it.until(lambda: not any(map(alive, children)), dead=True)
-
-
-def test_a_killed_controller_is_started_again(sandbox):
+def test_a_killed_controller_is_started_again_and_kill_9_of_the_sandbox_leaves_none_behind(sandbox):
     it = sandbox("--speed", "40")
     (first,) = it.children()
     os.kill(first, signal.SIGKILL)
@@ -97,6 +88,9 @@ def test_a_killed_controller_is_started_again(sandbox):
 
     (second,) = it.children()
     assert second != first
+
+    it.process.kill()
+    it.until(lambda: not alive(second), dead=True)
 
 
 def test_an_unknown_scenario_is_a_sentence_that_names_those_there_are(capsys):

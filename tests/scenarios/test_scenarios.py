@@ -1,6 +1,5 @@
 """Whole stories in virtual time, with what they must leave behind."""
 
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,36 +8,21 @@ from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, RELE
 from controller.reconcile import Memo, reconcile
 from controller.runtime.watched import newest_finished
 from controller.simulator.apiserver.client import InMemoryKube
-from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
-from controller.simulator.scenario import Scenario, load
+from controller.simulator.scenario import load
+from tests.stories import played_in, run
 
 HERE = Path(__file__).parent
 STORIES = [(path.parent, scenario) for path in sorted(HERE.glob("*/scenarios.yaml")) for scenario in load(path)]
-
-
-def run(folder: Path, scenario: Scenario):
-    kept = []
-    result = run_scenario(scenario, folder, prepare=lambda sim: kept.extend((sim, watch(sim))))
-    sim, checks = kept
-    sim.run_until(sim.clock.time + 60, lambda: False)  # the garbage collector takes its moment
-    result.problems += checks.finish()
-    return result, sim
 
 
 def story(name: str):
     return next(pair for pair in STORIES if pair[1].name == name)
 
 
-@cache
-def played_in(name: str):
-    """How a story ended, and its simulation: run once for all who only look."""
-    return run(*story(name))
-
-
 def played(name: str):
     """How a story ended, and what it left."""
-    result, sim = played_in(name)
+    result, sim = played_in(story(name)[0], name)
     return result, InMemoryKube(sim.server)
 
 

@@ -27,7 +27,7 @@ def test_an_outage_loses_no_sample(name):
     stage = outage.status.stages[0]
     check = next(one for one in stage.checks if one.name == "error-rate")
 
-    assert check.n > 0.045 * 50 * stage.window.ran
+    assert check.n > 0.45 * 50 * stage.window.ran
 
 
 @pytest.mark.parametrize("name", ["sequential-errors"])
