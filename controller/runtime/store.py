@@ -153,7 +153,7 @@ class Store:
         kept = self._trim(obj)
         labels = {str(key): str(value) for key, value in mapping(metadata(obj).get("labels")).items()}
         labels.update(self._more_labels(obj))
-        held = _Held(orjson.dumps(kept) if self._packed else kept, version, labels, not is_summary(kept))
+        held = _Held(_pack(kept) if self._packed else kept, version, labels, not is_summary(kept))
         old = None if before is None else self._unpack(before.body)
         if before is not None:
             self._unindex(ref, before.labels)
@@ -204,6 +204,11 @@ def ref_of(obj: Obj) -> Ref:
     """Namespace and name."""
     meta = metadata(obj)
     return str(meta.get("namespace") or ""), str(meta.get("name") or "")
+
+
+def _pack(obj: Obj) -> bytes:
+    """Its JSON, in bytes of its size: orjson's own answer keeps the four kilobytes or more of room in which it was written."""
+    return bytes(memoryview(orjson.dumps(obj)))
 
 
 def _number(version: Any) -> int:

@@ -9,6 +9,7 @@ from controller.runtime.contracts import NotLeading
 from controller.runtime.informer import Informer, Pace
 from controller.runtime.store import Store
 from controller.runtime.watched import WATCHED, trim_release
+from tests.memory import kept_bytes
 
 
 class Setting:
@@ -271,6 +272,19 @@ def test_the_releases_of_a_plan_are_found_without_their_labels():
 
     assert [r["metadata"]["name"] for r in cache.releases_of_plan("shop", "p")] == before == ["a", "c"]
     assert it.kube.calls == []
+
+
+def test_packed_objects_take_the_memory_that_they_need_and_no_room_beside_it():
+    """orjson leaves every text that it writes at least four kilobytes, whatever it says."""
+    metadata = {"namespace": "shop", "resourceVersion": "1", "labels": {"app": "x"}}
+
+    def hundred():
+        store = Store(packed=True)
+        for number in range(100):
+            store.changed({"kind": "Deployment", "metadata": {**metadata, "name": f"d-{number}"}, "spec": {"text": "x" * 600}})
+        return store
+
+    assert kept_bytes(hundred) < 100 * 2_000
 
 
 class TestCachedReads:
