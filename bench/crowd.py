@@ -187,7 +187,7 @@ class Crowd:
         self._fleet.all(add, range(self.finished))
 
 
-def rows(*, quick: bool, wanted: Collection[str]) -> Iterator[Row]:
+def rows(*, quick: bool, wanted: Collection[str], sequential: bool) -> Iterator[Row]:
     """(what, measured, aim) of the wanted ones."""
-    with Fleet() as fleet:
+    with Fleet(sequential=sequential) as fleet:
         yield from Crowd(fleet, quick=quick).measure(wanted)

@@ -39,10 +39,10 @@ FOUND, CONFLICT = 200, 409
 
 
 class Fleet:
-    """Up from `__enter__` to `__exit__`. Numbers name applications."""
+    """Up from `__enter__` to `__exit__`. Numbers name applications; `sequential` says how their releases are judged."""
 
-    def __init__(self, *, interval: str = "10s", drain: str = "30s") -> None:
-        self._interval, self._drain = interval, drain
+    def __init__(self, *, interval: str = "10s", drain: str = "30s", sequential: bool = False) -> None:
+        self._interval, self._drain, self._sequential = interval, drain, sequential
         self._stack = ExitStack()
         self.controller: Program | None = None
         self._starts = 0
@@ -139,7 +139,7 @@ class Fleet:
         self._all(self._build_one, numbers)
 
     def _build_one(self, number: int) -> None:
-        for item in application(number, self._interval, self._drain):
+        for item in application(number, self._interval, self._drain, sequential=self._sequential):
             path = self.bed.admin.path_of(item["apiVersion"], item["kind"], namespace_of(number))
             self._send(("POST", path, item))
 

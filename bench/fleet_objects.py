@@ -28,10 +28,10 @@ def green_of(name: str) -> str:
     return f"{name}-green"
 
 
-def application(number: int, interval: str, drain: str) -> list[Object]:
+def application(number: int, interval: str, drain: str, *, sequential: bool = False) -> list[Object]:
     """Everything but the release, in the order of creation."""
     name, meta = name_of(number), {"name": name_of(number), "namespace": namespace_of(number)}
-    labels = {"app": name, "version": "v1"}
+    labels, checks = {"app": name, "version": "v1"}, CHECKS[sequential]
     container = {"name": name, "image": f"registry.example/{name}:v1", "ports": [{"containerPort": 8080}]}
     return [
         {
@@ -62,11 +62,18 @@ def application(number: int, interval: str, drain: str) -> list[Object]:
             "metadata": meta,
             "spec": {"hosts": [name], "http": [{"route": [{"destination": {"host": name, "subset": "v1"}}]}]},
         },
-        {"apiVersion": "penstock.dev/v1alpha1", "kind": "ReleasePlan", "metadata": meta, "spec": plan(name, interval, drain)},
+        {"apiVersion": "penstock.dev/v1alpha1", "kind": "ReleasePlan", "metadata": meta, "spec": plan(name, interval, drain, checks)},
     ]
 
 
-def plan(name: str, interval: str, drain: str) -> Object:
+CHECKS: dict[bool, list[Object]] = {
+    False: [{"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "unit": "%"}],
+    True: [{"name": name, "builtin": name, "method": "sequential"} for name in ("error-rate", "latency")],
+}
+"""What a stage is judged by: one threshold at its end, or sequential checks at every scrape."""
+
+
+def plan(name: str, interval: str, drain: str, checks: list[Object]) -> Object:
     """A stage that lasts all day, and one trigger of one query that one failure satisfies: the smallest thresholds."""
     return {
         "workload": name,
@@ -74,7 +81,7 @@ def plan(name: str, interval: str, drain: str) -> Object:
         "preparation": {"routeDelay": "0s", "deadline": "6h"},
         "stages": [{"weight": weight, "window": "24h", "warmUp": "0s"} for weight in (50, 100)],
         "settle": {"time": "0s"},
-        "checks": [{"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "unit": "%"}],
+        "checks": checks,
         "triggers": [{"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "unit": "%", "interval": interval}],
         "rollback": {"drain": drain},
     }

@@ -25,10 +25,10 @@ RESTART = "`kill -9`, then bad samples: restart to weight 0 (the old Lease freed
 ROWS = {"reaction": REACTION, "interval": INTERVAL, "restart": RESTART}
 
 
-def rows(*, quick: bool, wanted: Collection[str]) -> Iterator[Row]:
+def rows(*, quick: bool, wanted: Collection[str], sequential: bool) -> Iterator[Row]:
     """(what, measured, aim) of the wanted ones."""
     rounds, kills = (5, 2) if quick else (40, 10)
-    with Fleet(interval="1s", drain="0s") as fleet:
+    with Fleet(interval="1s", drain="0s", sequential=sequential) as fleet:
         fleet.build([0])
         fleet.start_controller()
         if {"reaction", "interval"} & set(wanted):

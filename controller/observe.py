@@ -96,7 +96,7 @@ class Parsed:
     Attributes:
         frozen, live: plans by namespace and hash, and by namespace and name.
         subjects: unfinished releases by namespace and name, without their plans.
-        targets: the last views of routes and workloads, by release and kind of look.
+        targets: the last view of routes and workloads, by release; a live look has the same one where it reads the same versions.
     """
 
     frozen: dict[tuple[str, str], Effective] = field(default_factory=dict)
@@ -121,8 +121,7 @@ class Parsed:
     def forget(self, key: tuple[str, str]) -> None:
         """A release that is gone, or has ended, leaves nothing behind."""
         self.subjects.pop(key, None)
-        for live in (True, False):
-            self.targets.forget((*key, live))
+        self.targets.forget(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
     first = read_release(kube, key)
     if first is None:
         return None
-    around = look_around(memo.subject(first), kube, index or kube, ports, memo, live=live)
+    around = look_around(memo.subject(first), kube, index or kube, ports, memo)
     obj, early = read_release(kube, key), around.early
     if obj is None:
         return None
@@ -177,7 +176,7 @@ def read_release(kube: Kube, key: tuple[str, str]) -> Obj | None:
         return None
 
 
-def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Parsed, *, live: bool) -> Surroundings:
+def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Parsed) -> Surroundings:
     """The plan, the targets, the other releases and the requests, in this order."""
     plan = records.read_plan(kube, early.namespace, early.spec.plan, memo.live)
     known = effective_plan(kube, early, plan, ports, memo.frozen)
@@ -187,7 +186,7 @@ def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Par
     if plan_lost and plan.spec is not None:
         effective = divided(plan.spec, ports.settings.time_divisor)
     early = replace(early, plan=effective)
-    traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets, live=live)
+    traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets)
     rivals = records.read_rivals(kube, index, early)
     requests = records.read_requests(kube, early)
     if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
@@ -263,7 +262,7 @@ def frozen_exists(kube: Kube, subject: Subject) -> bool:
     return bool(subject.status.plan_hash) and records.read_frozen(kube, subject.namespace, subject.status.plan_hash) is not None
 
 
-def recalled_targets(kube: Kube, subject: Subject, ports: Ports, recall: Recall, *, live: bool) -> Targets:
+def recalled_targets(kube: Kube, subject: Subject, ports: Ports, recall: Recall) -> Targets:
     """As `look_at_targets`, which reads the same again and only builds its views again where it finds something else.
 
     While a release prepares, and once it has ended, nothing is remembered: those looks are few and see more.
@@ -275,8 +274,7 @@ def recalled_targets(kube: Kube, subject: Subject, ports: Ports, recall: Recall,
         subject.uid, subject.finalizer, status.phase, look_of(subject), status.blue_slot, status.mode, status.blue_subset,
         status.green_subset, tuple(status.capacity), ports.settings.cluster_domain,
     )  # fmt: skip
-    key = (subject.namespace, subject.name, live)
-    return recall.view(key, kube, asked, subject.plan, lambda reader: look_at_targets(reader, subject, ports))
+    return recall.view((subject.namespace, subject.name), kube, asked, subject.plan, lambda reader: look_at_targets(reader, subject, ports))
 
 
 def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> Targets:

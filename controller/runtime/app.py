@@ -206,6 +206,7 @@ class Controller:
             if self._term is not None and time.monotonic() - aged_at >= AGEING_SECONDS:
                 aged_at = time.monotonic()
                 for key in newest_finished(self._remembered(RELEASE)):
+                    self.queue.hush(key, quiet=True)  # a thousand such looks must not hold up polls
                     self.queue.add(key)
             heap.give_back()
             with contextlib.suppress(KubeError):

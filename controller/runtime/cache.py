@@ -11,11 +11,10 @@ from typing import Any
 
 from controller.adapters.marks import mapping
 from controller.ports import RELEASE, Kind, Kube, Listing, NotFoundError, Obj, Patch
+from controller.recall import Found, Read, read
 from controller.runtime.informer import Informer
-from controller.runtime.store import Change, Store
+from controller.runtime.store import Change, Matcher, Store
 from controller.runtime.watched import PLAN_OF_RELEASE
-
-Matcher = Callable[[Mapping[str, str]], bool]
 
 
 class Memory:
@@ -105,6 +104,18 @@ class CachedKube(LiveKube):
             return self._client.list(kind, namespace, labels=labels)
         matches, exact = parsed
         return Listing(store.select(namespace, matches if labels else None, exact), "")
+
+    def found(self, what: Read) -> Found:
+        """What `recall.read` finds here, without unpacking it."""
+        kind, namespace, name, many = what
+        store = self._memory.store(kind, namespace)
+        if store is None:
+            return read(self._client, what)
+        if many:
+            parsed = selector(name)
+            return read(self._client, what) if parsed is None else store.versions(namespace, parsed[0] if name else None, parsed[1])
+        version, whole = store.version((namespace, name))
+        return version if whole else read(self._client, what)
 
     def releases_of_plan(self, namespace: str, plan: str) -> Sequence[Obj]:
         """The Releases of one plan, without a walk over ten thousand finished ones; those that are finished as summaries."""

@@ -1,8 +1,9 @@
 """What an informer remembers of one kind: objects by namespace and name, found again by label.
 
-Bulky kinds are kept packed (their JSON, a fifth of the size of dicts) and unpacked when asked for. Versions
-are ordered by resourceVersion, so that the store never goes back behind a write of our own; where one is no
-number, the newest news wins.
+Bulky kinds are kept packed (their JSON, a fifth of the size of dicts) and unpacked when asked for; whether something
+has another version by now, which is all that most looks ask, is told without. Versions are ordered by
+resourceVersion, so that the store never goes back behind a write of our own; where one is no number, the newest news
+wins.
 """
 
 import threading
@@ -14,9 +15,13 @@ import orjson
 
 from controller.adapters.marks import mapping, metadata
 from controller.ports import Obj
+from controller.recall import Version, version_of
 
 Ref = tuple[str, str]
 """Namespace and name of an object."""
+
+Matcher = Callable[[Mapping[str, str]], bool]
+"""Whether an object with these labels is wanted."""
 
 Trim = Callable[[Obj], Obj]
 """What is worth remembering of an object: must keep apiVersion, kind and metadata."""
@@ -28,13 +33,15 @@ class _Held:
 
     Attributes:
         body: the object, or its JSON where the store is packed.
-        version: resourceVersion as a number; -1 where it is none.
+        version: its uid and resourceVersion.
+        number: the resourceVersion as a number; -1 where it is none.
         labels: its labels, for selectors.
         whole: it is not only a summary.
     """
 
     body: Obj | bytes
-    version: int
+    version: Version
+    number: int
     labels: Mapping[str, str]
     whole: bool
 
@@ -78,6 +85,7 @@ class Store:
         self._lock = threading.Lock()
         self._held: dict[Ref, _Held] = {}
         self._index: dict[str, dict[str, dict[Ref, None]]] = {key: {} for key in indexed}
+        self._namespaces: dict[str, dict[Ref, None]] = {}
         self._written: set[Ref] = set()
 
     def count(self) -> int:
@@ -89,15 +97,21 @@ class Store:
         held = self._held.get(ref)
         return (None, True) if held is None else (self._unpack(held.body), held.whole)
 
-    def select(self, namespace: str, matches: Callable[[Mapping[str, str]], bool] | None, exact: Mapping[str, str]) -> list[Obj]:
+    def version(self, ref: Ref) -> tuple[Version | None, bool]:
+        """As `get`, with the object's version in its place."""
+        held = self._held.get(ref)
+        return (None, True) if held is None else (held.version, held.whole)
+
+    def select(self, namespace: str, matches: Matcher | None, exact: Mapping[str, str]) -> list[Obj]:
         """Objects of a namespace ("" is all) whose labels match; `exact` is what the matcher demands by equality."""
         with self._lock:
-            found = [
-                held.body
-                for ref, held in self._candidates(exact)
-                if (not namespace or ref[0] == namespace) and (matches is None or matches(held.labels))
-            ]
+            found = [held.body for held in self._matching(namespace, matches, exact)]
         return [self._unpack(body) for body in found]
+
+    def versions(self, namespace: str, matches: Matcher | None, exact: Mapping[str, str]) -> tuple[Version, ...]:
+        """The versions of what `select` finds."""
+        with self._lock:
+            return tuple(held.version for held in self._matching(namespace, matches, exact))
 
     def all(self) -> list[Obj]:
         """Everything."""
@@ -119,7 +133,7 @@ class Store:
         """Drop what the fresh list does not have, but for what we made since its revision."""
         revision = _number(version)
         with self._lock:
-            gone = [ref for ref, held in self._held.items() if ref not in listed and not (ref in self._written and held.version > revision)]
+            gone = [ref for ref, held in self._held.items() if ref not in listed and not (ref in self._written and held.number > revision)]
             return [change for ref in gone if (change := self._remove(ref)) is not None]
 
     def changed(self, obj: Obj, *, ours: bool = False) -> Change | None:
@@ -137,27 +151,28 @@ class Store:
         ref = ref_of(obj)
         with self._lock:
             held, version = self._held.get(ref), _number(metadata(obj).get("resourceVersion"))
-            if held is None or 0 <= version < held.version:
+            if held is None or 0 <= version < held.number:
                 return None
             return self._remove(ref)
 
     def _is_newer(self, ref: Ref, obj: Obj) -> bool:
         held, version = self._held.get(ref), _number(metadata(obj).get("resourceVersion"))
-        return held is None or version < 0 or held.version < 0 or version > held.version
+        return held is None or version < 0 or held.number < 0 or version > held.number
 
     def _put(self, ref: Ref, obj: Obj) -> Change | None:
         before = self._held.get(ref)
         version = _number(metadata(obj).get("resourceVersion"))
-        if before is not None and before.version == version >= 0:
+        if before is not None and before.number == version >= 0:
             return None
         kept = self._trim(obj)
         labels = {str(key): str(value) for key, value in mapping(metadata(obj).get("labels")).items()}
         labels.update(self._more_labels(obj))
-        held = _Held(orjson.dumps(kept) if self._packed else kept, version, labels, not is_summary(kept))
+        held = _Held(_pack(kept) if self._packed else kept, version_of(obj), version, labels, not is_summary(kept))
         old = None if before is None else self._unpack(before.body)
         if before is not None:
             self._unindex(ref, before.labels)
         self._held[ref] = held
+        self._namespaces.setdefault(ref[0], {})[ref] = None
         for key, values in self._index.items():
             if key in labels:
                 values.setdefault(labels[key], {})[ref] = None
@@ -168,6 +183,10 @@ class Store:
         if held is None:
             return None
         self._unindex(ref, held.labels)
+        beside = self._namespaces[ref[0]]
+        del beside[ref]
+        if not beside:
+            del self._namespaces[ref[0]]
         return Change(ref, self._unpack(held.body), None)
 
     def _unindex(self, ref: Ref, labels: Mapping[str, str]) -> None:
@@ -178,11 +197,18 @@ class Store:
                 if not refs:
                     del values[labels[key]]
 
-    def _candidates(self, exact: Mapping[str, str]) -> Iterator[tuple[Ref, _Held]]:
+    def _matching(self, namespace: str, matches: Matcher | None, exact: Mapping[str, str]) -> Iterator[_Held]:
+        for ref in self._candidates(namespace, exact):
+            held = self._held[ref]
+            if (not namespace or ref[0] == namespace) and (matches is None or matches(held.labels)):
+                yield held
+
+    def _candidates(self, namespace: str, exact: Mapping[str, str]) -> Iterable[Ref]:
+        """Those among which a selector's objects are: of an indexed label's value, else of the namespace, else all."""
         for key, value in exact.items():
             if key in self._index:
-                return ((ref, self._held[ref]) for ref in self._index[key].get(value, ()))
-        return iter(self._held.items())
+                return self._index[key].get(value, ())
+        return self._namespaces.get(namespace, ()) if namespace else self._held
 
     def _unpack(self, body: Obj | bytes) -> Obj:
         if isinstance(body, bytes):
@@ -204,6 +230,11 @@ def ref_of(obj: Obj) -> Ref:
     """Namespace and name."""
     meta = metadata(obj)
     return str(meta.get("namespace") or ""), str(meta.get("name") or "")
+
+
+def _pack(obj: Obj) -> bytes:
+    """Its JSON, in bytes of its size: orjson's own answer keeps the four kilobytes or more of room in which it was written."""
+    return bytes(memoryview(orjson.dumps(obj)))
 
 
 def _number(version: Any) -> int:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import httpx
+import pytest
 
 from analysis.model import Sample
 from bench.answers import BAD_PERCENT, GOOD_PERCENT, PER_SECOND, SCRAPE_SECONDS, counter, reply
@@ -18,6 +19,7 @@ from controller.adapters.prometheus import HttpPrometheus
 from controller.adapters.prometheus_config import Provider
 from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseSpec
+from controller.core.buckets import bucket_labels
 from controller.core.queries import Mesh, Naming, build_checks_queries, member_of, pair_of
 
 ROOT = Path(__file__).parents[2]
@@ -105,10 +107,19 @@ class TestAnswers:
         assert [series["metric"]["destination_workload"] for series in found.data["result"]] == ["a", "b"]
         assert found.subject == ""
 
+    def test_of_a_histogram_the_buckets_are_given_whose_edges_are_asked_for(self):
+        query = f'{{__name__=~"latency|latency_bucket",destination_workload="a"{bucket_labels((100.0, 1000.0))}}}[45s]'
+        asked, every = (reply(one, 1000.0, ()).data["result"] for one in (query, query.replace(bucket_labels((100.0, 1000.0)), "")))
+
+        assert [series["metric"]["le"] for series in asked] == ["100", "1000", "+Inf"]
+        assert len(every) == 20
+        assert [float(series["values"][-1][1]) for series in every] == sorted(float(series["values"][-1][1]) for series in every)
+
 
 class TestFleetObjects:
-    def test_plans_and_releases_are_valid(self):
-        assert PlanSpec.model_validate(application(7, "1s", "0s")[-1]["spec"]).workload == name_of(7)
+    @pytest.mark.parametrize("sequential", [False, True])
+    def test_plans_and_releases_are_valid(self, sequential):
+        assert PlanSpec.model_validate(application(7, "1s", "0s", sequential=sequential)[-1]["spec"]).workload == name_of(7)
         assert ReleaseSpec.model_validate(release(7, "v2")["spec"]).revision == "v2"
 
 

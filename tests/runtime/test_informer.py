@@ -1,14 +1,18 @@
 """Informers: what the store knows is what the API server has, whatever happens on the way."""
 
+import types
+
 import pytest
 from fakes import FakeKube, Wall
 
 from controller.ports import DEPLOYMENT, RELEASE, SERVICE, GoneError, NotFoundError, RefusedError, UnavailableError
+from controller.recall import read
 from controller.runtime.cache import CachedKube, LiveKube, Memory, selector
 from controller.runtime.contracts import NotLeading
 from controller.runtime.informer import Informer, Pace
 from controller.runtime.store import Store
 from controller.runtime.watched import WATCHED, trim_release
+from tests.memory import kept_bytes
 
 
 class Setting:
@@ -273,6 +277,35 @@ def test_the_releases_of_a_plan_are_found_without_their_labels():
     assert it.kube.calls == []
 
 
+def test_packed_objects_take_the_memory_that_they_need_and_no_room_beside_it():
+    """orjson leaves every text that it writes at least four kilobytes, whatever it says."""
+    metadata = {"namespace": "shop", "resourceVersion": "1", "labels": {"app": "x"}}
+
+    def hundred():
+        store = Store(packed=True)
+        for number in range(100):
+            store.changed({"kind": "Deployment", "metadata": {**metadata, "name": f"d-{number}"}, "spec": {"text": "x" * 600}})
+        return store
+
+    assert kept_bytes(hundred) < 100 * 2_000
+
+
+def test_a_namespace_lists_its_own_objects_and_forgets_those_that_are_gone():
+    it = Setting(kind=DEPLOYMENT, namespace="", store=Store(packed=True))
+    for namespace, name in (("shop", "a"), ("far", "b"), ("shop", "c")):
+        it.kube.put(DEPLOYMENT, namespace, name)
+    it.informer.turn()
+    before = [o["metadata"]["name"] for o in it.informer.store.select("shop", None, {})]
+    it.kube.delete(DEPLOYMENT, "shop", "a", uid="")
+    it.kube.delete(DEPLOYMENT, "far", "b", uid="")
+    it.informer.turn()
+
+    assert before == ["a", "c"]
+    assert [o["metadata"]["name"] for o in it.informer.store.select("shop", None, {})] == ["c"]
+    assert it.informer.store.select("far", None, {}) == []
+    assert it.names() == ["c"]
+
+
 class TestCachedReads:
     @pytest.fixture
     def world(self):
@@ -293,6 +326,21 @@ class TestCachedReads:
         assert names == ["b"]
         assert world.cache.get(DEPLOYMENT, "shop", "a")["kind"] == "Deployment"
         assert world.kube.calls == []
+
+    @pytest.mark.parametrize("what", [("a", False), ("none", False), ("", True), ("app=y", True), ("app in (x, y)", True)])
+    @pytest.mark.parametrize("kind", [DEPLOYMENT, SERVICE], ids=["watched", "not-watched"])
+    def test_versions_are_told_as_the_objects_themselves_would_tell_them(self, world, kind, what):
+        world.kube.put(SERVICE, "shop", "a")
+        plain = types.SimpleNamespace(get=world.cache.get, list=world.cache.list)
+
+        assert read(world.cache, (kind, "shop", *what)) == read(plain, (kind, "shop", *what))
+
+    def test_another_version_is_told_after_a_write_of_ours(self, world):
+        before = read(world.cache, (DEPLOYMENT, "shop", "a", False)), read(world.cache, (DEPLOYMENT, "shop", "", True))
+        world.live.patch(DEPLOYMENT, "shop", "a", {"spec": {"replicas": 3}})
+
+        assert read(world.cache, (DEPLOYMENT, "shop", "a", False)) != before[0]
+        assert read(world.cache, (DEPLOYMENT, "shop", "", True)) != before[1]
 
     def test_what_is_not_there_is_not_found(self, world):
         with pytest.raises(NotFoundError):
