@@ -40,7 +40,7 @@ def test_get_shows_the_evidence_while_the_window_runs():
 
 @pytest.mark.parametrize("name", ["sequential-latency"])
 def test_get_and_why_say_that_the_dispersion_is_only_assumed(name):
-    told = "A dispersion of at least 2 is assumed, because blue was not measured: error-rate, latency"
+    told = "Blue was not measured, so that a dispersion of at least 2 is assumed: error-rate, latency (penstock preflight shop measures it)"
 
     assert told in " ".join(after(name).penstock("get", "shop-v2", "-n", "shop").out.split())
     assert told in after(name).penstock("why", "shop-v2", "-n", "shop").out
