@@ -65,6 +65,8 @@ LAST_LOOK_SECONDS = 25.0
 HOUSEKEEPING_SECONDS = 60.0
 AGEING_SECONDS = 3600.0
 """So often each plan's newest finished release looks whether others have become too old."""
+APART_SECONDS = 1.0
+"""So far apart the plans do so."""
 REFUSED_SECONDS = 3.0
 """An upgraded schema is noticed this soon."""
 SET_ASIDE_SECONDS = 0.5
@@ -205,9 +207,10 @@ class Controller:
         while True:
             if self._term is not None and time.monotonic() - aged_at >= AGEING_SECONDS:
                 aged_at = time.monotonic()
-                for key in newest_finished(self._remembered(RELEASE)):
-                    self.queue.hush(key, quiet=True)  # a thousand such looks must not hold up polls
-                    self.queue.add(key)
+                # A thousand such looks, of several requests each, must not hold up polls.
+                for place, key in enumerate(sorted(newest_finished(self._remembered(RELEASE)))):
+                    self.queue.hush(key, quiet=True)
+                    self.queue.add_after(key, place * APART_SECONDS)
             heap.give_back()
             with contextlib.suppress(KubeError):
                 before, self._refusal = self._refusal, self._parts.schema_refusal(self._client)
