@@ -216,8 +216,7 @@ def tearing_down(w: World) -> Decision:
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
         absent = blue_gone(w)
         if absent:
-            # All the traffic is on blue by now, as was asked. Green is all that is left of the service.
-            return stored(moved(w, Phase.HALTED, reasons.GREEN_KEPT, absent), record(w, RecordKind.HOLD, reasons.GREEN_KEPT, absent))
+            return green_kept(w, f"{absent} (blue) is gone")
         if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
             lingering = ", ".join(lingers(w, m.green) for m in w.observed.members if m.green.found) or "something that it brought"
             return stored(
@@ -247,6 +246,22 @@ def blue_gone(w: World) -> str:
     return "" if w.status.returning is not None else gates.deleted_blue(w)
 
 
+def bare_blue(w: World) -> str:
+    """Which of blue's Deployments have not one ready pod where green's has; "" where none.
+
+    Nothing is gained by taking green down then: it is what a person can still go to. One that never had traffic is no way out.
+    """
+    if w.status.returning is not None or not w.status.max_weight or w.subject.spec.kind == "reverse":
+        return ""
+    bare = gates.named([m.blue for m in w.observed.members if gates.without_pods(m.blue) and not gates.without_pods(m.green)])
+    return f"{bare} (blue) has no ready pod" if bare else ""
+
+
+def green_kept(w: World, why: str) -> Decision:
+    """All the traffic is on blue, as was asked. Green is all that is left of the service."""
+    return stored(moved(w, Phase.HALTED, reasons.GREEN_KEPT, why), record(w, RecordKind.HOLD, reasons.GREEN_KEPT, why))
+
+
 def once_more(w: World, rollback: RollbackStatus) -> Decision:
     """Green got traffic again, or a lost route is back. Green is never taken down under users (rule 6): blue, drain and teardown anew."""
     anew = rollback.model_copy(update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0})
@@ -261,6 +276,10 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
         return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
     quiet = seen.no_traffic(w)
     if quiet or (not w.status.max_weight and not seen.reached(w)):
+        bare = bare_blue(w)
+        if bare:
+            overdue = w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline
+            return green_kept(w, bare) if overdue else wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
         lost = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)
