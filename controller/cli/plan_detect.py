@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from analysis.sequential import USUAL_RATE, Kind, Known, detectable
+from analysis.sequential import USUAL_RATE, Kind, Known, Setting, detectable
+from analysis.slo import default_limit
 from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import DIFFERENCES, USUAL_GAUGE_EFFECT, BuiltIn, Check
@@ -71,7 +72,7 @@ def finds(spec: PlanSpec, check: Check, line: Known, rps: float) -> bool:
 
 def _line_detection(spec: PlanSpec, check: Check, stage: Stage, rps: float, line: Known) -> Detection:
     setting, share, usual = setting_of(spec, check), stage.weight / 100, line.p_hist
-    alone = (setting.objective or min(setting.rho * usual + setting.delta, 1.0)) if stage.weight >= FULL else 0.0
+    alone = _alone_limit(spec, setting, usual, rps) if stage.weight >= FULL else 0.0
     weight = shares(spec).get(check.name, 1.0)
     effect, needed = detectable(setting, (usual, line.edge), share=share, weight=weight, limit=alone)
     edge = f"{line.edge:g} ms" if math.isfinite(line.edge) else "an edge"
@@ -82,6 +83,16 @@ def _line_detection(spec: PlanSpec, check: Check, stage: Stage, rps: float, line
     at_least = needed / (share * stage.window) if stage.window else 0.0
     late = seconds > stage.window
     return Detection(check.name, stage.weight, what, 100 * effect, 100 * usual, math.ceil(needed), seconds, at_least, too_short=late)
+
+
+def _alone_limit(spec: PlanSpec, setting: Setting, usual: float, rps: float) -> float:
+    """What stands for blue at 100 %, by as many requests as it has in the stage before: the fewer, the more is tolerated."""
+    if setting.objective is not None:
+        return setting.objective
+    before = [stage for stage in spec.stages if stage.weight < FULL]
+    n = rps * (1 - before[-1].weight / FULL) * before[-1].window if before else 0.0
+    limit = default_limit(usual * n, n, rho=setting.rho, delta=setting.delta) if n else setting.rho * usual + setting.delta
+    return min(limit, 1.0)
 
 
 def _paired(spec: PlanSpec, check: Check, stage: Stage) -> Detection:
@@ -124,5 +135,6 @@ def _line(one: Detection, rps: float) -> str:
 def _warnings(found: list[Detection]) -> Iterator[str]:
     for one in found:
         if one.too_short:
-            what, more = f"{one.effect:.3g} % {one.what}", "pairs" if one.paired else "requests"
-            yield f"  warning: the stage of {one.weight} % is too short for {one.check} to find {what}; it will wait for more {more}"
+            stage, what = f"the stage of {one.weight} %", f"{one.effect:.3g} % {one.what}"
+            then = f"it waits for more {'pairs' if one.paired else 'requests'}, then for a person"
+            yield f"  warning: {stage} is too short for {one.check} to find {what}; {then}"

@@ -39,3 +39,12 @@ def test_a_plan_of_thresholds_says_nothing_of_it():
     plan = HERE.parent / "defects" / "thresholds.yaml"
 
     assert "sequential" not in a_terminal(started=False).penstock("plan", plan).out
+
+
+def test_with_few_requests_the_stage_without_blue_needs_more_than_one_with_it():
+    """What blue shows in five minutes at one request a second leaves much to be tolerated: a release there asked for some 1,000."""
+    of_errors = [one for one in detects("--rps", "1") if one["check"] == "error-rate"]
+
+    assert of_errors[-1]["too_short"]
+    assert of_errors[-1]["requests"] > 3 * of_errors[-2]["requests"]
+    assert detects("--rps", "1000")[3]["requests"] < 400
