@@ -212,6 +212,12 @@ LEAST_FAILED = 10
 With 5 points above blue as its line, that many failed requests among those of a minute are less likely than once in 100,000 for a green that fails as often as blue with
 1 % errors, however few requests there are; with one or two of fifteen it would go back for nothing."""
 
+CHANCE_DEVIATIONS = 4
+"""Standard deviations of the difference of both rates by which a builtin error rate must be beyond blue's, in a trigger that compares with blue.
+
+The more often blue fails, the more chance moves green's rate: at 20 % of 60 requests, 5 points are one deviation. A release looks some hundred times. With three deviations
+4 of 40 healthy releases beside a blue with 20 % errors at 20 requests a second went back, with four none did."""
+
 
 class Check(CheckBase):
     """A gate: asked of each stage's window at its end. With `method: sequential` also a trigger, from the first weight on."""
@@ -340,17 +346,17 @@ class Trigger(Model):
     min_failed: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="Failed requests of green in `range` that a failing measurement of a builtin error-rate or success-rate needs; with fewer it is inconclusive. "
-        "10 if absent.",
+        "10 if absent. Where it compares with blue it needs more than chance makes at blue's rate, too.",
     )
     repeat: Repeat = Field(default_factory=Repeat, description="Failing measurements that make a failure; one if absent.")
     together: Name | None = Field(default=None, description="Group: it rolls back only when `groups` says that enough of the group fail at once.")
     observe: bool = Field(default=False, description="Judge and show, without acting.")
 
     @property
-    def needed_failed(self) -> int:
-        """Failed requests below which a failing measurement is chance; 0 for everything but the built-in rates of errors."""
+    def needed_failed(self) -> int | None:
+        """Failed requests below which a failing measurement is chance, whatever blue's rate is; None for everything but the built-in rates of errors."""
         if self.builtin not in (BuiltIn.ERROR_RATE, BuiltIn.SUCCESS_RATE):
-            return 0
+            return None
         return LEAST_FAILED if self.min_failed is None else self.min_failed
 
 

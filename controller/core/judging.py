@@ -17,12 +17,12 @@ from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
 from analysis.sequential import Rates
 from analysis.threshold import Limits, Question, Reading, Rule
-from controller.api.plan_checks import BuiltIn, Check, Group, Limit, Repeat, Trigger
+from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group, Limit, Repeat, Trigger
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, polled, trigger_key
 from controller.core.readings import DETAIL_LENGTH, MAX_SKEW_SECONDS, Context, answer_of, lacking, needed_requests, too_short
-from controller.core.sentences import explain, has_numbers, numbers
+from controller.core.sentences import explain, has_numbers, numbers, quantity
 from controller.core.world import Measured, Measurement
 from controller.ports import ProbeResult
 
@@ -287,7 +287,7 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     verdict = threshold.judge(question, candidate, baseline)
     detail = _fault_detail(candidate, baseline) if verdict.outcome is Outcome.INCONCLUSIVE else ""
     status = from_verdict(before, verdict, detail, at=context.now, blue_serves=context.blue_serves)
-    if (few := _too_few_failed(trigger, verdict)) is not None:
+    if (few := _too_few_failed(trigger, verdict, context)) is not None:
         status = _undecided(status, before, reasons.TOO_FEW_FAILED, few)
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
@@ -295,13 +295,37 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     return status
 
 
-def _too_few_failed(trigger: Trigger, verdict: Verdict) -> str | None:
+def _too_few_failed(trigger: Trigger, verdict: Verdict, context: Context) -> str | None:
     """How few failed requests a failing measurement rests on; None where they are enough, or where nobody counts requests."""
-    if verdict.outcome is not Outcome.FAIL or verdict.n is None or verdict.candidate is None or not trigger.needed_failed:
+    least = trigger.needed_failed
+    if verdict.outcome is not Outcome.FAIL or verdict.n is None or verdict.candidate is None or least is None:
         return None
-    percent = 100 - verdict.candidate if trigger.builtin is BuiltIn.SUCCESS_RATE else verdict.candidate
-    failed = verdict.n * percent / 100
-    return f"{failed:,.0f} of {trigger.needed_failed}" if failed < trigger.needed_failed else None
+    failed = verdict.n * _failing_percent(trigger, verdict.candidate) / 100
+    if failed < least:
+        return f"{failed:,.0f} of {least}"
+    if verdict.baseline is None or threshold.RELATIVE.isdisjoint(verdict.detail):
+        # An absolute line says what green must not do, whatever blue does.
+        return None
+    share = _failing_percent(trigger, verdict.baseline) / 100
+    chance = verdict.n * (share + CHANCE_DEVIATIONS * math.sqrt(share * (1 - share) * _spread(trigger, verdict, context)))
+    if failed >= chance:
+        return None
+    rates = f"{quantity(verdict.candidate, verdict.unit)} vs {quantity(verdict.baseline, verdict.unit)}"
+    return f"{failed:,.1f} of {verdict.n:,.0f}, and chance alone makes up to {chance:,.1f} of two equal versions ({rates})"
+
+
+def _spread(trigger: Trigger, verdict: Verdict, context: Context) -> float:
+    """What the variance of one request becomes in the difference of both rates: 1/n of green and 1/n of blue."""
+    # A rate reaches from the first scrape within the range to the last: up to one interval of the counted requests is not in it.
+    reach = max(1 - context.scrape_interval / trigger.range, 0.5)
+    blue = context.traffic.blue.between(verdict.window.start, verdict.window.end) if context.traffic is not None else None
+    # How many requests stood behind blue's remembered rate is not known; as many as green's are taken for it.
+    return sum(1 / (reach * n) for n in (verdict.n, blue if context.blue_serves else verdict.n) if n)
+
+
+def _failing_percent(trigger: Trigger, value: float) -> float:
+    """Percent of failed requests behind a built-in rate of errors or of successes."""
+    return min(max(100 - value if trigger.builtin is BuiltIn.SUCCESS_RATE else value, 0.0), 100.0)
 
 
 def _judge_probe(before: CheckStatus, green: ProbeResult | None, blue: ProbeResult | None, now: float) -> CheckStatus:

@@ -1,6 +1,7 @@
 """Answers become verdicts: gates, triggers, probes, groups, and their sentences."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -50,10 +51,10 @@ def poll(asked, green, blue=None, *, before=None, context=CONTEXT):
     return judge_trigger(asked, measured(trigger_key, asked.name, green, blue), before or CheckStatus(name=asked.name), context)
 
 
-def counted(n):
-    """A moment at which green has had so many requests within the trigger's range."""
-    green = ArmTraffic((Increment(NOW - 15, NOW, n),), (NOW - 15, NOW))
-    return Context(now=NOW, traffic=Traffic(green=green))
+def counted(n, blue=0):
+    """A moment at which green, and blue, have had so many requests within the trigger's range."""
+    arms = {arm: ArmTraffic((Increment(NOW - 15, NOW, requests),), (NOW - 15, NOW)) for arm, requests in (("green", n), ("blue", blue))}
+    return Context(now=NOW, traffic=Traffic(**arms))
 
 
 NO_DATA = {
@@ -142,6 +143,42 @@ class TestAnswerOfAHealthyPrometheus:
         asked = Trigger.model_validate({"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "min_failed": 1})
 
         assert poll(asked, number(6.7), context=counted(15)).outcome is FAIL
+
+    @pytest.mark.parametrize(("green", "n", "outcome"), [(29, 60, INCONCLUSIVE), (100, 12, FAIL), (45, 300, FAIL), (29, 600, FAIL)])
+    @pytest.mark.parametrize("builtin", ["error-rate", "success-rate"])
+    def test_where_both_versions_fail_green_goes_back_only_beyond_chance(self, builtin, green, n, outcome):
+        limit, other = ({"max_difference": 5}, float) if builtin == "error-rate" else ({"min_difference": -5}, lambda rate: 100.0 - rate)
+        asked = Trigger.model_validate({"name": "errors", "builtin": builtin, "limit": limit})
+
+        status = poll(asked, number(other(green)), number(other(20)), context=counted(n, blue=19 * n))
+
+        assert status.outcome is outcome
+        if outcome is INCONCLUSIVE:
+            rates = f"{other(green):.0f} % vs {other(20):.0f} %"
+            assert status.reason == reasons.TOO_FEW_FAILED
+            assert status.detail == f"17.4 of 60, and chance alone makes up to 26.7 of two equal versions ({rates})"
+
+    def test_the_fewer_requests_blue_has_the_more_is_chance(self):
+        asked = Trigger.model_validate({"name": "errors", "builtin": "error-rate", "limit": {"max_difference": 5}})
+
+        many, few = (poll(asked, number(28), number(20), context=counted(600, blue=blue)).outcome for blue in (11_400, 600))
+
+        assert (many, few) == (FAIL, INCONCLUSIVE)
+
+    def test_without_blue_its_remembered_rate_counts_as_measured_by_as_many_requests(self):
+        asked = Trigger.model_validate({"name": "errors", "builtin": "error-rate", "limit": {"max_difference": 5}})
+        alone = replace(counted(1200), blue_serves=False, baseline=(CheckStatus(name="errors", baseline=16.0),))
+
+        assert [poll(asked, number(green), context=alone).outcome for green in (21.5, 24)] == [INCONCLUSIVE, FAIL]
+
+    @pytest.mark.parametrize("limit", [{"max": 25}, {"max": 25, "max_difference": 5}])
+    def test_an_absolute_line_asks_nothing_of_chance(self, limit):
+        asked = Trigger.model_validate({"name": "errors", "builtin": "error-rate", "limit": limit})
+
+        assert poll(asked, number(29), number(20), context=counted(60, blue=1140)).outcome is FAIL
+
+    def test_a_query_of_ones_own_is_judged_by_its_line_alone(self):
+        assert poll(trigger(max_difference=5), number(29), number(20), context=counted(60, blue=1140)).outcome is FAIL
 
     def test_where_nobody_counts_requests_the_line_alone_decides(self):
         asked = Trigger.model_validate({"name": "errors", "builtin": "error-rate", "limit": {"max": 5}})
