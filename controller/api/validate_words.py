@@ -30,7 +30,7 @@ _NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 def translate(error: ErrorDetails, root: type[BaseModel], document: Document, top: Path = ()) -> Finding:
     """One error of pydantic as a finding. `top` is where the model stands in the document."""
-    loc = tuple(part for part in error["loc"] if not _is_internal(part))
+    loc = _place(error)
     path = (*top, *loc)
     found, expected, hint = _words(error, root, loc)
     return Finding("error", dotted(path), document.line(path), found, expected, hint, document.number)
@@ -40,7 +40,7 @@ def in_words(error: ValidationError, root: type[BaseModel]) -> str:
     """All errors in one line, for files that have no document to point into: `workers: found 0, expected a number of at least 1; ...`."""
     faults = []
     for one in error.errors():
-        loc = tuple(part for part in one["loc"] if not _is_internal(part))
+        loc = _place(one)
         found, expected, _ = _words(one, root, loc)
         faults.append(f"{dotted(loc)}{': ' if loc else ''}found {found}, expected {expected}")
     return "; ".join(faults)
@@ -82,6 +82,14 @@ def _pattern(pattern: str) -> str:
     if pattern == _NAME_PATTERN:
         return "a name of lower-case letters, digits and hyphens"
     return "a text that begins with /" if pattern == "^/" else f"a text like {pattern}"
+
+
+def _place(error: ErrorDetails) -> Path:
+    """Where the error is, in the document's own names. An unknown field is always a name of the document, whatever it looks like."""
+    *above, last = error["loc"] or ("",)
+    own = [part for part in above if not _is_internal(part)]
+    keeps_last = error["type"] == "extra_forbidden" or (error["loc"] and not _is_internal(last))
+    return (*own, last) if keeps_last else tuple(own)
 
 
 def _is_internal(part: str | int) -> bool:

@@ -6,11 +6,12 @@ from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
 from controller.cli.naming import NAME_LENGTH, NamingError, free_name, next_try, release_name, revision_of, slug
-from controller.cli.read import release_of
+from controller.cli.read import plan_in_force, release_of
+from controller.cli.reversal import no_way_back
 from controller.cli.start import create
 from controller.cli.view import FINAL
 from controller.cli.words import record, text
-from controller.ports import RELEASE, RELEASE_PLAN, KubeError, Obj
+from controller.ports import RELEASE, Obj
 
 POLL_SECONDS = 0.2
 
@@ -68,7 +69,8 @@ def reverse(session: Session, release: Obj, reason: str, *, seconds: float, outp
     before = {str(k): str(v) for k, v in record(record(release.get("status")).get("imagesBefore")).items() if v}
     if not before:
         raise CommandError(ExitCode.REFUSED, f"Release {name} does not say what served before it: start a release with the old image.")
-    _refuse_if_not_last(session, text(spec.get("plan")), name)
+    if refused := no_way_back(session, release, plan_in_force(session, release)):
+        raise CommandError(ExitCode.REFUSED, refused)
     others = {o["metadata"]["name"]: o for o in session.kube.list(RELEASE, session.namespace).items}
     running = next((o for o in others.values() if record(o.get("spec")).get("reverseOf") == name and not ended(o)), None)
     if running is not None:
@@ -86,17 +88,6 @@ def reverse(session: Session, release: Obj, reason: str, *, seconds: float, outp
     }  # fmt: skip
     made = create(session, body | ({"now": True} if now else {}), name=free_name(wanted, others))
     show(_taken_up(session, made, seconds), output)
-
-
-def _refuse_if_not_last(session: Session, plan: str, name: str) -> None:
-    """Only the release that serves can be taken back."""
-    try:
-        last = text(record(session.kube.get(RELEASE_PLAN, session.namespace, plan).get("status")).get("lastSucceeded"))
-    except KubeError:
-        return
-    if last not in ("", name):
-        sentence = f"Release {last} has succeeded after {name}, so {name} no longer serves: penstock rollback {last}"
-        raise CommandError(ExitCode.REFUSED, sentence)
 
 
 def _taken_up(session: Session, release: Obj, seconds: float) -> Obj:

@@ -175,12 +175,11 @@ def _one(session: Session, noun: str, name: str, output: str) -> None:
 
 
 def _detail(session: Session, release: Obj) -> None:
-    from controller.cli.read import plan_edits, plan_in_force
+    from controller.cli.read import plan_edits, plan_in_force, seen_now
     from controller.cli.render import render
-    from controller.cli.view import view_of
 
     plan = plan_in_force(session, release)
-    view = view_of(release, plan, now=session.now, divisor=session.divisor)
+    view = seen_now(session, release, plan)
     width = session.host.size()[0]
     for line in render(view, width, session.now, colour=session.host.colour):
         tell(line)

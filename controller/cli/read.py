@@ -8,6 +8,7 @@ import orjson
 from controller.adapters.kube_errors import ConfigError
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say
+from controller.cli.reversal import no_way_back
 from controller.cli.view import FINAL, ReleaseView, view_of
 from controller.cli.words import created_at, full_stop, record, text
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, KubeError, NotFoundError, Obj, UnavailableError
@@ -72,6 +73,11 @@ def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
 
 
+def seen_now(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> ReleaseView:
+    """The release as people see it now, with the way back only where it still exists."""
+    return view_of(release, plan, now=session.now, divisor=session.divisor, no_way_back=no_way_back(session, release, plan))
+
+
 def plan_edits(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> list[str]:
     """What an edit in mid-release changed: the plan that the release goes by against the one that stands now.
 
@@ -118,7 +124,7 @@ class Follower:
         hash_ = text(record(found.get("status")).get("planHash"))
         if self._hash != hash_ or self._plan is None:
             self._plan, self._hash = plan_in_force(self._session, found), hash_
-        return found, view_of(found, self._plan, now=self._session.now, divisor=self._session.divisor)
+        return found, seen_now(self._session, found, self._plan)
 
     def _missed(self, error: Exception) -> None:
         if not self._uid:

@@ -221,6 +221,9 @@ def with_settings(plan: Mapping[str, Any], settings: Sequence[str]) -> dict[str,
         if not sign or not path:
             raise SettingError(f"found {setting!r}, expected FIELD=VALUE, such as alpha=0.001 or checks.error-rate.limit.maxRatio=1.5")
         steps = SHORT.get(path, path).split(".")
+        if bracketed := next((name for name in steps if "[" in name), None):
+            owner = bracketed.partition("[")[0]
+            raise SettingError(f"{setting!r}: found {bracketed!r}, expected the element's name, weight or place, such as {owner}.#1")
         at: Any = changed
         for name in steps[:-1]:
             at = _into(at, name, setting)

@@ -100,7 +100,9 @@ class ReleaseView:
         return self.phase, self.reason, self.weight, self.sentence if self.phase in FINAL else ""
 
 
-def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *, now: float, divisor: float = 1.0) -> ReleaseView:
+def view_of(
+    release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *, now: float, divisor: float = 1.0, no_way_back: str = ""
+) -> ReleaseView:
     """The view of a Release.
 
     Args:
@@ -108,6 +110,7 @@ def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *
         plan: the spec it runs by (the frozen plan, else the live one), as JSON; None where unknown.
         now: Unix seconds.
         divisor: by what the controller divides the plan's durations.
+        no_way_back: why a success cannot be taken back any more, a sentence; "" where it can.
     """
     meta, spec, status = record(release.get("metadata")), record(release.get("spec")), record(release.get("status"))
     phase = text(status.get("phase")) or "Queued"
@@ -115,7 +118,7 @@ def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *
     namespace, name = text(meta.get("namespace")), text(meta.get("name"))
     stages = stages_of(spec, status, plan, now, divisor)
     checks = checks_of(status)
-    command, does = command_of(phase, name, namespace)
+    command, does = command_of(phase, name, namespace) if not no_way_back else ("", "")
     return ReleaseView(
         namespace=namespace, name=name, plan=text(spec.get("plan")), revision=text(spec.get("revision")),
         phase=phase, mark=mark_of(phase), reason=reason,
@@ -125,7 +128,8 @@ def view_of(release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *
         weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
         actor=text(record(spec.get("origin")).get("actor")),
         stages=stages, checks=checks, tightest=tightest_of(status, checks),
-        next=next_of(phase, status, stages, now), can=without(reasons.next_step(reason) if reason else "", verb_of(command)),
+        next=next_of(phase, status, stages, now),
+        can=no_way_back or without(reasons.next_step(reason) if reason else "", verb_of(command)),
         command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status),
     )  # fmt: skip
 

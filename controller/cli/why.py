@@ -8,8 +8,8 @@ import typer
 from controller.cli import host as hosts
 from controller.cli.host import tell
 from controller.cli.living import without
-from controller.cli.read import plan_edits, plan_in_force, release_of
-from controller.cli.view import Mark, ReleaseView, verb_of, view_of
+from controller.cli.read import plan_edits, plan_in_force, release_of, seen_now
+from controller.cli.view import Mark, ReleaseView, verb_of
 from controller.cli.words import clock, number, record, span, text
 from controller.core import reasons
 from controller.ports import Obj
@@ -29,7 +29,7 @@ def why(
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
     release = release_of(session, name)
     plan = plan_in_force(session, release)
-    view = view_of(release, plan, now=session.now, divisor=session.divisor)
+    view = seen_now(session, release, plan)
     queries, edits = queries_of(release, plan, session.now), plan_edits(session, release, plan)
     if output:
         hosts.print_object(as_data(release, view, queries) | {"planEdits": edits}, output)
@@ -57,7 +57,7 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
     for edit in edits:
         yield f"Edit:  {edit}"
     yield f"Next:  {view.next}"
-    cause = text(rollback.get("reason")) or view.reason
+    cause = text(rollback.get("reason"))
     steps = dict.fromkeys(without(step, "why", verb_of(view.command)) for step in (view.can, reasons.next_step(cause) if cause else ""))
     useful = " ".join(filter(None, steps))
     yield f"Can:   {useful or 'penstock history shows every decision.'}"

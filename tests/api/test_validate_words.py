@@ -88,3 +88,10 @@ class TestWhatIsOurs:
         [one] = validate_text("apiVersion: penstock.development/v1\nkind: Thing\n")
 
         assert one.found == "nothing of Penstock's"
+
+    @pytest.mark.parametrize("name", ["checks[0]", "float", "int"])
+    def test_an_unknown_field_is_named_whatever_it_looks_like(self, name):
+        [one] = validate_text(orjson.dumps(document("ReleasePlan", (name,), 1)).decode())
+
+        assert one.path == f"spec.{name}"
+        assert one.found == f"the unknown field '{name}'"

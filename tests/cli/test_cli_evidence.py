@@ -303,8 +303,10 @@ class TestOtherPolicy:
             ("alpha=often", "--set: analysis.alpha: found 'often', expected a number.\n"),
             ("alpha=2", "--set: analysis.alpha: found 2, expected a number of at most 0.5.\n"),
             ("stages.5.weight=40", ", expected strictly rising weights; sort the stages, and remove doubles.\n"),
+            ("checks[0].effect=1", "found 'checks[0]', expected the element's name, weight or place, such as checks.#1.\n"),
+            ("stages[5]=1", "found 'stages[5]', expected the element's name, weight or place, such as stages.#1.\n"),
         ],
-        ids=["no value", "no such check", "too large", "no number", "out of range", "fields that do not fit"],
+        ids=["no value", "no such check", "too large", "no number", "out of range", "fields that do not fit", "bracket", "bracket last"],
     )
     def test_a_setting_that_is_none_is_a_usage_error(self, folder, setting, sentence):
         told = penstock("replay", folder / "healthy.penstock", "--set", setting)

@@ -138,6 +138,35 @@ class TestRollback:
         assert (spec["kind"], spec["reverseOf"], spec["now"]) == ("reverse", "shop-v2", True)
         assert spec["images"] == {"shop": "registry.example/shop:1.0"}
 
+    def test_of_a_success_whose_old_version_is_gone_nothing_is_offered_and_nothing_made(self):
+        """The reverse release's old version is the clone, which is deleted at the end of its retention."""
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        terminal.penstock("rollback", "shop-v2")
+        terminal.until_phase("Succeeded", name="shop-v2-back")
+        kept = [" ".join(terminal.penstock(verb, "shop-v2-back").out.split()) for verb in ("get", "why")]
+        terminal.until(14_000, lambda: terminal.release("shop-v2-back")["status"]["retention"].get("done"))
+        gone = "There is no version to go back to: Deployment shop/shop-green is gone."
+
+        told = [" ".join(terminal.penstock(verb, "shop-v2-back").out.split()) for verb in ("get", "why")]
+        result = terminal.penstock("rollback", "shop-v2-back")
+
+        assert all("penstock rollback shop-v2-back" in one for one in kept)
+        assert all(gone in one and "penstock rollback" not in one for one in told)
+        assert (result.code, result.out, result.err) == (6, "", f"{gone}\n")
+        assert set(terminal.releases()) == {"shop-v2", "shop-v2-back"}
+
+    def test_a_success_that_was_taken_back_says_so_and_offers_no_second_time(self):
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        terminal.penstock("rollback", "shop-v2")
+        terminal.until(14_000, lambda: terminal.release("shop-v2-back")["status"].get("retention", {}).get("done"))
+
+        told = terminal.penstock("why", "shop-v2").out
+
+        assert "Release shop-v2-back has succeeded after shop-v2, so shop-v2 no longer serves" in told
+        assert "brings the old version back" not in told
+
     def test_it_is_sent_again_while_the_api_server_does_not_answer(self):
         terminal = a_terminal()
         terminal.until(100)
