@@ -259,7 +259,7 @@ def hold_deadline(w: World) -> Decision:
     assert held is not None  # noqa: S101 - holding() has looked
     if held.phase is Phase.RETURNING and w.status.returned_at and held.then == "rollback":
         # Nobody could judge the original in time: the clone, which was judged, is the safe side.
-        return returning.return_failed(w, reasons.RETURN_FAILED, held.detail)
+        return returning.return_failed(w, reasons.RETURN_UNJUDGED, held.detail)
     if held.then == "halt":
         return stored(moved(w, Phase.HALTED, held.reason, held.detail), record(w, RecordKind.HOLD, held.reason, held.detail))
     if held.then == "wait":

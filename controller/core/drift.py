@@ -97,7 +97,7 @@ def in_the_return(w: World) -> Decision | None:
         return obey(w, early) if early and not returning.may_switch(w) else None
     held = w.status.hold
     if held is not None and (held.until is None or w.now < held.until) and any(r.found and r.green_weight for r in w.observed.routes):
-        return returning.return_failed(w, reasons.RETURN_DRIFT, f"the clone had {w.observed.green_weight} % of the traffic")
+        return returning.taken_back(w)
     return None
 
 

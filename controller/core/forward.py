@@ -11,6 +11,7 @@ next one, so that a crash between any two leaves something that the next control
 from dataclasses import dataclass, replace
 
 from analysis.model import Outcome
+from controller.api.plan import GreenSource
 from controller.api.release import Phase, ReleaseStatus, StageStatus, WindowStatus
 from controller.core import backward, finishing, gates, missing, reasons, seen, sequential
 from controller.core.beginning import identify, listed, refuse, refuse_prepared
@@ -118,7 +119,7 @@ def preparing(w: World) -> Decision:
         return act(w, ClaimRoutes())
     if any(m.blue.hpa and m.blue.hpa_min < m.blue.replicas for m in w.observed.members):
         return act(w, KeepCapacity())
-    return bring_up(w)
+    return still_ending(w) or bring_up(w)
 
 
 def touched(w: World) -> bool:
@@ -157,6 +158,16 @@ def bring_up(w: World) -> Decision:
         # What was fine at the start is not any more, or only the live endpoints show it: nobody has got a request yet.
         return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
     return enter_stage(w, 0)
+
+
+def still_ending(w: World) -> Decision | None:
+    """Wait for the last pods of what was just scaled to nothing in green's place, as the old version is at the next start; None without."""
+    if w.subject.spec.kind == "reverse" or w.plan.preparation.green is not GreenSource.CLONE:
+        return None  # that one is only sized again, whatever pods it still has
+    others = [m.green for m in w.observed.members if m.green.found and m.green.revision != w.subject.spec.revision]
+    ending = [view for view in others if not view.replicas and not (view.empty and view.current)]
+    words = f"{gates.named(ending)} in green's place, the version before, is still ending"
+    return wait(w, reasons.PREPARING_GREEN, words, until=w.now + 1.0) if ending else None
 
 
 def made(w: World) -> bool:

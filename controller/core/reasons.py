@@ -84,6 +84,14 @@ RETURN_FAILED = _reason(
     "ReturnFailed", "The original does badly with the new image, the clone serves again: {detail}",
     "Put the original right, then penstock resume; or penstock rollback.", _C,
 )
+RETURN_UNJUDGED = _reason(
+    "ReturnNotJudged", "Nobody could judge the original in time, the clone serves again: {detail}",
+    "Put right what kept it from being judged, then penstock resume; or penstock rollback.", _C,
+)
+HOME_UNREADY = _reason(
+    "OriginalNotReady", "The original does not get ready with the new image, the clone serves everybody: {detail}",
+    "Look at the original's pods and their events, then penstock resume; or penstock rollback.", _W,
+)
 HOME_GONE = _reason(
     "OriginalGone", "The original is gone, the clone serves everybody: {detail}", "Put the Deployment back, then penstock resume; or leave it as it is.", _C
 )

@@ -9,6 +9,8 @@ any more once the original has the new image; a rollback brings it up there firs
                                 |<---------------- back to the clone, ask ---------------|
 """
 
+from dataclasses import replace
+
 from analysis.model import Outcome
 from controller.api.release import Phase, StageStatus, WindowStatus
 from controller.core import backward, bets, finishing, forward, gates, homeward, reasons, seen
@@ -26,8 +28,7 @@ def returning(w: World) -> Decision:
     if home.verdict is Outcome.FAIL:
         return return_failed(w, reasons.RETURN_FAILED, "; ".join(explain(c) for c in home.checks if c.outcome is Outcome.FAIL))
     if any(r.found and r.green_weight for r in w.observed.routes):
-        # Somebody moved requests to the clone by hand. It was judged, so that is obeyed, and a person says what comes next.
-        return return_failed(w, reasons.RETURN_DRIFT, f"the clone had {w.observed.green_weight} % of the traffic")
+        return taken_back(w)
     if home.verdict is Outcome.PASS and home.verdict_key == verdict_key(w):
         return leave_clone(w)
     if home.window is None:
@@ -44,13 +45,13 @@ def bring_home(w: World) -> Decision:
     if lacking == gates.OTHER_IMAGE:
         if w.now > w.status.phase_since + w.plan.preparation.deadline:
             other = "the original does not take the clone's image, or somebody gave the clone another one"
-            return hold(w, reasons.CAPACITY_MISSING, other, phase=Phase.RETURNING, waits_for="operator")
+            return hold(w, reasons.HOME_UNREADY, other, phase=Phase.RETURNING, waits_for="operator")
         return act(w, UpdateHome())
     lacking = lacking or seen.failing_probes(w, "blue")
     if lacking:
         unready = w.status.model_copy(update={"ready_at": 0.0}) if w.status.ready_at else w.status
         if w.now > w.status.phase_since + w.plan.preparation.deadline:
-            return hold(w.with_status(unready), reasons.CAPACITY_MISSING, lacking, phase=Phase.RETURNING, waits_for="operator")
+            return hold(w.with_status(unready), reasons.HOME_UNREADY, lacking, phase=Phase.RETURNING, waits_for="operator")
         return wait(w, reasons.RETURNING, lacking, until=w.now + 2.0, status=unready)
     if not w.status.ready_at:
         return stored(w.status.model_copy(update={"ready_at": w.now}))
@@ -139,8 +140,22 @@ def still_asked(w: World) -> Decision | None:
     return hold(w, reasons.NO_DATA, word, phase=Phase.RETURNING, waits_for="operator", then="wait")
 
 
+def taken_back(w: World) -> Decision:
+    """Somebody moved requests to the clone by hand. It was judged, so that is obeyed, and a person says what comes next.
+
+    What the hand wrote is kept in the status beside our own write, after which no route shows it any more.
+    """
+    by_hand = min(w.status.observed_weight or FULL, w.observed.green_weight)
+    detail = f"it was given {by_hand} % by hand" if by_hand < FULL else "all requests go there"
+    noted = w.with_status(w.status.model_copy(update={"observed_weight": by_hand}))
+    return replace(return_failed(noted, reasons.RETURN_DRIFT, detail), store=True)
+
+
 def return_failed(w: World, reason: str, detail: str) -> Decision:
-    """The original does badly: everybody back to the clone, which was judged, and wait for a person."""
+    """Everybody back to the clone, which was judged, and wait for a person. One that is gone does not do badly, it is gone."""
+    gone = gates.deleted_blue(w)
+    if gone and reason != reasons.RETURN_DRIFT:
+        reason, detail = reasons.HOME_GONE, gone
     if any(r.found and r.green_weight != FULL for r in w.observed.routes):
         if gates.clone_empty(w) and w.status.phase is not Phase.HALTED:
             words = f"{detail}; the clone has no ready pod either"

@@ -51,6 +51,28 @@ class TestTransitions:
         assert (status.phase_counter, status.hold, status.phase_since) == (6, None, NOW)
 
 
+class TestAnOldVersionThatIsStillEnding:
+    """The old version is scaled to nothing at the next start, and green is made of it: its last pods are no obstacle, only a moment."""
+
+    @pytest.mark.parametrize("ending", [{"empty": False, "current": True}, {"empty": True, "current": False}])
+    def test_is_waited_for_and_called_so(self, ending):
+        there = a_release().in_phase(Phase.PREPARING)
+        there = replace(there, green=replace(there.green, replicas=0, revision="v1", **ending))
+
+        decision = there.decided()
+
+        assert names(decision) == []
+        assert "Deployment shop/shop-green in green's place, the version before, is still ending" in decision.status.message
+        assert decision.wake_at == NOW + 1
+
+    def test_is_only_sized_by_a_reverse_release(self):
+        there = a_release().in_phase(Phase.PREPARING)
+        back = there.spec.model_copy(update={"kind": "reverse"})
+        there = replace(there, spec=back, green=replace(there.green, replicas=0, revision="v1", empty=False))
+
+        assert "still ending" not in there.decided().status.message
+
+
 class TestGates:
     def test_evidence_comes_before_people_and_people_before_capacity(self):
         assert [gate.__name__ for gate in gates.GATES] == ["verdict", "manual_hold", "green_capacity"]

@@ -285,3 +285,48 @@ class TestWhatOthersDidToTheClone:
         held = refused(home_bound().world(), 409, "somebody else's").status.hold
 
         assert (held.then, held.phase) == ("halt", Phase.RETURNING)
+
+
+class TestWhatIsSaidOfAReturnThatEndsOnTheClone:
+    """The reason is the one that is true of the original: not judged, gone, not ready, or taken back by hand; not "does badly"."""
+
+    def moved_back(self, builder: Builder, status) -> str:
+        """The words of the hold, once everybody is on the clone again."""
+        there = replace(builder, status=status, route=replace(builder.route, green_weight=100, blue_only=False))
+        return there.decided().status.message
+
+    def test_one_that_nobody_could_judge_was_not_judged(self):
+        nan = judged(returned(), float("nan")).status
+        late = replace(returned(), status=nan, now=nan.hold.until + 1)
+
+        words = self.moved_back(late, late.decided().status)
+
+        assert words.startswith("Nobody could judge the original in time, the clone serves again: ")
+
+    def test_one_that_was_deleted_is_gone(self):
+        there = returned()
+        empty = there.status.model_copy(update={"empty_since": NOW - 20})
+        there = replace(there, status=empty, blue=replace(there.blue, found=False))
+
+        assert there.decided().commands == (SetWeight(100),)
+        assert self.moved_back(there, there.decided().status) == "The original is gone, the clone serves everybody: Deployment shop/shop"
+
+    def test_one_that_never_gets_ready_is_not_called_green(self):
+        there = home_bound()
+        since = NOW - there.plan.preparation.deadline - 1
+        status = there.status.model_copy(update={"phase_since": since})
+        decision = replace(there, status=status, blue=replace(there.blue, available=1)).decided()
+
+        assert (decision.status.phase, decision.status.hold.waits_for) == (Phase.HOLDING, "operator")
+        words = "The original does not get ready with the new image, the clone serves everybody: shop/shop has 1 of 3 pods available"
+        assert decision.status.message == words
+
+    @pytest.mark.parametrize(("given", "words"), [(50, "it was given 50 % by hand"), (100, "all requests go there")])
+    @pytest.mark.parametrize("held", [False, True])
+    def test_a_hand_is_told_by_what_it_wrote_and_not_by_our_own_correction(self, given, words, held):
+        there = returned().holding(reasons.NO_DATA, until=NOW + 600) if held else returned()
+        by_hand = replace(there, route=replace(there.route, green_weight=given, blue_only=False))
+        first = by_hand.decided()
+
+        assert first.store
+        assert self.moved_back(by_hand, first.status) == f"Somebody gave the clone its traffic back, it serves again: {words}"

@@ -59,6 +59,14 @@ def test_the_roles_swap_with_each_success(name):
     assert "v1" in subsets, "the user's own subset stays"
 
 
+@pytest.mark.parametrize("name", ["host-in-a-row"])
+def test_the_next_release_raises_no_alarm_over_the_old_version_that_just_ends(name):
+    """Its pods take a moment to go after it was scaled to nothing: that is waited for, and nothing is refused."""
+    result, _ = played(name)
+
+    assert [line for line in map(str, result.transcript) if "refused a step" in line] == []
+
+
 @pytest.mark.parametrize("name", ["requests"])
 def test_after_one_success_the_users_own_deployment_idles(name):
     """What the user made is scaled to zero after the retention, never deleted."""

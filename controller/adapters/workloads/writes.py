@@ -99,9 +99,11 @@ def _wake(writer: Writer, member: Member, blue: Obj, idle: Obj) -> None:
     there, how = writer.green_place(member), writer.recipe(member)
     if text(idle, "metadata", "deletionTimestamp"):
         raise ConflictError(CONFLICT, "Terminating", f"Deployment {there.namespace}/{there.workload} is still being deleted.")
-    if pods_left(idle) or marks.label(idle, marks.PLAN_LABEL) not in {"", label_value(how.plan)}:
+    if replicas_of(idle) or marks.label(idle, marks.PLAN_LABEL) not in {"", label_value(how.plan)}:
         message = f"Deployment {there.namespace}/{there.workload} stands in green's place and is not of this release."
         raise RefusedError(CONFLICT, "Foreign", message)
+    if pods_left(idle):  # the core waits for this; here it is seen where a pod was reported after that look
+        raise ConflictError(CONFLICT, "Ending", f"Deployment {there.namespace}/{there.workload} in green's place is still ending.")
     service = find(writer.kube, SERVICE, there.namespace, there.service) if writer.split.by_host else None
     wanted = wanted_replicas(writer.subject, member.name, replicas_of(blue), 0)
     raise_floor(writer, there, wanted)

@@ -215,6 +215,14 @@ class TestIdleVersion:
         assert not marks.is_made(green)
         assert world.pass_time().look(a_release()).named("web").green.available == 2
 
+    def test_one_whose_pods_are_still_ending_is_waited_for(self):
+        world = self.idle(replicas=2)
+        world.edit(DEPLOYMENT, "web-green", {"spec": {"replicas": 0}})
+
+        with pytest.raises(ConflictError, match="still ending"):
+            world.do(make_green, a_release())
+        assert world.replicas() == 0
+
     def test_its_selector_goes_on_selecting_and_blues_labels_come_in(self):
         world = self.idle()
         world.do(make_green, a_release())
