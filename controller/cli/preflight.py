@@ -32,11 +32,12 @@ HOURS_HELP = "Time of blue that is looked at, where --from does not say when it 
 CONFIG_HELP = "The controller's own configuration: every plan in its namespaces, asked of its providers, in place of PLAN."
 USAGE = "Name a plan, and where blue's samples are: --prometheus URL, --providers FILE or --file PATH; or --config FILE for every plan."
 DRY_HELP = "Print only; store nothing."
+FORMAT_HELP = "json for machines; yaml to paste into the plan: of a plan in a file it only prints, and needs no cluster."
 HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1)]
 ProvidersOption = Annotated[Path | None, typer.Option("--providers", help=PROVIDERS_HELP, show_default=False)]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help=CONFIG_HELP, show_default=False)]
 DryOption = Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)]
-FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines, yaml for the plan's file.", show_default=False)]
+FormatOption = Annotated[str, typer.Option("--output", "-o", help=FORMAT_HELP, show_default=False)]
 
 _HOUR = 3600.0
 
@@ -71,7 +72,8 @@ def preflight(
     window = _window(host, since, until, hours)
     if config is not None:
         raise typer.Exit(int(_every(config, window, lambda where: open_session(ctx, where, context, kubeconfig), dry_run=dry_run)))
-    place, session = _plan(plan, namespace, lambda where: open_session(ctx, where, context, kubeconfig), offline=dry_run)
+    printed = dry_run or output == "yaml"
+    place, session = _plan(plan, namespace, lambda where: open_session(ctx, where, context, kubeconfig), offline=printed)
     with _sources(prometheus, providers, tuple(file or ()), window, place[2]) as sources:
         told = _looked_at(place, sources, window, session, dry_run=dry_run)
     if output == "json":

@@ -110,8 +110,9 @@ def apply(w: World, request: RequestView) -> Decision:
     spec = request.spec
     noted = w.with_status(remember(w.status, request.uid))
     why = " ".join(spec.reason.split())  # one line: a decision, an Event and a change of `wait` are a line each
-    who = f"{spec.actor or 'somebody'}{': ' + why if why else ''}"
-    entry = record(w, RecordKind.REQUEST, reasons.ACCEPTED, f"{spec.verb} by {who}", uid=request.uid, verb=spec.verb)
+    actor = spec.actor or "somebody"
+    who = f"{actor}{': ' + why if why else ''}"
+    entry = record(w, RecordKind.REQUEST, reasons.ACCEPTED, f"{spec.verb} by {who}", uid=request.uid, verb=spec.verb, actor=actor)
     entry = replace(entry, key=f"{entry.key}/{request.uid[:8]}")  # two people may ask in the same phase
     if spec.verb is Verb.ROLLBACK:
         if w.status.phase in BACKWARD or (w.status.rollback and w.status.phase is not Phase.HALTED):

@@ -178,7 +178,7 @@ def facts_of(bundle: Bundle) -> Facts:
         namespace=str(meta.get("namespace", "")), name=str(meta["name"]), plan=str(spec.get("plan", "")),
         revision=str(spec.get("revision", "")), version=bundle.version, phase=status.phase.value,
         outcome=OUTCOMES.get(status.phase.value, "running"), sentence=sentence_of(status), started=status.started_at, ended=ended,
-        blast=tuple(blast(status, totals)), weights=tuple(weights_of(steps)), stages=tuple(stages_of(status)),
+        blast=tuple(blast(status, totals)), weights=tuple(weights_of(steps)), stages=tuple(stages_of(status, bundle.history)),
         checks=tuple(in_order(checks_of(steps, status, plan, counts))), entries=entries,
         requests=tuple(entry for entry in entries if entry.kind == "request"),
         notes=tuple(notes_of(bundle, status, found)),
@@ -246,13 +246,16 @@ def weights_of(steps: Sequence[Step]) -> Iterator[tuple[float, float]]:
         yield steps[-1].look.at, last
 
 
-def stages_of(status: ReleaseStatus) -> Iterator[StageFacts]:
-    """The stages so far, the return home among them."""
+def stages_of(status: ReleaseStatus, history: Iterable[Mapping[str, Any]]) -> Iterator[StageFacts]:
+    """The stages so far, the return home among them. The status knows the request that skipped one, the history who asked."""
+    asked = [data for record in history if isinstance(data := record.get("data"), Mapping)]
+    actors = {str(data["uid"]): str(data["actor"]) for data in asked if data.get("uid") and data.get("actor")}
     for number, stage in enumerate([*status.stages, *([status.returning] if status.returning else ())], start=1):
         window = stage.window
         yield StageFacts(
             number, stage.weight, stage.entered_at, stage.shifted_at, window.opened_at if window else 0.0,
-            window.last_sample if window else 0.0, stage.verdict.value if stage.verdict else "", stage.skipped,
+            window.last_sample if window else 0.0, stage.verdict.value if stage.verdict else "",
+            actors.get(stage.skipped, "a person") if stage.skipped else "",
             window.n_green if window else 0.0, window.n_blue if window else 0.0,
         )  # fmt: skip
 

@@ -130,6 +130,15 @@ def as_json(flown, name, **spec):
     return code, json.loads(out) if out else err
 
 
+def test_yaml_of_a_plan_in_a_file_needs_no_cluster(folder, samples, monkeypatch, capsys):
+    monkeypatch.setenv("KUBECONFIG", str(folder / "nowhere"))
+    words = ["--file", samples("quiet"), *WINDOW, str(BEGIN + 7 * 3600)]
+
+    code = run(["preflight", plan(folder / "plan.yaml"), *words, "-o", "yaml"])
+
+    assert (code, capsys.readouterr().out.splitlines()[:2]) == (0, ["analysis:", "  measured:"])
+
+
 class TestMeasuring:
     def test_independent_requests_are_measured_as_such_and_blue_is_not_rolled_back(self, flown):
         code, found = as_json(flown, "quiet")

@@ -11,8 +11,11 @@ import pytest
 from controller.report import html, texts
 from controller.report.facts import facts_of
 from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, room_for, short, svg, thin, ticks
+from controller.simulator.run import run_scenario
+from controller.simulator.scenario import Act
 from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
 from tests.report.browser import browser, written
+from tests.stories import scenario_of
 
 EVIL = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>\u2028&amp;"\''
 
@@ -59,6 +62,17 @@ class TestFacts:
         assert hwayo.checks[0].outcome == "fail"
         assert hwayo.checks[0].name == "latency-p95"
         assert hwayo.checks[0].cause
+
+    def test_a_stage_that_was_skipped_names_who_asked(self):
+        """The status knows only the request; a history without it (of an older version) leaves "a person"."""
+        sims, people = [], [Act.model_validate({"at": "4m", "verb": "promote", "actor": "bob"})]
+        run_scenario(scenario_of(FIRST, "healthy").model_copy(update={"people": people}), FIRST, prepare=sims.append)
+        bundle = bundle_from(sims[0])
+
+        told = texts.markdown(facts_of(bundle))
+
+        assert told.count("| skipped by bob |") == 3
+        assert facts_of(replace(bundle, history=[])).stages[0].skipped == "a person"
 
     def test_every_poll_of_a_trigger_is_a_point(self, failed):
         errors = next(check for check in failed.checks if check.name == "errors")
