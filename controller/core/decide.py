@@ -224,6 +224,8 @@ def holding(w: World) -> Decision:
     tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
     still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason
     if still or (not tried.store and tried.status.phase is held.phase and not _moving_again(w, tried)):
+        if still and tried.status.hold is not None:  # the same hold, with the numbers of now
+            held = held.model_copy(update={"detail": tried.status.hold.detail, "message": tried.status.hold.message})
         status = tried.status.model_copy(
             update={
                 "phase": Phase.HOLDING,

@@ -29,6 +29,7 @@ from controller.core.commands import (
     SizeGreen,
 )
 from controller.core.steps import DATA_DEADLINE_SECONDS, POLL_SECONDS, World, act, hold, moved, record, set_stage, stored, wait
+from controller.core.traffic import SplitVerdict
 from controller.core.world import Rival
 
 
@@ -271,9 +272,16 @@ def settle(w: World) -> Decision:
         return stored(moved(w.with_status(status), phase, word, split.why))
     deadline = w.stage_status.shifted_at + w.plan.settle.deadline
     if w.now >= deadline:
-        word = reasons.NO_DATA if split.no_data else reasons.NOT_SETTLED
-        return hold(w, word, split.why, phase=Phase.SHIFTING, until=w.now + DATA_DEADLINE_SECONDS)
+        return unsettled(w, split, split.why, Phase.SHIFTING)
     return wait(w, reasons.SETTLING, split.why, until=min(deadline, w.now + seen.look_again(w)))
+
+
+def unsettled(w: World, split: SplitVerdict, detail: str, phase: Phase) -> Decision:
+    """Hold for a split that is not seen in time. That few people ask says nothing against a version: then a person decides in the end."""
+    until = w.now + DATA_DEADLINE_SECONDS
+    if split.too_few:
+        return hold(w, reasons.SPLIT_UNSEEN, detail, phase=phase, until=until, then="halt")
+    return hold(w, reasons.NO_DATA if split.no_data else reasons.NOT_SETTLED, detail, phase=phase, until=until)
 
 
 def measuring(w: World) -> Decision:

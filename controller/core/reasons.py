@@ -107,6 +107,10 @@ NO_DATA = _reason("NoData", "No data to judge by: {detail}", "Look at Prometheus
 TOO_FEW_REQUESTS = _reason("TooFewRequests", "Too few requests to judge by: {detail}", "It waits for more until the deadline; or lower minRequests of the stage or the check, judge a lower quantile, or penstock advance.", _W)
 TOO_FEW_FAILED = _reason("TooFewFailedRequests", "Too few failed requests to act on: {detail}", "It goes on being watched; or lower minFailed of the trigger, where that is the number.")
 NOT_SETTLED = _reason("NotSettled", "The observed split is not the granted one: {detail}", "Look at the route, the proxies and the named source.", _W)
+SPLIT_UNSEEN = _reason(
+    "TooFewRequestsForSplit", "Too few requests to see the split: {detail}",
+    "It waits for more until the deadline, then for a person; or lower settle.minRequests, or penstock advance.", _W,
+)
 DRIFT_TO_BLUE = _reason("DriftTowardBlue", "Somebody lowered green's weight by hand: {detail}", "penstock resume goes on from there, penstock rollback goes back.", _W)
 DRIFT_CORRECTED = _reason("DriftCorrected", "Somebody raised green's weight by hand, it was put back: {detail}", "Nothing to do.", _W)
 FIGHTER = _reason(

@@ -79,8 +79,7 @@ def settle(w: World, home: StageStatus) -> Decision:
         return stored(with_home(w, home, settled_at=w.now, window=window).status)
     deadline = home.shifted_at + w.plan.settle.deadline
     if w.now >= deadline:
-        word = reasons.NO_DATA if split.no_data else reasons.NOT_SETTLED
-        return hold(w, word, f"the original after its return: {split.why}", phase=Phase.RETURNING, until=w.now + DATA_DEADLINE_SECONDS)
+        return forward.unsettled(w, split, f"the original after its return: {split.why}", Phase.RETURNING)
     return wait(w, reasons.RETURNING, f"settles: {split.why}", until=min(deadline, w.now + seen.look_again(w)))
 
 

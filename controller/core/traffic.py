@@ -94,6 +94,7 @@ class SplitVerdict:
         why: the numbers, in words.
         at: newest sample that it rests on, Unix seconds; 0 without any.
         no_data: no usable sample since the change.
+        too_few: there are samples, and too few requests in them.
     """
 
     settled: bool
@@ -102,6 +103,7 @@ class SplitVerdict:
     why: str = ""
     at: float = 0.0
     no_data: bool = False
+    too_few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ def settled(traffic: Traffic, split: Split) -> SplitVerdict:
     percent = 100 * green / n if n else None
     if n < max(split.min_requests, 1):
         why = _split_words(percent, n, split, f"{split.min_requests} requests are needed")
-        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest)
+        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest, too_few=True)
     if not green or (not blue and len(arms) > 1):
         why = _split_words(percent, n, split, f"no request of {'blue' if green else 'green'}")
         return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest)

@@ -1,5 +1,6 @@
 """A quantile needs enough slow requests: what a service with little traffic sees, with the ten-line plan's own checks."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,23 @@ def test_with_hardly_any_traffic_a_person_is_asked_and_nothing_is_rolled_back():
     result = with_traffic(1)
 
     assert (result.status.phase, result.status.reason, result.status.rollback) == (Phase.HALTED, "TooFewRequests", None)
+
+
+def test_the_numbers_of_a_hold_at_its_deadline_are_the_newest():
+    """Not those with which it began, a quarter of an hour before."""
+    result = with_traffic(1)
+
+    lines = [str(line) for line in result.transcript if "Too few requests to judge by" in str(line)]
+    began, ended = (int(re.search(r"([\d,]+) of ", line)[1].replace(",", "")) for line in (lines[0], lines[-1]))
+    assert ended > 2 * began
+
+
+def test_too_few_requests_to_see_the_split_are_called_so_and_a_person_is_asked():
+    """One request in five seconds says nothing against green, nor against a proxy."""
+    result = with_traffic(0.2)
+
+    assert (result.status.phase, result.status.reason, result.status.rollback) == (Phase.HALTED, "TooFewRequestsForSplit", None)
+    assert result.status.message.startswith("Too few requests to see the split: ")
 
 
 def test_a_quantile_with_very_little_traffic_asks_a_person():

@@ -10,7 +10,9 @@ from controller.core import reasons
 from controller.core.asking import gate_key
 from controller.core.commands import SetWeight, UpdateHome
 from controller.core.decide import decide
+from controller.core.forward import unsettled
 from controller.core.needs import asks
+from controller.core.traffic import SplitVerdict
 from controller.core.trouble import refused
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer
@@ -330,3 +332,12 @@ class TestWhatIsSaidOfAReturnThatEndsOnTheClone:
 
         assert first.store
         assert self.moved_back(by_hand, first.status) == f"Somebody gave the clone its traffic back, it serves again: {words}"
+
+
+def test_too_few_requests_to_see_the_split_after_the_switch_move_nobody():
+    """The original serves, and nothing speaks against it: at the deadline a person decides."""
+    few = SplitVerdict(settled=False, why="n = 21", too_few=True)
+
+    held = unsettled(returned().world(), few, few.why, Phase.RETURNING).status.hold
+
+    assert (held.reason, held.then, held.phase) == (reasons.SPLIT_UNSEEN, "halt", Phase.RETURNING)

@@ -128,6 +128,7 @@ class TestSettled:
 
         assert not verdict.settled
         assert "200 requests are needed" in verdict.why
+        assert verdict.too_few
 
     def test_both_colours_must_be_seen_where_both_have_weight(self):
         """200 requests without green are within the interval of 1 %, yet nobody has seen green."""
