@@ -65,6 +65,10 @@ class GaugeState:
         v = self.seconds * test.variance
         return one_sided_mixture(self.total, v, best_rho(test.tuned_for * test.variance, 2 * test.alpha))
 
+    def won(self, test: GaugeTest) -> bool:
+        """Whether the candidate is worse than tolerated beyond doubt."""
+        return self.ln_e(test) >= -math.log(test.alpha)
+
     def mean_ratio(self, test: GaugeTest) -> float | None:
         """The geometric mean of the worse side's factor over all pairs: 1.3 is 30 % worse than the baseline; None without any."""
         return math.exp(self.total / self.seconds) * (1 + test.tolerance) if self.seconds else None

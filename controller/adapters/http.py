@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_REDIRECTS = 3
+HIGHEST_PORT = 65_535
 _HEALTHY = range(200, 400)
 
 
@@ -43,6 +44,7 @@ class HttpProber:
             trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"User-Agent": "penstock-probe"},
+            event_hooks={"request": [_has_a_port]},
         )
 
     def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
@@ -68,3 +70,12 @@ class HttpProber:
         """Close the client, if there was a probe."""
         if "_client" in vars(self):
             self._client.close()
+
+
+def _has_a_port(request: "httpx.Request") -> None:
+    """Refuse a port that there is not, as a redirect may name it: the system's resolver would ask another one, its lower 16 bits."""
+    import httpx  # noqa: PLC0415 - see the module's docstring
+
+    port = request.url.port
+    if port is not None and port > HIGHEST_PORT:
+        raise httpx.InvalidURL(f"port {port} is higher than {HIGHEST_PORT}")

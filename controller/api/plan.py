@@ -3,16 +3,18 @@
 A plan names two *slots*, the places where a version can live. Blue is the slot that is observed at 100 %.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field
 
 from controller.api.base import MINUTE, Duration, Model, Name
 from controller.api.measured import Measured
 from controller.api.plan_checks import Analysis, Check, Group, Trigger, default_checks, default_triggers
+
+T = TypeVar("T")
 
 
 class Probe(Model):
@@ -228,8 +230,15 @@ class PlanSpec(Model):
 
     @cached_property
     def derived(self) -> dict[str, Any]:
-        """What others have worked out from this plan alone, by name: a plan that is frozen is looked at a thousand times."""
+        """What `once` keeps."""
         return {}
+
+    def once(self, name: str, derive: Callable[[Self], T]) -> T:
+        """What is worked out from this plan alone, only once: a plan that is frozen is looked at a thousand times."""
+        if name not in self.derived:
+            self.derived[name] = derive(self)
+        found: T = self.derived[name]
+        return found
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; what was derived from the old fields is derived anew."""

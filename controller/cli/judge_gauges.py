@@ -4,7 +4,6 @@ A gauge never goes back by itself: where its bet is won, a release would have st
 those of that moment.
 """
 
-import math
 from collections.abc import Iterator
 
 from analysis import gauge as library
@@ -42,9 +41,9 @@ def _gauge(bench: Bench, check: Check, test: GaugeTest) -> Beside:
     for pair in found:
         state = library.step(test, state, [pair], longest=PATIENCE_SCRAPES * scrape)
         points.append(_point(test, state, pair))
-        if state.ln_e(test) >= -math.log(test.alpha):
+        if state.won(test):
             break
-    won = bool(points) and state.ln_e(test) >= -math.log(test.alpha)
+    won = bool(points) and state.won(test)
     end = state.last if won else window.end
     look = GaugeLook(check, test, state, found[len(points) - 1] if points else None, fault, detail)
     judged = WindowStatus(opened_at=window.start, last_sample=end, ran=end - window.start)

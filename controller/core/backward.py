@@ -25,7 +25,7 @@ from controller.core.commands import (
     UpdateHome,
 )
 from controller.core.owed import Because
-from controller.core.steps import World, back, moved, record, stored, wait
+from controller.core.steps import World, back, halt, moved, record, stored, wait
 from controller.core.world import RouteView, WorkloadView
 
 TEARDOWN_PATIENCE_SECONDS = 600.0
@@ -153,16 +153,14 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     if missing and w.status.exposed_since:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = f"VirtualService {', '.join(missing)} is gone: Istio now sends to all pods of its hosts"
-        halted = moved(w, Phase.HALTED, reasons.TARGET_GONE, detail, rollback=owed, weight=0)
-        return stored(halted, record(w, RecordKind.HOLD, reasons.TARGET_GONE, detail))
+        return halt(w, reasons.TARGET_GONE, detail, rollback=owed, weight=0)
     if others and w.status.exposed_since:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = ", ".join(
             f"VirtualService {r.namespace}/{r.name} still sends {r.green_weight} % to green and carries the mark of release {r.owner}"
             for r in others
         )
-        halted = moved(w, Phase.HALTED, reasons.ROUTE_OWNED, detail, rollback=owed)
-        return stored(halted, record(w, RecordKind.HOLD, reasons.ROUTE_OWNED, detail))
+        return halt(w, reasons.ROUTE_OWNED, detail, rollback=owed)
     return stored(status)
 
 
@@ -216,12 +214,11 @@ def tearing_down(w: World) -> Decision:
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
         absent = blue_gone(w)
         if absent:
-            return green_kept(w, f"{absent} (blue) is gone")
+            # All the traffic is on blue by now, as was asked. Green is all that is left of the service.
+            return halt(w, reasons.GREEN_KEPT, f"{absent} (blue) is gone")
         if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
             lingering = ", ".join(lingers(w, m.green) for m in w.observed.members if m.green.found) or "something that it brought"
-            return stored(
-                moved(w, Phase.HALTED, reasons.GREEN_STAYS, lingering), record(w, RecordKind.HOLD, reasons.GREEN_STAYS, lingering)
-            )
+            return halt(w, reasons.GREEN_STAYS, lingering)
         return back(w.status, RemoveGreen())
     if not rollback.gone_at:
         late = w.now > rollback.drained_at + w.plan.rollback.teardown
@@ -257,11 +254,6 @@ def bare_blue(w: World) -> str:
     return f"{bare} (blue) has no ready pod" if bare else ""
 
 
-def green_kept(w: World, why: str) -> Decision:
-    """All the traffic is on blue, as was asked. Green is all that is left of the service."""
-    return stored(moved(w, Phase.HALTED, reasons.GREEN_KEPT, why), record(w, RecordKind.HOLD, reasons.GREEN_KEPT, why))
-
-
 def once_more(w: World, rollback: RollbackStatus) -> Decision:
     """Green got traffic again, or a lost route is back. Green is never taken down under users (rule 6): blue, drain and teardown anew."""
     anew = rollback.model_copy(update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0})
@@ -279,13 +271,13 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
         bare = bare_blue(w)
         if bare:
             overdue = w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline
-            return green_kept(w, bare) if overdue else wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
+            return halt(w, reasons.GREEN_KEPT, bare) if overdue else wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
         lost = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)
         gone = f"; {lost} is gone, so that Istio sends to all pods of its hosts" if lost else ""
         detail = ("Prometheus has no answer" if quiet is None else "requests still arrive at green") + gone
-        return stored(moved(w, Phase.HALTED, reasons.DRAIN_UNKNOWN, detail), record(w, RecordKind.HOLD, reasons.DRAIN_UNKNOWN, detail))
+        return halt(w, reasons.DRAIN_UNKNOWN, detail)
     return wait(w, reasons.DRAINING, "waits until no traffic is seen", until=w.now + seen.look_again(w))
 
 

@@ -7,9 +7,9 @@ somebody edited: that one release stops and says so, and the others go on.
 from analysis.model import Outcome
 from controller.api.release import Phase, ReleaseStatus
 from controller.core import reasons
-from controller.core.commands import Decision, RecordKind, SetWeight
+from controller.core.commands import Decision, SetWeight
 from controller.core.phases import BACKWARD, FINAL, TRANSITIONS
-from controller.core.steps import World, moved, record, stored
+from controller.core.steps import World, halt
 
 FULL = 100
 
@@ -19,7 +19,7 @@ def guarded(w: World, decision: Decision) -> Decision:
     broken = broken_rule(w, decision)
     if not broken or Phase.HALTED not in TRANSITIONS[w.status.phase]:
         return decision
-    return stored(moved(w, Phase.HALTED, reasons.BREACH, broken), record(w, RecordKind.HOLD, reasons.BREACH, broken))
+    return halt(w, reasons.BREACH, broken)
 
 
 def broken_rule(w: World, decision: Decision) -> str:

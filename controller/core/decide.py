@@ -30,7 +30,7 @@ from controller.core import (
 from controller.core.commands import AddFinalizer, Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.sentences import explain
-from controller.core.steps import World, hold, moved, record, stored
+from controller.core.steps import World, halt, hold, moved, record, stored
 from controller.core.world import Measured, Observed
 from controller.times import rfc3339
 
@@ -89,7 +89,7 @@ def unusable(w: World) -> Decision | None:
         return Decision(status=w.status)
     only = "the live plan differs, so that it serves for the way back alone" if w.subject.plan is not None else "the routes cannot be told"
     detail = f"the frozen plan {w.status.plan_hash} is gone, {only}"
-    return stored(moved(w, Phase.HALTED, reasons.HALTED, detail), record(w, RecordKind.HOLD, reasons.HALTED, detail))
+    return halt(w, reasons.HALTED, detail)
 
 
 def going_back(w: World) -> bool:
@@ -131,7 +131,7 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
         return None
     if watch.fired is None or (backward.blue_gone(w) and (not w.status.without_blue or w.status.phase is Phase.HALTED)):
         return None  # with blue deleted there is nowhere to go: a share of failures is better than all (missing.answer halts)
-    if gates.clone_empty(w) or (w.status.returned_at and outage.waiting_for_pods(w)) or outage.learning(w):
+    if gates.clone_empty(w) or (w.status.returned_at and (outage.waiting_for_pods(w) or outage.learning(w))):
         return None  # likewise; what becomes of an original without pods, outage.answer decides
     fired = w.with_status(watch.status)
     if w.status.returned_at:
@@ -263,7 +263,7 @@ def hold_deadline(w: World) -> Decision:
         # Nobody could judge the original in time: the clone, which was judged, is the safe side.
         return returning.return_failed(w, reasons.RETURN_UNJUDGED, held.detail)
     if held.then == "halt":
-        return stored(moved(w, Phase.HALTED, held.reason, held.detail), record(w, RecordKind.HOLD, held.reason, held.detail))
+        return halt(w, held.reason, held.detail)
     if held.then == "wait":
         again = held.model_copy(update={"until": None, "waits_for": "operator"})
         return stored(w.status.model_copy(update={"hold": again}))

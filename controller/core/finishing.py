@@ -138,9 +138,8 @@ def still_used(w: World) -> str:
 
 def look_seconds(w: World) -> float:
     """How long nobody need look at an old version that is kept beyond its end."""
-    overdue = w.now - asked_since(w)
-    waited_for = bool(w.observed.rivals) or w.subject.deleted or overdue < w.plan.rollback.drain_deadline
-    return LOOK_SECONDS if waited_for else UNHURRIED_SECONDS
+    waited_for = bool(w.observed.rivals) or w.subject.deleted
+    return LOOK_SECONDS if waited_for or patient(w) else UNHURRIED_SECONDS
 
 
 def undrained(w: World) -> str:
@@ -150,8 +149,12 @@ def undrained(w: World) -> str:
     quiet = seen.quiet_old(w)
     if quiet is False:
         return "it still gets requests"
-    patient = not w.subject.deleted and w.now < asked_since(w) + w.plan.rollback.drain_deadline
-    return "nobody can say whether it still gets requests" if quiet is None and patient else ""
+    return "nobody can say whether it still gets requests" if quiet is None and not w.subject.deleted and patient(w) else ""
+
+
+def patient(w: World) -> bool:
+    """Whether an old version that nobody can speak for is still waited with."""
+    return w.now < asked_since(w) + w.plan.rollback.drain_deadline
 
 
 def asked_since(w: World) -> float:

@@ -80,7 +80,7 @@ def text_of(state: GaugeState) -> str:
 
 def alerting(one: GaugeLook) -> bool:
     """Whether green is worse than tolerated beyond doubt."""
-    return not one.check.observe and one.state.ln_e(one.test) >= -math.log(one.test.alpha)
+    return not one.check.observe and one.state.won(one.test)
 
 
 def acknowledged(state: GaugeState) -> GaugeState:

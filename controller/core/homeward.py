@@ -52,10 +52,7 @@ def shifted_at(status: ReleaseStatus) -> float:
 
 def judged_by(plan: PlanSpec) -> PlanSpec:
     """The plan as the return is judged by it; kept with the plan."""
-    found: PlanSpec | None = plan.derived.get("at home")
-    if found is None:
-        found = plan.derived["at home"] = _judged_by(plan)
-    return found
+    return plan.once("at home", _judged_by)
 
 
 def _judged_by(plan: PlanSpec) -> PlanSpec:

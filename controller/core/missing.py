@@ -13,7 +13,7 @@ from controller.api.release import Phase
 from controller.core import backward, gates, reasons
 from controller.core.commands import Decision, KeepCapacity, RecordKind
 from controller.core.phases import BACKWARD
-from controller.core.steps import World, moved, record, stored
+from controller.core.steps import World, halt, record, stored
 from controller.core.world import MemberView
 from controller.ports import DEPLOYMENT
 
@@ -32,7 +32,7 @@ def answer(w: World) -> Decision | None:
     other = other_images(w)
     if blue and (green or other or not w.status.without_blue):
         detail = f"{blue} (blue) is gone, so that nobody can be put back on it; green keeps {w.observed.green_weight} %"
-        return None if w.status.phase is Phase.HALTED else halt(w, detail)
+        return None if w.status.phase is Phase.HALTED else stop(w, detail)
     if green:
         return backward.roll_back(w, reasons.TARGET_GONE, f"{gates.named(green)} (green) is gone, or another one stands in its place")
     return backward.roll_back(w, reasons.TARGET_GONE, other) if other else made_again(w)
@@ -83,10 +83,9 @@ def other_images(w: World) -> str:
     )
 
 
-def halt(w: World, detail: str) -> Decision:
+def stop(w: World, detail: str) -> Decision:
     """Stop where it stands: a person puts the workload back and resumes, or decides otherwise."""
-    status = moved(w, Phase.HALTED, reasons.BLUE_GONE, detail, without_blue="")
-    return stored(status, record(w, RecordKind.HOLD, reasons.BLUE_GONE, detail))
+    return halt(w, reasons.BLUE_GONE, detail, without_blue="")
 
 
 def can_go_without(w: World) -> bool:
@@ -100,7 +99,7 @@ def stopped(w: World, decision: Decision) -> Decision:
         return decision
     found = decision.status
     judged = w.with_status(w.status.model_copy(update={"stages": found.stages, "triggers": found.triggers, "sequential": found.sequential}))
-    halted = halt(judged, f"{found.message.rstrip('.')}; {gates.deleted_blue(w)} (blue) is gone, so that nobody can be put back on it")
+    halted = stop(judged, f"{found.message.rstrip('.')}; {gates.deleted_blue(w)} (blue) is gone, so that nobody can be put back on it")
     verdicts = tuple(entry for entry in decision.records if entry.kind is RecordKind.VERDICT)
     return replace(halted, records=(*verdicts, *halted.records))
 

@@ -116,9 +116,7 @@ def waiting_for_pods(w: World) -> bool:
 def learning(w: World) -> bool:
     """After an outage of both versions during the return: proxies only learn which pods there are, so that the clone is no better."""
     home = w.status.returning
-    if home is None or not w.status.returned_at or home.shifted_at <= w.status.returned_at:
-        return False
-    return w.now < home.shifted_at + w.plan.preparation.route_delay
+    return home is not None and w.status.returned_at < home.shifted_at and w.now < home.shifted_at + w.plan.preparation.route_delay
 
 
 def refilled(w: World) -> Decision:

@@ -86,6 +86,11 @@ class Mesh:
     reporter: str = "source"
     cluster: str = ""
 
+    @property
+    def by_host(self) -> bool:
+        """Whether a version's requests are told by the Service that callers ask for, else by the workload that answers."""
+        return self.mode == "host" and self.reporter == "source"
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -316,7 +321,7 @@ def requests_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
     reporter, cluster = f'reporter="{mesh.reporter}"', ""
     if mesh.cluster:
         cluster = f',destination_cluster=~"|unknown|{label_value(mesh.cluster, regex=True)}"'
-    if mesh.mode == "host" and mesh.reporter == "source":
+    if mesh.by_host:
         return f"{reporter},{one_of('destination_service', [place.host for place in places])}{cluster}"
     workloads = one_of("destination_workload", [place.workload for place in places])
     namespaces = one_of("destination_workload_namespace", [place.namespace for place in places])
@@ -326,7 +331,7 @@ def requests_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
 def answered_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
     """Label pairs of those of these requests that a pod answered; the other modes and reporters select no others (module docstring)."""
     labels = requests_of(mesh, places)
-    return f'{labels},response_flags!~"{NOBODY_ANSWERED}"' if mesh.mode == "host" and mesh.reporter == "source" else labels
+    return f'{labels},response_flags!~"{NOBODY_ANSWERED}"' if mesh.by_host else labels
 
 
 def is_failed(labels: Mapping[str, str]) -> bool:

@@ -17,7 +17,7 @@ from controller.core import backward, bets, finishing, forward, gates, homeward,
 from controller.core.commands import Decision, RecordKind, RemoveClone, SetWeight, UpdateHome
 from controller.core.homeward import FULL
 from controller.core.sentences import explain
-from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, hold, moved, record, saying, stored, wait
+from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, halt, hold, record, saying, stored, wait
 
 
 def returning(w: World) -> Decision:
@@ -158,7 +158,7 @@ def return_failed(w: World, reason: str, detail: str) -> Decision:
     if any(r.found and r.green_weight != FULL for r in w.observed.routes):
         if gates.clone_empty(w) and w.status.phase is not Phase.HALTED:
             words = f"{detail}; the clone has no ready pod either"
-            return stored(moved(w, Phase.HALTED, reason, words), record(w, RecordKind.HOLD, reason, words))
+            return halt(w, reason, words)
         return act(w, SetWeight(FULL))
     anew = homeward.watched_anew(w.status)
     clone = {"returned_at": 0.0, "weight": FULL, "observed_weight": FULL, "triggers": anew, "ready_at": 0.0, "empty_since": 0.0}

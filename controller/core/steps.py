@@ -201,6 +201,11 @@ def _words_changed(before: ReleaseStatus, after: ReleaseStatus) -> bool:
     return before.reason != after.reason
 
 
+def halt(w: World, reason: str, detail: str, **changes: Any) -> Decision:
+    """Stop where it stands, until a person asks."""
+    return stored(moved(w, Phase.HALTED, reason, detail, **changes), record(w, RecordKind.HOLD, reason, detail))
+
+
 def hold(
     w: World, reason: str, detail: str = "", *, phase: Phase, until: float | None = None, then: str = "rollback", waits_for: str = ""
 ) -> Decision:

@@ -45,20 +45,21 @@ class Tested:
 
 def what_is_tested(plan: PlanSpec) -> Tested:
     """What the plan's sequential checks test; it is kept with the plan."""
-    found: Tested | None = plan.derived.get("tested")
-    if found is None:
-        checks = tuple(check for check in plan.checks if check.sequential)
-        settings = {check.name: setting_of(plan, check) for check in checks}
-        found = plan.derived["tested"] = Tested(
-            checks=checks,
-            gauges=tuple(check for check in plan.checks if gauge_test(plan, check) is not None),
-            settings=settings,
-            home={name: home_setting(setting) for name, setting in settings.items()},
-            weights=shares(plan),
-            scrapes=scrapes_of(plan),
-            ln_early_bound=ln_early_bound(plan),
-        )
-    return found
+    return plan.once("tested", _tested)
+
+
+def _tested(plan: PlanSpec) -> Tested:
+    checks = tuple(check for check in plan.checks if check.sequential)
+    settings = {check.name: setting_of(plan, check) for check in checks}
+    return Tested(
+        checks=checks,
+        gauges=tuple(check for check in plan.checks if gauge_test(plan, check) is not None),
+        settings=settings,
+        home={name: home_setting(setting) for name, setting in settings.items()},
+        weights=shares(plan),
+        scrapes=scrapes_of(plan),
+        ln_early_bound=ln_early_bound(plan),
+    )
 
 
 def scrapes_of(plan: PlanSpec) -> Scrapes:

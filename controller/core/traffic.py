@@ -124,7 +124,7 @@ def sides(answer: Answer, blue: Collection[Place], green: Collection[Place], mes
     names = {key: 0 for place in blue for key in (_key(place, mesh),)} | {_key(place, mesh): 1 for place in green}
     arms: tuple[list[Series], list[Series]] = ([], [])
     clusters: set[str] = set()
-    by_host = _by_host(mesh)
+    by_host = mesh.by_host
     for series in answer.series:
         labels = dict(series.labels)
         if by_host:
@@ -166,12 +166,7 @@ def fault_of(answer: Answer) -> tuple[str, str]:
 
 
 def _key(place: Place, mesh: Mesh) -> tuple[str, str]:
-    return (place.host, "") if _by_host(mesh) else (place.workload, place.namespace)
-
-
-def _by_host(mesh: Mesh) -> bool:
-    """Whether the name of the Service tells the colours apart."""
-    return mesh.mode == "host" and mesh.reporter == "source"
+    return (place.host, "") if mesh.by_host else (place.workload, place.namespace)
 
 
 def _target(labels: Labels) -> Labels:

@@ -9,7 +9,7 @@ from controller.api.release import Phase, ReleaseStatus, StageStatus
 from controller.core import backward, finishing, gates, reasons
 from controller.core.commands import Decision, RecordKind
 from controller.core.phases import BACKWARD, FINAL
-from controller.core.steps import DATA_DEADLINE_SECONDS, World, hold, moved, record, saying, stored
+from controller.core.steps import DATA_DEADLINE_SECONDS, World, halt, hold, moved, record, saying, stored
 
 FORBIDDEN = 403
 RETRY_SECONDS = 5.0
@@ -27,7 +27,7 @@ def refused(w: World, code: int, sentence: str) -> Decision:
             then = "halt" if w.status.phase is Phase.RETURNING else "rollback"
             return hold(w, word, sentence, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS, then=then)
         case Phase.TEARING_DOWN if _teardown_late(w):
-            return stored(moved(w, Phase.HALTED, word, sentence), record(w, RecordKind.HOLD, word, sentence))
+            return halt(w, word, sentence)
         case phase:
             status = saying(w.status, word, sentence)
             pause = BACK_RETRY_SECONDS if phase is Phase.ROLLING_BACK else RETRY_SECONDS
@@ -75,9 +75,7 @@ def unread(w: World) -> Decision | None:
         return stored(
             moved(w, Phase.REFUSED, reasons.RELEASE_INVALID, detail), record(w, RecordKind.FINISHED, reasons.RELEASE_INVALID, detail)
         )
-    return stored(
-        moved(w, Phase.HALTED, reasons.RELEASE_UNREAD, detail), record(w, RecordKind.HOLD, reasons.RELEASE_UNREAD, detail)
-    )
+    return halt(w, reasons.RELEASE_UNREAD, detail)
 
 
 def misplaced(w: World) -> str:

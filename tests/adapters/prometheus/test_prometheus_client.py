@@ -375,6 +375,14 @@ class TestProber:
         with server(endless) as (url, _):
             assert HttpProber().probe(url, timeout_seconds=2).ok
 
+    def test_a_port_that_there_is_not_is_not_taken_for_another_one(self):
+        with server(lambda connection, _: connection.sendall(http(b"ok"))) as (url, seen):
+            beyond = int(url.rsplit(":", 1)[1].strip("/")) + 65_536
+            result = HttpProber().probe(f"http://127.0.0.1:{beyond}/", timeout_seconds=1)
+
+        assert (result.ok, len(seen)) == (False, 0)
+        assert f"port {beyond} is higher than 65535" in result.message
+
     @pytest.mark.parametrize("url", ["", "not a url", "http://", "gopher://x/", "http://127.0.0.1:1/", "http://127.0.0.1:99999/"])
     def test_a_bad_address_is_a_failed_probe(self, url):
         result = HttpProber().probe(url, timeout_seconds=1)
