@@ -47,6 +47,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 CONFLICTS_AT_ONCE = 5
 """So many conflicts in a row are answered by another look at once; a conflict that stays must not keep a worker busy."""
 
+
 @dataclass(slots=True)
 class Progress:
     """Status that was decided but waits for its checkpoint, and the resourceVersion it builds on."""

@@ -92,9 +92,7 @@ def connect(
     return _by_kubeconfig(present, context, limits, on_request)
 
 
-def _by_kubeconfig(
-    files: list[Path], context: str, limits: Limits | None, on_request: Callable[[Request], None] | None
-) -> Connection:
+def _by_kubeconfig(files: list[Path], context: str, limits: Limits | None, on_request: Callable[[Request], None] | None) -> Connection:
     documents = [(file, _read(file)) for file in files]
     wanted = context or next((str(doc["current-context"]) for _, doc in documents if doc.get("current-context")), "")
     if not wanted:

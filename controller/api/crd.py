@@ -73,7 +73,10 @@ ENDED = (
     "|| (oldSelf.phase == 'Succeeded' && ((has(oldSelf.weight) && oldSelf.weight == 100) || (has(oldSelf.returnedAt) && oldSelf.returnedAt > 0.0))))"
 )
 """A status that really ended. One that only says so (somebody wrote the word, but not the weight) is damage, and the controller halts it."""
-END_RULE = (f"!({ENDED}) || (has(self.phase) && self.phase == oldSelf.phase)", "a release that has ended stays as it ended; start a new one")
+END_RULE = (
+    f"!({ENDED}) || (has(self.phase) && self.phase == oldSelf.phase)",
+    "a release that has ended stays as it ended; start a new one",
+)
 KEEP_RULE = ("!has(oldSelf.phase) || has(self.phase)", "the phase of a release is changed, never dropped")
 KEEP_STATUS_RULE = (
     "!has(oldSelf.status) || !has(oldSelf.status.phase) || has(self.status)",
@@ -86,7 +89,10 @@ GRANT_RULE = ("(has(self.weight) ? self.weight : 0) <= (has(self.grant) ? self.g
 def decided_once(field: str, nothing: str) -> tuple[str, str]:
     """A fact of the start: once the status has it, it stays. `nothing` is how it is written before."""
     known = f"has(oldSelf.{field}) && oldSelf.{field} {nothing}"
-    return f"!({known}) || (has(self.{field}) && self.{field} == oldSelf.{field})", f"status.{field} is decided once, at the start of the release"
+    return (
+        f"!({known}) || (has(self.{field}) && self.{field} == oldSelf.{field})",
+        f"status.{field} is decided once, at the start of the release",
+    )
 
 
 def never_shorter(field: str) -> tuple[str, str]:

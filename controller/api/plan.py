@@ -22,7 +22,9 @@ class Probe(Model):
 
     path: Annotated[str, Field(max_length=512, pattern="^/")] = Field(description="Path of the GET request, such as /health.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="Port of the member's Service.")
-    attempts: Annotated[int, Field(ge=1, le=100)] = Field(default=3, description="Probes in a row that must succeed before the member counts as ready.")
+    attempts: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=3, description="Probes in a row that must succeed before the member counts as ready."
+    )
     timeout: Duration = Field(default=3.0, description="Time limit of one probe.")
 
 
@@ -39,7 +41,9 @@ class Member(Model):
     secrets: Annotated[list[Name], Field(max_length=32)] = Field(
         default=[], description="Secrets to bring along into another namespace; needs the optional Role on these names."
     )
-    environment: Annotated[dict[str, str], Field(max_length=64)] = Field(default={}, description="Environment variables to set on the clone.")
+    environment: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default={}, description="Environment variables to set on the clone."
+    )
     probe: Probe | None = Field(default=None, description="Health probe of this member.")
 
     @property
@@ -81,9 +85,12 @@ class VirtualServiceRef(Model):
     name: Name = Field(description="Name of the VirtualService.")
     namespace: Name | None = Field(default=None, description="Its namespace; the plan's own if absent.")
     routes: Annotated[list[str], Field(max_length=64)] = Field(
-        default=[], description="Names of the http rules to move. If empty: every rule whose destinations are blue and green, or blue alone."
+        default=[],
+        description="Names of the http rules to move. If empty: every rule whose destinations are blue and green, or blue alone.",
     )
-    bypass: Annotated[list[Bypass], Field(max_length=16)] = Field(default=[], description="Rules that bypass the weights, listed so that they are handled.")
+    bypass: Annotated[list[Bypass], Field(max_length=16)] = Field(
+        default=[], description="Rules that bypass the weights, listed so that they are handled."
+    )
 
 
 class TrafficMetrics(StrEnum):
@@ -96,8 +103,12 @@ class TrafficMetrics(StrEnum):
 class Traffic(Model):
     """Where traffic is split and how the split is seen."""
 
-    virtual_service: Name | None = Field(default=None, description="Short form of `virtualServices` with one entry in the plan's namespace.")
-    virtual_services: Annotated[list[VirtualServiceRef], Field(max_length=32)] = Field(default=[], description="VirtualServices moved in step.")
+    virtual_service: Name | None = Field(
+        default=None, description="Short form of `virtualServices` with one entry in the plan's namespace."
+    )
+    virtual_services: Annotated[list[VirtualServiceRef], Field(max_length=32)] = Field(
+        default=[], description="VirtualServices moved in step."
+    )
     destination_rule: Name | None = Field(default=None, description="DestinationRule with the subsets; found by its host if absent.")
     metrics: TrafficMetrics = Field(
         default=TrafficMetrics.ISTIO,
@@ -106,7 +117,8 @@ class Traffic(Model):
     reporter: Literal["source", "destination"] = Field(default="source", description="Whose istio_requests_total is counted; never both.")
     scrape_interval: Duration = Field(default=15.0, description="How often Prometheus scrapes these series.")
     gitops: Literal["refuse", "ignored"] = Field(
-        default="refuse", description="`ignored`: the GitOps tool was told to ignore the weights; otherwise an object that it reconciles is refused."
+        default="refuse",
+        description="`ignored`: the GitOps tool was told to ignore the weights; otherwise an object that it reconciles is refused.",
     )
 
     @property
@@ -122,7 +134,9 @@ class Stage(Model):
     weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Percent of the requests for green.")
     window: Duration = Field(default=5 * MINUTE, description="How long this stage is judged; at 100 % this is the bake.")
     warm_up: Duration = Field(default=30.0, description="Time after the settled split that is not judged.")
-    min_requests: Annotated[int, Field(ge=0)] = Field(default=100, description="Requests that green must have had in the window; fewer is inconclusive.")
+    min_requests: Annotated[int, Field(ge=0)] = Field(
+        default=100, description="Requests that green must have had in the window; fewer is inconclusive."
+    )
     early_after: Duration | None = Field(
         default=None,
         description="From this much of the window on the stage passes early, once it is shown that green is within the margin of all its checks, which must be "
@@ -134,10 +148,15 @@ class Stage(Model):
 class Preparation(Model):
     """How green is brought up."""
 
-    green: GreenSource = Field(default=GreenSource.CLONE, description="`clone`: copied from blue with the new images. `adopt`: made by others.")
+    green: GreenSource = Field(
+        default=GreenSource.CLONE, description="`clone`: copied from blue with the new images. `adopt`: made by others."
+    )
     deadline: Duration = Field(default=10 * MINUTE, description="Time until every member is ready and healthy.")
     restarts: Annotated[int, Field(ge=0, le=1000)] = Field(default=3, description="Restarts of green's pods beyond which it is not ready.")
-    route_delay: Duration = Field(default=12.0, description="Time for green's cluster to reach the proxies before its first weight, and for pods that came back before it gets more.")
+    route_delay: Duration = Field(
+        default=12.0,
+        description="Time for green's cluster to reach the proxies before its first weight, and for pods that came back before it gets more.",
+    )
     size: Literal["blue", "own"] = Field(default="blue", description="`blue`: as many replicas as blue has, looked at before each stage.")
 
 
@@ -157,7 +176,9 @@ class Rollback(Model):
     blue_healthy: Duration = Field(default=MINUTE, description="Until blue's probes pass.")
     teardown: Duration = Field(default=MINUTE, description="From the end of the drain until green is gone.")
     drain: Duration = Field(default=30.0, description="Wait after weight 0 before green is taken down; at least preparation.routeDelay.")
-    drain_deadline: Duration = Field(default=15 * MINUTE, description="Time in which 'no traffic seen' must be shown; after it a person is asked.")
+    drain_deadline: Duration = Field(
+        default=15 * MINUTE, description="Time in which 'no traffic seen' must be shown; after it a person is asked."
+    )
     keep_green: bool = Field(default=False, description="Leave green running at weight 0.")
 
 
@@ -168,7 +189,9 @@ class Finish(Model):
         default="swap", description="`swap`: green is the next blue. `home`: the original gets the new image and traffic returns to it."
     )
     retention: Duration = Field(default=10 * MINUTE, description="How long the old version is kept after success.")
-    size: Annotated[int, Field(ge=1, le=10000)] | None = Field(default=None, description="Replicas of the old version meanwhile; full size if absent.")
+    size: Annotated[int, Field(ge=1, le=10000)] | None = Field(
+        default=None, description="Replicas of the old version meanwhile; full size if absent."
+    )
     then: Literal["auto", "delete", "scale", "keep"] = Field(
         default="auto", description="`auto`: delete what Penstock made, scale the rest to zero. `delete`, `scale` to zero, or `keep`."
     )
@@ -257,5 +280,7 @@ class PlanStatus(Model):
     active_name: str = Field(default="", description="Name of that release.")
     last_succeeded: str = Field(default="", description="Name of the last release that succeeded.")
     last_images: dict[str, str] = Field(default={}, description="Images that serve since then, by member.")
-    measured: Measured | None = Field(default=None, description="What `penstock preflight` measured on blue; the next release freezes it with the plan.")
+    measured: Measured | None = Field(
+        default=None, description="What `penstock preflight` measured on blue; the next release freezes it with the plan."
+    )
     epoch: int = Field(default=0, description="Epoch of the controller that wrote last.")

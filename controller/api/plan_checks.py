@@ -60,21 +60,28 @@ class Tolerance(Model):
 
     ratio: Annotated[float, Field(ge=1, le=100)] = Field(default=1.1, description="Times blue's share of bad requests.")
     difference: Annotated[float, Field(ge=0, le=100)] | None = Field(
-        default=None, description="Points of percent on top of it. If absent, 0.05 for errors and 0.1 for the requests slower than a bucket edge."
+        default=None,
+        description="Points of percent on top of it. If absent, 0.05 for errors and 0.1 for the requests slower than a bucket edge.",
     )
 
 
 class Counters(Model):
     """Two counters of your own, as plain selectors with the parameters of a query: their raw samples are counted, so without rate() or sum()."""
 
-    total: Annotated[str, Field(max_length=2048)] = Field(description='Selector of all requests, such as payments_total{namespace="$namespace"}.')
+    total: Annotated[str, Field(max_length=2048)] = Field(
+        description='Selector of all requests, such as payments_total{namespace="$namespace"}.'
+    )
     bad: Annotated[str, Field(max_length=2048)] | None = Field(default=None, description="Selector of those among them that failed.")
-    good: Annotated[str, Field(max_length=2048)] | None = Field(default=None, description="Selector of those among them that did not fail, instead of `bad`.")
+    good: Annotated[str, Field(max_length=2048)] | None = Field(
+        default=None, description="Selector of those among them that did not fail, instead of `bad`."
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.bad is None) == (self.good is None):
-            raise ValueError(f"found {'neither bad nor good' if self.bad is None else 'bad and good'}, expected one of the two beside total")
+            raise ValueError(
+                f"found {'neither bad nor good' if self.bad is None else 'bad and good'}, expected one of the two beside total"
+            )
         return self
 
     @property
@@ -94,7 +101,8 @@ class Analysis(Model):
     """What all sequential checks of a plan share."""
 
     alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        default=0.01, description="Most healthy releases that sequential checks may roll back: one bound for all of them, all stages and every look."
+        default=0.01,
+        description="Most healthy releases that sequential checks may roll back: one bound for all of them, all stages and every look.",
     )
     beta: Annotated[float, Field(gt=0, le=0.5)] = Field(
         default=0.05, description="Most releases beyond the margin that may pass some stage early; the stages with `earlyAfter` share it."
@@ -105,10 +113,12 @@ class Analysis(Model):
         "measured, check by check, and 2 where nothing was measured; for errors what they did in the 15 minutes before the first weight, if that is more.",
     )
     measured: Measured | None = Field(
-        default=None, description="What `penstock preflight` measured on blue. If absent, what it stored in the plan's status when a release starts."
+        default=None,
+        description="What `penstock preflight` measured on blue. If absent, what it stored in the plan's status when a release starts.",
     )
     error_rate: Annotated[float, Field(ge=0, lt=100)] | None = Field(
-        default=None, description="Blue's usual error rate, percent; read off its counters at the first weight if absent. Only power depends on it."
+        default=None,
+        description="Blue's usual error rate, percent; read off its counters at the first weight if absent. Only power depends on it.",
     )
 
 
@@ -155,7 +165,9 @@ class Limit(Model):
 class Repeat(Model):
     """How many failing measurements make a failure."""
 
-    consecutive: Annotated[int, Field(ge=1, le=100)] | None = Field(default=None, description="Failing measurements in a row; a passing one resets.")
+    consecutive: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="Failing measurements in a row; a passing one resets."
+    )
     failures: Annotated[int, Field(ge=1, le=100)] | None = Field(default=None, description="Failing measurements among the last `of`.")
     of: Annotated[int, Field(ge=1, le=100)] | None = Field(default=None, description="How many of the last measurements are looked at.")
 
@@ -186,7 +198,9 @@ class CheckBase(Model):
         "(percent); for a gauge `maxRatio` or `minRatio`, what is tolerated.",
     )
     unit: Annotated[str, Field(max_length=16)] = Field(default="", description="Unit printed behind the numbers.")
-    provider: Annotated[str, Field(max_length=63)] = Field(default="", description="Prometheus of the controller's configuration; the default one if empty.")
+    provider: Annotated[str, Field(max_length=63)] = Field(
+        default="", description="Prometheus of the controller's configuration; the default one if empty."
+    )
     observe: bool = Field(default=False, description="Judge and show, without acting.")
     no_data: NoData = Field(default_factory=NoData, description="What happens without data.")
 
@@ -228,24 +242,34 @@ class Check(CheckBase):
         "and for gauges (a query, cpu, memory). If absent, `threshold` where there is a limit, else `sequential`; counters are always judged sequentially. "
         "`kayenta`: Kayenta's judge over the values of `kayenta`, at the window's end.",
     )
-    counters: Counters | None = Field(default=None, description="Counters of your own instead of a builtin or a query; judged sequentially.")
-    kayenta: Kayenta | None = Field(default=None, description="With `method: kayenta`, instead of a builtin, a query or counters: what its judge is asked.")
+    counters: Counters | None = Field(
+        default=None, description="Counters of your own instead of a builtin or a query; judged sequentially."
+    )
+    kayenta: Kayenta | None = Field(
+        default=None, description="With `method: kayenta`, instead of a builtin, a query or counters: what its judge is asked."
+    )
     tolerance: Tolerance = Field(default_factory=Tolerance, description="By how much green may be worse, where it is judged sequentially.")
-    margin: Margin = Field(default_factory=Margin, description="Sequential: how bad a green would be refused, where a stage may pass early.")
+    margin: Margin = Field(
+        default_factory=Margin, description="Sequential: how bad a green would be refused, where a stage may pass early."
+    )
     effect: Annotated[float, Field(gt=0, lt=100)] | None = Field(
         default=None,
         description="Sequential: percent of green's bad requests that must have been detectable for a pass (with latency: points above blue's share). If absent, "
         "5, or five times blue's rate where that is more.",
     )
     weight: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="Sequential: its share of alpha, scaled so that all shares sum to 1. If absent, 0.5 for errors and counters, 0.3 for latency, 0.2 with a limit."
+        default=None,
+        description="Sequential: its share of alpha, scaled so that all shares sum to 1. If absent, 0.5 for errors and counters, 0.3 for latency, 0.2 with a limit.",
     )
     min_requests: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="Requests of green that this check needs in the window, where the stage does not ask for more; fewer is inconclusive. If absent, "
         "the builtin latency check needs ten beyond its quantile: 1000 at 0.99, 200 at 0.95; the others what the stage asks for.",
     )
-    repeat: Repeat = Field(default_factory=Repeat, description="A failure is measured again after the window's end, every 10 s, and counts by this rule; once if absent.")
+    repeat: Repeat = Field(
+        default_factory=Repeat,
+        description="A failure is measured again after the window's end, every 10 s, and counts by this rule; once if absent.",
+    )
     stages: Annotated[list[Percent], Field(max_length=32)] = Field(default=[], description="Weights of the stages it judges; all if empty.")
 
     @model_validator(mode="after")
@@ -269,7 +293,9 @@ class Check(CheckBase):
                 raise ValueError("found no limit, expected one such as {maxRatio: 1.2}; only builtin: error-rate and latency need none")
             return self
         if self.builtin not in SEQUENTIAL_BUILTINS and self.counters is None:
-            raise ValueError(f"found builtin: {self.builtin} with method: sequential, expected error-rate, latency, cpu, memory, counters or a query")
+            raise ValueError(
+                f"found builtin: {self.builtin} with method: sequential, expected error-rate, latency, cpu, memory, counters or a query"
+            )
         if self.limit is not None:
             self._as_objective(self.limit)
         if self.repeat != Repeat():
@@ -280,15 +306,21 @@ class Check(CheckBase):
         if self.builtin is BuiltIn.LATENCY:
             raise ValueError("found a limit with method: sequential, expected tolerance instead; a second check may have the limit")
         if limit.max is None or not 0 < limit.max < FULL or len(limit.given) > 1:
-            raise ValueError("found another limit with method: sequential, expected max alone, a percent between 0 and 100 such as {max: 1}")
+            raise ValueError(
+                "found another limit with method: sequential, expected max alone, a percent between 0 and 100 such as {max: 1}"
+            )
         if self.tolerance != Tolerance():
-            raise ValueError("found a tolerance beside a limit with method: sequential, expected one of the two: beside a limit blue's share is not added to")
+            raise ValueError(
+                "found a tolerance beside a limit with method: sequential, expected one of the two: beside a limit blue's share is not added to"
+            )
 
     def _as_gauge(self) -> Self:
         limit = self.limit
         if limit is None or not _tolerates(limit):
             found = "no limit" if limit is None else "another limit"
-            raise ValueError(f"found {found} of a sequential gauge, expected one of {{maxRatio: 1.2}}, at least 1, and {{minRatio: 0.8}}, at most 1")
+            raise ValueError(
+                f"found {found} of a sequential gauge, expected one of {{maxRatio: 1.2}}, at least 1, and {{minRatio: 0.8}}, at most 1"
+            )
         return self
 
     @property
@@ -334,8 +366,12 @@ class Trigger(Model):
 
     name: Name = Field(description="Name of the trigger.")
     builtin: BuiltIn | None = Field(default=None, description="A check whose query Penstock writes.")
-    query: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="PromQL, as in a check; [$window] is `range` here.")
-    probe: HttpProbe | None = Field(default=None, description="Ask green's Service by HTTP instead of Prometheus; acts after green has passed it once.")
+    query: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None, description="PromQL, as in a check; [$window] is `range` here."
+    )
+    probe: HttpProbe | None = Field(
+        default=None, description="Ask green's Service by HTTP instead of Prometheus; acts after green has passed it once."
+    )
     member: Name | None = Field(default=None, description="Member the parameters speak of; the first one if absent.")
     quantile: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.99, description="Quantile of the builtin latency check.")
     limit: Limit | None = Field(default=None, description="The line that green must not cross; none for a probe.")
@@ -349,7 +385,9 @@ class Trigger(Model):
         "10 if absent. Where it compares with blue it needs more than chance makes at blue's rate, too.",
     )
     repeat: Repeat = Field(default_factory=Repeat, description="Failing measurements that make a failure; one if absent.")
-    together: Name | None = Field(default=None, description="Group: it rolls back only when `groups` says that enough of the group fail at once.")
+    together: Name | None = Field(
+        default=None, description="Group: it rolls back only when `groups` says that enough of the group fail at once."
+    )
     observe: bool = Field(default=False, description="Judge and show, without acting.")
 
     @property

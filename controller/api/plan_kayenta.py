@@ -28,9 +28,12 @@ class EffectSize(Model):
     """How large a significant change must be to count."""
 
     measure: Literal["meanRatio", "cles"] = Field(
-        default="meanRatio", description="`meanRatio`: green's mean divided by blue's. `cles`: the chance that a value of green is the larger one."
+        default="meanRatio",
+        description="`meanRatio`: green's mean divided by blue's. `cles`: the chance that a value of green is the larger one.",
     )
-    allowed_increase: Number | None = Field(default=None, description="Effect that a rise must reach; any rise if absent (1, or 0.5 with cles).")
+    allowed_increase: Number | None = Field(
+        default=None, description="Effect that a rise must reach; any rise if absent (1, or 0.5 with cles)."
+    )
     allowed_decrease: Number | None = Field(default=None, description="Effect that a fall must reach; any fall if absent.")
     critical_increase: Number | None = Field(default=None, description="Effect from which a rise of a critical metric fails everything.")
     critical_decrease: Number | None = Field(default=None, description="Effect from which a fall of a critical metric fails everything.")
@@ -43,7 +46,9 @@ class KayentaMetric(Model):
     query: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
         description="PromQL with one number a step; the parameters are those of a check, and [$window] is the step."
     )
-    groups: Annotated[list[Text], Field(max_length=16)] = Field(default=[], description="Groups whose score it counts for; without one it counts for none.")
+    groups: Annotated[list[Text], Field(max_length=16)] = Field(
+        default=[], description="Groups whose score it counts for; without one it counts for none."
+    )
     direction: Literal["increase", "decrease", "either"] = Field(default="either", description="Which change is a failure.")
     nan_strategy: Literal["remove", "replace"] = Field(default="remove", description="Steps without a value are left out, or are 0.")
     outliers: Outliers = Field(default_factory=Outliers, description="Values that are left out.")

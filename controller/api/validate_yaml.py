@@ -125,8 +125,13 @@ def _too_many(node: yaml.Node, number: int) -> Finding:
 
 def _twice(path: Path, key: yaml.Node, number: int) -> Finding:
     return Finding(
-        "error", dotted(path), key.start_mark.line + 1, f"the key {shown(key.value)} a second time", "each key once",
-        "remove one of the two: the first would be lost silently", number,
+        "error",
+        dotted(path),
+        key.start_mark.line + 1,
+        f"the key {shown(key.value)} a second time",
+        "each key once",
+        "remove one of the two: the first would be lost silently",
+        number,
     )
 
 

@@ -213,7 +213,7 @@ def stages_of(
     past, current = rows(status.get("stages")), whole(status.get("stage"), -1)
     planned = planned_stages(spec, plan, divisor)
     known = [(whole(stage.get("weight")), None) for stage in past]
-    both = [*planned, *known[len(planned):]]
+    both = [*planned, *known[len(planned) :]]
     views = []
     for index, (weight, window) in enumerate(both):
         stage = past[index] if index < len(past) else None

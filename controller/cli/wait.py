@@ -124,7 +124,6 @@ def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_da
         session.host.sleep(min(POLL_SECONDS, max(0.01, end - session.now)))
 
 
-
 def finish(code: ExitCode) -> None:
     """End the command with this code."""
     if code is not ExitCode.REACHED:

@@ -83,7 +83,10 @@ def traffic_plot(facts: Facts) -> Plot:
     """The way of the traffic, with the windows."""
     bands = tuple(
         Band(
-            stage.opened, stage.ended, stage.verdict or "open", f"{stage.weight} %: {stage.verdict or 'not judged'}",
+            stage.opened,
+            stage.ended,
+            stage.verdict or "open",
+            f"{stage.weight} %: {stage.verdict or 'not judged'}",
             f"{GLYPHS.get(stage.verdict, '·')} {stage.weight} %",
         )
         for stage in facts.stages

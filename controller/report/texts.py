@@ -100,4 +100,3 @@ def case(facts: Facts, name: str, took: float, inner: str) -> str:
 def attribute(text: str) -> str:
     """A foreign text as an attribute; letters that XML does not have are left out."""
     return quoteattr(_CONTROL.sub("", text))
-

@@ -76,12 +76,8 @@ class ProbeProxy:
     def ready_endpoints(self, namespace: str, service: str) -> int:
         """How many endpoints of a Service are ready."""
         slices = self._server.list(ENDPOINT_SLICE, namespace, labels=f"{SERVICE_LABEL}={service}").items
-        return sum(
-            1 for one in slices for endpoint in one.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready", True)
-        )
+        return sum(1 for one in slices for endpoint in one.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready", True))
 
 
 def _plain(code: int, text: str) -> Reply:
     return Reply(code, text.encode(), "text/plain; charset=utf-8")
-
-

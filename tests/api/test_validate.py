@@ -276,8 +276,11 @@ class TestScenarios:
 def test_the_controller_refuses_with_the_same_sentences():
     """An object of the API server has no lines, and fields that are not the user's."""
     obj = {
-        "apiVersion": "penstock.dev/v1alpha1", "kind": "ReleasePlan", "metadata": {"name": "shop", "managedFields": []},
-        "spec": {"workload": "shop", "traffic": {"virtualService": "shop"}, "stages": [{"weight": 50}]}, "status": {"active": "x"},
+        "apiVersion": "penstock.dev/v1alpha1",
+        "kind": "ReleasePlan",
+        "metadata": {"name": "shop", "managedFields": []},
+        "spec": {"workload": "shop", "traffic": {"virtualService": "shop"}, "stages": [{"weight": 50}]},
+        "status": {"active": "x"},
     }
 
     sentence = "spec.stages[0].weight: found 50 at the last stage, expected 100; add a stage with weight: 100"

@@ -58,8 +58,14 @@ class Terminal:
 
     def host(self):
         return Host(
-            connect=lambda _kubeconfig, _context: FakeConnection(self.kube), now=lambda: self.sim.clock.time, sleep=self.sleep,
-            environ=self.environ, out_is_terminal=self.is_terminal, asks=self.asks, confirm=self.confirm, size=lambda: self.size,
+            connect=lambda _kubeconfig, _context: FakeConnection(self.kube),
+            now=lambda: self.sim.clock.time,
+            sleep=self.sleep,
+            environ=self.environ,
+            out_is_terminal=self.is_terminal,
+            asks=self.asks,
+            confirm=self.confirm,
+            size=lambda: self.size,
         )
 
     def penstock(self, *words):

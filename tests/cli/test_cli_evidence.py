@@ -314,7 +314,6 @@ class TestOtherPolicy:
         assert told.code == 2
         assert told.err.endswith(sentence)
 
-
     def test_ctrl_c_among_many_bundles_is_one_sentence(self, folder, tmp_path):
         """It goes to every process of the group; the helpers would each print a traceback."""
         for number in range(60):

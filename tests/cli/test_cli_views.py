@@ -76,8 +76,13 @@ NONSENSE = [
 @pytest.mark.parametrize("words", [["get", "shop-v2"], ["get"], ["why", "shop-v2"], ["history", "shop-v2"]], ids=" ".join)
 def test_a_status_that_was_edited_to_nonsense_is_still_shown(status, words):
     terminal = a_terminal(started=False)
-    body = {"metadata": {"name": "shop-v2", "namespace": "shop", "uid": "u", "creationTimestamp": "2025-06-15T15:06:40Z"},
-            "spec": {"plan": "shop", "revision": "v2"}, "status": status, "apiVersion": RELEASE.api_version, "kind": "Release"}
+    body = {
+        "metadata": {"name": "shop-v2", "namespace": "shop", "uid": "u", "creationTimestamp": "2025-06-15T15:06:40Z"},
+        "spec": {"plan": "shop", "revision": "v2"},
+        "status": status,
+        "apiVersion": RELEASE.api_version,
+        "kind": "Release",
+    }
     inner = terminal.kube.inner
 
     class Edited:

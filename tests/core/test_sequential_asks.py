@@ -128,9 +128,7 @@ class TestOwnCounters:
         world = released(checks=[OWN], analysis={"dispersion": 2}).world()
         asks = {ask.key: ask.query for ask in needs.asks(world) if ask.key.startswith("ticks/")}
 
-        assert set(asks.values()) == {
-            f'pay{which}_total{{app="{app}"}}[240s]' for which in ("", "_bad") for app in ("shop", "shop-green")
-        }
+        assert set(asks.values()) == {f'pay{which}_total{{app="{app}"}}[240s]' for which in ("", "_bad") for app in ("shop", "shop-green")}
 
     def test_a_green_that_loses_more_of_them_goes_back_with_both_rates(self):
         status = self.decision(own((1000.0, 10.0), (50.0, 11.0))).status

@@ -132,8 +132,6 @@ def ended(bed, namespace, name, seconds=60.0):
         raise AssertionError(f"{error}; it stands so: {status(bed, namespace, name)}") from error
 
 
-
-
 def with_weight(bed, namespace, name):
     """Once green has traffic."""
     eventually(lambda: status(bed, namespace, name).get("observedWeight"), 60, f"the first weight of {namespace}/{name}")

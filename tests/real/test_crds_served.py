@@ -148,7 +148,6 @@ class TestTheStatusOfARelease:
         assert answer.status_code == 422
         assert "the epoch never falls" in answer.text
 
-
     def test_stays_as_it_ended(self, bed, make):
         path = make("releases", "Release", RELEASE) + "/status"
         bed.admin.patch(path, {"status": {"phase": "RolledBack", "finishedAt": 5.5, "epoch": 1}})

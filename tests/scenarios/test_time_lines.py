@@ -53,8 +53,7 @@ def story(folder, lines, repeat, *, group, begin):
     metrics, faults = [], []
     for name, letters in lines.items():
         changes = [
-            {"after": f"{begin + INTERVAL * moment - 10:g}s", "value": 9 if letter == "f" else 0}
-            for moment, letter in enumerate(letters)
+            {"after": f"{begin + INTERVAL * moment - 10:g}s", "value": 9 if letter == "f" else 0} for moment, letter in enumerate(letters)
         ]
         after_all = {"after": f"{begin + INTERVAL * len(letters) - 10:g}s", "value": 0}
         metrics.append({"name": name, "kind": "gauge", "value": [{"value": 0}, *changes, after_all]})

@@ -312,4 +312,3 @@ class _SubsetReader:
             return replace(_part(host, marks.metadata(rule), None, ready=not gone), gone=gone)
         ready = standing is not None and dict(standing) == wanted
         return replace(_part(host, marks.metadata(rule), wanted if labels else None, ready=ready), gone=gone)
-

@@ -235,4 +235,3 @@ def _insert(draft: Draft, rule: Rule, bypass: Bypass) -> Op:
     like = draft.first(rule, Side.GREEN) or draft.first(rule, Side.BLUE) or rule.targets[0]
     raw["route"] = [_append(draft, rule, like, draft.sides.place(Side.GREEN, like.host), FULL)["value"]]
     return {"op": "add", "path": marks.pointer("spec", "http", rule.index), "value": {**raw, "name": bypass.route}}
-

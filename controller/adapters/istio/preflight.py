@@ -206,4 +206,3 @@ def _ports(kube: Kube, route: Route, sides: Sides) -> Iterator[Problem]:
         if len(ports) > 1:
             sentence = f"{route.title} names no port for {host}, whose Service has {len(ports)} ports; name destination.port.number"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
-

@@ -240,4 +240,3 @@ def _objects(seen: Sequence[Route], rules: Sequence[Obj]) -> tuple[ManagedObject
         namespace, name, uid = (str(meta.get(key, "")) for key in ("namespace", "name", "uid"))
         listed.append(ManagedObject(kind=kind, namespace=namespace, name=name, uid=uid, made=marks.is_made(obj)))
     return tuple(listed)
-

@@ -83,8 +83,7 @@ class HttpApi:
         step = parse_step(params.get("step", ""))
         if (end - start) / step > MAX_POINTS:
             raise BadQueryError(
-                "exceeded maximum resolution of 11,000 points per timeseries. "
-                "Try decreasing the query resolution (?step=XX)"
+                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
             )
         try:
             plan_type = self._engine.plan(params.get("query", "")).type_name
@@ -92,8 +91,7 @@ class HttpApi:
             raise BadQueryError(f'invalid parameter "query": {error}') from error
         if plan_type not in ("instant vector", "scalar"):
             raise BadQueryError(
-                f'invalid parameter "query": invalid expression type "{plan_type}" for range query, '
-                "must be Scalar or instant Vector"
+                f'invalid parameter "query": invalid expression type "{plan_type}" for range query, must be Scalar or instant Vector'
             )
         series = self._engine.query_range(params["query"], start, end, step)
         return {"resultType": "matrix", "result": [_row(*row) for row in series]}
@@ -153,7 +151,6 @@ def parse_step(text: str) -> float:
         raise BadQueryError(f'invalid parameter "step": cannot parse "{text}" to a valid duration') from None
     if not _MIN_STEP_SECONDS <= seconds < _MAX_SECONDS:
         raise BadQueryError(
-            'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
-            "Try a positive integer"
+            'invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer'
         )
     return seconds

@@ -176,10 +176,7 @@ class Matched(VectorNode):
         self._many_duplicates = len(set(self._signatures)) < len(self._signatures)
         drops = self._op.drops_name
         self.set_labels(
-            [
-                self._matching.result(self._many.labels[many], self._one.labels[one], drops_name=drops)
-                for many, one in self._pairs
-            ]
+            [self._matching.result(self._many.labels[many], self._one.labels[one], drops_name=drops) for many, one in self._pairs]
         )
 
     def values(self, now: int) -> Values:

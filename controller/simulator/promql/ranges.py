@@ -78,10 +78,7 @@ class RangeCall(VectorNode):
         """The function of each window that has samples."""
         parameter, function = self._parameter.value(now), self._function
         return self.checked(
-            [
-                function(track, low, stop, parameter, now) if stop > low else None
-                for track, low, stop in self._source.windows(now)
-            ]
+            [function(track, low, stop, parameter, now) if stop > low else None for track, low, stop in self._source.windows(now)]
         )
 
 

@@ -230,7 +230,6 @@ POLICY = {"outlierDetection": {"consecutive5xxErrors": 5}}
 
 
 class TestHostMode:
-
     def test_without_a_rule_for_blue_the_service_alone_counts(self):
         assert host_bed().look(subject(), first=True).cluster_ready
 

@@ -317,7 +317,6 @@ ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "shop-app:networking.i
 
 
 class TestOtherTools:
-
     def test_argo_cd_is_refused_with_the_text_that_silences_it(self):
         bed = host_bed(meta=ARGO)
         assert refused(bed) == {reasons.GITOPS_OWNED}

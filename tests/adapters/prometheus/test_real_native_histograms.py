@@ -87,6 +87,7 @@ class Target(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+
 ASKED = 'reporter="source"'
 
 

@@ -5,18 +5,50 @@ subqueries, trigonometry.
 """
 
 RANGED = [
-    "rate", "increase", "delta", "irate", "idelta", "deriv", "changes", "resets", "avg_over_time", "min_over_time",
-    "max_over_time", "sum_over_time", "count_over_time", "stddev_over_time", "stdvar_over_time", "last_over_time",
-    "present_over_time", "absent_over_time",
+    "rate",
+    "increase",
+    "delta",
+    "irate",
+    "idelta",
+    "deriv",
+    "changes",
+    "resets",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "sum_over_time",
+    "count_over_time",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "last_over_time",
+    "present_over_time",
+    "absent_over_time",
 ]
 MAPPED = ["abs", "ceil", "floor", "round", "ln", "sqrt", "sgn", "absent"]
 AGGREGATED = ["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"]
 OPERATORS = ["+", "-", "*", "/", "%", ">", "<", ">=", "<=", "==", "!=", "and", "or", "unless"]
 LABELS = ["namespace", "pod", "code", "le", "room", "queue", "job", "instance", "x", "version", "node"]
 SELECTORS = [
-    "http_requests_total", "latency_bucket", "falling_bucket", "temperature", "queue_length", "up", "memory_usage_bytes",
-    "memory_limit_bytes", "pod_info", "edge", "single", "lookback", "twin_a", "twin_b", "fraction", "tiny", "edge_reset_total",
-    '{__name__=~"twin_.|up"}', 'http_requests_total{namespace="green"}', 'http_requests_total{code=~"5.."}',
+    "http_requests_total",
+    "latency_bucket",
+    "falling_bucket",
+    "temperature",
+    "queue_length",
+    "up",
+    "memory_usage_bytes",
+    "memory_limit_bytes",
+    "pod_info",
+    "edge",
+    "single",
+    "lookback",
+    "twin_a",
+    "twin_b",
+    "fraction",
+    "tiny",
+    "edge_reset_total",
+    '{__name__=~"twin_.|up"}',
+    'http_requests_total{namespace="green"}',
+    'http_requests_total{code=~"5.."}',
     'temperature{room="odd"}',
 ]
 SCALARS = ["0", "1", "0.5", "0.9", "2", "-1", "3.7", "1e3", "time()", "NaN", "Inf", "scalar(fraction)", "scalar(up)"]
