@@ -228,6 +228,7 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
         status.plan_hash,
         status.ready_at,
         status.empty_since,
+        status.blue_empty_since,
         status.returned_at,
         status.hold,
         status.rollback,

@@ -270,6 +270,9 @@ class ReleaseStatus(StatusModel):
     empty_since: float = Field(
         default=0.0, description="Since when the new version has no ready pod although it has traffic, Unix seconds; 0 while it has one."
     )
+    blue_empty_since: float = Field(
+        default=0.0, description="Since when nobody could be put back on blue, as it has no ready pod, Unix seconds; 0 while it has one."
+    )
     without_blue: str = Field(default="", description="Request by which a person went on although blue was deleted.")
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")

@@ -180,6 +180,8 @@ def notes_of(status: Mapping[str, Any]) -> tuple[str, ...]:
         notes.append("The plan was edited since; this release goes on with the frozen one.")
     warnings = status.get("warnings")
     notes += map(text, warnings if isinstance(warnings, list) else [])
+    if text(status.get("phase")) not in FINAL | BACKWARD and number(status.get("blueEmptySince")):
+        notes.append("Blue has no ready pod: nobody could be put back on it.")
     rollback = record(status.get("rollback"))
     if rollback.get("blueUnhealthy") is True:
         notes.append("Blue was not healthy when it had to take everything.")

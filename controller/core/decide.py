@@ -169,11 +169,12 @@ def alerted(w: World, watch: seen.Watch) -> Decision | None:
 
 def step(w: World, watched: seen.Watch) -> Decision:
     """The phase's own next step, with what the triggers saw carried along."""
-    carried = w.with_status(outage.arrived(w, watched.status))
+    watched_blue, notes = outage.blue_watched(w, outage.arrived(w, watched.status))
+    carried = w.with_status(watched_blue)
     decision = phase_step(carried)
     checkpoint = seen.checkpoint_due(w, decision.status)
-    arrived = carried.status.ready_at != w.status.ready_at and not w.asks_person
-    worth = decision.store or arrived or (w.subject.plan is not None and seen.worth_writing(w, watched.status)) or checkpoint
+    arrived = carried.status.ready_at != w.status.ready_at and not w.names_person
+    worth = decision.store or arrived or bool(notes) or (w.subject.plan is not None and seen.worth_writing(w, watched.status)) or checkpoint
     status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in WATCHED else decision.status
     wake = min((t for t in (decision.wake_at, watched.next_at) if t is not None), default=None)
     return Decision(
@@ -181,7 +182,7 @@ def step(w: World, watched: seen.Watch) -> Decision:
         commands=decision.commands,
         direction=decision.direction,
         store=worth,
-        records=decision.records,
+        records=(*notes, *decision.records),
         wake_at=wake,
         again=decision.again,
     )
@@ -264,8 +265,10 @@ def hold_deadline(w: World) -> Decision:
         return returning.return_failed(w, reasons.RETURN_UNJUDGED, held.detail)
     if held.then == "halt":
         return halt(w, held.reason, held.detail)
-    if held.then == "wait":
-        again = held.model_copy(update={"until": None, "waits_for": "operator"})
-        return stored(w.status.model_copy(update={"hold": again}))
+    bare = backward.bare_blue(w)
+    if held.then == "wait" or bare:
+        again = held.model_copy(update={"until": None, "waits_for": "operator", "then": "wait"})
+        entry = record(w, RecordKind.HOLD, reasons.HOLD_KEPT, bare) if bare else None
+        return stored(w.status.model_copy(update={"hold": again}), *([entry] if entry else []))
     word = reasons.NO_DATA_DEADLINE if held.reason == reasons.NO_DATA else reasons.HOLD_DEADLINE
     return backward.roll_back(w, word, held.detail if word == reasons.NO_DATA_DEADLINE else held.message)

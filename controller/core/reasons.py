@@ -171,6 +171,19 @@ NO_PODS_ANYWHERE = _reason(
     "Bring the pods back; it goes on by itself. penstock rollback sends everybody to blue all the same.",
     _C,
 )
+BLUE_EMPTY = _reason(
+    "BlueWithoutPods",
+    "Blue has no ready pod, so that nobody could be put back on it: {detail}",
+    "Bring blue's pods back now. The release goes on, because green is all that its users have.",
+    _C,
+)
+HOLD_KEPT = _reason(
+    "KeptFromEmptyBlue",
+    "The deadline of the hold is over, and nobody is sent where nobody answers: {detail}",
+    "Bring blue's pods back, then it goes on; penstock rollback sends everybody to blue all the same, penstock promote to green.",
+    _C,
+)
+BLUE_REFILLED = _reason("BlueHasPodsAgain", "Blue has ready pods again: {detail}", "Look at why its pods went.", _W)
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason(
     "ClusterGone",

@@ -97,9 +97,15 @@ class World:
 
     @property
     def asks_person(self) -> bool:
-        """Whether only a person lets it go on: what pods do meanwhile is progress, written by the next checkpoint (S16)."""
+        """Whether only a person lets it go on."""
         held = self.status.hold
         return self.status.phase is Phase.HALTED or (self.status.phase is Phase.HOLDING and held is not None and not held.tries_again)
+
+    @property
+    def names_person(self) -> bool:
+        """Whether a person is waited for, be it that it may go on by itself, too: what pods do meanwhile is written by a checkpoint (S16)."""
+        held = self.status.hold
+        return self.status.phase is Phase.HALTED or (self.status.phase is Phase.HOLDING and held is not None and bool(held.waits_for))
 
     @property
     def at_home(self) -> "World":

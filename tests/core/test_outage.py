@@ -7,8 +7,10 @@ import pytest
 from analysis.model import Outcome
 from controller.api.release import Phase, StageStatus, Verb
 from controller.core import reasons
+from controller.core.commands import RecordKind
 from controller.core.decide import decide
 from controller.core.outage import CHECK, GRACE_SECONDS
+from controller.core.rhythm import free_after
 from controller.reconcile import takes_step
 from tests.core.releases import NOW, a_release, names
 
@@ -237,3 +239,57 @@ def test_a_window_that_nobody_could_have_answered_is_no_verdict():
 
     assert (decision.status.phase, decision.status.stages[-1].verdict) == (Phase.SHIFTING, None)
     assert release.status.stages[-1].verdict is Outcome.PASS
+
+
+def bare(release, **changes):
+    """No pod of blue is ready, all of green's are."""
+    status = release.status.model_copy(update=changes)
+    return replace(release, status=status, blue=replace(release.blue, ready=0, available=0, empty=True))
+
+
+class TestBlueWithoutPods:
+    @pytest.mark.parametrize("phase", WATCHED)
+    def test_it_is_said_at_once_that_nobody_could_be_put_back(self, phase):
+        decision = bare(a_release().at_stage(1, phase)).decided()
+
+        entry, *_ = decision.records
+        assert (decision.status.blue_empty_since, decision.store) == (NOW, True)
+        assert (entry.kind, entry.reason) == (RecordKind.WARNING, reasons.BLUE_EMPTY)
+        assert "shop/shop" in entry.message
+
+    def test_it_is_said_once(self):
+        assert bare(a_release().at_stage(1), blue_empty_since=NOW - 30).decided().records == ()
+
+    def test_a_green_that_was_judged_still_gets_more(self):
+        release = bare(a_release().at_stage(1).passed(), blue_empty_since=NOW - 30)
+
+        decision = release.decided()
+
+        assert (decision.status.phase, decision.status.stage) == (Phase.SHIFTING, release.status.stage + 1)
+
+    def test_that_its_pods_are_back_is_said_too(self):
+        release = a_release().at_stage(1)
+        back = replace(release, status=release.status.model_copy(update={"blue_empty_since": NOW - 30}))
+
+        decision = back.decided()
+
+        (entry,) = decision.records
+        assert (decision.status.blue_empty_since, entry.reason) == (0.0, reasons.BLUE_REFILLED)
+        assert "for 30 s" in entry.message
+
+    def test_while_a_person_is_waited_for_it_waits_for_the_checkpoint(self):
+        held = a_release().at_stage(2).holding(reasons.PAUSED, waits_for="operator")
+
+        fresh = bare(held, checkpoint_at=NOW - 5).decided()
+        due = free_after(held.world().subject.uid, last := NOW - 75, 60)
+        late = bare(replace(held, now=due), checkpoint_at=last).decided()
+
+        assert (fresh.store, fresh.records, fresh.status.blue_empty_since) == (False, (), 0.0)
+        assert (late.store, [entry.reason for entry in late.records]) == (True, [reasons.BLUE_EMPTY])
+
+    def test_a_deleted_blue_is_another_matter(self):
+        release = a_release().at_stage(1)
+
+        gone = replace(release, blue=replace(release.blue, found=False, empty=True))
+
+        assert gone.decided().status.reason == reasons.BLUE_GONE
