@@ -4,7 +4,8 @@
     --examples NAME ...   only these examples
     --sample N --seed S   N cells drawn by a seed instead of all
     --jobs N              processes, as many as there are cores if absent
-    --skip NAME ...       not these scenarios
+    --last NAME ...       these scenarios after the others
+    --minutes N           begin no run later than that; what was not reached is said
     --brief               only what failed, and the counts
     --only "FILE SCENARIO NUMBER MODE"   one cell, with all that differs: how a failing cell is replayed
 
@@ -13,10 +14,11 @@ An interrupted run goes on where it stopped, as long as neither code nor example
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from controller.simulator.crashes import Mode
@@ -35,7 +37,7 @@ def known(state: Path, mark: str) -> dict[str, list[str]]:
     return {line["cell"]: line["found"] for line in lines if line["mark"] == mark}
 
 
-def run(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
+def run(chosen: list[Cell], jobs: int, until: float) -> dict[Cell, list[str]]:
     """Run what is not yet known, and remember it."""
     STATE.parent.mkdir(exist_ok=True)
     mark = fingerprint()
@@ -54,8 +56,16 @@ def run(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
                 count = len(results) - known_before
                 print(f"{count} of {len(todo)} cells, {said[0] - began:.0f} s: {cell.file} {cell.scenario}", file=sys.stderr)
 
-        run_cells(todo, jobs, heard)
+        run_cells(todo, jobs, heard, until=until)
     return results
+
+
+def print_unreached(chosen: list[Cell], results: dict[Cell, list[str]], minutes: float) -> None:
+    """Which cells time did not suffice for, a line a story."""
+    left = Counter((cell.file, cell.scenario) for cell in chosen if cell not in results)
+    all_of = Counter((cell.file, cell.scenario) for cell in chosen)
+    for (file, name), count in left.items():
+        print(f"not run within {minutes:g} minutes: {count} of {all_of[file, name]} cells of {file} {name}")
 
 
 def print_matrix(results: dict[Cell, list[str]]) -> None:
@@ -80,7 +90,8 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--skip", nargs="*", default=[])
+    parser.add_argument("--last", nargs="*", default=[])
+    parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--brief", action="store_true")
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
@@ -91,9 +102,9 @@ def main() -> int:
         return 1 if found else 0
     began = time.monotonic()
     chosen = list(sample(asked.examples, asked.sample, asked.seed)) if asked.sample else list(cells(asked.examples))
-    chosen = [cell for cell in chosen if cell.scenario not in asked.skip]
+    chosen.sort(key=lambda cell: asked.last.index(cell.scenario) + 1 if cell.scenario in asked.last else 0)
     clean = {(file, name): rehearsal(file, name).result.problems for file in files(asked.examples) for name in scenarios_of(file)}
-    results = run(chosen, asked.jobs)
+    results = run(chosen, asked.jobs, began + 60 * asked.minutes)
     if not asked.brief:
         print_matrix(results)
     failed = {cell: found for cell, found in results.items() if found}
@@ -104,9 +115,11 @@ def main() -> int:
     for (file, name), problems in broken.items():
         print(f"\n{file} {name}, undisturbed: {'; '.join(problems)}")
     seed = f", drawn by seed {asked.seed}" if asked.sample else ""
-    print(
-        f"\n{len(results)} cells{seed}, {len(failed)} otherwise than undisturbed; {len(clean)} scenarios, {time.monotonic() - began:.0f} s"
-    )
+    print()
+    print_unreached(chosen, results, asked.minutes)
+    run_count = sum(cell in results for cell in chosen)
+    seconds = time.monotonic() - began
+    print(f"{run_count} of {len(chosen)} cells{seed}, {len(failed)} otherwise than undisturbed; {len(clean)} scenarios, {seconds:.0f} s")
     return 1 if failed or broken else 0
 
 

@@ -7,8 +7,10 @@ is killed after one write or before the next one of the same look, nothing tells
 
 import gc
 import json
+import math
 import os
 import select
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -31,19 +33,23 @@ class Children:
 
     Attributes:
         jobs: how many may run at once.
+        until: none begins after this time (`time.monotonic`).
         heard: told what each one found, as soon as it has ended.
         found: the same, for `same_as`.
     """
 
     jobs: int
+    until: float
     heard: Heard
     running: dict[int, tuple[int, Cell]] = field(default_factory=dict)
     found: dict[Cell, list[str]] = field(default_factory=dict)
 
     def fork(self, cell: Cell) -> int:
-        """In the child the pipe to answer by; 0 in the parent. Waits until there is room for one more."""
+        """In the child the pipe to answer by; 0 in the parent. Waits until there is room for one more; forks none when time is up."""
         while len(self.running) >= self.jobs:
             self.wait()
+        if time.monotonic() >= self.until:
+            return 0
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -71,7 +77,8 @@ class Children:
 
     def same_as(self, cell: Cell, other: Cell) -> None:
         """A cell that need not be run, because another one that was is the same run."""
-        self.heard(cell, self.found[other])
+        if other in self.found:
+            self.heard(cell, self.found[other])
 
 
 class ForkingKube(CrashingKube):
@@ -118,11 +125,14 @@ def _by_write(chosen: Iterable[Cell]) -> dict[int, list[Mode]]:
     return found
 
 
-def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: Heard) -> list[int]:
-    """Run the chosen cells of one scenario of one file. The writes before which a crash was taken for one after the write before."""
+def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: Heard, *, until: float = math.inf) -> list[int]:
+    """Run the chosen cells of one scenario of one file; none begins after `until` (`time.monotonic`).
+
+    Returns the writes before which a crash was taken for one after the write before.
+    """
     clean, scenario = rehearsal(file, name), scenarios_of(file)[name]
     by_write = _by_write(chosen)
-    children = Children(jobs, heard)
+    children = Children(jobs, until, heard)
     clients: list[ForkingKube] = []
 
     def client(inner: Kube, _point: Point | None) -> CrashingKube:
@@ -159,10 +169,11 @@ def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: He
     return clients[0].twins
 
 
-def run_cells(chosen: Iterable[Cell], jobs: int, heard: Heard) -> None:
-    """Run all chosen cells, story by story."""
+def run_cells(chosen: Iterable[Cell], jobs: int, heard: Heard, *, until: float = math.inf) -> None:
+    """Run all chosen cells, story by story, as far as time goes (`time.monotonic`)."""
     stories: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in chosen:
         stories[cell.file, cell.scenario].append(cell)
     for (file, name), mine in stories.items():
-        run_story(file, name, mine, jobs, heard)
+        if time.monotonic() < until:
+            run_story(file, name, mine, jobs, heard, until=until)

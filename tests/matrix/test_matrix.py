@@ -54,6 +54,15 @@ def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     assert all(alone.values())
 
 
+def test_when_time_is_up_no_further_cell_begins():
+    file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
+    reached: list[Cell] = []
+
+    run_story(file, name, cells_of(file, name), 1, lambda cell, _: reached.append(cell), until=0.0)
+
+    assert reached == []
+
+
 def test_a_crash_after_a_write_is_one_before_the_next_write_of_the_same_look():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
     chosen = [cell for cell in cells_of(file, name) if cell.mode in (Mode.CRASH_BEFORE, Mode.CRASH_AFTER)]
