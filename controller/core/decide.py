@@ -265,7 +265,7 @@ def hold_deadline(w: World) -> Decision:
         return returning.return_failed(w, reasons.RETURN_UNJUDGED, held.detail)
     if held.then == "halt":
         return halt(w, held.reason, held.detail)
-    bare = backward.bare_blue(w)
+    bare = "" if gates.deleted_blue(w) else backward.bare_blue(w)  # what becomes of a deleted one, `missing` decides
     if held.then == "wait" or bare:
         again = held.model_copy(update={"until": None, "waits_for": "operator", "then": "wait"})
         entry = record(w, RecordKind.HOLD, reasons.HOLD_KEPT, bare) if bare else None
