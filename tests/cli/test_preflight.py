@@ -86,7 +86,8 @@ MAKE = {
     "short": lambda: day(2),
     "alone": lambda: day(7, pods=1),
     "callers": lambda: day(6.5, reporter="source"),
-    "none": dict,
+    "others": lambda: {tuple((key, value.replace("shop", "cart")) for key, value in labels): at for labels, at in day(2).items()},
+    "empty": dict,
 }
 HOURS = {"short": 2}
 
@@ -198,7 +199,7 @@ class TestMeasuring:
         [
             ("short", "2 hours of blue are too few to go by"),
             ("alone", "there is only 1 pod, which has no halves. Let two or more serve for six hours"),
-            ("none", "there are no samples"),
+            ("others", "there are no samples"),
         ],
     )
     def test_too_little_ends_with_4_and_is_not_usable(self, name, problem, flown):
@@ -217,9 +218,17 @@ class TestMeasuring:
         assert found["requestsPerSecond"] == pytest.approx(30, rel=0.02)
 
     def test_nothing_found_names_what_was_looked_for(self, flown):
-        _, found = as_json(flown, "none")
+        _, found = as_json(flown, "others")
 
         assert 'there are no samples of istio_requests_total{reporter="destination",destination_workload="shop"' in found["problem"]
+
+    def test_a_file_without_any_sample_ends_with_2_as_for_judge(self, flown, samples):
+        code, said = as_json(flown, "empty")
+
+        assert (code, said) == (
+            2,
+            f"{samples('empty')}: found no sample, expected OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`.\n",
+        )
 
     def test_prometheus_gives_the_same_numbers_piece_by_piece(self, flown, folder, capsys, monkeypatch):
         prometheus = simulated(day(7))
