@@ -28,6 +28,7 @@ from controller.core.commands import (
     SetWeight,
     SizeGreen,
 )
+from controller.core.sentences import many
 from controller.core.steps import DATA_DEADLINE_SECONDS, POLL_SECONDS, World, act, hold, moved, record, set_stage, stored, wait
 from controller.core.traffic import SplitVerdict
 from controller.core.world import Rival
@@ -198,7 +199,7 @@ def probes_to_go(w: World) -> Unproven | None:
         status = status.model_copy(update={"probe_passes": status.probe_passes + 1, "probed_at": w.now})
     if status.probe_passes >= attempts:
         return None
-    return Unproven(status, f"health probes passed {status.probe_passes} of {attempts} times")
+    return Unproven(status, f"health probes passed {status.probe_passes} of {many(attempts, 'time')}")
 
 
 def unready(w: World) -> str:
@@ -210,11 +211,11 @@ def unready(w: World) -> str:
         if green.stuck:
             lacking.append(f"{where}: {green.stuck}")
         elif not green.current or green.available < needed:
-            lacking.append(f"{where} has {green.available} of {needed} pods available")
+            lacking.append(f"{where} has {green.available} of {many(needed, 'pod')} available")
         elif green.restarts > w.plan.preparation.restarts:
-            lacking.append(f"{where} restarted {green.restarts} times (limit {w.plan.preparation.restarts})")
+            lacking.append(f"{where} restarted {many(green.restarts, 'time')} (limit {w.plan.preparation.restarts})")
         elif green.endpoints < needed:
-            lacking.append(f"{where} has {green.endpoints} of {needed} ready endpoints")
+            lacking.append(f"{where} has {green.endpoints} of {many(needed, 'ready endpoint')}")
     return "; ".join(lacking) or seen.failing_probes(w)
 
 
@@ -330,7 +331,8 @@ def stalled(w: World, window: WindowStatus) -> str:
     if silent <= limit:
         return ""
     blind = seen.why_blind(w)
-    return f"no sample of both versions since {silent:.0f} s{f': {blind}' if blind else ''}"
+    awaited = seen.awaited(w)
+    return f"no sample of {awaited[0] if len(awaited) == 1 else 'both versions'} since {silent:.0f} s{f': {blind}' if blind else ''}"
 
 
 THEN = {"rollback": "rollback", "hold": "wait"}

@@ -38,6 +38,7 @@ from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
 from controller.core.phases import WATCHED
 from controller.core.queries import member_of
+from controller.core.sentences import many
 from controller.core.steps import World
 from controller.core.tested import (
     FULL,
@@ -309,8 +310,8 @@ def _judged(
 def _detail(verdict: Verdict, one: Look) -> str:
     """What an answer lacks, in words; empty for one that lacks nothing."""
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
-        needed = verdict.detail["needed"]
-        return f"{verdict.n or 0:,.0f} of {needed:,.0f} requests of green" if math.isfinite(needed) else "the tolerance allows the effect"
+        n, needed = verdict.n or 0, verdict.detail["needed"]
+        return f"{n:,.0f} of {many(needed, 'request')} of green" if math.isfinite(needed) else "the tolerance allows the effect"
     return one.detail if verdict.outcome is Outcome.INCONCLUSIVE else ""
 
 

@@ -58,6 +58,13 @@ class TestTheWindowOfTheReturn:
     def test_is_as_long_as_the_first_stages_window(self):
         assert not [ask for ask in asks(returned(ran=89).world()) if ask.key.startswith("gate/")]
 
+    def test_that_gets_no_samples_misses_those_of_the_original_alone(self):
+        """Nobody is at the clone while the original is judged."""
+        decision = replace(returned(ran=30), now=NOW + 300).decided()
+
+        assert decision.status.phase is Phase.HOLDING
+        assert decision.status.message.startswith("No data to judge by: no sample of the original since 305 s")
+
     def test_that_passes_is_written_down_before_the_clone_goes(self):
         decision = judged(returned(), 1.4)
 

@@ -166,3 +166,27 @@ def test_a_window_that_stands_still_says_why_there_is_no_data(fault, why):
     assert result.status.phase == "Succeeded"
     assert "No data to judge by: no sample of both versions since" in held[0]
     assert why in held[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("answers-error-for-ever", "Prometheus answered with an error: 500 internal server error"),
+        ("answers-empty-for-ever", "Prometheus's answer has no sample of either version"),
+        ("no-requests", "Prometheus's answer has no sample of either version"),
+    ],
+)
+def test_a_green_that_nobody_can_call_quiet_says_what_is_missing(name, why):
+    """An answer without a series is not no answer: a service that nobody calls has a Prometheus that is up."""
+    result, _, _ = told_once(name)
+
+    assert result.status.message == f"Green is at weight 0, but nobody can say that it gets no traffic: {why}"
+
+
+def test_at_100_percent_only_greens_samples_are_missed():
+    """Nobody is at blue then, so that its samples are not waited for."""
+    result, _, _ = told("answers-nan-for-a-while", faults=[Fault(kind="prometheus-empty", at=520.0, lasts=300.0)])
+
+    held = [line.text for line in result.transcript if "Holding      100 %" in line.text]
+    assert "No data to judge by: no sample of green since" in held[0]
+    assert "the answer has no sample of green that can be counted" in held[0]
