@@ -135,7 +135,8 @@ NO_DATA = _reason(
 TOO_FEW_REQUESTS = _reason(
     "TooFewRequests",
     "Too few requests to judge by: {detail}",
-    "It waits for more until the deadline; or lower minRequests of the stage or the check, judge a lower quantile, or penstock advance.",
+    "It waits for more until the deadline, then for a person; penstock resume waits on with what was counted; penstock advance (once it is "
+    "no longer halted) goes on without; or lower minRequests of the stage or the check, or judge a lower quantile.",
     _W,
 )
 TOO_FEW_FAILED = _reason(
@@ -149,7 +150,8 @@ NOT_SETTLED = _reason(
 SPLIT_UNSEEN = _reason(
     "TooFewRequestsForSplit",
     "Too few requests to see the split: {detail}",
-    "It waits for more until the deadline, then for a person; or lower settle.minRequests, or penstock advance.",
+    "It waits for more until the deadline, then for a person; penstock resume waits on with what was counted; penstock advance (once it is "
+    "no longer halted) goes on without; or lower settle.minRequests.",
     _W,
 )
 DRIFT_TO_BLUE = _reason(

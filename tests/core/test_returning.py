@@ -159,11 +159,12 @@ class TestAfterAFailedReturn:
 
         assert halted.asked(Verb.RESUME).decided().status.phase is Phase.RETURNING
 
-    def test_resume_while_the_original_serves_begins_a_new_window(self):
-        waiting = returned().holding(reasons.NO_DATA, until=NOW + 600)
+    @pytest.mark.parametrize(("reason", "anew"), [(reasons.CHECK_ASKS, True), (reasons.NO_DATA, False), (reasons.TOO_FEW_REQUESTS, False)])
+    def test_resume_while_the_original_serves_begins_a_new_window_unless_only_requests_were_wanting(self, reason, anew):
+        waiting = returned().holding(reason, until=NOW + 600)
         decision = waiting.asked(Verb.RESUME).decided()
 
-        assert decision.status.returning.window is None
+        assert (decision.status.returning.window is None) == anew
         assert decision.status.returned_at
 
 
