@@ -56,7 +56,7 @@ class Question:
 
 
 RPS_HELP = "Requests per second of both versions together: then it is said how long each stage takes to find a regression."
-RpsOption = Annotated[float, typer.Option("--rps", help=RPS_HELP, min=0.0, show_default=False)]
+RpsOption = Annotated[float, typer.Option("--rps", help=RPS_HELP, min=0, max=1_000_000_000, show_default=False)]
 ClusterOption = Annotated[bool, typer.Option("--cluster", help="Read the routes in the cluster to see the mode, and which version serves.")]
 
 

@@ -43,7 +43,7 @@ SetOption = Annotated[
     typer.Option("--set", help="Change a field of the plan: alpha=0.001, checks.error-rate.limit.max=2. Repeatable.", show_default=False),
 ]
 StepOption = Annotated[bool, typer.Option("--step", help="Walk through the record, decision by decision.")]
-JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Processes for several bundles; 0 is one a core.")]
+JobsOption = Annotated[int, typer.Option("--jobs", min=0, max=1000, help="Processes for several bundles; 0 is one a core.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json: one object a bundle.", show_default=False)]
 
 
