@@ -144,7 +144,7 @@ def _expected(error: Any) -> str:
     option, fault = getattr(error, "param", None), error.__cause__
     kind = getattr(getattr(option, "type_descriptor", None), "annotation", None)
     number = "a whole number" if kind is int else "a number" if kind is float else ""
-    if not number or not hasattr(fault, "errors"):
+    if option is None or not number or not hasattr(fault, "errors"):
         return str(error.message).removeprefix("Value error, ")
     return f"found {fault.errors()[0]['input']!r}, expected {number}{_range(option.min, option.max)}"
 
