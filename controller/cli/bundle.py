@@ -12,7 +12,7 @@ from controller.cli.bundles import bundle_of, save
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import say
 from controller.cli.read import release_of
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.evidence.bundle import Bundle, write
 
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Where to write it; stdout if absent.", show_default=False)]

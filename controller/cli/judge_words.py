@@ -12,7 +12,7 @@ from analysis.retrospect import Found, Retrospect
 from analysis.sequential import Kind, Known
 from controller.api.base import format_duration
 from controller.cli.host import print_object, say, tell
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.report.past import Beside
 
 

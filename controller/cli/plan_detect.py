@@ -10,8 +10,8 @@ from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import DIFFERENCES, USUAL_GAUGE_EFFECT, BuiltIn, Check
 from controller.core.gauges import needed_seconds
-from controller.core.sentences import many
 from controller.core.tested import FULL, by_limit, setting_of, shares
+from controller.core.words import many
 
 TAIL = 0.05
 """The bucket edge that latency is shown for: blue has so much beyond it."""

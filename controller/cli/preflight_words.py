@@ -14,8 +14,8 @@ from controller.cli.exits import ExitCode
 from controller.cli.host import say, tell
 from controller.cli.judge_words import clock
 from controller.cli.preflight_read import Past
-from controller.core.sentences import many
 from controller.core.tested import measured_key, setting_of
+from controller.core.words import many
 
 Key = tuple[str, str, str]
 """Built-in check, workload and digest of own counters: what is measured once, whatever the checks are called."""

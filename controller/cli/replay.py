@@ -26,7 +26,7 @@ from controller.cli.replay_words import (
     step_lines,
     table,
 )
-from controller.core.sentences import many
+from controller.core.words import many
 
 if TYPE_CHECKING:
     from controller.api.plan import PlanSpec

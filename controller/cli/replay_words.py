@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from controller.cli.words import clock, record, rows, span, text
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.times import rfc3339
 
 if TYPE_CHECKING:

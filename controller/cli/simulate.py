@@ -15,7 +15,7 @@ from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
 from controller.cli.validate import line_of, scenario_rules, yaml_files
 from controller.cli.words import full_stop
-from controller.core.sentences import many
+from controller.core.words import many
 
 if TYPE_CHECKING:
     from controller.simulator.run import Result

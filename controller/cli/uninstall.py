@@ -34,7 +34,7 @@ from controller.cli.install_objects import NAME, OWNER, SYSTEM
 from controller.cli.uninstall_left import RECORDS, left_behind
 from controller.cli.wait import parse_timeout
 from controller.core.phases import FINAL
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.ports import (
     CONFIG_MAP,
     CRD,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from controller.adapters.marks import ADDED, EPOCH, annotation, is_made, items, mapping, where
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, SERVICE, VIRTUAL_SERVICE, Kind, Obj
 
 List = Callable[[Kind], Sequence[Obj]]

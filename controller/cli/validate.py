@@ -8,7 +8,7 @@ import typer
 from controller.api.validate import Finding, Scenarios, has_ours, validate_file
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
-from controller.core.sentences import many
+from controller.core.words import many
 
 FilesArgument = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Files, or folders: the .yaml and .yml files below with something of ours.")

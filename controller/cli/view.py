@@ -12,7 +12,7 @@ from typing import Any
 from controller.cli.living import judged, sentence_now, without
 from controller.cli.words import clock, created_at, number, record, rows, span, text, whole
 from controller.core import reasons
-from controller.core.sentences import many
+from controller.core.words import is_used, many
 
 FINAL = frozenset({"Succeeded", "RolledBack", "Refused"})
 BACKWARD = frozenset({"RollingBack", "TearingDown"})
@@ -373,6 +373,8 @@ def next_of(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...]
             return _after_hold(status, now)
         case "Succeeded":
             return _after_success(status, now)
+        case "Queued" if record(status.get("hold")).get("waitsFor"):
+            return "It begins when nothing uses the old version any more; only a person ends that sooner."
         case _:
             return NEXT.get(phase, "This version of penstock does not know that phase.")
 
@@ -398,6 +400,8 @@ def _after_success(status: Mapping[str, Any], now: float) -> str:
     until = number(kept.get("until"))
     if kept.get("done") is True or not until:
         return "Nothing, it has ended."
+    if is_used(text(kept.get("kept"))):
+        return f"The old version is kept, and the next release waits: {text(kept.get('kept'))}."
     if text(kept.get("kept")):
         return f"The old version is kept: {text(kept.get('kept'))}. The next start takes its place, deleting this release takes it down."
     return f"The old version is kept until {clock(until)} UTC (for {span(until - now)})."

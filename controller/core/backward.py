@@ -25,8 +25,8 @@ from controller.core.commands import (
     UpdateHome,
 )
 from controller.core.owed import Because
-from controller.core.sentences import many
 from controller.core.steps import World, back, halt, moved, record, stored, wait
+from controller.core.words import many
 from controller.core.world import RouteView, WorkloadView
 
 TEARDOWN_PATIENCE_SECONDS = 600.0

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from controller.core import reasons
-from controller.core.sentences import many
 from controller.core.sequential import measured_of
 from controller.core.steps import World
 from controller.core.tested import gauge_test
+from controller.core.words import many
 from controller.core.world import Problem
 
 LONG_AGO_DAYS = 30.0

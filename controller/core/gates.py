@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from analysis.model import Outcome
 from controller.api.release import Phase
 from controller.core import reasons
-from controller.core.sentences import many
 from controller.core.steps import World
+from controller.core.words import many
 from controller.core.world import WorkloadView
 from controller.ports import DEPLOYMENT
 

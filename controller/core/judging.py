@@ -22,7 +22,8 @@ from controller.api.release import CheckStatus, WindowStatus
 from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, polled, trigger_key
 from controller.core.readings import DETAIL_LENGTH, MAX_SKEW_SECONDS, Context, answer_of, lacking, needed_requests, too_short
-from controller.core.sentences import explain, has_numbers, many, numbers, quantity
+from controller.core.sentences import explain, has_numbers, numbers, quantity
+from controller.core.words import many
 from controller.core.world import Measured, Measurement
 from controller.ports import ProbeResult
 

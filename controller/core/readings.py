@@ -10,8 +10,8 @@ from analysis.threshold import Reading
 from controller.api.plan_checks import Check
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import reasons
-from controller.core.sentences import many
 from controller.core.traffic import Traffic
+from controller.core.words import many
 from controller.core.world import Measurement
 from controller.ports import Answer
 

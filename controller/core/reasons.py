@@ -71,7 +71,7 @@ WAITING_FOR_PLAN = _reason(
 WAITING_FOR_OLD = _reason(
     "WaitingForOldVersion",
     "Waits until the old version can go that is kept for release {detail}.",
-    "It goes on by itself when nothing more of it is seen; a person may stop who still asks it, or scale it to zero.",
+    "It goes on by itself when nothing more of it is seen. Nothing that is used is taken down: a person ends that by what the sentence names.",
     _W,
 )
 SUPERSEDING = _reason(

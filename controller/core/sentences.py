@@ -120,12 +120,6 @@ def _signed(value: float, unit: str) -> str:
     return ("+" if value >= 0 else "-") + quantity(abs(value), unit)
 
 
-def many(number: float, noun: str, digits: str = ",.0f") -> str:
-    """So many of something, in whole ones unless `digits` says otherwise: `1 request`, `1,204 requests`."""
-    told = f"{number:{digits}}"
-    return f"{told} {noun}" if told == "1" else f"{told} {noun}s"
-
-
 def quantity(value: float, unit: str) -> str:
     """A number with its unit: `418 ms`, `6.1 %`, `0.25`."""
     return _with_unit(number(value), unit)

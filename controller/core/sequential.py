@@ -38,7 +38,6 @@ from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
 from controller.core.phases import WATCHED
 from controller.core.queries import member_of
-from controller.core.sentences import many
 from controller.core.steps import World
 from controller.core.tested import (
     FULL,
@@ -51,6 +50,7 @@ from controller.core.tested import (
     shares,
     what_is_tested,
 )
+from controller.core.words import many
 
 __all__ = [
     "FULL", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "edges_of", "further_back",

@@ -26,7 +26,7 @@ from controller.api.release import WindowStatus
 from controller.core import reasons
 from controller.core.binomial import tails
 from controller.core.queries import Mesh, Place
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.ports import Answer
 
 GAP_SCRAPES = 3

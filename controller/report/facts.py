@@ -18,7 +18,8 @@ from controller.api.plan_checks import BuiltIn
 from controller.api.release import CheckStatus, ReleaseStatus, StageStatus
 from controller.api.validate_words import in_words
 from controller.core import asking, reasons, sequential
-from controller.core.sentences import explain, many
+from controller.core.sentences import explain
+from controller.core.words import many
 from controller.evidence.bundle import Bundle, BundleError
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
 from controller.evidence.replay import Difference, Step, Tally, replay, tally

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import orjson
 
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.report.facts import CheckFacts, Entry, Facts, Point, StageFacts, seconds
 from controller.report.plots import Plot, as_data, check_plots, room_for, svg, traffic_plot
 from controller.times import rfc3339

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.report.facts import CheckFacts, Facts, seconds
 from controller.report.html import OUTCOMES
 from controller.times import rfc3339

@@ -315,7 +315,7 @@ class TestOtherPolicy:
         assert told.err.endswith(sentence)
 
     def test_ctrl_c_among_many_bundles_is_one_sentence(self, folder, tmp_path):
-        """It goes to every process of the group, of which the helpers would each print a traceback; nobody waits for what they have begun."""
+        """It goes to every process of the group, whose helpers would each print a traceback; nobody waits for what they have begun."""
         for number in range(60):
             (tmp_path / f"{number}.penstock").write_bytes((folder / "fails-at-25.penstock").read_bytes())
         words = [sys.executable, "-m", "controller.cli.main", "replay", str(tmp_path), "--jobs", "2"]

@@ -426,11 +426,18 @@ class TestTheEnd:
     def test_one_that_nobody_waits_for_is_looked_at_every_five_minutes(self):
         done = UNCOUNTED.succeeded(until=NOW - 901)
         used = replace(done, route=replace(done.route, green_weight=90))
-        long_ago = {"phase_since": NOW - 2_000, "retention": done.status.retention.model_copy(update={"kept": "it has traffic again"})}
-        alone = replace(used, status=used.status.model_copy(update=long_ago))
+        used = replace(used, status=used.status.model_copy(update={"phase_since": NOW - 2_000}))
+        alone = replace(used, status=used.decided().status)
 
         assert alone.decided().wake_at == NOW + 300
         assert alone.with_rival(Phase.QUEUED, created=9_000).decided().wake_at == NOW + 30
+
+    def test_one_that_is_used_says_by_which_command_that_ends(self):
+        """Nobody else ends it, however long the next release waits."""
+        done = UNCOUNTED.succeeded(until=NOW - 901)
+        used = replace(done, route=replace(done.route, green_weight=90)).decided().status.retention.kept
+
+        assert used == "it has traffic again; give it all to the new one by `kubectl edit virtualservice shop -n shop`"
 
     def test_why_it_is_kept_is_written_once(self):
         kept = a_release().succeeded(until=NOW - 1).decided()
@@ -507,7 +514,15 @@ class TestTheQueue:
 
         assert (decision.status.reason, decision.status.phase, decision.store) == (reasons.WAITING_FOR_OLD, Phase.QUEUED, True)
         assert "kept for release shop-v1: it still gets requests" in decision.status.message
+        assert (decision.status.hold.waits_for, decision.status.hold.until) == ("operator", None)
         assert not replace(waiting, status=decision.status).decided().store
+
+    @pytest.mark.parametrize("kept", ["it drains", "nobody can say whether it still gets requests", ""])
+    def test_it_names_nobody_while_the_wait_has_an_end_of_its_own(self, kept):
+        used = a_release().seeing(rivals=(Rival("shop-v1", "r", Phase.SUCCEEDED, 1.0, kept="it has traffic again; see there"),)).decided()
+        later = replace(a_release(), status=used.status).seeing(rivals=(Rival("shop-v1", "r", Phase.SUCCEEDED, 1.0, kept=kept),)).decided()
+
+        assert (used.status.hold.waits_for, later.status.hold) == ("operator", None)
 
     def test_a_queued_release_ends_when_a_newer_one_supersedes_it(self):
         decision = a_release().with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()

@@ -13,7 +13,7 @@ from controller.adapters.workloads.view import pods_of, ready_targets, slices_of
 from controller.api.plan import Member
 from controller.core import reasons
 from controller.core.commands import Subject
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.core.world import Problem
 from controller.ports import DEPLOYMENT, Kube, Obj
 

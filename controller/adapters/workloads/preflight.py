@@ -33,7 +33,7 @@ from controller.adapters.workloads.view import autoscaler_for
 from controller.api.plan import GreenSource, Member, PlanSpec
 from controller.core import reasons
 from controller.core.commands import Subject
-from controller.core.sentences import many
+from controller.core.words import many
 from controller.core.world import Problem
 from controller.ports import (
     CONFIG_MAP,

@@ -7,7 +7,7 @@ import pytest
 from controller.api.release import CapacityStatus, WindowStatus
 from controller.core.forward import unready
 from controller.core.readings import Context, lacking
-from controller.core.sentences import many
+from controller.core.words import many
 from tests.core.releases import a_release
 
 
