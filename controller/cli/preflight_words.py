@@ -116,10 +116,10 @@ def requests_a_second(pasts: Mapping[Key, Past]) -> float:
 
 def print_text(told: Told) -> None:
     """For people: data on stdout, what is to be said about it on stderr."""
-    for block in (list(_table(told)), list(_replayed(told)), _found(told)):
-        if block:
-            tell("")
-        for line in block:
+    for line in _table(told):
+        tell(line)
+    for block in (list(_replayed(told)), _found(told)):
+        for line in ["", *block] if block else []:
             tell(line)
     for sentence in sentences(told):
         say(sentence)

@@ -26,6 +26,7 @@ from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 from tests.cli.test_judge import simulated
+from tests.docs.pages import ROOT, agrees, commands
 
 BEGIN = 1_700_000_000
 STEP = 50
@@ -80,6 +81,7 @@ def plan(path, **spec):
 
 MAKE = {
     "quiet": lambda: day(7),
+    "page": lambda: day(24, pods=6, burst=3, n=400),
     "pair": lambda: day(7, pods=2),
     "bursts": lambda: day(7, burst=8),
     "sick": lambda: day(6.5, sick=0),
@@ -138,6 +140,16 @@ def test_yaml_of_a_plan_in_a_file_needs_no_cluster(folder, samples, monkeypatch,
     code = run(["preflight", plan(folder / "plan.yaml"), *words, "-o", "yaml"])
 
     assert (code, capsys.readouterr().out.splitlines()[:2]) == (0, ["analysis:", "  measured:"])
+
+
+def test_the_page_shows_what_is_printed(folder, samples, capsys):
+    """Of six pods whose failures come in bursts of three."""
+    shown = next(one for one in commands(ROOT / "docs" / "analysis" / "preflight.md") if "preflight" in one.line)
+    words = ["--file", samples("page"), *WINDOW, str(BEGIN + 24 * 3600), "--dry-run"]
+
+    assert run(["preflight", plan(folder / "page.yaml"), *words]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert agrees(shown.output, printed), "\n".join(printed)
 
 
 class TestMeasuring:
