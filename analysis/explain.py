@@ -42,8 +42,13 @@ def explain(verdict: Verdict) -> str:
         )
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
         needed = verdict.detail.get("needed")
-        of = f"; {needed:,.0f} requests of the candidate are needed" if needed is not None and math.isfinite(needed) else ""
+        if needed is not None and math.isinf(needed):
+            tolerated = "whatever the number of requests, what is tolerated at the baseline's rate allows the effect that matters"
+            return f"{verdict.check}: cannot be told: {tolerated}: {_numbers(verdict)}."
+        of = f"; {needed:,.0f} requests of the candidate are needed" if needed is not None else ""
         return f"{verdict.check}: too few requests to tell{of}: {_numbers(verdict)}."
+    if verdict.reason == reasons.BOTH_BEYOND_LIMIT:
+        return f"{verdict.check}: the limit is broken beyond doubt, whatever the baseline does: {_numbers(verdict)}."
     if verdict.outcome is Outcome.INCONCLUSIVE:
         return f"{verdict.check}: cannot be judged: {_MISSING.get(verdict.reason, verdict.reason)}."
     held = "is within" if verdict.outcome is Outcome.PASS else "is beyond"

@@ -29,6 +29,7 @@ MISSING_DATA = frozenset(
 EVIDENCE_AGAINST = "EvidenceAgainst"
 NO_EVIDENCE_AGAINST = "NoEvidenceAgainst"
 SAME_SERIES = "SameSeries"
+BOTH_BEYOND_LIMIT = "BothBeyondLimit"
 
 # Of Kayenta's judge.
 SCORE_PASSED = "ScorePassed"

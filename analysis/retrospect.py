@@ -338,6 +338,8 @@ def _found(way: _Way, window: Window, together: ReleaseEvidence | None, weights:
         verdict = replace(verdict, check=f"{name} beyond {sequential.worst(way.state).edge:g}")
     bound = -math.log(alpha)
     alerted = next((state.cursor.until for state in way.states if sequential.ln_alert(state) >= bound), None)
+    if alerted is not None and verdict.outcome is not Outcome.FAIL:  # a release would have stopped for a person: no pass, whatever follows
+        verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reasons.BOTH_BEYOND_LIMIT)
     return Found(replace(way.asked, setting=way.setting), verdict, path, alerted)
 
 

@@ -12,6 +12,7 @@ from controller.cli.bundles import bundle_of, save
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import say
 from controller.cli.read import release_of
+from controller.core.words import many
 from controller.evidence.bundle import Bundle, write
 
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Where to write it; stdout if absent.", show_default=False)]
@@ -51,4 +52,4 @@ def sentence(found: Bundle) -> str:
         return f"{found.title}: nothing has been decided yet, so it has no evidence."
     decisions = sum(look.out is not None for look in found.looks)
     less = "; the oldest raw samples between decisions were thinned to counts" if any(about.get("thinned") for about in found.parts) else ""
-    return f"{found.title}: {len(found.looks):,} looks, {decisions} decisions{less}."
+    return f"{found.title}: {many(len(found.looks), 'look')}, {many(decisions, 'decision')}{less}."

@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.REACHED: "reached, or the answer is yes",
     ExitCode.DEFECT: "we broke, and the sentence says where the details were written; or the output could not be written",
-    ExitCode.USAGE: "usage: an unknown option, an image without a tag, a kubeconfig that cannot be used",
+    ExitCode.USAGE: "usage: an unknown option, an image without a tag, a kubeconfig that cannot be used, a file without samples",
     ExitCode.NO: (
         "the answer is no: rolled back, no such object, an invalid file, a simulation that ended otherwise than expected, "
         "a past window that is judged as failed, a blue that would be rolled back in favour of itself"

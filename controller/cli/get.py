@@ -127,7 +127,7 @@ def get(
     if words and everywhere:
         raise typer.BadParameter("a name is looked up in one namespace: give -n instead of -A", param_hint="-A")
     for name in words:
-        hosts.check_name(name)
+        hosts.check_name_of("NAME", name)
     session = hosts.open_session(ctx, namespace, context, kubeconfig, everywhere=everywhere)
     if words:
         _one(session, noun, words[0], output)

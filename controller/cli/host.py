@@ -157,10 +157,15 @@ def tell(line: str) -> None:
 
 def check_name(text: str) -> str:
     """A name that can exist, or a usage error before anything is asked."""
+    return check_name_of(None, text)
+
+
+def check_name_of(option: str | None, text: str) -> str:
+    """As `check_name`, where the option must be said: None where the library that reads them knows it."""
     try:
         return existing(text)
     except NamingError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _name_or_none(text: str) -> str:

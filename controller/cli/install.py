@@ -16,7 +16,7 @@ from controller.adapters.prometheus_config import PrometheusConfig
 from controller.api.crd import definitions
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import Session, check_name, say, tell
+from controller.cli.host import Session, check_name_of, say, tell
 from controller.cli.install_kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KINDS, ROLE, find
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects, copied_labels, default_image
 from controller.cli.naming import NamingError, revision_of
@@ -85,8 +85,10 @@ def install(
 
 def check_asked(asked: Asked) -> None:
     """Refuse what cannot be meant."""
-    for name in (*asked.namespaces, *asked.green_namespaces, asked.home, *asked.secrets):
-        check_name(name)
+    named = {"--namespace": asked.namespaces, "--green-namespace": asked.green_namespaces}
+    for option, names in (named | {"--controller-namespace": (asked.home,), "--secret": asked.secrets}).items():
+        for name in names:
+            check_name_of(option, name)
     if asked.cluster_wide and asked.namespaces:
         raise CommandError(ExitCode.USAGE, "--cluster-wide watches all namespaces already: leave --namespace out.")
     if asked.secrets and not (asked.namespaces or asked.green_namespaces):

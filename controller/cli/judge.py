@@ -145,7 +145,7 @@ def judged(source: Source, asked: Mapping[Arm, Asked], window: Window, policy: P
     span = f"between {clock(since)} and {clock(window.end)}"
     return Told(
         found, beside, window, outcome, seconds={check: past.seconds for check, past in known.items()},
-        failed=counters.failed, reporter=counters.reporter,
+        failed=counters.failed, odd=counters.odd, reporter=counters.reporter,
         notes=tuple(f"no series of {text} {span}" for text in missing_of(counting, samples)), queries=counting.queries,
         parameters=places.words if queries.texts or counting.counters else "", partial=samples.partial, why=why,
     )  # fmt: skip
@@ -219,16 +219,13 @@ def _plan(path: Path | None) -> tuple[str, str, PlanSpec | None]:
 
 
 def _outcome(found: Retrospect, beside: Sequence[Beside], baseline: Counted, window: Window, *, partial: bool) -> tuple[Outcome, str]:
-    """All together, and why a pass is none: nothing that acts, a person who was asked, a partial answer, or a baseline that begins late."""
+    """All together, and why a pass is none: nothing that acts, a partial answer, or a baseline that begins late."""
     outcomes = found.outcomes | {one.outcome for one in beside if not one.observe}
     for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         if outcome in outcomes:
             return outcome, ""
     if not outcomes:
         return Outcome.INCONCLUSIVE, "Nothing of the plan acts, so that nothing passes."
-    alerts = [one for one in found.checks if one.alerted is not None and not one.asked.observe]
-    if alerts:
-        return Outcome.INCONCLUSIVE, f"The limit of {alerts[0].asked.name} is broken beyond doubt, whatever the baseline does."
     begins = min((series.samples[0].time for series in (*baseline.total, *baseline.buckets) if series.samples), default=window.start)
     if begins > window.start + _LATE_SHARE * window.seconds:
         return Outcome.INCONCLUSIVE, (

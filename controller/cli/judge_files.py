@@ -57,6 +57,7 @@ def read_files(
 
 
 def _samples(path: Path, selectors: Sequence[Selector]) -> Iterator[tuple[Labels, Sample]]:
+    """Of one file; every one of JSON, and of text at least those of the selectors' metrics. Raises `CommandError`."""
     try:
         with path.open("rb") as file:
             beginning = file.read(4096).lstrip()
@@ -94,6 +95,8 @@ def _json(path: Path) -> Iterator[tuple[Labels, Sample]]:
     if answer.fault is not None or answer.result_type not in ("matrix", "vector"):
         said = answer.message or f"a result of type {answer.result_type}"
         raise CommandError(ExitCode.USAGE, f"{path}: {said}; expected the answer of a range query.")
+    if not any(series.samples for series in answer.series):
+        raise _empty(path)
     for series in answer.series:
         for sample in series.samples:
             yield series.labels, sample
@@ -102,10 +105,14 @@ def _json(path: Path) -> Iterator[tuple[Labels, Sample]]:
 def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple[Labels, Sample]]:
     known: dict[tuple[str, str], Labels] = {}
     quick = tuple(metrics) if "" not in metrics else ()
+    held = False
     for number, line in enumerate(lines, start=1):
         if not number % _SAY_EVERY:
             say(f"{path}: {number:,} lines are read.")
-        if line.startswith("#") or not line.strip() or (quick and not any(name in line for name in quick)):
+        if line.startswith("#") or not line.strip():
+            continue
+        held = True
+        if quick and not any(name in line for name in quick):
             continue
         # An exemplar stands behind the sample; a native histogram in place of its value.
         found = _LINE.match(line.partition(" # ")[0])
@@ -120,6 +127,14 @@ def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple
         if key not in known:
             known[key] = _labels(*key, f"{path}:{number}")
         yield known[key], Sample(time / 1000 if abs(time) >= _MILLISECONDS_FROM else time, value)
+    if not held:
+        raise _empty(path)
+
+
+def _empty(path: Path) -> CommandError:
+    """A file in which there is nothing to judge, whatever is asked for."""
+    expected = "OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`"
+    return CommandError(ExitCode.USAGE, f"{path}: found no sample, expected {expected}.")
 
 
 def _labels(name: str, braces: str, where: str) -> Labels:

@@ -152,12 +152,14 @@ class Counters:
         members: by member.
         own: by check with counters of its own.
         failed: which requests failed, in words.
+        odd: what is odd about those that `--errors` finds, sentences; "" where it finds some of each version's.
         reporter: whose counters they are where both sides have counted every request; "" where one has.
     """
 
     members: Mapping[str, Mapping[Arm, Counted]]
     own: Mapping[str, Mapping[Arm, Counted]]
     failed: str = ""
+    odd: str = ""
     reporter: str = ""
 
     def of(self, check: Check, places: Places) -> Mapping[Arm, Counted]:
@@ -196,7 +198,32 @@ def counters_of(counting: Counting, samples: Samples, errors: str, reporter: str
         for name, arms in counting.members.items()
     }
     own = {name: {arm: Counted(*(found(one) for one in two)) for arm, two in arms.items()} for name, arms in counting.counters.items()}
-    return Counters(members, own, words, reporter if twice else "")
+    return Counters(members, own, words, odd_of(words, members) if errors else "", reporter if twice else "")
+
+
+def odd_of(conditions: str, members: Mapping[str, Mapping[Arm, Counted]]) -> str:
+    """Whether conditions of `--errors` are met by every request of a version, or by none: more often a slip than the truth."""
+    total = {arm: [series for arms in members.values() for series in arms[arm].total] for arm in Arm}
+    bad = {arm: [series for arms in members.values() for series in arms[arm].bad] for arm in Arm}
+    every = [arm for arm in Arm if total[arm] and len(bad[arm]) == len(total[arm])]
+    none = [arm for arm in Arm if total[arm] and not bad[arm]]
+    said = []
+    if every:
+        said.append(
+            f"Every request of {_versions(every)} counts as failed by --errors {conditions}: "
+            "expected conditions that only failed requests meet."
+        )
+    if none:
+        labels = {key for arm in none for series in total[arm] for key, _ in series.labels}
+        said.append(
+            f"No request of {_versions(none)} counts as failed by --errors {conditions}: "
+            f"is that so, or is a label or value misspelt? There are the labels {', '.join(sorted(labels - {'__name__'}))}."
+        )
+    return " ".join(said)
+
+
+def _versions(arms: Sequence[Arm]) -> str:
+    return " and of ".join(f"the {arm}" for arm in arms)
 
 
 def _counted(total: tuple[Series, ...], failed: Iterable[object], buckets: tuple[Series, ...]) -> Counted:

@@ -12,6 +12,7 @@ from analysis.retrospect import Found, Retrospect
 from analysis.sequential import Kind, Known
 from controller.api.base import format_duration
 from controller.cli.host import print_object, say, tell
+from controller.core.words import many
 from controller.report.past import Beside
 
 
@@ -26,6 +27,7 @@ class Told:
         outcome: of all together.
         seconds: of the baseline by which it was known before the window, by sequential check; 0 where nothing was.
         failed: which requests counted as failed, in words.
+        odd: what is odd about those that `--errors` finds, sentences.
         reporter: whose counters were taken of the two that count every request; "" where there was one.
         notes: what is missing, clauses.
         queries: of the sequential checks that do not count what the two selectors select, by check and colour.
@@ -40,6 +42,7 @@ class Told:
     outcome: Outcome
     seconds: Mapping[str, float]
     failed: str = ""
+    odd: str = ""
     reporter: str = ""
     notes: tuple[str, ...] = ()
     queries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -154,12 +157,13 @@ def notes_of(told: Told) -> list[str]:
     said = []
     if found.evidence is not None:
         evidence = f"The release's e-value is {_large(found.evidence.ln_e)}, its bound {_large(found.evidence.ln_bound)}"
-        said.append(f"{evidence}; {found.ticks:,} ticks.")
+        said.append(f"{evidence}; {many(found.ticks, 'tick')}.")
     said += [_known(one, told.seconds.get(one.asked.name, 0.0)) for one in found.checks]
     said += [f"Failed requests: {told.failed}."] if told.failed else []
+    said += [told.odd] if told.odd else []
     said += [f"Callers and pods have both counted every request; what reporter={told.reporter} counted is judged."] if told.reporter else []
     said += [told.parameters] if told.parameters else []
-    said += [f"{found.set_aside:,.0f} requests were set aside: their pods came back after a silence."] if found.set_aside else []
+    said += [f"Set aside: {many(found.set_aside, 'request')}, because their pods came back after a silence."] if found.set_aside else []
     said += ["An answer was partial: this is never a pass."] if told.partial else []
     return said + [f"Missing: {note}." for note in told.notes]
 
@@ -203,6 +207,8 @@ def print_json(told: Told) -> None:
             "setAside": found.set_aside,
             "checks": [_sequential(one, told.seconds.get(one.asked.name, 0.0)) for one in found.checks],
             "beside": [_other(one) for one in told.beside],
+            "failed": told.failed,
+            "odd": told.odd,
             "parameters": told.parameters,
             "partial": told.partial,
             "missing": list(told.notes),

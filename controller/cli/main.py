@@ -120,7 +120,7 @@ def run(arguments: list[str], host: Any = None, *, program: str = "penstock") ->
         result = command.main(arguments, prog_name=program, complete_var="_PENSTOCK_COMPLETE", standalone_mode=False, obj=host)
         sys.stdout.flush()  # a full disk shows here at the latest, and not when the interpreter has ended
     except usage_error.__base__ as error:
-        error.message = _expected(error.message)
+        error.message = _expected(error)
         error.show()
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -139,12 +139,21 @@ def run(arguments: list[str], host: Any = None, *, program: str = "penstock") ->
     return _interrupted() if code == 130 else code  # noqa: PLR2004 - typer's word for Ctrl-C
 
 
-def _expected(message: str) -> str:
-    """A usage error without the words of the library that checks options: `expected a number of at least 1`, not `Input should be ...`."""
-    said = message.removeprefix("Value error, ").partition(", unable to parse")[0]
-    said = said.replace("Input should be greater than or equal to", "expected a number of at least")
-    said = said.replace("Input should be less than or equal to", "expected a number of at most")
-    return said.replace("Input should be a valid integer", "expected a whole number").replace("Input should be a valid", "expected a")
+def _expected(error: Any) -> str:
+    """A usage error without the words of the library that checks options: what was found, and what was expected instead."""
+    option, fault = getattr(error, "param", None), error.__cause__
+    kind = getattr(getattr(option, "type_descriptor", None), "annotation", None)
+    number = "a whole number" if kind is int else "a number" if kind is float else ""
+    if option is None or not number or not hasattr(fault, "errors"):
+        return str(error.message).removeprefix("Value error, ")
+    return f"found {fault.errors()[0]['input']!r}, expected {number}{_range(option.min, option.max)}"
+
+
+def _range(least: float | None, most: float | None) -> str:
+    """What an option's number must lie in, in words."""
+    if most is None:
+        return "" if least is None else f" of at least {least:,g}"
+    return f" of at most {most:,.10g}" if least is None else f" from {least:,g} to {most:,.10g}"
 
 
 def _interrupted() -> int:

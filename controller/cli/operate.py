@@ -12,11 +12,13 @@ def controller(
     config: Annotated[str, typer.Option("--config", help="YAML file with the settings; flags win over it.")] = "",
     watched: Annotated[list[str] | None, typer.Option("--namespace", "-n", help="Namespace to watch, repeatable; all if absent.")] = None,
     providers: Annotated[str | None, typer.Option("--providers", help="YAML file that names the Prometheus providers.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Releases that are looked at side by side.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, max=64, help="Releases that are looked at side by side.")] = None,
     metrics_bind: Annotated[str | None, typer.Option("--metrics-bind", help="HOST:PORT of /livez, /readyz, /healthz and /metrics.")] = None,
     identity: Annotated[str | None, typer.Option("--identity", help="The controller's user name.")] = None,
     cluster_domain: Annotated[str | None, typer.Option("--cluster-domain", help="Suffix of in-cluster host names.")] = None,
-    time_divisor: Annotated[float | None, typer.Option("--time-divisor", help="Divides every duration of a plan; for tests.")] = None,
+    time_divisor: Annotated[
+        float | None, typer.Option("--time-divisor", min=1, max=1_000_000, help="Divides every duration of a plan; for tests.")
+    ] = None,
     lease_name: Annotated[str | None, typer.Option("--lease-name", help="Name of the Lease.")] = None,
     lease_namespace: Annotated[str | None, typer.Option("--lease-namespace", help="Namespace of the Lease.")] = None,
     lease_duration: Annotated[str | None, typer.Option("--lease-duration", help="After this much silence another one leads.")] = None,

@@ -56,7 +56,7 @@ class Question:
 
 
 RPS_HELP = "Requests per second of both versions together: then it is said how long each stage takes to find a regression."
-RpsOption = Annotated[float, typer.Option("--rps", help=RPS_HELP, min=0.0, show_default=False)]
+RpsOption = Annotated[float, typer.Option("--rps", help=RPS_HELP, min=0, max=1_000_000_000, show_default=False)]
 ClusterOption = Annotated[bool, typer.Option("--cluster", help="Read the routes in the cluster to see the mode, and which version serves.")]
 
 
@@ -246,7 +246,7 @@ def stage_lines(spec: PlanSpec, steps: list[Step]) -> list[str]:
         tail += "   then waits for penstock advance" if step.waits_for_person else ""
         lines.append(
             f"  {step.weight:>4} %   {span(step.shifts_at):>9}   {span(step.window_opens_at):>11}   {span(step.window_closes_at):>9}   "
-            f"{step.min_requests:>5} requests{tail}"
+            f"{step.min_requests:>5} {'request' if step.min_requests == 1 else 'requests'}{tail}"
         )
     lines.append(f"  success at {span(end_of(steps))}; the old version is kept for {format_duration(spec.finish.retention)} after it.")
     return lines

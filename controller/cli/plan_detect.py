@@ -11,6 +11,7 @@ from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import DIFFERENCES, USUAL_GAUGE_EFFECT, BuiltIn, Check
 from controller.core.gauges import needed_seconds
 from controller.core.tested import FULL, by_limit, setting_of, shares
+from controller.core.words import many
 
 TAIL = 0.05
 """The bucket edge that latency is shown for: blue has so much beyond it."""
@@ -116,7 +117,7 @@ def tolerance_words(check: Check) -> str:
 
 def lines_of(found: list[Detection], rps: float) -> list[str]:
     """One line a stage and check, with a warning where a stage is too short."""
-    given = f"at {rps:g} requests a second" if rps else "give --rps to see the times"
+    given = f"at {many(rps, 'request', 'g')} a second" if rps else "give --rps to see the times"
     return [f"What sequential checks find, on average ({given}):", *(_line(one, rps) for one in found), *_warnings(found)]
 
 
@@ -128,8 +129,8 @@ def _line(one: Detection, rps: float) -> str:
     if not one.requests:
         return f"{told}never, the tolerance allows them"
     if rps:
-        return f"{told}{one.requests:,} requests of green take {format_duration(float(math.ceil(one.seconds)))}"
-    return f"{told}{one.requests:,} requests of green, from {one.at_least:,.2g} requests a second on within its window"
+        return f"{told}{many(one.requests, 'request')} of green take {format_duration(float(math.ceil(one.seconds)))}"
+    return f"{told}{many(one.requests, 'request')} of green, from {many(one.at_least, 'request', ',.2g')} a second on within its window"
 
 
 def _warnings(found: list[Detection]) -> Iterator[str]:

@@ -33,7 +33,7 @@ CONFIG_HELP = "The controller's own configuration: every plan in its namespaces,
 USAGE = "Name a plan, and where blue's samples are: --prometheus URL, --providers FILE or --file PATH; or --config FILE for every plan."
 DRY_HELP = "Print only; store nothing."
 FORMAT_HELP = "json for machines; yaml to paste into the plan: of a plan in a file it only prints, and needs no cluster."
-HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1)]
+HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1, max=10_000)]
 ProvidersOption = Annotated[Path | None, typer.Option("--providers", help=PROVIDERS_HELP, show_default=False)]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help=CONFIG_HELP, show_default=False)]
 DryOption = Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)]
@@ -174,7 +174,7 @@ def _plan(text: str, namespace: str, connect: Callable[[str], Session], *, offli
         return place, None if offline else connect(place[0])
     session = connect(namespace)
     try:
-        view = plan_view(session.kube.get(RELEASE_PLAN, session.namespace, hosts.check_name(text)))
+        view = plan_view(session.kube.get(RELEASE_PLAN, session.namespace, hosts.check_name_of("PLAN", text)))
     except NotFoundError as error:
         raise CommandError(ExitCode.NO, f"There is no plan {text} in namespace {session.namespace}, and no such file.") from error
     if view.spec is None:

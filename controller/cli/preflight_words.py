@@ -15,6 +15,7 @@ from controller.cli.host import say, tell
 from controller.cli.judge_words import clock
 from controller.cli.preflight_read import Past
 from controller.core.tested import measured_key, setting_of
+from controller.core.words import many
 
 Key = tuple[str, str, str]
 """Built-in check, workload and digest of own counters: what is measured once, whatever the checks are called."""
@@ -115,10 +116,10 @@ def requests_a_second(pasts: Mapping[Key, Past]) -> float:
 
 def print_text(told: Told) -> None:
     """For people: data on stdout, what is to be said about it on stderr."""
-    for block in (list(_table(told)), list(_replayed(told)), _found(told)):
-        if block:
-            tell("")
-        for line in block:
+    for line in _table(told):
+        tell(line)
+    for block in (list(_replayed(told)), _found(told)):
+        for line in ["", *block] if block else []:
             tell(line)
     for sentence in sentences(told):
         say(sentence)
@@ -153,7 +154,7 @@ def _called(spec: PlanSpec, key: Key) -> str:
 def _span(told: Told) -> str:
     past = max(told.pasts.values(), key=lambda one: one.seconds)
     whose = "" if past.reporter in ("destination", "") else " of callers, whose reports tell no pods apart,"
-    return f"{past.seconds / _HOUR:.3g} hours of {past.pods} pods{whose} with {told.rps:.3g} requests a second"
+    return f"{past.seconds / _HOUR:.3g} hours of {many(past.pods, 'pod')}{whose} with {many(told.rps, 'request', '.3g')} a second"
 
 
 def _line(line: MeasuredLine, weights: Sequence[int]) -> tuple[str, ...]:
@@ -174,7 +175,8 @@ def _replayed(told: Told) -> Iterator[str]:
     if not found.releases:
         return
     causes = ", ".join(f"{name} {count:,}" for name, count in (found.causes or {}).items() if count)
-    yield f"Blue against itself, other pods as green each time: {found.releases:,} releases over {found.stretches:,} stretches of time"
+    stretches = f"{found.stretches:,} {'stretch' if found.stretches == 1 else 'stretches'} of time"
+    yield f"Blue against itself, other pods as green each time: {many(found.releases, 'release')} over {stretches}"
     by = "with the plan's own dispersion" if told.spec.analysis.dispersion is not None else "each half judged by what the other half says"
     yield f"({by})."
     yield f"  as measured   {found.rollbacks:,} rolled back ({found.rollbacks / found.releases:.2%}){f': {causes}' if causes else ''}"

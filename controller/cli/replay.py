@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,7 @@ from controller.cli.replay_words import (
     step_lines,
     table,
 )
+from controller.core.words import many
 
 if TYPE_CHECKING:
     from controller.api.plan import PlanSpec
@@ -43,7 +45,7 @@ SetOption = Annotated[
     typer.Option("--set", help="Change a field of the plan: alpha=0.001, checks.error-rate.limit.max=2. Repeatable.", show_default=False),
 ]
 StepOption = Annotated[bool, typer.Option("--step", help="Walk through the record, decision by decision.")]
-JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Processes for several bundles; 0 is one a core.")]
+JobsOption = Annotated[int, typer.Option("--jobs", min=0, max=1000, help="Processes for several bundles; 0 is one a core.")]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json: one object a bundle.", show_default=False)]
 
 
@@ -208,7 +210,7 @@ def _guarded(path: Path, policy: Policy) -> Result:
 
 
 def all_of(files: Sequence[Path], policy: Policy, jobs: int) -> Iterator[Result]:
-    """All files, on all cores, in the order of the files."""
+    """All files, on all cores, in the order of the files. Ctrl-C waits for none of them."""
     found: dict[Path, Result] = {}
     with ProcessPoolExecutor(max_workers=jobs or None) as pool:
         try:
@@ -220,7 +222,10 @@ def all_of(files: Sequence[Path], policy: Policy, jobs: int) -> Iterator[Result]
                 if sys.stderr.isatty() or number == len(files):
                     say(f"{number:,} of {len(files):,} bundles.")
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)  # what has not begun is left; what runs ends by itself
+            for helper in active_children():  # they only read, and have heard nothing of it
+                helper.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            say(f"{len(found):,} of {many(len(files), 'bundle')} had been decided again.")
             raise
     yield from (found[path] for path in dict.fromkeys(files))
 

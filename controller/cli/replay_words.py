@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from controller.cli.words import clock, record, rows, span, text
+from controller.core.words import many
 from controller.times import rfc3339
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ def same_sentence(name: str, found: "Tally") -> str:
     """How much was decided again, and whether it came out the same."""
     notes = []
     if found.gaps:
-        notes.append(f"the record goes on {found.gaps} times from what was read anew (another leader, or a conflict)")
+        notes.append(f"the record goes on {many(found.gaps, 'time')} from what was read anew (another leader, or a conflict)")
     if found.counts:
         notes.append(f"{found.counts:,} of them from counts, because raw samples were thinned")
     if found.thinned:
-        notes.append(f"{found.thinned:,} looks were left out for want of room and were not decided again")
+        notes.append(f"{many(found.thinned, 'look')} left out for want of room and not decided again")
     extra = f"; {'; '.join(notes)}" if notes else ""
     end = "DIFFERENT from the record" if found.difference else "all as recorded"
-    return f"{name}: {found.looks:,} looks decided again, {found.decisions} of them decisions: {end}{extra}."
+    return f"{name}: {many(found.looks, 'look')} decided again, {found.decisions} of them decisions: {end}{extra}."
 
 
 def short(value: Any) -> str:
@@ -109,11 +110,11 @@ def verdict(found: "WhatIf") -> str:
     if found.other.back and not found.recorded.back:
         sooner = f"{span(max(0.0, found.end.at - found.other.at))} {'sooner' if found.end.back else 'before the record ends'}"
         hurt = found.saved
-        spared = f"; {hurt.requests:,.0f} requests of green less, {hurt.failed:,.0f} of which failed" if hurt else ""
+        spared = f"; {many(hurt.requests, 'request')} of green less, {hurt.failed:,.0f} of which failed" if hurt else ""
         return f"users     back on blue {sooner}{spared}"
     if found.recorded.back and not found.other.back:
         much = found.rate
-        more = f"; in the minute before, green had {much.requests:,.0f} requests, {much.failed:,.0f} of which failed" if much else ""
+        more = f"; in the minute before, green had {many(much.requests, 'request')}, {much.failed:,.0f} of which failed" if much else ""
         return f"users     not back on blue then; the record ends there: for how long more were hurt nobody has seen{more}"
     return (
         f"users     at most {found.other.grant} % on green from there on, instead of {found.recorded.grant} %; for this policy the record "
@@ -131,9 +132,10 @@ def notes(found: "WhatIf") -> Iterator[str]:
         times = "once" if found.anew == 1 else f"{found.anew} times"
         yield f"the record goes on {times} from what was stored (a controller took over, or somebody else wrote): there both policies do"
     if found.counts:
-        yield f"of {found.counts:,} looks the record has counts of requests instead of raw samples: latency is judged as it was asked then"
+        looks = many(found.counts, "look")
+        yield f"of {looks} the record has counts of requests instead of raw samples: latency is judged as it was asked then"
     if found.thinned:
-        yield f"{found.thinned:,} looks had no samples any more and were passed over"
+        yield f"{many(found.thinned, 'look')} without samples passed over"
 
 
 def compared_json(found: "WhatIf") -> dict[str, Any]:
@@ -163,7 +165,7 @@ def row_of(file: str, name: str, other: "WhatIf | None", found: "Tally | None", 
         return (file, "", "cannot be read", "", "", error)
     if found is not None:
         same = "as recorded" if found.difference is None else f"DIFFERENT at look {found.difference.number}: {found.difference.path}"
-        return (file, name, f"{found.looks:,} looks", f"{found.decisions} decisions", "", same)
+        return (file, name, many(found.looks, "look"), many(found.decisions, "decision"), "", same)
     if other is None:
         return (file, name, "", "", "", "no looks")
     when = span(other.other.at - other.end.at) if other.other.at > other.end.at else f"-{span(other.end.at - other.other.at)}"

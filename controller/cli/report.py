@@ -48,7 +48,7 @@ def report(
         bundle = open_bundle(path)
     else:
         session = hosts.open_session(ctx, namespace, context, kubeconfig)
-        bundle = bundle_of(session.kube, release_of(session, hosts.check_name(what)))
+        bundle = bundle_of(session.kube, release_of(session, hosts.check_name_of("RELEASE", what)))
     try:
         text = written(facts_of(bundle), output)
     except BundleError as error:

@@ -13,8 +13,9 @@ import typer
 from controller.api.validate import validate_file
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
-from controller.cli.validate import counted, line_of, scenario_rules, yaml_files
+from controller.cli.validate import line_of, scenario_rules, yaml_files
 from controller.cli.words import full_stop
+from controller.core.words import many
 
 if TYPE_CHECKING:
     from controller.simulator.run import Result
@@ -75,7 +76,7 @@ def command(
         if monotonic() - spoken > PROGRESS_SECONDS and number < total:
             spoken = monotonic()
             say(f"{number:,} of {total:,} runs, {failed} otherwise than expected, {spoken - started:.0f} s.")
-    sentence = f"{counted(total, 'run')}: {total - failed} as expected, {failed} otherwise."
+    sentence = f"{many(total, 'run')}: {total - failed} as expected, {failed} otherwise."
     if failed:
         raise CommandError(ExitCode.NO, sentence)
     say(sentence)

@@ -32,9 +32,9 @@ from controller.cli.install_kinds import (
 )
 from controller.cli.install_objects import NAME, OWNER, SYSTEM
 from controller.cli.uninstall_left import RECORDS, left_behind
-from controller.cli.validate import counted
 from controller.cli.wait import parse_timeout
 from controller.core.phases import FINAL
+from controller.core.words import many
 from controller.ports import (
     CONFIG_MAP,
     CRD,
@@ -129,7 +129,7 @@ def confirm(session: Session, running: list[Obj], *, leave: bool, yes: bool) -> 
     """Say what will happen, and let a person agree."""
     plans = len(listed(session.kube, RELEASE_PLAN))
     finished = len(listed(session.kube, RELEASE)) - len(running)
-    gone = f"{counted(plans, 'plan')} and {counted(finished, 'finished release')}"
+    gone = f"{many(plans, 'plan')} and {many(finished, 'finished release')}"
     say(f"With the resources go {gone} with their records; keep a copy of what is not in git.")
     for release in running:
         status = mapping(release.get("status"))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from controller.adapters.marks import ADDED, EPOCH, annotation, is_made, items, mapping, where
+from controller.core.words import many
 from controller.ports import CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, HPA, SERVICE, VIRTUAL_SERVICE, Kind, Obj
 
 List = Callable[[Kind], Sequence[Obj]]
@@ -21,7 +22,7 @@ def left_behind(listed: List) -> Iterator[str]:
     for kind in (DEPLOYMENT, SERVICE, HPA, DESTINATION_RULE, CONFIG_MAP):
         for obj in listed(kind):
             if is_made(obj) and not str(mapping(obj.get("metadata")).get("name")).startswith(RECORDS):
-                replicas = f", {mapping(obj.get('spec')).get('replicas', 1)} replicas" if kind is DEPLOYMENT else ""
+                replicas = f", {many(mapping(obj.get('spec')).get('replicas', 1), 'replica')}" if kind is DEPLOYMENT else ""
                 yield f"{where(obj)}, made by Penstock{replicas}"
     for rule in listed(DESTINATION_RULE):
         if annotation(rule, ADDED) and not is_made(rule):

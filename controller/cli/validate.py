@@ -8,6 +8,7 @@ import typer
 from controller.api.validate import Finding, Scenarios, has_ours, validate_file
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
+from controller.core.words import many
 
 FilesArgument = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Files, or folders: the .yaml and .yml files below with something of ours.")
@@ -84,13 +85,8 @@ def report(findings: list[Finding], files: int, *, quiet: bool = False) -> None:
     """The closing line on stderr. Raises `CommandError` (3) where there is an error."""
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
-    sentence = f"{counted(files, 'file')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}."
+    sentence = f"{many(files, 'file')}: {many(errors, 'error')}, {many(warnings, 'warning')}."
     if errors:
         raise CommandError(ExitCode.NO, "" if quiet else sentence)
     if not quiet:
         say(sentence)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

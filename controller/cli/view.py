@@ -12,6 +12,7 @@ from typing import Any
 from controller.cli.living import judged, sentence_now, without
 from controller.cli.words import clock, created_at, number, record, rows, span, text, whole
 from controller.core import reasons
+from controller.core.words import is_used, many
 
 FINAL = frozenset({"Succeeded", "RolledBack", "Refused"})
 BACKWARD = frozenset({"RollingBack", "TearingDown"})
@@ -231,7 +232,7 @@ def stages_of(
 def _return_of(home: Mapping[str, Any], status: Mapping[str, Any], window: float | None, now: float) -> StageView:
     """The return to the original, `finish: home`: judged for as long as the first stage."""
     phase, n = text(status.get("phase")), number(record(home.get("window")).get("nGreen"))
-    requests = f"{n:,.0f} requests of the original" if n else ""
+    requests = f"{many(n, 'request')} of the original" if n else ""
     if home.get("verdict") == "pass":
         return StageView(0, Mark.GOOD, "passed", requests, home=True)
     if not number(status.get("returnedAt")):
@@ -270,7 +271,7 @@ def _begun(
 ) -> StageView:
     phase = text(status.get("phase"))
     n = number(record(stage.get("window")).get("nGreen"))
-    requests = f"{n:,.0f} requests of green" if n else ""
+    requests = f"{many(n, 'request')} of green" if n else ""
     if stage.get("verdict") == "fail":
         return StageView(weight, Mark.BAD, "failed", requests)
     if stage.get("verdict") == "pass":
@@ -372,6 +373,8 @@ def next_of(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...]
             return _after_hold(status, now)
         case "Succeeded":
             return _after_success(status, now)
+        case "Queued" if record(status.get("hold")).get("waitsFor"):
+            return "It begins when nothing uses the old version any more; only a person ends that sooner."
         case _:
             return NEXT.get(phase, "This version of penstock does not know that phase.")
 
@@ -397,6 +400,8 @@ def _after_success(status: Mapping[str, Any], now: float) -> str:
     until = number(kept.get("until"))
     if kept.get("done") is True or not until:
         return "Nothing, it has ended."
+    if is_used(text(kept.get("kept"))):
+        return f"The old version is kept, and the next release waits: {text(kept.get('kept'))}."
     if text(kept.get("kept")):
         return f"The old version is kept: {text(kept.get('kept'))}. The next start takes its place, deleting this release takes it down."
     return f"The old version is kept until {clock(until)} UTC (for {span(until - now)})."

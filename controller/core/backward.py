@@ -26,6 +26,7 @@ from controller.core.commands import (
 )
 from controller.core.owed import Because
 from controller.core.steps import World, back, halt, moved, record, stored, wait
+from controller.core.words import many
 from controller.core.world import RouteView, WorkloadView
 
 TEARDOWN_PATIENCE_SECONDS = 600.0
@@ -194,7 +195,7 @@ def blue_state(w: World) -> Blue:
     for member in w.observed.members:
         needed = next((c.replicas for c in w.status.capacity if c.member == member.name), 1)
         if member.blue.available < needed:
-            lacking.append(f"{member.blue.namespace}/{member.blue.name} has {member.blue.available} of {needed} pods available")
+            lacking.append(f"{member.blue.namespace}/{member.blue.name} has {member.blue.available} of {many(needed, 'pod')} available")
     probes = seen.failing_probes(w, colour="blue")
     lost = w.observed.blue_lost
     detail = "; ".join([*lost, *lacking, probes]).strip("; ") or "blue is ready"
@@ -276,8 +277,7 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
         lost = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)
         gone = f"; {lost} is gone, so that Istio sends to all pods of its hosts" if lost else ""
-        detail = ("Prometheus has no answer" if quiet is None else "requests still arrive at green") + gone
-        return halt(w, reasons.DRAIN_UNKNOWN, detail)
+        return halt(w, reasons.DRAIN_UNKNOWN, seen.why_not_quiet(w) + gone)
     return wait(w, reasons.DRAINING, "waits until no traffic is seen", until=w.now + seen.look_again(w))
 
 

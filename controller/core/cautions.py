@@ -6,6 +6,7 @@ from controller.core import reasons
 from controller.core.sequential import measured_of
 from controller.core.steps import World
 from controller.core.tested import gauge_test
+from controller.core.words import many
 from controller.core.world import Problem
 
 LONG_AGO_DAYS = 30.0
@@ -30,4 +31,4 @@ def cautions(w: World) -> Iterator[Problem]:
     measured = w.plan.analysis.measured
     age = (w.now - measured.until) / _DAY if measured is not None else 0.0
     if age > LONG_AGO_DAYS:
-        yield Problem(reasons.MEASURED_LONG_AGO, f"{age:.0f} days ago")
+        yield Problem(reasons.MEASURED_LONG_AGO, f"{many(age, 'day')} ago")

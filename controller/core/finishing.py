@@ -15,6 +15,7 @@ from controller.core.commands import (
 from controller.core.homeward import FULL
 from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, moved, record, stored, wait
+from controller.core.words import GETS_REQUESTS, HAS_TRAFFIC
 from controller.core.world import RequestView, WorkloadView
 
 LOOK_SECONDS = 30.0
@@ -132,8 +133,11 @@ def retention(w: World) -> Decision | None:
 
 
 def still_used(w: World) -> str:
-    """Whether somebody gave the old version traffic again, in words: it is not taken away under users (S5)."""
-    return "it has traffic again" if any(r.found and r.green_weight < FULL for r in w.observed.routes) else ""
+    """Whether somebody gave the old version traffic again, in words with the command that ends it: nothing goes under users (S5)."""
+    route = next((r for r in w.observed.routes if r.found and r.green_weight < FULL), None)
+    if route is None:
+        return ""
+    return f"{HAS_TRAFFIC}; give it all to the new one by `kubectl edit virtualservice {route.name} -n {route.namespace}`"
 
 
 def look_seconds(w: World) -> float:
@@ -148,7 +152,9 @@ def undrained(w: World) -> str:
         return "it drains"
     quiet = seen.quiet_old(w)
     if quiet is False:
-        return "it still gets requests"
+        old = next((m.blue for m in w.observed.members if m.blue.found and m.blue.replicas), None)
+        down = f", or `kubectl scale deployment {old.name} -n {old.namespace} --replicas=0`" if old is not None else ""
+        return f"{GETS_REQUESTS}; stop who asks it{down}"
     return "nobody can say whether it still gets requests" if quiet is None and not w.subject.deleted and patient(w) else ""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from analysis.model import Outcome
 from controller.api.plan import GreenSource
-from controller.api.release import Phase, ReleaseStatus, StageStatus, WindowStatus
+from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus, WindowStatus
 from controller.core import backward, finishing, gates, missing, reasons, seen, sequential
 from controller.core.beginning import identify, listed, refuse, refuse_prepared
 from controller.core.commands import (
@@ -30,6 +30,7 @@ from controller.core.commands import (
 )
 from controller.core.steps import DATA_DEADLINE_SECONDS, POLL_SECONDS, World, act, hold, moved, record, set_stage, stored, wait
 from controller.core.traffic import SplitVerdict
+from controller.core.words import is_used, many
 from controller.core.world import Rival
 
 
@@ -64,11 +65,26 @@ def queued(w: World) -> Decision:
 
 
 def behind(w: World, first: Rival) -> Decision:
-    """Wait for that release, and say what keeps it: requests to its old version may never end, so a person must be able to see them."""
+    """Wait for that release, and say what keeps it: requests to its old version may never end, and then a person is waited for."""
     word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_OLD if first.kept else reasons.WAITING_FOR_PLAN
     detail = f"{first.name}: {first.kept}" if word == reasons.WAITING_FOR_OLD else first.name
     decision = wait(w, word, detail, until=w.now + POLL_SECONDS)
-    return replace(decision, store=decision.status.message != w.status.message)
+    status = decision.status.model_copy(update={"hold": for_person(w, word, detail) if is_used(first.kept) else None})
+    return replace(decision, status=status, store=(status.message, status.hold) != (w.status.message, w.status.hold))
+
+
+def for_person(w: World, reason: str, detail: str) -> HoldStatus:
+    """What a queued release says of the person whom it waits for; it goes on by itself once the reason is gone."""
+    since = w.status.hold.since if w.status.hold is not None else w.now
+    return HoldStatus(
+        reason=reason,
+        since=since,
+        then="wait",
+        waits_for="operator",
+        phase=Phase.QUEUED,
+        detail=detail,
+        message=reasons.say(reason, detail),
+    )
 
 
 def is_ahead(w: World, rival: Rival) -> bool:
@@ -198,7 +214,7 @@ def probes_to_go(w: World) -> Unproven | None:
         status = status.model_copy(update={"probe_passes": status.probe_passes + 1, "probed_at": w.now})
     if status.probe_passes >= attempts:
         return None
-    return Unproven(status, f"health probes passed {status.probe_passes} of {attempts} times")
+    return Unproven(status, f"health probes passed {status.probe_passes} of {many(attempts, 'time')}")
 
 
 def unready(w: World) -> str:
@@ -210,11 +226,11 @@ def unready(w: World) -> str:
         if green.stuck:
             lacking.append(f"{where}: {green.stuck}")
         elif not green.current or green.available < needed:
-            lacking.append(f"{where} has {green.available} of {needed} pods available")
+            lacking.append(f"{where} has {green.available} of {many(needed, 'pod')} available")
         elif green.restarts > w.plan.preparation.restarts:
-            lacking.append(f"{where} restarted {green.restarts} times (limit {w.plan.preparation.restarts})")
+            lacking.append(f"{where} restarted {many(green.restarts, 'time')} (limit {w.plan.preparation.restarts})")
         elif green.endpoints < needed:
-            lacking.append(f"{where} has {green.endpoints} of {needed} ready endpoints")
+            lacking.append(f"{where} has {green.endpoints} of {many(needed, 'ready endpoint')}")
     return "; ".join(lacking) or seen.failing_probes(w)
 
 
@@ -330,7 +346,8 @@ def stalled(w: World, window: WindowStatus) -> str:
     if silent <= limit:
         return ""
     blind = seen.why_blind(w)
-    return f"no sample of both versions since {silent:.0f} s{f': {blind}' if blind else ''}"
+    awaited = seen.awaited(w)
+    return f"no sample of {awaited[0] if len(awaited) == 1 else 'both versions'} since {silent:.0f} s{f': {blind}' if blind else ''}"
 
 
 THEN = {"rollback": "rollback", "hold": "wait"}

@@ -11,6 +11,7 @@ from analysis.model import Outcome
 from controller.api.release import Phase
 from controller.core import reasons
 from controller.core.steps import World
+from controller.core.words import many
 from controller.core.world import WorkloadView
 from controller.ports import DEPLOYMENT
 
@@ -108,9 +109,9 @@ def home_lacks(w: World, wanted: Mapping[str, str]) -> str:
         if not blue.current:
             lacking.append(f"{blue.namespace}/{blue.name} is replacing its pods")
         elif blue.available < needed:
-            lacking.append(f"{blue.namespace}/{blue.name} has {blue.available} of {needed} pods available")
+            lacking.append(f"{blue.namespace}/{blue.name} has {blue.available} of {many(needed, 'pod')} available")
         elif w.status.phase is Phase.RETURNING and blue.endpoints < needed:
-            lacking.append(f"{blue.namespace}/{blue.name} has {blue.endpoints} of {needed} ready endpoints")
+            lacking.append(f"{blue.namespace}/{blue.name} has {blue.endpoints} of {many(needed, 'ready endpoint')}")
     return "; ".join(lacking)
 
 

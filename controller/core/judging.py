@@ -23,6 +23,7 @@ from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, polled, trigger_key
 from controller.core.readings import DETAIL_LENGTH, MAX_SKEW_SECONDS, Context, answer_of, lacking, needed_requests, too_short
 from controller.core.sentences import explain, has_numbers, numbers, quantity
+from controller.core.words import many
 from controller.core.world import Measured, Measurement
 from controller.ports import ProbeResult
 
@@ -220,7 +221,7 @@ def _gate_detail(verdict: Verdict, needed: float, candidate: Reading, baseline: 
     if verdict.outcome is not Outcome.INCONCLUSIVE:
         return ""
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
-        return f"{verdict.n or 0:,.0f} of {needed:,.0f} requests of green"
+        return f"{verdict.n or 0:,.0f} of {many(needed, 'request')} of green"
     return _fault_detail(candidate, baseline)
 
 

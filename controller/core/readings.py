@@ -11,6 +11,7 @@ from controller.api.plan_checks import Check
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import reasons
 from controller.core.traffic import Traffic
+from controller.core.words import many
 from controller.core.world import Measurement
 from controller.ports import Answer
 
@@ -83,6 +84,6 @@ def needed_requests(check: Check, context: Context) -> float:
 def lacking(window: WindowStatus, context: Context) -> tuple[str, str] | None:
     """Why the window cannot be judged at all: a reason and its detail; None where it can."""
     if context.counted and window.n_green < context.min_requests:
-        return reasons.TOO_FEW_REQUESTS, f"{window.n_green:,.0f} of {context.min_requests:,.0f} requests of green"
+        return reasons.TOO_FEW_REQUESTS, f"{window.n_green:,.0f} of {many(context.min_requests, 'request')} of green"
     short = too_short(window, context)
     return (reasons.TOO_FEW_SAMPLES, short) if short else None

@@ -71,7 +71,7 @@ WAITING_FOR_PLAN = _reason(
 WAITING_FOR_OLD = _reason(
     "WaitingForOldVersion",
     "Waits until the old version can go that is kept for release {detail}.",
-    "It goes on by itself when nothing more of it is seen; a person may stop who still asks it, or scale it to zero.",
+    "It goes on by itself when nothing more of it is seen. Nothing that is used is taken down: a person ends that by what the sentence names.",
     _W,
 )
 SUPERSEDING = _reason(
@@ -135,7 +135,8 @@ NO_DATA = _reason(
 TOO_FEW_REQUESTS = _reason(
     "TooFewRequests",
     "Too few requests to judge by: {detail}",
-    "It waits for more until the deadline; or lower minRequests of the stage or the check, judge a lower quantile, or penstock advance.",
+    "It waits for more until the deadline, then for a person; penstock resume waits on with what was counted; penstock advance (once it is "
+    "no longer halted) goes on without; or lower minRequests of the stage or the check, or judge a lower quantile.",
     _W,
 )
 TOO_FEW_FAILED = _reason(
@@ -149,7 +150,8 @@ NOT_SETTLED = _reason(
 SPLIT_UNSEEN = _reason(
     "TooFewRequestsForSplit",
     "Too few requests to see the split: {detail}",
-    "It waits for more until the deadline, then for a person; or lower settle.minRequests, or penstock advance.",
+    "It waits for more until the deadline, then for a person; penstock resume waits on with what was counted; penstock advance (once it is "
+    "no longer halted) goes on without; or lower settle.minRequests.",
     _W,
 )
 DRIFT_TO_BLUE = _reason(

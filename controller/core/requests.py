@@ -17,6 +17,9 @@ from controller.core.world import RequestView
 REMEMBERED = 20
 """Uids of requests that are kept in the status; older ones carry their answer themselves."""
 
+WANTING = frozenset({reasons.TOO_FEW_REQUESTS, reasons.SPLIT_UNSEEN, reasons.NO_DATA})
+"""Reasons of a stop that say nothing against what was counted: there was only not enough of it."""
+
 GATED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING})
 
 
@@ -27,7 +30,7 @@ def answer_first(w: World) -> Decision | None:
     backs = [r for r in w.observed.requests if r.spec.verb is Verb.ROLLBACK]
     request = (backs or list(w.observed.requests))[0]
     if request.uid in w.status.requests:
-        return act(w, _answer(request, reasons.ACCEPTED, request.spec.verb))
+        return act(w, _answer(request, reasons.ACCEPTED, done(w, request.spec.verb)))
     refusal = refused(w, request)
     if refusal:
         return act(w, _answer(request, *refusal, accepted=False))
@@ -83,7 +86,8 @@ def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
         gate = gates.green_capacity(w)
         return None if gate.open else (gate.reason, gate.detail)
     if standing not in GATED or w.status.stage < 0:
-        return reasons.NOT_NOW, f"it is {w.status.phase}"
+        first = f": penstock resume first, then penstock {verb}" if w.status.phase is Phase.HALTED and w.status.weight else ""
+        return reasons.NOT_NOW, f"it is {w.status.phase}{first}"
     if verb is Verb.ADVANCE and w.last_stage and (w.status.phase is Phase.SHIFTING or w.status.weight < w.stage.weight):
         return reasons.NOT_NOW, "its last weight is still on the way"
     if verb is Verb.PROMOTE and w.last_stage:
@@ -171,7 +175,10 @@ def pause(w: World, who: str) -> Decision:
 
 
 def resume(w: World, who: str) -> Decision:
-    """Go on from the highest stage that is not above the observed weight, or from the first, with a new window."""
+    """Go on from the highest stage that is not above the observed weight, or from the first, with a new window.
+
+    Where only requests or samples were wanting, and the weights are still those of the stage, what was counted goes on to count.
+    """
     status = w.status
     if only_teardown_left(status) and status.rollback is not None:
         # Only the teardown is left: a person says that green gets no traffic.
@@ -180,13 +187,51 @@ def resume(w: World, who: str) -> Decision:
     if status.hold and status.hold.phase is Phase.PREPARING:
         return stored(moved(w, Phase.PREPARING, reasons.ACCEPTED, f"resume by {who}"))
     if status.returning and (status.phase is Phase.HALTED or w.standing is Phase.RETURNING):
-        return stored(moved(returning.again(w), Phase.RETURNING, reasons.ACCEPTED, f"resume by {who}"))
+        return stored(moved(w if wanting(w) else returning.again(w), Phase.RETURNING, reasons.ACCEPTED, f"resume by {who}"))
     if status.hold and status.hold.reason == reasons.MANUAL_HOLD:
         return advance(w, status.requests[-1])
+    if wanting(w):
+        word, phase = counting_phase(w)
+        return stored(moved(w, phase, word, goes_on(w)))
     weights = [stage.weight for stage in w.stages]
     seen = w.observed.lowest_weight
     index = max((i for i, weight in enumerate(weights) if weight <= seen and i <= status.stage), default=0)
     return forward.enter_stage(w, index)
+
+
+def wanting(w: World) -> bool:
+    """Whether it stands only because requests or samples are wanting: what was counted so far stays true, and so it goes on counting."""
+    status = w.status
+    reason = status.hold.reason if status.phase is Phase.HOLDING and status.hold is not None else status.reason
+    if reason not in WANTING or status.stage < 0:
+        return False
+    if status.returning is not None:
+        return bool(status.returned_at) and status.returning.window is not None and status.returning.verdict is None
+    here = w.stage_status
+    same_weights = {status.weight, w.observed.lowest_weight, w.observed.green_weight} == {w.stage.weight}
+    return same_weights and bool(here.shifted_at) and here.verdict is None
+
+
+def counting_phase(w: World) -> tuple[str, Phase]:
+    """Where a stop that was `wanting` goes on, and the word for it."""
+    if w.stage_status.window is None:
+        return reasons.SETTLING, Phase.SHIFTING
+    return (reasons.BAKING, Phase.BAKING) if w.last_stage else (reasons.MEASURING, Phase.MEASURING)
+
+
+def goes_on(w: World) -> str:
+    """What counts on, in words."""
+    return "the window goes on with what was counted" if w.stage_status.window is not None else "what was seen of the split counts on"
+
+
+def done(w: World, verb: Verb) -> str:
+    """What was done. The answer comes before the next step, so that a stage that has no weights yet was begun anew by this request."""
+    if verb is not Verb.RESUME or w.status.stage < 0 or w.status.returning is not None:
+        return verb
+    if w.status.phase is Phase.SHIFTING and not w.stage_status.shifted_at:
+        anew = f"the stage of {w.stage.weight} % begins anew and counts from zero"
+        return f"{verb}; {anew}, because the stop may have changed what was counted"
+    return f"{verb}; {goes_on(w)}" if w.status.phase in GATED else verb
 
 
 def _answer(request: RequestView, reason: str, detail: str, *, accepted: bool = True) -> AnswerRequest:

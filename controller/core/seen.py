@@ -12,8 +12,10 @@ from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
 from controller.core import asking, judging, needs, readings, reasons, rhythm, samples, sequential, traffic
+from controller.core.marks import is_home
 from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World
-from controller.core.traffic import SplitVerdict
+from controller.core.tested import FULL
+from controller.core.traffic import Quiet, SplitVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,14 @@ def why_blind(w: World) -> str:
         return ""
     if found.fault:
         return reasons.say(found.fault, found.detail).rstrip(".")
-    awaited = (("blue", found.blue), ("green", found.green))[0 if w.stage.weight < 100 else 1 :]  # noqa: PLR2004 - percent
-    empty = [colour for colour, arm in awaited if arm.newest == -math.inf]
-    return f"the answer has no sample of {' and '.join(empty)} that can be counted" if empty else ""
+    empty = [name for name, arm in zip(awaited(w), (found.green, found.blue), strict=False) if arm.newest == -math.inf]
+    return f"the answer has no sample of {' and '.join(empty[::-1])} that can be counted" if empty else ""
+
+
+def awaited(w: World) -> tuple[str, ...]:
+    """Whose samples a window runs on: green's, which after a return is the original, and below 100 % blue's, too."""
+    judged = "the original" if is_home(w) else "green"
+    return (judged,) if w.stage.weight >= FULL else (judged, "blue")
 
 
 def split(w: World) -> SplitVerdict:
@@ -117,8 +124,7 @@ def advanced(w: World) -> WindowStatus:
     seen = read_traffic(w)
     if seen is None:
         return window
-    needs_blue = w.stage.weight < 100  # noqa: PLR2004 - percent
-    return traffic.advance_window(window, seen, scrape_interval=w.plan.traffic.scrape_interval, needs_blue=needs_blue)
+    return traffic.advance_window(window, seen, scrape_interval=w.plan.traffic.scrape_interval, needs_blue="blue" in awaited(w))
 
 
 def by_clock(w: World, window: WindowStatus) -> WindowStatus:
@@ -233,9 +239,17 @@ def queries_of(w: World, cause: CheckStatus, *also: CheckStatus) -> tuple[str, .
 
 def no_traffic(w: World) -> bool | None:
     """Whether green gets no requests any more; None where nobody can say. Without traffic metrics the drain time must do."""
-    rollback = w.status.rollback
-    since = rollback.traffic_at if rollback else w.status.phase_since
-    return _quiet(w, since, "green")
+    return _known(_quiet(w, _back_since(w), "green"))
+
+
+def why_not_quiet(w: World) -> str:
+    """What keeps anybody from saying that green gets no requests any more: the samples that are missing, or the requests."""
+    found = _quiet(w, _back_since(w), "green")
+    return found.why if found is not None else "nobody was asked yet"
+
+
+def _back_since(w: World) -> float:
+    return w.status.rollback.traffic_at if w.status.rollback else w.status.phase_since
 
 
 def reached(w: World) -> bool:
@@ -246,22 +260,26 @@ def reached(w: World) -> bool:
 
 def quiet_old(w: World) -> bool | None:
     """After success: whether the old version gets no requests any more."""
-    return _quiet(w, w.status.phase_since, "blue")
+    return _known(_quiet(w, w.status.phase_since, "blue"))
 
 
 def quiet_clone(w: World) -> bool | None:
     """`finish: home`: whether the clone gets no requests any more since the return."""
-    return _quiet(w.at_home, w.status.returned_at, "blue")
+    return _known(_quiet(w.at_home, w.status.returned_at, "blue"))
 
 
-def _quiet(w: World, since: float, colour: str) -> bool | None:
+def _known(answer: Quiet | None) -> bool | None:
+    return answer.quiet if answer is not None and answer.known else None
+
+
+def _quiet(w: World, since: float, colour: str) -> Quiet | None:
+    """What the samples say; None where they were not asked for. Without traffic metrics the drain time must do."""
     if w.plan.traffic.metrics is TrafficMetrics.NONE:
-        return True
+        return Quiet(quiet=True, known=True, why="")
     seen = read_traffic(w)
     if seen is None:
         return None
-    answer = traffic.quiet(seen, since=since, drain=w.plan.rollback.drain, scrape_interval=w.plan.traffic.scrape_interval, colour=colour)
-    return answer.quiet if answer.known else None
+    return traffic.quiet(seen, since=since, drain=w.plan.rollback.drain, scrape_interval=w.plan.traffic.scrape_interval, colour=colour)
 
 
 def failing_probes(w: World, colour: str = "green") -> str:

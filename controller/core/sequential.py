@@ -50,6 +50,7 @@ from controller.core.tested import (
     shares,
     what_is_tested,
 )
+from controller.core.words import many
 
 __all__ = [
     "FULL", "Look", "Tally", "at_window_end", "counted", "due", "early_stages", "edges_of", "further_back",
@@ -309,8 +310,8 @@ def _judged(
 def _detail(verdict: Verdict, one: Look) -> str:
     """What an answer lacks, in words; empty for one that lacks nothing."""
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
-        needed = verdict.detail["needed"]
-        return f"{verdict.n or 0:,.0f} of {needed:,.0f} requests of green" if math.isfinite(needed) else "the tolerance allows the effect"
+        n, needed = verdict.n or 0, verdict.detail["needed"]
+        return f"{n:,.0f} of {many(needed, 'request')} of green" if math.isfinite(needed) else "the tolerance allows the effect"
     return one.detail if verdict.outcome is Outcome.INCONCLUSIVE else ""
 
 

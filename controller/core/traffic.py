@@ -26,6 +26,7 @@ from controller.api.release import WindowStatus
 from controller.core import reasons
 from controller.core.binomial import tails
 from controller.core.queries import Mesh, Place
+from controller.core.words import many
 from controller.ports import Answer
 
 GAP_SCRAPES = 3
@@ -250,7 +251,7 @@ def settled(traffic: Traffic, split: Split) -> SplitVerdict:
     n = blue + green
     percent = 100 * green / n if n else None
     if n < max(split.min_requests, 1):
-        why = _split_words(percent, n, split, f"{split.min_requests} requests are needed")
+        why = _split_words(percent, n, split, f"{many(split.min_requests, 'request')} needed")
         return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest, too_few=True)
     if not green or (not blue and len(arms) > 1):
         why = _split_words(percent, n, split, f"no request of {'blue' if green else 'green'}")
@@ -357,6 +358,8 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
     if traffic.fault:
         return Quiet(quiet=False, known=False, why=reasons.say(traffic.fault, traffic.detail))
     newest = traffic.scraped
+    if newest == -math.inf:
+        return Quiet(quiet=False, known=False, why="Prometheus's answer has no sample of either version")
     if newest < since + drain:
         return Quiet(quiet=False, known=newest > since, why="no sample yet from after the drain")
     arm = traffic.green if colour == "green" else traffic.blue
@@ -367,7 +370,7 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
     # The increment that spans the beginning of the drain may hold requests from before it.
     seen = _since(arm, after, since)
     if seen:
-        return Quiet(quiet=False, known=True, why=f"{colour} had {seen:,.0f} requests in the last {drain:.0f} s")
+        return Quiet(quiet=False, known=True, why=f"{colour} had {many(seen, 'request')} in the last {drain:.0f} s")
     return Quiet(quiet=True, known=True, why=f"{colour} had no request in the last {drain:.0f} s")
 
 

@@ -19,6 +19,7 @@ from controller.api.release import CheckStatus, ReleaseStatus, StageStatus
 from controller.api.validate_words import in_words
 from controller.core import asking, reasons, sequential
 from controller.core.sentences import explain
+from controller.core.words import many
 from controller.evidence.bundle import Bundle, BundleError
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
 from controller.evidence.replay import Difference, Step, Tally, replay, tally
@@ -279,11 +280,13 @@ def notes_of(bundle: Bundle, status: ReleaseStatus, found: Tally) -> Iterator[st
     if not bundle.segments:
         yield "There is no evidence: nothing was decided yet, or it could not be kept."
     if found.gaps:
-        yield f"The record goes on {found.gaps} times from what was read anew: another controller took over, or somebody else had written."
+        gaps = many(found.gaps, "time")
+        yield f"The record goes on {gaps} from what was read anew: another controller took over, or somebody else had written."
     if found.counts:
-        yield f"Room was short: of {found.counts:,} looks raw samples were thinned to counts. Every verdict was decided again from these."
+        looks = many(found.counts, "look")
+        yield f"Room was short: of {looks} raw samples were thinned to counts. Every verdict was decided again from these."
     if found.thinned:
-        yield f"Room was short: {found.thinned:,} looks between decisions were left out. The decisions stand, each with what it found."
+        yield f"Room was short: {many(found.thinned, 'look')} between decisions left out. The decisions stand, each with what it found."
 
 
 # Checks.

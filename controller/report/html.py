@@ -11,6 +11,7 @@ from importlib.resources import files
 
 import orjson
 
+from controller.core.words import many
 from controller.report.facts import CheckFacts, Entry, Facts, Point, StageFacts, seconds
 from controller.report.plots import Plot, as_data, check_plots, room_for, svg, traffic_plot
 from controller.times import rfc3339
@@ -226,6 +227,6 @@ def again(facts: Facts) -> Iterator[str]:
         yield f'<p class="note">While this report was made, look {facts.difference.number} came out otherwise than recorded '
         yield f"({escape(facts.difference.path)}): the version that made the report decides otherwise than the one that ran.</p>"
     elif facts.looks:
-        yield f"<p>While this report was made, all {facts.looks:,} looks were decided again, {facts.decisions} of them decisions: "
+        yield f"<p>Decided again while this report was made: {many(facts.looks, 'look')}, {facts.decisions} of them decisions: "
         yield "all as recorded.</p>"
     yield f"<pre><code>{escape(chr(10).join(facts.again))}</code></pre></section>"

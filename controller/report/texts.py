@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from controller.core.words import many
 from controller.report.facts import CheckFacts, Facts, seconds
 from controller.report.html import OUTCOMES
 from controller.times import rfc3339
@@ -51,7 +52,7 @@ def _markdown(facts: Facts) -> Iterator[str]:
     yield from (f"| {rfc3339(entry.at)} | {plain(entry.kind)} | {plain(entry.message)} |" for entry in facts.entries)
     yield ""
     same = "all as recorded" if facts.difference is None else f"look {facts.difference.number} came out otherwise"
-    yield f"{facts.looks:,} looks were decided again for this report: {same}."
+    yield f"Decided again for this report: {many(facts.looks, 'look')}, {same}."
 
 
 def as_json(facts: Facts) -> dict[str, Any]:

@@ -154,7 +154,8 @@ class Checker:
         now = self.history.book.now = self.sim.clock.time
         self._turns.time(now)
         self._drift_overdue(now)
-        unfinished = [facts for facts in self.history.releases.values() if facts.phase not in FINAL and not waits_for_person(facts.status)]
+        alive = [facts for facts in self.history.releases.values() if facts.phase not in FINAL]
+        unfinished = [facts for facts in alive if not waits_for_person(facts.status)]
         last = max((end for _, end in self._faults), default=START)
         for facts in unfinished:
             budget = budget_seconds(facts)
@@ -165,18 +166,24 @@ class Checker:
                     "L1",
                     f"{facts.name} is {facts.phase} ({facts.status.get('reason')}) after {now - since:.0f} s, {budget:.0f} s are allowed",
                 )
-        if unfinished and all(facts.phase == "Queued" for facts in unfinished) and now - last > MARGIN_SECONDS:
-            names = ", ".join(facts.name for facts in unfinished)
+        asked = {plan_of(facts) for facts in alive if waits_for_person(facts.status)}
+        stuck = [facts for facts in unfinished if plan_of(facts) not in asked]  # whoever queues behind another waits for the same person
+        if stuck and all(facts.phase == "Queued" for facts in stuck) and now - last > MARGIN_SECONDS:
+            names = ", ".join(facts.name for facts in stuck)
             self.history.breach("L6", f"{names}: everybody is Queued and nobody runs")
         return self.breaches
 
 
+def plan_of(facts: ReleaseFacts) -> tuple[str, str]:
+    """Namespace and name of the plan in whose queue it stands."""
+    return facts.namespace, str(facts.obj["spec"]["plan"])
+
+
 def waits_for_person(status: Mapping[str, Any]) -> bool:
-    """Halted, or held for a named person without a deadline."""
+    """Halted, or held, or kept in the queue, for a named person without a deadline."""
     hold = status.get("hold") or {}
-    return status.get("phase") == "Halted" or (
-        status.get("phase") == "Holding" and bool(hold.get("waitsFor")) and hold.get("until") is None
-    )
+    named = bool(hold.get("waitsFor")) and hold.get("until") is None
+    return status.get("phase") == "Halted" or (status.get("phase") in ("Holding", "Queued") and named)
 
 
 def budget_seconds(facts: ReleaseFacts) -> float:

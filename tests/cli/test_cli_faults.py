@@ -109,10 +109,10 @@ def test_an_unknown_word_is_2(word):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("sandbox", "--speed", "0"), "expected a number of at least 1"),
-        (("sandbox", "--speed", "5000"), "expected a number of at most 1000"),
-        (("sandbox", "--speed", "fast"), "expected a number"),
-        (("replay", "x", "--jobs", "two"), "expected a whole number"),
+        (("sandbox", "--speed", "0"), "found '0', expected a number from 1 to 1,000"),
+        (("sandbox", "--speed", "fast"), "found 'fast', expected a number from 1 to 1,000"),
+        (("replay", "x", "--jobs", "two"), "found 'two', expected a whole number from 0 to 1,000"),
+        (("simulate", "x", "--seed", "-1"), "found '-1', expected a whole number of at least 0"),
         (("import", "spinnaker", "x"), "'spinnaker' is not one of 'kayenta', 'flagger', 'argo'."),
     ],
 )
@@ -120,6 +120,70 @@ def test_an_option_that_cannot_be_is_told_in_our_words(words, said, capsys):
     """And not in those of the library that checks them: `Input should be ...`, `Value error, ...`."""
     assert run(list(words)) == 2
     assert re.search(rf"Error: Invalid value for '[^']+': {re.escape(said)}\n$", capsys.readouterr().err)
+
+
+def numeric_options():
+    """Every option of every command that takes a number, with values that it cannot take."""
+    group = typer.main.get_command(app)
+    context = group.make_context("penstock", [], resilient_parsing=True)
+    for name in group.list_commands(context):
+        for option in group.get_command(context, name).params:
+            if option.param_type_name != "option" or option.type_descriptor.annotation not in (int, float):
+                continue
+            bad = ["x", "nan"] if option.type_descriptor.annotation is float else ["x", "1.5"]
+            bad += [f"{option.min - 1:g}"] if option.min is not None else []
+            bad += [f"{option.max + 1}"] if option.max is not None else []
+            yield from (pytest.param(name, option.opts[0], value, id=f"{name} {option.opts[0]} {value}") for value in bad)
+
+
+WITH = {"judge": ["--baseline", "a", "--candidate", "b", "--from", "-1h", "--file", "x"]}
+"""What a command must have before it looks at options of its own."""
+
+
+@pytest.mark.parametrize(("command", "option", "value"), [*numeric_options()])
+def test_every_number_that_an_option_cannot_take_is_told_with_what_was_expected(command, option, value, capsys):
+    code = run([command, *WITH.get(command, []), option, value])
+    said = capsys.readouterr().err.splitlines()[-1]
+
+    assert code == 2
+    assert re.search(rf"{option}'?: found '?{re.escape(value)}'?, expected (a (whole )?number|percent)\b", said)
+    if value != "x":
+        assert re.search(r"of at least \d|from [\d.]+ to \d|between \d+ and \d+", said)
+
+
+def test_every_number_is_an_option_with_bounds_or_one_that_says_its_own():
+    """A number without bounds would let infinity through."""
+    group = typer.main.get_command(app)
+    context = group.make_context("penstock", [], resilient_parsing=True)
+    params = [one for name in group.list_commands(context) for one in group.get_command(context, name).params]
+    floats = {one.opts[0] for one in params if one.type_descriptor.annotation is float and one.max is None}
+
+    assert floats == {"--alpha", "--limit"}
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["get", "-n", "Bad_Name"], "'--namespace' / '-n'"),
+        (["install", "-n", "Bad_Name"], "--namespace"),
+        (["install", "--green-namespace", "Bad_Name"], "--green-namespace"),
+        (["install", "--controller-namespace", "Bad_Name"], "--controller-namespace"),
+        (["wait", "Bad_Name"], "'NAME'"),
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_cannot_be_is_told_with_its_option(words, option, capsys):
+    assert run(words) == 2
+    expected = f"Error: Invalid value for {option}: found 'Bad_Name', expected a name of lower-case letters, digits and dashes\n"
+    assert capsys.readouterr().err.endswith(expected)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon"])
+def test_a_time_that_cannot_be_is_told_with_its_option(value, capsys):
+    assert run(["wait", "shop-v2", "--timeout", value]) == 2
+    assert capsys.readouterr().err.endswith(
+        f"Error: Invalid value for --timeout: found '{value}', expected a duration with its unit, such as 30s, 5m, 1h30m\n"
+    )
 
 
 def test_every_exit_code_is_explained():

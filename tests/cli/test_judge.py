@@ -345,7 +345,10 @@ class TestBadInput:
             ("istio_requests_total{a=b} 1 1700000000\n", 'expected label="value"'),
             ("[{", "the JSON is cut or wrong"),
             ('{"status": "success", "data": {"resultType": "streams", "result": []}}', "unknown result type"),
-            ("[]", "no such thing"),
+            ("", "found no sample, expected OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`"),
+            ("# TYPE istio_requests counter\n\n# EOF\n", "found no sample"),
+            ("[]", "found no sample"),
+            ('{"status": "success", "data": {"resultType": "matrix", "result": []}}', "found no sample"),
         ],
     )
     def test_a_file_that_is_no_samples_is_one_sentence_with_its_place(self, text, sentence, tmp_path, capsys):
@@ -354,11 +357,9 @@ class TestBadInput:
         code = run(["judge", *ARMS, *WINDOW, "--file", str(path)])
         told = capsys.readouterr()
 
-        if text == "[]":
-            assert code == 4
-        else:
-            assert (code, told.err.count("\n")) == (2, 1)
-            assert sentence in told.err
+        assert (code, told.err.count("\n")) == (2, 1)
+        assert sentence in told.err
+        assert str(path) in told.err
 
     def test_samples_that_are_no_numbers_are_no_samples(self, capsys, tmp_path):
         series = release()
@@ -437,6 +438,31 @@ class TestBadInput:
         assert run(["judge", *arms]) == 2
         assert "--errors 'result=\"error\"'" in capsys.readouterr().err
         assert judged(capsys, *arms, "--errors", 'result="error"')[1]["checks"][0]["candidate"] == 50
+
+    def test_conditions_that_every_request_meets_are_told_instead_of_too_few_requests(self, files, capsys):
+        assert run(["judge", *ARMS, *WINDOW, "--file", str(files / "healthy.txt"), "--errors", 'response_code=~".+"']) == 4
+        told = capsys.readouterr()
+
+        assert told.out.startswith("inconclusive: errors: cannot be told: whatever the number of requests, what is tolerated at the ")
+        assert "too few requests" not in told.out
+        assert (
+            'Every request of the baseline and of the candidate counts as failed by --errors {response_code=~".+"}: '
+            "expected conditions that only failed requests meet.\n"
+        ) in told.err
+
+    def test_conditions_that_no_request_meets_are_told_with_the_labels_that_there_are(self, files, capsys):
+        asked = [*ARMS, *WINDOW, "--file", str(files / "healthy.txt"), "--errors", 'reponse_code="503"']
+        run(["judge", *asked])
+        assert (
+            'No request of the baseline and of the candidate counts as failed by --errors {reponse_code="503"}: '
+            "is that so, or is a label or value misspelt? There are the labels destination_workload, pod, reporter, response_code.\n"
+        ) in capsys.readouterr().err
+        assert judged(capsys, *asked)[1]["odd"].startswith("No request of the baseline")
+
+    def test_conditions_that_some_requests_of_each_version_meet_are_no_remark(self, files, capsys):
+        asked = [*ARMS, *WINDOW, "--file", str(files / "healthy.txt"), "--errors", 'response_code="503"']
+
+        assert judged(capsys, *asked)[1]["odd"] == ""
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,24 @@ class TestEveryKind:
 
         assert (code, found["rolledBackAt"]) == (4, None)
         assert BEGIN < found["stoppedAt"] == found["checks"][0]["alertedAt"]
-        assert found["sentence"] == "The limit of slo is broken beyond doubt, whatever the baseline does."
+        assert found["sentence"].startswith("slo: the limit is broken beyond doubt, whatever the baseline does: 0.5 % vs 0.5 % (")
+
+    @pytest.mark.parametrize("green_errors", [0.005, 0.004])
+    def test_the_row_and_the_report_of_such_an_objective_say_what_the_headline_says(self, green_errors, capsys, tmp_path):
+        objective = [{"name": "slo", "builtin": "error-rate", "method": "sequential", "limit": {"max": 0.1}}]
+        asked = asked_of(tmp_path, world(green_errors=green_errors), objective)
+        code, found = judged(capsys, *asked)
+        (row,) = found["checks"]
+        assert (code, row["outcome"], row["sentence"]) == (4, found["outcome"], found["sentence"])
+
+        assert run(["judge", *asked]) == 4
+        printed = capsys.readouterr().out
+        assert printed.startswith(f"inconclusive: {row['sentence']}\n")
+        assert "\nslo    inconclusive  " in printed
+
+        assert run(["judge", *asked, "-o", "junit"]) == 4
+        suite = ET.fromstring(capsys.readouterr().out)
+        assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
 
     def test_people_read_a_line_for_each(self, capsys, tmp_path):
         assert run(["judge", *asked_of(tmp_path, world(heap=1.6), [CHECKS["heap"], CHECKS["scored"], CHECKS["paid"]])]) == 3

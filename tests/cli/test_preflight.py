@@ -26,6 +26,7 @@ from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 from tests.cli.test_judge import simulated
+from tests.docs.pages import ROOT, agrees, commands
 
 BEGIN = 1_700_000_000
 STEP = 50
@@ -80,13 +81,15 @@ def plan(path, **spec):
 
 MAKE = {
     "quiet": lambda: day(7),
+    "page": lambda: day(24, pods=6, burst=3, n=400),
     "pair": lambda: day(7, pods=2),
     "bursts": lambda: day(7, burst=8),
     "sick": lambda: day(6.5, sick=0),
     "short": lambda: day(2),
     "alone": lambda: day(7, pods=1),
     "callers": lambda: day(6.5, reporter="source"),
-    "none": dict,
+    "others": lambda: {tuple((key, value.replace("shop", "cart")) for key, value in labels): at for labels, at in day(2).items()},
+    "empty": dict,
 }
 HOURS = {"short": 2}
 
@@ -137,6 +140,16 @@ def test_yaml_of_a_plan_in_a_file_needs_no_cluster(folder, samples, monkeypatch,
     code = run(["preflight", plan(folder / "plan.yaml"), *words, "-o", "yaml"])
 
     assert (code, capsys.readouterr().out.splitlines()[:2]) == (0, ["analysis:", "  measured:"])
+
+
+def test_the_page_shows_what_is_printed(folder, samples, capsys):
+    """Of six pods whose failures come in bursts of three."""
+    shown = next(one for one in commands(ROOT / "docs" / "analysis" / "preflight.md") if "preflight" in one.line)
+    words = ["--file", samples("page"), *WINDOW, str(BEGIN + 24 * 3600), "--dry-run"]
+
+    assert run(["preflight", plan(folder / "page.yaml"), *words]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert agrees(shown.output, printed), "\n".join(printed)
 
 
 class TestMeasuring:
@@ -198,7 +211,7 @@ class TestMeasuring:
         [
             ("short", "2 hours of blue are too few to go by"),
             ("alone", "there is only 1 pod, which has no halves. Let two or more serve for six hours"),
-            ("none", "there are no samples"),
+            ("others", "there are no samples"),
         ],
     )
     def test_too_little_ends_with_4_and_is_not_usable(self, name, problem, flown):
@@ -217,9 +230,17 @@ class TestMeasuring:
         assert found["requestsPerSecond"] == pytest.approx(30, rel=0.02)
 
     def test_nothing_found_names_what_was_looked_for(self, flown):
-        _, found = as_json(flown, "none")
+        _, found = as_json(flown, "others")
 
         assert 'there are no samples of istio_requests_total{reporter="destination",destination_workload="shop"' in found["problem"]
+
+    def test_a_file_without_any_sample_ends_with_2_as_for_judge(self, flown, samples):
+        code, said = as_json(flown, "empty")
+
+        assert (code, said) == (
+            2,
+            f"{samples('empty')}: found no sample, expected OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`.\n",
+        )
 
     def test_prometheus_gives_the_same_numbers_piece_by_piece(self, flown, folder, capsys, monkeypatch):
         prometheus = simulated(day(7))

@@ -105,6 +105,11 @@ class TestGates:
         assert decision.direction is Direction.FORWARD
 
 
+def answered(before, status):
+    """What the answer to a request says that made this status of a release."""
+    return replace(before, status=status).asked(Verb.RESUME).decided().commands[0].message
+
+
 class TestRequests:
     def test_a_rollback_is_taken_in_every_phase_that_is_not_over(self):
         for phase in (Phase.PREPARING, Phase.SHIFTING, Phase.MEASURING, Phase.BAKING):
@@ -160,6 +165,49 @@ class TestRequests:
 
         assert (decision.status.stage, decision.status.phase) == (1, Phase.SHIFTING)
         assert decision.status.stages[decision.status.stage].window is None
+
+    @pytest.mark.parametrize("reason", [reasons.TOO_FEW_REQUESTS, reasons.NO_DATA])
+    @pytest.mark.parametrize(("stage", "goes_on"), [(2, Phase.MEASURING), (4, Phase.BAKING)])
+    @pytest.mark.parametrize("halted", [True, False])
+    def test_a_resume_after_too_few_requests_counts_on_from_what_was_counted(self, reason, stage, goes_on, halted):
+        """Nothing was changed meanwhile; whoever asks at night must not be worse off than if nobody had asked."""
+        held = a_release().at_stage(stage, goes_on).holding(reason, until=NOW + 60)
+        if halted:
+            held = replace(held, status=held.status.model_copy(update={"phase": Phase.HALTED, "hold": None}))
+        resumed = held.asked(Verb.RESUME).decided().status
+
+        assert resumed.phase is goes_on
+        assert resumed.stages[-1].window == held.status.stages[-1].window
+        assert answered(held, resumed) == "Done: resume; the window goes on with what was counted"
+
+    @pytest.mark.parametrize(
+        ("reason", "seen"), [(reasons.PAUSED, 25), (reasons.DRIFT_TO_BLUE, 25), (reasons.FIGHTER, 25), (reasons.TOO_FEW_REQUESTS, 5)]
+    )
+    def test_a_resume_after_anything_else_counts_from_zero_and_says_so(self, reason, seen):
+        held = a_release().at_stage(2).holding(reason, waits_for="operator")
+        held = replace(held, route=replace(held.route, green_weight=seen), status=held.status.model_copy(update={"weight": seen}))
+        resumed = held.asked(Verb.RESUME).decided().status
+
+        assert (resumed.phase, resumed.stages[-1].window) == (Phase.SHIFTING, None)
+        assert answered(held, resumed) == (
+            f"Done: resume; the stage of {seen} % begins anew and counts from zero, because the stop may have changed what was counted"
+        )
+
+    def test_a_resume_that_waits_for_the_split_keeps_what_was_seen_of_it(self):
+        held = a_release().at_stage(2, Phase.SHIFTING)
+        stages = [*held.status.stages[:-1], held.status.stages[-1].model_copy(update={"window": None, "settled_at": 0.0})]
+        held = replace(held, status=held.status.model_copy(update={"stages": stages})).holding(reasons.SPLIT_UNSEEN, until=NOW + 60)
+        resumed = held.asked(Verb.RESUME).decided().status
+
+        assert (resumed.phase, resumed.stages[-1].shifted_at) == (Phase.SHIFTING, stages[-1].shifted_at)
+        assert answered(held, resumed) == "Done: resume; what was seen of the split counts on"
+
+    def test_an_advance_of_a_halted_release_is_told_what_comes_first(self):
+        halted = a_release().at_stage(4, Phase.BAKING).in_phase(Phase.HALTED, reason=reasons.TOO_FEW_REQUESTS)
+
+        assert halted.asked(Verb.ADVANCE).decided().commands[0].message == (
+            "This cannot be done now: it is Halted: penstock resume first, then penstock advance"
+        )
 
     @pytest.mark.parametrize("phase", [Phase.MEASURING, Phase.PREPARING])
     def test_a_resume_of_what_runs_is_refused(self, phase):
@@ -378,11 +426,18 @@ class TestTheEnd:
     def test_one_that_nobody_waits_for_is_looked_at_every_five_minutes(self):
         done = UNCOUNTED.succeeded(until=NOW - 901)
         used = replace(done, route=replace(done.route, green_weight=90))
-        long_ago = {"phase_since": NOW - 2_000, "retention": done.status.retention.model_copy(update={"kept": "it has traffic again"})}
-        alone = replace(used, status=used.status.model_copy(update=long_ago))
+        used = replace(used, status=used.status.model_copy(update={"phase_since": NOW - 2_000}))
+        alone = replace(used, status=used.decided().status)
 
         assert alone.decided().wake_at == NOW + 300
         assert alone.with_rival(Phase.QUEUED, created=9_000).decided().wake_at == NOW + 30
+
+    def test_one_that_is_used_says_by_which_command_that_ends(self):
+        """Nobody else ends it, however long the next release waits."""
+        done = UNCOUNTED.succeeded(until=NOW - 901)
+        used = replace(done, route=replace(done.route, green_weight=90)).decided().status.retention.kept
+
+        assert used == "it has traffic again; give it all to the new one by `kubectl edit virtualservice shop -n shop`"
 
     def test_why_it_is_kept_is_written_once(self):
         kept = a_release().succeeded(until=NOW - 1).decided()
@@ -459,7 +514,15 @@ class TestTheQueue:
 
         assert (decision.status.reason, decision.status.phase, decision.store) == (reasons.WAITING_FOR_OLD, Phase.QUEUED, True)
         assert "kept for release shop-v1: it still gets requests" in decision.status.message
+        assert (decision.status.hold.waits_for, decision.status.hold.until) == ("operator", None)
         assert not replace(waiting, status=decision.status).decided().store
+
+    @pytest.mark.parametrize("kept", ["it drains", "nobody can say whether it still gets requests", ""])
+    def test_it_names_nobody_while_the_wait_has_an_end_of_its_own(self, kept):
+        used = a_release().seeing(rivals=(Rival("shop-v1", "r", Phase.SUCCEEDED, 1.0, kept="it has traffic again; see there"),)).decided()
+        later = replace(a_release(), status=used.status).seeing(rivals=(Rival("shop-v1", "r", Phase.SUCCEEDED, 1.0, kept=kept),)).decided()
+
+        assert (used.status.hold.waits_for, later.status.hold) == ("operator", None)
 
     def test_a_queued_release_ends_when_a_newer_one_supersedes_it(self):
         decision = a_release().with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()

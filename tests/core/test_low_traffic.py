@@ -9,23 +9,29 @@ from controller.api.plan_checks import BuiltIn, Check, Limit
 from controller.api.release import Phase
 from controller.simulator.definitions import load_objects
 from controller.simulator.run import run_objects
-from controller.simulator.scenario import Share, Step, load
+from controller.simulator.scenario import Act, Share, Step, load
 
 P99 = {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}}
 FIRST = Path(__file__).parents[2] / "examples" / "first-release"
 
 
-def with_traffic(rps: float, *, seed: int = 1, errors: tuple[float, float] = (0.001, 0.001), **check):
+def with_traffic(rps: float, *, seed: int = 1, errors: tuple[float, float] = (0.001, 0.001), people: tuple[Act, ...] = (), **check):
     """The ten-line plan's healthy release with so many requests a second, drawn by the seed; `check` is its only one, where there is any.
 
-    `errors` are the shares of blue's and of green's requests that fail.
+    `errors` are the shares of blue's and of green's requests that fail; `people` do something meanwhile.
     """
     scenario = load(FIRST / "scenarios" / "healthy.yaml")[0]
     users = [user.model_copy(update={"rps": [Step(value=rps)]}) for user in scenario.users]
     like = scenario.versions[0]
     blue, green = (like.model_copy(update={"errors": [Share(value=share)]}) for share in errors)
     versions = [green.model_copy(update={"image": "*:2.0"}), blue]
-    update = {"users": users, "versions": versions, "random": True, "expect": scenario.expect.model_copy(update={"within": None})}
+    update = {
+        "users": users,
+        "versions": versions,
+        "random": True,
+        "people": list(people),
+        "expect": scenario.expect.model_copy(update={"within": None}),
+    }
     story = scenario.model_copy(update=update)
     objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
     if check:
@@ -64,6 +70,16 @@ def test_with_hardly_any_traffic_a_person_is_asked_and_nothing_is_rolled_back():
     result = with_traffic(1)
 
     assert (result.status.phase, result.status.reason, result.status.rollback) == (Phase.HALTED, "TooFewRequests", None)
+
+
+def test_whoever_resumes_it_goes_on_from_what_was_counted():
+    """61 requests in the 20 minutes before it halted: from zero there would never be more before the next deadline."""
+    result = with_traffic(1, people=(Act(at="26m", verb="resume", reason="traffic is low at night"),))
+
+    told = [str(line) for line in result.transcript]
+    halts = [int(re.search(r"([\d,]+) of ", line)[1]) for line in told if "Halted" in line]
+    assert [line for line in told if line.startswith("00:26") and "the window goes on with what was counted" in line]
+    assert halts[1] > halts[0] + 40
 
 
 def test_the_numbers_of_a_hold_at_its_deadline_are_the_newest():

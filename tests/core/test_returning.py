@@ -58,6 +58,13 @@ class TestTheWindowOfTheReturn:
     def test_is_as_long_as_the_first_stages_window(self):
         assert not [ask for ask in asks(returned(ran=89).world()) if ask.key.startswith("gate/")]
 
+    def test_that_gets_no_samples_misses_those_of_the_original_alone(self):
+        """Nobody is at the clone while the original is judged."""
+        decision = replace(returned(ran=30), now=NOW + 300).decided()
+
+        assert decision.status.phase is Phase.HOLDING
+        assert decision.status.message.startswith("No data to judge by: no sample of the original since 305 s")
+
     def test_that_passes_is_written_down_before_the_clone_goes(self):
         decision = judged(returned(), 1.4)
 
@@ -152,11 +159,12 @@ class TestAfterAFailedReturn:
 
         assert halted.asked(Verb.RESUME).decided().status.phase is Phase.RETURNING
 
-    def test_resume_while_the_original_serves_begins_a_new_window(self):
-        waiting = returned().holding(reasons.NO_DATA, until=NOW + 600)
+    @pytest.mark.parametrize(("reason", "anew"), [(reasons.CHECK_ASKS, True), (reasons.NO_DATA, False), (reasons.TOO_FEW_REQUESTS, False)])
+    def test_resume_while_the_original_serves_begins_a_new_window_unless_only_requests_were_wanting(self, reason, anew):
+        waiting = returned().holding(reason, until=NOW + 600)
         decision = waiting.asked(Verb.RESUME).decided()
 
-        assert decision.status.returning.window is None
+        assert (decision.status.returning.window is None) == anew
         assert decision.status.returned_at
 
 

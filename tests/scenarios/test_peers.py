@@ -8,7 +8,7 @@ from controller.ports import RELEASE, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
-from controller.simulator.scenario import START, Fault, load
+from controller.simulator.scenario import START, Act, Fault, load
 from tests.stories import played_in
 
 FOLDER = Path(__file__).parent / "peers"
@@ -166,3 +166,62 @@ def test_a_window_that_stands_still_says_why_there_is_no_data(fault, why):
     assert result.status.phase == "Succeeded"
     assert "No data to judge by: no sample of both versions since" in held[0]
     assert why in held[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("answers-error-for-ever", "Prometheus answered with an error: 500 internal server error"),
+        ("answers-empty-for-ever", "Prometheus's answer has no sample of either version"),
+        ("no-requests", "Prometheus's answer has no sample of either version"),
+    ],
+)
+def test_a_green_that_nobody_can_call_quiet_says_what_is_missing(name, why):
+    """An answer without a series is not no answer: a service that nobody calls has a Prometheus that is up."""
+    result, _, _ = told_once(name)
+
+    assert result.status.message == f"Green is at weight 0, but nobody can say that it gets no traffic: {why}"
+
+
+def test_at_100_percent_only_greens_samples_are_missed():
+    """Nobody is at blue then, so that its samples are not waited for."""
+    result, _, _ = told("answers-nan-for-a-while", faults=[Fault(kind="prometheus-empty", at=520.0, lasts=300.0)])
+
+    held = [line.text for line in result.transcript if "Holding      100 %" in line.text]
+    assert "No data to judge by: no sample of green since" in held[0]
+    assert "the answer has no sample of green that can be counted" in held[0]
+
+
+def queued_behind_a_drift(*more: Fault):
+    """After the success somebody gives the old version a part of the traffic by hand, and the next release is started."""
+    drift = Fault(kind="drift", at=900.0, target="VirtualService shop/shop", weight=60)
+    start = Act(at="17m", verb="start", release="shop-v3", revision="v3", images={"shop": "registry.example/shop:3.0"})
+    after = Act(at="18m", verb="start", release="shop-v4", revision="v4", images={"shop": "registry.example/shop:4.0"})
+    result, kube, _ = told("answers-nan-for-a-while", faults=[drift, *more], people=[start, after])
+    return result, [kube.get(RELEASE, "shop", name)["status"] for name in ("shop-v3", "shop-v4")]
+
+
+def test_a_release_that_waits_for_an_old_version_in_use_names_its_person_and_the_command():
+    """The old version is never taken away under users, so that the wait has no end of its own."""
+    result, (waiting, behind) = queued_behind_a_drift()
+
+    assert result.problems == []
+    assert (waiting["phase"], waiting["hold"]["waitsFor"], waiting["hold"].get("until")) == ("Queued", "operator", None)
+    assert "`kubectl edit virtualservice shop -n shop`" in waiting["message"]
+    assert behind["message"] == waiting["message"]
+
+
+def test_a_release_behind_one_that_is_halted_waits_for_the_same_person():
+    """The one that is halted names it; nobody else is stuck."""
+    start = Act(at="30m", verb="start", release="shop-v3", revision="v3", images={"shop": "registry.example/shop:3.0"})
+    result, kube, _ = told("no-requests", people=[start])
+
+    assert result.problems == []
+    assert [kube.get(RELEASE, "shop", name)["status"]["phase"] for name in ("shop-v2", "shop-v3")] == ["Halted", "Queued"]
+
+
+def test_it_begins_by_itself_when_the_weights_are_put_right():
+    result, (waiting, behind) = queued_behind_a_drift(Fault(kind="drift", at=1_200.0, target="VirtualService shop/shop", weight=100))
+
+    assert result.problems == []
+    assert [(one["phase"], one.get("hold")) for one in (waiting, behind)] == [("Succeeded", None)] * 2

@@ -13,6 +13,7 @@ from controller.adapters.workloads.view import pods_of, ready_targets, slices_of
 from controller.api.plan import Member
 from controller.core import reasons
 from controller.core.commands import Subject
+from controller.core.words import many
 from controller.core.world import Problem
 from controller.ports import DEPLOYMENT, Kube, Obj
 
@@ -68,7 +69,9 @@ def live_overlap(kube: Kube, subject: Subject, blue_slot: int, split: Split) -> 
             strangers = _strangers(kube, subject, member, slot, split)
             if strangers:
                 service = "/".join(service_place(subject, member, slot, split))
-                detail = f"Service {service} of {mine} has {len(strangers)} ready endpoints of {theirs} ({', '.join(strangers[:3])})."
+                detail = (
+                    f"Service {service} of {mine} has {many(len(strangers), 'ready endpoint')} of {theirs} ({', '.join(strangers[:3])})."
+                )
                 found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
     return tuple(found)
 

@@ -33,6 +33,7 @@ from controller.adapters.workloads.view import autoscaler_for
 from controller.api.plan import GreenSource, Member, PlanSpec
 from controller.core import reasons
 from controller.core.commands import Subject
+from controller.core.words import many
 from controller.core.world import Problem
 from controller.ports import (
     CONFIG_MAP,
@@ -185,10 +186,10 @@ def _blue_serves(found: _Pass, site: _Site) -> None:
     if text(site.blue, "metadata", "deletionTimestamp"):
         found.refuse(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.blue_name} (blue) is being deleted.")
     elif wanted == 0 or ready == 0:
-        detail = f"Deployment {site.blue_name} (blue) has {ready} of {wanted} pods ready, so nobody could be put back on it."
+        detail = f"Deployment {site.blue_name} (blue) has {ready} of {many(wanted, 'pod')} ready, so nobody could be put back on it."
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
     elif ready < wanted:
-        found.warn(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.blue_name} (blue) has {ready} of {wanted} pods ready.")
+        found.warn(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.blue_name} (blue) has {ready} of {many(wanted, 'pod')} ready.")
 
 
 def _other_tools(found: _Pass, site: _Site) -> None:
@@ -269,7 +270,7 @@ def _slot_free(found: _Pass, site: _Site) -> None:
     if plan not in {"", found.subject.spec.plan}:
         found.refuse(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.green_name} stands in green's place and belongs to plan {plan}.")
     elif running:
-        detail = f"Deployment {site.green_name} stands in green's place with {running} replicas; scale it to zero or delete it."
+        detail = f"Deployment {site.green_name} stands in green's place with {many(running, 'replica')}; scale it to zero or delete it."
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
 
 
