@@ -226,6 +226,9 @@ LEAST_FAILED = 10
 With 5 points above blue as its line, that many failed requests among those of a minute are less likely than once in 100,000 for a green that fails as often as blue with
 1 % errors, however few requests there are; with one or two of fifteen it would go back for nothing."""
 
+FAILED_SHARES = (BuiltIn.ERROR_RATE, BuiltIn.SUCCESS_RATE)
+"""Built-in checks that ask which share of the requests failed, and which did not."""
+
 CHANCE_DEVIATIONS = 4
 """Standard deviations of the difference of both rates by which a builtin error rate must be beyond blue's, in a trigger that compares with blue.
 
@@ -378,7 +381,9 @@ class Trigger(Model):
     unit: Annotated[str, Field(max_length=16)] = Field(default="", description="Unit printed behind the numbers.")
     provider: Annotated[str, Field(max_length=63)] = Field(default="", description="Prometheus of the controller's configuration.")
     interval: Duration = Field(default=10.0, description="How often it is asked, from 1s up.")
-    range: Duration = Field(default=60.0, description="Value of [$window] in its query.")
+    range: Duration = Field(
+        default=60.0, description="Value of [$window] in its query; of a builtin error-rate or success-rate the time whose requests count."
+    )
     min_failed: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="Failed requests of green in `range` that a failing measurement of a builtin error-rate or success-rate needs; with fewer it is inconclusive. "
@@ -393,7 +398,7 @@ class Trigger(Model):
     @property
     def needed_failed(self) -> int | None:
         """Failed requests below which a failing measurement is chance, whatever blue's rate is; None for everything but the built-in rates of errors."""
-        if self.builtin not in (BuiltIn.ERROR_RATE, BuiltIn.SUCCESS_RATE):
+        if self.builtin not in FAILED_SHARES:
             return None
         return LEAST_FAILED if self.min_failed is None else self.min_failed
 

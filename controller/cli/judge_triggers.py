@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from analysis.counters import Slice
 from analysis.model import Arm, Outcome, Series, Window
-from analysis.totals import summed
-from controller.api.plan_checks import Trigger
+from analysis.totals import Totals, summed
+from controller.api.plan_checks import FAILED_SHARES, Trigger
 from controller.api.release import CheckStatus
 from controller.cli.judge_gates import Bench, number, reading_of
 from controller.cli.judge_queries import COUNTED, arms_asked
@@ -19,6 +19,7 @@ from controller.core import judging, reasons
 from controller.core.asking import trigger_key
 from controller.core.judging import Fired
 from controller.core.kayenta import steps_of
+from controller.core.readings import Counts, Failures
 from controller.core.sentences import explain, numbers
 from controller.core.traffic import ArmTraffic, Increment, Traffic
 from controller.core.world import Measured, Measurement
@@ -26,8 +27,8 @@ from controller.ports import Answer
 from controller.report.facts import Point
 from controller.report.past import Beside
 
-Poll = Mapping[Arm, Answer]
-"""What one trigger is answered at one moment."""
+Poll = Mapping[Arm, Answer] | Counts
+"""What one trigger is answered at one moment, or has counted."""
 
 
 @dataclass(slots=True)
@@ -86,7 +87,14 @@ def _counted(trigger: Trigger, ticks: Sequence[Slice], times: Sequence[float]) -
     for time in times:
         before = Window(time - trigger.range, time)
         sums = summed(ticks[bisect_right(ends, before.start) : bisect_right(ends, before.end)], before)
-        yield {arm: number(reading_of(trigger, sums[arm], trigger.range), time) for arm in arms_asked(trigger)}
+        if trigger.builtin in FAILED_SHARES:
+            yield Counts(_failures(sums[Arm.CANDIDATE]), _failures(sums[Arm.BASELINE]))
+        else:
+            yield {arm: number(reading_of(trigger, sums[arm], trigger.range), time) for arm in arms_asked(trigger)}
+
+
+def _failures(sums: Totals) -> Failures:
+    return Failures(sums.n, sums.bad, behind=sums.n)
 
 
 def _at(answer: Answer, time: float) -> Answer:
@@ -112,9 +120,11 @@ def _traffic(bench: Bench, since: float) -> Traffic:
 
 def _take(bench: Bench, one: _Polled, time: float, traffic: Traffic) -> None:
     """One poll."""
-    answers = {trigger_key(one.trigger.name, arm): Measurement(answer) for arm, answer in one.polls[time].items()}
-    context = replace(bench.context(time), traffic=traffic)
-    status = one.status = judging.judge_trigger(one.trigger, Measured(answers), one.status, context)
+    poll, context = one.polls[time], replace(bench.context(time), traffic=traffic)
+    counts = poll if isinstance(poll, Counts) else None
+    asked = {} if isinstance(poll, Counts) else poll
+    answers = {trigger_key(one.trigger.name, arm): Measurement(answer) for arm, answer in asked.items()}
+    status = one.status = judging.judge_trigger(one.trigger, Measured(answers), one.status, context, counts)
     one.points.append(Point(time, time, status.value, status.baseline, status.limit, status.n, str(status.outcome or ""), explain(status)))
     if status.outcome is Outcome.PASS:
         one.passed = status

@@ -18,7 +18,7 @@ from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
 from controller.cli.plan_mode import mode_of
 from controller.cli.validate import line_of
-from controller.core.asking import checks_of, counted_by, metric_name, probe_url
+from controller.core.asking import checks_of, counted_by, is_counted, metric_name, probe_url
 from controller.core.judging import unit_of
 from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fill, member_of, over_window, pair_of
 from controller.core.tested import gauge_test
@@ -177,6 +177,10 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
         if check.probe is not None:
             green, blue = (f"GET {probe_url(check.probe, pair, colour)}" for colour in ("green", "blue"))
             return Question(check.name, kind, "status 200-399", times, green, blue)
+        if is_counted(spec, check):
+            selector = counted_by(check, Mesh(mode=naming.mode, reporter=spec.traffic.reporter), pair)
+            times = f"{times}, counted over {format_duration(check.range)}, for both colours in one query"
+            return Question(check.name, kind, limit_words(check.limit, unit_of(check)), times, selector, "")
     else:
         kind, times = "check", _when(check)
         if check.gauge:

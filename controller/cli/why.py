@@ -105,7 +105,7 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     from analysis.model import Window
     from controller.adapters.records import read_subject
     from controller.api.plan import PlanSpec
-    from controller.core.asking import Counting, Wanted, asks_for, colours_of
+    from controller.core.asking import TRAFFIC, Counting, Wanted, asks_for, colours_of, is_counted
     from controller.core.sequential import edges_of, stored
     from controller.core.steps import World
     from controller.core.tested import by_limit
@@ -121,14 +121,24 @@ def queries_of(release: Obj, plan: Mapping[str, Any] | None, now: float) -> dict
     if subject.status.blue_slot < 0 or subject.plan is None:
         return {}
     stage = subject.plan.stages[max(0, min(subject.status.stage, len(subject.plan.stages) - 1))]
-    everything_due = replace(subject, status=subject.status.model_copy(update={"triggers": [], "weight": 0, "observed_weight": 0}))
+    with_blue = replace(subject, status=subject.status.model_copy(update={"weight": 0, "observed_weight": 0}))
     found: dict[str, dict[str, str]] = {}
     since = now - stage.window
     checks = subject.plan.checks
     counted = tuple(Counting(check, since, edges=edges_of(stored(world, check))) for check in checks if check.sequential)
     paired = tuple((check, since) for check in checks if not check.sequential and not by_limit(subject.plan, check, stage.weight))
-    wanted = Wanted(gate=Window(since, now), ticks=counted, pairs=paired, triggers=True)
-    for ask in asks_for(everything_due, Observed(), now, wanted):
+    shared = {trigger.name: trigger.range for trigger in subject.plan.triggers if is_counted(subject.plan, trigger)}
+    wanted = Wanted(
+        traffic_since=now - max(shared.values()) if shared else None,
+        gate=Window(since, now),
+        ticks=counted,
+        pairs=paired,
+        triggers=tuple(subject.plan.triggers),
+    )
+    for ask in asks_for(with_blue, Observed(), now, wanted):
+        if ask.key == TRAFFIC:
+            found |= {name: {"both": ask.query} for name in shared}
+            continue
         kind, check, *asked = ask.key.split("/")
         colour = colours_of(asked if kind == "ticks" else asked[::-1])
         found.setdefault(check, {})[colour] = ask.query or ask.url

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from analysis.model import Arm, Window
-from controller.api.plan import Member, PlanSpec, Probe, Stage
-from controller.api.plan_checks import BuiltIn, Check, HttpProbe, Trigger
+from controller.api.plan import Member, PlanSpec, Probe, Stage, TrafficMetrics
+from controller.api.plan_checks import FAILED_SHARES, Check, HttpProbe, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 from controller.core.buckets import bucket_labels
@@ -37,6 +37,9 @@ TRAFFIC = "traffic"
 MAX_TRAFFIC_RANGE_SECONDS = 900.0
 """Older samples are not asked for: after a longer outage the window lengthens instead (raw samples of an
 hour from a large mesh would be cut off as too large, for ever)."""
+
+SPARE_SCRAPES = 3
+"""The traffic query reaches so many scrapes further back than it is asked to: a difference needs the sample before the first one."""
 
 GAUGE_RANGE_SECONDS = 60.0
 GAUGE_RANGE_SCRAPES = 4
@@ -122,7 +125,7 @@ class Wanted:
         ticks: sequential checks that ask for samples of their own.
         pairs: sequential gauges whose numbers are paired, and after which time.
         gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
-        triggers: ask the triggers that are due.
+        triggers: to be polled in this look.
         probes: colours whose members' health probes are asked.
     """
 
@@ -130,7 +133,7 @@ class Wanted:
     ticks: tuple[Counting, ...] = ()
     pairs: tuple[tuple[Check, float], ...] = ()
     gate: Window | None = None
-    triggers: bool = False
+    triggers: tuple[Trigger, ...] = ()
     probes: tuple[str, ...] = ()
 
 
@@ -167,18 +170,40 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     if wanted.gate is not None:
         for check in gates_of(subject.plan, asker.stage):
             asks += (asker.scored if check.kayenta is not None else asker.gate)(check, wanted.gate)
-    if wanted.triggers:
-        asks += [ask for trigger in due_triggers(subject.plan, subject.status, subject.uid, now) for ask in asker.trigger(trigger)]
+    asks += [ask for trigger in wanted.triggers for ask in asker.trigger(trigger)]
     asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
     return tuple(asks)
 
 
-def counted_by(check: Check, mesh: Mesh, pair: Pair, edges: tuple[float, ...] = ()) -> str:
-    """The selector of the raw samples of both colours that a sequential check counts; of buckets those of the edges."""
+def counted_by(check: Check | Trigger, mesh: Mesh, pair: Pair, edges: tuple[float, ...] = ()) -> str:
+    """The selector of the raw samples of both colours that a sequential check or a trigger counts; of buckets those of the edges."""
     places = (pair.blue, pair.green)
-    if check.builtin is BuiltIn.ERROR_RATE:
+    if check.builtin in FAILED_SHARES:
         return f"istio_requests_total{{{requests_of(mesh, places)}}}"
     return latency_selector(answered_of(mesh, places) + bucket_labels(edges))
+
+
+def in_traffic(plan: PlanSpec, asked: Check | Trigger, routed: tuple[str, ...] = ()) -> bool:
+    """Whether the traffic query brings the requests that this is about: those of a member that is `routed` (all if empty)."""
+    if asked.provider or plan.traffic.metrics is TrafficMetrics.NONE:
+        return False
+    return not routed or member_of(plan, asked.member).name in routed
+
+
+def is_counted(plan: PlanSpec, trigger: Trigger, routed: tuple[str, ...] = ()) -> bool:
+    """Whether a trigger is answered by the samples of the traffic query instead of a query of its own.
+
+    So is a built-in share of failed requests, unless its range reaches further back than the traffic query may.
+    """
+    if trigger.builtin not in FAILED_SHARES or not in_traffic(plan, trigger, routed):
+        return False
+    scrape = plan.traffic.scrape_interval
+    return trigger.range + SPARE_SCRAPES * scrape <= longest_range(scrape)
+
+
+def longest_range(scrape: float) -> float:
+    """How far raw samples are asked for at most, seconds."""
+    return max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape)
 
 
 def checks_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
@@ -200,12 +225,13 @@ def polled(statuses: Collection[CheckStatus], name: str) -> CheckStatus:
 
 
 def due_triggers(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> tuple[Trigger, ...]:
-    """The triggers whose next poll has come. A poll time in the future (a clock set back) counts as passed."""
-    return tuple(
-        trigger
-        for trigger, last in _polls(plan, status)
-        if not last <= now < rhythm.due_after(uid, last, trigger.interval) - DUE_EARLY_SECONDS
-    )
+    """The triggers whose next poll has come."""
+    return tuple([trigger for trigger, last in _polls(plan, status) if is_due(trigger, last, uid, now)])
+
+
+def is_due(trigger: Trigger, last: float, uid: str, now: float) -> bool:
+    """Whether the next poll has come of a trigger whose last one was then. One in the future (a clock set back) counts as passed."""
+    return not last <= now < rhythm.due_after(uid, last, trigger.interval) - DUE_EARLY_SECONDS
 
 
 def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> float | None:
@@ -312,8 +338,7 @@ class _Asker:
         pairs = traffic_places(self.plan, naming, self.metrics.routed)
         places = tuple(place for pair in pairs for place in (pair.blue, pair.green))
         scrape = self.plan.traffic.scrape_interval
-        # Three scrapes more than asked for: a difference needs the sample before the first one.
-        seconds = min(max(0.0, self.now - since) + 3 * scrape, max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        seconds = min(max(0.0, self.now - since) + SPARE_SCRAPES * scrape, longest_range(scrape))
         selector = f"istio_requests_total{{{requests_of(self.mesh, places)}}}"
         return Ask(key=TRAFFIC, query=f"{selector}[{duration(seconds)}]", time=self.now, timeout=QUERY_TIMEOUT_SECONDS)
 
@@ -322,7 +347,7 @@ class _Asker:
         check = counting.check
         pair = self.pair(check.member)
         scrape = self.plan.traffic.scrape_interval
-        seconds = min(max(scrape, self.now - counting.since), max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        seconds = min(max(scrape, self.now - counting.since), longest_range(scrape))
         if check.counters is not None:
             yield from self.counters(check, pair, seconds)
             return
@@ -343,7 +368,7 @@ class _Asker:
     def pairs(self, check: Check, since: float) -> Iterator[Ask]:
         """A gauge at every scrape, as a subquery: its steps do not depend on when somebody asks. A moment's range is a minute."""
         scrape = self.plan.traffic.scrape_interval
-        seconds = min(max(0.0, self.now - since) + 2 * scrape, max(MAX_TRAFFIC_RANGE_SECONDS, 6 * scrape))
+        seconds = min(max(0.0, self.now - since) + 2 * scrape, longest_range(scrape))
         for arm in Arm:
             try:
                 query = self.query(check, colour_of(arm), gauge_range(scrape))
@@ -386,7 +411,10 @@ class _Asker:
                 url = probe_url(trigger.probe, pair, colour_of(arm))
                 yield Ask(key=trigger_key(trigger.name, arm), time=self.now, url=url, timeout=trigger.probe.timeout)
             return
+        counted = is_counted(self.plan, trigger, self.metrics.routed)
         for arm, at in arms_asked(trigger, self.subject.status, self.now):
+            if counted and (arm is Arm.CANDIDATE or blue_serves(self.subject.status)):
+                continue  # only what blue did just before a switch may lie further back than the traffic query
             try:
                 query = self.query(trigger, colour_of(arm), trigger.range)
             except ValueError:

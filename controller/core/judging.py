@@ -21,7 +21,17 @@ from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group,
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, polled, trigger_key
-from controller.core.readings import DETAIL_LENGTH, MAX_SKEW_SECONDS, Context, answer_of, lacking, needed_requests, too_short
+from controller.core.readings import (
+    DETAIL_LENGTH,
+    Context,
+    Counts,
+    Failures,
+    answer_of,
+    lacking,
+    needed_requests,
+    oldest_sample,
+    too_short,
+)
 from controller.core.sentences import explain, has_numbers, numbers, quantity
 from controller.core.words import many
 from controller.core.world import Measured, Measurement
@@ -110,7 +120,7 @@ def reading_of(measurement: Measurement | None, asked_at: float, context: Contex
         return answer
     if answer.result_type not in ("vector", "scalar", "matrix"):
         return Reading(reason=reasons.WRONG_TYPE, detail=f"found {answer.result_type or 'nothing'}, expected a number")
-    return threshold.read(answer.series, asked_at=asked_at, max_age=max(3 * context.scrape_interval, MAX_SKEW_SECONDS))
+    return threshold.read(answer.series, asked_at=asked_at, max_age=oldest_sample(context))
 
 
 def _baseline(limit: Limit, measured: Measurement | None, remembered: float | None, asked_at: float, context: Context) -> Reading | None:
@@ -270,25 +280,36 @@ def baseline_of(checks: Collection[CheckStatus], before: Sequence[CheckStatus]) 
 # Triggers.
 
 
-def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, context: Context) -> CheckStatus:
-    """One poll of a trigger; `before` itself where it was not asked in this look."""
+def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, context: Context, counts: Counts | None = None) -> CheckStatus:
+    """One poll of a trigger; `before` itself where it was not polled in this look.
+
+    Args:
+        trigger: of the frozen plan.
+        measured: answers by `trigger_key`.
+        before: its status so far.
+        context: see there.
+        counts: of one that is counted (`asking.is_counted`). An answer to its query comes first: an earlier version's record has it.
+    """
     green = measured.answers.get(trigger_key(trigger.name, Arm.CANDIDATE))
     blue = measured.answers.get(trigger_key(trigger.name, Arm.BASELINE))
-    if green is None:
+    if green is None and counts is None:
         return before
     if trigger.probe is not None or trigger.limit is None:
-        return _judge_probe(before, green.probe, blue.probe if blue is not None else None, context.now)
+        return _judge_probe(before, green.probe if green else None, blue.probe if blue else None, context.now)
+    counted = counts if green is None else None
     remembered = before.baseline if before.baseline is not None else polled(context.baseline, trigger.name).baseline
-    candidate = reading_of(green, context.now, context)
-    baseline = _baseline(trigger.limit, blue, remembered, context.now, context)
-    start = context.now - trigger.range
-    usable = context.traffic is not None and not context.traffic.fault
-    n = context.traffic.green.between(start, context.now) if usable and context.traffic is not None else None
-    question = Question(check=trigger.name, limits=limits_of(trigger.limit), window=Window(start, context.now), n=n, unit=unit_of(trigger))
+    candidate = reading_of(green, context.now, context) if counted is None else _share(trigger, counted, Arm.CANDIDATE)
+    if counted is not None and trigger.limit.relative and context.blue_serves:
+        baseline: Reading | None = _share(trigger, counted, Arm.BASELINE)
+    else:
+        baseline = _baseline(trigger.limit, blue, remembered, context.now, context)
+    window = Window(context.now - trigger.range, context.now)
+    n = _requests(window, context) if counted is None else counted.n
+    question = Question(check=trigger.name, limits=limits_of(trigger.limit), window=window, n=n, unit=unit_of(trigger))
     verdict = threshold.judge(question, candidate, baseline)
     detail = _fault_detail(candidate, baseline) if verdict.outcome is Outcome.INCONCLUSIVE else ""
     status = from_verdict(before, verdict, detail, at=context.now, blue_serves=context.blue_serves)
-    if (few := _too_few_failed(trigger, verdict, context)) is not None:
+    if (few := _too_few_failed(trigger, verdict, counted, context)) is not None:
         status = _undecided(status, before, reasons.TOO_FEW_FAILED, few)
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
@@ -296,36 +317,61 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     return status
 
 
-def _too_few_failed(trigger: Trigger, verdict: Verdict, context: Context) -> str | None:
+def _share(trigger: Trigger, counts: Counts, arm: Arm) -> Reading:
+    """The percentage that the built-in query would tell, of what was counted."""
+    if counts.fault is not None:
+        return counts.fault
+    found = counts.green if arm is Arm.CANDIDATE else counts.blue
+    if not found.n:
+        return Reading(reason=reasons.NO_SERIES, detail=f"No request was counted in {trigger.range:g} s.")
+    return Reading(value=_failing_percent(trigger, 100 * found.failed / found.n))
+
+
+def _requests(window: Window, context: Context) -> float | None:
+    """Green's requests within these seconds as the traffic query shows them; None where nobody counts them."""
+    if context.traffic is None or context.traffic.fault:
+        return None
+    return context.traffic.green.between(window.start, window.end)
+
+
+def _estimated(trigger: Trigger, verdict: Verdict, context: Context) -> Counts | None:
+    """The failed requests behind a rate that Prometheus has worked out; None where nobody counts requests."""
+    if verdict.n is None or verdict.candidate is None or context.traffic is None:
+        return None
+    # A rate reaches from the first scrape within the range to the last: up to one interval of the counted requests is not in it.
+    reach = max(1 - context.scrape_interval / trigger.range, 0.5)
+    blue = context.traffic.blue.between(verdict.window.start, verdict.window.end)
+    share = _failing_percent(trigger, verdict.candidate) / 100
+    return Counts(Failures(verdict.n, verdict.n * share, reach * verdict.n), Failures(blue, 0.0, reach * blue))
+
+
+def _too_few_failed(trigger: Trigger, verdict: Verdict, counted: Counts | None, context: Context) -> str | None:
     """How few failed requests a failing measurement rests on; None where they are enough, or where nobody counts requests."""
     least = trigger.needed_failed
-    if verdict.outcome is not Outcome.FAIL or verdict.n is None or verdict.candidate is None or least is None:
+    if verdict.outcome is not Outcome.FAIL or verdict.candidate is None or least is None:
         return None
-    failed = verdict.n * _failing_percent(trigger, verdict.candidate) / 100
-    if failed < least:
-        return f"{failed:,.0f} of {least}"
+    counts = counted or _estimated(trigger, verdict, context)
+    if counts is None:
+        return None
+    # How many requests stood behind blue's remembered rate is not known; as many as green's are taken for it.
+    green, blue = counts.green, counts.blue if context.blue_serves else counts.green
+    if green.failed < least:
+        return f"{green.failed:,.0f} of {least}"
     if verdict.baseline is None or threshold.RELATIVE.isdisjoint(verdict.detail):
         # An absolute line says what green must not do, whatever blue does.
         return None
     share = _failing_percent(trigger, verdict.baseline) / 100
-    chance = verdict.n * (share + CHANCE_DEVIATIONS * math.sqrt(share * (1 - share) * _spread(trigger, verdict, context)))
-    if failed >= chance:
+    # What the variance of one request becomes in the difference of both rates.
+    spread = sum(1 / one.behind for one in (green, blue) if one.behind)
+    chance = green.n * (share + CHANCE_DEVIATIONS * math.sqrt(share * (1 - share) * spread))
+    if green.failed >= chance:
         return None
     rates = f"{quantity(verdict.candidate, verdict.unit)} vs {quantity(verdict.baseline, verdict.unit)}"
-    return f"{failed:,.1f} of {verdict.n:,.0f}, and chance alone makes up to {chance:,.1f} of two equal versions ({rates})"
-
-
-def _spread(trigger: Trigger, verdict: Verdict, context: Context) -> float:
-    """What the variance of one request becomes in the difference of both rates: 1/n of green and 1/n of blue."""
-    # A rate reaches from the first scrape within the range to the last: up to one interval of the counted requests is not in it.
-    reach = max(1 - context.scrape_interval / trigger.range, 0.5)
-    blue = context.traffic.blue.between(verdict.window.start, verdict.window.end) if context.traffic is not None else None
-    # How many requests stood behind blue's remembered rate is not known; as many as green's are taken for it.
-    return sum(1 / (reach * n) for n in (verdict.n, blue if context.blue_serves else verdict.n) if n)
+    return f"{green.failed:,.1f} of {green.n:,.0f}, and chance alone makes up to {chance:,.1f} of two equal versions ({rates})"
 
 
 def _failing_percent(trigger: Trigger, value: float) -> float:
-    """Percent of failed requests behind a built-in rate of errors or of successes."""
+    """Percent of failed requests behind a built-in rate of errors or of successes, and the other way round."""
     return min(max(100 - value if trigger.builtin is BuiltIn.SUCCESS_RATE else value, 0.0), 100.0)
 
 

@@ -2,6 +2,7 @@
 
 from analysis.model import Window
 from controller.api.plan import TrafficMetrics
+from controller.api.plan_checks import Trigger
 from controller.api.release import Phase, StageStatus
 from controller.core import asking, sequential
 from controller.core.phases import BACKWARD, WATCHED
@@ -39,14 +40,30 @@ def metrics(w: World) -> asking.Metrics:
 def wanted(w: World) -> asking.Wanted:
     """What the phase needs."""
     counting = sequential.due(w)
+    triggers = asking.due_triggers(w.plan, w.status, w.subject.uid, w.now) if watching(w) else ()
+    since = sequential.further_back(w, traffic_since(w), counting)
     return asking.Wanted(
-        traffic_since=sequential.further_back(w, traffic_since(w), counting),
+        traffic_since=reaching(since, w, triggers),
         ticks=tuple(one for one in counting if not one.shared),
         pairs=sequential.paired(w),
         gate=gate_window(w),
-        triggers=w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0,
+        triggers=triggers,
         probes=probes(w),
     )
+
+
+def watching(w: World) -> bool:
+    """Whether triggers that are due are polled: while green may have traffic."""
+    return w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0
+
+
+def reaching(since: float | None, w: World, triggers: tuple[Trigger, ...]) -> float | None:
+    """`since`, or earlier where one of these triggers counts the traffic query's samples from there on."""
+    ranges = [trigger.range for trigger in triggers if asking.is_counted(w.plan, trigger, w.observed.routed)]
+    if not ranges:
+        return since
+    longest = w.now - max(ranges)
+    return longest if since is None else min(since, longest)
 
 
 def traffic_since(w: World) -> float | None:

@@ -52,6 +52,39 @@ class Context:
     sequential: Mapping[str, CheckStatus] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Requests of one version in a trigger's range, and how many of them failed.
+
+    Attributes:
+        n, failed: as they were counted, or as near as they are known.
+        behind: the requests that the share of the failed ones rests on.
+    """
+
+    n: float
+    failed: float
+    behind: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one poll of a trigger has counted, by colour; `fault` says why nothing could be."""
+
+    green: Failures = Failures(0.0, 0.0, 0.0)
+    blue: Failures = Failures(0.0, 0.0, 0.0)
+    fault: Reading | None = None
+
+    @property
+    def n(self) -> float | None:
+        """Green's requests; None where they could not be counted."""
+        return self.green.n if self.fault is None else None
+
+
+def oldest_sample(context: Context) -> float:
+    """The age from which on a sample says nothing about now, seconds."""
+    return max(3 * context.scrape_interval, MAX_SKEW_SECONDS)
+
+
 def answer_of(measurement: Measurement | None, context: Context) -> Answer | Reading:
     """The answer of Prometheus, or the reason why nothing may be concluded from it."""
     if measurement is None:

@@ -1,17 +1,29 @@
-"""The raw samples that a sequential check counts, by colour: read off the answers of a look. Pure.
+"""The raw samples that sequential checks and triggers count, by colour: read off the answers of a look. Pure.
 
-The built-in checks read both colours off one answer; counters of the plan's own have one answer each and colour.
+The built-in checks read both colours off one answer; counters of the plan's own have one answer each and colour. A trigger on a
+built-in share of failed requests counts what the traffic query brings:
+
+    scrapes of the callers     |    |    |    |    |    |    |
+    increments                 .....a    b    c    d    e    f newest
+                                    |<---- range, 1m ------->|        c to f: those that end within it
+
+Its range ends at the newest sample of either colour, so that both are counted over the same time and a scrape that is late changes
+nothing. A target that was silent is left out where it would bring requests from before the range and what the query reaches
+further back.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis import sequential as library
 from analysis.model import Arm, Counted, Series
-from controller.api.plan_checks import BuiltIn, Check
-from controller.core import asking, traffic
+from analysis.threshold import Reading
+from controller.api.plan_checks import BuiltIn, Check, Trigger
+from controller.core import asking, reasons, traffic
 from controller.core.commands import Subject
 from controller.core.queries import Mesh, Pair, is_failed, member_of, pair_of
+from controller.core.readings import Context, Counts, Failures, answer_of, oldest_sample
 from controller.core.world import Measured, Observed
 
 
@@ -39,12 +51,44 @@ def of(subject: Subject, observed: Observed, measured: Measured, check: Check, *
     key = asking.TRAFFIC if shared else asking.ticks_key(check.name)
     if key not in measured.answers or subject.plan is None:
         return None
-    naming = asking.naming_of(subject, observed, check.member or "", observed.domain)
-    pair = pair_of(subject.plan, member_of(subject.plan, check.member), naming)
-    found = sides(measured, key, (pair,), asking.mesh_of(subject, observed.cluster))
+    found = sides(measured, key, (_pair(subject, observed, check),), asking.mesh_of(subject, observed.cluster))
     if found.fault:
         return Samples(fault=found.fault, detail=found.detail)
     return Samples(library.both(_built_in(check, found.blue), _built_in(check, found.green)))
+
+
+def failures(subject: Subject, observed: Observed, measured: Measured, trigger: Trigger, context: Context) -> Counts | None:
+    """What a trigger that is counted found in this look; None where the traffic query was not asked."""
+    if asking.TRAFFIC not in measured.answers:
+        return None
+    answer = answer_of(measured.answers[asking.TRAFFIC], context)
+    if isinstance(answer, Reading):
+        return Counts(fault=answer)
+    found = requests(measured, (_pair(subject, observed, trigger),), asking.mesh_of(subject, observed.cluster))
+    if found.fault:
+        return Counts(fault=Reading(reason=found.fault, detail=found.detail))
+    age = context.now - found.scraped
+    if oldest_sample(context) < age < math.inf:
+        return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
+    after, begun = found.scraped - trigger.range, context.now - trigger.range - asking.SPARE_SCRAPES * context.scrape_interval
+    green, blue = (_failures(arm, after, begun) for arm in (found.green, found.blue))
+    return Counts(green, blue)
+
+
+def _failures(arm: traffic.ArmTraffic, after: float, begun: float) -> Failures:
+    n = arm.since(after, begun)
+    return Failures(n, arm.failing.since(after, begun), behind=n)
+
+
+def requests(measured: Measured, pairs: tuple[Pair, ...], mesh: Mesh) -> traffic.Traffic:
+    """The requests that the traffic query's samples show between these places, read once a look."""
+    return measured.once(("requests", pairs, mesh), lambda: traffic.requests_in(sides(measured, asking.TRAFFIC, pairs, mesh)))
+
+
+def _pair(subject: Subject, observed: Observed, asked: Check | Trigger) -> Pair:
+    assert subject.plan is not None  # noqa: S101 - whose check or trigger it is
+    naming = asking.naming_of(subject, observed, asked.member or "", observed.domain)
+    return pair_of(subject.plan, member_of(subject.plan, asked.member), naming)
 
 
 def sides(measured: Measured, key: str, pairs: tuple[Pair, ...], mesh: Mesh) -> traffic.Sides:

@@ -73,7 +73,7 @@ def read_traffic(w: World) -> traffic.Traffic | None:
     def read() -> traffic.Traffic:
         pairs = asking.traffic_places(w.plan, naming, w.observed.routed)
         mesh = asking.mesh_of(w.subject, w.observed.cluster)
-        return traffic.requests_in(samples.sides(w.measured, asking.TRAFFIC, pairs, mesh))
+        return samples.requests(w.measured, pairs, mesh)
 
     # Of one look only the naming differs: after the return of `finish: home` blue and green are asked about the other way round.
     return w.measured.once((asking.TRAFFIC, naming), read)
@@ -199,8 +199,9 @@ def watch_triggers(w: World) -> Watch:
     """The triggers alone."""
     if w.subject.plan is None or w.status.stage < 0 or not w.at_home.status.weight:
         return Watch(w.status)
-    around = context(w.at_home)
-    after = [judge_one(w, trigger, around) for trigger in w.plan.triggers]
+    home = w.at_home
+    around = context(home)
+    after = [judge_one(w, trigger, around, counts_of(home, trigger, around)) for trigger in w.plan.triggers]
     status = w.status.model_copy(update={"triggers": after}) if after != w.status.triggers else w.status
     next_at = asking.next_poll(w.plan, status, w.subject.uid, w.now)
     fired = judging.fired(w.plan.triggers, after, w.plan.groups)
@@ -209,10 +210,19 @@ def watch_triggers(w: World) -> Watch:
     return Watch(status, fired.cause, fired.reason, fired.detail, next_at, fired.also)
 
 
-def judge_one(w: World, trigger: Trigger, around: readings.Context) -> CheckStatus:
+def counts_of(w: World, trigger: Trigger, around: readings.Context) -> readings.Counts | None:
+    """What one trigger has counted in this look; None where it is not polled in it, or asks a query of its own."""
+    if not asking.is_counted(w.plan, trigger, w.observed.routed) or not needs.watching(w):
+        return None
+    if not asking.is_due(trigger, asking.polled(w.status.triggers, trigger.name).polled_at, w.subject.uid, w.now):
+        return None
+    return samples.failures(w.subject, w.observed, w.measured, trigger, around)
+
+
+def judge_one(w: World, trigger: Trigger, around: readings.Context, counts: readings.Counts | None) -> CheckStatus:
     """One trigger's new status, with the beginning of its streak: time to detect is counted from there."""
     before = asking.polled(w.status.triggers, trigger.name)
-    after = judging.judge_trigger(trigger, w.measured, before, around)
+    after = judging.judge_trigger(trigger, w.measured, before, around, counts)
     match after.outcome:
         case Outcome.FAIL if not after.failing_since:
             return after.model_copy(update={"failing_since": w.now})
@@ -223,7 +233,7 @@ def judge_one(w: World, trigger: Trigger, around: readings.Context) -> CheckStat
 
 
 def queries_of(w: World, cause: CheckStatus, *also: CheckStatus) -> tuple[str, ...]:
-    """What is asked for a sequential check, or for triggers that fired (together): a rollback's record shows it."""
+    """What was asked for a sequential check, or for triggers that fired (together): a rollback's record shows it."""
     if cause.ln_bound is not None:
         own = asking.ticks_key(cause.name)
         asks = needs.asks(w)
@@ -234,7 +244,10 @@ def queries_of(w: World, cause: CheckStatus, *also: CheckStatus) -> tuple[str, .
     if also:  # not each of them was due in this very look
         all_due = replace(w.subject, status=w.status.model_copy(update={"triggers": []}))
         asks = needs.asks(World(all_due, w.observed, w.now))
-    return tuple(ask.query or ask.url for one in (cause, *also) for ask in asks if ask.key.startswith(f"trigger/{one.name}/"))
+    counted = {trigger.name for trigger in w.plan.triggers if asking.is_counted(w.plan, trigger, w.observed.routed)}
+    keys = [(f"trigger/{one.name}/", asking.TRAFFIC if one.name in counted else None) for one in (cause, *also)]
+    asked = (ask.query or ask.url for own, shared in keys for ask in asks if ask.key == shared or ask.key.startswith(own))
+    return tuple(dict.fromkeys(asked))
 
 
 def no_traffic(w: World) -> bool | None:

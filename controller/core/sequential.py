@@ -37,7 +37,6 @@ from controller.core.asking import Counting
 from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
 from controller.core.phases import WATCHED
-from controller.core.queries import member_of
 from controller.core.steps import World
 from controller.core.tested import (
     FULL,
@@ -163,16 +162,14 @@ def paired(w: World) -> tuple[tuple[Check, float], ...]:
 
 def further_back(w: World, since: float | None, counting: Collection[Counting]) -> float | None:
     """Since when the traffic query must have samples: `since`, or earlier where a check counts from there."""
-    # The query itself reaches three scrapes further back than it is told.
-    reach = 3 * w.plan.traffic.scrape_interval if counting else 0.0
+    # The query itself reaches some scrapes further back than it is told.
+    reach = asking.SPARE_SCRAPES * w.plan.traffic.scrape_interval if counting else 0.0
     times = [one.since + reach for one in counting if one.shared]
     return min([*times, *([since] if since is not None else [])], default=None)
 
 
 def _shared(w: World, check: Check) -> bool:
-    if check.builtin is not BuiltIn.ERROR_RATE or check.provider or w.plan.traffic.metrics is TrafficMetrics.NONE:
-        return False
-    return not w.observed.routed or member_of(w.plan, check.member).name in w.observed.routed
+    return check.builtin is BuiltIn.ERROR_RATE and asking.in_traffic(w.plan, check, w.observed.routed)
 
 
 def stored(w: World, check: Check) -> State | None:

@@ -9,8 +9,8 @@ once. It differences raw samples itself (no `rate()`, which extrapolates):
                                                      so it started at 0; the first errors come exactly so
     of a new target -          30         90         its 30 are only a base, then +60
 
-A release reads the same query for three things: has the shift arrived (`settled`), how far is the window
-(`advance_window`), does green still get requests (`quiet`).
+A release reads the same query for four things: has the shift arrived (`settled`), how far is the window
+(`advance_window`), does green still get requests (`quiet`), how many failed of late (`core.samples`, for a trigger).
 """
 
 import math
@@ -25,7 +25,7 @@ from analysis.model import Labels, Sample, Series
 from controller.api.release import WindowStatus
 from controller.core import reasons
 from controller.core.binomial import tails
-from controller.core.queries import Mesh, Place
+from controller.core.queries import Mesh, Place, is_failed
 from controller.core.words import many
 from controller.ports import Answer
 
@@ -52,10 +52,17 @@ class Increment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ArmTraffic:
-    """One colour's requests: increments by end time, and the sample times of its series (sorted, distinct)."""
+    """One colour's requests.
+
+    Attributes:
+        increments: by end time.
+        times: the sample times of its series, sorted, distinct.
+        failed: those of the increments that failed requests made.
+    """
 
     increments: tuple[Increment, ...] = ()
     times: tuple[float, ...] = ()
+    failed: tuple[Increment, ...] = ()
 
     @property
     def newest(self) -> float:
@@ -65,6 +72,15 @@ class ArmTraffic:
     def between(self, after: float, until: float) -> float:
         """Requests whose increment ends within `(after, until]`."""
         return sum([increment.requests for increment in self.increments if after < increment.end <= until])
+
+    def since(self, after: float, begun: float) -> float:
+        """Requests whose increment ends after the one moment, and began at the other or later."""
+        return sum([increment.requests for increment in self.increments if increment.end > after and increment.start >= begun])
+
+    @property
+    def failing(self) -> "ArmTraffic":
+        """Its failed requests alone."""
+        return ArmTraffic(self.failed, self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +200,18 @@ def _scrapes(every: Iterable[Series]) -> dict[Labels, list[float]]:
 
 def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraffic:
     increments: list[Increment] = []
+    failed: list[Increment] = []
     times: set[float] = set()
     for series in every:
         samples = [sample for sample in series.samples if 0 <= sample.value < math.inf]
         times.update([sample.time for sample in samples])
-        increments += _differences(samples, targets[_target(series.labels)])
+        grown = _differences(samples, targets[_target(series.labels)])
+        increments += grown
+        if grown and is_failed(dict(series.labels)):
+            failed += grown
     increments.sort(key=_BY_END)
-    return ArmTraffic(tuple(increments), tuple(sorted(times)))
+    failed.sort(key=_BY_END)
+    return ArmTraffic(tuple(increments), tuple(sorted(times)), tuple(failed))
 
 
 _BY_END = attrgetter("end")
@@ -270,14 +291,10 @@ def _newest_requests(traffic: Traffic, split: Split, newest: float) -> tuple[flo
     for count in range(1, scrapes + 1):
         # Half a scrape of slack: targets are scraped at their own moments, a little late at times.
         after = max(split.since, newest - (count + 0.5) * split.scrape_interval)
-        blue, green = (_since(arm, after, split.since) for arm in (traffic.blue, traffic.green))
+        blue, green = (arm.since(after, split.since) for arm in (traffic.blue, traffic.green))
         if blue + green >= max(split.min_requests, 1):
             break
     return blue, green
-
-
-def _since(arm: ArmTraffic, after: float, since: float) -> float:
-    return sum([increment.requests for increment in arm.increments if increment.end > after and increment.start >= since])
 
 
 def _split_words(percent: float | None, n: float, split: Split, more: str) -> str:
@@ -368,7 +385,7 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
     if _gaps(times, after, newest, GAP_SCRAPES * scrape_interval):
         return Quiet(quiet=False, known=False, why="the samples have a gap within the drain")
     # The increment that spans the beginning of the drain may hold requests from before it.
-    seen = _since(arm, after, since)
+    seen = arm.since(after, since)
     if seen:
         return Quiet(quiet=False, known=True, why=f"{colour} had {many(seen, 'request')} in the last {drain:.0f} s")
     return Quiet(quiet=True, known=True, why=f"{colour} had no request in the last {drain:.0f} s")

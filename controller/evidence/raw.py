@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from analysis.model import Labels, Sample, Series
 from controller.api.plan import TrafficMetrics
 from controller.core import asking, traffic
-from controller.core.queries import is_failed
 from controller.core.traffic import Traffic
 from controller.evidence.reading import Look
 from controller.evidence.thinning import merged
@@ -75,16 +74,17 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """All requests of the record, and those that did not fail."""
+    """All requests of the record, those that failed among them."""
 
     every: Traffic
-    good: Traffic
 
     def between(self, after: float, until: float) -> Requests:
         """Requests whose counters grew within `(after, until]`, Unix seconds."""
-        green, blue = self.every.green.between(after, until), self.every.blue.between(after, until)
-        good_green, good_blue = self.good.green.between(after, until), self.good.blue.between(after, until)
-        return Requests(green, max(0.0, green - good_green), blue, max(0.0, blue - good_blue))
+        green, blue = self.every.green, self.every.blue
+        return Requests(
+            green.between(after, until), green.failing.between(after, until),
+            blue.between(after, until), blue.failing.between(after, until),
+        )  # fmt: skip
 
 
 def counted(look: Look, raw: RawSamples) -> Counted | None:
@@ -100,10 +100,8 @@ def counted(look: Look, raw: RawSamples) -> Counted | None:
     whole = with_status(subject, look.found)
     pairs = asking.traffic_places(subject.plan, asking.naming_of(whole, observed, domain=observed.domain), observed.routed)
     blue, green, mesh = [pair.blue for pair in pairs], [pair.green for pair in pairs], asking.mesh_of(whole, observed.cluster)
-    every = raw.metric(REQUESTS)
-    good = tuple(one for one in every if not is_failed(dict(one.labels)))
-    read = [traffic.read_traffic(Answer(series, RAW), blue, green, mesh) for series in (every, good)]
-    return Counted(read[0], read[1]) if not (read[0].fault or read[1].fault) else None
+    read = traffic.read_traffic(Answer(raw.metric(REQUESTS), RAW), blue, green, mesh)
+    return Counted(read) if not read.fault else None
 
 
 def counted_of(looks: Iterable[Look], raw: RawSamples) -> Counted | None:

@@ -322,13 +322,23 @@ def checks_of(steps: Sequence[Step], status: ReleaseStatus, plan: PlanSpec | Non
         if last is None:
             continue
         points = tuple(found.points[key] for key in sorted(found.points))
-        shared = queries.get("traffic", {}) if found.kind == "sequential" else {}  # its samples may be those of the traffic
-        asked = {**queries.get(name, shared), **kayenta.queries_of(name, queries)}
+        asked = {**_asked(name, found.kind, queries, plan), **kayenta.queries_of(name, queries)}
         yield CheckFacts(
             name.partition("/")[2], found.kind, last.unit, last.outcome.value if last.outcome else "", explain(last),
             cause == last.name, points, asked, last.ln_bound, tuple(_ratios(name, found.kind, status, plan, counts)),
             tuple(kayenta.metrics_of(name, values)),
         )  # fmt: skip
+
+
+def _asked(place: str, kind: str, queries: Mapping[str, dict[str, str]], plan: PlanSpec | None) -> dict[str, str]:
+    """What one check or trigger asked, by colour; its samples may be those of the traffic query, beside what blue did before a switch."""
+    own, shared = queries.get(place, {}), queries.get("traffic", {})
+    if kind == "sequential":
+        return own or shared
+    if kind != "trigger" or plan is None or "green" in own:
+        return own
+    counted = any(place == f"trigger/{one.name}" and asking.is_counted(plan, one) for one in plan.triggers)
+    return {**shared, **own} if counted else own
 
 
 def _take(gathered: dict[str, _Gathered], check: CheckStatus, kind: str, at: float, since: float) -> None:

@@ -144,8 +144,8 @@ class TestWhyAndHistory:
 
         out = terminal.penstock("why", "shop-v2").out
 
-        assert "errors: 6.45 % vs 0.1 % (+6.35 points, limit +5 points, n = 1,017)" in out
-        assert 'Query: green: 100 * ((sum(rate(istio_requests_total{reporter="source",destination_workload="shop-green"' in out
+        assert "errors: 7.06 % vs 0.1 % (+6.96 points, limit +5 points, n = 1,017)" in out
+        assert 'Query: both: istio_requests_total{reporter="source",destination_workload=~"shop|shop-green"' in out
         assert "Green: at most 25 % of the traffic, for 6m47s." in out
         assert "penstock retry shop-v2 -n shop tries the same version again." in out
 

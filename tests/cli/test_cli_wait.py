@@ -25,7 +25,7 @@ class TestWait:
         result = terminal.penstock("wait", "shop-v2")
 
         assert result.code == 3
-        assert "6.45 % vs 0.1 % (+6.35 points, limit +5 points, n = 1,017)" in result.err
+        assert "7.06 % vs 0.1 % (+6.96 points, limit +5 points, n = 1,017)" in result.err
 
     def test_a_rollback_that_is_waited_for_is_0(self):
         assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "rolledback").code == 0

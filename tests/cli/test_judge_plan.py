@@ -65,6 +65,20 @@ def world(*, paid=0.01, heap=1.0, green_errors=0.005, pods=2):
     return {tuple(sorted(labels)): samples for labels, samples in found.items()}
 
 
+SHOP_AND_CART = [{"name": name, "workload": name} for name in ("shop", "cart")]
+
+
+def cart(green_errors, part=1.0):
+    """The requests of `release` at another member: this part of as many."""
+    found = {}
+    for labels, samples in release(green_errors).items():
+        held = dict(labels)
+        app = held.pop("destination_workload").replace("shop", "cart")
+        held |= {"destination_service": f"{app}.prod.svc.cluster.local", "destination_workload": app}
+        found[tuple(sorted(held.items()))] = [(time, int(value * part)) for time, value in samples]
+    return found
+
+
 def written(folder, checks, *, triggers=(), analysis=None, **more):
     """A plan of these checks whose check `heap` has a known history."""
     spec = {"workload": "shop", "traffic": {"virtualService": "shop"}, "slots": [{"name": "a"}, {"name": "b", "suffix": "-green"}]}
@@ -374,19 +388,21 @@ class TestSequential:
 
     def test_checks_of_another_member_count_what_the_plan_calls_it(self, capsys, tmp_path):
         """The selectors are about the shop; its cart is found by the names that the plan has for it, in the same slots."""
-        cart = {}
-        for labels, samples in release(0.03).items():
-            held = dict(labels)
-            app = held.pop("destination_workload").replace("shop", "cart")
-            held |= {"destination_service": f"{app}.prod.svc.cluster.local", "destination_workload": app}
-            cart[tuple(sorted(held.items()))] = samples
-        members = [{"name": name, "workload": name} for name in ("shop", "cart")]
         checks = [*SEQUENTIAL[:1], {**SEQUENTIAL[0], "name": "cart-errors", "member": "cart"}]
-        asked = asked_of(tmp_path, release() | cart, checks, workload=None, members=members)
+        asked = asked_of(tmp_path, release() | cart(0.03), checks, workload=None, members=SHOP_AND_CART)
         _, found = judged(capsys, *asked)
 
         assert found["checks"][0]["check"] == "cart-errors"
         assert [round(one["candidate"]) for one in found["checks"]] == [3, 0]
+
+    def test_a_trigger_about_another_member_counts_that_members_failed_requests(self, capsys, tmp_path):
+        """A tenth of the shop's requests: its 12 % are fewer failed ones than it needs, those of the shop would be enough."""
+        trigger = {**TRIGGERS["rate"], "member": "cart", "minFailed": 2_000}
+        asked = asked_of(tmp_path, release() | cart(0.12, 0.1), SEQUENTIAL[:1], triggers=[trigger], workload=None, members=SHOP_AND_CART)
+        _, found = judged(capsys, *asked)
+        (rate,) = found["beside"]
+
+        assert (rate["outcome"], rate["reason"], rate["n"]) == ("inconclusive", "TooFewFailedRequests", pytest.approx(200, rel=0.01))
 
 
 class TestFiles:

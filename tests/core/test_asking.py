@@ -105,7 +105,7 @@ class TestGates:
 
 class TestTriggers:
     def test_a_probe_is_asked_of_both_colours_by_their_services(self):
-        asks = asked(Wanted(triggers=True))
+        asks = asked(Wanted(triggers=tuple(subject().plan.triggers)))
 
         assert asks["trigger/health/candidate"].url == "http://web.prod-green.svc.cluster.local:80/health"
         assert asks["trigger/health/baseline"].url == "http://web.prod.svc.cluster.local:80/health"
@@ -137,4 +137,4 @@ class TestProbes:
 def test_without_a_plan_nothing_is_asked():
     found = subject()
 
-    assert asks_for(replace(found, plan=None), Observed(), 1000.0, Wanted(traffic_since=0, triggers=True)) == ()
+    assert asks_for(replace(found, plan=None), Observed(), 1000.0, Wanted(traffic_since=0, triggers=tuple(found.plan.triggers))) == ()

@@ -79,7 +79,8 @@ class TestFacts:
 
         assert [point.outcome for point in errors.points][-2:] == ["fail", "fail"]
         assert len(errors.points) > 30
-        assert "response_code" in errors.queries["green"]
+        assert list(errors.queries) == ["both"]
+        assert errors.queries["both"].startswith("istio_requests_total{")
 
     def test_a_sequential_check_has_its_evidence_and_the_ratio(self):
         facts = facts_of(recorded(SEQUENTIAL, "sequential-errors"))
