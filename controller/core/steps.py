@@ -103,7 +103,7 @@ class World:
 
     @property
     def names_person(self) -> bool:
-        """Whether a person is waited for, be it that it may go on by itself, too: what pods do meanwhile is written by a checkpoint (S16)."""
+        """Whether a person is waited for, though it may go on by itself, too: what pods do meanwhile is written by a checkpoint (S16)."""
         held = self.status.hold
         return self.status.phase is Phase.HALTED or (self.status.phase is Phase.HOLDING and held is not None and bool(held.waits_for))
 
