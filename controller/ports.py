@@ -153,6 +153,7 @@ class AnswerFault(StrEnum):
     UNREADABLE = "unreadable"
     TOO_LARGE = "too-large"
     UNAUTHORIZED = "unauthorized"
+    CLOCK_SKEW = "clock-skew"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from controller.core import (
     homeward,
     missing,
     outage,
+    readings,
     reasons,
     requests,
     returning,
@@ -40,7 +41,7 @@ EDITED_MEANWHILE = "it was edited, or Penstock was upgraded, in the moment in wh
 
 def decide(subject: Subject, observed: Observed, measured: Measured, now: float) -> Decision:
     """The next step of one release. Pure; raises only on defects of ours."""
-    w = World(subject, observed, now, measured)
+    w = World(subject, observed, now, readings.of_one_clock(measured, now))
     return breach.guarded(w, next_step(w))
 
 

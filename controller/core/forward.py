@@ -287,7 +287,7 @@ def settle(w: World) -> Decision:
         word = reasons.BAKING if w.last_stage else reasons.MEASURING
         return stored(moved(w.with_status(status), phase, word, split.why))
     deadline = w.stage_status.shifted_at + w.plan.settle.deadline
-    if w.now >= deadline:
+    if w.now >= deadline or seen.clocks_differ(w):
         return unsettled(w, split, split.why, Phase.SHIFTING)
     return wait(w, reasons.SETTLING, split.why, until=min(deadline, w.now + seen.look_again(w)))
 
@@ -343,9 +343,11 @@ def stalled(w: World, window: WindowStatus) -> str:
     """For how long no sample came, in words, and why where that is known; empty while that is normal."""
     silent = w.now - max(window.last_sample, w.stage_status.settled_at)
     limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
+    blind = seen.why_blind(w)
+    if seen.clocks_differ(w):
+        return blind
     if silent <= limit:
         return ""
-    blind = seen.why_blind(w)
     awaited = seen.awaited(w)
     return f"no sample of {awaited[0] if len(awaited) == 1 else 'both versions'} since {silent:.0f} s{f': {blind}' if blind else ''}"
 

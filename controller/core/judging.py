@@ -115,7 +115,7 @@ def unit_of(check: Check | Trigger) -> str:
 
 def reading_of(measurement: Measurement | None, asked_at: float, context: Context) -> Reading:
     """The number of one answer, or the reason why there is none."""
-    answer = answer_of(measurement, context)
+    answer = answer_of(measurement)
     if isinstance(answer, Reading):
         return answer
     if answer.result_type not in ("vector", "scalar", "matrix"):

@@ -50,7 +50,7 @@ def judge_window(check: Check, window: WindowStatus, measured: Measured, before:
     blue_end = window.last_sample if context.blue_serves else context.switched_at or window.last_sample
     windows = {Arm.CANDIDATE: green, Arm.BASELINE: Window(blue_end - green.seconds, blue_end)}
     answers = {
-        (metric.name, arm): _values(measured.answers.get(gate_key(metric_name(check.name, metric.name), arm)), context)
+        (metric.name, arm): _values(measured.answers.get(gate_key(metric_name(check.name, metric.name), arm)))
         for metric in check.kayenta.metrics
         for arm in Arm
     }
@@ -70,8 +70,8 @@ def judge_window(check: Check, window: WindowStatus, measured: Measured, before:
     )
 
 
-def _values(measurement: Measurement | None, context: Context) -> Found:
-    answer = answer_of(measurement, context)
+def _values(measurement: Measurement | None) -> Found:
+    answer = answer_of(measurement)
     if isinstance(answer, Reading):
         return answer
     if answer.result_type not in ("matrix", ""):

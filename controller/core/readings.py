@@ -4,7 +4,7 @@ Pure. Every way of judging a window stands behind this: one number against limit
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from analysis.threshold import Reading
 from controller.api.plan_checks import Check
@@ -12,8 +12,8 @@ from controller.api.release import CheckStatus, WindowStatus
 from controller.core import reasons
 from controller.core.traffic import Traffic
 from controller.core.words import many
-from controller.core.world import Measurement
-from controller.ports import Answer
+from controller.core.world import Measured, Measurement
+from controller.ports import Answer, AnswerFault
 
 MAX_SKEW_SECONDS = 5.0
 """More between the controller's and Prometheus's clock is inconclusive (design, Time)."""
@@ -85,17 +85,28 @@ def oldest_sample(context: Context) -> float:
     return max(3 * context.scrape_interval, MAX_SKEW_SECONDS)
 
 
-def answer_of(measurement: Measurement | None, context: Context) -> Answer | Reading:
+def of_one_clock(measured: Measured, now: float) -> Measured:
+    """The answers, without those of a Prometheus whose clock is not ours: what was asked for one moment was answered for another."""
+    skews = {key: one.answer.server_time - now for key, one in measured.answers.items() if one.answer.server_time is not None}
+    apart = {key: skew for key, skew in skews.items() if abs(skew) > MAX_SKEW_SECONDS}
+    return (
+        Measured({**measured.answers, **{key: _skewed(measured.answers[key], skew) for key, skew in apart.items()}}) if apart else measured
+    )
+
+
+def _skewed(one: Measurement, skew: float) -> Measurement:
+    side = "ahead" if skew > 0 else "behind"
+    words = f"{abs(skew):,.1f} s {side}, limit {MAX_SKEW_SECONDS:g} s"
+    return replace(one, answer=Answer(fault=AnswerFault.CLOCK_SKEW, message=words))
+
+
+def answer_of(measurement: Measurement | None) -> Answer | Reading:
     """The answer of Prometheus, or the reason why nothing may be concluded from it."""
     if measurement is None:
         return Reading(reason=reasons.NOT_MEASURED)
     answer = measurement.answer
     if answer.fault is not None:
         return Reading(reason=reasons.FAULTS[answer.fault], detail=answer.message)
-    skew = 0.0 if answer.server_time is None else answer.server_time - context.now
-    if abs(skew) > MAX_SKEW_SECONDS:
-        side = "ahead" if skew > 0 else "behind"
-        return Reading(reason=reasons.CLOCK_SKEW, detail=f"{abs(skew):,.1f} s {side}, limit {MAX_SKEW_SECONDS:g} s")
     if answer.warnings:
         return Reading(reason=reasons.PARTIAL_ANSWER, detail="; ".join(answer.warnings))
     return answer

@@ -456,5 +456,6 @@ FAULTS: dict[str, str] = {
     "unreadable": ANSWER_UNREADABLE,
     "too-large": ANSWER_TOO_LARGE,
     "unauthorized": PROMETHEUS_UNAUTHORIZED,
+    "clock-skew": CLOCK_SKEW,
 }
 """The reason of each `ports.AnswerFault`, by its value."""

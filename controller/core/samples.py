@@ -61,7 +61,7 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
     """What a trigger that is counted found in this look; None where the traffic query was not asked."""
     if asking.TRAFFIC not in measured.answers:
         return None
-    answer = answer_of(measured.answers[asking.TRAFFIC], context)
+    answer = answer_of(measured.answers[asking.TRAFFIC])
     if isinstance(answer, Reading):
         return Counts(fault=answer)
     found = requests(measured, (_pair(subject, observed, trigger),), asking.mesh_of(subject, observed.cluster))

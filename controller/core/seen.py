@@ -90,6 +90,12 @@ def why_blind(w: World) -> str:
     return f"the answer has no sample of {' and '.join(empty[::-1])} that can be counted" if empty else ""
 
 
+def clocks_differ(w: World) -> bool:
+    """Whether Prometheus's clock is not ours: then it is not known either how long no sample came."""
+    found = read_traffic(w)
+    return found is not None and found.fault == reasons.CLOCK_SKEW
+
+
 def awaited(w: World) -> tuple[str, ...]:
     """Whose samples a window runs on: green's, which after a return is the original, and below 100 % blue's, too."""
     judged = "the original" if is_home(w) else "green"

@@ -226,7 +226,6 @@ NOTHING = {
     "samples that have stopped": (both(newest=NOW - 46), reasons.STALE_SAMPLE, "the sample is 46 s old"),
     "a partial answer": (replace(both(), warnings=("store down",)), reasons.PARTIAL_ANSWER, "store down"),
     "a number": (replace(both(), result_type="vector"), reasons.WRONG_TYPE, "found vector, expected raw samples"),
-    "a clock ahead": (replace(both(), server_time=NOW + 6), reasons.CLOCK_SKEW, "6.0 s ahead, limit 5 s"),
     "two clusters": (
         answered(rows("shop-green", "503", [9], destination_cluster="a"), rows("shop", "200", [9], destination_cluster="b")),
         reasons.SEVERAL_CLUSTERS,

@@ -66,8 +66,6 @@ NO_DATA = {
     "a partial answer": (number(1, warnings=("store down",)), reasons.PARTIAL_ANSWER),
     "a stale sample": (number(1, time=NOW - 60), reasons.STALE_SAMPLE),
     "a string": (Answer(result_type="string"), reasons.WRONG_TYPE),
-    "a clock ahead": (Answer(series=number(1).series, result_type="vector", server_time=NOW + 5.1), reasons.CLOCK_SKEW),
-    "a clock behind": (Answer(series=number(1).series, result_type="vector", server_time=NOW - 3600), reasons.CLOCK_SKEW),
     **{fault.value: (Answer(fault=fault, message="words"), reasons.FAULTS[fault]) for fault in AnswerFault},
 }
 

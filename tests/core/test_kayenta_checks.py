@@ -123,7 +123,6 @@ class TestWithoutData:
             (Answer(fault=AnswerFault.TIMEOUT, message="slow"), reasons.FAULTS[AnswerFault.TIMEOUT]),
             (Answer(series=values(STEADY).series * 2, result_type="matrix"), reasons.SEVERAL_SERIES),
             (Answer(series=values(STEADY).series, result_type="matrix", warnings=("store down",)), reasons.PARTIAL_ANSWER),
-            (Answer(series=values(STEADY).series, result_type="matrix", server_time=NOW + 60), reasons.CLOCK_SKEW),
             (Answer(result_type="string"), reasons.WRONG_TYPE),
             (values([*STEADY[:-1], math.inf]), reasons.NOT_COMPARED),
             (None, reasons.NOT_MEASURED),

@@ -1,0 +1,44 @@
+"""Prometheus's clock and ours: what is asked for one moment must not be answered for another."""
+
+import pytest
+
+from analysis.model import Sample, Series
+from controller.api.release import Phase
+from controller.core import asking, reasons
+from controller.core.decide import decide
+from controller.core.readings import MAX_SKEW_SECONDS, of_one_clock
+from controller.core.world import Measured, Measurement
+from controller.ports import Answer, AnswerFault
+from tests.core.releases import NOW, a_release
+
+ONE = Series((), (Sample(NOW, 1.0),))
+
+
+def answered(server_time, **more):
+    return Measured({asking.TRAFFIC: Measurement(Answer((ONE,), "matrix", server_time=server_time, **more), query="up")})
+
+
+@pytest.mark.parametrize(("skew", "words"), [(5.1, "5.1 s ahead"), (3600.0, "3,600.0 s ahead"), (-3600.0, "3,600.0 s behind")])
+def test_an_answer_by_another_clock_is_none(skew, words):
+    found = of_one_clock(answered(NOW + skew), NOW).answers[asking.TRAFFIC]
+
+    assert (found.answer.fault, found.answer.series, found.query) == (AnswerFault.CLOCK_SKEW, (), "up")
+    assert found.answer.message == f"{words}, limit {MAX_SKEW_SECONDS:g} s"
+
+
+@pytest.mark.parametrize("server_time", [None, NOW, NOW - 4.9, float("nan")])
+def test_an_answer_by_our_clock_or_by_none_is_left_alone(server_time):
+    measured = answered(server_time)
+
+    assert of_one_clock(measured, NOW) is measured
+
+
+@pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.MEASURING])
+@pytest.mark.parametrize("skew", [-3600.0, 3600.0])
+def test_a_release_holds_at_once_and_names_the_clocks(phase, skew):
+    w = a_release().at_stage(2, phase).world()
+
+    decision = decide(w.subject, w.observed, answered(NOW + skew), NOW)
+
+    assert (decision.status.phase, decision.status.reason) == (Phase.HOLDING, reasons.NO_DATA)
+    assert "clock differs from the controller's: 3,600.0 s" in decision.status.message
