@@ -27,7 +27,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer runs, 40 and 100 releases instead of 400 and 1,000")
-    parser.add_argument("--sequential", action="store_true", help="releases on the API server are judged sequentially, not by a threshold")
+    parser.add_argument(
+        "--sequential", action="store_true", help="releases on the API server are judged as a plan of ten lines is, not by a threshold"
+    )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(NAMES)}; all if absent")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.rows) - set(NAMES))

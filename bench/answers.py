@@ -27,7 +27,7 @@ BELOW = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `subject` is the workload it is about, "" where there is none; `data` is the `data` of the query API."""
+    """One answer. `subject` is the workload it is about (of two the last, green), "" where there is none; `data` is the query API's."""
 
     subject: str
     data: dict[str, object]
@@ -43,7 +43,8 @@ def workloads_of(query: str) -> tuple[str, ...]:
 def reply(query: str, at: float, bad: Collection[str]) -> Reply:
     """The answer to a query at a time (Unix seconds), while these workloads are bad."""
     workloads = workloads_of(query)
-    subject = workloads[0] if len(workloads) == 1 else ""
+    # Buckets are asked for beside the requests: one poll, not two.
+    subject = "" if "_bucket" in query or not workloads else workloads[-1]
     raw = _RANGE.search(query)
     if raw is not None:
         seconds = float(raw[1]) / (1000 if raw[2] == "ms" else 1)

@@ -2,7 +2,7 @@
 
     namespace fleet-3: Deployment, Service, DestinationRule, VirtualService and ReleasePlan of app-60 to app-79
 
-They are as small as they can be: one pod, one route, one trigger of one query.
+They are as small as they can be: one pod, one route; judged by one query, or as a plan of ten lines is.
 """
 
 from typing import Any
@@ -31,7 +31,8 @@ def green_of(name: str) -> str:
 def application(number: int, interval: str, drain: str, *, sequential: bool = False) -> list[Object]:
     """Everything but the release, in the order of creation."""
     name, meta = name_of(number), {"name": name_of(number), "namespace": namespace_of(number)}
-    labels, checks = {"app": name, "version": "v1"}, CHECKS[sequential]
+    labels = {"app": name, "version": "v1"}
+    judged = BY_DEFAULT if sequential else by_limits(interval)
     container = {"name": name, "image": f"registry.example/{name}:v1", "ports": [{"containerPort": 8080}]}
     return [
         {
@@ -62,27 +63,28 @@ def application(number: int, interval: str, drain: str, *, sequential: bool = Fa
             "metadata": meta,
             "spec": {"hosts": [name], "http": [{"route": [{"destination": {"host": name, "subset": "v1"}}]}]},
         },
-        {"apiVersion": "penstock.dev/v1alpha1", "kind": "ReleasePlan", "metadata": meta, "spec": plan(name, interval, drain, checks)},
+        {"apiVersion": "penstock.dev/v1alpha1", "kind": "ReleasePlan", "metadata": meta, "spec": plan(name, drain, judged)},
     ]
 
 
-CHECKS: dict[bool, list[Object]] = {
-    False: [{"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "unit": "%"}],
-    True: [{"name": name, "builtin": name, "method": "sequential"} for name in ("error-rate", "latency")],
-}
-"""What a stage is judged by: one threshold at its end, or sequential checks at every scrape."""
+BY_DEFAULT: Object = {"traffic": {}}
+"""As a plan of ten lines is judged: by the raw counters of both versions, which the split, the checks and the trigger share."""
 
 
-def plan(name: str, interval: str, drain: str, checks: list[Object]) -> Object:
-    """A stage that lasts all day, and one trigger of one query that one failure satisfies: the smallest thresholds."""
+def by_limits(interval: str) -> Object:
+    """One threshold at a stage's end, and one trigger of one query that one failure satisfies: the smallest thresholds."""
+    errors = {"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "unit": "%"}
+    return {"traffic": {"metrics": "none"}, "settle": {"time": "0s"}, "checks": [errors], "triggers": [{**errors, "interval": interval}]}
+
+
+def plan(name: str, drain: str, judged: Object) -> Object:
+    """A stage that lasts all day."""
     return {
+        **judged,
         "workload": name,
-        "traffic": {"virtualService": name, "metrics": "none"},
+        "traffic": {"virtualService": name, **judged["traffic"]},
         "preparation": {"routeDelay": "0s", "deadline": "6h"},
         "stages": [{"weight": weight, "window": "24h", "warmUp": "0s"} for weight in (50, 100)],
-        "settle": {"time": "0s"},
-        "checks": checks,
-        "triggers": [{"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "unit": "%", "interval": interval}],
         "rollback": {"drain": drain},
     }
 

@@ -105,7 +105,7 @@ class TestAnswers:
     def test_raw_samples_are_given_for_each_workload_of_the_pattern(self):
         found = reply('istio_requests_total{reporter="source",destination_workload=~"a|b"}[45s]', 1000.0, ())
         assert [series["metric"]["destination_workload"] for series in found.data["result"]] == ["a", "b"]
-        assert found.subject == ""
+        assert found.subject == "b"
 
     def test_of_a_histogram_the_buckets_are_given_whose_edges_are_asked_for(self):
         query = f'{{__name__=~"latency|latency_bucket",destination_workload="a"{bucket_labels((100.0, 1000.0))}}}[45s]'
