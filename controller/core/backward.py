@@ -352,8 +352,11 @@ def is_backward(status: ReleaseStatus) -> bool:
 
 
 def abandon(w: World, reason: str, detail: str = "", *, also: tuple[Record, ...] = ()) -> Decision:
-    """End a release from wherever it stands: a queued one touched nothing and simply ends."""
-    if w.status.phase is Phase.QUEUED:
+    """End a release from wherever it stands: one that has not even looked which version serves touched nothing and simply ends.
+
+    There is no blue to go back to then, and where no version has all the traffic nobody could name one.
+    """
+    if w.status.phase is Phase.QUEUED or (w.status.phase is Phase.PREPARING and w.status.blue_slot < 0):
         entry = record(w, RecordKind.ROLLBACK, reason, detail)
         return stored(moved(w, Phase.ROLLED_BACK, reason, detail), *also, entry)
     return roll_back(w, reason, detail, also=also)

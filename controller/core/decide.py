@@ -117,7 +117,7 @@ def superseded(w: World) -> Decision | None:
     if w.status.phase in BACKWARD or w.status.phase is Phase.QUEUED or w.status.rollback:
         return None
     rival = forward.superseder(w)
-    return backward.roll_back(w, reasons.SUPERSEDED, rival.name) if rival else None
+    return backward.abandon(w, reasons.SUPERSEDED, rival.name) if rival else None
 
 
 def _backward(w: World) -> Decision | None:

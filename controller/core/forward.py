@@ -46,6 +46,7 @@ def queued(w: World) -> Decision:
     ahead = [rival for rival in w.observed.rivals if is_ahead(w, rival)]
     if ahead:
         return behind(w, min(ahead, key=lambda rival: rival.created))
+    w = w.with_status(w.status.model_copy(update={"hold": None})) if w.status.hold is not None else w  # nobody is waited for any more
     if w.observed.lock_gone:
         # Nobody is left to give it back. The routes are looked at like at every start: refused where no version has 100 %.
         return act(w, LockPlan())

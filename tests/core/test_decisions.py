@@ -524,6 +524,12 @@ class TestTheQueue:
 
         assert (used.status.hold.waits_for, later.status.hold) == ("operator", None)
 
+    def test_nor_when_that_release_has_given_the_old_version_up_and_only_the_lock_is_waited_for(self):
+        used = a_release().seeing(rivals=(Rival("shop-v1", "r", Phase.SUCCEEDED, 1.0, kept="it has traffic again; see there"),)).decided()
+        later = replace(a_release(), status=used.status).seeing(lock="r", lock_name="shop-v1").decided()
+
+        assert (later.status.reason, later.status.hold, later.store) == (reasons.WAITING_FOR_PLAN, None, True)
+
     def test_a_queued_release_ends_when_a_newer_one_supersedes_it(self):
         decision = a_release().with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()
 
