@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 _WORKLOADS = re.compile(r'destination_workload=~?"([^"]+)"')
+_NAMESPACE = re.compile(r'destination_workload_namespace=~?"([^"]+)"')
 _EDGES = re.compile(r',le=~"([^"]*)"')
 _RANGE = re.compile(r"\[(\d+)(ms|s)\]\s*\Z")
 
@@ -57,14 +58,16 @@ def reply(query: str, at: float, bad: Collection[str]) -> Reply:
 
 def _raw(query: str, workload: str, start: float, end: float) -> Iterator[dict[str, object]]:
     """The series of a workload: one of requests, or one of each bucket that is asked for."""
+    asked_in = _NAMESPACE.search(query)
+    labels = _labels(workload, asked_in[1] if asked_in else "")
     if "_bucket" not in query:
-        yield {"metric": _labels(workload), "values": counter(start, end)}
+        yield {"metric": labels, "values": counter(start, end)}
         return
     asked = _EDGES.search(query)
     for edge, share in BELOW.items():
         if asked is None or re.fullmatch(asked[1], edge):
             named = {"__name__": "istio_request_duration_milliseconds_bucket", "le": edge}
-            yield {"metric": {**_labels(workload), **named}, "values": counter(start, end, share)}
+            yield {"metric": {**labels, **named}, "values": counter(start, end, share)}
 
 
 def counter(start: float, end: float, share: float = 1.0) -> list[list[object]]:
@@ -74,12 +77,12 @@ def counter(start: float, end: float, share: float = 1.0) -> list[list[object]]:
     return [[time, str(time * PER_SECOND * share)] for time in times]
 
 
-def _labels(workload: str) -> dict[str, str]:
+def _labels(workload: str, namespace: str) -> dict[str, str]:
     return {
         "__name__": "istio_requests_total",
         "reporter": "source",
         "destination_workload": workload,
-        "destination_workload_namespace": "fleet",
+        "destination_workload_namespace": namespace,
         "response_code": "200",
         "pod": f"{workload}-0",
     }

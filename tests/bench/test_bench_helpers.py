@@ -103,7 +103,9 @@ class TestAnswers:
         assert {float(b[1]) - float(a[1]) for a, b in pairwise(scrapes)} == {PER_SECOND * SCRAPE_SECONDS}
 
     def test_raw_samples_are_given_for_each_workload_of_the_pattern(self):
-        found = reply('istio_requests_total{reporter="source",destination_workload=~"a|b"}[45s]', 1000.0, ())
+        selector = 'reporter="source",destination_workload=~"a|b",destination_workload_namespace="fleet-3"'
+        found = reply(f"istio_requests_total{{{selector}}}[45s]", 1000.0, ())
+        assert {series["metric"]["destination_workload_namespace"] for series in found.data["result"]} == {"fleet-3"}
         assert [series["metric"]["destination_workload"] for series in found.data["result"]] == ["a", "b"]
         assert found.subject == "b"
 
