@@ -4,7 +4,7 @@
 
 An average of e-values is one under any dependence, so `E_release >= 1/alpha` has a probability of at most alpha
 for a healthy release: over all stages, pauses and peeks. Not rejecting is not passing: a check passes at
-a window's end only where the candidate had the requests that would have shown the plan's stated effect.
+a window's end only where the plan's stated effect would have been seen, and where the numbers show none (`analysis.passing`).
 
 Early promotion turns the null round ("at least as bad as the margin that you would refuse to ship") and is
 fresh in each stage; S stages share its error beta.
@@ -99,6 +99,8 @@ class Seen:
         ratio: confidence sequence of candidate to baseline.
         limit: the candidate's rate that the tolerance allows at the baseline's rate.
         missing: a word of `reasons.MISSING_DATA` where nothing can be judged.
+        shown, scrapes: how many whole scrapes the window is worth, and how many would show the stated effect.
+        ln_worse: the log of the e-value that all counts of the window give as one tick, without the cap.
     """
 
     check: str
@@ -114,6 +116,9 @@ class Seen:
     ratio: tuple[float, float] | None = None
     limit: float | None = None
     missing: str = ""
+    shown: float = 0.0
+    scrapes: float = 0.0
+    ln_worse: float = -math.inf
 
 
 def conclude(seen: Seen, release: ReleaseEvidence) -> Verdict:
@@ -126,8 +131,12 @@ def conclude(seen: Seen, release: ReleaseEvidence) -> Verdict:
         return _verdict(seen, release, Outcome.FAIL, reasons.EVIDENCE_AGAINST)
     if seen.missing:
         return _verdict(seen, release, Outcome.INCONCLUSIVE, seen.missing)
+    if seen.ln_worse >= release.ln_bound:
+        return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.WORSE_UNPROVEN)
     if not seen.candidate_n >= max(seen.needed, 1):
         return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.TOO_FEW_REQUESTS)
+    if not seen.shown >= seen.scrapes:
+        return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.TOO_FEW_SAMPLES)
     return _verdict(seen, release, Outcome.PASS, reasons.NO_EVIDENCE_AGAINST)
 
 
@@ -145,6 +154,9 @@ def _verdict(seen: Seen, release: ReleaseEvidence, outcome: Outcome, reason: str
         detail["since"] = seen.since
     if seen.ratio is not None:
         detail["ratio_low"], detail["ratio_high"] = seen.ratio
+    if reason == reasons.TOO_FEW_SAMPLES:
+        detail["shown"], detail["scrapes"] = seen.shown, seen.scrapes
+    decided = outcome is not Outcome.INCONCLUSIVE or reason == reasons.WORSE_UNPROVEN
     return Verdict(
         check=seen.check,
         outcome=outcome,
@@ -152,7 +164,7 @@ def _verdict(seen: Seen, release: ReleaseEvidence, outcome: Outcome, reason: str
         window=seen.window,
         candidate=_percent(seen.candidate),
         baseline=_percent(seen.baseline),
-        limit=_percent(seen.limit) if outcome is not Outcome.INCONCLUSIVE else None,
+        limit=_percent(seen.limit) if decided else None,
         n=seen.candidate_n,
         unit="%",
         detail=detail,

@@ -18,7 +18,8 @@ A tick is only given out once every live target has a sample at or past its end,
 a target's samples in order of time and nothing can then be added before it. A target that missed scrapes lengthens
 the tick, so that both arms' increments cover the same seconds to one scrape. A target that is silent for longer than
 `patience` is not waited for. If it comes back, its increment covers other seconds than the other arm's: it is set
-aside, and the number of its events is reported.
+aside, and the number of its events is reported. A counter whose samples cannot be counted is no fresh one: ticks end at
+its last good sample (`analysis.usable`).
 """
 
 import math
@@ -29,16 +30,14 @@ from itertools import pairwise
 
 from analysis import reasons
 from analysis.cuts import Grid, missed
-from analysis.model import Arm, Labels, Sample, Series, Tick
+from analysis.model import Arm, Labels, Series, Tick
+from analysis.usable import Spoilt, clean, spoilt
 
 TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "cluster"})
 """Labels that Prometheus gives to a scraped target, as most set-ups name them."""
 
 REPLICA_LABELS = frozenset({"prometheus", "prometheus_replica", "replica", "__replica__"})
 """Labels by which two servers that scrape the same targets mark their copies."""
-
-MOST_COUNT = 2.0**53
-"""A float that is larger cannot count by ones any more."""
 
 VERSION = 1
 
@@ -139,6 +138,7 @@ class Differenced:
         waiting_for: arms without a sample since the last cut: they lengthen the tick.
         set_aside: events of targets that came back after a silence, by counter: not in any slice.
         fault: "" or a word of `analysis.reasons`: both arms count the same series, so there are no slices.
+        unusable: what the newest samples of a counter are that hold the ticks at its last good one, in words; "" where none do.
     """
 
     slices: tuple[Slice, ...]
@@ -146,6 +146,7 @@ class Differenced:
     waiting_for: tuple[Arm, ...] = ()
     set_aside: Mapping[tuple[Arm, Hashable], float] = field(default_factory=dict)
     fault: str = ""
+    unusable: str = ""
 
 
 _Increment = tuple[float, float, float]
@@ -176,8 +177,8 @@ def difference(
 ) -> Differenced:
     """All complete ticks after the cursor.
 
-    Values that are not finite, below 0 or beyond 2^53 and times that are not finite are no samples; a doubled time counts
-    once; order of series and of samples does not matter.
+    Values that are not finite, below 0 or beyond 2^53 are no counts: no tick ends where a live series has nothing but them. Times
+    that are not finite are no samples; a doubled time counts once; order of series and of samples does not matter.
 
     Args:
         counters: both arms' counters, with samples from `cursor.until - scrapes.look_back` on.
@@ -189,19 +190,20 @@ def difference(
     if _same_series(counters):
         return Differenced((), cursor, fault=reasons.SAME_SERIES)
     known = witness or Witness()
-    cleaned = [(counter, _scraped(counter, cursor.until, scrapes)) for counter in counters]
+    cleaned, open_ones = _cleaned(counters, cursor.until, scrapes)
     targets = _targets(cleaned, known, scrapes)
     fresh = {arm: _times(every for counter, every in cleaned if counter.arm is arm) for arm in Arm}
     needed = tuple(needs)
-    bases = _Bases(cursor.until, targets, known.started, scrapes)
+    bases = _Bases(cursor.until, targets, known.started, scrapes, open_ones.appeared)
     increments = {(counter.arm, counter.name): _increments(every, bases) for counter, every in cleaned}
-    until = _settled_until(fresh, needed, targets, scrapes)
-    grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience))
+    holding = open_ones.holding(max((times[-1] for times in fresh.values() if times), default=-math.inf), scrapes.patience)
+    until = min([_settled_until(fresh, needed, targets, scrapes), *(one.good for one in holding)])
+    grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience, open_ones.stretches))
     cuts = grid.cuts([fresh[arm] for arm in needed])
     slices, aside = _fill(cuts, increments, scrapes.slack)
     end = Cursor(cuts[-1])
     waiting = tuple(arm for arm in needed if not fresh[arm] or fresh[arm][-1] <= end.until)
-    return Differenced(slices, end, waiting, aside)
+    return Differenced(slices, end, waiting, aside, unusable=holding[0].words if holding else "")
 
 
 def _same_series(counters: Sequence[Counter]) -> bool:
@@ -210,32 +212,21 @@ def _same_series(counters: Sequence[Counter]) -> bool:
     return bool(seen[Arm.BASELINE] & seen[Arm.CANDIDATE])
 
 
-def _clean(series: Series, arm: Arm, scrapes: Scrapes) -> Series:
-    """Finite samples by time, one a time; of two values at one time the larger, whatever their order."""
-    ahead = scrapes.candidate_ahead if arm is Arm.CANDIDATE else 0.0
-    if not ahead and _is_clean(series.samples):
-        return series
-    found: dict[float, float] = {}
-    for sample in series.samples:
-        if 0 <= sample.value <= MOST_COUNT and math.isfinite(sample.time):
-            time = sample.time - ahead
-            found[time] = max(sample.value, found.get(time, 0.0))
-    return Series(series.labels, tuple(Sample(time, found[time]) for time in sorted(found)))
+def _cleaned(counters: Sequence[Counter], since: float, scrapes: Scrapes) -> tuple[list[tuple[Counter, list[_Scraped]]], Spoilt]:
+    """All series without what is no count, and what that leaves open."""
+    found: list[tuple[Counter, list[_Scraped]]] = []
+    left = Spoilt()
+    for counter in counters:
+        ahead = scrapes.candidate_ahead if counter.arm is Arm.CANDIDATE else 0.0
+        every = [clean(one, ahead) for one in counter.series]
+        left = left.and_more(spoilt(zip(counter.series, every, strict=True), ahead))
+        found.append((counter, _scraped(every, since, scrapes)))
+    return found, left
 
 
-def _is_clean(samples: Iterable[Sample]) -> bool:
-    """Whether the samples are as Prometheus sends a counter's: nothing to leave out, and in order of time."""
-    before = -math.inf
-    for sample in samples:
-        if not (before < sample.time < math.inf and 0 <= sample.value <= MOST_COUNT):
-            return False
-        before = sample.time
-    return True
-
-
-def _scraped(counter: Counter, since: float, scrapes: Scrapes) -> list[_Scraped]:
-    """The counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
-    every = _one_replica([_clean(one, counter.arm, scrapes) for one in counter.series], scrapes)
+def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes) -> list[_Scraped]:
+    """A counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
+    every = _one_replica(cleaned, scrapes)
     return [(_target(one.labels, scrapes), _from(one, since)) for one in every]
 
 
@@ -271,7 +262,7 @@ def _newest(copies: Iterable[Series], scrapes: Scrapes) -> Series:
 def _merge(labels: Labels, parts: Sequence[Series]) -> Series:
     if len(parts) == 1:
         return parts[0]
-    return _clean(Series(labels, tuple(sample for part in parts for sample in part.samples)), Arm.BASELINE, Scrapes())
+    return clean(Series(labels, tuple(sample for part in parts for sample in part.samples)))
 
 
 def _target(labels: Labels, scrapes: Scrapes) -> Labels:
@@ -294,17 +285,23 @@ def _times(every: Iterable[list[_Scraped]]) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class _Bases:
-    """What tells whether a series' first sample counts: those up to `since` were counted, others where their target was already there."""
+    """What tells whether a series' first sample counts: those up to `since` were counted, others where their target was already there.
+
+    A series `appeared` with its first sample of any value, even where that was no count.
+    """
 
     since: float
     targets: Mapping[Labels, list[float]]
     started: Mapping[str, float]
     scrapes: Scrapes
+    appeared: Mapping[Labels, float]
 
-    def began(self, target: Labels, first: float) -> float | None:
-        """Since when a series counts whose first sample is of this time, or None where that is only a base."""
+    def began(self, target: Labels, series: Series) -> float | None:
+        """Since when a series counts with its first sample, or None where that is only a base."""
+        first = series.samples[0].time
         if first <= self.since:
             return None
+        first = self.appeared.get(series.labels, first)
         scraped = self.targets[target]
         earlier = bisect_left(scraped, first) - 1
         if earlier >= 0:
@@ -319,7 +316,7 @@ def _increments(every: Sequence[_Scraped], bases: _Bases) -> list[_Increment]:
     found: list[_Increment] = []
     for target, series in every:
         before = series.samples[0]
-        begun = bases.began(target, before.time)
+        begun = bases.began(target, series)
         if begun is not None and before.value > 0:
             found.append((before.time, begun, before.value))
         reset = resets.get(_family(series.labels), _NO_TIMES) if resets else _NO_TIMES

@@ -13,15 +13,17 @@ Stretches = tuple[list[float], list[float]]
 """Starts and ends of open stretches of time that do not overlap, in order."""
 
 
-def missed(targets: Iterable[Sequence[float]], slack: float, patience: float) -> Stretches:
-    """Where no cut may fall, because a live target missed scrapes there.
+def missed(targets: Iterable[Sequence[float]], slack: float, patience: float, unusable: Iterable[tuple[float, float]] = ()) -> Stretches:
+    """Where no cut may fall, because a live target missed scrapes there, or a counter had no usable sample.
 
     Args:
         targets: sorted sample times of each.
         slack: one scrape and its jitter, seconds.
         patience: seconds of silence after which a target is not waited for.
+        unusable: stretches between two usable samples of a counter whose target was scraped all the while.
     """
-    found = sorted((before + slack, after) for times in targets for before, after in pairwise(times) if slack < after - before <= patience)
+    silent = [(before, after) for times in targets for before, after in pairwise(times) if after - before <= patience]
+    found = sorted((before + slack, after) for before, after in (*silent, *unusable) if slack < after - before)
     starts: list[float] = []
     ends: list[float] = []
     for start, end in found:

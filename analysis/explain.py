@@ -20,6 +20,7 @@ _MISSING = {
     reasons.WRONG_TYPE: "the answer was of another type than expected",
     reasons.BASELINE_MISSING: "the baseline had no number",
     reasons.BASELINE_UNUSABLE: "the baseline's number cannot be compared with",
+    reasons.UNUSABLE_COUNTER: "a counter's newest samples are no counts (NaN, infinite, negative or beyond 2^53)",
     reasons.TOO_FEW_SAMPLES: "there were too few samples",
     reasons.NOT_CONFIRMED: "it was not confirmed by further measurements",
     reasons.SAME_SERIES: "both arms are the same series, so they can never differ",
@@ -36,8 +37,10 @@ def explain(verdict: Verdict) -> str:
     if verdict.reason == reasons.EVIDENCE_AGAINST:
         return _failed(verdict)
     if verdict.reason == reasons.NO_EVIDENCE_AGAINST:
+        worse = verdict.detail.get("ratio_low", 0.0) > 1
+        said = "worse than the baseline, but not shown to be worse than tolerated" if worse else "no sign that the candidate is worse"
         return (
-            f"{verdict.check}: no sign that the candidate is worse: {_numbers(verdict)}; "
+            f"{verdict.check}: {said}: {_numbers(verdict)}; "
             f"{_evidence(verdict)}, and {verdict.detail.get('needed', 0):,.0f} requests were enough to show the effect that matters."
         )
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
@@ -47,12 +50,25 @@ def explain(verdict: Verdict) -> str:
             return f"{verdict.check}: cannot be told: {tolerated}: {_numbers(verdict)}."
         of = f"; {needed:,.0f} requests of the candidate are needed" if needed is not None else ""
         return f"{verdict.check}: too few requests to tell{of}: {_numbers(verdict)}."
+    if verdict.reason == reasons.WORSE_UNPROVEN:
+        return (
+            f"{verdict.check}: worse than tolerated over the whole window, but scrape by scrape not beyond doubt: {_numbers(verdict)}; "
+            f"{_evidence(verdict)}."
+        )
+    if verdict.reason == reasons.TOO_FEW_SAMPLES and "scrapes" in verdict.detail:
+        return f"{verdict.check}: too few scrapes to tell: {scrapes_shown(verdict)}: {_numbers(verdict)}."
     if verdict.reason == reasons.BOTH_BEYOND_LIMIT:
         return f"{verdict.check}: the limit is broken beyond doubt, whatever the baseline does: {_numbers(verdict)}."
     if verdict.outcome is Outcome.INCONCLUSIVE:
         return f"{verdict.check}: cannot be judged: {_MISSING.get(verdict.reason, verdict.reason)}."
     held = "is within" if verdict.outcome is Outcome.PASS else "is beyond"
     return f"{verdict.check}: the candidate {held} its limit: {_numbers(verdict)}."
+
+
+def scrapes_shown(verdict: Verdict) -> str:
+    """Of how many scrapes the requests can show the effect that matters, and how many it takes: "2 of 4 scrapes"."""
+    shown, scrapes = verdict.detail["shown"], verdict.detail["scrapes"]
+    return f"the requests show as much as {math.floor(shown):,d} of {math.ceil(scrapes):,d} scrapes that would show the effect that matters"
 
 
 def _failed(verdict: Verdict) -> str:

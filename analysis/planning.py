@@ -41,11 +41,21 @@ def requests_to_detect(test: RateTest, effect: float, *, alpha: float, weight: f
         share: of the requests that the candidate gets, 0 to 1.
         baseline: its rate; from history by default.
     """
+    grows = grows_by(test, effect, share=share, baseline=baseline)
+    return evidence_to_show(alpha, weight) / grows if grows else math.inf
+
+
+def grows_by(test: RateTest, effect: float, *, share: float, baseline: float | None = None) -> float:
+    """What a request of the candidate adds to ln E on average where it has this rate; 0 where that is tolerated."""
     boundary = test.rho * (test.p_hist if baseline is None else baseline) + test.delta
     if effect <= boundary:
-        return math.inf
-    per_request = effect * math.log(effect / boundary) - (effect - boundary)
-    return test.dispersion.at(share) * (math.log(1 / alpha) + math.log(1 / weight) + _OVERHEAD) / per_request
+        return 0.0
+    return (effect * math.log(effect / boundary) - (effect - boundary)) / test.dispersion.at(share)
+
+
+def evidence_to_show(alpha: float, weight: float) -> float:
+    """The ln E at which an effect of unknown size and beginning is shown by a check of this weight."""
+    return math.log(1 / alpha) + math.log(1 / weight) + _OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)

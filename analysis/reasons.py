@@ -14,6 +14,7 @@ SEVERAL_SERIES = "SeveralSeries"
 PARTIAL_ANSWER = "PartialAnswer"
 STALE_SAMPLE = "StaleSample"
 WRONG_TYPE = "WrongResultType"
+UNUSABLE_COUNTER = "UnusableCounter"
 BASELINE_MISSING = "BaselineMissing"
 BASELINE_UNUSABLE = "BaselineUnusable"
 TOO_FEW_REQUESTS = "TooFewRequests"
@@ -21,7 +22,18 @@ TOO_FEW_SAMPLES = "TooFewSamples"
 NOT_CONFIRMED = "NotConfirmed"
 
 MISSING_DATA = frozenset(
-    {NO_SERIES, NOT_A_NUMBER, INFINITE, SEVERAL_SERIES, PARTIAL_ANSWER, STALE_SAMPLE, WRONG_TYPE, BASELINE_MISSING, BASELINE_UNUSABLE}
+    {
+        NO_SERIES,
+        NOT_A_NUMBER,
+        INFINITE,
+        SEVERAL_SERIES,
+        PARTIAL_ANSWER,
+        STALE_SAMPLE,
+        WRONG_TYPE,
+        UNUSABLE_COUNTER,
+        BASELINE_MISSING,
+        BASELINE_UNUSABLE,
+    }
 )
 """The words of an answer that cannot be judged: never a pass and never a failure."""
 
@@ -30,6 +42,7 @@ EVIDENCE_AGAINST = "EvidenceAgainst"
 NO_EVIDENCE_AGAINST = "NoEvidenceAgainst"
 SAME_SERIES = "SameSeries"
 BOTH_BEYOND_LIMIT = "BothBeyondLimit"
+WORSE_UNPROVEN = "WorseUnproven"
 
 # Of Kayenta's judge.
 SCORE_PASSED = "ScorePassed"

@@ -234,6 +234,7 @@ def _begun(asked: Asked, window: Window, scrapes: Scrapes) -> _Way:
     found, edges, fault = _counted(asked, window, scrapes)
     slices = tuple(part for part in found.slices if part.end <= window.end + 1e-6)
     setting, missing = replace(asked.setting, alone_share=0.0, margin=None, assumed=False), fault or found.fault
+    missing = missing or (reasons.UNUSABLE_COUNTER if found.unusable else "")
     if setting.kind is Kind.LATENCY:
         missing = missing or (reasons.FALLING_BUCKETS if any(_falls(part, (*edges, math.inf)) for part in slices) else "")
         setting, slices = _with_edges(setting, edges, slices)

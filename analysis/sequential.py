@@ -24,12 +24,12 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis import bursts, latency, rate, reasons
+from analysis import bursts, latency, passing, rate, reasons
 from analysis.combine import Seen
 from analysis.counters import Counter, Cursor, Scrapes, Slice, difference
 from analysis.model import Arm, Counted, Series, Tick, Window
 from analysis.numbers import logaddexp, logsumexp
-from analysis.planning import default_effect, requests_to_detect
+from analysis.passing import detectable
 from analysis.sequential_state import Kind, Known, Line, Mark, Setting, State
 from analysis.slo import default_limit
 
@@ -45,8 +45,6 @@ USUAL_RATE = 0.005
 """The baseline's rate of errors where its history is too short to tell."""
 
 _LEAST_RATE = 1e-5
-_MOST_EFFECT = 0.99
-_SHOWN_ALONE = 2.0
 _EVERY = "n"
 _BAD = "bad"
 
@@ -180,7 +178,8 @@ def advance(setting: Setting, state: State, arms: Mapping[Arm, Counted], marks: 
     if found.fault:
         return Advanced(state, found.fault)
     steps = follow(setting, state, found.slices, marks)
-    return Advanced(steps[-1] if steps else state, steps=steps)
+    fault = reasons.UNUSABLE_COUNTER if found.unusable else ""
+    return Advanced(steps[-1] if steps else state, fault, found.unusable, steps)
 
 
 def follow(setting: Setting, state: State, slices: Sequence[Slice], marks: Sequence[Mark]) -> tuple[State, ...]:
@@ -231,7 +230,7 @@ def _in_stage(setting: Setting, line: Line, mark: Mark) -> Line:
     before = (n_b, x_b) if n_b >= LEAST_HISTORY else (line.before[0] + n_b, line.before[1] + x_b)
     limit = _alone_limit(setting, before) if mark.alone else 0.0
     fresh = rate.start(setting.early(line.p_hist, line.edge)) if mark.early and setting.margin is not None and not mark.alone else None
-    begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit, early=fresh)
+    begun = replace(line, sums=(0.0, 0.0, 0.0, 0.0), before=before, limit=limit, early=fresh, shown=0.0)
     return replace(begun, alone=rate.start(setting.fixed(line.p_hist, line.edge, limit))) if limit and line.alone is None else begun
 
 
@@ -264,7 +263,8 @@ def _stepped(setting: Setting, line: Line, tick: Tick, mark: Mark) -> Line:
         relative = rate.step(setting.test(line.p_hist, line.edge), relative, tick, mark.name)
     elif alone is not None and line.limit:
         alone = rate.step(setting.fixed(line.p_hist, line.edge, line.limit), alone, tick, mark.name)
-    return Line(line.edge, line.p_hist, relative, alone, line.limit, sums, line.before, early, objective)
+    shown = line.shown + passing.visible(setting, line, tick)
+    return Line(line.edge, line.p_hist, relative, alone, line.limit, sums, line.before, early, objective, shown)
 
 
 # What it amounts to.
@@ -352,6 +352,7 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
     line, (_, _, n_b, _) = found.line, found.line.sums
     gone = "" if line.limit or n_b else reasons.BASELINE_MISSING
     guarded = state.setting(setting)
+    shown, scrapes = passing.scrapes(guarded, state, weight)
     return Seen(
         check=name,
         ln_e=ln_e(setting, state),
@@ -361,10 +362,13 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
         baseline=found.baseline,
         candidate_n=found.candidate_n,
         baseline_n=found.baseline_n,
-        needed=max(_needed(guarded, one, weight) for one in state.lines),
+        needed=max(passing.needed(guarded, one, weight) for one in state.lines),
         since=line.running.low_at if math.isfinite(line.running.low_at) else None,
         limit=found.limit,
         missing=missing or gone,
+        shown=shown,
+        scrapes=scrapes,
+        ln_worse=passing.ln_worse(guarded, state),
     )
 
 
@@ -373,34 +377,3 @@ def limit_at(setting: Setting, line: Line, baseline: float | None) -> float | No
     if line.limit or setting.objective is not None:
         return line.limit or setting.objective
     return None if baseline is None else min(setting.rho * baseline + setting.delta, 1.0)
-
-
-def _needed(setting: Setting, line: Line, weight: float) -> float:
-    """The candidate's requests that would show the plan's stated effect at this line in this stage."""
-    n_g, _, n_b, _ = line.sums
-    share = 1.0 if line.limit else n_g / (n_g + n_b) if n_g + n_b else 0.5
-    return detectable(setting, (line.p_hist, line.edge), share=share, weight=weight, limit=line.limit)[1]
-
-
-def detectable(setting: Setting, line: tuple[float, float], *, share: float, weight: float, limit: float = 0.0) -> tuple[float, float]:
-    """The effect that a pass must have been able to show, and the candidate's requests that show it (infinite where it is tolerated).
-
-    Args:
-        setting: what is tested.
-        line: the baseline's rate in history, and the edge.
-        share: of the requests that the candidate gets, 0 to 1.
-        weight: of the check.
-        limit: what the candidate is held against where the baseline has no traffic; 0 where it has some.
-    """
-    p_hist, edge = line
-    part = weight * ((setting.alone_share if limit else 1 - setting.alone_share) or 1.0)
-    effect = default_effect(p_hist) if setting.effect is None else setting.effect
-    if setting.effect is not None and setting.kind is Kind.LATENCY:
-        effect = min(p_hist + setting.effect, _MOST_EFFECT)
-    fixed = limit or setting.objective or 0.0
-    # A limit may lie above the effect; twice the limit can be shown with any traffic.
-    effect = max(effect, min(_SHOWN_ALONE * fixed, _MOST_EFFECT))
-    tests = [setting.fixed(p_hist, edge, fixed)] if fixed else []
-    if not limit:
-        tests.append(setting.test(p_hist, edge))
-    return effect, max(requests_to_detect(test, effect, alpha=setting.alpha, weight=part, share=share) for test in tests)

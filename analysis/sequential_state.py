@@ -103,9 +103,14 @@ class Setting:
         """The test of a line against a fixed limit: of its objective, or where the baseline has no traffic."""
         return self._tested((0.0, limit), Form.BERNOULLI, p_hist, edge)
 
+    @property
+    def cap(self) -> float:
+        """The most that one tick may add to ln E."""
+        return -math.log(self.alpha) / 2
+
     def _tested(self, tolerance: tuple[float, float], form: Form, p_hist: float, edge: float) -> RateTest:
         grid = ERROR_GRID if self.kind is Kind.ERRORS else LATENCY_GRID
-        return _rate_test(*tolerance, grid, form, p_hist, dispersion=self.dispersion_of(edge), cap=-math.log(self.alpha) / 2)
+        return _rate_test(*tolerance, grid, form, p_hist, dispersion=self.dispersion_of(edge), cap=self.cap)
 
 
 _rate_test = lru_cache(maxsize=_TESTS_KEPT)(RateTest)
@@ -147,6 +152,7 @@ class Line:
         before: the baseline's counts of its last stage with `LEAST_HISTORY` requests, and of what came after; at first its history.
         early: evidence that the candidate is within the margin, anew in each stage that may pass early; None in others.
         objective: evidence that the setting's objective is broken, whatever the baseline does; None without an objective.
+        shown: the candidate's requests of the present stage that could show the stated effect (`analysis.passing`).
     """
 
     edge: float
@@ -158,6 +164,7 @@ class Line:
     before: tuple[float, float] = (0.0, 0.0)
     early: RateState | None = None
     objective: RateState | None = None
+    shown: float = 0.0
 
     @property
     def ln_e(self) -> float:
@@ -192,7 +199,7 @@ class State:
     def to_json(self) -> str:
         """A text of less than 4 KB; floats come back to the bit."""
         lines = [_unlined(line) for line in self.lines]
-        kept = {"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines}
+        kept = {"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines, "shown": [line.shown for line in self.lines]}
         if self.raised is not None:
             kept["raised"] = [self.raised.bursts, self.raised.widest]
         return _JSON.encode(kept)
@@ -203,7 +210,10 @@ class State:
         try:
             found = json.loads(text)
             cursor = Cursor.from_json({"v": found["v"], "until": found["until"]})
-            return cls(cursor, tuple(_line(one, setting) for one in found["lines"]), str(found["stage"]), _raised(found.get("raised")))
+            # A state of before these numbers were kept has shown nothing: a stage that runs over an upgrade needs its requests again.
+            shown = found.get("shown", [0.0] * len(found["lines"]))
+            lines = tuple(_line(one, setting, float(part)) for one, part in zip(found["lines"], shown, strict=True))
+            return cls(cursor, lines, str(found["stage"]), _raised(found.get("raised")))
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
             raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
 
@@ -247,12 +257,12 @@ _ALWAYS = 2
 _KEYS = ("s", "rest", "n", "x", "last", "stage", "low", "lowAt")
 
 
-def _line(packed: Sequence[Any], setting: Setting) -> Line:
+def _line(packed: Sequence[Any], setting: Setting, shown: float) -> Line:
     edge, p_hist, limit, *numbers = packed
     counts, states = numbers[:_COUNTS], numbers[_COUNTS:]
     relative, alone, early, objective = states + [None] * (_STATES - len(states))
     n_g, x_g, n_b, x_b, n_before, x_before = map(float, counts)
-    values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before)
+    values = (float(p_hist), float(limit), n_g, x_g, n_b, x_b, n_before, x_before, shown)
     if not all(math.isfinite(value) and value >= 0 for value in values) or not values[0] <= 1:
         raise ValueError("the state of a sequential check holds counts that are none")
     at = math.inf if edge is None else float(edge)
@@ -267,6 +277,7 @@ def _line(packed: Sequence[Any], setting: Setting) -> Line:
         before=(n_before, x_before),
         early=None if early is None else _state(early, setting.early(values[0], at)),
         objective=None if objective is None else _state(objective, test),
+        shown=shown,
     )
 
 

@@ -396,7 +396,8 @@ def undecided(w: World, answer: seen.WindowVerdict, phase: Phase) -> Decision:
     if answer.confirming:
         word = reasons.RETURNING if phase is Phase.RETURNING else reasons.MEASURING
         return wait(w, word, answer.detail, until=w.now + POLL_SECONDS, status=w.status)
-    then = "halt" if answer.reason == reasons.TOO_FEW_REQUESTS else THEN[answer.then]
+    # Data are there in both cases: what is missing is certainty, which is a person's to have.
+    then = "halt" if answer.reason in (reasons.TOO_FEW_REQUESTS, reasons.WORSE_UNPROVEN) else THEN[answer.then]
     return hold(w, answer.reason, answer.detail, phase=phase, until=w.now + (answer.deadline or no_data_deadline(w)), then=then)
 
 

@@ -372,6 +372,12 @@ PARTIAL_ANSWER = _reason(
     "PartialAnswer", "Prometheus answered with a warning: {detail}", "A store behind it may be down; look at the warning.", _W
 )
 STALE_SAMPLE = _reason("StaleSample", "The newest sample is too old: {detail}", "Is the target still scraped?", _W)
+UNUSABLE_COUNTER = _reason(
+    "UnusableCounter",
+    "A counter's newest samples are no counts: {detail}",
+    "A counter is finite, not negative and below 2^53: look at what exports it. It goes on by itself when the counter is sound again.",
+    _W,
+)
 WRONG_TYPE = _reason(
     "WrongResultType",
     "The answer is of another kind: {detail}",
@@ -399,6 +405,13 @@ CHECK_ASKS = _reason(
     "CheckAsks",
     "A check asks for a person: {detail}",
     "penstock why shows the numbers of both versions; penstock resume goes on with a new bet, penstock rollback goes back.",
+    _W,
+)
+WORSE_UNPROVEN = _reason(
+    "WorseUnproven",
+    "Green is worse than tolerated over the whole window, but scrape by scrape not beyond doubt: {detail}",
+    "It looks on until the deadline, then waits for a person: look at green's failures; penstock rollback goes back, penstock resume "
+    "measures anew.",
     _W,
 )
 NO_EVIDENCE_AGAINST = _reason("NoEvidenceAgainst", "{detail}", "Nothing to do.")

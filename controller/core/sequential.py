@@ -26,13 +26,14 @@ from dataclasses import dataclass, replace
 from analysis import bursts, combine
 from analysis import sequential as library
 from analysis.combine import Weighted
+from analysis.explain import scrapes_shown
 from analysis.gauge import GaugeState
 from analysis.model import Outcome, Verdict, Window
 from analysis.sequential import Kind, Setting, State
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
-from controller.core import asking, gauges, homeward, judging, readings, reasons, samples
+from controller.core import asking, gauges, homeward, judging, readings, reasons, samples, sentences
 from controller.core.asking import Counting
 from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
@@ -291,24 +292,30 @@ def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, wind
 def _judged(
     w: World, one: Look, together: combine.ReleaseEvidence | None, window: WindowStatus, missing: str = "", *, proven: bool = False
 ) -> CheckStatus:
-    """The check's answer as if the window ended now. With `proven` the margin says what the number of requests says otherwise."""
+    """The check's answer as if the window ended now. With `proven` the margin says what requests and scrapes say otherwise."""
     check, weight = one.check, what_is_tested(w.plan).weights.get(one.check.name, 1.0)
     judged = Window(window.opened_at, window.last_sample)
     saw = library.seen(check.name, tested(w, check), one.state, weight=weight, window=judged, missing=missing or one.fault)
-    saw = replace(saw, needed=max(0 if proven else saw.needed, w.stage.min_requests, check.needed_requests))
+    needed, scrapes = (0.0, 0.0) if proven else (saw.needed, saw.scrapes)
+    saw = replace(saw, needed=max(needed, w.stage.min_requests, check.needed_requests), scrapes=scrapes)
     verdict = combine.conclude(saw, _evidence(w, one, together))
-    detail = _detail(verdict, one)[: readings.DETAIL_LENGTH]
+    so_far = _numbers(w, one, together, window)
+    detail = _detail(verdict, one, so_far)[: readings.DETAIL_LENGTH]
     update: dict[str, object] = {"outcome": verdict.outcome, "reason": verdict.reason, "detail": detail}
     if verdict.outcome is Outcome.FAIL:
         update["failing_since"] = saw.since or 0.0
-    return _numbers(w, one, together, window).model_copy(update=update)
+    return so_far.model_copy(update=update)
 
 
-def _detail(verdict: Verdict, one: Look) -> str:
+def _detail(verdict: Verdict, one: Look, so_far: CheckStatus) -> str:
     """What an answer lacks, in words; empty for one that lacks nothing."""
     if verdict.reason == reasons.TOO_FEW_REQUESTS:
         n, needed = verdict.n or 0, verdict.detail["needed"]
         return f"{n:,.0f} of {many(needed, 'request')} of green" if math.isfinite(needed) else "the tolerance allows the effect"
+    if verdict.reason == reasons.WORSE_UNPROVEN:
+        return sentences.numbers(so_far)
+    if verdict.reason == reasons.TOO_FEW_SAMPLES:
+        return scrapes_shown(verdict)
     return one.detail if verdict.outcome is Outcome.INCONCLUSIVE else ""
 
 
