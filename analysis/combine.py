@@ -135,7 +135,7 @@ def conclude(seen: Seen, release: ReleaseEvidence) -> Verdict:
         return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.WORSE_UNPROVEN)
     if not seen.candidate_n >= max(seen.needed, 1):
         return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.TOO_FEW_REQUESTS)
-    if not seen.shown >= seen.scrapes:
+    if not seen.shown >= seen.scrapes - _SUM_TOLERANCE:
         return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.TOO_FEW_SAMPLES)
     return _verdict(seen, release, Outcome.PASS, reasons.NO_EVIDENCE_AGAINST)
 

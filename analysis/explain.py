@@ -30,6 +30,7 @@ _MISSING = {
     reasons.NO_COMMON_EDGE: "the histograms share no bucket edge",
 }
 _MUCH = 1e6
+_ROUNDED = 1e-9
 
 
 def explain(verdict: Verdict) -> str:
@@ -67,8 +68,8 @@ def explain(verdict: Verdict) -> str:
 
 def scrapes_shown(verdict: Verdict) -> str:
     """Of how many scrapes the requests can show the effect that matters, and how many it takes: "2 of 4 scrapes"."""
-    shown, scrapes = verdict.detail["shown"], verdict.detail["scrapes"]
-    return f"the requests show as much as {math.floor(shown):,d} of {math.ceil(scrapes):,d} scrapes that would show the effect that matters"
+    shown, scrapes = math.floor(verdict.detail["shown"] + _ROUNDED), math.ceil(verdict.detail["scrapes"])
+    return f"the requests show as much as {shown:,d} of {scrapes:,d} scrapes that would show the effect that matters"
 
 
 def _failed(verdict: Verdict) -> str:

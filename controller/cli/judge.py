@@ -12,9 +12,9 @@ import typer
 
 from analysis import retrospect
 from analysis.combine import DEFAULT_ALPHA
-from analysis.model import Arm, Counted, Outcome, Window
+from analysis.model import Arm, Outcome, Window
 from analysis.retrospect import Retrospect
-from controller.api.base import format_duration, parse_duration
+from controller.api.base import parse_duration
 from controller.api.plan import PlanSpec
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Host, check_format, host_of, tell
@@ -26,6 +26,7 @@ from controller.cli.judge_plan import counters_of, counting_of, left_of, missing
 from controller.cli.judge_queries import queries_of
 from controller.cli.judge_selectors import Asked, arm_of
 from controller.cli.judge_sources import Source, opened
+from controller.cli.judge_span import sides_of, unseen
 from controller.cli.judge_triggers import triggered
 from controller.cli.judge_words import Told, clock, moments_of, notes_of, print_json, print_text, sentence_of
 from controller.report.past import Beside
@@ -56,7 +57,6 @@ FormatOption = Annotated[str, typer.Option("--output", "-o", help=FORMAT_HELP, s
 
 ENDINGS = {Outcome.PASS: 0, Outcome.FAIL: int(ExitCode.NO), Outcome.INCONCLUSIVE: int(ExitCode.HELD)}
 _RELATIVE_TIME = re.compile(r"^-(.+)$")
-_LATE_SHARE = 0.1
 _LEAST_BEFORE = 600.0
 """Seconds before the window that are always read: a first difference needs a sample before it."""
 
@@ -141,12 +141,17 @@ def judged(source: Source, asked: Mapping[Arm, Asked], window: Window, policy: P
         found = retrospect.judge(every, window, scrapes, plan.analysis.alpha)
         bench = Bench(plan, places, window, samples, queries, counters, scrapes)
         beside = (*uncounted(plan, counting), *gates(bench), *paired(bench), *triggered(bench, found.reached or window.end))
-    outcome, why = _outcome(found, beside, counters.members[places.spoken][Arm.BASELINE], window, partial=samples.partial)
+    counted = [*sides_of(counters.members[places.spoken])]
+    counted += [one for check in found.checks if not check.asked.observe for one in sides_of(check.asked.arms, (check.asked.setting.kind,))]
+    lacks = unseen(counted, window)
+    outcome, why = _outcome(found, beside, lacks, partial=samples.partial)
     span = f"between {clock(since)} and {clock(window.end)}"
+    notes = [f"no series of {text} {span}" for text in missing_of(counting, samples)]
+    notes += [lacks.rstrip(".")] if lacks and why != lacks and outcome is Outcome.INCONCLUSIVE else []
     return Told(
         found, beside, window, outcome, seconds={check: past.seconds for check, past in known.items()},
         failed=counters.failed, odd=counters.odd, reporter=counters.reporter,
-        notes=tuple(f"no series of {text} {span}" for text in missing_of(counting, samples)), queries=counting.queries,
+        notes=tuple(notes), queries=counting.queries,
         parameters=places.words if queries.texts or counting.counters else "", partial=samples.partial, why=why,
     )  # fmt: skip
 
@@ -218,18 +223,14 @@ def _plan(path: Path | None) -> tuple[str, str, PlanSpec | None]:
     return read(path)
 
 
-def _outcome(found: Retrospect, beside: Sequence[Beside], baseline: Counted, window: Window, *, partial: bool) -> tuple[Outcome, str]:
-    """All together, and why a pass is none: nothing that acts, a partial answer, or a baseline that begins late."""
+def _outcome(found: Retrospect, beside: Sequence[Beside], lacks: str, *, partial: bool) -> tuple[Outcome, str]:
+    """All together, and why a pass is none: nothing that acts, a partial answer, or a version that was not seen all the time."""
     outcomes = found.outcomes | {one.outcome for one in beside if not one.observe}
     for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         if outcome in outcomes:
             return outcome, ""
     if not outcomes:
         return Outcome.INCONCLUSIVE, "Nothing of the plan acts, so that nothing passes."
-    begins = min((series.samples[0].time for series in (*baseline.total, *baseline.buckets) if series.samples), default=window.start)
-    if begins > window.start + _LATE_SHARE * window.seconds:
-        return Outcome.INCONCLUSIVE, (
-            f"The baseline's samples begin at {clock(begins)}, {format_duration(round(begins - window.start))} after the window: "
-            "what was before is not kept, or was never scraped."
-        )
+    if lacks:
+        return Outcome.INCONCLUSIVE, lacks
     return (Outcome.INCONCLUSIVE, "An answer was partial, and what it lacks nobody knows.") if partial else (Outcome.PASS, "")

@@ -125,6 +125,13 @@ class TestSentences:
             "the release's e-value is 1 of 100, and 800 requests were enough to show the effect that matters."
         )
 
+    def test_a_pass_beside_an_interval_above_one_does_not_say_that_there_is_no_sign(self):
+        sentence = explain(conclude(seen(candidate=0.0058, ratio=(1.05, 1.3)), evidence()))
+
+        assert sentence.startswith(
+            "errors: worse than the baseline, but not shown to be worse than tolerated: 0.58 % vs 0.5 % (1.05 to 1.3 times"
+        )
+
     def test_too_few_requests_says_what_would_be_needed(self):
         assert explain(conclude(seen(candidate_n=12), evidence())) == (
             "errors: too few requests to tell; 800 requests of the candidate are needed: 2.1 % vs 0.5 % (+320 %, n = 12)."

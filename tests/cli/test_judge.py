@@ -325,9 +325,9 @@ def falls_once(series):
 
 
 BROKEN = {
-    "NaN": (every(lambda _: "NaN"), {"NoSeries", "TooFewSamples"}),
-    "infinite": (every(lambda _: "+Inf"), {"NoSeries", "TooFewSamples"}),
-    "negative": (every(lambda count: -1 - count), {"NoSeries", "FallingBuckets"}),
+    "NaN": (every(lambda _: "NaN"), {"UnusableCounter"}),
+    "infinite": (every(lambda _: "+Inf"), {"UnusableCounter"}),
+    "negative": (every(lambda count: -1 - count), {"UnusableCounter", "FallingBuckets"}),
     "one sample": (lambda series: {labels: samples[-1:] for labels, samples in series.items()}, {"BaselineMissing", "TooFewSamples"}),
     "no +Inf": (edges(lambda le: None if le == "+Inf" else le), {"NoEvidenceAgainst", "NoInfBucket"}),
     "edges that are no numbers": (edges(lambda le: "wide" if le == "250" else le), {"NoEvidenceAgainst", "BadBucketEdge"}),

@@ -20,6 +20,11 @@ def values(change):
     return lambda one: replace(one, samples=tuple(Sample(sample.time, change(sample.value)) for sample in one.samples))
 
 
+def values_of_failures(value):
+    """Another value in the counters of failed requests alone: those of all others stay as they are."""
+    return lambda one: values(lambda _: value)(one) if dict(one.labels).get("response_code", "").startswith("5") else one
+
+
 def edge(change):
     """Another bucket edge; the series is left out where that is None."""
 
@@ -41,6 +46,7 @@ NEVER = {
     "NaN": values(lambda _: float("nan")),
     "infinite": values(lambda _: float("inf")),
     "negative": values(lambda value: -1 - value),
+    "NaN in the counters of failures": values_of_failures(float("nan")),
     "one sample": lambda one: replace(one, samples=one.samples[-1:]),
     "no series": lambda _one: None,
     "no +Inf": edge(lambda le: None if le == "+Inf" else le),
@@ -115,3 +121,45 @@ def test_samples_in_the_wrong_order_are_judged_in_the_right_one_and_nothing_goes
     assert breaches == []
     assert status.phase in ("Halted", "RolledBack")
     assert (first.value, first.baseline) == pytest.approx((other.value, other.baseline), rel=0.2)
+
+
+STALLED = (150.0, 810.0)
+"""Seconds after the start between which Prometheus scrapes nothing: eleven minutes of the first stage."""
+
+
+def stalled(errors):
+    """The release of the story without triggers in which green fails so while nothing is scraped: its counters go on."""
+    folder, scenario = story("sequential-failing-now-and-then")
+    kept = []
+
+    def prepare(sim):
+        scrape = sim.traffic.scrape
+        sim.traffic.scrape = lambda time: None if STALLED[0] <= time - START < STALLED[1] else scrape(time)
+        kept.append(watch(sim))
+
+    _, blue = scenario.versions
+    green = blue.model_copy(update={"image": "*:2.0", "errors": errors})
+    other = scenario.model_copy(update={"versions": [green, blue], "expect": scenario.expect.model_copy(update={"phase": None})})
+    result = run_scenario(other, folder, prepare=prepare)
+    return result, kept[0].finish()
+
+
+def test_failures_while_nothing_was_scraped_are_no_pass_although_one_scrape_may_not_decide():
+    """Half of green's requests failed, and all that shows it is one tick. It is healthy again, so that a person is asked."""
+    base = story("sequential-healthy")[1].versions[0]
+    steps = [{"value": 0.001}, {"after": STALLED[0], "value": 0.5}, {"after": STALLED[1] - 30, "value": 0.001}]
+    result, breaches = stalled(type(base).model_validate({"errors": steps}).errors)
+    status, told = result.status, "\n".join(map(str, result.transcript))
+
+    assert breaches == []
+    assert [stage.verdict for stage in status.stages if stage.verdict == "pass"] == []
+    assert status.phase in ("Halted", "RolledBack")
+    assert "Green is worse than tolerated over the whole window, but scrape by scrape not beyond doubt: error-rate: " in told
+
+
+def test_a_stall_in_which_green_was_sound_delays_the_release_and_no_more():
+    base = story("sequential-healthy")[1].versions[0]
+    result, breaches = stalled(type(base).model_validate({"errors": 0.001}).errors)
+
+    assert breaches == []
+    assert result.status.phase == "Succeeded"

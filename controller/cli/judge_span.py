@@ -1,0 +1,75 @@
+"""Whether both versions were seen all through the window of `penstock judge`: what begins late, breaks off or ends in it never passes.
+
+    window      |-----------------------------------------|
+    baseline    | . . . . . . . . .                         it ends: what the candidate did then is compared with nothing
+    candidate   | . . . . . . . . .       . . . . . . . . . it is silent while the baseline goes on
+
+A silence of both is one long tick, which counts for as much as one scrape may (`analysis.passing`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+from analysis import retrospect
+from analysis.model import Arm, Counted, Series, Window
+from analysis.sequential import Kind
+from analysis.usable import clean, spoilt
+from controller.api.base import format_duration
+from controller.cli.judge_words import clock
+
+_LATE_SHARE = 0.1
+
+Sides = Mapping[Arm, tuple[Series, ...]]
+"""Series of one metric of both versions."""
+
+
+def sides_of(arms: Mapping[Arm, Counted], kinds: Iterable[Kind] = Kind) -> list[Sides]:
+    """The metrics that checks of these kinds count, where both versions have them."""
+    found = [{arm: one.total if kind is Kind.ERRORS else one.buckets for arm, one in arms.items()} for kind in kinds]
+    return [one for one in found if all(one.values())]
+
+
+def unseen(every: Iterable[Sides], window: Window) -> str:
+    """What of the window nobody saw, a sentence; "" where both versions' samples go all through it."""
+    return next((said for sides in every if (said := _unseen(sides, window))), "")
+
+
+def _unseen(sides: Sides, window: Window) -> str:
+    patience = {arm: retrospect.scrapes_of(every).patience for arm, every in sides.items()}
+    cleaned = {arm: [clean(one) for one in every] for arm, every in sides.items()}
+    for arm, every in sides.items():
+        held = spoilt(zip(every, cleaned[arm], strict=True)).holding(window.end, patience[arm])
+        if held:
+            return f"A counter of the {arm} ends in samples that are no counts: {held[0].words}."
+    times = {arm: _times(every, window) for arm, every in cleaned.items()}
+    begins = min(times[Arm.BASELINE], default=window.end)
+    if begins > window.start + _LATE_SHARE * window.seconds:
+        return (
+            f"The baseline's samples begin at {clock(begins)}, {format_duration(round(begins - window.start))} after the window: "
+            "what was before is not kept, or was never scraped."
+        )
+    for arm in Arm:
+        if not times[arm]:
+            return f"The {arm} has no sample in the window."
+        if times[arm][-1] < window.end - patience[arm]:
+            early = format_duration(round(window.end - times[arm][-1]))
+            return f"The {arm}'s samples end at {clock(times[arm][-1])}, {early} before the window: what was after them nobody saw."
+        (other,) = set(Arm) - {arm}
+        gap = _gap(times[arm], times[other], patience[arm])
+        if gap is not None:
+            return f"The {arm} has no samples from {clock(gap[0])} to {clock(gap[1])}, while the {other}'s go on: nobody saw it then."
+    return ""
+
+
+def _times(every: Iterable[Series], window: Window) -> list[float]:
+    """Of usable samples in the window, sorted."""
+    return sorted({sample.time for one in every for sample in one.samples if window.start <= sample.time <= window.end})
+
+
+def _gap(times: Sequence[float], others: Sequence[float], patience: float) -> tuple[float, float] | None:
+    """The first silence beyond the patience in which the other version has samples; those at its very edges are of the same outage."""
+    edge = patience / 2
+    for before, after in pairwise(times):
+        if after - before > patience and any(before + edge < other < after - edge for other in others):
+            return before, after
+    return None

@@ -1,0 +1,85 @@
+"""What one version was not seen doing is never a pass of `penstock judge`, however sound the rest is."""
+
+import pytest
+
+from tests.cli.test_judge import ARMS, BEGIN, LOOKS, STEP, WINDOW, as_dump, judged, release
+
+
+def without(workload, when, series):
+    """The samples but those of this version at looks for which `when` holds."""
+    return {
+        labels: [
+            (time, value) for time, value in samples if dict(labels)["destination_workload"] != workload or not when((time - BEGIN) / STEP)
+        ]
+        for labels, samples in series.items()
+    }
+
+
+def told(capsys, tmp_path, series, *more):
+    path = tmp_path / "samples"
+    path.write_text(as_dump(series))
+    return judged(capsys, *ARMS, *WINDOW, "--file", str(path), *more)
+
+
+@pytest.mark.parametrize(("workload", "arm"), [("shop", "baseline"), ("shop-green", "candidate")])
+class TestEitherVersion:
+    def test_samples_that_end_before_the_window_are_no_pass(self, workload, arm, capsys, tmp_path):
+        code, found = told(capsys, tmp_path, without(workload, lambda look: look > 30, release()))
+
+        assert (code, found["outcome"]) == (4, "inconclusive")
+        assert found["sentence"] == (
+            f"The {arm}'s samples end at 2023-11-14 22:20:50 UTC, 12m30s before the window: what was after them nobody saw."
+        )
+
+    def test_a_silence_in_which_the_other_goes_on_is_no_pass(self, workload, arm, capsys, tmp_path):
+        code, found = told(capsys, tmp_path, without(workload, lambda look: 30 < look < 40, release()))
+
+        assert (code, found["outcome"]) == (4, "inconclusive")
+        assert found["sentence"].startswith(f"The {arm} has no samples from 2023-11-14 22:20:50 UTC to 2023-11-14 22:23:20 UTC, while the ")
+
+    def test_a_scrape_or_two_that_are_missing_are_nothing(self, workload, arm, capsys, tmp_path):
+        code, _ = told(capsys, tmp_path, without(workload, lambda look: 30 < look < 33 or look > LOOKS - 2, release()))
+
+        assert code == 0, arm
+
+    def test_a_failure_that_was_found_before_stays_one(self, workload, arm, capsys, tmp_path):
+        code, found = told(capsys, tmp_path, without(workload, lambda look: look > 60, release(0.03)))
+
+        assert (code, found["outcome"]) == (3, "fail"), arm
+
+
+def test_an_outage_of_both_counts_as_one_scrape_and_the_rest_is_judged(capsys, tmp_path):
+    series = release()
+    for workload in ("shop", "shop-green"):
+        series = without(workload, lambda look: 30 < look < 50, series)
+
+    assert told(capsys, tmp_path, series)[0] == 0
+
+
+def test_failures_in_an_outage_of_both_are_seen_in_the_counts_of_the_window(capsys, tmp_path):
+    """Half of green's requests failed in ten minutes of which there is one difference alone."""
+    series = {}
+    for labels, samples in release().items():
+        held = dict(labels)
+        lost = 0 if held["destination_workload"] == "shop" or "response_code" not in held else 250 * 38 / 2
+        sign = 1 if held.get("response_code") == "503" else -1
+        series[labels] = [(time, value + sign * lost * ((time - BEGIN) / STEP >= 50)) for time, value in samples]
+    for workload in ("shop", "shop-green"):
+        series = without(workload, lambda look: 10 < look < 50, series)
+    code, found = told(capsys, tmp_path, series)
+
+    assert (code, found["checks"][0]["reason"]) == (4, "WorseUnproven")
+    assert found["sentence"].startswith("errors: worse than tolerated over the whole window, but scrape by scrape not beyond doubt: ")
+
+
+def test_a_counter_of_failures_that_is_nan_is_named(capsys, tmp_path):
+    series = {
+        labels: [(time, "NaN" if ("response_code", "503") in labels and time > BEGIN + 300 else value) for time, value in samples]
+        for labels, samples in release().items()
+    }
+    code, found = told(capsys, tmp_path, series)
+
+    assert (code, found["checks"][0]["reason"]) == (4, "UnusableCounter")
+    assert (
+        'istio_requests_total{destination_workload="shop", pod="a", reporter="source", response_code="503"} is nan' in found["missing"][0]
+    )
