@@ -72,6 +72,11 @@ def ln_worse(setting: Setting, state: State) -> float:
     return logsumexp(_in_one(setting, line) for line in state.lines) - math.log(len(state.lines))
 
 
+def worst(setting: Setting, state: State) -> Line:
+    """The line whose counts of the stage are the worst; of evidence another one may have more, because a tick gives its cap at most."""
+    return max(state.lines, key=lambda line: _in_one(setting, line))
+
+
 def _in_one(setting: Setting, line: Line) -> float:
     fixed = line.limit or setting.objective or 0.0
     test = setting.fixed(line.p_hist, line.edge, fixed) if fixed else setting.test(line.p_hist, line.edge)

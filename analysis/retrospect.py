@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from analysis import confidence, latency, reasons, sequential
+from analysis import confidence, latency, passing, reasons, sequential
 from analysis.combine import ReleaseEvidence, Seen, Weighted, conclude, release_evidence, shared_weights
 from analysis.confidence import RatioState
 from analysis.counters import Counter, Cursor, Differenced, Scrapes, Slice, difference
 from analysis.model import Arm, Counted, Outcome, Series, Tick, Verdict, Window
-from analysis.sequential import Kind, Known, Mark, Setting, State
+from analysis.sequential import Kind, Known, Line, Mark, Setting, State
 from analysis.splits import measured, parted
 
 __all__ = ["Asked", "Counted", "Found", "Moment", "Past", "Retrospect", "judge", "past_of", "scrapes_of"]
@@ -333,10 +333,11 @@ def _found(way: _Way, window: Window, together: ReleaseEvidence | None, weights:
     evidence = together if not way.asked.observe else None
     if evidence is None:
         evidence = release_evidence([Weighted(name, 1.0, way.ln_e)], alpha)
-    path = tuple(_moments(way))
-    verdict = conclude(_seen(way, window, weights.get(name, 1.0), path), evidence)
-    if way.setting.kind is Kind.LATENCY and way.state.lines:
-        verdict = replace(verdict, check=f"{name} beyond {sequential.worst(way.state).edge:g}")
+    line = _shown(way, evidence)
+    path = tuple(_moments(way, line))
+    verdict = conclude(_seen(way, window, weights.get(name, 1.0), path, line), evidence)
+    if way.setting.kind is Kind.LATENCY and line is not None:
+        verdict = replace(verdict, check=f"{name} beyond {line.edge:g}")
     bound = -math.log(alpha)
     alerted = next((state.cursor.until for state in way.states if sequential.ln_alert(state) >= bound), None)
     if alerted is not None and verdict.outcome is not Outcome.FAIL:  # a release would have stopped for a person: no pass, whatever follows
@@ -344,18 +345,26 @@ def _found(way: _Way, window: Window, together: ReleaseEvidence | None, weights:
     return Found(replace(way.asked, setting=way.setting), verdict, path, alerted)
 
 
-def _seen(way: _Way, window: Window, weight: float, path: Sequence[Moment]) -> Seen:
+def _shown(way: _Way, evidence: ReleaseEvidence) -> Line | None:
+    """The line that is shown: with the most evidence, or with the worst counts where it is these that keep the check from passing."""
+    if not way.state.lines:
+        return None
+    held = not evidence.reached and passing.ln_worse(way.setting, way.state) >= evidence.ln_bound
+    return passing.worst(way.setting, way.state) if held else sequential.worst(way.state)
+
+
+def _seen(way: _Way, window: Window, weight: float, path: Sequence[Moment], line: Line | None) -> Seen:
     missing = way.missing or ("" if way.states else reasons.NO_SERIES)
-    seen = sequential.seen(way.asked.name, way.setting, way.state, weight=weight, window=window, missing=missing)
+    seen = sequential.seen(way.asked.name, way.setting, way.state, weight=weight, window=window, missing=missing, line=line)
     both = seen.candidate_n and seen.baseline_n
     return replace(seen, needed=max(seen.needed, way.asked.least), ratio=path[-1].ratio if path and both else None)
 
 
-def _moments(way: _Way) -> Iterator[Moment]:
-    """The way of the line with the most evidence at the end."""
-    if not way.state.lines:
+def _moments(way: _Way, shown: Line | None) -> Iterator[Moment]:
+    """The way of the line that is shown."""
+    if shown is None:
         return
-    line = max(range(len(way.state.lines)), key=lambda index: way.state.lines[index].running.ln_e)
+    line = way.state.lines.index(shown)
     ratio, before = RatioState(), way.begun.lines[line].sums
     for part, state, ln_e in zip(way.slices, way.states, way.ln_es, strict=False):
         sums = state.lines[line].sums

@@ -309,7 +309,7 @@ def worst(state: State) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The line with the most evidence in the present stage; rates are shares of requests, 0 to 1.
+    """A line in the present stage; rates are shares of requests, 0 to 1.
 
     Attributes:
         line: which one.
@@ -326,16 +326,18 @@ class Rates:
     limit: float | None
 
 
-def rates(setting: Setting, state: State) -> Rates:
-    """Both rates of a state that has lines."""
-    line = worst(state)
+def rates(setting: Setting, state: State, line: Line | None = None) -> Rates:
+    """Both rates of a state that has lines: of this one, else of the one with the most evidence."""
+    line = line or worst(state)
     n_g, x_g, n_b, x_b = line.sums
     other_n, other_bad = line.before if line.limit else (n_b, x_b)
     baseline = other_bad / other_n if other_n else None
     return Rates(line, x_g / n_g if n_g else None, baseline, n_g, other_n, limit_at(setting, line, baseline))
 
 
-def seen(name: str, setting: Setting, state: State | None, *, weight: float, window: Window, missing: str = "") -> Seen:
+def seen(
+    name: str, setting: Setting, state: State | None, *, weight: float, window: Window, missing: str = "", line: Line | None = None
+) -> Seen:
     """What the check has seen in the present stage, for `combine.conclude`.
 
     Args:
@@ -345,10 +347,11 @@ def seen(name: str, setting: Setting, state: State | None, *, weight: float, win
         weight: its share of alpha.
         window: the judged time.
         missing: a word of `analysis.reasons` where nothing can be judged.
+        line: whose numbers are shown; by default those of the one with the most evidence.
     """
     if state is None or not state.lines:
         return Seen(name, 0.0, weight, window, None, None, 0.0, 0.0, math.inf, missing=missing or reasons.NO_SERIES)
-    found = rates(setting, state)
+    found = rates(setting, state, line)
     line, (_, _, n_b, _) = found.line, found.line.sums
     gone = "" if line.limit or n_b else reasons.BASELINE_MISSING
     guarded = state.setting(setting)

@@ -23,7 +23,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from analysis import bursts, combine
+from analysis import bursts, combine, passing
 from analysis import sequential as library
 from analysis.combine import Weighted
 from analysis.explain import scrapes_shown
@@ -300,6 +300,9 @@ def _judged(
     saw = replace(saw, needed=max(needed, w.stage.min_requests, check.needed_requests), scrapes=scrapes)
     verdict = combine.conclude(saw, _evidence(w, one, together))
     so_far = _numbers(w, one, together, window)
+    if verdict.reason == reasons.WORSE_UNPROVEN and one.state is not None:
+        guarded = one.state.setting(tested(w, check))
+        so_far = so_far.model_copy(update=judging.shown(library.rates(guarded, one.state, passing.worst(guarded, one.state))))
     detail = _detail(verdict, one, so_far)[: readings.DETAIL_LENGTH]
     update: dict[str, object] = {"outcome": verdict.outcome, "reason": verdict.reason, "detail": detail}
     if verdict.outcome is Outcome.FAIL:

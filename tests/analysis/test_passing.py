@@ -172,3 +172,12 @@ class TestState:
 
         with pytest.raises(ValueError, match=r"not the state|counts that are none"):
             State.from_json(json.dumps(kept), ERRORS)
+
+
+def test_what_is_shown_is_the_line_whose_counts_hold_it():
+    """In one scrape only requests beyond 250 ms are worse; at 100 ms a little evidence has grown before."""
+    quiet, slow = (500, (50, 2), 9500, (760, 47)), (6600, (528, 400), 120_000, (9600, 600))
+    state = after([*[(10, quiet)] * 20, (660, slow)], LATENCY)
+
+    assert passing.worst(LATENCY, state).edge == 250.0
+    assert answer(state, LATENCY).reason == reasons.WORSE_UNPROVEN
