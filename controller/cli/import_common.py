@@ -24,6 +24,11 @@ LEAST_WINDOW = 120.0
 """Six scrapes of 15 s and one to spare: a shorter window is never judged."""
 
 MOST_STAGES = 32
+DEFAULT_CHECKS = "the default checks judge: at every scrape errors and slow requests against blue, and a trigger on errors"
+DEFAULT_TRIGGER = "the default trigger watches: green's error rate 5 points above blue's at two looks in a row"
+NO_ENVELOPE = ("apiVersion", "kind", "metadata", "spec", "status")
+"""What every object has; only the parts of `spec` are translated."""
+
 _DEFAULTS = PlanSpec.model_validate({"workload": "w", "traffic": {"virtualService": "v"}})
 _GO_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|ns|s|m|h|d)")
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -69,10 +74,15 @@ class Notes:
         """A query was asked by `irate`."""
         self.better(f"{what}: irate", "rate: of a whole window irate would see the last two samples only")
 
+    def names_itself(self, what: str, name: str) -> None:
+        """A query has the name of one version, so that it asks the same of both."""
+        self.missing(f"{what}: it names {name} itself", "both versions are asked by the same query: write $workload or $service there")
+
     def rest(self, holder: Data, known: Iterable[str], where: str, sentences: Mapping[str, str]) -> None:
         """Name every field that the translation has not read; what is empty or switched off says nothing."""
         for name in holder:
-            if name not in set(known) and holder[name] not in (None, False, [], {}, ""):
+            # A zero is a setting: `consecutiveErrorLimit: 0` says something else than nothing.
+            if name not in set(known) and holder[name] is not False and holder[name] not in (None, [], {}, ""):
                 self.missing(f"{where}{name}", sentences.get(name, "not known here"))
 
 
@@ -239,7 +249,8 @@ def stages_part(steps: Sequence[Step], notes: Notes) -> list[dict[str, Any]]:
     kept: list[Step] = []
     for step in steps:
         if not 1 <= step.weight <= 100 or (kept and step.weight <= kept[-1].weight):  # noqa: PLR2004 - percent
-            notes.missing(f"weight {step.weight}", "weights rise from stage to stage, between 1 and 100; it was left out")
+            waits = ", with the person who was waited for there" if step.hold else ""
+            notes.missing(f"weight {step.weight}", f"weights rise from stage to stage, between 1 and 100; it was left out{waits}")
         else:
             kept.append(step)
     if len(kept) >= MOST_STAGES:

@@ -5,7 +5,7 @@ something else.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from controller.api.promql import ProblemKind, check_query
 from controller.core.queries import Place, fill
@@ -13,6 +13,11 @@ from controller.core.queries import Place, fill
 _PROBE = Place("namespace", "workload", "service", "service.namespace.svc.cluster.local", "v1", "green")
 _RANGE = re.compile(r"\[\s*([0-9]+(?:ms|s|m|h|d|w|y)(?:[0-9]+(?:ms|s|m|h))*)\s*(:[^\]]*)?\]")
 _BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+_MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)\s*(?:\"([^\"]*)\"|'([^']*)'|`([^`]*)`)")
+_SHARED = re.compile("namespace|container|cluster|job")
+"""Labels that both versions have alike."""
+
+_LABEL_BEFORE = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)\s*[\"'`][^\"'`]*$")
 _DOLLARS = re.compile(r"\$\{\s*(.*?)\s*\}")
 
 
@@ -21,7 +26,7 @@ class QueryError(ValueError):
 
 
 def with_parameters(
-    query: str, values: Mapping[str, str], *, dollars: bool = False, lookup: Callable[[str], str | None] | None = None
+    query: str, values: Mapping[str, str], *, dollars: bool = False, by_label: Callable[[str, str], str | None] | None = None
 ) -> str:
     """The query with `{{ name }}` (or `${name}`) replaced, other dollars doubled, and checked.
 
@@ -29,7 +34,7 @@ def with_parameters(
         query: PromQL with the other tool's variables.
         values: by variable, what stands in its place: one of our parameters or a text.
         dollars: variables are written `${name}`.
-        lookup: asked for variables that are not in `values`.
+        by_label: asked for variables that are not in `values`, with the label in whose value they stand ("" elsewhere).
 
     Raises:
         QueryError: a variable that is not known, or a parameter that cannot stand where it would.
@@ -39,8 +44,9 @@ def with_parameters(
     def found(match: re.Match[str]) -> str:
         name = match[1].strip()
         value = values.get(name)
-        if value is None and lookup is not None:
-            value = lookup(name)
+        if value is None and by_label is not None:
+            label = _LABEL_BEFORE.search(match.string, 0, match.start())
+            value = by_label(name, label[1] if label else "")
         if value is None:
             raise QueryError(f"the variable {match[0]} has no counterpart")
         marks.append(value)
@@ -63,6 +69,17 @@ def checked(query: str) -> str:
     if wrong is not None:
         raise QueryError(f"it is no PromQL: {wrong}")
     return query
+
+
+def literal(text: str) -> str:
+    """A text of the other tool as it stands in a query: its dollars are no parameters."""
+    return text.replace("$", "$$")
+
+
+def names_itself(query: str, names: Collection[str]) -> list[str]:
+    """Which of these names the query's selectors have as they are, where each version has a name of its own."""
+    values = [next(filter(None, match.groups()[1:]), "") for match in _MATCHER.finditer(query) if not _SHARED.search(match[1])]
+    return [name for name in names if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", value) for value in values)]
 
 
 def ranged(query: str) -> tuple[str, str]:
