@@ -122,6 +122,8 @@ def _rollout(rollout: Data, templates: Mapping[tuple[str, str], Data]) -> Import
     canary_service = str(strategy.get("canaryService") or strategy.get("previewService") or "")
     if canary_service:
         notes.better(f"the Service {canary_service}", f"green's Service is made for the release, named {service}-green, and goes with it")
+    if not part(strategy, "trafficRouting", "istio", "destinationRule"):
+        notes.selector(service)
     metrics = Metrics(templates, notes, Words(meta, workload, canary_service or service, service))
     plan: dict[str, Any] = member_part(workload, service) | {"traffic": _traffic(strategy, service, notes)}
     if "progressDeadlineSeconds" in spec:
@@ -130,6 +132,8 @@ def _rollout(rollout: Data, templates: Mapping[tuple[str, str], Data]) -> Import
         notes.translated("progressDeadlineSeconds", f"preparation.deadline {deadline}")
     steps = _steps(strategy, metrics, notes, title(rollout)) if "canary" in spec["strategy"] else _switch(strategy, metrics, notes)
     plan["stages"] = stages_part(steps, notes)
+    for stage in (stage for stage in plan["stages"] if stage.get("hold")):
+        notes.translated(f"a pause without end at {stage['weight']} %", "hold: true, until `penstock advance`")
     notes.translated(f"{title(rollout)}: its steps", "the stages " + ", ".join(f"{step['weight']} %" for step in plan["stages"]))
     plan |= metrics.parts({step["weight"] for step in plan["stages"]})
     notes.rest(rollout, NO_ENVELOPE, "", {})
@@ -233,7 +237,6 @@ def _pause(pause: Data, steps: list[Step], notes: Notes, where: str) -> None:
         )
     elif pause.get("duration") is None:
         steps[-1].hold = True
-        notes.translated(f"a pause without end at {steps[-1].weight} %", "hold: true, until `penstock advance`")
     else:
         steps[-1].window += seconds(pause["duration"], f"{where}: pause.duration")
 

@@ -9,6 +9,7 @@ from controller.cli.import_argo_args import Words, in_query, resolved, values_of
 from controller.cli.import_common import (
     DEFAULT_CHECKS,
     DEFAULT_TRIGGER,
+    NO_ENVELOPE,
     Data,
     Notes,
     listed,
@@ -16,6 +17,7 @@ from controller.cli.import_common import (
     number,
     part,
     repeat_part,
+    said,
     seconds,
     unique,
 )
@@ -35,6 +37,10 @@ _ANALYSIS = {
     "measurementRetention": "every measurement is kept as evidence, as long as `history` keeps the release",
     "analysisRunMetadata": "a measurement is no object of its own",
 }
+_SOURCES = ("fieldRef", "podTemplateHashValue", "secretKeyRef")
+"""Where an argument's value may come from; a metric that needs one of the last two is named as a whole."""
+
+_REFERENCE = ("templateName", "clusterScope")
 _PROMETHEUS = {
     "address": "the controller's configuration names the Prometheus",
     "authentication": "the controller's configuration names the credentials",
@@ -92,11 +98,13 @@ class Metrics:
         """Metrics with the values of their arguments."""
         self.notes.rest(analysis, ("templates", "templateName", "args", "dryRun", "name", "startingStep"), "analysis.", _ANALYSIS)
         given = {str(one.get("name")): one for one in mappings(analysis, "args")}
+        self._unread(analysis, "analysis.")
         found: list[tuple[Data, dict[str, str]]] = []
-        pending = mappings(analysis, "templates") or ([dict(analysis)] if analysis.get("templateName") else [])
+        pending = mappings(analysis, "templates") or ([{"templateName": analysis["templateName"]}] if analysis.get("templateName") else [])
         asked: set[tuple[str, str]] = set()
         while pending:
             reference = pending.pop(0)
+            self.notes.rest(reference, _REFERENCE, "analysis.templates: ", {})
             kind = "ClusterAnalysisTemplate" if reference.get("clusterScope") else "AnalysisTemplate"
             key = kind, str(reference.get("templateName") or "")
             if key in asked:
@@ -107,15 +115,25 @@ class Metrics:
             if template is None:
                 self.notes.missing(f"{kind} {key[1]}", "it is not in the files: name its file too")
                 continue
-            spec = part(template, "spec")
+            spec, called = part(template, "spec"), f"{kind} {key[1]}: "
+            self.notes.rest(template, NO_ENVELOPE, called, {})
+            self._unread(spec, called)
             pending += mappings(spec, "templates")
-            self.notes.rest(spec, ("templates", "args", "metrics", "dryRun"), f"{kind} {key[1]}: ", _ANALYSIS)
+            self.notes.rest(spec, ("templates", "args", "metrics", "dryRun"), called, _ANALYSIS)
             dry = [str(one.get("metricName")) for one in (*mappings(analysis, "dryRun"), *mappings(spec, "dryRun"))]
             values = values_of(mappings(spec, "args"), given, self.words)
             for metric in mappings(spec, "metrics"):
                 quiet = any(_named(pattern, str(metric.get("name"))) for pattern in dry)
                 found.append(({**metric, "observe": True} if quiet else metric, values))
         return found
+
+    def _unread(self, holder: Data, where: str) -> None:
+        """Name the fields that nothing reads in arguments and dry runs."""
+        for one in mappings(holder, "args"):
+            self.notes.rest(one, ("name", "value", "valueFrom"), f"{where}args {one.get('name')}: ", {})
+            self.notes.rest(part(one, "valueFrom"), _SOURCES, f"{where}args {one.get('name')}: valueFrom.", {})
+        for one in mappings(holder, "dryRun"):
+            self.notes.rest(one, ("metricName",), f"{where}dryRun {one.get('metricName')}: ", {})
 
     def _add(self, given: Data, values: Mapping[str, str], *, weight: int | None) -> float:
         """One metric. How long it takes, seconds."""
@@ -127,10 +145,12 @@ class Metrics:
             return 0.0
         interval = seconds(metric["interval"], f"metric {name}: interval") if metric.get("interval") else 0.0
         count = max(_whole(metric.get("count"), f"metric {name}: count"), 0)
+        before = len(self.notes.found)
         try:
             query, span = self._query(metric, values)
             lines = self._limits(metric, name)
         except (QueryError, ConditionError) as error:
+            self.notes.forget(before)
             self.notes.missing(f"metric {name}", str(error))
             return interval * count
         allowed = _whole(metric.get("failureLimit"), f"metric {name}: failureLimit")
@@ -163,15 +183,15 @@ class Metrics:
         """A check; the same question at another stage is the same check. Its name."""
         known = next((one for one in self.checks if {key: one.get(key) for key in asked} == asked and weight and one.get("stages")), None)
         whole = f", over the whole window in place of {span}" if span else ""
-        said = ", ".join(f"{key} {value:g}" for key, value in asked["limit"].items()) + whole
+        line = said(asked["limit"]) + whole
         if known is not None:
             known["stages"] = sorted({*known["stages"], weight})
-            self.notes.translated(f"metric {name}", f"check {known['name']} at {weight} %, too: {said}")
+            self.notes.translated(f"metric {name}", f"check {known['name']} at {weight} %, too: {line}")
             return str(known["name"])
         called = unique(name, [check["name"] for check in self.checks])
         self.checks.append({"name": called} | asked | ({"stages": [weight]} if weight else {}))
         where = "and trigger" if weight is None else f"at {weight} %" if weight else "of every stage"
-        self.notes.translated(f"metric {name}", f"check {called} {where}: {said}")
+        self.notes.translated(f"metric {name}", f"check {called} {where}: {line}")
         return called
 
     def _query(self, metric: Data, values: Mapping[str, str]) -> tuple[str, str]:
@@ -210,10 +230,10 @@ class Metrics:
         if good and bad:
             self.notes.better(
                 f"metric {name}: between success and failure",
-                "the check asks for success and the trigger for no failure; nothing lies between",
+                "what Argo found inconclusive fails the check; only a failure fires a trigger",
             )
         if passing.rounded or failing.rounded:
-            self.notes.better(f"metric {name}: a strict condition", passing.rounded or failing.rounded)
+            self.notes.translated(f"metric {name}: a strict condition", passing.rounded or failing.rounded)
         return passing, failing
 
 

@@ -70,9 +70,20 @@ class Notes:
         """It is not in the plan."""
         self.found.append(Note(Fate.MISSING, what, instead))
 
+    def selector(self, service: str) -> None:
+        """What no file of the other tools shows, and what the first release would be refused for."""
+        instead = (
+            "it must have a label that tells versions apart, such as version: v1, or a DestinationRule subsets; else a release is refused"
+        )
+        self.missing(f"the selector of the Service {service}", instead)
+
     def irate(self, what: str) -> None:
         """A query was asked by `irate`."""
         self.better(f"{what}: irate", "rate: of a whole window irate would see the last two samples only")
+
+    def forget(self, since: int) -> None:
+        """What was said behind the first so many notes, about a thing that could not be translated after all."""
+        del self.found[since:]
 
     def names_itself(self, what: str, name: str) -> None:
         """A query has the name of one version, so that it asks the same of both."""
@@ -256,7 +267,7 @@ def stages_part(steps: Sequence[Step], notes: Notes) -> list[dict[str, Any]]:
     if len(kept) >= MOST_STAGES:
         every = -(-len(kept) // (MOST_STAGES - 1))
         notes.better(f"{len(kept)} weights", f"each {every}. is a stage: a plan has at most {MOST_STAGES}")
-        kept = [step for index, step in enumerate(kept) if index % every == every - 1 or index == len(kept) - 1]
+        kept = _thinned(kept, every)
     if not kept or kept[-1].weight != 100:  # noqa: PLR2004 - percent
         notes.better("the step to 100 %", "green has all traffic and is judged there, while blue is kept ready")
         kept.append(Step(100, _DEFAULTS.stages[-1].window))
@@ -269,6 +280,22 @@ def stages_part(steps: Sequence[Step], notes: Notes) -> list[dict[str, Any]]:
         {"weight": step.weight, "window": format_duration(max(step.window, LEAST_WINDOW))} | ({"hold": True} if step.hold else {})
         for step in kept
     ]
+
+
+def _thinned(steps: Sequence[Step], every: int) -> list[Step]:
+    """Each so many-th step and the last one; who was waited for at one that is left out is waited for at the next."""
+    kept, hold = [], False
+    for index, step in enumerate(steps):
+        hold = hold or step.hold
+        if index % every == every - 1 or index == len(steps) - 1:
+            kept.append(Step(step.weight, step.window, hold=hold))
+            hold = False
+    return kept
+
+
+def said(limit: Mapping[str, float]) -> str:
+    """A limit as the list has it, with all digits."""
+    return ", ".join(f"{key} {value}" for key, value in limit.items())
 
 
 def repeat_part(failures: int, of: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ _PRESENT = re.compile(
     r"^(?:len\(result\)\s*(?:>|!=)\s*0|len\(result\)\s*>=\s*1|!\s*isNaN\(result(?:\[0\])?\)|!\s*isInf\(result(?:\[0\])?\)|result\s*!=\s*nil)$"
 )
 _DEFAULT = re.compile(rf"\bdefault\(\s*result(?:\[0\])?\s*,\s*({_NUMBER})\s*\)")
+_ABOVE_NOTHING = 1e-9
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -40,7 +41,7 @@ class Condition:
         absent_passed: missing data made it succeed.
         absent_failed: missing data made it fail.
         several: it is asked of every series of the result.
-        rounded: "" or what a limit says differently at the very number.
+        rounded: "" or how a limit says "more than", which it has no word for.
     """
 
     limit: dict[str, float]
@@ -168,9 +169,11 @@ def _limits(compared: list[tuple[str, float]], text: str) -> Condition:
         key = {"<": "below", "<=": "max", ">": "min", ">=": "min"}[sign]
         if key in limit:
             raise ConditionError(f"{text!r} has two lines on the same side")
-        limit[key] = int(value) if value == int(value) else value
+        # No limit is strict on this side; the next number is. Above 0 that would have 324 digits.
+        least = (math.nextafter(value, math.inf) if value else _ABOVE_NOTHING) if sign == ">" else value
+        limit[key] = int(least) if least == int(least) else least
         if sign == ">":
-            rounded = f"exactly {value:g} passes here"
+            rounded = f"more than {value:g} is at least {least}"
     if not limit:
         raise ConditionError(f"{text!r} compares nothing with a number")
     return Condition(limit, rounded=rounded)

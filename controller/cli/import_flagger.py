@@ -38,7 +38,7 @@ _LEAST_INTERVAL = 10.0
 _KUBERNETES_ITERATIONS = 10
 _FEW_FIRST = (5, 25, 50, 100)
 _CANARY = {
-    "provider": "Penstock drives Istio only",
+    "provider": "Penstock drives Istio only: a VirtualService must stand in front of the Service",
     "autoscalerRef": "found by itself: blue's minimum is raised for the release, and green gets blue's size",
     "ingressRef": "no ingress is driven",
     "upstreamRef": "no upstream is driven",
@@ -105,7 +105,7 @@ def _canary(canary: Data, templates: Mapping[tuple[str, str], Data]) -> Imported
         f"the Deployment {workload}-primary, which Flagger keeps as the version that serves",
         f"{workload} itself is blue; delete the Canary with revertOnDeletion: true before the first release",
     )
-    if str(spec.get("provider", "istio")) not in ("istio", "kubernetes"):
+    if str(spec.get("provider", "istio")) != "istio":
         notes.missing(f"provider {spec['provider']}", _CANARY["provider"])
     analysis = part(spec, "analysis") or part(spec, "canaryAnalysis")
     if str(spec.get("provider", "istio")) == "kubernetes":
@@ -116,6 +116,7 @@ def _canary(canary: Data, templates: Mapping[tuple[str, str], Data]) -> Imported
         plan["preparation"] = {"deadline": format_duration(deadline)}
         notes.translated(f"progressDeadlineSeconds {deadline:g}", f"preparation.deadline {format_duration(deadline)}")
     _service(service, notes)
+    notes.selector(apex)
     interval = max(seconds(analysis.get("interval", _DEFAULT_INTERVAL), f"{title(canary)}: analysis.interval"), _LEAST_INTERVAL)
     walk = _walk(analysis, title(canary))
     steps = _steps(walk, analysis, interval, title(canary))
@@ -123,7 +124,7 @@ def _canary(canary: Data, templates: Mapping[tuple[str, str], Data]) -> Imported
     plan["stages"] = stages_part(steps, notes)
     _how(walk, analysis, interval, plan["stages"], notes)
     metrics = Metrics(analysis, interval, names_of(canary, workload, apex), templates, notes)
-    plan |= metrics.parts(len(plan["stages"]))
+    plan |= metrics.parts()
     _unread(canary, notes)
     return Imported(plan_of(name, namespace, plan), tuple(notes.found))
 

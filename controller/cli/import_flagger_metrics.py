@@ -9,7 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.base import format_duration
-from controller.cli.import_common import DEFAULT_CHECKS, Data, Notes, mappings, number, part, plain, repeat_part, seconds, title, unique
+from controller.cli.import_common import (
+    DEFAULT_CHECKS,
+    NO_ENVELOPE,
+    Data,
+    Notes,
+    mappings,
+    number,
+    part,
+    plain,
+    repeat_part,
+    said,
+    seconds,
+    title,
+    unique,
+)
 from controller.cli.import_queries import QueryError, literal, names_itself, ranged, steady, with_parameters
 
 _SPAN = 60.0
@@ -18,8 +32,8 @@ _SPAN = 60.0
 _OTHERS = re.compile(r"(\{\{-?\s*(?:name|target|service)\s*-?\}\})-(canary|primary)(?![\w-])")
 """The names that Flagger makes: of green's Service, and of whatever is blue's."""
 
-_LOOKS = 10
-"""A trigger remembers at least so many, and one a stage."""
+_LOOKS = 100
+"""As many as a trigger remembers: Flagger counts failures from the first look of a release to its last."""
 
 _READ = ("name", "interval", "threshold", "thresholdRange", "templateRef", "query", "templateVariables")
 _PROVIDER = {
@@ -68,7 +82,7 @@ class Metrics:
         self.checks: list[dict[str, Any]] = []
         self.triggers: list[dict[str, Any]] = []
 
-    def parts(self, stages: int) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
         """Checks and triggers; none where no metric could be translated, so that the plan has the defaults."""
         given = int(number(self.analysis.get("threshold", 1), "analysis.threshold"))
         metrics = mappings(self.analysis, "metrics")
@@ -80,7 +94,7 @@ class Metrics:
                 self.notes.missing(f"threshold {given}", "no metric is left whose failures it could count")
             return {}
         # One failed look is enough for Flagger wherever the threshold is not positive.
-        repeat = repeat_part(max(given, 1), max(_LOOKS, stages))
+        repeat = repeat_part(max(given, 1), _LOOKS)
         self.triggers = [trigger | repeat for trigger in self.triggers]
         counted = repeat.get("repeat")
         fails = f"{counted['failures']} failures among its last {counted['of']}" if counted else "its first failure"
@@ -89,10 +103,11 @@ class Metrics:
         return {"checks": self.checks, "triggers": self.triggers}
 
     def _metric(self, metric: Data) -> None:
-        name = str(metric.get("name") or "metric")
+        name, before = str(metric.get("name") or "metric"), len(self.notes.found)
         try:
             asked, limit = self._asked(metric, name), _limit(metric, name)
         except QueryError as error:
+            self.notes.forget(before)
             self.notes.missing(f"metric {name}", str(error))
             return
         span = seconds(metric.get("interval", _SPAN), f"metric {name}: interval")
@@ -100,8 +115,7 @@ class Metrics:
         self.checks.append({"name": called} | asked[0] | {"limit": limit})
         watch = {"interval": format_duration(self.interval), "range": asked[1] or format_duration(span)}
         self.triggers.append({"name": called} | asked[0] | {"limit": limit} | watch)
-        said = ", ".join(f"{key} {value:g}" for key, value in limit.items())
-        self.notes.translated(f"metric {name}", f"check and trigger {called}: {said}")
+        self.notes.translated(f"metric {name}", f"check and trigger {called}: {said(limit)}")
         unread = _READ if "thresholdRange" not in metric else [field for field in _READ if field != "threshold"]
         self.notes.rest(metric, unread, f"metric {name}: ", {"threshold": "thresholdRange comes first"})
         self.notes.rest(part(metric, "thresholdRange"), ("min", "max"), f"metric {name}: thresholdRange.", {})
@@ -142,6 +156,7 @@ class Metrics:
         if provider.get("type", "prometheus") != "prometheus":
             raise QueryError(f"its provider is {provider.get('type')}, and only Prometheus is asked")
         self.notes.rest(provider, ("type",), f"{title(found)}: provider.", _PROVIDER)
+        self.notes.rest(found, NO_ENVELOPE, f"{title(found)}: ", {})
         self.notes.rest(part(found, "spec"), ("provider", "query"), f"{title(found)}: ", {})
         return str(part(found, "spec").get("query") or "")
 

@@ -22,6 +22,7 @@ from controller.cli.import_common import (
     plain,
     plan_of,
     refused,
+    said,
     unique,
 )
 from controller.cli.import_queries import QueryError, ranged, with_parameters
@@ -80,6 +81,8 @@ def _unread(raw: Data, notes: Notes) -> None:
     notes.rest(part(raw, "judge", "judgeConfigurations"), (), "judge.judgeConfigurations.", {})
     notes.rest(part(raw, "classifier"), ("groupWeights", "scoreThresholds"), "classifier.", {})
     notes.rest(part(raw, "classifier", "scoreThresholds"), ("pass", "marginal"), "classifier.scoreThresholds.", {})
+    used = [str(part(given, "query").get("customFilterTemplate")) for given in raw["metrics"]]
+    notes.rest(part(raw, "templates"), used, "templates.", dict.fromkeys(part(raw, "templates"), "no metric uses it"))
     for given in raw["metrics"]:
         where = f"metric {given['name']}: "
         notes.rest(given, ("name", "query", "groups", "analysisConfigurations", "scopeName"), where, _METRIC)
@@ -129,7 +132,7 @@ def _check(metric: MetricConfig, given: Data, raw: Data, taken: list[str], notes
     limit = _limit(metric, notes)
     _odd_words(given, metric, query, notes)
     called = unique(metric.name, taken)
-    notes.translated(f"metric {metric.name}", f"check {called}: {', '.join(f'{key} {value:g}' for key, value in limit.items())}")
+    notes.translated(f"metric {metric.name}", f"check {called}: {said(limit)}")
     if metric.replace_nan:
         notes.missing(
             f"metric {metric.name}: nanStrategy replace",
@@ -143,7 +146,13 @@ def _check(metric: MetricConfig, given: Data, raw: Data, taken: list[str], notes
         notes.better(f"metric {metric.name}: critical", "every check is: one that fails rolls the release back")
     if metric.must_have_data:
         notes.better(f"metric {metric.name}: mustHaveData", "missing data never passes: it holds the release, and rolls back after 15m")
-    return {"name": called, "query": ranged(query)[0], "limit": limit} | ({"observe": True} if metric.muted else {})
+    return {"name": called, "query": _averaged(query), "limit": limit} | ({"observe": True} if metric.muted else {})
+
+
+def _averaged(query: str) -> str:
+    """Over the whole window, as Kayenta takes the mean of the values minute by minute."""
+    text, span = ranged(query)
+    return text if span else f"avg_over_time(({query})[$window:1m])"
 
 
 def _limit(metric: MetricConfig, notes: Notes) -> dict[str, float]:
@@ -240,18 +249,38 @@ def _judged_as_before(config: CanaryConfig, raw: Data, notes: Notes) -> list[dic
     if not metrics:
         raise refused(f"The judge would have no metric ({'; '.join(faults)}): import without --keep-judge, and the default checks judge.")
     counted = {group for metric in metrics if not metric.get("muted") for group in metric.get("groups", ())}
-    for group in sorted(set(config.group_weights) - counted):
-        notes.missing(f"groupWeights {group}", "no metric of this group is left; groups without a weight share it")
     marginal, passing = config.thresholds or (75.0, 95.0)
     asked = {
         "metrics": metrics,
-        "groupWeights": {group: plain(weight) for group, weight in config.group_weights.items() if group in counted},
+        "groupWeights": _weights(config, counted, notes),
         "scoreThresholds": {"pass": plain(passing), "marginal": plain(marginal)},
     }
     notes.better("when the judge is asked", "once, after 50 minutes at 50 %: it was made for one look; the triggers watch all the time")
     notes.better("a marginal score", "it is judged again as values come, and rolls back after 15m; it never passes")
     notes.better("missing data", "it never passes, and by itself never fails: the release holds, and rolls back after 15m")
     return [{"name": "canary", "method": "kayenta", "stages": [50], "kayenta": {key: value for key, value in asked.items() if value}}]
+
+
+def _weights(config: CanaryConfig, counted: set[str], notes: Notes) -> dict[str, float]:
+    """The weights of the groups that are left; what those had whose metrics could not be asked is the others' in proportion.
+
+    Without that no score could reach the threshold. Groups without a weight share what is missing by themselves.
+    """
+    before = {group for metric in config.metrics if not metric.muted for group in metric.groups}
+    left = {group: weight for group, weight in config.group_weights.items() if group in counted}
+    lost = sum(weight for group, weight in config.group_weights.items() if group in before - counted)
+    shared = bool(counted - set(left))
+    for group in sorted(set(config.group_weights) - counted):
+        scaled = group in before and not shared
+        instead = "the others have its weight in proportion" if scaled else "groups without a weight share it"
+        notes.missing(f"groupWeights {group}", f"no metric of this group is left; {instead}")
+    if shared or not lost or not left:
+        return {group: plain(weight) for group, weight in left.items()}
+    whole = sum(left.values())
+    found = {group: round(weight * (whole + lost) / whole, 4) for group, weight in left.items()}
+    last = next(reversed(found))
+    found[last] = round(whole + lost - sum(weight for group, weight in found.items() if group != last), 4)
+    return {group: plain(weight) for group, weight in found.items()}
 
 
 def _canary(metric: MetricConfig) -> dict[str, Any]:
