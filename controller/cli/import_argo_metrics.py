@@ -22,7 +22,7 @@ from controller.cli.import_common import (
     unique,
 )
 from controller.cli.import_conditions import Condition, ConditionError, failure, success
-from controller.cli.import_queries import QueryError, names_itself, ranged, steady, with_parameters
+from controller.cli.import_queries import QueryError, ranged, steady, told_apart, with_parameters
 
 _MOST = 100
 _ASKED_ONCE = "the stage's whole window is asked once, at its end"
@@ -210,8 +210,7 @@ class Metrics:
         text, changed = steady(text)
         if changed:
             self.notes.irate(f"metric {name}")
-        for itself in names_itself(text, list(dict.fromkeys((self.words.service, self.words.stable, self.words.workload)))):
-            self.notes.names_itself(f"metric {name}", itself)
+        told_apart(self.notes, f"metric {name}", text, (self.words.service, self.words.stable, self.words.workload))
         return text, span
 
     def _limits(self, metric: Data, name: str) -> tuple[Condition, Condition]:

@@ -85,10 +85,6 @@ class Notes:
         """What was said behind the first so many notes, about a thing that could not be translated after all."""
         del self.found[since:]
 
-    def names_itself(self, what: str, name: str) -> None:
-        """A query has the name of one version, so that it asks the same of both."""
-        self.missing(f"{what}: it names {name} itself", "both versions are asked by the same query: write $workload or $service there")
-
     def rest(self, holder: Data, known: Iterable[str], where: str, sentences: Mapping[str, str]) -> None:
         """Name every field that the translation has not read; what is empty or switched off says nothing."""
         for name in holder:

@@ -24,7 +24,7 @@ from controller.cli.import_common import (
     title,
     unique,
 )
-from controller.cli.import_queries import QueryError, literal, names_itself, ranged, steady, with_parameters
+from controller.cli.import_queries import QueryError, literal, ranged, steady, told_apart, with_parameters
 
 _SPAN = 60.0
 """A metric's own interval where it names none, whatever the interval of the looks is."""
@@ -140,8 +140,7 @@ class Metrics:
         if changed:
             self.notes.irate(f"metric {name}")
         made = [f"{known}{end}" for known in self.names.own for end in ("", "-canary", "-primary")]
-        for itself in names_itself(text, list(dict.fromkeys(made))):
-            self.notes.names_itself(f"metric {name}", itself)
+        told_apart(self.notes, f"metric {name}", text, made)
         return {"query": text}, span
 
     def _template(self, reference: Data, name: str) -> str:

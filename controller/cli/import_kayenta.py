@@ -25,7 +25,7 @@ from controller.cli.import_common import (
     said,
     unique,
 )
-from controller.cli.import_queries import QueryError, ranged, with_parameters
+from controller.cli.import_queries import QueryError, ranged, told_apart, with_parameters
 
 RATIO_UP, RATIO_DOWN = 1.2, 0.8
 """Where the file has no effect size: as the default check of p99, a fifth more or less than blue."""
@@ -130,7 +130,7 @@ def _head(config: CanaryConfig, notes: Notes, workload: str, service: str) -> di
 def _check(metric: MetricConfig, given: Data, raw: Data, taken: list[str], notes: Notes) -> dict[str, Any]:
     query = _query(part(given, "query"), part(raw, "templates"))
     limit = _limit(metric, notes)
-    _odd_words(given, metric, query, notes)
+    _doubts(given, metric, query, notes)
     called = unique(metric.name, taken)
     notes.translated(f"metric {metric.name}", f"check {called}: {said(limit)}")
     if metric.replace_nan:
@@ -178,10 +178,11 @@ def _limit(metric: MetricConfig, notes: Notes) -> dict[str, float]:
     return limit
 
 
-def _odd_words(given: Data, metric: MetricConfig, query: str, notes: Notes) -> None:
-    """Words that Kayenta does not know, which mean its default there, too; and a query that leaves the scope to the pipeline."""
+def _doubts(given: Data, metric: MetricConfig, query: str, notes: Notes) -> None:
+    """Words that Kayenta does not know, which mean its default there, too; and a query that does not tell the versions apart."""
     if "$workload" not in query:
         notes.missing(f"metric {metric.name}: no ${{scope}} in its query", "both versions are asked for the same: select by $workload")
+    told_apart(notes, f"metric {metric.name}", query, ())
     canary = part(given, "analysisConfigurations", "canary")
     known = {"direction": list(map(str, Direction)), "nanStrategy": ["remove", "replace"]}
     for field, words in known.items():
@@ -245,7 +246,7 @@ def _judged_as_before(config: CanaryConfig, raw: Data, notes: Notes) -> list[dic
         else:
             metrics.append({"name": metric.name, "query": query} | _canary(metric))
             notes.translated(f"metric {metric.name}", f"metric {metric.name} of the check canary")
-            _odd_words(given, metric, query, notes)
+            _doubts(given, metric, query, notes)
     if not metrics:
         raise refused(f"The judge would have no metric ({'; '.join(faults)}): import without --keep-judge, and the default checks judge.")
     counted = {group for metric in metrics if not metric.get("muted") for group in metric.get("groups", ())}

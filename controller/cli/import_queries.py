@@ -5,9 +5,10 @@ something else.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from controller.api.promql import ProblemKind, check_query
+from controller.cli.import_common import Notes
 from controller.core.queries import Place, fill
 
 _PROBE = Place("namespace", "workload", "service", "service.namespace.svc.cluster.local", "v1", "green")
@@ -16,6 +17,9 @@ _BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)\s*(?:\"([^\"]*)\"|'([^']*)'|`([^`]*)`)")
 _SHARED = re.compile("namespace|container|cluster|job")
 """Labels that both versions have alike."""
+
+_MIXING = re.compile(r"\$(?:workload|service)-?(?:\.[*+]|\(\.[*+]\))")
+"""A parameter with anything behind it: `shop-.*` matches the pods of shop-green, too."""
 
 _LABEL_BEFORE = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)\s*[\"'`][^\"'`]*$")
 _DOLLARS = re.compile(r"\$\{\s*(.*?)\s*\}")
@@ -76,10 +80,22 @@ def literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def names_itself(query: str, names: Collection[str]) -> list[str]:
-    """Which of these names the query's selectors have as they are, where each version has a name of its own."""
-    values = [next(filter(None, match.groups()[1:]), "") for match in _MATCHER.finditer(query) if not _SHARED.search(match[1])]
-    return [name for name in names if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", value) for value in values)]
+def told_apart(notes: Notes, what: str, query: str, names: Iterable[str]) -> None:
+    """Say where a translated query would not ask for one version alone: it has a version's own name, or a pattern that matches both."""
+    values = [(label, text) for label, text in _matchers(query) if not _SHARED.search(label)]
+    for name in dict.fromkeys(names):
+        if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for _, text in values):
+            instead = "both versions are asked by the same query: write $workload or $service there"
+            notes.missing(f"{what}: it names {name} itself", instead)
+    for label, text in values:
+        if _MIXING.search(text):
+            instead = "that of one version matches the other's name with its -green too: write -[0-9a-z]+-[0-9a-z]+ for a pod's end"
+            notes.missing(f"{what}: the pattern {label}=~{text}", instead)
+
+
+def _matchers(query: str) -> list[tuple[str, str]]:
+    """Labels of a query and the texts in their quotes."""
+    return [(match[1], next(filter(None, match.groups()[1:]), "")) for match in _MATCHER.finditer(query)]
 
 
 def ranged(query: str) -> tuple[str, str]:

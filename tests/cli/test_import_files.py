@@ -180,6 +180,13 @@ class TestKayenta:
         assert "metric cpu: its resourceType gce_instance selects machines by their names" in told.err
         assert "metric load: no ${scope} in its query" in told.err
 
+    def test_a_pattern_that_matches_both_versions_is_said(self, imported):
+        """`shop-.*` is true of the pods of shop-green, too."""
+        _, told = imported(FILES / "kayenta" / "machines.json")
+
+        assert "metric with a filter: the pattern instance=~$workload-.*: that of one version matches the other's" in told.err
+        assert "metric memory: the pattern" not in imported(FILES / "kayenta" / "full.json")[1].err
+
     def test_the_judge_is_not_kept_without_anything_to_judge(self, imported):
         plans, told = imported(FILES / "kayenta" / "many-sources.json", "--keep-judge", code=3)
 
