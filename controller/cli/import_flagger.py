@@ -63,6 +63,7 @@ _WEBHOOKS = {
     "confirm-rollout": "a release begins with `penstock start`",
     "pre-rollout": "`preparation` and a member's `probe` ask green before its first weight; hooks are not called",
     "rollout": "hooks are not called; watch what the hook asked with a check's query or a probe",
+    "confirm-promotion": "a stage of 100 % has nothing before it: put a smaller one with `hold: true` in front",
     "confirm-traffic-increase": "`hold: true` on a stage waits for `penstock advance`",
     "post-rollout": "hooks are not called; `penstock wait --for succeeded` ends when it is over",
     "rollback": "`penstock rollback` goes back at once; nobody is asked",
