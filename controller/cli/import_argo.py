@@ -5,12 +5,15 @@ stage: a check. A background analysis runs all the time: a trigger, and a check 
 resolved as Argo does; those that name the canary's Service, workload or namespace become parameters.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.api.base import format_duration
+from controller.cli.import_argo_args import Words
 from controller.cli.import_argo_metrics import Metrics
 from controller.cli.import_common import (
+    NO_ENVELOPE,
     Data,
     Imported,
     Notes,
@@ -54,6 +57,7 @@ _ROLLOUT = {
     "paused": "`penstock pause` freezes a release",
     "analysis": "`history` says how many finished releases are kept",
 }
+_MOST_WEIGHT = "maxTrafficWeight"
 _STEPS = {
     "setCanaryScale": "green gets blue's size before each stage",
     "setHeaderRoute": "a route by header is listed under traffic.virtualServices[].bypass",
@@ -63,9 +67,14 @@ _STEPS = {
 }
 
 
+_ISTIO = {
+    "canarySubsetName": "the subsets are found by their labels in the DestinationRule",
+    "stableSubsetName": "the subsets are found by their labels in the DestinationRule",
+    "tlsRoutes": "weights of TLS routes are not moved: only HTTP routes are",
+    "tcpRoutes": "weights of TCP routes are not moved: only HTTP routes are",
+}
 _ROUTING = {
     "managedRoutes": "routes by header are yours: list them under traffic.virtualServices[].bypass, and they follow green and blue",
-    "maxTrafficWeight": "weights are percent",
 }
 
 
@@ -113,7 +122,9 @@ def _rollout(rollout: Data, templates: Mapping[tuple[str, str], Data]) -> Import
     canary_service = str(strategy.get("canaryService") or strategy.get("previewService") or "")
     if canary_service:
         notes.better(f"the Service {canary_service}", f"green's Service is made for the release, named {service}-green, and goes with it")
-    metrics = Metrics(templates, notes, {"name": name, "namespace": namespace, "workload": workload, "service": canary_service or service})
+    if not part(strategy, "trafficRouting", "istio", "destinationRule"):
+        notes.selector(service)
+    metrics = Metrics(templates, notes, Words(meta, workload, canary_service or service, service))
     plan: dict[str, Any] = member_part(workload, service) | {"traffic": _traffic(strategy, service, notes)}
     if "progressDeadlineSeconds" in spec:
         deadline = format_duration(seconds(spec["progressDeadlineSeconds"], f"{title(rollout)}: progressDeadlineSeconds"))
@@ -121,8 +132,12 @@ def _rollout(rollout: Data, templates: Mapping[tuple[str, str], Data]) -> Import
         notes.translated("progressDeadlineSeconds", f"preparation.deadline {deadline}")
     steps = _steps(strategy, metrics, notes, title(rollout)) if "canary" in spec["strategy"] else _switch(strategy, metrics, notes)
     plan["stages"] = stages_part(steps, notes)
+    for stage in (stage for stage in plan["stages"] if stage.get("hold")):
+        notes.translated(f"a pause without end at {stage['weight']} %", "hold: true, until `penstock advance`")
     notes.translated(f"{title(rollout)}: its steps", "the stages " + ", ".join(f"{step['weight']} %" for step in plan["stages"]))
     plan |= metrics.parts({step["weight"] for step in plan["stages"]})
+    notes.rest(rollout, NO_ENVELOPE, "", {})
+    notes.rest(part(spec, "strategy"), ("canary", "blueGreen"), "spec.strategy.", {})
     notes.rest(strategy, _READ, "strategy.", _CANARY)
     notes.rest(spec, _READ_OF_SPEC, "spec.", _ROLLOUT)
     return Imported(plan_of(name, namespace, plan), tuple(notes.found))
@@ -144,20 +159,25 @@ def _traffic(strategy: Data, service: str, notes: Notes) -> dict[str, Any]:
     routing = part(strategy, "trafficRouting")
     istio = part(routing, "istio")
     for other in routing:
-        if other not in ("istio", *_ROUTING):
+        if other not in ("istio", _MOST_WEIGHT, *_ROUTING):
             notes.missing(f"trafficRouting.{other}", "Penstock drives Istio only")
     others = [one for one in routing if one not in _ROUTING]
     notes.rest(routing, ("istio", *others), "trafficRouting.", _ROUTING)
+    notes.rest(istio, ("virtualService", "virtualServices", "destinationRule"), "trafficRouting.istio.", {})
+    notes.rest(part(istio, "destinationRule"), ("name",), "trafficRouting.istio.destinationRule.", _ISTIO)
     named = [part(istio, "virtualService")] if istio.get("virtualService") else mappings(istio, "virtualServices")
     rule = part(istio, "destinationRule")
     more = {"destinationRule": str(rule["name"])} if rule.get("name") else {}
     if not named or not named[0].get("name"):
         notes.missing("a VirtualService", f"none is named: the plan moves {service}; correct traffic.virtualService if it has another name")
         return {"virtualService": service} | more
+    for one in named:
+        notes.rest(one, ("name", "routes"), f"VirtualService {one.get('name')}: ", _ISTIO)
     notes.translated("trafficRouting.istio", "traffic: " + ", ".join(f"VirtualService {one.get('name')}" for one in named))
-    if len(named) == 1 and not listed(named[0].get("routes")) and "/" not in str(named[0]["name"]):
-        return {"virtualService": str(named[0]["name"])} | more
-    return {"virtualServices": [_virtual_service(one) for one in named]} | more
+    found = [_virtual_service(one) for one in named]
+    if len(found) == 1 and list(found[0]) == ["name"]:
+        return {"virtualService": found[0]["name"]} | more
+    return {"virtualServices": found} | more
 
 
 def _virtual_service(found: Data) -> dict[str, Any]:
@@ -177,31 +197,46 @@ def _steps(strategy: Data, metrics: Metrics, notes: Notes, where: str) -> list[S
         metrics.background(background)
         if background.get("startingStep"):
             notes.better("analysis.startingStep", "triggers watch from the first weight on")
+    whole = number(part(strategy, "trafficRouting").get(_MOST_WEIGHT) or 100, f"{where}: {_MOST_WEIGHT}")
+    if whole != 100:  # noqa: PLR2004 - percent
+        notes.translated(f"trafficRouting.{_MOST_WEIGHT} {whole:g}", f"weights are percent: each was divided by {whole / 100:g}")
     for step in mappings(strategy, "steps"):
-        if "setWeight" in step:
-            weight = int(number(step["setWeight"], f"{where}: setWeight"))
-            if steps or weight:
-                steps.append(Step(weight))
-        elif "pause" in step:
-            _pause(part(step, "pause"), steps, notes, where)
-        elif "analysis" in step:
-            length = metrics.inline(part(step, "analysis"), steps[-1].weight if steps else 0)
+        what = next((known for known in ("setWeight", "pause", "analysis") if known in step), "")
+        notes.rest(step, (what,) if what else (), "step ", _STEPS)
+        if what == "setWeight":
+            _weight(_percent(number(step[what], f"{where}: {what}"), whole, notes), steps, notes)
+        elif what == "pause":
+            _pause(part(step, what), steps, notes, where)
+        elif what == "analysis":
+            length = metrics.inline(part(step, what), steps[-1].weight if steps else 0)
             if steps:
                 steps[-1].window += length
-        else:
-            what = next(iter(step), "an empty step")
-            notes.missing(f"step {what}", _STEPS.get(what, "not known here"))
     return steps
 
 
+def _weight(weight: int, steps: list[Step], notes: Notes) -> None:
+    """The same weight again, as behind a route by header, is the same stage; 0 before the first one is where a release begins."""
+    if weight and not (steps and steps[-1].weight == weight):
+        steps.append(Step(weight))
+    elif steps and not weight:
+        notes.missing("setWeight 0 between the steps", "green's requests are taken back by a rollback only")
+
+
+def _percent(weight: float, whole: float, notes: Notes) -> int:
+    share = 100 * weight / whole
+    if share != round(share):
+        notes.better(f"setWeight {weight:g} of {whole:g}", f"{math.ceil(share)} %: weights are whole percent")
+    return math.ceil(share)
+
+
 def _pause(pause: Data, steps: list[Step], notes: Notes, where: str) -> None:
+    notes.rest(pause, ("duration",), "pause.", {})
     if not steps:
         notes.missing(
             "a pause before the first weight", "a release begins with `penstock start`; `preparation` waits for green to be ready"
         )
     elif pause.get("duration") is None:
         steps[-1].hold = True
-        notes.translated(f"a pause without end at {steps[-1].weight} %", "hold: true, until `penstock advance`")
     else:
         steps[-1].window += seconds(pause["duration"], f"{where}: pause.duration")
 

@@ -5,11 +5,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.api.base import format_duration
-from controller.cli.import_common import Data, Notes, listed, mappings, number, part, repeat_part, seconds, unique
+from controller.cli.import_argo_args import Words, in_query, resolved, values_of
+from controller.cli.import_common import (
+    DEFAULT_CHECKS,
+    DEFAULT_TRIGGER,
+    NO_ENVELOPE,
+    Data,
+    Notes,
+    listed,
+    mappings,
+    number,
+    part,
+    repeat_part,
+    said,
+    seconds,
+    unique,
+)
 from controller.cli.import_conditions import Condition, ConditionError, failure, success
-from controller.cli.import_queries import QueryError, ranged, steady, with_parameters
+from controller.cli.import_queries import QueryError, ranged, steady, told_apart, with_parameters
 
 _MOST = 100
+_ASKED_ONCE = "the stage's whole window is asked once, at its end"
 _READ = ("name", "interval", "count", "failureLimit", "provider", "successCondition", "failureCondition", "observe")
 _METRIC = {
     "initialDelay": "a stage's warmUp (30s) is not judged; a trigger watches from the first weight on",
@@ -21,6 +37,10 @@ _ANALYSIS = {
     "measurementRetention": "every measurement is kept as evidence, as long as `history` keeps the release",
     "analysisRunMetadata": "a measurement is no object of its own",
 }
+_SOURCES = ("fieldRef", "podTemplateHashValue", "secretKeyRef")
+"""Where an argument's value may come from; a metric that needs one of the last two is named as a whole."""
+
+_REFERENCE = ("templateName", "clusterScope")
 _PROMETHEUS = {
     "address": "the controller's configuration names the Prometheus",
     "authentication": "the controller's configuration names the credentials",
@@ -37,10 +57,10 @@ class Metrics:
     Args:
         templates: by kind and name.
         notes: of the translation.
-        words: name, namespace, workload and the canary's service: values of arguments that become parameters.
+        words: the Rollout's own names, which become parameters.
     """
 
-    def __init__(self, templates: Mapping[tuple[str, str], Data], notes: Notes, words: Mapping[str, str]) -> None:
+    def __init__(self, templates: Mapping[tuple[str, str], Data], notes: Notes, words: Words) -> None:
         self.templates, self.notes, self.words = templates, notes, words
         self.checks: list[dict[str, Any]] = []
         self.triggers: list[dict[str, Any]] = []
@@ -52,10 +72,12 @@ class Metrics:
             kept = [weight for weight in check.pop("stages", []) if weight in weights]
             if kept:
                 check["stages"] = kept
+        if self.checks and not self.triggers:
+            self.notes.better("no analysis beside the steps", DEFAULT_TRIGGER)
         if self.checks or self.triggers:
             return {"checks": self.checks or None, "triggers": self.triggers or None}
         what = "no metric that could be translated" if self._seen else "no analysis"
-        self.notes.better(what, "the default checks judge: error rate and p99 against blue, and a trigger on errors")
+        self.notes.better(what, DEFAULT_CHECKS)
         return {}
 
     def background(self, analysis: Data) -> None:
@@ -66,6 +88,8 @@ class Metrics:
     def inline(self, analysis: Data, weight: int) -> float:
         """An analysis as a step: checks of the stage with this weight. How long it takes, seconds."""
         length = 0.0
+        if not weight:
+            self.notes.better("an analysis before the first weight", "judges every stage: before a weight green has no requests of users")
         for metric, values in self._metrics(analysis):
             length = max(length, self._add(metric, values, weight=weight))
         return length
@@ -74,11 +98,13 @@ class Metrics:
         """Metrics with the values of their arguments."""
         self.notes.rest(analysis, ("templates", "templateName", "args", "dryRun", "name", "startingStep"), "analysis.", _ANALYSIS)
         given = {str(one.get("name")): one for one in mappings(analysis, "args")}
+        self._unread(analysis, "analysis.")
         found: list[tuple[Data, dict[str, str]]] = []
-        pending = mappings(analysis, "templates") or ([dict(analysis)] if analysis.get("templateName") else [])
+        pending = mappings(analysis, "templates") or ([{"templateName": analysis["templateName"]}] if analysis.get("templateName") else [])
         asked: set[tuple[str, str]] = set()
         while pending:
             reference = pending.pop(0)
+            self.notes.rest(reference, _REFERENCE, "analysis.templates: ", {})
             kind = "ClusterAnalysisTemplate" if reference.get("clusterScope") else "AnalysisTemplate"
             key = kind, str(reference.get("templateName") or "")
             if key in asked:
@@ -89,80 +115,84 @@ class Metrics:
             if template is None:
                 self.notes.missing(f"{kind} {key[1]}", "it is not in the files: name its file too")
                 continue
-            spec = part(template, "spec")
+            spec, called = part(template, "spec"), f"{kind} {key[1]}: "
+            self.notes.rest(template, NO_ENVELOPE, called, {})
+            self._unread(spec, called)
             pending += mappings(spec, "templates")
-            self.notes.rest(spec, ("templates", "args", "metrics", "dryRun"), f"{kind} {key[1]}: ", _ANALYSIS)
+            self.notes.rest(spec, ("templates", "args", "metrics", "dryRun"), called, _ANALYSIS)
             dry = [str(one.get("metricName")) for one in (*mappings(analysis, "dryRun"), *mappings(spec, "dryRun"))]
-            values = self._values(mappings(spec, "args"), given)
+            values = values_of(mappings(spec, "args"), given, self.words)
             for metric in mappings(spec, "metrics"):
                 quiet = any(_named(pattern, str(metric.get("name"))) for pattern in dry)
                 found.append(({**metric, "observe": True} if quiet else metric, values))
         return found
 
-    def _values(self, declared: list[dict[str, Any]], given: Mapping[str, Data]) -> dict[str, str]:
-        values = {}
-        for one in declared:
-            name = str(one.get("name"))
-            source = given.get(name, one)
-            value = self._value(source if source.get("value") is not None or source.get("valueFrom") else one)
-            if value is not None:
-                values[f"args.{name}"] = value
-        return values
+    def _unread(self, holder: Data, where: str) -> None:
+        """Name the fields that nothing reads in arguments and dry runs."""
+        for one in mappings(holder, "args"):
+            self.notes.rest(one, ("name", "value", "valueFrom"), f"{where}args {one.get('name')}: ", {})
+            self.notes.rest(part(one, "valueFrom"), _SOURCES, f"{where}args {one.get('name')}: valueFrom.", {})
+        for one in mappings(holder, "dryRun"):
+            self.notes.rest(one, ("metricName",), f"{where}dryRun {one.get('metricName')}: ", {})
 
-    def _value(self, source: Data) -> str | None:
-        """A text or one of our parameters; None for what only Argo knows (pod hashes, secrets)."""
-        path = str(part(source, "valueFrom", "fieldRef").get("fieldPath") or "")
-        if path:
-            known = {"metadata.namespace": "$namespace", "metadata.name": "$workload"}
-            return known.get(path)
-        if source.get("value") is None:
-            return None
-        value, service, namespace = str(source["value"]), self.words["service"], self.words["namespace"]
-        # Without a namespace the file goes wherever it is applied, so that any namespace may be its own.
-        if re.fullmatch(rf"{re.escape(service)}\.{re.escape(namespace) or '[a-z0-9-]+'}(\.svc(\.cluster\.local)?)?", value):
-            return "$host"
-        if value == service:
-            return "$service"
-        if value == self.words["workload"]:
-            return "$workload"
-        return "$namespace" if value == namespace and value else value
-
-    def _add(self, metric: Data, values: Mapping[str, str], *, weight: int | None) -> float:
+    def _add(self, given: Data, values: Mapping[str, str], *, weight: int | None) -> float:
         """One metric. How long it takes, seconds."""
-        name = str(metric.get("name") or "metric")
+        name = str(given.get("name") or "metric")
+        try:
+            metric = resolved(given, values)
+        except QueryError as error:
+            self.notes.missing(f"metric {name}", str(error))
+            return 0.0
         interval = seconds(metric["interval"], f"metric {name}: interval") if metric.get("interval") else 0.0
-        count = _whole(metric.get("count"), f"metric {name}: count")
+        count = max(_whole(metric.get("count"), f"metric {name}: count"), 0)
+        before = len(self.notes.found)
         try:
             query, span = self._query(metric, values)
             lines = self._limits(metric, name)
         except (QueryError, ConditionError) as error:
+            self.notes.forget(before)
             self.notes.missing(f"metric {name}", str(error))
             return interval * count
-        failures = _whole(metric.get("failureLimit"), f"metric {name}: failureLimit") + 1
-        quiet = {"observe": True} if metric.get("observe") else {}
-        self._check({"query": query, "limit": lines[0].limit} | quiet, name, weight)
+        allowed = _whole(metric.get("failureLimit"), f"metric {name}: failureLimit")
+        if allowed < 0:
+            self.notes.better(f"metric {name}: failureLimit {allowed}", "observe: true, for no number of failures ends it")
+        quiet = {"observe": True} if metric.get("observe") or allowed < 0 else {}
+        called = self._check({"query": query, "limit": lines[0].limit} | quiet, name, weight, span)
+        repeat = repeat_part(max(allowed, 0) + 1, count or _MOST)
         if weight is None:
             watch = {"interval": format_duration(max(interval, 1.0)), "range": span or "5m"} if interval else {"range": span or "5m"}
-            called = unique(name, [trigger["name"] for trigger in self.triggers])
-            self.triggers.append(
-                {"name": called, "query": query, "limit": lines[1].limit} | watch | repeat_part(failures, count or _MOST) | quiet
-            )
-        if failures > 1:
-            what = "its trigger fails so" if weight is None else "the stage's whole window is asked once, at its end"
-            self.notes.better(f"metric {name}: failureLimit {failures - 1}", what)
+            self.triggers.append({"name": called, "query": query, "limit": lines[1].limit} | watch | repeat | quiet)
+        self._times(name, interval, count, beside=weight is None)
+        if allowed > 0:
+            least = repeat["repeat"]
+            what = f"its trigger fails at {least['failures']} failures among its last {least['of']}" if weight is None else _ASKED_ONCE
+            self.notes.better(f"metric {name}: failureLimit {allowed}", what)
         self.notes.rest(metric, _READ, f"metric {name}: ", _METRIC)
         return interval * count
 
-    def _check(self, asked: dict[str, Any], name: str, weight: int | None) -> None:
-        """A check; the same question at another stage is the same check."""
+    def _times(self, name: str, interval: float, count: int, *, beside: bool) -> None:
+        """Say where it is asked more often or less often than there."""
+        if beside and not interval:
+            self.notes.better(f"metric {name}: one measurement, without an interval", "its trigger asks all the time")
+        elif beside and count:
+            self.notes.better(f"metric {name}: count {count}", "its trigger asks as long as the release lasts")
+        elif not beside and count > 1:
+            self.notes.better(f"metric {name}: count {count}", _ASKED_ONCE)
+
+    def _check(self, asked: dict[str, Any], name: str, weight: int | None, span: str) -> str:
+        """A check; the same question at another stage is the same check. Its name."""
         known = next((one for one in self.checks if {key: one.get(key) for key in asked} == asked and weight and one.get("stages")), None)
+        whole = f", over the whole window in place of {span}" if span else ""
+        line = said(asked["limit"]) + whole
         if known is not None:
             known["stages"] = sorted({*known["stages"], weight})
-            return
+            self.notes.translated(f"metric {name}", f"check {known['name']} at {weight} %, too: {line}")
+            return str(known["name"])
         called = unique(name, [check["name"] for check in self.checks])
         self.checks.append({"name": called} | asked | ({"stages": [weight]} if weight else {}))
-        where = f"at {weight} %" if weight else "and trigger"
-        self.notes.translated(f"metric {name}", f"check {called} {where}: {', '.join(f'{k} {v:g}' for k, v in asked['limit'].items())}")
+        where = "and trigger" if weight is None else f"at {weight} %" if weight else "of every stage"
+        self.notes.translated(f"metric {name}", f"check {called} {where}: {line}")
+        return called
 
     def _query(self, metric: Data, values: Mapping[str, str]) -> tuple[str, str]:
         provider = part(metric, "provider")
@@ -170,11 +200,17 @@ class Metrics:
         if not prometheus:
             raise QueryError(f"its provider is {', '.join(provider) or 'not named'}, and only Prometheus is asked")
         name = str(metric.get("name") or "metric")
+        self.notes.rest(provider, ("prometheus",), f"metric {name}: provider.", {})
+
+        def stands_for(variable: str, label: str) -> str | None:
+            return in_query(variable, values[variable], label, self.words) if variable in values else None
+
         self.notes.rest(prometheus, ("query",), f"metric {name}: prometheus.", _PROMETHEUS)
-        text, span = ranged(with_parameters(str(prometheus.get("query") or ""), values))
+        text, span = ranged(with_parameters(str(prometheus.get("query") or ""), {}, by_label=stands_for))
         text, changed = steady(text)
         if changed:
             self.notes.irate(f"metric {name}")
+        told_apart(self.notes, f"metric {name}", text, (self.words.service, self.words.stable, self.words.workload))
         return text, span
 
     def _limits(self, metric: Data, name: str) -> tuple[Condition, Condition]:
@@ -184,15 +220,19 @@ class Metrics:
             raise ConditionError("it has no successCondition and no failureCondition, so that nothing would fail")
         passing = success(str(good)) if good else failure(str(bad))
         failing = failure(str(bad)) if bad else passing
+        if (good and passing.absent_failed) or failing.absent_failed:
+            self.notes.better(f"metric {name}: missing data failed", "it holds the release, and rolls back after 15m")
+        if passing.several or failing.several:
+            self.notes.better(f"metric {name}: a condition for each series", "a check has one number: let the query give one, as by max()")
         if passing.absent_passed:
             self.notes.better(f"metric {name}: missing data passed", "missing data is inconclusive and never a pass")
         if good and bad:
             self.notes.better(
                 f"metric {name}: between success and failure",
-                "the check asks for success and the trigger for no failure; nothing lies between",
+                "what Argo found inconclusive fails the check; only a failure fires a trigger",
             )
         if passing.rounded or failing.rounded:
-            self.notes.better(f"metric {name}: a strict condition", passing.rounded or failing.rounded)
+            self.notes.translated(f"metric {name}: a strict condition", passing.rounded or failing.rounded)
         return passing, failing
 
 
@@ -206,6 +246,4 @@ def _named(pattern: str, name: str) -> bool:
 
 def _whole(found: Any, what: str) -> int:
     """A count, absent is 0; Argo allows it as text."""
-    if found in (None, "") or listed(found):
-        return 0
-    return max(int(number(found, what)), 0)
+    return 0 if found in (None, "") or listed(found) else int(number(found, what))

@@ -24,6 +24,11 @@ LEAST_WINDOW = 120.0
 """Six scrapes of 15 s and one to spare: a shorter window is never judged."""
 
 MOST_STAGES = 32
+DEFAULT_CHECKS = "the default checks judge: at every scrape errors and slow requests against blue, and a trigger on errors"
+DEFAULT_TRIGGER = "the default trigger watches: green's error rate 5 points above blue's at two looks in a row"
+NO_ENVELOPE = ("apiVersion", "kind", "metadata", "spec", "status")
+"""What every object has; only the parts of `spec` are translated."""
+
 _DEFAULTS = PlanSpec.model_validate({"workload": "w", "traffic": {"virtualService": "v"}})
 _GO_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|ns|s|m|h|d)")
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -65,14 +70,26 @@ class Notes:
         """It is not in the plan."""
         self.found.append(Note(Fate.MISSING, what, instead))
 
+    def selector(self, service: str) -> None:
+        """What no file of the other tools shows, and what the first release would be refused for."""
+        instead = (
+            "it must have a label that tells versions apart, such as version: v1, or a DestinationRule subsets; else a release is refused"
+        )
+        self.missing(f"the selector of the Service {service}", instead)
+
     def irate(self, what: str) -> None:
         """A query was asked by `irate`."""
         self.better(f"{what}: irate", "rate: of a whole window irate would see the last two samples only")
 
+    def forget(self, since: int) -> None:
+        """What was said behind the first so many notes, about a thing that could not be translated after all."""
+        del self.found[since:]
+
     def rest(self, holder: Data, known: Iterable[str], where: str, sentences: Mapping[str, str]) -> None:
         """Name every field that the translation has not read; what is empty or switched off says nothing."""
         for name in holder:
-            if name not in set(known) and holder[name] not in (None, False, [], {}, ""):
+            # A zero is a setting: `consecutiveErrorLimit: 0` says something else than nothing.
+            if name not in set(known) and holder[name] is not False and holder[name] not in (None, [], {}, ""):
                 self.missing(f"{where}{name}", sentences.get(name, "not known here"))
 
 
@@ -239,13 +256,14 @@ def stages_part(steps: Sequence[Step], notes: Notes) -> list[dict[str, Any]]:
     kept: list[Step] = []
     for step in steps:
         if not 1 <= step.weight <= 100 or (kept and step.weight <= kept[-1].weight):  # noqa: PLR2004 - percent
-            notes.missing(f"weight {step.weight}", "weights rise from stage to stage, between 1 and 100; it was left out")
+            waits = ", with the person who was waited for there" if step.hold else ""
+            notes.missing(f"weight {step.weight}", f"weights rise from stage to stage, between 1 and 100; it was left out{waits}")
         else:
             kept.append(step)
     if len(kept) >= MOST_STAGES:
         every = -(-len(kept) // (MOST_STAGES - 1))
         notes.better(f"{len(kept)} weights", f"each {every}. is a stage: a plan has at most {MOST_STAGES}")
-        kept = [step for index, step in enumerate(kept) if index % every == every - 1 or index == len(kept) - 1]
+        kept = _thinned(kept, every)
     if not kept or kept[-1].weight != 100:  # noqa: PLR2004 - percent
         notes.better("the step to 100 %", "green has all traffic and is judged there, while blue is kept ready")
         kept.append(Step(100, _DEFAULTS.stages[-1].window))
@@ -258,6 +276,22 @@ def stages_part(steps: Sequence[Step], notes: Notes) -> list[dict[str, Any]]:
         {"weight": step.weight, "window": format_duration(max(step.window, LEAST_WINDOW))} | ({"hold": True} if step.hold else {})
         for step in kept
     ]
+
+
+def _thinned(steps: Sequence[Step], every: int) -> list[Step]:
+    """Each so many-th step and the last one; who was waited for at one that is left out is waited for at the next."""
+    kept, hold = [], False
+    for index, step in enumerate(steps):
+        hold = hold or step.hold
+        if index % every == every - 1 or index == len(steps) - 1:
+            kept.append(Step(step.weight, step.window, hold=hold))
+            hold = False
+    return kept
+
+
+def said(limit: Mapping[str, float]) -> str:
+    """A limit as the list has it, with all digits."""
+    return ", ".join(f"{key} {value}" for key, value in limit.items())
 
 
 def repeat_part(failures: int, of: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-_RESULT = r"(?:asFloat\(|asInt\()?result(?:\[0\])?\)?"
+_RESULT = r"(asFloat\(|asInt\(|)result(?:\[0\])?\)?"
+_AS_INT = "asInt("
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _PLAIN = re.compile(rf"^{_RESULT}\s*(<=|>=|<|>|==)\s*({_NUMBER})$")
 _TURNED = re.compile(rf"^({_NUMBER})\s*(<=|>=|<|>|==)\s*{_RESULT}$")
@@ -22,6 +23,7 @@ _PRESENT = re.compile(
     r"^(?:len\(result\)\s*(?:>|!=)\s*0|len\(result\)\s*>=\s*1|!\s*isNaN\(result(?:\[0\])?\)|!\s*isInf\(result(?:\[0\])?\)|result\s*!=\s*nil)$"
 )
 _DEFAULT = re.compile(rf"\bdefault\(\s*result(?:\[0\])?\s*,\s*({_NUMBER})\s*\)")
+_ABOVE_NOTHING = 1e-9
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -37,20 +39,33 @@ class Condition:
     Attributes:
         limit: fields of a check's limit.
         absent_passed: missing data made it succeed.
-        rounded: "" or what a limit says differently at the very number.
+        absent_failed: missing data made it fail.
+        several: it is asked of every series of the result.
+        rounded: "" or how a limit says "more than", which it has no word for.
     """
 
     limit: dict[str, float]
     absent_passed: bool = False
+    absent_failed: bool = False
+    several: bool = False
     rounded: str = ""
 
 
 def success(text: str) -> Condition:
     """The limits under which a `successCondition` holds. Raises `ConditionError`."""
-    stands_for = [float(value) for value in _DEFAULT.findall(text)]
-    found = _success(_DEFAULT.sub("result[0]", text))
-    absent = found.absent_passed or (bool(stands_for) and all(_holds(found.limit, value) for value in stands_for))
-    return replace(found, absent_passed=absent)
+    return _with_defaults(_success(_DEFAULT.sub("result[0]", text)), text)
+
+
+def failure(text: str) -> Condition:
+    """The limits beyond which a `failureCondition` holds. Raises `ConditionError`."""
+    return _with_defaults(_failure(_DEFAULT.sub("result[0]", text)), text)
+
+
+def _with_defaults(found: Condition, text: str) -> Condition:
+    """What `default(result[0], 0)` makes of missing data."""
+    holds = [_holds(found.limit, float(value)) for value in _DEFAULT.findall(text)]
+    passed, failed = bool(holds) and all(holds), bool(holds) and not all(holds)
+    return replace(found, absent_passed=found.absent_passed or passed, absent_failed=found.absent_failed or failed)
 
 
 def _holds(limit: Mapping[str, float], value: float) -> bool:
@@ -69,23 +84,28 @@ def _success(text: str) -> Condition:
     absent = absent or any(len(found) < len(_split(term, "||")) for found, term in zip(inner, terms, strict=True))
     if any(len(found) != 1 for found in inner):
         raise ConditionError(f"{text!r} has alternatives, and a limit has one")
-    return _limits([_compared(one) for (one,) in inner if not _PRESENT.match(one)], text, absent=absent)
+    asked = [one for (one,) in inner]
+    present = any(_PRESENT.match(one) for one in asked)
+    compared = [found for one in asked if not _PRESENT.match(one) for found in _compared(one, "all")]
+    several = any(_EACH.match(one) for one in asked)
+    return replace(_limits(compared, text), absent_passed=absent, absent_failed=present and not absent, several=several)
 
 
-def failure(text: str) -> Condition:
-    """The limits beyond which a `failureCondition` holds. Raises `ConditionError`."""
-    found, text = [], _DEFAULT.sub("result[0]", text)
+def _failure(text: str) -> Condition:
+    found, absent, several = [], False, False
     for part in _split(_bare(text), "||"):
-        terms = [one for one in _split(_bare(part), "&&") if not _PRESENT.match(_bare(one))]
-        if len(terms) == 1 and _ABSENT.match(_bare(terms[0])):
+        terms = [_bare(one) for one in _split(_bare(part), "&&") if not _PRESENT.match(_bare(one))]
+        if len(terms) == 1 and _ABSENT.match(terms[0]):
+            absent = True
             continue
         if len(terms) != 1:
             raise ConditionError(f"{text!r} needs several things at once, and crossing one limit fails")
-        sign, value = _compared(_bare(terms[0]))
-        if sign not in _NEGATED:
+        compared = _compared(terms[0], "any")
+        if len(compared) > 1:
             raise ConditionError(f"{text!r} asks for one exact number, and a limit is a line")
-        found.append((_NEGATED[sign], value))
-    return _limits(found, text, absent=False)
+        found += [(_NEGATED[sign], value) for sign, value in compared]
+        several = several or _EACH.match(terms[0]) is not None
+    return replace(_limits(found, text), absent_failed=absent, several=several)
 
 
 def _bare(text: str) -> str:
@@ -117,27 +137,43 @@ def _split(text: str, sign: str) -> list[str]:
     return [*parts, text[begun:].strip()]
 
 
-def _compared(term: str) -> tuple[str, float]:
+def _compared(term: str, quantifier: str) -> list[tuple[str, float]]:
+    """Signs and numbers that the result is compared with; two for an exact number."""
     plain, turned, each = _PLAIN.match(term), _TURNED.match(term), _EACH.match(term)
     if plain:
-        return plain[1], float(plain[2])
-    if turned:
-        return _MIRRORED[turned[2]], float(turned[1])
-    if each and each[1] == "all":
-        return each[2], float(each[3])
-    raise ConditionError(f"the part {term!r} compares something else than the result with a number")
+        cast, sign, value = plain[1], plain[2], float(plain[3])
+    elif turned:
+        cast, sign, value = turned[3], _MIRRORED[turned[2]], float(turned[1])
+    elif each and each[1] == quantifier:
+        cast, sign, value = "", each[2], float(each[3])
+    else:
+        raise ConditionError(f"the part {term!r} compares something else than the result with a number")
+    if cast == _AS_INT:
+        return _cut(term, sign, value)
+    return [("<=", value), (">=", value)] if sign == "==" else [(sign, value)]
 
 
-def _limits(compared: list[tuple[str, float]], text: str, *, absent: bool) -> Condition:
+def _cut(term: str, sign: str, value: float) -> list[tuple[str, float]]:
+    """`asInt` cuts the decimals off before it compares: 5.9 is at most 5. Raises `ConditionError`."""
+    least = 0 if sign in ("<=", ">") else 1
+    if value != int(value) or value < least:
+        raise ConditionError(f"the part {term!r} cuts decimals off, and around {value:g} no limit says the same")
+    signs = {"<": [("<", 0)], "<=": [("<", 1)], ">": [(">=", 1)], ">=": [(">=", 0)], "==": [(">=", 0), ("<", 1)]}
+    return [(sign, value + more) for sign, more in signs[sign]]
+
+
+def _limits(compared: list[tuple[str, float]], text: str) -> Condition:
     limit: dict[str, float] = {}
     rounded = ""
     for sign, value in compared:
-        for key in ("min", "max") if sign == "==" else ({"<": "below", "<=": "max", ">": "min", ">=": "min"}[sign],):
-            if key in limit:
-                raise ConditionError(f"{text!r} has two lines on the same side")
-            limit[key] = int(value) if value == int(value) else value
+        key = {"<": "below", "<=": "max", ">": "min", ">=": "min"}[sign]
+        if key in limit:
+            raise ConditionError(f"{text!r} has two lines on the same side")
+        # No limit is strict on this side; the next number is. Above 0 that would have 324 digits.
+        least = (math.nextafter(value, math.inf) if value else _ABOVE_NOTHING) if sign == ">" else value
+        limit[key] = int(least) if least == int(least) else least
         if sign == ">":
-            rounded = f"exactly {value:g} passes here"
+            rounded = f"more than {value:g} is at least {least}"
     if not limit:
         raise ConditionError(f"{text!r} compares nothing with a number")
-    return Condition(limit, absent, rounded)
+    return Condition(limit, rounded=rounded)

@@ -7,10 +7,12 @@ documented ones: name, namespace, target, service, ingress, route, interval, and
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from enum import StrEnum
+from typing import Any, assert_never
 
 from controller.api.base import format_duration
 from controller.cli.import_common import (
+    NO_ENVELOPE,
     Data,
     Imported,
     Notes,
@@ -22,22 +24,21 @@ from controller.cli.import_common import (
     member_part,
     number,
     part,
-    plain,
     plan_of,
     refused,
-    repeat_part,
     seconds,
     stages_part,
     title,
-    unique,
 )
-from controller.cli.import_queries import QueryError, ranged, steady, with_parameters
+from controller.cli.import_flagger_metrics import Metrics, names_of
 
 GROUP = "flagger.app"
 _DEFAULT_INTERVAL = 60.0
+_LEAST_INTERVAL = 10.0
+_KUBERNETES_ITERATIONS = 10
 _FEW_FIRST = (5, 25, 50, 100)
 _CANARY = {
-    "provider": "Penstock drives Istio only",
+    "provider": "Penstock drives Istio only: a VirtualService must stand in front of the Service",
     "autoscalerRef": "found by itself: blue's minimum is raised for the release, and green gets blue's size",
     "ingressRef": "no ingress is driven",
     "upstreamRef": "no upstream is driven",
@@ -62,18 +63,11 @@ _WEBHOOKS = {
     "confirm-rollout": "a release begins with `penstock start`",
     "pre-rollout": "`preparation` and a member's `probe` ask green before its first weight; hooks are not called",
     "rollout": "hooks are not called; watch what the hook asked with a check's query or a probe",
+    "confirm-promotion": "a stage of 100 % has nothing before it: put a smaller one with `hold: true` in front",
     "confirm-traffic-increase": "`hold: true` on a stage waits for `penstock advance`",
     "post-rollout": "hooks are not called; `penstock wait --for succeeded` ends when it is over",
     "rollback": "`penstock rollback` goes back at once; nobody is asked",
     "event": "Events of the Release say the same",
-}
-
-
-_PROVIDER = {
-    "address": "the controller's configuration names the Prometheus",
-    "secretRef": "the controller's configuration names the credentials",
-    "insecureSkipVerify": "certificates are always checked; the configuration names the authority",
-    "headers": "the controller's configuration names the headers",
 }
 
 
@@ -112,27 +106,42 @@ def _canary(canary: Data, templates: Mapping[tuple[str, str], Data]) -> Imported
         f"the Deployment {workload}-primary, which Flagger keeps as the version that serves",
         f"{workload} itself is blue; delete the Canary with revertOnDeletion: true before the first release",
     )
-    if str(spec.get("provider", "istio")) not in ("istio", "kubernetes"):
+    if str(spec.get("provider", "istio")) != "istio":
         notes.missing(f"provider {spec['provider']}", _CANARY["provider"])
     analysis = part(spec, "analysis") or part(spec, "canaryAnalysis")
+    if str(spec.get("provider", "istio")) == "kubernetes":
+        analysis = analysis | {"match": None, "iterations": analysis.get("iterations") or _KUBERNETES_ITERATIONS}
     plan: dict[str, Any] = member_part(workload, apex) | {"traffic": {"virtualService": apex}}
     if "progressDeadlineSeconds" in spec:
         deadline = seconds(spec["progressDeadlineSeconds"], f"{title(canary)}: progressDeadlineSeconds")
         plan["preparation"] = {"deadline": format_duration(deadline)}
         notes.translated(f"progressDeadlineSeconds {deadline:g}", f"preparation.deadline {format_duration(deadline)}")
     _service(service, notes)
-    interval = seconds(analysis.get("interval", _DEFAULT_INTERVAL), f"{title(canary)}: analysis.interval")
-    steps = _steps(analysis, interval, title(canary))
+    notes.selector(apex)
+    interval = max(seconds(analysis.get("interval", _DEFAULT_INTERVAL), f"{title(canary)}: analysis.interval"), _LEAST_INTERVAL)
+    walk = _walk(analysis, title(canary))
+    steps = _steps(walk, analysis, interval, title(canary))
     _webhooks(analysis, steps, notes)
     plan["stages"] = stages_part(steps, notes)
-    _how(analysis, interval, ", ".join(f"{step['weight']} %" for step in plan["stages"]), notes)
-    metrics = _Metrics(analysis, interval, (namespace, name, workload, apex), templates, notes)
-    plan |= metrics.parts(len(plan["stages"]))
+    _how(walk, analysis, interval, plan["stages"], notes)
+    metrics = Metrics(analysis, interval, names_of(canary, workload, apex), templates, notes)
+    plan |= metrics.parts()
+    _unread(canary, notes)
+    return Imported(plan_of(name, namespace, plan), tuple(notes.found))
+
+
+def _unread(canary: Data, notes: Notes) -> None:
+    """Name every field that nothing here reads."""
+    spec = part(canary, "spec")
+    analysis = part(spec, "analysis") or part(spec, "canaryAnalysis")
+    notes.rest(canary, NO_ENVELOPE, "", {})
+    notes.rest(part(spec, "targetRef"), ("apiVersion", "kind", "name"), "targetRef.", {})
     known = ("targetRef", "service", "analysis", "canaryAnalysis", "provider", "progressDeadlineSeconds")
     notes.rest(spec, known, "", _CANARY)
+    if part(spec, "analysis"):
+        notes.rest(spec, [field for field in spec if field != "canaryAnalysis"], "", {"canaryAnalysis": "`analysis` comes first"})
     read = ("interval", "threshold", "maxWeight", "stepWeight", "stepWeights", "iterations", "metrics", "webhooks")
     notes.rest(analysis, read, "analysis.", _ANALYSIS)
-    return Imported(plan_of(name, namespace, plan), tuple(notes.found))
 
 
 def _service(service: Data, notes: Notes) -> None:
@@ -140,41 +149,78 @@ def _service(service: Data, notes: Notes) -> None:
     if given:
         notes.better(
             f"service ({', '.join(given)})",
-            "the VirtualService and the Services that are there stay yours, hosts, gateways and retries included; the weights are moved",
+            "the VirtualService and the Services that are there stay yours, hosts, gateways and retries included; the weights are moved. "
+            "Those that Flagger made go with the Canary: save them before",
         )
 
 
-def _steps(analysis: Data, interval: float, where: str) -> list[Step]:
+class Walk(StrEnum):
+    """How Flagger brings green to the users."""
+
+    BY_MATCH = "A/B"
+    BY_ITERATIONS = "blue/green"
+    BY_WEIGHT = "canary"
+    UNSAID = ""
+
+
+def _walk(analysis: Data, where: str) -> Walk:
+    """Iterations come before weights, whatever else is there."""
+    if number(analysis.get("iterations") or 0, f"{where}: analysis.iterations") > 0:
+        return Walk.BY_MATCH if listed(analysis.get("match")) else Walk.BY_ITERATIONS
+    return Walk.BY_WEIGHT if analysis.get("stepWeight") is not None or listed(analysis.get("stepWeights")) else Walk.UNSAID
+
+
+def _steps(walk: Walk, analysis: Data, interval: float, where: str) -> list[Step]:
     """The weights and their seconds, as Flagger walks them."""
-    weights = [int(number(one, f"{where}: analysis.stepWeights")) for one in listed(analysis.get("stepWeights"))]
-    if not weights and analysis.get("stepWeight") is not None:
-        step = int(number(analysis["stepWeight"], f"{where}: analysis.stepWeight"))
-        most = int(number(analysis.get("maxWeight", 100), f"{where}: analysis.maxWeight"))
-        if step < 1:
-            raise refused(f"{where}: analysis.stepWeight is {step}, expected at least 1.")
-        weights = list(range(step, min(most, 100) + 1, step)) or [min(most, 100)]
-    if weights:
-        return [Step(weight, interval) for weight in weights]
-    iterations = int(number(analysis.get("iterations", 0), f"{where}: analysis.iterations"))
-    if iterations and listed(analysis.get("match")):
-        # Only some users met green at first: a stage of 100 % would be a much harder beginning than theirs.
-        return [Step(weight, interval * iterations) for weight in _FEW_FIRST]
-    return [Step(100, interval * iterations)] if iterations else []
+    iterations = int(number(analysis.get("iterations") or 0, f"{where}: analysis.iterations"))
+    match walk:
+        case Walk.BY_WEIGHT:
+            return [Step(weight, interval) for weight in _weights(analysis, where)]
+        case Walk.BY_MATCH:
+            # Only some users met green at first: a stage of 100 % would be a much harder beginning than theirs.
+            return [Step(weight, interval * iterations) for weight in _FEW_FIRST]
+        case Walk.BY_ITERATIONS:
+            return [Step(100, interval * iterations)]
+        case Walk.UNSAID:
+            return []
+        case _:
+            assert_never(walk)
 
 
-def _how(analysis: Data, interval: float, stages: str, notes: Notes) -> None:
-    """What became of Flagger's way: weights, an A/B test by headers, or blue/green."""
-    if analysis.get("stepWeight") is not None or listed(analysis.get("stepWeights")):
-        notes.translated(f"its weights, a step each {format_duration(interval)}", f"the stages {stages}")
-    elif listed(analysis.get("match")):
-        notes.better(
-            "an A/B test: the users whose requests match meet green",
-            f"the stages {stages}, each as long as the iterations: a share of all users, so that the versions meet the same kind",
-        )
-    elif analysis.get("iterations"):
-        notes.better("blue/green: everybody after the iterations", f"the stages {stages}; more stages hurt fewer users")
-    else:
-        notes.missing("stepWeight, stepWeights or iterations", f"the file has none of them: the stages {stages}")
+def _weights(analysis: Data, where: str) -> list[int]:
+    """`stepWeight` comes before `stepWeights`, and its last step is the first one that reaches `maxWeight`, even beyond it."""
+    named = [int(number(one, f"{where}: analysis.stepWeights")) for one in listed(analysis.get("stepWeights"))]
+    if analysis.get("stepWeight") is None:
+        return named
+    step = int(number(analysis["stepWeight"], f"{where}: analysis.stepWeight"))
+    if step < 1:
+        raise refused(f"{where}: analysis.stepWeight is {step}, expected at least 1.")
+    most = named[-1] if named else int(number(analysis.get("maxWeight") or 100, f"{where}: analysis.maxWeight"))
+    weights = [step]
+    while weights[-1] < min(most, 100):
+        weights.append(weights[-1] + step)
+    return [min(weight, 100) for weight in weights]
+
+
+def _how(walk: Walk, analysis: Data, interval: float, stages: Sequence[Data], notes: Notes) -> None:
+    """What became of Flagger's way."""
+    told = "the stages " + ", ".join(f"{stage['weight']} %" for stage in stages)
+    match walk:
+        case Walk.BY_WEIGHT:
+            notes.translated(f"its weights, a step each {format_duration(interval)}", told)
+        case Walk.BY_MATCH:
+            became = f"{told}, each as long as the iterations: a share of all users, so that the versions meet the same kind"
+            notes.better("an A/B test: the users whose requests match meet green", became)
+        case Walk.BY_ITERATIONS:
+            notes.better("blue/green: everybody after the iterations", f"{told}; more stages hurt fewer users")
+        case Walk.UNSAID:
+            notes.missing("stepWeight, stepWeights or iterations", f"the file has none of them: {told}")
+        case _:
+            assert_never(walk)
+    read = ("stepWeight", "stepWeights" if analysis.get("stepWeights") else "maxWeight") if walk is Walk.BY_WEIGHT else ()
+    for field in ("stepWeight", "stepWeights", "maxWeight"):
+        if analysis.get(field) and field not in read:
+            notes.missing(f"analysis.{field}", "Flagger itself does not look at it beside the rest")
 
 
 def _webhooks(analysis: Data, steps: list[Step], notes: Notes) -> None:
@@ -187,108 +233,3 @@ def _webhooks(analysis: Data, steps: list[Step], notes: Notes) -> None:
         else:
             instead = _WEBHOOKS["load-test"] if "load" in name and kind == "rollout" else _WEBHOOKS.get(kind, "hooks are not called")
             notes.missing(f"webhook {name} ({kind})", instead)
-
-
-class _Metrics:
-    """The metrics of one Canary, on their way to checks and triggers."""
-
-    def __init__(
-        self,
-        analysis: Data,
-        interval: float,
-        names: tuple[str, str, str, str],
-        templates: Mapping[tuple[str, str], Data],
-        notes: Notes,
-    ) -> None:
-        self.analysis, self.interval, self.templates, self.notes = analysis, interval, templates, notes
-        self.namespace, self.name, self.workload, self.apex = names
-        self.checks: list[dict[str, Any]] = []
-        self.triggers: list[dict[str, Any]] = []
-
-    def parts(self, stages: int) -> dict[str, Any]:
-        """Checks and triggers; none where no metric could be translated, so that the plan has the defaults."""
-        failures = int(number(self.analysis.get("threshold", 1), "analysis.threshold"))
-        metrics = mappings(self.analysis, "metrics")
-        for metric in metrics:
-            self._metric(metric)
-        if not self.checks:
-            what = "no metric that could be translated" if metrics else "no metrics"
-            self.notes.better(what, "the default checks judge: error rate and p99 against blue, and a trigger on errors")
-            return {}
-        repeat = repeat_part(failures, max(10, stages))
-        self.triggers = [trigger | repeat for trigger in self.triggers]
-        told = f"each metric is a trigger that fails at {failures} failures among the last {max(10, stages, failures)}"
-        self.notes.better(
-            f"threshold {failures}", f"{told}, and a check of each stage's whole window; Flagger looked at its last interval only"
-        )
-        return {"checks": self.checks, "triggers": self.triggers}
-
-    def _metric(self, metric: Data) -> None:
-        name = str(metric.get("name") or "metric")
-        try:
-            asked, limit = self._asked(metric, name), _limit(metric, name)
-        except QueryError as error:
-            self.notes.missing(f"metric {name}", str(error))
-            return
-        span = seconds(metric.get("interval", self.interval), f"metric {name}: interval")
-        called = unique(name, [check["name"] for check in self.checks])
-        self.checks.append({"name": called} | asked[0] | {"limit": limit})
-        watch = {"interval": format_duration(max(self.interval, 1.0)), "range": asked[1] or format_duration(span)}
-        self.triggers.append({"name": called} | asked[0] | {"limit": limit} | watch)
-        said = ", ".join(f"{key} {value:g}" for key, value in limit.items())
-        self.notes.translated(f"metric {name}", f"check and trigger {called}: {said}")
-
-    def _asked(self, metric: Data, name: str) -> tuple[dict[str, Any], str]:
-        """Builtin or query with its unit, and the fixed range that it had. Raises `QueryError`."""
-        if metric.get("templateRef") is None and metric.get("query") is None:
-            if name == "request-success-rate":
-                self.notes.better(
-                    f"metric {name}", "counted by the caller's proxy: requests that reached no pod count too, and gRPC's own codes"
-                )
-                return {"builtin": "success-rate", "unit": "%"}, ""
-            if name == "request-duration":
-                return {"builtin": "latency", "quantile": 0.99, "unit": "ms"}, ""
-            raise QueryError("it has neither a templateRef nor a query, and is no builtin of Istio")
-        query, values = str(metric.get("query") or ""), self._values(metric)
-        if metric.get("templateRef") is not None:
-            query = self._template(part(metric, "templateRef"))
-        text, span = ranged(with_parameters(query, values))
-        text, changed = steady(text)
-        if changed:
-            self.notes.irate(f"metric {name}")
-        return {"query": text}, span
-
-    def _template(self, reference: Data) -> str:
-        place = str(reference.get("namespace") or self.namespace), str(reference.get("name") or "")
-        found = self.templates.get(place) or next((one for (_, name), one in self.templates.items() if name == place[1]), None)
-        if found is None:
-            raise QueryError(f"the MetricTemplate {'/'.join(filter(None, place))} is not in the files: name its file too")
-        provider = part(found, "spec", "provider")
-        if provider.get("type", "prometheus") != "prometheus":
-            raise QueryError(f"its provider is {provider.get('type')}, and only Prometheus is asked")
-        self.notes.rest(provider, ("type",), f"{title(found)}: provider.", _PROVIDER)
-        return str(part(found, "spec").get("query") or "")
-
-    def _values(self, metric: Data) -> dict[str, str]:
-        values = {
-            "name": self.name,
-            "namespace": "$namespace",
-            "target": "$workload",
-            "service": "$service",
-            "ingress": self.apex,
-            "route": self.apex,
-            "interval": "$window",
-        }
-        return values | {f"variables.{key}": str(value) for key, value in part(metric, "templateVariables").items()}
-
-
-def _limit(metric: Data, name: str) -> dict[str, float]:
-    found = part(metric, "thresholdRange")
-    limit = {key: plain(number(found[key], f"metric {name}: thresholdRange.{key}")) for key in ("min", "max") if found.get(key) is not None}
-    if not limit and metric.get("threshold") is not None:
-        # The older form: a floor for the success rate, a ceiling for everything else.
-        key = "min" if name == "request-success-rate" else "max"
-        limit = {key: plain(number(metric["threshold"], f"metric {name}: threshold"))}
-    if not limit:
-        raise QueryError("it has no thresholdRange, so that nothing would fail")
-    return limit

@@ -5,14 +5,23 @@ something else.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from controller.api.promql import ProblemKind, check_query
+from controller.cli.import_common import Notes
 from controller.core.queries import Place, fill
 
 _PROBE = Place("namespace", "workload", "service", "service.namespace.svc.cluster.local", "v1", "green")
 _RANGE = re.compile(r"\[\s*([0-9]+(?:ms|s|m|h|d|w|y)(?:[0-9]+(?:ms|s|m|h))*)\s*(:[^\]]*)?\]")
 _BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+_MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)\s*(?:\"([^\"]*)\"|'([^']*)'|`([^`]*)`)")
+_SHARED = re.compile("namespace|container|cluster|job")
+"""Labels that both versions have alike."""
+
+_MIXING = re.compile(r"\$(?:workload|service)-?(?:\.[*+]|\(\.[*+]\))")
+"""A parameter with anything behind it: `shop-.*` matches the pods of shop-green, too."""
+
+_LABEL_BEFORE = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)\s*[\"'`][^\"'`]*$")
 _DOLLARS = re.compile(r"\$\{\s*(.*?)\s*\}")
 
 
@@ -21,7 +30,7 @@ class QueryError(ValueError):
 
 
 def with_parameters(
-    query: str, values: Mapping[str, str], *, dollars: bool = False, lookup: Callable[[str], str | None] | None = None
+    query: str, values: Mapping[str, str], *, dollars: bool = False, by_label: Callable[[str, str], str | None] | None = None
 ) -> str:
     """The query with `{{ name }}` (or `${name}`) replaced, other dollars doubled, and checked.
 
@@ -29,7 +38,7 @@ def with_parameters(
         query: PromQL with the other tool's variables.
         values: by variable, what stands in its place: one of our parameters or a text.
         dollars: variables are written `${name}`.
-        lookup: asked for variables that are not in `values`.
+        by_label: asked for variables that are not in `values`, with the label in whose value they stand ("" elsewhere).
 
     Raises:
         QueryError: a variable that is not known, or a parameter that cannot stand where it would.
@@ -39,8 +48,9 @@ def with_parameters(
     def found(match: re.Match[str]) -> str:
         name = match[1].strip()
         value = values.get(name)
-        if value is None and lookup is not None:
-            value = lookup(name)
+        if value is None and by_label is not None:
+            label = _LABEL_BEFORE.search(match.string, 0, match.start())
+            value = by_label(name, label[1] if label else "")
         if value is None:
             raise QueryError(f"the variable {match[0]} has no counterpart")
         marks.append(value)
@@ -63,6 +73,29 @@ def checked(query: str) -> str:
     if wrong is not None:
         raise QueryError(f"it is no PromQL: {wrong}")
     return query
+
+
+def literal(text: str) -> str:
+    """A text of the other tool as it stands in a query: its dollars are no parameters."""
+    return text.replace("$", "$$")
+
+
+def told_apart(notes: Notes, what: str, query: str, names: Iterable[str]) -> None:
+    """Say where a translated query would not ask for one version alone: it has a version's own name, or a pattern that matches both."""
+    values = [(label, text) for label, text in _matchers(query) if not _SHARED.search(label)]
+    for name in dict.fromkeys(names):
+        if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for _, text in values):
+            instead = "both versions are asked by the same query: write $workload or $service there"
+            notes.missing(f"{what}: it names {name} itself", instead)
+    for label, text in values:
+        if _MIXING.search(text):
+            instead = "that of one version matches the other's name with its -green too: write -[0-9a-z]+-[0-9a-z]+ for a pod's end"
+            notes.missing(f"{what}: the pattern {label}=~{text}", instead)
+
+
+def _matchers(query: str) -> list[tuple[str, str]]:
+    """Labels of a query and the texts in their quotes."""
+    return [(match[1], next(filter(None, match.groups()[1:]), "")) for match in _MATCHER.finditer(query)]
 
 
 def ranged(query: str) -> tuple[str, str]:

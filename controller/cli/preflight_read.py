@@ -231,6 +231,8 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
         if found.fault:
             return Past(reporter=reporter, fault=found.detail or "there is no histogram")
         below = {edge: _standing(newest, edge) for edge in (*found.edges, math.inf)}
+        if not below[math.inf]:
+            return Past(reporter=reporter, fault=_without(newest, wanted))
         edges = latency.usable_edges(below, below[math.inf])
         unusable = {edge: 1 - below[edge] / (below[math.inf] or 1) for edge in found.edges if edge not in edges}
         if not edges:
@@ -238,7 +240,7 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
         wanted = _narrowed(wanted, labels, newest, (*edges, math.inf))
     parts = tuple(_walk(reading, lambda since, until: _counted(reading.samples.read(wanted, since, until), edges), edges))
     pods = len(active(parts))
-    return Past(parts, edges, unusable, pods=pods, reporter=reporter, fault="" if pods else f"there are no samples of {wanted.text}")
+    return Past(parts, edges, unusable, pods=pods, reporter=reporter, fault="" if pods else _nothing(reading, wanted))
 
 
 def own_past_of(reading: Reading, place: Place, counters: Counters) -> Past:
@@ -250,7 +252,22 @@ def own_past_of(reading: Reading, place: Place, counters: Counters) -> Past:
 
     parts = tuple(_walk(reading, count, (), counts_good=counters.good is not None))
     pods = len(active(parts))
-    return Past(parts, pods=pods, fault="" if pods else f"there are no samples of {total.text}")
+    return Past(parts, pods=pods, fault="" if pods else _nothing(reading, total))
+
+
+def _nothing(reading: Reading, wanted: Selector) -> str:
+    """Why nothing was counted: no samples in all this time, or samples that count no request."""
+    return _without(reading.samples.once(wanted, reading.window.start, reading.window.end), wanted)
+
+
+def _without(found: Iterable[Series], wanted: Selector) -> str:
+    """The same, where the samples are known."""
+    values = [sample.value for one in found for sample in one.samples]
+    if not values:
+        return f"there are no samples of {wanted.text}"
+    if not any(map(math.isfinite, values)):
+        return f"the samples of {wanted.text} are no numbers"
+    return f"the samples of {wanted.text} count no request"
 
 
 def _counted(every: tuple[Series, ...], edges: Sequence[float]) -> Counted:
@@ -258,7 +275,7 @@ def _counted(every: tuple[Series, ...], edges: Sequence[float]) -> Counted:
 
 
 def _standing(every: Iterable[Series], edge: float) -> float:
-    return math.fsum(one.samples[-1].value for one in every if edge_of(one) == edge)
+    return math.fsum(one.samples[-1].value for one in every if edge_of(one) == edge and math.isfinite(one.samples[-1].value))
 
 
 def _narrowed(wanted: Selector, labels: str, newest: Iterable[Series], edges: Sequence[float]) -> Selector:

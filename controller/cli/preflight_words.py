@@ -134,8 +134,8 @@ def _table(told: Told) -> Iterator[str]:
         for edge, share in past.unusable.items():
             why = "not usable: no stage is long enough" if edge in past.uneven else _why_not(share)
             rows.append((*called, f"beyond {edge:g} ms", f"{100 * share:.3g} %", why))
-        if not lines and past.fault:
-            rows.append((*called, past.fault))
+        if not lines:
+            rows.append((*called, past.fault or "not measured: 1 pod has no halves"))
     for gauge in told.measured.gauges if told.measured is not None else ():
         differ = 100 * math.sqrt(gauge.variance / _FIVE_MINUTES)
         rows.append((gauge.check, "", f"two halves of blue differ by {differ:.2g} % over five minutes"))
@@ -186,7 +186,7 @@ def _replayed(told: Told) -> Iterator[str]:
 
 
 def _found(told: Told) -> list[str]:
-    return plan_detect.lines_of(plan_detect.detections(told.spec, told.rps), round(told.rps, 1)) if told.measured is not None else []
+    return plan_detect.lines_of(plan_detect.detections(told.spec, told.rps), float(f"{told.rps:.3g}")) if told.measured is not None else []
 
 
 def sentences(told: Told) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from controller.api.validate import validate_text
-from controller.cli.import_conditions import ConditionError, failure, success
+from controller.cli.import_conditions import Condition, ConditionError, failure, success
 from controller.cli.import_queries import QueryError, ranged, with_parameters
 from controller.cli.main import run
 from tests.sizes import size
@@ -138,7 +138,7 @@ class TestFlagger:
         ((plan,), _) = imported("flagger", FILES / "podinfo.yaml")
         trigger = named(plan["spec"]["triggers"])["request-duration"]
 
-        assert (trigger["repeat"], trigger["interval"], trigger["range"]) == ({"failures": 5, "of": 10}, "1m", "30s")
+        assert (trigger["repeat"], trigger["interval"], trigger["range"]) == ({"failures": 5, "of": 100}, "1m", "30s")
 
     def test_go_templates_become_parameters(self, imported):
         ((plan,), _) = imported("flagger", FILES / "podinfo.yaml")
@@ -365,13 +365,15 @@ class TestKayenta:
         checks = named(plan["spec"]["checks"])
 
         assert 'http_errors_total{app="$workload",namespace="$namespace"}[$window]' in checks["error-rate"]["query"]
-        assert checks["cpu"]["query"] == 'avg(cpu_usage{pod=~"$workload-.*"})'
+        assert checks["cpu"]["query"] == 'avg_over_time((avg(cpu_usage{pod=~"$workload-.*"}))[$window:1m])'
 
     def test_a_namespace_and_single_quotes_as_pipelines_write_them(self, imported, changed):
         text = changed("canary-config.json", 'pod=~\\"${scope}-.*\\"', "ns='${namespace}',pod='${scope}'")
         ((plan,), _) = imported("kayenta", text)
 
-        assert named(plan["spec"]["checks"])["cpu"]["query"] == "avg(cpu_usage{ns='$namespace',pod='$workload'})"
+        assert (
+            named(plan["spec"]["checks"])["cpu"]["query"] == "avg_over_time((avg(cpu_usage{ns='$namespace',pod='$workload'}))[$window:1m])"
+        )
 
     def test_the_command_line_says_what_moves(self, imported):
         more = ["--workload", "shop", "--virtual-service", "shop-routes", "-n", "prod"]
@@ -427,8 +429,15 @@ class TestConditions:
             ("0.95 <= result[0]", {"min": 0.95}),
             ("result < 5", {"below": 5}),
             ("asFloat(result[0]) <= 1e-3", {"max": 0.001}),
-            ("result[0] > 1 && result[0] <= 2", {"min": 1, "max": 2}),
-            ("(result[0] > 1) and (result[0] <= 2)", {"min": 1, "max": 2}),
+            ("result[0] >= 1 && result[0] <= 2", {"min": 1, "max": 2}),
+            ("(result[0] >= 1) and (result[0] <= 2)", {"min": 1, "max": 2}),
+            ("result[0] > 1", {"min": 1.0000000000000002}),
+            ("len(result) > 0 && result[0] > 0", {"min": 1e-9}),
+            ("asInt(result[0]) <= 5", {"below": 6}),
+            ("asInt(result[0]) < 5", {"below": 5}),
+            ("asInt(result[0]) > 0", {"min": 1}),
+            ("asInt(result[0]) >= 2", {"min": 2}),
+            ("asInt(result[0]) == 3", {"min": 3, "below": 4}),
             ("result[0] == 1", {"min": 1, "max": 1}),
             ("all(result, {# < 5})", {"below": 5}),
             ("all(result, # < 5)", {"below": 5}),
@@ -471,11 +480,21 @@ class TestConditions:
         [
             "result[0] < 5 || result[1] < 5", "result[0] < result[1]", "result.ok", "true", "", "result[0] < 5 && result[0] < 6",
             "any(result, {# < 5})", "result[0] < 5 || result[0] > 9",
+            "asInt(result[0]) <= 4.5", "asInt(result[0]) < 0", "asInt(result) == 0",
         ],
     )  # fmt: skip
     def test_what_is_no_limit_is_refused_as_a_whole(self, text):
         with pytest.raises(ConditionError):
             success(text)
+
+    @pytest.mark.parametrize("text", ["len(result) == 0 || result[0] > 5", "default(result[0], 9) > 5"])
+    def test_missing_data_that_failed_is_seen(self, text):
+        assert failure(text).absent_failed
+        assert success("!isNaN(result[0]) && result[0] < 5").absent_failed
+
+    def test_a_condition_for_every_series_is_seen(self):
+        assert success("all(result, # < 5)").several
+        assert failure("any(result, # > 5)") == Condition({"max": 5}, several=True)
 
     @pytest.mark.parametrize("text", ["result[0] > 5 && result[0] < 9", "result[0] == 5", "result != 3"])
     def test_a_failure_that_is_no_limit_is_refused_as_a_whole(self, text):

@@ -89,6 +89,9 @@ MAKE = {
     "alone": lambda: day(7, pods=1),
     "callers": lambda: day(6.5, reporter="source"),
     "others": lambda: {tuple((key, value.replace("shop", "cart")) for key, value in labels): at for labels, at in day(2).items()},
+    "rare": lambda: day(6.5, n=1, errors=0.2),
+    "unnumbered": lambda: {labels: [(time, "NaN") for time, _ in at] for labels, at in day(2).items()},
+    "idle": lambda: {labels: [(time, 7) for time, _ in at] for labels, at in day(2).items()},
     "empty": dict,
 }
 HOURS = {"short": 2}
@@ -199,6 +202,13 @@ class TestMeasuring:
         assert code == 3
         assert "No stage is long enough for error-rate to find what a pass must be able to show: too few requests" in err
 
+    def test_a_rate_below_one_in_ten_seconds_is_a_rate_too(self, flown):
+        """It names no option that this command does not have."""
+        _, out, _ = flown("rare")
+
+        assert "(at 0.0" in out
+        assert "--rps" not in out
+
     def test_callers_are_split_where_the_pods_report_nothing(self, flown):
         """In subset mode the callers name the workload, too."""
         _, found = as_json(flown, "callers", traffic='{"virtualService": "shop", "destinationRule": "shop", "scrapeInterval": "50s"}')
@@ -212,6 +222,8 @@ class TestMeasuring:
             ("short", "2 hours of blue are too few to go by"),
             ("alone", "there is only 1 pod, which has no halves. Let two or more serve for six hours"),
             ("others", "there are no samples"),
+            ("unnumbered", "the samples of istio_requests_total{reporter"),
+            ("idle", "count no request"),
         ],
     )
     def test_too_little_ends_with_4_and_is_not_usable(self, name, problem, flown):
@@ -228,6 +240,12 @@ class TestMeasuring:
         assert (code, found["usable"]) == (4, False)
         assert "1.99 hours of blue are too few to go by" in found["problem"]
         assert found["requestsPerSecond"] == pytest.approx(30, rel=0.02)
+
+    def test_samples_that_are_no_numbers_give_no_share_of_anything(self, flown):
+        _, out, err = flown("unnumbered")
+
+        assert "are no numbers" in err
+        assert "nan" not in out
 
     def test_nothing_found_names_what_was_looked_for(self, flown):
         _, found = as_json(flown, "others")
