@@ -61,16 +61,29 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
 
 def junit(facts: Facts) -> str:
-    """One test suite: a case a stage and a check; what has no answer is skipped, never passed."""
-    cases = [*_stage_cases(facts), *(_check_case(facts, check) for check in facts.checks)]
-    failures = sum("<failure" in case for case in cases)
-    skipped = sum("<skipped" in case for case in cases)
+    """One test suite: a case of the verdict, then one a stage and a check; what has no answer is skipped, never passed.
+
+    A past window that nobody could judge is an error: a pipeline must not go on by it.
+    """
+    cases = [_verdict_case(facts), *_stage_cases(facts), *(_check_case(facts, check) for check in facts.checks)]
+    failures, errors, skipped = (sum(f"<{kind} " in case for case in cases) for kind in ("failure", "error", "skipped"))
     took = max(0.0, facts.ended - facts.started) if facts.started else 0.0
     head = (
-        f'<testsuite name={attribute(facts.title)} tests="{len(cases)}" failures="{failures}" skipped="{skipped}" '
+        f'<testsuite name={attribute(facts.title)} tests="{len(cases)}" failures="{failures}" errors="{errors}" skipped="{skipped}" '
         f'time="{took:.3f}" timestamp="{rfc3339(facts.started)}">'
     )
     return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite>"]) + "\n"
+
+
+_VERDICTS = {"succeeded": "", "passed": "", "running": "skipped", "open": "error"}
+"""How a verdict counts in JUnit; every other one is a failure."""
+
+
+def _verdict_case(facts: Facts) -> str:
+    """The verdict itself: a release can go back, and a window fail, though no single check or stage did."""
+    kind = _VERDICTS.get(facts.outcome, "failure")
+    inner = f"<{kind} message={attribute(facts.sentence)}/>" if kind else ""
+    return case(facts, "verdict", max(0.0, facts.ended - facts.started) if facts.started else 0.0, inner)
 
 
 def _stage_cases(facts: Facts) -> Iterator[str]:

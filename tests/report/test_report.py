@@ -218,8 +218,26 @@ class TestOtherFormats:
         suite = ET.fromstring(texts.junit(hwayo))
         failing = {case.get("name") for case in suite if case.find("failure") is not None}
 
-        assert failing == {"stage 2: 25 %", "gate latency-p95"}
+        assert failing == {"verdict", "stage 2: 25 %", "gate latency-p95"}
         assert int(suite.get("tests")) == len(list(suite))
+
+    @pytest.mark.parametrize(
+        ("outcome", "kind"),
+        [
+            *((one, None) for one in ("succeeded", "passed")),
+            *((one, "failure") for one in ("rolled-back", "halted", "refused", "failed")),
+            ("running", "skipped"),
+            ("open", "error"),
+        ],
+    )
+    def test_in_junit_the_verdict_counts_whatever_its_checks_and_stages_say(self, failed, outcome, kind):
+        suite = ET.fromstring(texts.junit(replace(failed, outcome=outcome, stages=(), checks=())))
+        (verdict,) = suite
+
+        assert verdict.get("name") == "verdict"
+        assert [(one.tag, one.get("message")) for one in verdict] == ([(kind, failed.sentence)] if kind else [])
+        counts = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+        assert {one: suite.get(counts[one]) for one in counts} == {one: str(int(one == kind)) for one in counts}
 
     def test_junit_stays_xml_whatever_a_message_holds(self, failed):
         suite = ET.fromstring(texts.junit(replace(failed, name=EVIL + "\x00\x1b")))
