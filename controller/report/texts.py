@@ -40,7 +40,7 @@ def _markdown(facts: Facts) -> Iterator[str]:
     if facts.stages:
         yield from ("", "| stage | weight | window | green | blue | verdict |", "|---|---|---|---|---|---|")
         for stage in facts.stages:
-            window = f"{rfc3339(stage.opened)[11:19]} to {rfc3339(stage.ended)[11:19]}" if stage.opened else ""
+            window = f"{rfc3339(stage.opened)[11:19]} to {rfc3339(stage.ended)[11:19]}" if stage.ended > stage.opened > 0 else ""
             verdict = f"skipped by {plain(stage.skipped)}" if stage.skipped else WORDS.get(stage.verdict, "")
             yield f"| {stage.number} | {stage.weight} % | {window} | {stage.green:,.0f} | {stage.blue:,.0f} | {verdict} |"
     if facts.checks:

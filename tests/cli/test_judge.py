@@ -254,7 +254,36 @@ def test_requests_that_caller_and_pod_have_both_counted_count_once(files, capsys
 
     assert judged(capsys, *ARMS, *WINDOW, "--file", str(path)) == once
     assert run(["judge", *ARMS, *WINDOW, "--file", str(path)]) == 3
-    assert "have both counted every request; what reporter=source counted is judged." in capsys.readouterr().err
+    assert "have both counted; what reporter=source counted is judged." in capsys.readouterr().err
+
+
+def test_versions_that_only_different_sides_have_counted_are_told_apart(capsys, tmp_path):
+    series = release(0.03)
+    pods = {
+        tuple(sorted({**dict(labels), "reporter": "destination"}.items()))
+        if dict(labels)["destination_workload"] == "shop"
+        else labels: samples
+        for labels, samples in series.items()
+    }
+    path = tmp_path / "samples"
+    path.write_text(as_dump(pods))
+
+    assert run(["judge", *ARMS, *WINDOW, "--file", str(path)]) == 4
+    assert "but of the baseline only the other side's counters were found" in capsys.readouterr().err
+
+
+def test_edges_that_hardly_anybody_is_slower_than_are_named_and_not_called_too_few_samples(capsys, tmp_path):
+    """Both histograms have the edge 500 ms, and all of their thousands of requests are faster."""
+    every = {labels: samples for labels, samples in release().items() if dict(labels).get("le") == "+Inf"}
+    faster = {tuple(sorted({**dict(labels), "le": "500"}.items())): samples for labels, samples in every.items()}
+    path = tmp_path / "samples"
+    path.write_text(as_dump(every | faster))
+    code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(path))
+
+    (latency,) = [check for check in found["checks"] if check["check"] == "latency"]
+
+    assert (code, latency["reason"]) == (4, "NoCommonEdge")
+    assert latency["sentence"].startswith("latency: cannot be judged: the histograms share no bucket edge beyond which")
 
 
 class TestNothingToJudge:

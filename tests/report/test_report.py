@@ -63,6 +63,14 @@ class TestFacts:
         assert hwayo.checks[0].name == "latency-p95"
         assert hwayo.checks[0].cause
 
+    def test_a_stage_without_a_verdict_has_the_requests_since_its_shift(self, failed):
+        """It went back before its window was over, or had begun: the evidence rests on these requests."""
+        at_25 = failed.stages[1]
+        before = recorded(FIRST, "fails-at-25").status["stages"][1]["window"]
+
+        assert (at_25.weight, at_25.verdict) == (25, "")
+        assert at_25.green > before["nGreen"]
+
     def test_a_stage_that_was_skipped_names_who_asked(self):
         """The status knows only the request; a history without it (of an older version) leaves "a person"."""
         sims, people = [], [Act.model_validate({"at": "4m", "verb": "promote", "actor": "bob"})]
