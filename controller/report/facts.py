@@ -38,6 +38,7 @@ class Point:
         at: Unix seconds; of a gate, the end of its window.
         since: beginning of the judged time; `at` where it is a poll.
         ln_e: log of the e-value, of a sequential check.
+        edge: which requests are counted, of a sequential latency check: at each moment those beyond the edge with the most evidence.
     """
 
     at: float
@@ -49,6 +50,7 @@ class Point:
     outcome: str
     sentence: str
     ln_e: float | None = None
+    edge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +362,8 @@ def _take(gathered: dict[str, _Gathered], check: CheckStatus, kind: str, at: flo
     outcome = check.outcome.value if check.outcome else ""
     ln_e = check.ln_alert if check.ln_e is None else check.ln_e  # a gauge has a bet of its own alone
     mine.points[at, outcome if kind == "gate" else ""] = Point(
-        at, since, check.value, check.baseline, check.limit, check.n, outcome, explain(check), ln_e
+        at, since, check.value, check.baseline, check.limit, check.n, outcome, explain(check), ln_e,
+        check.line if kind == "sequential" and check.ln_e is not None else "",
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from controller.report import html, texts
-from controller.report.facts import facts_of
-from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, room_for, short, svg, thin, ticks
+from controller.report.facts import Point, facts_of
+from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, check_plots, room_for, short, svg, thin, ticks
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Act
 from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
@@ -262,6 +262,35 @@ class TestOtherFormats:
         found = json.loads(json.dumps(texts.as_json(failed)))
 
         assert sum(len(check["points"]) for check in found["checks"]) == sum(len(check.points) for check in failed.checks)
+
+
+def at_edges(check, *edges):
+    """The check with a measurement a second, each of the requests beyond this edge."""
+    points = tuple(Point(1.0 * at, 1.0 * at, 10.0 * at, 9.0, 12.0, 100.0, "", "", 0.5, edge) for at, edge in enumerate(edges, start=1))
+    return replace(check, name="latency", kind="sequential", metrics=(), ratios=(), ln_bound=4.6, points=points)
+
+
+class TestEdges:
+    SLOW, SLOWER = "slower than 100 ms", "slower than 250 ms"
+
+    def test_no_line_of_a_figure_leads_from_one_edge_to_another(self, failed):
+        """It would show a jump from 0.2 to 8 % that neither edge made."""
+        check = at_edges(failed.checks[0], self.SLOW, self.SLOW, self.SLOWER, self.SLOW)
+        slow, slower, _evidence = check_plots(check, "c0")
+
+        assert (slow.title, slower.title) == (
+            f"latency: requests {self.SLOW}, both versions",
+            f"latency: requests {self.SLOWER}, both versions",
+        )
+        assert [value for _, value in slow.curves[0].points] == [10.0, 20.0, None, 40.0]
+        assert [value for _, value in slower.curves[0].points] == [None, None, 30.0, None]
+        assert slow.key != slower.key
+
+    def test_the_table_names_the_edge_of_each_row(self, failed):
+        page = html.html(replace(failed, checks=(at_edges(failed.checks[0], self.SLOW, self.SLOWER),)))
+
+        assert page.count(f"<td>{self.SLOW}<td>10<td>9") == 1
+        assert page.count(f"<td>{self.SLOWER}<td>20<td>9") == 1
 
 
 class TestPlots:
