@@ -288,6 +288,8 @@ def notes_of(bundle: Bundle, status: ReleaseStatus, found: Tally) -> Iterator[st
         yield "The release is still under way: this is what had been decided when the report was made."
     if not bundle.segments:
         yield "There is no evidence: nothing was decided yet, or it could not be kept."
+    if missing := found.end_missing(status.phase.value):
+        yield f"{missing[0].upper()}{missing[1:]}."
     if found.gaps:
         gaps = many(found.gaps, "time")
         yield f"The record goes on {gaps} from what was read anew: another controller took over, or somebody else had written."
