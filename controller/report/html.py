@@ -6,13 +6,13 @@ page's head forbids it any request.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib.resources import files
 
 import orjson
 
 from controller.core.words import many
 from controller.report.facts import CheckFacts, Entry, Facts, Point, StageFacts, seconds
+from controller.report.foreign import escape
 from controller.report.plots import Plot, as_data, check_plots, room_for, svg, traffic_plot
 from controller.times import rfc3339
 

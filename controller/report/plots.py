@@ -9,10 +9,10 @@ Both are made of the same numbers.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import Any
 
 from controller.report.facts import CheckFacts, Facts
+from controller.report.foreign import escape
 from controller.times import rfc3339
 
 WIDTH, HEIGHT = 760, 220

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from controller.core.words import many
+from controller.core.words import many, visible
 from controller.report.facts import CheckFacts, Facts, seconds
 from controller.report.html import OUTCOMES
 from controller.times import rfc3339
 
 WORDS = {"pass": "pass", "fail": "**fail**", "inconclusive": "no answer", "": "open"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_NO_LETTER = re.compile(r"[\ufffe\uffff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
@@ -23,7 +23,7 @@ def markdown(facts: Facts) -> str:
 
 def plain(text: str) -> str:
     """A foreign text, without any effect in Markdown."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def _markdown(facts: Facts) -> Iterator[str]:
@@ -113,4 +113,4 @@ def case(facts: Facts, name: str, took: float, inner: str) -> str:
 
 def attribute(text: str) -> str:
     """A foreign text as an attribute; letters that XML does not have are left out."""
-    return quoteattr(_CONTROL.sub("", text))
+    return quoteattr(_NO_LETTER.sub("", visible(text)))

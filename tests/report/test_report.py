@@ -209,7 +209,18 @@ class TestPage:
         assert "Copyright (c) 2022 Leon Sorokin" in html.html(failed)
 
 
+TURNED = "rm \u202egpj.exe\u2066 \x1b[31m"
+"""Shown raw, what stands behind it is read backwards, and a terminal turns red."""
+
+
 class TestOtherFormats:
+    @pytest.mark.parametrize("write", [html.html, texts.markdown, texts.junit])
+    def test_what_turns_the_direction_of_writing_is_written_out(self, failed, write):
+        page = write(replace(failed, name=TURNED, sentence=TURNED, entries=(replace(failed.entries[0], message=TURNED), *failed.entries)))
+
+        assert not {"\u202e", "\u2066", "\x1b"} & set(page)
+        assert "\\u202egpj.exe" in page.replace("\\\\", "\\")
+
     def test_markdown_has_the_verdict_and_every_check(self, hwayo):
         page = texts.markdown(hwayo)
 
