@@ -274,6 +274,8 @@ def _with_edges(setting: Setting, edges: Sequence[float], slices: tuple[Slice, .
 
 def _absent(asked: Asked) -> str:
     what = "total" if asked.setting.kind is Kind.ERRORS else "buckets"
+    if sequential.unmeasurable(asked.setting, asked.arms):
+        return reasons.NO_SERIES
     if not getattr(asked.arms[Arm.CANDIDATE], what):
         return reasons.NO_SERIES
     return "" if getattr(asked.arms[Arm.BASELINE], what) else reasons.BASELINE_MISSING
