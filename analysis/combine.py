@@ -124,10 +124,10 @@ class Seen:
 def conclude(seen: Seen, release: ReleaseEvidence) -> Verdict:
     """The verdict at a window's end: fail, pass, or inconclusive.
 
-    The release's evidence decides about failing, and every check says so with its own numbers; the cause is
+    The release's evidence decides about failing, and every check that has numbers says so with them; the cause is
     `release.cause`. Missing data never passes; evidence that was gathered before it still fails.
     """
-    if release.reached:
+    if release.reached and (seen.candidate_n or release.cause == seen.check):
         return _verdict(seen, release, Outcome.FAIL, reasons.EVIDENCE_AGAINST)
     if seen.missing:
         return _verdict(seen, release, Outcome.INCONCLUSIVE, seen.missing)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.model import Tick
-from analysis.rate import Dispersion, RateTest
+from analysis.rate import LEAST_RATE, Dispersion, RateTest
 
 LEAST_EFFECT = 0.05
 """The default effect: 5 % of requests bad, or five times the baseline's rate if that is more."""
@@ -47,7 +47,9 @@ def requests_to_detect(test: RateTest, effect: float, *, alpha: float, weight: f
 
 def grows_by(test: RateTest, effect: float, *, share: float, baseline: float | None = None) -> float:
     """What a request of the candidate adds to ln E on average where it has this rate; 0 where that is tolerated."""
-    boundary = test.rho * (test.p_hist if baseline is None else baseline) + test.delta
+    # Where nothing bad was ever seen the test, too, bets against the least rate.
+    known = max(test.p_hist if baseline is None else baseline, LEAST_RATE)
+    boundary = test.rho * known + test.delta
     if effect <= boundary:
         return 0.0
     return (effect * math.log(effect / boundary) - (effect - boundary)) / test.dispersion.at(share)

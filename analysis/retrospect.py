@@ -243,7 +243,8 @@ def _begun(asked: Asked, window: Window, scrapes: Scrapes) -> _Way:
         setting = replace(setting, known=(Known(rate, setting.dispersion),))
     missing = missing or _absent(asked)
     if not setting.known:
-        missing, slices = missing or reasons.TOO_FEW_SAMPLES, ()
+        enough = _sums(found.slices).get(math.inf, 0.0) >= sequential.LEAST_HISTORY
+        missing, slices = missing or (reasons.NO_COMMON_EDGE if enough else reasons.TOO_FEW_SAMPLES), ()
     aside = math.fsum(count for (_, name), count in found.set_aside.items() if name in ("n", math.inf))
     begun = sequential.pretended(setting, window.start)
     return _Way(asked, setting, slices, begun, Mark(window.start, _WINDOW), missing, aside)
@@ -274,6 +275,8 @@ def _with_edges(setting: Setting, edges: Sequence[float], slices: tuple[Slice, .
 
 def _absent(asked: Asked) -> str:
     what = "total" if asked.setting.kind is Kind.ERRORS else "buckets"
+    if sequential.unmeasurable(asked.setting, asked.arms):
+        return reasons.NO_SERIES
     if not getattr(asked.arms[Arm.CANDIDATE], what):
         return reasons.NO_SERIES
     return "" if getattr(asked.arms[Arm.BASELINE], what) else reasons.BASELINE_MISSING

@@ -108,6 +108,8 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: 
     if read.fault:
         return Advanced(None, read.fault, read.detail)
     baseline = [counter for counter in read.counters if counter.arm is Arm.BASELINE]
+    if unmeasurable(setting, arms):
+        return Advanced(None, reasons.NO_SERIES, "the baseline has requests, and no series counts those that went well")
     if setting.kind is Kind.ERRORS:
         n, bad = (_standing(baseline, name, since) for name in (_EVERY, _BAD))
         bad = max(n - bad, 0.0) if setting.counts_good else bad
@@ -139,6 +141,12 @@ def _with_edges(setting: Setting, below: Mapping[float, float], total: float, si
         return Advanced(None, reasons.NO_COMMON_EDGE, "no bucket edge has between 0.1 % and 50 % of the baseline's requests beyond it")
     tails = {edge: total - below[edge] for edge in edges}
     return Advanced(State(Cursor(since), tuple(_begun(setting, edge, tails[edge] / total, (total, tails[edge])) for edge in edges)))
+
+
+def unmeasurable(setting: Setting, arms: Mapping[Arm, Counted]) -> bool:
+    """Whether everything of the baseline would count as failed, so that no candidate could be worse: nothing counts what went well."""
+    baseline = arms[Arm.BASELINE]
+    return setting.counts_good and bool(baseline.total) and not baseline.bad
 
 
 def _begun(setting: Setting, edge: float, p_hist: float, before: tuple[float, float]) -> Line:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from controller.adapters.http import HttpProber
 from controller.adapters.kube_config import connect
+from controller.adapters.marks import Deposed
 from controller.adapters.prometheus import HttpProviders
 from controller.adapters.prometheus_config import PrometheusConfig, load_config
 from controller.api.base import API_VERSION
 from controller.api.crd import definitions
-from controller.ports import Kube, Ports
-from controller.reconcile import Key, Memo, Outcome, reconcile
+from controller.ports import Kube, KubeError, Ports
+from controller.reconcile import Key, Memo, Outcome, confess, reconcile
 from controller.runtime.app import run_controller
 from controller.runtime.config import ControllerConfig
-from controller.runtime.contracts import OpenKube, Parts, Refusal
+from controller.runtime.contracts import NotLeading, OpenKube, Parts, Refusal
 from controller.runtime.logs import log_to
 from controller.runtime.schema import ServedSchema
 
@@ -45,7 +46,13 @@ class Loop:
         """One look at one release."""
         if ports.epoch != self.epoch:
             self.memo, self.epoch = Memo(), ports.epoch
-        return reconcile(key, ports, self.memo, cache=cache)
+        try:
+            return reconcile(key, ports, self.memo, cache=cache)
+        except (KubeError, Deposed, NotLeading):
+            raise
+        except Exception as defect:
+            confess(key, ports, self.memo, defect)
+            raise
 
 
 def served_schema() -> ServedSchema:

@@ -17,6 +17,7 @@ checkpoint will write. Losing it costs a minute or so of passing trigger polls.
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -188,6 +189,14 @@ def refused(key: Key, ports: Ports, memo: Memo, error: RefusedError) -> Outcome:
     urgent = decision.status.phase in BACKWARD
     wake_at = decision.wake_at or now + trouble.RETRY_SECONDS
     return Outcome(wake_at=wake_at, urgent=urgent, subject=subject, decision=decision, error=str(error))
+
+
+def confess(key: Key, ports: Ports, memo: Memo, defect: Exception) -> None:
+    """A look ended in a defect of ours: stop this release and say so where people read it. The next look tries what cannot be written."""
+    sentence = f"{type(defect).__name__}: {defect}"[:300]
+    memo.progress.pop(key, None)
+    with suppress(Exception):
+        refused(key, ports, memo, RefusedError(trouble.OUR_DEFECT, "Defect", sentence))
 
 
 def with_progress(subject: Subject, memo: Memo) -> Subject:

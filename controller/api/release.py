@@ -91,6 +91,9 @@ class CheckStatus(StatusModel):
     ln_alert: float | None = Field(
         default=None, description="Log of the e-value that its own limit is broken, whatever blue does; at lnBound a person is asked."
     )
+    earlier_stages: bool = Field(
+        default=False, description="Sequential: the e-value rests on earlier stages, too; the other numbers are of this stage alone."
+    )
     mean_ratio: float | None = Field(
         default=None, description="Sequential gauge: green divided by blue on average, over the pairs that its evidence rests on."
     )

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from analysis.gauge import GaugeTest, seconds_to_detect
 from controller.api.measured import Measured
-from controller.api.plan_checks import FULL, USUAL_GAUGE_EFFECT, Check
+from controller.api.plan_checks import FULL, USUAL_GAUGE_EFFECT, Check, Counters
 from controller.api.promql import AdviceKind, advice
-from controller.api.promql_facts import is_selector
+from controller.api.promql_facts import facts, is_selector
 from controller.api.promql_syntax import PromqlSyntaxError
 from controller.api.validate_plan import DEFAULTS, MOST_TAIL, Note, each, part, stages_of
 from controller.api.validate_yaml import Path
@@ -33,12 +33,28 @@ def check_notes(spec: dict[str, Any], index: int, one: dict[str, Any], pair: tup
         text = getattr(check.counters, name, None)
         if text is not None:
             yield from _counter((*path, "counters", name), text, pair)
+    if check.counters is not None:
+        yield from _same_twice((*path, "counters"), check.counters, pair[1])
     if check.objective is not None and check.objective >= MOST_TAIL:
         found = f"an objective of {check.objective:g} % bad requests"
         yield "warning", (*path, "limit"), found, "less than what you would roll back for", "no regression below that is ever found"
     if check.gauge and check.limit is not None:
         suffix = next((str(slot.get("suffix") or "") for _, slot in each(spec, "slots")), "")
         yield from _gauge(spec, path, check, check.limit.most_ratio, pair[0].workload.removesuffix(suffix))
+
+
+def _same_twice(path: Path, counters: Counters, green: Place) -> Iterator[Note]:
+    """Where both counters select the same, whatever the order of their labels, no green can be worse than blue."""
+    try:
+        read = [facts(fill(text, green, 60.0)).selectors for text in counters.selectors]
+    except (PromqlSyntaxError, ValueError):
+        return  # said of the counter itself
+    total, other = ({(one.metric, frozenset(one.matchers)) for one in selectors} for selectors in read)
+    if total != other:
+        return
+    name, always = ("good", "no request ever fails") if counters.good is not None else ("bad", "every request fails, on both versions")
+    found = f"the same selector for total and {name}, so that {always}"
+    yield "error", (*path, name), found, "the counter of a part of all requests", "another metric, or one more label"
 
 
 def _counter(path: Path, text: str, pair: tuple[Place, Place]) -> Iterator[Note]:

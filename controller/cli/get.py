@@ -182,7 +182,7 @@ def _detail(session: Session, release: Obj) -> None:
     view = seen_now(session, release, plan)
     width = session.host.size()[0]
     for line in render(view, width, session.now, colour=session.host.colour):
-        tell(line)
+        tell(line, exact=True)
     for line in [*images(release), *(f"Edit {edit}" for edit in plan_edits(session, release, plan))]:
         tell(line)
 

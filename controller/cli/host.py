@@ -16,6 +16,7 @@ import typer
 
 from controller.cli import complete
 from controller.cli.naming import NamingError, existing
+from controller.core.words import visible
 from controller.ports import Kube
 
 
@@ -146,12 +147,12 @@ def actor_of(connection: Connected, environ: Mapping[str, str]) -> str:
 
 def say(sentence: str) -> None:
     """Talk goes to stderr."""
-    typer.echo(sentence, err=True)
+    typer.echo(visible(sentence), err=True)
 
 
-def tell(line: str) -> None:
-    """Data goes to stdout, at once."""
-    typer.echo(line)
+def tell(line: str, *, exact: bool = False) -> None:
+    """Data goes to stdout, at once; `exact` where control characters are our own colours, or belong to an object."""
+    typer.echo(line if exact else visible(line))
     sys.stdout.flush()
 
 
@@ -215,7 +216,7 @@ def print_object(obj: Any, output: str) -> None:
         import yaml
 
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-        tell(yaml.dump(obj, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120).rstrip())
+        tell(yaml.dump(obj, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120).rstrip(), exact=True)
     else:
         group = str(obj.get("apiVersion", "")).partition("/")[0]
         tell(f"{str(obj.get('kind', '')).lower()}.{group}/{obj['metadata']['name']}")

@@ -172,7 +172,7 @@ def _print_report(told: Told, arms: tuple[str, str], source: Source, options: Ma
         told.found, told.beside, told.window, told.reached, told.outcome, sentence_of(told), baseline, candidate, of, notes,
         shlex.join(["penstock", "judge", *words]), own_version(), told.queries,
     )  # fmt: skip
-    tell(written(facts_of(judged), output).rstrip("\n"))
+    tell(written(facts_of(judged), output).rstrip("\n"), exact=True)
 
 
 def _source(prometheus: str, files: Sequence[Path] | None) -> Source:

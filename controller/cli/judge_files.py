@@ -4,6 +4,7 @@ Files are read line by line, and only what the selectors and the time ask for is
 can be named. What a file is, is seen in its first characters.
 """
 
+import codecs
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -35,13 +36,17 @@ _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 
 def read_files(
     paths: Sequence[Path], selectors: Sequence[Selector], since: float, until: float, *, most: int = MOST_SAMPLES
-) -> list[tuple[Series, ...]]:
-    """The samples of all files that each selector asks for, oldest first. Raises `CommandError` with file and line."""
+) -> tuple[list[tuple[Series, ...]], bool]:
+    """The samples of all files that each selector asks for, oldest first, and whether a warning was kept with any of them.
+
+    Raises `CommandError` with file and line.
+    """
+    warnings: list[str] = []
     kept: list[dict[Labels, list[Sample]]] = [{} for _ in selectors]
     asked: dict[Labels, tuple[list[Sample], ...]] = {}
     count = 0
     for path in paths:
-        for labels, sample in _samples(path, selectors):
+        for labels, sample in _samples(path, selectors, warnings):
             if not since <= sample.time <= until:
                 continue
             into = asked.get(labels)
@@ -53,18 +58,19 @@ def read_files(
             count += len(into)
             if count > most:
                 raise CommandError(ExitCode.USAGE, f"{path}: more than {most:,} samples are asked for; narrow the selectors or the time.")
-    return [tuple(Series(labels, tuple(sorted(held[labels], key=lambda sample: sample.time))) for labels in sorted(held)) for held in kept]
+    found = [tuple(Series(labels, tuple(sorted(held[labels], key=lambda one: one.time))) for labels in sorted(held)) for held in kept]
+    return found, bool(warnings)
 
 
-def _samples(path: Path, selectors: Sequence[Selector]) -> Iterator[tuple[Labels, Sample]]:
+def _samples(path: Path, selectors: Sequence[Selector], warnings: list[str]) -> Iterator[tuple[Labels, Sample]]:
     """Of one file; every one of JSON, and of text at least those of the selectors' metrics. Raises `CommandError`."""
     try:
         with path.open("rb") as file:
-            beginning = file.read(4096).lstrip()
+            beginning = file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()
             if beginning[:1] == b"[" or (beginning[:1] == b"{" and not _is_dump(beginning)):
-                yield from _json(path)
+                yield from _json(path, warnings)
                 return
-        with path.open(encoding="utf-8", newline="\n") as text:
+        with path.open(encoding="utf-8-sig", newline="\n") as text:
             yield from _text(path, text, {selector.metric for selector in selectors})
     except OSError as error:
         raise file_fault(path, error) from error
@@ -77,12 +83,12 @@ def _is_dump(beginning: bytes) -> bool:
     return re.match(rb'\{\s*(__name__|"?[a-zA-Z_][a-zA-Z0-9_]*"?)\s*=', beginning) is not None
 
 
-def _json(path: Path) -> Iterator[tuple[Labels, Sample]]:
-    """An answer of the query API, its `data`, or its list of results."""
+def _json(path: Path, warnings: list[str]) -> Iterator[tuple[Labels, Sample]]:
+    """An answer of the query API, its `data`, or its list of results; what the server warned of is added to the warnings."""
     size = path.stat().st_size
     if size > MOST_JSON_BYTES:
         raise CommandError(ExitCode.USAGE, f"{path}: JSON of {size:,} bytes, expected at most {MOST_JSON_BYTES:,}; a dump has no limit.")
-    body = path.read_bytes()
+    body = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -97,6 +103,9 @@ def _json(path: Path) -> Iterator[tuple[Labels, Sample]]:
         raise CommandError(ExitCode.USAGE, f"{path}: {said}; expected the answer of a range query.")
     if not any(series.samples for series in answer.series):
         raise _empty(path)
+    for warning in answer.warnings:
+        say(f"{path}: Prometheus warned: {warning}")
+        warnings.append(warning)
     for series in answer.series:
         for sample in series.samples:
             yield series.labels, sample
@@ -111,8 +120,9 @@ def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple
             say(f"{path}: {number:,} lines are read.")
         if line.startswith("#") or not line.strip():
             continue
-        held = True
-        if quick and not any(name in line for name in quick):
+        # The first line shows what the file is: one of another kind must not look like a file without these series.
+        first, held = not held, True
+        if quick and not first and not any(name in line for name in quick):
             continue
         # An exemplar stands behind the sample; a native histogram in place of its value.
         found = _LINE.match(line.partition(" # ")[0])

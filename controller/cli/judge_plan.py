@@ -153,7 +153,7 @@ class Counters:
         own: by check with counters of its own.
         failed: which requests failed, in words.
         odd: what is odd about those that `--errors` finds, sentences; "" where it finds some of each version's.
-        reporter: whose counters they are where both sides have counted every request; "" where one has.
+        reporter: whose counters they are, a sentence, where callers and pods have counted; "" where one side has.
     """
 
     members: Mapping[str, Mapping[Arm, Counted]]
@@ -198,7 +198,23 @@ def counters_of(counting: Counting, samples: Samples, errors: str, reporter: str
         for name, arms in counting.members.items()
     }
     own = {name: {arm: Counted(*(found(one) for one in two)) for arm, two in arms.items()} for name, arms in counting.counters.items()}
-    return Counters(members, own, words, odd_of(words, members) if errors else "", reporter if twice else "")
+    return Counters(members, own, words, odd_of(words, members) if errors else "", _whose(counting, samples, reporter) if twice else "")
+
+
+def _whose(counting: Counting, samples: Samples, reporter: str) -> str:
+    """Whose counters are judged of the two that there are, and which version has only the others."""
+    held: dict[Arm, set[str]] = {arm: set() for arm in Arm}
+    for arms in counting.members.values():
+        for arm, asked in arms.items():
+            every = samples.by[asked.requests.text] if asked.requests is not None else ()
+            held[arm] |= {dict(one.labels).get(_REPORTER, reporter) for one in every}
+    lacking = [arm for arm in Arm if held[arm] and reporter not in held[arm]]
+    if not lacking:
+        return f"Callers and pods have both counted; what reporter={reporter} counted is judged."
+    return (
+        f"Callers and pods have both counted, and what reporter={reporter} counted is judged, but of {_versions(lacking)} only the other "
+        "side's counters were found: what the two sides see differs, so that nothing was compared."
+    )
 
 
 def odd_of(conditions: str, members: Mapping[str, Mapping[Arm, Counted]]) -> str:

@@ -69,14 +69,16 @@ def arm_of(text: str, option: str) -> Asked:
     """The selectors of `--baseline` or `--candidate`. Raises a usage error."""
     if "{" not in text and "=" in text:
         text = f"{{{text}}}"
-    found, first = _facts(text, option), text.strip().find("{")
+    text = text.strip()
+    if text.startswith("{") and "__name__" not in text:
+        # By itself PromQL refuses `{workload!="shop"}`; the name that it gets makes it a selector.
+        _facts(f"{REQUESTS}{text}", option, text)
+        return Asked(selector(f"{REQUESTS}{text}", option), selector(f"{BUCKETS}{text}", option))
+    found = _facts(text, option)
     name = found.selectors[0].metric
-    braces = text.strip()[first:] if first >= 0 else "{}"
-    if not name and any(matcher.name == "__name__" for matcher in found.selectors[0].matchers):
-        raise CommandError(ExitCode.USAGE, f"{option}: found a pattern for the metric's name, expected one name or none.")
     if not name:
-        return Asked(selector(f"{REQUESTS}{braces}", option), selector(f"{BUCKETS}{braces}", option))
-    chosen = selector(text.strip(), option)
+        raise CommandError(ExitCode.USAGE, f"{option}: found a pattern for the metric's name, expected one name or none.")
+    chosen = selector(text, option)
     return Asked(None, chosen) if name.endswith(_BUCKET) else Asked(chosen, None)
 
 
@@ -99,16 +101,18 @@ def selector_of(one: FactsSelector) -> Selector:
     return Selector(f"{one.metric}{{{conditions}}}", one.metric, tests)
 
 
-def _facts(text: str, option: str) -> Facts:
+def _facts(text: str, option: str, given: str = "") -> Facts:
+    """What a selector is; the error quotes what was given, where that is another text."""
+    given = given or text
     try:
         found = facts(text)
     except (PromqlSyntaxError, ValueError) as error:
         raise CommandError(
-            ExitCode.USAGE, f'{option}: found {text!r}, expected a selector such as {{workload="shop"}}: {error}.'
+            ExitCode.USAGE, f'{option}: found {given!r}, expected a selector such as {{workload="shop"}}: {error}.'
         ) from error
     plain = len(found.selectors) == 1 and not found.functions and found.selectors[0].range_seconds is None
     if not plain or found.result_type != "vector" or found.pairings:
-        raise CommandError(ExitCode.USAGE, f"{option}: found {text!r}, expected one selector without functions and ranges.")
+        raise CommandError(ExitCode.USAGE, f"{option}: found {given!r}, expected one selector without functions and ranges.")
     return found
 
 

@@ -97,15 +97,15 @@ def opened(source: Source, selectors: Sequence[Selector], queries: Collection[st
                 prometheus.close()
         return
     wanted, early = _wanted(queries, window)
-    found = read_files(source.files, [*selectors, *wanted], min(since, early), window.end)
+    found, partial = read_files(source.files, [*selectors, *wanted], min(since, early), window.end)
     raw, evaluated = found[: len(selectors)], found[len(selectors) :]
-    yield Samples(_by(selectors, [_from(every, since) for every in raw] if early < since else raw), _engine(evaluated))
+    yield Samples(_by(selectors, [_from(every, since) for every in raw] if early < since else raw), _engine(evaluated), partial)
 
 
 def evaluator(files: Sequence[Path], queries: Collection[str], window: Window) -> Prometheus:
     """Who evaluates these queries, and any that select less, within the window, over the samples of files. Raises `CommandError`."""
     wanted, early = _wanted(queries, window)
-    return _engine(read_files(files, wanted, early, window.end))
+    return _engine(read_files(files, wanted, early, window.end)[0])
 
 
 def _wanted(queries: Collection[str], window: Window) -> tuple[list[Selector], float]:

@@ -28,7 +28,7 @@ class Told:
         seconds: of the baseline by which it was known before the window, by sequential check; 0 where nothing was.
         failed: which requests counted as failed, in words.
         odd: what is odd about those that `--errors` finds, sentences.
-        reporter: whose counters were taken of the two that count every request; "" where there was one.
+        reporter: whose counters were taken of the two that count, a sentence; "" where there was one.
         notes: what is missing, clauses.
         queries: of the sequential checks that do not count what the two selectors select, by check and colour.
         parameters: what the plan's queries were asked with, a sentence; "" where it has none.
@@ -161,7 +161,7 @@ def notes_of(told: Told) -> list[str]:
     said += [_known(one, told.seconds.get(one.asked.name, 0.0)) for one in found.checks]
     said += [f"Failed requests: {told.failed}."] if told.failed else []
     said += [told.odd] if told.odd else []
-    said += [f"Callers and pods have both counted every request; what reporter={told.reporter} counted is judged."] if told.reporter else []
+    said += [told.reporter] if told.reporter else []
     said += [told.parameters] if told.parameters else []
     said += [f"Set aside: {many(found.set_aside, 'request')}, because their pods came back after a silence."] if found.set_aside else []
     said += ["An answer was partial: this is never a pass."] if told.partial else []

@@ -194,7 +194,9 @@ def _failed(error: Exception) -> int:
         error = explain_fault(error)
     if isinstance(error, CommandError):
         if error.sentence:
-            typer.echo(error.sentence, err=True)
+            from controller.core.words import visible
+
+            typer.echo(visible(error.sentence), err=True)
         return int(error.code)
     typer.echo(f"Penstock broke, this is our defect ({type(error).__name__}); the details were written to {_kept(error)}.", err=True)
     return 1

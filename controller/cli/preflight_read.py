@@ -113,13 +113,15 @@ class FileSamples:
     def read(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
         """The samples in this time, oldest first. Raises `CommandError`."""
         if wanted.text not in self._known:
-            (self._known[wanted.text],) = read_files(self.paths, [wanted], self.window.start, self.window.end)
+            self._known[wanted.text] = self.once(wanted, self.window.start, self.window.end)
         cut = (Series(one.labels, _between(one.samples, since, until)) for one in self._known[wanted.text])
         return tuple(one for one in cut if one.samples)
 
     def once(self, wanted: Selector, since: float, until: float) -> tuple[Series, ...]:
         """The same where nothing else will be asked of this selector. Raises `CommandError`."""
-        return read_files(self.paths, [wanted], since, until)[0]
+        (found,), partial = read_files(self.paths, [wanted], since, until)
+        self.partial = self.partial or partial
+        return found
 
     def ask(self, query: str) -> Callable[[str, float], tuple[Series, ...]]:
         """The answer at a moment of this query, or of one that selects less, over the samples of the files."""

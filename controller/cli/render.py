@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from controller.cli.view import CheckView, Mark, ReleaseView, StageView
 from controller.cli.words import span
+from controller.core.words import visible
 
 GLYPHS = {Mark.GOOD: "✔", Mark.BAD: "✖", Mark.WAIT: "‖", Mark.RUN: "▶", Mark.REST: "·"}
 COLOURS = {Mark.GOOD: "32", Mark.BAD: "31", Mark.WAIT: "33", Mark.RUN: "36", Mark.REST: "2"}
@@ -31,7 +32,7 @@ def marked(mark: Mark, word: str, width: int = 0) -> Part:
 def painted(parts: Iterable[Part], width: int, *, colour: bool) -> str:
     """The parts as one line of at most `width` columns; what does not fit ends in an ellipsis."""
     out, room = [], width
-    fitting = list(parts)
+    fitting = [Part(visible(part.text), part.style) for part in parts]
     total = sum(len(part.text) for part in fitting)
     for part in fitting:
         shown = part.text if total <= width or len(part.text) < room else part.text[: max(0, room - 1)] + "…"
@@ -45,7 +46,7 @@ def painted(parts: Iterable[Part], width: int, *, colour: bool) -> str:
 def wrapped(head: Part, words: str, width: int, style: str = "") -> list[list[Part]]:
     """Words behind a head, broken between words, further lines indented as deep as the head."""
     indent, lines, line = len(head.text), [], ""
-    for word in words.split():
+    for word in visible(words).split():
         if line and indent + len(line) + 1 + len(word) > width:
             lines.append(line)
             line = word

@@ -80,7 +80,7 @@ def replay(
         for line in results[0].lines():
             tell(line)
     else:
-        rows = [row_of(one.path.name, one.name, one.other, one.tally, one.error) for one in results]
+        rows = [row_of(one.path.name, one.name, one.other, one.tally, one.error, phase=one.phase) for one in results]
         for line in table(rows, asked=bool(policy)):
             tell(line)
     finish(results)
@@ -154,7 +154,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out of one bundle; `error` where it could not be read."""
+    """What came out of one bundle; `error` where it could not be read, `phase` is its Release's."""
 
     path: Path
     name: str
@@ -162,13 +162,14 @@ class Result:
     other: "WhatIf | None" = None
     what: str = ""
     error: str = ""
+    phase: str = ""
 
     def lines(self) -> Iterator[str]:
         """For people."""
         if self.other is not None:
             yield from compared(self.name, self.what, self.other)
         elif self.tally is not None:
-            yield same_sentence(self.name, self.tally)
+            yield same_sentence(self.name, self.tally, self.phase)
             if self.tally.difference is not None:
                 yield from difference_sentence(self.tally.difference)
 
@@ -179,7 +180,7 @@ class Result:
             return {**head, "error": self.error}
         if self.other is not None:
             return {**head, **compared_json(self.other)}
-        return {**head, **(replayed_json(self.tally) if self.tally else {})}
+        return {**head, **(replayed_json(self.tally, self.phase) if self.tally else {})}
 
 
 def one_of(path: Path, policy: Policy) -> Result:
@@ -194,7 +195,7 @@ def one_of(path: Path, policy: Policy) -> Result:
         if not bundle.looks:
             raise CommandError(ExitCode.NO, f"{path}: {bundle.title} has no evidence: nothing was decided, or it was not kept.")
         if not policy:
-            return Result(path, bundle.title, tally=tally(decide_again(bundle.looks)))
+            return Result(path, bundle.title, tally=tally(decide_again(bundle.looks)), phase=str(bundle.status.get("phase", "")))
         what = " ".join([*([f"--with {policy.file}"] if policy.file else []), *(f"--set {one}" for one in policy.settings)])
         return Result(path, bundle.title, other=what_if(bundle.looks, policy.plan_for(bundle)), what=what)
     except BundleError as error:

@@ -17,9 +17,9 @@ LONGEST = 300
 """Letters of a value in a sentence."""
 
 
-def same_sentence(name: str, found: "Tally") -> str:
-    """How much was decided again, and whether it came out the same."""
-    notes = []
+def same_sentence(name: str, found: "Tally", phase: str) -> str:
+    """How much was decided again, and whether it came out the same; `phase` is the Release's."""
+    notes = [missing] if (missing := found.end_missing(phase)) else []
     if found.gaps:
         notes.append(f"the record goes on {many(found.gaps, 'time')} from what was read anew (another leader, or a conflict)")
     if found.counts:
@@ -44,12 +44,12 @@ def difference_sentence(found: "Difference") -> Iterator[str]:
     yield f"  now:      {short(found.now)}"
 
 
-def replayed_json(found: "Tally") -> dict[str, Any]:
-    """For machines."""
+def replayed_json(found: "Tally", phase: str) -> dict[str, Any]:
+    """For machines; `phase` is the Release's."""
     other = found.difference
     return {
         "same": other is None, "looks": found.looks, "decisions": found.decisions, "gaps": found.gaps,
-        "counts": found.counts, "thinned": found.thinned,
+        "counts": found.counts, "thinned": found.thinned, "endMissing": bool(found.end_missing(phase)),
         "difference": None if other is None else {
             "look": other.number, "at": rfc3339(other.at), "what": other.place.name.lower(), "field": other.path,
             "recorded": other.recorded, "now": other.now,
@@ -159,16 +159,18 @@ def compared_json(found: "WhatIf") -> dict[str, Any]:
 Row = tuple[str, ...]
 
 
-def row_of(file: str, name: str, other: "WhatIf | None", found: "Tally | None", error: str) -> Row:
-    """One bundle in the table."""
+def row_of(file: str, name: str, other: "WhatIf | None", found: "Tally | None", error: str, *, phase: str) -> Row:
+    """One bundle in the table; `phase` is its Release's."""
     if error:
         return (file, "", "cannot be read", "", "", error)
     if found is not None:
-        same = "as recorded" if found.difference is None else f"DIFFERENT at look {found.difference.number}: {found.difference.path}"
+        whole = "as recorded" if not found.end_missing(phase) else "as recorded, but its end is missing"
+        same = whole if found.difference is None else f"DIFFERENT at look {found.difference.number}: {found.difference.path}"
         return (file, name, many(found.looks, "look"), many(found.decisions, "decision"), "", same)
     if other is None:
         return (file, name, "", "", "", "no looks")
-    when = span(other.other.at - other.end.at) if other.other.at > other.end.at else f"-{span(other.end.at - other.other.at)}"
+    later = round(other.other.at - other.end.at)
+    when = f"{'-' if later < 0 else ''}{span(abs(later))}" if later else ""
     spared = f"{other.saved.failed:,.0f} of {other.saved.requests:,.0f} less" if other.saved and other.saved.requests else ""
     if other.rate is not None:
         spared = f"{other.rate.failed:,.0f} of {other.rate.requests:,.0f} more a minute"

@@ -54,7 +54,7 @@ def report(
     except BundleError as error:
         raise CommandError(ExitCode.NO, f"{what}: {error}.") from error
     if file is None:
-        tell(text.rstrip("\n"))
+        tell(text.rstrip("\n"), exact=True)
         return
     try:
         file.write_text(text, encoding="utf-8")

@@ -51,7 +51,11 @@ def concluded(w: World, epoch: int) -> Decision:
 
 
 def concluded_refusal(w: World, code: int, sentence: str, epoch: int) -> Decision:
-    """Likewise the decision after a command was refused; nothing more is commanded until it is written down."""
+    """Likewise the decision after a command was refused, or our own look broke; nothing more is commanded until it is written down."""
+    until = w.status.hold.until if w.status.hold is not None and w.status.phase is Phase.HOLDING else None
+    if code == trouble.OUR_DEFECT and until is not None and w.now >= until:
+        # Every look breaks before it comes to the deadline: it is kept here, or green would stay unjudged for ever.
+        return _derived(w, replace(hold_deadline(w), commands=()), epoch)
     return _derived(w, replace(trouble.refused(w, code, sentence), commands=()), epoch)
 
 

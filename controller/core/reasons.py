@@ -251,6 +251,12 @@ BREACH = _reason(
     "penstock history -o json shows what led there; penstock rollback still works.",
     _C,
 )
+DEFECT = _reason(
+    "Defect",
+    "Penstock itself broke in looking at this release, so that nothing judges it: {detail}",
+    "penstock rollback still works; the controller's log has the details, please report them. It goes on by itself once a look ends well.",
+    _C,
+)
 HALTED = _reason("Halted", "Stopped for a person: {detail}", "penstock rollback still works.", _C)
 # Requests.
 ACCEPTED = _reason("Accepted", "Done: {detail}", "Nothing to do.")

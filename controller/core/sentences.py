@@ -48,11 +48,13 @@ def numbers(status: CheckStatus) -> str:
 def _sequential(status: CheckStatus) -> str:
     """`1.9 % vs 0.52 % (limit 0.62 %, n = 2,104, e-value 131 of 100)`; the limit is what the tolerance makes of blue's rate.
 
+    From the second stage on the e-value is one `over all stages`, while the rates and n are this stage's.
     A gauge counts no requests and goes back for nothing: `62 % vs 40 % (now +55 %, +38 % on average, limit +20 %, e-value 131 of 100)`.
     """
     if status.ln_e is None:
         return _paired(status)
-    told = f"e-value {large(status.ln_e)} of {large(status.ln_bound or 0.0)}"
+    stages = " over all stages" if status.earlier_stages else ""
+    told = f"e-value {large(status.ln_e)} of {large(status.ln_bound or 0.0)}{stages}"
     if status.ln_alert is not None:
         told += f", beyond the limit whatever blue does {large(status.ln_alert)} of {large(status.ln_bound or 0.0)}"
     if status.ln_early is not None:

@@ -277,6 +277,7 @@ def _numbers(w: World, one: Look, together: combine.ReleaseEvidence | None, wind
     """The check's numbers so far, without an answer."""
     evidence = _evidence(w, one, together)
     numbers: dict[str, object] = {"ln_e": evidence.ln_e, "ln_bound": evidence.ln_bound, "polled_at": window.last_sample}
+    numbers["earlier_stages"] = w.status.stage > 0 and not is_home(w)
     rates = library.rates(tested(w, one.check), one.state) if one.state is not None and one.state.lines else None
     numbers |= judging.shown(rates)
     alert, early = library.ln_alert(one.state), library.ln_early(one.state)

@@ -12,6 +12,9 @@ from controller.core.phases import BACKWARD, FINAL
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, halt, hold, moved, record, saying, stored
 
 FORBIDDEN = 403
+OUR_DEFECT = 0
+"""In place of a server's code: it was our own look that broke."""
+
 RETRY_SECONDS = 5.0
 BACK_RETRY_SECONDS = 1.0
 JUDGED = {Phase.SHIFTING, Phase.MEASURING, Phase.BAKING}
@@ -19,13 +22,15 @@ IN_A_STAGE = JUDGED | {Phase.RETURNING}
 
 
 def refused(w: World, code: int, sentence: str) -> Decision:
-    """The decision after a command was refused."""
-    word = reasons.RIGHTS_MISSING if code == FORBIDDEN else reasons.ACTION_REFUSED
+    """The decision after a command was refused, or after a look that ended in a defect of ours."""
+    word = {FORBIDDEN: reasons.RIGHTS_MISSING, OUR_DEFECT: reasons.DEFECT}.get(code, reasons.ACTION_REFUSED)
     match w.status.phase:
         case Phase.SHIFTING | Phase.MEASURING | Phase.BAKING | Phase.RETURNING:
             # In the return nothing was said against either version: a person decides, and nobody is moved.
             then = "halt" if w.status.phase is Phase.RETURNING else "rollback"
             return hold(w, word, sentence, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS, then=then)
+        case Phase.HALTED if code == OUR_DEFECT:
+            return Decision(status=w.status, wake_at=w.now + RETRY_SECONDS)  # a person is asked already, and shall know what for
         case Phase.TEARING_DOWN if _teardown_late(w):
             return halt(w, word, sentence)
         case phase:

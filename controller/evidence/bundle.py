@@ -15,6 +15,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, BinaryIO
@@ -30,9 +31,11 @@ from controller.evidence.worlds import UnreadableError
 FORMAT = 1
 
 MOST_PACKED = 50_000_000
-MOST_BYTES = 200_000_000
+MOST_BYTES = 100_000_000
 MOST_LINE = 8_000_000
 """A bundle of a release is below two megabytes, packed: what is so large is not ours, or a bomb. It is read line by line."""
+
+_PIECE = 1 << 20
 
 KEPT = ("name", "namespace", "uid", "creationTimestamp", "generation", "labels")
 """What of the Release's metadata is in a bundle: no annotations, which may hold anything."""
@@ -140,8 +143,20 @@ def read(file: BinaryIO, name: str) -> Bundle:
         raise BundleError(f"{name}: found {size / 1e6:,.0f} MB, expected at most {MOST_PACKED / 1e6:,.0f} MB.")
     if file.read(2) != b"\x1f\x8b":
         raise BundleError(f"{name}: this is no bundle: it does not begin as a gzip file does.")
-    file.seek(0)
+    _refuse_bomb(file, name)
     return _assemble(_checked(file, name), name)
+
+
+def _refuse_bomb(file: BinaryIO, name: str) -> None:
+    """A small file may unpack to any size: it is measured piece by piece before a line of it is kept. Raises `BundleError`."""
+    file.seek(0)
+    size = 0
+    with suppress(EOFError, zlib.error, gzip.BadGzipFile), gzip.GzipFile(fileobj=file, mode="rb") as packed:  # reading names the line
+        while piece := packed.read(_PIECE):
+            size += len(piece)
+            if size > MOST_BYTES:
+                raise BundleError(f"{name}: unpacked it has more than {MOST_BYTES / 1e6:,.0f} MB; that is no bundle.")
+    file.seek(0)
 
 
 def _checked(file: BinaryIO, name: str) -> Iterator[tuple[int, Line]]:
@@ -162,15 +177,13 @@ def _checked(file: BinaryIO, name: str) -> Iterator[tuple[int, Line]]:
 
 
 def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
-    read_, lines = 0, 0
+    lines = 0
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as packed:
             while text := packed.readline(MOST_LINE + 1):
-                read_, lines = read_ + len(text), lines + 1
+                lines += 1
                 if len(text) > MOST_LINE:
                     raise BundleError(f"{name}: line {lines} has more than {MOST_LINE / 1e6:,.0f} MB; that is no bundle.")
-                if read_ > MOST_BYTES:
-                    raise BundleError(f"{name}: unpacked it has more than {MOST_BYTES / 1e6:,.0f} MB; that is no bundle.")
                 yield text
     except EOFError as error:
         raise BundleError(f"{name}: cut off after line {lines}: the packed file ends too early.") from error

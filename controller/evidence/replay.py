@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 
-from controller.api.release import ReleaseStatus
+from controller.api.release import Phase, ReleaseStatus
 from controller.core.commands import Decision, Subject
 from controller.core.decide import concluded, concluded_refusal
+from controller.core.phases import FINAL
 from controller.core.steps import World
 from controller.core.world import Measured
 from controller.evidence import worlds
@@ -76,6 +77,7 @@ class Tally:
         counts: looks that were decided again from counts instead of raw samples.
         thinned: looks without any samples, so that they were not decided again.
         gaps: places where the record does not go on from the look before: another leader, or a conflict.
+        last: the phase after the last look; None without any.
     """
 
     looks: int = 0
@@ -84,6 +86,16 @@ class Tally:
     thinned: int = 0
     gaps: int = 0
     difference: Difference | None = None
+    last: Phase | None = None
+
+    def end_missing(self, phase: str) -> str:
+        """A clause where a Release came to an end that is not in its record; "" where it is, and before the end: that may be on its way."""
+        if self.last is None or phase == self.last.value or phase not in _ENDS:
+            return ""
+        return f"the record ends in {self.last.value}, the Release in {phase}: how it came to that is not in the record"
+
+
+_ENDS = {phase.value for phase in FINAL}
 
 
 def replay(looks: Iterable[Look]) -> Iterator[Step]:
@@ -123,6 +135,7 @@ def tally(steps: Iterable[Step]) -> Tally:
             thinned=count.thinned + (step.decision is None) + step.look.left,
             gaps=count.gaps + (step.look.read and step.number > 1),
             difference=count.difference or step.difference,
+            last=(step.decision.status if step.decision is not None else step.subject.status).phase,
         )
     return count
 

@@ -38,6 +38,7 @@ class Point:
         at: Unix seconds; of a gate, the end of its window.
         since: beginning of the judged time; `at` where it is a poll.
         ln_e: log of the e-value, of a sequential check.
+        edge: which requests are counted, of a sequential latency check: at each moment those beyond the edge with the most evidence.
     """
 
     at: float
@@ -49,6 +50,7 @@ class Point:
     outcome: str
     sentence: str
     ln_e: float | None = None
+    edge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,8 @@ def facts_of(bundle: Bundle) -> Facts:
         namespace=str(meta.get("namespace", "")), name=str(meta["name"]), plan=str(spec.get("plan", "")),
         revision=str(spec.get("revision", "")), version=bundle.version, phase=status.phase.value,
         outcome=OUTCOMES.get(status.phase.value, "running"), sentence=sentence_of(status), started=status.started_at, ended=ended,
-        blast=tuple(blast(status, totals)), weights=tuple(weights_of(steps)), stages=tuple(stages_of(status, bundle.history)),
+        blast=tuple(blast(status, totals)), weights=tuple(weights_of(steps)),
+        stages=tuple(stages_of(status, bundle.history, counts, ended)),
         checks=tuple(in_order(checks_of(steps, status, plan, counts))), entries=entries,
         requests=tuple(entry for entry in entries if entry.kind == "request"),
         notes=tuple(notes_of(bundle, status, found)),
@@ -247,17 +250,23 @@ def weights_of(steps: Sequence[Step]) -> Iterator[tuple[float, float]]:
         yield steps[-1].look.at, last
 
 
-def stages_of(status: ReleaseStatus, history: Iterable[Mapping[str, Any]]) -> Iterator[StageFacts]:
-    """The stages so far, the return home among them. The status knows the request that skipped one, the history who asked."""
+def stages_of(status: ReleaseStatus, history: Iterable[Mapping[str, Any]], counts: Counted | None, ended: float) -> Iterator[StageFacts]:
+    """The stages so far, the return home among them. The status knows the request that skipped one, the history who asked.
+
+    Requests are those of its window; of a stage that came to no verdict those since its shift, which is what evidence was found in.
+    """
     asked = [data for record in history if isinstance(data := record.get("data"), Mapping)]
     actors = {str(data["uid"]): str(data["actor"]) for data in asked if data.get("uid") and data.get("actor")}
     for number, stage in enumerate([*status.stages, *([status.returning] if status.returning else ())], start=1):
         window = stage.window
+        green, blue = (window.n_green, window.n_blue) if window else (0.0, 0.0)
+        if counts is not None and stage.verdict is None and not stage.skipped and stage.shifted_at:
+            found = counts.between(stage.shifted_at, status.rollback.decided_at if status.rollback is not None else ended)
+            green, blue = found.green, found.blue
         yield StageFacts(
             number, stage.weight, stage.entered_at, stage.shifted_at, window.opened_at if window else 0.0,
             window.last_sample if window else 0.0, stage.verdict.value if stage.verdict else "",
-            actors.get(stage.skipped, "a person") if stage.skipped else "",
-            window.n_green if window else 0.0, window.n_blue if window else 0.0,
+            actors.get(stage.skipped, "a person") if stage.skipped else "", green, blue,
         )  # fmt: skip
 
 
@@ -279,6 +288,8 @@ def notes_of(bundle: Bundle, status: ReleaseStatus, found: Tally) -> Iterator[st
         yield "The release is still under way: this is what had been decided when the report was made."
     if not bundle.segments:
         yield "There is no evidence: nothing was decided yet, or it could not be kept."
+    if missing := found.end_missing(status.phase.value):
+        yield f"{missing[0].upper()}{missing[1:]}."
     if found.gaps:
         gaps = many(found.gaps, "time")
         yield f"The record goes on {gaps} from what was read anew: another controller took over, or somebody else had written."
@@ -353,7 +364,8 @@ def _take(gathered: dict[str, _Gathered], check: CheckStatus, kind: str, at: flo
     outcome = check.outcome.value if check.outcome else ""
     ln_e = check.ln_alert if check.ln_e is None else check.ln_e  # a gauge has a bet of its own alone
     mine.points[at, outcome if kind == "gate" else ""] = Point(
-        at, since, check.value, check.baseline, check.limit, check.n, outcome, explain(check), ln_e
+        at, since, check.value, check.baseline, check.limit, check.n, outcome, explain(check), ln_e,
+        check.line if kind == "sequential" and check.ln_e is not None else "",
     )  # fmt: skip
 
 

@@ -6,13 +6,13 @@ page's head forbids it any request.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib.resources import files
 
 import orjson
 
 from controller.core.words import many
 from controller.report.facts import CheckFacts, Entry, Facts, Point, StageFacts, seconds
+from controller.report.foreign import escape
 from controller.report.plots import Plot, as_data, check_plots, room_for, svg, traffic_plot
 from controller.times import rfc3339
 
@@ -181,11 +181,17 @@ def table(check: CheckFacts, most: int) -> Iterator[str]:
     yield f"<details><summary>Table of the measurements{cut}</summary>"
     yield f'<div class="wide" tabindex="0"><table class="numbers"><caption>{escape(check.name)}{unit}; times are UTC</caption>'
     sequential = check.ln_bound is not None
-    heads = ("At", "Green", "Blue", "Limit", "n", *(("ln E",) if sequential else ()), "Answer")
+    edges = any(point.edge for point in rows)
+    heads = ("At", *(("Requests",) if edges else ()), "Green", "Blue", "Limit", "n", *(("ln E",) if sequential else ()), "Answer")
     yield f'<thead><tr>{"".join(f"""<th scope="col">{head}</th>""" for head in heads)}</tr></thead><tbody>'
     for point in rows:
         numbers = [point.green, point.blue, point.limit]
-        cells = [rfc3339(point.at)[11:19], *map(figure_of, numbers), f"{point.n:,.0f}" if point.n is not None else "-"]
+        cells = [
+            rfc3339(point.at)[11:19],
+            *((escape(point.edge),) if edges else ()),
+            *map(figure_of, numbers),
+            f"{point.n:,.0f}" if point.n is not None else "-",
+        ]
         cells += [figure_of(point.ln_e)] if sequential else []
         mark = MARKS.get(point.outcome, escape(point.outcome))
         yield f"<tr>{''.join(f'<td>{cell}' for cell in [*cells, mark])}"  # a cell ends where the next begins: rows are most of a page

@@ -8,11 +8,11 @@ Both are made of the same numbers.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from html import escape
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.report.facts import CheckFacts, Facts
+from controller.report.foreign import escape
 from controller.times import rfc3339
 
 WIDTH, HEIGHT = 760, 220
@@ -104,15 +104,8 @@ def check_plots(check: CheckFacts, key: str) -> Iterator[Plot]:
         curves = [Curve(name, name, tuple(getattr(metric, name))) for name in ("green", "blue")]
         summary = f"{metric.name}: {len(metric.green)} values of green, {len(metric.blue)} of blue; {check.sentence}"
         yield Plot(f"{key}-{number}", f"{check.name}: {metric.name}, both versions", "", tuple(curves), summary)
-    points = [point for point in check.points if point.green is not None or point.blue is not None]
-    if points and not check.metrics:
-        gate = check.kind == "gate"
-        curves = [
-            Curve(label, style, tuple(spread(points, name, gate=gate)))
-            for label, style, name in (("green", "green", "green"), ("blue", "blue", "blue"), ("limit", "limit", "limit"))
-        ]
-        kept = tuple(curve for curve in curves if any(value is not None for _, value in curve.points))
-        yield Plot(key, f"{check.name}: both versions", check.unit, kept, f"{check.name}: {len(points)} measurements; {check.sentence}")
+    if not check.metrics:
+        yield from _both_versions(check, key)
     ratios = [(one.at, one.low or None, one.high if math.isfinite(one.high) else None) for one in check.ratios]
     if any(low is not None or high is not None for _, low, high in ratios):
         low = Curve("at least", "low", tuple((at, low) for at, low, _ in ratios))
@@ -127,6 +120,18 @@ def check_plots(check: CheckFacts, key: str) -> Iterator[Plot]:
         curves = [Curve("evidence", "evidence", tuple(evidence)), Curve("bound", "bound", line)]
         summary = f"The e-value against its bound of {10**bound:,.0f}, as powers of ten; at the end 10^{evidence[-1][1]:.2g}."
         yield Plot(f"{key}-evidence", "Evidence against green, powers of ten", "", tuple(curves), summary, cap=BOUNDS_SHOWN * bound)
+
+
+def _both_versions(check: CheckFacts, key: str) -> Iterator[Plot]:
+    """Both versions' numbers with the limit; of latency a plot an edge, as a line from one edge to another would show a jump of neither."""
+    points = [point for point in check.points if point.green is not None or point.blue is not None]
+    for number, edge in enumerate(dict.fromkeys(point.edge for point in points)):
+        mine = [point if point.edge == edge else replace(point, green=None, blue=None, limit=None) for point in points]
+        curves = [Curve(name, name, tuple(spread(mine, name, gate=check.kind == "gate"))) for name in ("green", "blue", "limit")]
+        kept = tuple(curve for curve in curves if any(value is not None for _, value in curve.points))
+        summary = f"{check.name}: {sum(point.edge == edge for point in points)} measurements; {check.sentence}"
+        title = f"{check.name}: requests {edge}, both versions" if edge else f"{check.name}: both versions"
+        yield Plot(f"{key}-{number}" if number else key, title, check.unit, kept, summary)
 
 
 BOUNDS_SHOWN = 3.0

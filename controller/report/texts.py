@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from controller.core.words import many
+from controller.core.words import many, visible
 from controller.report.facts import CheckFacts, Facts, seconds
 from controller.report.html import OUTCOMES
 from controller.times import rfc3339
 
 WORDS = {"pass": "pass", "fail": "**fail**", "inconclusive": "no answer", "": "open"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_NO_LETTER = re.compile(r"[\ufffe\uffff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
@@ -23,7 +23,7 @@ def markdown(facts: Facts) -> str:
 
 def plain(text: str) -> str:
     """A foreign text, without any effect in Markdown."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def _markdown(facts: Facts) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _markdown(facts: Facts) -> Iterator[str]:
     if facts.stages:
         yield from ("", "| stage | weight | window | green | blue | verdict |", "|---|---|---|---|---|---|")
         for stage in facts.stages:
-            window = f"{rfc3339(stage.opened)[11:19]} to {rfc3339(stage.ended)[11:19]}" if stage.opened else ""
+            window = f"{rfc3339(stage.opened)[11:19]} to {rfc3339(stage.ended)[11:19]}" if stage.ended > stage.opened > 0 else ""
             verdict = f"skipped by {plain(stage.skipped)}" if stage.skipped else WORDS.get(stage.verdict, "")
             yield f"| {stage.number} | {stage.weight} % | {window} | {stage.green:,.0f} | {stage.blue:,.0f} | {verdict} |"
     if facts.checks:
@@ -61,16 +61,29 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
 
 def junit(facts: Facts) -> str:
-    """One test suite: a case a stage and a check; what has no answer is skipped, never passed."""
-    cases = [*_stage_cases(facts), *(_check_case(facts, check) for check in facts.checks)]
-    failures = sum("<failure" in case for case in cases)
-    skipped = sum("<skipped" in case for case in cases)
+    """One test suite: a case of the verdict, then one a stage and a check; what has no answer is skipped, never passed.
+
+    A past window that nobody could judge is an error: a pipeline must not go on by it.
+    """
+    cases = [_verdict_case(facts), *_stage_cases(facts), *(_check_case(facts, check) for check in facts.checks)]
+    failures, errors, skipped = (sum(f"<{kind} " in case for case in cases) for kind in ("failure", "error", "skipped"))
     took = max(0.0, facts.ended - facts.started) if facts.started else 0.0
     head = (
-        f'<testsuite name={attribute(facts.title)} tests="{len(cases)}" failures="{failures}" skipped="{skipped}" '
+        f'<testsuite name={attribute(facts.title)} tests="{len(cases)}" failures="{failures}" errors="{errors}" skipped="{skipped}" '
         f'time="{took:.3f}" timestamp="{rfc3339(facts.started)}">'
     )
     return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite>"]) + "\n"
+
+
+_VERDICTS = {"succeeded": "", "passed": "", "running": "skipped", "open": "error"}
+"""How a verdict counts in JUnit; every other one is a failure."""
+
+
+def _verdict_case(facts: Facts) -> str:
+    """The verdict itself: a release can go back, and a window fail, though no single check or stage did."""
+    kind = _VERDICTS.get(facts.outcome, "failure")
+    inner = f"<{kind} message={attribute(facts.sentence)}/>" if kind else ""
+    return case(facts, "verdict", max(0.0, facts.ended - facts.started) if facts.started else 0.0, inner)
 
 
 def _stage_cases(facts: Facts) -> Iterator[str]:
@@ -100,4 +113,4 @@ def case(facts: Facts, name: str, took: float, inner: str) -> str:
 
 def attribute(text: str) -> str:
     """A foreign text as an attribute; letters that XML does not have are left out."""
-    return quoteattr(_CONTROL.sub("", text))
+    return quoteattr(_NO_LETTER.sub("", visible(text)))

@@ -78,6 +78,12 @@ class TestWindowEnd:
     def test_evidence_fails_however_few_the_requests_are(self):
         assert conclude(seen(candidate_n=3), evidence(errors=9.0)).outcome is Outcome.FAIL
 
+    def test_a_check_without_requests_does_not_fail_with_the_others(self):
+        """It would be a failure in a pipeline, of something that nobody has measured."""
+        without = conclude(seen(check="latency", candidate_n=0, candidate=None, missing=reasons.NO_SERIES), evidence(errors=9.0))
+
+        assert (without.outcome, without.reason) == (Outcome.INCONCLUSIVE, reasons.NO_SERIES)
+
     def test_missing_data_is_inconclusive_by_its_own_word(self):
         verdict = conclude(seen(missing=reasons.NO_SERIES), evidence())
 

@@ -12,7 +12,7 @@ from analysis import confidence
 from analysis.confidence import GRID, RatioState, interval
 from analysis.model import Tick
 from analysis.planning import Stage, default_effect, dispersion, expected_times, requests_to_detect, tolerance_warning
-from analysis.rate import Dispersion, RateTest
+from analysis.rate import LEAST_RATE, Dispersion, RateTest
 
 PLAIN = RateTest(p_hist=0.01, dispersion=Dispersion(1, 1))
 
@@ -32,6 +32,13 @@ class TestDetection:
 
     def test_what_is_tolerated_is_never_detected(self):
         assert requests_to_detect(PLAIN, 0.011, alpha=0.01, weight=0.5, share=0.05) == math.inf
+
+    def test_a_baseline_without_any_error_is_planned_with_the_least_rate_that_the_test_bets_against(self):
+        strict = RateTest(rho=1.0, delta=0.0, p_hist=0.0)
+        least = RateTest(rho=1.0, delta=0.0, p_hist=LEAST_RATE)
+        none, rare = (requests_to_detect(test, 0.05, alpha=0.01, weight=0.5, share=0.05) for test in (strict, least))
+
+        assert 0 < none == rare < math.inf
 
     @pytest.mark.parametrize(("baseline", "effect"), [(0.0, 0.05), (0.001, 0.05), (0.02, 0.1), (0.5, 0.99)])
     def test_the_default_effect_is_5_percent_or_five_times_the_baseline(self, baseline, effect):

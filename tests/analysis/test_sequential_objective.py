@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from analysis import sequential, sequential_anew
-from analysis.model import Counted, Window
+from analysis import reasons, sequential, sequential_anew
+from analysis.model import Arm, Counted, Window
 from analysis.sequential import Kind, Mark, Setting, State
 from tests.analysis.test_sequential_state import ONE, SCRAPES, START, World, go
 
@@ -89,6 +89,21 @@ class TestGoodEvents:
         begun = sequential.begin(Setting(Kind.ERRORS, counts_good=True), good(GREEN_BAD.arms()), START).state
 
         assert begun.lines[0].p_hist == pytest.approx(0.01, rel=0.1)
+
+    def test_a_baseline_without_any_counter_of_good_events_is_not_judged(self):
+        """Its name is misspelt: every request of both versions would count as failed, so that no candidate could be worse."""
+        arms = {arm: Counted(one.total, ()) for arm, one in GREEN_BAD.arms().items()}
+        begun = sequential.begin(Setting(Kind.ERRORS, counts_good=True), arms, START)
+
+        assert (begun.state, begun.fault) == (None, reasons.NO_SERIES)
+
+    def test_a_candidate_without_any_good_event_is_one_that_fails_and_not_unmeasured(self):
+        setting = Setting(Kind.ERRORS, counts_good=True, p_hist=0.01)
+        arms = good(GREEN_BAD.arms())
+        arms[Arm.CANDIDATE] = Counted(arms[Arm.CANDIDATE].total, ())
+        after = sequential.advance(setting, sequential.begin(setting, arms, START).state, arms, ONE, SCRAPES).state
+
+        assert sequential.ln_e(setting, after) >= BOUND
 
 
 class TestNewBets:

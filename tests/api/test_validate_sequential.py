@@ -161,6 +161,8 @@ def test_counters_of_ones_own_need_nothing_else():
         ("counters: {total: 'pay{', bad: 'lost{app=\"$workload\"}'}", "error", "a plain selector"),
         ("counters: {total: 'pay{app=\"$thing\"}', bad: 'lost{app=\"$workload\"}'}", "error", "unknown parameter $thing"),
         ("counters: {total: 'pay{app=\"$workload\"}', good: paid}", "error", "the same selector for both versions"),
+        ('counters: {total: \'pay{a="b",c="$workload"}\', good: \'pay{c="$workload",a="b"}\'}', "error", "no request ever fails"),
+        ("counters: {total: 'pay{app=\"$workload\"}', bad: 'pay{app=\"$workload\"}'}", "error", "every request fails, on both versions"),
         ("builtin: error-rate, method: sequential, limit: {max: 60}", "warning", "an objective of 60 % bad requests"),
         ("builtin: cpu, method: sequential, limit: {maxRatio: 1.2}", "warning", "whose history is not known"),
     ],

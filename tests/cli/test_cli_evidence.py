@@ -169,6 +169,18 @@ class TestReplay:
         assert "recorded: 99" in told.out
         assert "now:      25" in told.out
 
+    def test_a_record_without_the_end_that_its_release_came_to_says_so(self, tmp_path):
+        """Nothing in it differs: somebody may have cut it, or the evidence of the way back could not be kept."""
+        bundle = recorded(FIRST, "fails-at-25")
+        path = saved(tmp_path, "cut", replace(bundle, parts=bundle.parts[:3], segments=bundle.segments[:3]))
+        told, found = penstock("replay", path), json.loads(penstock("replay", path, "-o", "json").out)
+        page = penstock("report", path, "-o", "markdown").out
+
+        assert "all as recorded; the record ends in " in told.out
+        assert ", the Release in RolledBack: how it came to that is not in the record." in told.out
+        assert (told.code, found["same"], found["endMissing"]) == (0, True, True)
+        assert "- Note: The record ends in " in page
+
     def test_it_can_be_walked_decision_by_decision(self, folder):
         told = penstock("replay", folder / "fails-at-25.penstock", "--step")
 
@@ -185,7 +197,7 @@ class TestReplay:
     def test_json_is_for_machines(self, folder):
         found = json.loads(penstock("replay", folder / "healthy.penstock", "-o", "json").out)
 
-        assert found["same"] is True
+        assert (found["same"], found["endMissing"]) == (True, False)
         assert found["difference"] is None
         assert found["decisions"] > 20
 
@@ -293,6 +305,14 @@ class TestOtherPolicy:
         assert told.out.splitlines()[0].split() == ["file", "release", "recorded", "with", "it", "when", "failed", "requests"]
         assert re.search(r" -\d+s +[1-9]\d* of [1-9]\d* less", told.out)
         assert "the same" in told.out
+
+    def test_what_would_have_parted_at_the_very_end_has_no_time_between(self, tmp_path):
+        saved(tmp_path, "first", recorded(FIRST, "fails-at-25"))
+        saved(tmp_path, "second", recorded(FIRST, "fails-at-25"))
+        told = penstock("replay", tmp_path, "--set", "triggers.errors.limit.maxDifference=50", "--jobs", "1")
+
+        assert told.out.count(" more a minute") == 2
+        assert "-0s" not in told.out
 
     @pytest.mark.parametrize(
         ("setting", "sentence"),

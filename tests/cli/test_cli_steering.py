@@ -1,6 +1,9 @@
 """Commands on a live simulated release: answers, exit codes, and what is never done."""
 
+import json
+
 import pytest
+import yaml
 
 from controller.ports import DEPLOYMENT, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
@@ -255,3 +258,26 @@ def test_what_is_skipped_is_said_in_the_times_of_the_sandbox():
     terminal.until(100)
 
     assert "its window of 10s unjudged" in terminal.penstock("advance", "shop-v2", "--reason", "we know", "--yes").err
+
+
+@pytest.mark.parametrize("command", [("get", "release", "shop-v2"), ("why", "shop-v2"), ("history", "shop-v2")])
+def test_a_reason_that_turns_the_direction_of_writing_or_colours_the_terminal_is_written_out(command):
+    terminal = a_terminal("healthy")
+    terminal.until(100)
+    terminal.penstock("rollback", "shop-v2", "--reason", "because \u202egnp.exe \x1b[2J")
+    terminal.until_phase("RolledBack")
+    told = terminal.penstock(*command)
+
+    assert not {"\u202e", "\x1b"} & set(told.out + told.err)
+    assert "\\u202egnp.exe" in told.out
+
+
+def test_an_object_is_printed_with_the_very_characters_that_it_has():
+    terminal = a_terminal("healthy")
+    terminal.until(100)
+    terminal.penstock("rollback", "shop-v2", "--reason", "because \u202egnp")
+    terminal.until_phase("RolledBack")
+    found = {form: terminal.penstock("get", "release", "shop-v2", "-o", form).out for form in ("json", "yaml")}
+
+    assert "\u202egnp" in json.loads(found["json"])["status"]["message"]
+    assert "\u202egnp" in yaml.safe_load(found["yaml"])["status"]["message"]

@@ -165,12 +165,13 @@ class TestReport:
 
         assert (code, text.splitlines()[0]) == (3, "# A past window: Fail")
         assert "| errors (sequential) | **fail** |" in text
-        assert [case.get("name") for case in ET.fromstring(xml)] == ["sequential errors", "sequential latency beyond 500"]
+        assert [case.get("name") for case in ET.fromstring(xml)] == ["verdict", "sequential errors", "sequential latency beyond 500"]
 
     def test_what_cannot_be_judged_is_skipped_and_no_pass(self, files, capsys):
         code, xml = self.printed(files, capsys, "junit", "few.txt")
+        suite = ET.fromstring(xml)
 
-        assert (code, ET.fromstring(xml).get("skipped")) == (4, "2")
+        assert (code, suite.get("skipped"), suite.get("errors")) == (4, "2", "1")
 
 
 class TestSources:
@@ -253,7 +254,36 @@ def test_requests_that_caller_and_pod_have_both_counted_count_once(files, capsys
 
     assert judged(capsys, *ARMS, *WINDOW, "--file", str(path)) == once
     assert run(["judge", *ARMS, *WINDOW, "--file", str(path)]) == 3
-    assert "have both counted every request; what reporter=source counted is judged." in capsys.readouterr().err
+    assert "have both counted; what reporter=source counted is judged." in capsys.readouterr().err
+
+
+def test_versions_that_only_different_sides_have_counted_are_told_apart(capsys, tmp_path):
+    series = release(0.03)
+    pods = {
+        tuple(sorted({**dict(labels), "reporter": "destination"}.items()))
+        if dict(labels)["destination_workload"] == "shop"
+        else labels: samples
+        for labels, samples in series.items()
+    }
+    path = tmp_path / "samples"
+    path.write_text(as_dump(pods))
+
+    assert run(["judge", *ARMS, *WINDOW, "--file", str(path)]) == 4
+    assert "but of the baseline only the other side's counters were found" in capsys.readouterr().err
+
+
+def test_edges_that_hardly_anybody_is_slower_than_are_named_and_not_called_too_few_samples(capsys, tmp_path):
+    """Both histograms have the edge 500 ms, and all of their thousands of requests are faster."""
+    every = {labels: samples for labels, samples in release().items() if dict(labels).get("le") == "+Inf"}
+    faster = {tuple(sorted({**dict(labels), "le": "500"}.items())): samples for labels, samples in every.items()}
+    path = tmp_path / "samples"
+    path.write_text(as_dump(every | faster))
+    code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(path))
+
+    (latency,) = [check for check in found["checks"] if check["check"] == "latency"]
+
+    assert (code, latency["reason"]) == (4, "NoCommonEdge")
+    assert latency["sentence"].startswith("latency: cannot be judged: the histograms share no bucket edge beyond which")
 
 
 class TestNothingToJudge:
@@ -278,6 +308,36 @@ class TestNothingToJudge:
 
         assert (code, found["outcome"]) == (4, "inconclusive")
         assert found["sentence"].startswith("The baseline's samples begin at 2023-11-14 21:13:20 UTC, 25m after the window")
+
+    def test_a_partial_answer_in_a_file_is_never_a_pass_either(self, capsys, tmp_path):
+        answer = json.loads(as_json(release()))
+        (tmp_path / "partial.json").write_text(json.dumps({**answer, "warnings": ["store down"]}))
+        code = run(["judge", *ARMS, *WINDOW, "--file", str(tmp_path / "partial.json"), "-o", "json"])
+        told = capsys.readouterr()
+
+        assert (code, json.loads(told.out)["partial"]) == (4, True)
+        assert "partial.json: Prometheus warned: store down" in told.err
+
+    @pytest.mark.parametrize("text", ["time,a,b\n1,2,3\n", "a:\n  b: 1\n"])
+    def test_a_file_of_another_kind_is_refused_by_its_first_line(self, capsys, tmp_path, text):
+        (tmp_path / "other.txt").write_text(text)
+        code, said = judged(capsys, *ARMS, *WINDOW, "--file", str(tmp_path / "other.txt"))
+
+        assert code == 2
+        assert said.endswith("expected a series, a value and a timestamp.\n")
+
+    @pytest.mark.parametrize("name", ["bad.txt", "bad.dump", "bad.json"])
+    def test_a_byte_order_mark_changes_nothing(self, files, capsys, tmp_path, name):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (files / name).read_bytes())
+
+        assert judged(capsys, *ARMS, *WINDOW, "--file", str(tmp_path / name)) == judged(capsys, *ARMS, *WINDOW, "--file", str(files / name))
+
+    def test_a_selector_may_only_exclude(self, files, capsys):
+        """PromQL refuses that of a selector without a name; Istio's names are meant."""
+        arms = ["--baseline", '{destination_workload!="shop-green"}', *ARMS[2:]]
+        code, found = judged(capsys, *arms, *WINDOW, "--file", str(files / "bad.txt"))
+
+        assert (code, found["checks"][0]["detail"]["baseline_n"] > 0) == (3, True)
 
     def test_a_partial_answer_is_never_a_pass_and_says_so_first(self, capsys, monkeypatch):
         class Partial:

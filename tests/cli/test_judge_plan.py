@@ -182,6 +182,13 @@ class TestEveryKind:
 
         assert (code, answers(found)) == (0, {"p90": "pass", "unmeasured": "fail", "paid": "fail"})
 
+    def test_a_misspelt_counter_of_what_went_well_is_no_pass(self, capsys, tmp_path):
+        checks = [{**CHECKS["kept"], "counters": {**KEPT, "good": 'payed_total{app="$workload"}'}}]
+        code, found = judged(capsys, *asked_of(tmp_path, world(), checks))
+
+        assert (code, found["checks"][0]["reason"]) == (4, "NoSeries")
+        assert any("payed_total" in note for note in found["missing"])
+
     def test_an_objective_that_both_versions_break_is_for_a_person(self, capsys, tmp_path):
         objective = [{"name": "slo", "builtin": "error-rate", "method": "sequential", "limit": {"max": 0.1}}]
         code, found = judged(capsys, *asked_of(tmp_path, world(), objective))
@@ -457,7 +464,8 @@ class TestReport:
         for output in ("markdown", "junit"):
             assert run(["judge", *asked, "-o", output]) == 0
             outputs[output] = capsys.readouterr().out
-        cases = {case.get("name").split(" ")[1]: case.get("name").split(" ")[0] for case in ET.fromstring(outputs["junit"])}
+        _verdict, *judged_by = ET.fromstring(outputs["junit"])
+        cases = {case.get("name").split(" ")[1]: case.get("name").split(" ")[0] for case in judged_by}
 
         assert "| scored (gate) | pass | scored: score 100, passes from 95" in outputs["markdown"]
         assert cases == {

@@ -6,8 +6,8 @@ import pytest
 
 from controller.api.release import Phase
 from controller.core import reasons
-from controller.core.decide import next_step
-from controller.core.trouble import refused
+from controller.core.decide import concluded_refusal, next_step
+from controller.core.trouble import OUR_DEFECT, refused
 from tests.core.releases import NOW, a_release, names
 
 FORBIDDEN, INVALID = 403, 422
@@ -46,3 +46,24 @@ def test_green_that_may_not_be_made_says_so_all_the_time():
 
     assert said.reason == reasons.RIGHTS_MISSING
     assert (names(tried), tried.store, tried.status) == (["MakeGreen"], False, said)
+
+
+def test_looks_that_keep_breaking_come_to_the_deadline_all_the_same():
+    """Nobody judges green meanwhile: after the deadline everybody is on blue, though no look ends well."""
+    release = a_release().at_stage(1)
+    held = concluded_refusal(release.world(), OUR_DEFECT, "ZeroDivisionError: division by zero", 1).status
+    waiting = concluded_refusal(replace(release, status=held, now=NOW + 5).world(), OUR_DEFECT, "ZeroDivisionError: division by zero", 1)
+    late = concluded_refusal(
+        replace(release, status=held, now=held.hold.until).world(), OUR_DEFECT, "ZeroDivisionError: division by zero", 1
+    )
+
+    assert (held.phase, held.reason) == (Phase.HOLDING, reasons.DEFECT)
+    assert (waiting.status.hold, waiting.store) == (held.hold, False)
+    assert (late.status.phase, late.store, late.commands) == (Phase.ROLLING_BACK, True, ())
+
+
+def test_a_halted_release_keeps_its_own_reason_when_a_look_at_it_breaks():
+    halted = a_release().at_stage(1).in_phase(Phase.HALTED, reason=reasons.BREACH, message="a rule")
+    after = refused(halted.world(), OUR_DEFECT, "ZeroDivisionError: division by zero")
+
+    assert (after.status, after.store) == (halted.status, False)

@@ -142,6 +142,13 @@ class TestActing:
         assert (decision.status.phase, decision.status.rollback.reason) == (Phase.ROLLING_BACK, reasons.EVIDENCE_AGAINST)
         assert decision.status.rollback.message == "errors: 21.57 % vs 1.04 % (limit 1.2 %, n = 153, e-value 617 of 100)"
 
+    def test_in_a_later_stage_it_says_that_the_evidence_is_not_of_that_stage_alone(self):
+        """The rates and n are: 5.41 % of 37 requests alone would never be an e-value of 200."""
+        first, later = (decided(released(stage, checks=[ERRORS]), BAD)[0].status.rollback.message for stage in (1, 2))
+
+        assert first.endswith("of 100)")
+        assert later.endswith("of 100 over all stages)")
+
     @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HALTED])
     def test_it_acts_in_every_watched_phase(self, phase):
         assert decided(released(phase=phase, checks=[ERRORS]), BAD)[0].status.phase is Phase.ROLLING_BACK

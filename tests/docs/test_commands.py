@@ -57,6 +57,25 @@ def test_the_first_release_of_the_readme_goes_as_it_says():
         assert agrees(command.output or ("...",), printed), f"{command}\n" + "\n".join(printed)
 
 
+BUNDLED = {"simulate", "replay", "report"}
+
+
+@pytest.mark.parametrize("page", ["replaying.md", "reading.md"])
+def test_the_commands_about_bundles_go_one_after_the_other_as_the_page_says(page, tmp_path, monkeypatch):
+    """Each needs what one before it has written; the pages say /tmp, and the test has a folder of its own."""
+    monkeypatch.chdir(ROOT)
+    shown = [c for c in commands(ROOT / "docs" / "analysis" / page) if penstock_words(c) and penstock_words(c)[0][0] in BUNDLED]
+
+    assert len(shown) > 1
+    for command in shown:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            code = run([word.replace("/tmp/", f"{tmp_path}/") for word in penstock_words(command)[0]])
+        printed = (out.getvalue() + err.getvalue()).replace(f"{tmp_path}/", "/tmp/").splitlines()
+        assert code == 0, f"{command}: {err.getvalue()}"
+        assert agrees(command.output or ("...",), printed), f"{command}\n" + "\n".join(printed)
+
+
 @pytest.mark.parametrize("command", EVERY, ids=str)
 def test_a_command_is_one_that_there_is(command):
     targets = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split())

@@ -130,9 +130,12 @@ def test_two_hundred_megabytes_are_refused_before_they_are_read():
 
 def test_a_bomb_is_left_unpacked(monkeypatch):
     monkeypatch.setattr(bundles, "MOST_BYTES", 1_000_000)
-    bomb = gzip.compress(b'{"k":"bundle","format":1,"penstock":"1"}\n' + b'{"k":"object","is":{}}\n' * 50_000)
+    bomb = gzip.compress(b'{"k":"bundle","format":1,"penstock":"1"}\n' + b'{"k":"history","is":{"of":[1,2,3]}}\n' * 500_000)
+    tracemalloc.start()
 
     assert refusal(bomb) == "a-file: unpacked it has more than 1 MB; that is no bundle."
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000, "no line of it is kept before it is known how many there are"
+    tracemalloc.stop()
 
 
 def test_a_line_without_end_is_not_read_to_it():

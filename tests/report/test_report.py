@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from controller.report import html, texts
-from controller.report.facts import facts_of
-from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, room_for, short, svg, thin, ticks
+from controller.report.facts import Point, facts_of
+from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, check_plots, room_for, short, svg, thin, ticks
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Act
 from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
@@ -62,6 +62,14 @@ class TestFacts:
         assert hwayo.checks[0].outcome == "fail"
         assert hwayo.checks[0].name == "latency-p95"
         assert hwayo.checks[0].cause
+
+    def test_a_stage_without_a_verdict_has_the_requests_since_its_shift(self, failed):
+        """It went back before its window was over, or had begun: the evidence rests on these requests."""
+        at_25 = failed.stages[1]
+        before = recorded(FIRST, "fails-at-25").status["stages"][1]["window"]
+
+        assert (at_25.weight, at_25.verdict) == (25, "")
+        assert at_25.green > before["nGreen"]
 
     def test_a_stage_that_was_skipped_names_who_asked(self):
         """The status knows only the request; a history without it (of an older version) leaves "a person"."""
@@ -201,7 +209,18 @@ class TestPage:
         assert "Copyright (c) 2022 Leon Sorokin" in html.html(failed)
 
 
+TURNED = "rm \u202egpj.exe\u2066 \x1b[31m"
+"""Shown raw, what stands behind it is read backwards, and a terminal turns red."""
+
+
 class TestOtherFormats:
+    @pytest.mark.parametrize("write", [html.html, texts.markdown, texts.junit])
+    def test_what_turns_the_direction_of_writing_is_written_out(self, failed, write):
+        page = write(replace(failed, name=TURNED, sentence=TURNED, entries=(replace(failed.entries[0], message=TURNED), *failed.entries)))
+
+        assert not {"\u202e", "\u2066", "\x1b"} & set(page)
+        assert "\\u202egpj.exe" in page.replace("\\\\", "\\")
+
     def test_markdown_has_the_verdict_and_every_check(self, hwayo):
         page = texts.markdown(hwayo)
 
@@ -218,8 +237,26 @@ class TestOtherFormats:
         suite = ET.fromstring(texts.junit(hwayo))
         failing = {case.get("name") for case in suite if case.find("failure") is not None}
 
-        assert failing == {"stage 2: 25 %", "gate latency-p95"}
+        assert failing == {"verdict", "stage 2: 25 %", "gate latency-p95"}
         assert int(suite.get("tests")) == len(list(suite))
+
+    @pytest.mark.parametrize(
+        ("outcome", "kind"),
+        [
+            *((one, None) for one in ("succeeded", "passed")),
+            *((one, "failure") for one in ("rolled-back", "halted", "refused", "failed")),
+            ("running", "skipped"),
+            ("open", "error"),
+        ],
+    )
+    def test_in_junit_the_verdict_counts_whatever_its_checks_and_stages_say(self, failed, outcome, kind):
+        suite = ET.fromstring(texts.junit(replace(failed, outcome=outcome, stages=(), checks=())))
+        (verdict,) = suite
+
+        assert verdict.get("name") == "verdict"
+        assert [(one.tag, one.get("message")) for one in verdict] == ([(kind, failed.sentence)] if kind else [])
+        counts = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+        assert {one: suite.get(counts[one]) for one in counts} == {one: str(int(one == kind)) for one in counts}
 
     def test_junit_stays_xml_whatever_a_message_holds(self, failed):
         suite = ET.fromstring(texts.junit(replace(failed, name=EVIL + "\x00\x1b")))
@@ -236,6 +273,35 @@ class TestOtherFormats:
         found = json.loads(json.dumps(texts.as_json(failed)))
 
         assert sum(len(check["points"]) for check in found["checks"]) == sum(len(check.points) for check in failed.checks)
+
+
+def at_edges(check, *edges):
+    """The check with a measurement a second, each of the requests beyond this edge."""
+    points = tuple(Point(1.0 * at, 1.0 * at, 10.0 * at, 9.0, 12.0, 100.0, "", "", 0.5, edge) for at, edge in enumerate(edges, start=1))
+    return replace(check, name="latency", kind="sequential", metrics=(), ratios=(), ln_bound=4.6, points=points)
+
+
+class TestEdges:
+    SLOW, SLOWER = "slower than 100 ms", "slower than 250 ms"
+
+    def test_no_line_of_a_figure_leads_from_one_edge_to_another(self, failed):
+        """It would show a jump from 0.2 to 8 % that neither edge made."""
+        check = at_edges(failed.checks[0], self.SLOW, self.SLOW, self.SLOWER, self.SLOW)
+        slow, slower, _evidence = check_plots(check, "c0")
+
+        assert (slow.title, slower.title) == (
+            f"latency: requests {self.SLOW}, both versions",
+            f"latency: requests {self.SLOWER}, both versions",
+        )
+        assert [value for _, value in slow.curves[0].points] == [10.0, 20.0, None, 40.0]
+        assert [value for _, value in slower.curves[0].points] == [None, None, 30.0, None]
+        assert slow.key != slower.key
+
+    def test_the_table_names_the_edge_of_each_row(self, failed):
+        page = html.html(replace(failed, checks=(at_edges(failed.checks[0], self.SLOW, self.SLOWER),)))
+
+        assert page.count(f"<td>{self.SLOW}<td>10<td>9") == 1
+        assert page.count(f"<td>{self.SLOWER}<td>20<td>9") == 1
 
 
 class TestPlots:

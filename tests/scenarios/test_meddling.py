@@ -62,12 +62,18 @@ class Told:
         return {d["metadata"]["name"]: d["spec"]["replicas"] for d in self.kube.list(DEPLOYMENT, "shop").items}
 
 
-def told(*deeds: tuple[float, Deed], people: tuple[dict[str, Any], ...] = (), **changes: Any) -> Told:
-    """The release with these deeds at their seconds."""
+def told(
+    *deeds: tuple[float, Deed],
+    people: tuple[dict[str, Any], ...] = (),
+    prepared: Callable[[Simulation], None] = lambda _sim: None,
+    **changes: Any,
+) -> Told:
+    """The release with these deeds at their seconds; `prepared` is given the simulation before it begins."""
     kept: list[Any] = []
 
     def prepare(sim: Simulation) -> None:
         kept.extend((sim, watch(sim)))
+        prepared(sim)
         bob = InMemoryKube(sim.server, user="bob", field_manager="kubectl-edit")
         for time, deed in deeds:
             sim.at(START + time, lambda deed=deed: deed(bob))
