@@ -152,7 +152,9 @@ def _check(metric: MetricConfig, given: Data, raw: Data, taken: list[str], notes
 def _averaged(query: str) -> str:
     """Over the whole window, as Kayenta takes the mean of the values minute by minute."""
     text, span = ranged(query)
-    return text if span else f"avg_over_time(({query})[$window:1m])"
+    # A comment ends with its line, and must not take the bracket with it.
+    end = "\n" if "#" in query else ""
+    return text if span else f"avg_over_time(({query}{end})[$window:1m])"
 
 
 def _limit(metric: MetricConfig, notes: Notes) -> dict[str, float]:

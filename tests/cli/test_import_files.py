@@ -187,6 +187,15 @@ class TestKayenta:
         assert "metric with a filter: the pattern instance=~$workload-.*: that of one version matches the other's" in told.err
         assert "metric memory: the pattern" not in imported(FILES / "kayenta" / "full.json")[1].err
 
+    def test_a_comment_in_a_query_without_a_range_does_not_swallow_its_end(self, imported, tmp_path):
+        text = (FILES / "kayenta" / "full.json").read_text().replace("'${scope}-[0-9a-z]+-[0-9a-z]+'}", "'${scope}-x'} # of the pods")
+        path = tmp_path / "kayenta" / "commented.json"
+        path.parent.mkdir()
+        path.write_text(text.replace('"{pod=', '"PromQL:memory_bytes{pod='))
+        ((plan,), _) = imported(path)
+
+        assert named(plan["spec"]["checks"])["memory"]["query"].endswith("# of the pods\n)[$window:1m])")
+
     def test_the_judge_is_not_kept_without_anything_to_judge(self, imported):
         plans, told = imported(FILES / "kayenta" / "many-sources.json", "--keep-judge", code=3)
 
