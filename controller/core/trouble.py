@@ -3,6 +3,8 @@
 A command that is refused (a missing right, an admission webhook, a foreign object in the way) will be
 refused again; a person decides. Toward green the release holds with a deadline and tries again now and
 then; on the way back nothing is given up, the sentence only says what is in the way.
+
+A look that ended in a defect of ours is answered in the same way: nobody judges green meanwhile.
 """
 
 from controller.api.release import Phase, ReleaseStatus, StageStatus
