@@ -54,6 +54,8 @@ def finished(w: World) -> Decision:
     commands = leftovers(w)
     if commands:
         return act(w, *commands)
+    if w.observed.unreadable:
+        return Decision(status=w.status, wake_at=w.now + LOOK_SECONDS)  # what is left cannot be seen: it is neither removed nor forgotten
     if w.status.phase is Phase.SUCCEEDED:
         decision = retention(w)
         if decision:
