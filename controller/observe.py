@@ -19,10 +19,11 @@ from controller.api.release import Phase, Verb
 from controller.api.scale import divided
 from controller.core import reasons
 from controller.core.commands import Subject
+from controller.core.gates import without_pods
 from controller.core.phases import FINAL
 from controller.core.retention import Finished
 from controller.core.world import Observed, Problem, RequestView, Rival
-from controller.ports import RELEASE, Kube, NotFoundError, Obj, Ports, RefusedError
+from controller.ports import NAMESPACE, RELEASE, Kube, NotFoundError, Obj, Ports, RefusedError
 from controller.recall import Recall, version_of
 
 LOOKS: dict[Phase, Look] = {
@@ -224,6 +225,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         rivals=around.rivals,
         problems=around.problems,
         unreadable=unreadable(around.problems),
+        namespace_going=namespace_going(kube, subject, members),
         warnings=around.warnings,
         finished=finished_ones(kube, subject, live=live),
         lock_gone=subject.status.phase in UNTOUCHED and records.holder_is_gone(kube, subject.namespace, plan.status.active),
@@ -233,6 +235,17 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         domain=ports.settings.cluster_domain,
         cluster=ports.settings.cluster_name,
     )
+
+
+def namespace_going(kube: Kube, subject: Subject, members: MembersView) -> bool:
+    """Whether the release's namespace is being deleted. Asked where the Release is, or where no version has a pod: those go first."""
+    bare = bool(members.members) and all(without_pods(view) for m in members.members for view in (m.blue, m.green))
+    if not (bare or (subject.deleted and subject.finalizer)):
+        return False
+    try:
+        return bool(kube.get(NAMESPACE, "", subject.namespace)["metadata"].get("deletionTimestamp"))
+    except (NotFoundError, RefusedError):
+        return False
 
 
 def unreadable(problems: tuple[Problem, ...]) -> str:

@@ -65,6 +65,9 @@ def next_step(w: World) -> Decision:
     broken = trouble.damaged(w)
     if broken:
         return broken
+    parting = finishing.parting(w)
+    if parting:
+        return parting
     if w.status.phase in FINAL:
         return finishing.finished(w)
     back_first = unusable(w) or asked_back(w) or deleted(w) or superseded(w) or _backward(w)

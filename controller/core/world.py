@@ -158,6 +158,7 @@ class Observed:
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
         unreadable: which reads of routes or workloads were refused: what is missing from them may be there all the same; "" where none.
+        namespace_going: the release's own namespace is being deleted; only asked where something speaks for it.
         warnings: what is legal but should be said.
         finished: finished releases of the plan; only looked at when this one is about to be left alone.
         lock_gone: the release that holds the plan does not exist any more.
@@ -192,6 +193,7 @@ class Observed:
     rivals: tuple[Rival, ...] = ()
     problems: tuple[Problem, ...] = ()
     unreadable: str = ""
+    namespace_going: bool = False
     warnings: tuple[Problem, ...] = ()
     lock_gone: bool = False
     plan_problem: str = ""
