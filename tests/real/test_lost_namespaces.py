@@ -92,17 +92,25 @@ def test_green_is_gone_back_from_by_its_triggers_while_its_namespace_may_not_be_
     binding = take_rights(scene, shop.green_namespace)
     again(scene)
     shop.fails((shop.green_namespace, "shop"), 0.6)
-    eventually(
-        lambda: set(shop.weights().values()) == {100} or shop.weights().get("shop") == 100 or shop.status.get("rollback"),
-        60,
-        "the way back",
-    )
     eventually(lambda: (shop.status.get("rollback") or {}).get("trafficAt"), 30, "everybody on blue")
 
     assert shop.deployments()["second/shop"] > 0, "what may not be read is not taken for gone, nor removed"
     scene.api.apply([binding])
     shop.reaches("RolledBack")
     assert scene.faults() == []
+
+
+def test_a_namespace_that_is_deleted_in_mid_release_goes_away(scene: Scene) -> None:
+    """Its pods go first: that is when the controller asks, for a moment later it has no rights there any more."""
+    shop = Shop(scene.api, scene.exporter, scene.namespaces[1], "shop", "shop", ("shop",))
+    shop.release = "to-v2"
+    shop.measures_at(25)
+    scene.exporter.flow(shop.namespace, None)
+    path = f"/api/v1/namespaces/{shop.namespace}"
+    scene.api.delete(path)
+
+    eventually(lambda: scene.api.request("GET", path).status_code == 404, 60, "the end of the namespace")
+    assert scene.controllers.defects() == []
 
 
 def pairs(scene: Scene) -> Iterator[tuple[str, str]]:
