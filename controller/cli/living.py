@@ -61,8 +61,8 @@ def unconfirmed(status: Mapping[str, Any], updated: float, now: float) -> str:
     """
     if status.get("phase") not in ("Measuring", "Baking"):
         return ""
-    opened = number(record(next(iter(reversed(rows(status.get("stages")))), {}).get("window")).get("openedAt"))
-    silent = now - max(updated, opened)
+    opened = [number(record(stage.get("window")).get("openedAt")) for stage in rows(status.get("stages"))]
+    silent = now - max([updated, *opened])
     if silent < UNCONFIRMED_SECONDS:
         return ""
     wants = "see whether one leads (the Lease penstock-system/penstock) and has its rights in this namespace"

@@ -90,7 +90,6 @@ def test_green_is_gone_back_from_by_its_triggers_while_its_namespace_may_not_be_
     shop.release = "to-v2"
     shop.measures_at(25)
     binding = take_rights(scene, shop.green_namespace)
-    again(scene)
     shop.fails((shop.green_namespace, "shop"), 0.6)
     eventually(lambda: (shop.status.get("rollback") or {}).get("trafficAt"), 30, "everybody on blue")
 
