@@ -19,10 +19,11 @@ from controller.api.release import Phase, Verb
 from controller.api.scale import divided
 from controller.core import reasons
 from controller.core.commands import Subject
+from controller.core.gates import without_pods
 from controller.core.phases import FINAL
 from controller.core.retention import Finished
 from controller.core.world import Observed, Problem, RequestView, Rival
-from controller.ports import RELEASE, Kube, NotFoundError, Obj, Ports
+from controller.ports import NAMESPACE, RELEASE, Kube, NotFoundError, Obj, Ports, RefusedError
 from controller.recall import Recall, version_of
 
 LOOKS: dict[Phase, Look] = {
@@ -223,6 +224,8 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         requests=around.requests,
         rivals=around.rivals,
         problems=around.problems,
+        unreadable=unreadable(around.problems),
+        namespace_going=namespace_going(kube, subject, members),
         warnings=around.warnings,
         finished=finished_ones(kube, subject, live=live),
         lock_gone=subject.status.phase in UNTOUCHED and records.holder_is_gone(kube, subject.namespace, plan.status.active),
@@ -232,6 +235,22 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         domain=ports.settings.cluster_domain,
         cluster=ports.settings.cluster_name,
     )
+
+
+def namespace_going(kube: Kube, subject: Subject, members: MembersView) -> bool:
+    """Whether the release's namespace is being deleted. Asked where the Release is, or where no version has a pod: those go first."""
+    bare = bool(members.members) and all(without_pods(view) for m in members.members for view in (m.blue, m.green))
+    if not (bare or (subject.deleted and subject.finalizer)):
+        return False
+    try:
+        return bool(kube.get(NAMESPACE, "", subject.namespace)["metadata"].get("deletionTimestamp"))
+    except (NotFoundError, RefusedError):
+        return False
+
+
+def unreadable(problems: tuple[Problem, ...]) -> str:
+    """Which reads were refused, in words: what was not read must not count as not there."""
+    return "; ".join(dict.fromkeys(problem.detail for problem in problems if problem.reason == reasons.RIGHTS_MISSING))
 
 
 def effective_plan(
@@ -285,8 +304,11 @@ def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> Targets:
     first = phase is Phase.PREPARING and subject.status.blue_slot < 0
     traffic = observe_traffic(kube, subject, first=first, cluster_domain=ports.settings.cluster_domain)
     slot = subject.status.blue_slot if subject.status.blue_slot >= 0 else traffic.blue_slot
-    members = observe_members(kube, subject, slot, split_of(traffic), look_of(subject))
     problems, warnings = traffic.problems, traffic.warnings
+    try:
+        members = observe_members(kube, subject, slot, split_of(traffic), look_of(subject))
+    except RefusedError as error:
+        return traffic, MembersView(), (*problems, Problem(reasons.RIGHTS_MISSING, f"read the workloads: {error}")), warnings
     if first and slot >= 0 and not problems:
         found = preflight(kube, subject, slot, split_of(traffic), may_make_namespaces=ports.settings.make_namespaces)
         problems, warnings = (*problems, *found.problems), (*warnings, *found.warnings)

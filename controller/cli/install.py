@@ -18,6 +18,7 @@ from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, check_name_of, say, tell
 from controller.cli.install_kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KINDS, ROLE, find
+from controller.cli.install_namespaces import check_dropped, still_watched, take_rights
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects, copied_labels, default_image
 from controller.cli.naming import NamingError, revision_of
 from controller.cli.uninstall import uninstall
@@ -42,11 +43,20 @@ class Asked:
     prometheus: str
     secrets: tuple[str, ...]
     policies: bool
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Namespaces that are to be there."""
+        return (*self.namespaces, *self.green_namespaces, self.home)
 
 
 Namespaces = Annotated[list[str] | None, typer.Option("--namespace", "-n", help="With plans in it; repeatable.", show_default=False)]
 Greens = Annotated[
     list[str] | None, typer.Option("--green-namespace", help="That only holds a slot; made if missing; repeatable.", show_default=False)
+]
+Dropped = Annotated[
+    list[str] | None, typer.Option("--drop-namespace", help="No longer watched; its Role goes; repeatable.", show_default=False)
 ]
 Secrets = Annotated[
     list[str] | None, typer.Option("--secret", help="Name of a Secret that members bring along; repeatable.", show_default=False)
@@ -61,6 +71,7 @@ def install(
     *,
     namespace: Namespaces = None,
     green_namespace: Greens = None,
+    drop_namespace: Dropped = None,
     cluster_wide: Annotated[bool, typer.Option("--cluster-wide", help="Watch all namespaces, by a ClusterRole.")] = False,
     image: Image = "",
     prometheus: PrometheusUrl = "",
@@ -71,11 +82,11 @@ def install(
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
 ) -> None:
-    """Print or apply what the cluster needs; run it again to upgrade or to add namespaces."""
-    asked = Asked(
-        tuple(namespace or ()), tuple(green_namespace or ()), cluster_wide, home, image, prometheus, tuple(secret or ()), admission_policies
-    )
+    """Print or apply what the cluster needs; run it again to upgrade, or to add or drop namespaces."""
+    plans, greens, dropped = tuple(namespace or ()), tuple(green_namespace or ()), tuple(drop_namespace or ())
+    asked = Asked(plans, greens, cluster_wide, home, image, prometheus, tuple(secret or ()), admission_policies, dropped)
     check_asked(asked)
+    check_dropped(dropped, asked.named, cluster_wide=cluster_wide, dry_run=dry_run)
     if dry_run:
         tell(as_yaml([*definitions().values(), *all_objects(options_of(asked, {}, "default"))]))
         return
@@ -85,7 +96,7 @@ def install(
 
 def check_asked(asked: Asked) -> None:
     """Refuse what cannot be meant."""
-    named = {"--namespace": asked.namespaces, "--green-namespace": asked.green_namespaces}
+    named = {"--namespace": asked.namespaces, "--green-namespace": asked.green_namespaces, "--drop-namespace": asked.dropped}
     for option, names in (named | {"--controller-namespace": (asked.home,), "--secret": asked.secrets}).items():
         for name in names:
             check_name_of(option, name)
@@ -158,7 +169,10 @@ def apply_all(session: Session, asked: Asked) -> None:
     kube = session.kube
     for kind, name in [(NAMESPACE, asked.home), *((CRD, crd["metadata"]["name"]) for crd in definitions().values())]:
         wait_deleted(session, kind, name)
-    options = with_labels(kube, with_present(kube, asked, session.namespace))
+    options = with_present(kube, asked, session.namespace)
+    if find(kube, CONFIG_MAP, asked.home, NAME):
+        options = still_watched(session, options, asked.named, asked.dropped)
+    options = with_labels(kube, options)
     for crd in definitions().values():
         apply(kube, crd)
     for crd in definitions().values():
@@ -167,6 +181,8 @@ def apply_all(session: Session, asked: Asked) -> None:
         # Somebody else's namespace is left as it is; applied without its labels, one that we made would lose them.
         if obj["kind"] != "Namespace" or obj["metadata"]["name"] == options.home or not find(kube, NAMESPACE, "", obj["metadata"]["name"]):
             apply(kube, obj)
+    for name in asked.dropped:
+        take_rights(kube, name)
     if not options.cluster_wide:
         forget_cluster_wide(kube)
     where = "all namespaces" if options.cluster_wide else ", ".join(options.watched)

@@ -101,6 +101,8 @@ def alerts() -> Object:
               "warning", "Releases are looked at more than 2 s after their time: give the controller more CPU."),
         alert("PenstockWatchTrouble", "penstock_watch_trouble > 0", "2m", "warning",
               "A watch of the controller fails: its readiness probe says which, often for want of a right."),
+        alert("PenstockNamespaceLost", "max by (namespace) (penstock_namespace_lost) > 0", "2m", "critical",
+              "The controller may not read namespace {{ $labels.namespace }}: nobody watches the releases there."),
         alert("PenstockPrometheusUnusable",
               'sum by (provider) (rate(penstock_queries_total{result!~"ok|empty"}[5m]))'
               " / sum by (provider) (rate(penstock_queries_total[5m])) > 0.5",

@@ -8,8 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from controller.cli.words import number, record
+from controller.cli.words import number, record, rows, span
 from controller.core import reasons
+
+UNCONFIRMED_SECONDS = 300.0
+"""Several times as long as a window that advances stays without a write."""
 
 _PROGRESS = re.compile(r"\b\d+ of (\d+) s\b")
 
@@ -46,6 +49,24 @@ def sentence_now(message: str, reason: str, stage: Mapping[str, Any], window: fl
     if reason in (reasons.MEASURING, reasons.BAKING, reasons.RETURNING):
         return _PROGRESS.sub(lambda found: f"{judged(stage, float(found[1]), now):.0f} of {found[1]} s", message)
     return message
+
+
+def unconfirmed(status: Mapping[str, Any], updated: float, now: float) -> str:
+    """A note where a window runs and nobody has written about it for long; "" where all is as it should be.
+
+    Args:
+        status: as stored.
+        updated: when the controller wrote last, Unix seconds.
+        now: Unix seconds.
+    """
+    if status.get("phase") not in ("Measuring", "Baking"):
+        return ""
+    opened = [number(record(stage.get("window")).get("openedAt")) for stage in rows(status.get("stages"))]
+    silent = now - max([updated, *opened])
+    if silent < UNCONFIRMED_SECONDS:
+        return ""
+    wants = "see whether one leads (the Lease penstock-system/penstock) and has its rights in this namespace"
+    return f"Nothing was written about it for {span(silent)}; a controller that looks after it writes about once a minute: {wants}."
 
 
 def without(step: str, *verbs: str) -> str:

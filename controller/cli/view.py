@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from controller.cli.living import judged, sentence_now, without
+from controller.cli.living import judged, sentence_now, unconfirmed, without
 from controller.cli.words import clock, created_at, number, record, rows, span, text, whole
 from controller.core import reasons
 from controller.core.words import is_used, many
@@ -131,7 +131,7 @@ def view_of(
         stages=stages, checks=checks, tightest=tightest_of(status, checks),
         next=next_of(phase, status, stages, now),
         can=no_way_back or without(reasons.next_step(reason) if reason else "", verb_of(command)),
-        command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status),
+        command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status, now),
     )  # fmt: skip
 
 
@@ -174,9 +174,9 @@ def waits_for_person(status: Mapping[str, Any]) -> bool:
     return phase == "Halted" or (phase == "Holding" and bool(held.get("waitsFor")) and held.get("until") is None)
 
 
-def notes_of(status: Mapping[str, Any]) -> tuple[str, ...]:
+def notes_of(status: Mapping[str, Any], now: float) -> tuple[str, ...]:
     """What should be said besides."""
-    notes = []
+    notes = list(filter(None, [unconfirmed(status, updated_at(status), now)]))
     if status.get("planChanged") is True:
         notes.append("The plan was edited since; this release goes on with the frozen one.")
     warnings = status.get("warnings")

@@ -32,6 +32,9 @@ from controller.core.world import RouteView, WorkloadView
 TEARDOWN_PATIENCE_SECONDS = 600.0
 """How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
 
+UNREAD_SECONDS = 5.0
+"""So often it is looked whether what was refused can be read again."""
+
 BEGAN = {reasons.EVIDENCE_AGAINST: "the evidence began to grow", reasons.PODS_GONE: "the last of its pods had gone"}
 """From where the time to detect is counted, where that is no answer of a check."""
 
@@ -191,7 +194,7 @@ def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
 
 def blue_state(w: World) -> Blue:
     """Whether blue has the pods it had, its requests find them, and it answers its probes."""
-    lacking = []
+    lacking = [w.observed.unreadable] if w.observed.unreadable else []
     for member in w.observed.members:
         needed = next((c.replicas for c in w.status.capacity if c.member == member.name), 1)
         if member.blue.available < needed:
@@ -212,6 +215,10 @@ def tearing_down(w: World) -> Decision:
         return back(w.status, KeepCapacity())  # all users are on blue: it gets its size back before green goes
     if not rollback.drained_at:
         return drain(w, rollback)
+    if w.observed.unreadable:  # perhaps green is all that is left of the service
+        if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
+            return halt(w, reasons.RIGHTS_MISSING, w.observed.unreadable)
+        return wait(w, reasons.RIGHTS_MISSING, w.observed.unreadable, until=w.now + UNREAD_SECONDS)
     if not w.plan.rollback.keep_green and not w.observed.green_gone:
         absent = blue_gone(w)
         if absent:

@@ -69,13 +69,16 @@ def next_step(w: World) -> Decision:
     broken = trouble.damaged(w)
     if broken:
         return broken
+    parting = finishing.parting(w)
+    if parting:
+        return parting
     if w.status.phase in FINAL:
         return finishing.finished(w)
     back_first = unusable(w) or asked_back(w) or deleted(w) or superseded(w) or _backward(w)
     if back_first:
         return back_first
     watched = seen.watch(w)
-    asked = triggered(w, watched) or trouble.schema_old(w) or missing.answer(w) or outage.answer(w)
+    asked = triggered(w, watched) or trouble.schema_old(w) or trouble.unreadable(w) or missing.answer(w) or outage.answer(w)
     asked = asked or drift.answer(w) or _requests(w) or alerted(w, watched)
     return held_on_to(w, outage.awake(w, asked or missing.kept(w, missing.stopped(w, step(w, watched)))))
 
@@ -225,7 +228,7 @@ def holding(w: World) -> Decision:
         return hold_deadline(w)
     if not held.tries_again:
         return Decision(status=w.status, wake_at=held.until)
-    if outage.waiting_for_pods(w):
+    if outage.waiting_for_pods(w) or w.observed.unreadable:
         return Decision(status=w.status, wake_at=min(t for t in (held.until, w.now + seen.look_again(w)) if t is not None))
     tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
     still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason

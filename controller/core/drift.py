@@ -27,6 +27,8 @@ def answer(w: World) -> Decision | None:
     if status.stage < 0:
         return begun(w) or too_early(w)
     gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
+    if gone and w.observed.unreadable:
+        return None  # perhaps it only may not be read
     if gone:
         return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
     owed = begun(w)

@@ -6,6 +6,7 @@ from controller.core.commands import (
     AnswerRequest,
     Command,
     Decision,
+    Direction,
     DropFinalizer,
     PruneHistory,
     RecordKind,
@@ -13,6 +14,7 @@ from controller.core.commands import (
     ShrinkOld,
 )
 from controller.core.homeward import FULL
+from controller.core.phases import BACKWARD, FINAL
 from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, moved, record, stored, wait
 from controller.core.words import GETS_REQUESTS, HAS_TRAFFIC
@@ -54,6 +56,8 @@ def finished(w: World) -> Decision:
     commands = leftovers(w)
     if commands:
         return act(w, *commands)
+    if w.observed.unreadable:
+        return Decision(status=w.status, wake_at=w.now + LOOK_SECONDS)  # what is left cannot be seen: it is neither removed nor forgotten
     if w.status.phase is Phase.SUCCEEDED:
         decision = retention(w)
         if decision:
@@ -62,6 +66,22 @@ def finished(w: World) -> Decision:
     if gone:
         return act(w, PruneHistory(tuple(release.name for release in gone)))
     return act(w, DropFinalizer()) if w.subject.finalizer else Decision(status=w.status)
+
+
+def parting(w: World) -> Decision | None:
+    """The namespace of the release is being deleted, and everything in it: the finalizer goes at once where it protects nothing else.
+
+    Our rights there go in the same breath, in any order, and nothing can be recorded any more: whoever waits keeps the namespace for
+    ever. A route in another namespace is put back first. None where the namespace stays.
+    """
+    if not w.observed.namespace_going:
+        return None
+    if w.status.phase not in FINAL and any(
+        r.found and r.namespace != w.subject.namespace and not r.blue_only and r.owner == w.subject.uid for r in w.observed.routes
+    ):
+        return backward.abandon(w, reasons.RELEASE_DELETED) if w.status.phase not in BACKWARD else None
+    commands = (DropFinalizer(),) if w.subject.finalizer else ()
+    return Decision(status=w.status, commands=commands, direction=Direction.BACK, wake_at=w.now + LOOK_SECONDS)
 
 
 def answer(w: World, request: RequestView) -> AnswerRequest:

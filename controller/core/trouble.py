@@ -11,7 +11,7 @@ from controller.api.release import Phase, ReleaseStatus, StageStatus
 from controller.core import backward, finishing, gates, reasons
 from controller.core.commands import Decision, RecordKind
 from controller.core.phases import BACKWARD, FINAL
-from controller.core.steps import DATA_DEADLINE_SECONDS, World, halt, hold, moved, record, saying, stored
+from controller.core.steps import DATA_DEADLINE_SECONDS, World, halt, hold, moved, record, saying, stored, wait
 
 FORBIDDEN = 403
 OUR_DEFECT = 0
@@ -124,6 +124,23 @@ def in_place(w: World) -> ReleaseStatus:
     reached = max((i for i, weight in enumerate(weights) if weight <= w.status.weight), default=-1)
     begun = [*w.status.stages, *(StageStatus(weight=weight) for weight in weights[len(w.status.stages) :])]
     return w.status.model_copy(update={"stage": reached, "stages": begun[: reached + 1]})
+
+
+def unreadable(w: World) -> Decision | None:
+    """Routes or workloads that nobody lets us read are not gone: nothing goes toward green by them, and this release alone waits.
+
+    Triggers, rollbacks and deletions go before; what holds already goes on holding (`decide.holding`).
+    """
+    detail = w.observed.unreadable
+    if not detail:
+        return None
+    if w.status.phase in IN_A_STAGE:
+        return refused(w, FORBIDDEN, detail)
+    if w.status.phase is not Phase.PREPARING or w.status.blue_slot < 0:
+        return None  # a release that begins is refused by its problems
+    if w.now > w.status.phase_since + w.plan.preparation.deadline:
+        return backward.roll_back(w, reasons.PREPARATION_DEADLINE, detail)
+    return wait(w, reasons.RIGHTS_MISSING, detail, until=w.now + RETRY_SECONDS)
 
 
 def schema_old(w: World) -> Decision | None:

@@ -157,6 +157,8 @@ class Observed:
         cluster_gone: green's Service or subset is not there at all, or selects other pods: its requests get errors.
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
+        unreadable: which reads of routes or workloads were refused: what is missing from them may be there all the same; "" where none.
+        namespace_going: the release's own namespace is being deleted; only asked where something speaks for it.
         warnings: what is legal but should be said.
         finished: finished releases of the plan; only looked at when this one is about to be left alone.
         lock_gone: the release that holds the plan does not exist any more.
@@ -190,6 +192,8 @@ class Observed:
     requests: tuple[RequestView, ...] = ()
     rivals: tuple[Rival, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unreadable: str = ""
+    namespace_going: bool = False
     warnings: tuple[Problem, ...] = ()
     lock_gone: bool = False
     plan_problem: str = ""

@@ -46,6 +46,7 @@ from controller.runtime.lease import LeaseSettings, highest_epoch
 from controller.runtime.metrics import MeteredProviders, Metrics, phase_of
 from controller.runtime.owners import Owners
 from controller.runtime.queue import WorkQueue
+from controller.runtime.reach import Reach
 from controller.runtime.store import Change, ref_of
 from controller.runtime.together import AskTogether
 from controller.runtime.watched import WATCHED, Watched, is_finished, newest_finished
@@ -53,13 +54,10 @@ from controller.runtime.workers import Term, Workers
 
 log = logging.getLogger(__name__)
 
-ESSENTIAL = (RELEASE, RELEASE_PLAN, RELEASE_REQUEST)
-"""Kinds without which nothing can be done; the others can be asked of the API server instead."""
-
 EPOCH_BEARERS = (RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE)
 OTHER_BEARERS = (DEPLOYMENT, DESTINATION_RULE, SERVICE)
-PATIENCE_SECONDS = 5.0
-"""Wait at the start for kinds that are not essential."""
+LEASE_BACK_SECONDS = 5.0
+"""Time to give the Lease back at the end."""
 LAST_LOOK_SECONDS = 25.0
 """Time for looks under way at the end; a pod has 30 s."""
 HOUSEKEEPING_SECONDS = 60.0
@@ -89,6 +87,7 @@ class Controller:
         self._stop, self._stop_leader = threading.Event(), threading.Event()
         self._refusal = ""
         self._informers = [self._informer(watched, namespace, pace) for namespace in self._namespaces() for watched in WATCHED]
+        self._reach = Reach(self._informers)
         self.leader = self._candidate(home)
         self._workers = Workers(
             self.queue,
@@ -136,7 +135,7 @@ class Controller:
         self._stop_leader.set()
         for thread in self._threads:
             if thread.name == "leader":
-                thread.join(PATIENCE_SECONDS)
+                thread.join(LEASE_BACK_SECONDS)
         if self.health is not None:
             self.health.close()
 
@@ -149,21 +148,26 @@ class Controller:
 
     def ready(self) -> tuple[bool, str]:
         """Whether it can do its work, as leader or as the next one."""
-        missing = sorted({f"{i.kind.plural}{f' in {i.namespace}' if i.namespace else ''}" for i in self._informers if not i.synced})
-        if missing:
-            trouble = next((i.trouble for i in self._informers if i.trouble), "")
-            return False, f"Not read in yet: {', '.join(missing)}. {trouble}".strip()
+        trouble = self._reach.sentence()
+        awaited = sorted({f"{i.kind.plural}{f' in {i.namespace}' if i.namespace else ''}" for i in self._reach.awaited()})
+        if awaited:
+            why = next((i.trouble for i in self._informers if i.trouble), "")
+            return False, f"Not read in yet: {', '.join(awaited)}. {why}".strip()
+        if self._reach.nowhere():
+            return False, trouble
         if self._refusal:
             return False, self._refusal
         if self.leader.trouble:
             return False, self.leader.trouble
-        return True, f"Ready; leads with epoch {self.leader.epoch}." if self.leader.epoch else "Ready; another replica leads."
+        leads = f"Ready; leads with epoch {self.leader.epoch}." if self.leader.epoch else "Ready; another replica leads."
+        return True, f"{leads} {trouble}".strip()
 
     def metrics_text(self) -> str:
         """The exposition, with what is counted only when asked."""
         self.metrics.count_phases(phase_of(release) for release in self._remembered(RELEASE))
         self.metrics.depth.set(self.queue.depth())
         self.metrics.leading.set(1 if self.leader.epoch else 0)
+        self.metrics.lost_namespaces(self._reach.lost())
         self.metrics.watch_trouble.set(sum(1 for informer in self._informers if informer.trouble))
         return self.metrics.text()
 
@@ -192,12 +196,9 @@ class Controller:
 
     def _lead(self) -> None:
         """Be a candidate as soon as there is something to lead with."""
-        essential = [informer for informer in self._informers if informer.kind in ESSENTIAL]
-        while not self._stop_leader.is_set() and not all(informer.wait_synced(0.2) for informer in essential):
-            pass
-        end = time.monotonic() + PATIENCE_SECONDS
-        for informer in self._informers:
-            informer.wait_synced(max(0.0, end - time.monotonic()))
+        self._reach.wait(self._stop_leader.is_set)
+        if trouble := self._reach.sentence():
+            log.warning("Goes on without what it may not read. %s", trouble)
         gc.freeze()  # what was read in lives on; walking it in every full collection would hold all workers up
         self.leader.run(self._stop_leader)
 
@@ -281,13 +282,17 @@ class Controller:
                 yield from informer.store.all()
 
     def _highest_epoch(self, live: bool) -> int:  # noqa: FBT001 - the signature of a callback
-        """The highest epoch on anything of ours; `live` where the Lease that should know it is gone."""
+        """The highest epoch on anything of ours; `live` where the Lease that should know it is gone.
+
+        A namespace that cannot be read may have a higher one. Whoever comes upon it there steps down and takes one above it
+        (`Leader.deposed`), as a refused namespace must not keep all others without a leader.
+        """
         found = max(highest_epoch(self._remembered(kind)) for kind in (*EPOCH_BEARERS, *OTHER_BEARERS))
         if not live:
             return found
         for kind in EPOCH_BEARERS:
             for namespace in self._namespaces():
-                with contextlib.suppress(NotFoundError, RefusedError):  # not installed, or not allowed: then nothing of ours is there
+                with contextlib.suppress(NotFoundError, RefusedError):
                     for page in self._client.pages(kind, namespace):
                         found = max(found, highest_epoch(page.items))
         return found

@@ -33,9 +33,9 @@ class Memory:
         self._informers[informer.kind, informer.namespace] = informer
 
     def store(self, kind: Kind, namespace: str) -> Store | None:
-        """The store that knows everything of this kind in this namespace ("" is all); None where none does."""
+        """The store that knows everything of this kind in this namespace ("" is all); None where none does, or none does any more."""
         informer = self._informers.get((kind, namespace)) or self._informers.get((kind, ""))
-        return informer.store if informer is not None and informer.synced else None
+        return informer.store if informer is not None and informer.synced and not informer.refused else None
 
     def remember(self, kind: Kind, namespace: str, obj: Obj) -> Obj:
         """Take in what the API server has just answered."""

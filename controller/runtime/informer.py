@@ -23,6 +23,9 @@ from controller.runtime.store import Change, Ref, Store, ref_of
 
 log = logging.getLogger(__name__)
 
+SAY_AGAIN_SECONDS = 60.0
+"""The same trouble is logged this often."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -42,7 +45,12 @@ class Pace:
 
 
 class Informer:
-    """One kind in one namespace ("" is all). `turn` and `run` belong to one thread; the rest to anybody."""
+    """One kind in one namespace ("" is all). `turn` and `run` belong to one thread; the rest to anybody.
+
+    Attributes:
+        trouble: why it fails at present; "" where it does not.
+        refused: the last answer was a refusal, or that the kind is not served: what the store has may be long out of date.
+    """
 
     def __init__(
         self,
@@ -62,8 +70,10 @@ class Informer:
         self._revision = ""
         self._listed_at = float("-inf")
         self._failures = 0
+        self._said_at = float("-inf")
         self._synced = Event()
         self.trouble = ""
+        self.refused = False
 
     @property
     def synced(self) -> bool:
@@ -91,7 +101,7 @@ class Informer:
             self._revision = ""
             return self._failed("The revision that was watched is too old; everything is read again.", quietly=True)
         except (NotFoundError, RefusedError) as error:
-            self._revision = ""
+            self._revision, self.refused = "", True
             return self._failed(str(error))
         except KubeError as error:
             return max(error.retry_after, self._failed(str(error), quietly=error.reason == "Silence"))
@@ -102,9 +112,11 @@ class Informer:
         """The back-off of one more failure, from half of it to the whole."""
         pace = self._pace
         delay = min(pace.last_delay, pace.first_delay * 2.0 ** min(self._failures, 20))
+        news = sentence != self.trouble or self._steady() - self._said_at >= SAY_AGAIN_SECONDS
         self._failures += 1
         self.trouble = "" if quietly else sentence
-        if not quietly:
+        if news and not quietly:
+            self._said_at = self._steady()
             log.warning("Watching %s in %s: %s", self.kind.plural, self.namespace or "all namespaces", sentence)
         return delay * self._random.uniform(0.5, 1.0)
 
@@ -120,7 +132,7 @@ class Informer:
             revision = page.resource_version
         for change in self.store.relist_ends(listed, revision):
             self._tell(change)
-        self._revision, self._listed_at, self.trouble = revision, started, ""
+        self._revision, self._listed_at, self.trouble, self.refused = revision, started, "", False
         self._synced.set()
 
     def _watch(self, stopped: Callable[[], bool]) -> None:

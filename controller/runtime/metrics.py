@@ -50,6 +50,7 @@ class Metrics:
         self.faults = Counter("penstock_reconcile_faults", "Looks that a fault of the API server ended.", registry=registry)
         self.leading = Gauge("penstock_leading", "1 while this process leads.", registry=registry)
         self.epoch = Gauge("penstock_epoch", "Epoch of this process's last leadership.", registry=registry)
+        self.lost = Gauge("penstock_namespace_lost", "1 for each namespace in which a watch is refused.", ["namespace"], registry=registry)
         self.watch_trouble = Gauge("penstock_watch_trouble", "Watches that are failing now.", registry=registry)
 
     def request_done(self, verb: str, resource: str, code: int, seconds: float) -> None:
@@ -80,6 +81,12 @@ class Metrics:
         tally = Tally(phases)
         for phase in Phase:
             self.releases.labels(phase.value).set(tally.get(phase.value, 0))
+
+    def lost_namespaces(self, namespaces: Iterable[str]) -> None:
+        """The namespaces that cannot be read now, and no others."""
+        self.lost.clear()
+        for namespace in namespaces:
+            self.lost.labels(namespace).set(1)
 
     def text(self) -> str:
         """The exposition format."""

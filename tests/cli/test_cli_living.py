@@ -2,7 +2,8 @@
 
 import pytest
 
-from controller.cli.living import sentence_now, without
+from controller.cli.living import sentence_now, unconfirmed, without
+from controller.cli.view import view_of
 from controller.core import reasons
 from tests.cli.cli_bed import a_terminal
 
@@ -46,6 +47,24 @@ class TestTheSentence:
         assert "1m15s of 5m" in got
         assert "Judges the window: 75 of 300 s" in got
         assert "Judges the window: 75 of 300 s" in why
+
+
+class TestAStatusThatNobodyConfirms:
+    """No leader, or one that may not write there: the stored sentence still says how well it goes."""
+
+    @pytest.mark.parametrize(("phase", "now", "said"), [("Measuring", 1299, False), ("Measuring", 1420, True), ("Halted", 9000, False)])
+    def test_a_running_window_of_which_nothing_was_written_for_long_is_said(self, phase, now, said):
+        note = unconfirmed({"phase": phase, "stages": [WINDOW]}, 1000.0, now)
+
+        assert bool(note) is said
+        assert "for 7m" in note or not said
+
+    def test_it_stands_among_the_notes_of_every_view(self):
+        terminal = a_terminal()
+        terminal.until(150)
+        release, now = terminal.release(), terminal.host().now()
+
+        assert [any("Nothing was written" in note for note in view_of(release, now=at).notes) for at in (now, now + 600)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from controller.ports import CONFIG_MAP, NAMESPACE
+from controller.cli.install_kinds import ROLE, ROLE_BINDING
+from controller.ports import CONFIG_MAP, NAMESPACE, RELEASE
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 
@@ -95,3 +96,70 @@ def test_what_cannot_be_meant_is_a_usage_error(terminal, flags, sentence):
     assert result.code == 2
     assert sentence in result.err
     assert result.out == ""
+
+
+class TestTheListOfNamespaces:
+    """Installed for two, on the simulated API server."""
+
+    @pytest.fixture
+    def kube(self, terminal):
+        return InMemoryKube(terminal.sim.server, user="admin")
+
+    @pytest.fixture
+    def terminal(self):
+        terminal = a_terminal(started=False)
+        assert terminal.penstock("install", "-n", "shop", "-n", "other").code == 0
+        return terminal
+
+    def watched(self, kube):
+        return yaml.safe_load(kube.get(CONFIG_MAP, "penstock-system", "penstock")["data"]["controller.yaml"])["namespaces"]
+
+    def test_a_deleted_one_is_not_made_again_but_by_name(self, terminal, kube):
+        settings = {"data": {"controller.yaml": yaml.safe_dump({"namespaces": ["shop", "deleted"]})}}
+        kube.patch(CONFIG_MAP, "penstock-system", "penstock", settings)
+        result = terminal.penstock("install")
+
+        assert result.code == 0
+        assert "Namespace deleted does not exist any more, and is no longer watched" in result.err
+        assert self.watched(kube) == ["shop"]
+        assert terminal.penstock("install", "-n", "deleted").code == 0
+        assert self.watched(kube) == ["shop", "deleted"]
+
+    def test_one_that_is_being_deleted_is_not_waited_for(self, terminal, kube):
+        kube.delete(NAMESPACE, "", "other", uid=kube.get(NAMESPACE, "", "other")["metadata"]["uid"])
+        named, result = terminal.penstock("install", "-n", "other"), terminal.penstock("install")
+
+        assert named.code == 6
+        assert "Namespace other is being deleted: wait until it is gone" in named.err
+        assert (result.code, self.watched(kube)) == (0, ["shop"])
+        assert "Namespace other is being deleted, and is no longer watched" in result.err
+
+    def test_a_dropped_one_loses_the_role_and_stays(self, terminal, kube):
+        result = terminal.penstock("install", "--drop-namespace", "other")
+
+        assert (result.code, self.watched(kube)) == (0, ["shop"])
+        assert [o["metadata"]["name"] for kind in (ROLE, ROLE_BINDING) for o in kube.list(kind, "other").items] == []
+        assert kube.get(NAMESPACE, "", "other")
+
+    def test_one_whose_release_runs_is_not_dropped(self, terminal, kube):
+        body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r"}}
+        kube.create(RELEASE, "other", body | {"spec": {"plan": "p", "revision": "v2", "images": {"shop": "shop:2"}}})
+        result = terminal.penstock("install", "--drop-namespace", "other")
+
+        assert (result.code, self.watched(kube)) == (6, ["shop", "other"])
+        assert "other/r still runs" in result.err
+
+    @pytest.mark.parametrize(
+        ("flags", "sentence"),
+        [
+            (("--drop-namespace", "nobody"), "nobody is not watched"),
+            (("--drop-namespace", "other", "-n", "other"), "to be watched and to be dropped"),
+            (("--drop-namespace", "other", "--dry-run"), "leave --dry-run out"),
+            (("--drop-namespace", "other", "--drop-namespace", "shop"), "No namespace with plans is left"),
+        ],
+    )
+    def test_what_cannot_be_dropped_is_a_usage_error_and_changes_nothing(self, terminal, kube, flags, sentence):
+        result = terminal.penstock("install", *flags)
+
+        assert (result.code, self.watched(kube)) == (2, ["shop", "other"])
+        assert sentence in result.err

@@ -25,7 +25,7 @@ def test_every_warning_of_the_start_has_its_own_record():
 def test_the_status_keeps_them_for_get_and_why():
     status = begun(HELM, DENIED).status.model_dump(mode="json", by_alias=True)
 
-    assert notes_of(status) == (HELM.detail, DENIED.detail)
+    assert notes_of(status, 0.0) == (HELM.detail, DENIED.detail)
 
 
 def test_a_flood_of_them_does_not_fill_the_status():

@@ -148,6 +148,10 @@ class Controllers:
         except httpx.HTTPError:
             return False
 
+    def page(self, program: Program, path: str) -> str:
+        """What `/readyz` or `/metrics` says, whatever its code."""
+        return httpx.get(f"http://{self._addresses[program.name]}{path}", timeout=5.0, trust_env=False).text
+
     def leaders(self) -> list[str]:
         """Names of the replicas that took the lease, in the order in which they did."""
         return self.said("leads now")

@@ -1,0 +1,96 @@
+"""Which namespaces an installation goes on watching: those that somebody deleted are not made again, others can be taken out."""
+
+from dataclasses import replace
+
+from controller.adapters import marks
+from controller.adapters.marks import metadata
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.host import Session, say
+from controller.cli.install_kinds import ROLE, ROLE_BINDING, find
+from controller.cli.install_objects import OWNER, Options
+from controller.cli.uninstall import delete, is_running, names
+from controller.ports import NAMESPACE, RELEASE, Kube, NotFoundError, Obj
+
+
+def check_dropped(dropped: tuple[str, ...], named: tuple[str, ...], *, cluster_wide: bool, dry_run: bool) -> None:
+    """Refuse what cannot be meant."""
+    twice = [name for name in dropped if name in named]
+    if twice:
+        raise CommandError(ExitCode.USAGE, f"{', '.join(twice)} is named to be watched and to be dropped: leave one of them out.")
+    if dropped and (cluster_wide or dry_run):
+        other = "--cluster-wide" if cluster_wide else "--dry-run"
+        raise CommandError(ExitCode.USAGE, f"--drop-namespace takes a namespace out of the installed list: leave {other} out.")
+
+
+def still_watched(session: Session, options: Options, named: tuple[str, ...], dropped: tuple[str, ...]) -> Options:
+    """The options without the namespaces that are dropped, or that somebody deleted since an earlier run.
+
+    Args:
+        session: whose cluster.
+        options: what the flags and the earlier run name together.
+        named: namespaces that the flags name: those are made where they are missing.
+        dropped: namespaces that the flags take out.
+
+    Raises:
+        CommandError: a release of a dropped one still runs, a named one is being deleted, or none with plans would be left.
+    """
+    strange = [name for name in dropped if options.cluster_wide or name not in options.watched]
+    if strange:
+        raise CommandError(ExitCode.USAGE, f"{', '.join(strange)} is not watched: there is nothing to drop.")
+    for name in dropped:
+        check_quiet(session.kube, name)
+    left = {name for name in options.watched if name not in dropped and is_there(session.kube, name, asked=name in named)}
+    plans = tuple(name for name in options.namespaces if name in left)
+    if options.namespaces and not plans:
+        raise CommandError(ExitCode.USAGE, "No namespace with plans is left: name one with --namespace, or run `penstock uninstall`.")
+    return replace(options, namespaces=plans, green_namespaces=tuple(name for name in options.green_namespaces if name in left))
+
+
+def is_there(kube: Kube, name: str, *, asked: bool) -> bool:
+    """Whether a namespace is to be watched; why one is not any more is said."""
+    found = find(kube, NAMESPACE, "", name)
+    if metadata(found).get("deletionTimestamp"):
+        if asked:
+            raise CommandError(
+                ExitCode.REFUSED, f"Namespace {name} is being deleted: wait until it is gone. {way_out(held(kube, name))}".strip()
+            )
+        say(f"Namespace {name} is being deleted, and is no longer watched. {way_out(held(kube, name))}".strip())
+        return False
+    if not found and not asked:
+        say(f"Namespace {name} does not exist any more, and is no longer watched; `penstock install --namespace {name}` makes it again.")
+    return bool(found) or asked
+
+
+def held(kube: Kube, namespace: str) -> list[Obj]:
+    """Releases there that have our finalizer."""
+    try:
+        found = kube.list(RELEASE, namespace).items
+    except NotFoundError:
+        return []
+    return [one for one in found if marks.FINALIZER in marks.items(metadata(one).get("finalizers"))]
+
+
+def way_out(releases: list[Obj]) -> str:
+    """The command that lets go of a namespace in which nobody can be given rights any more."""
+    patch = """--type=merge -p '{"metadata":{"finalizers":null}}'"""
+    commands = [f"`kubectl patch release.penstock.dev {metadata(r)['name']} -n {metadata(r)['namespace']} {patch}`" for r in releases]
+    return f"Only a person can let go of its releases now: {', '.join(commands)}." if commands else ""
+
+
+def check_quiet(kube: Kube, namespace: str) -> None:
+    """Refuse to leave a release alone that runs, or that has not given everything back; in a namespace that goes nobody can end it."""
+    there = find(kube, NAMESPACE, "", namespace)
+    if not there or metadata(there).get("deletionTimestamp"):
+        return
+    busy = held(kube, namespace)
+    busy += [one for one in kube.list(RELEASE, namespace).items if is_running(one) and one not in busy]
+    if busy:
+        sentence = f"{names(busy)} still runs or keeps its old version: roll it back or let it end, then drop {namespace}."
+        raise CommandError(ExitCode.REFUSED, sentence)
+
+
+def take_rights(kube: Kube, namespace: str) -> None:
+    """The controller's Role and binding leave a namespace that it does not watch any more."""
+    for kind in (ROLE_BINDING, ROLE):
+        for obj in kube.list(kind, namespace, labels=OWNER).items:
+            delete(kube, kind, obj)
