@@ -421,7 +421,10 @@ NO_INF_BUCKET = _reason("NoInfBucket", "A histogram cannot be read: {detail}", "
 BAD_BUCKET_EDGE = _reason("BadBucketEdge", "A histogram cannot be read: {detail}", "Is a relabelling rule writing the label le?", _W)
 FALLING_BUCKETS = _reason("FallingBuckets", "A histogram cannot be read: {detail}", "Are two sources writing the same series?", _W)
 NO_COMMON_EDGE = _reason(
-    "NoCommonEdge", "No bucket edge can be tested: {detail}", "Use method: threshold here, or finer buckets on both versions.", _W
+    "NoCommonEdge",
+    "No bucket edge can be tested: {detail}",
+    "Use method: threshold here, or on both versions buckets that reach as far as most requests take.",
+    _W,
 )
 NOT_MEASURED = _reason(
     "NotMeasured", "Not measured. {detail}", "A parameter of the query has no value here; penstock plan shows the queries.", _W
