@@ -288,6 +288,20 @@ class TestWorkloads:
         assert "registry.example/shop:by-hand in mid-release, and registry.example/shop:2.0 was being prepared" in said
         assert story.breaches == []
 
+    def test_after_the_success_both_versions_have_an_autoscaler_with_its_owners_minimum(self):
+        """In the retention green grows with its load, and blue is its owner's to scale again."""
+        seen: list[dict[str, int]] = []
+
+        def look(kube: InMemoryKube) -> None:
+            hpas = kube.list(HPA, "shop").items
+            seen.append({hpa["spec"]["scaleTargetRef"]["name"]: hpa["spec"]["minReplicas"] for hpa in hpas})
+
+        story = told((BAKING, look), (DONE + 30, look))
+
+        assert story.status["phase"] == "Succeeded"
+        assert seen == [{"shop": 3}, {"shop": 2, "shop-green": 2}]
+        assert story.breaches == []
+
     def test_a_blue_that_requests_do_not_reach_is_not_called_healthy(self):
         """Its pods are ready, and everybody gets 503 NC: a rollback that said that all is well would send nobody to look."""
         story = told((MEASURING, delete(DESTINATION_RULE, "shop")), people=({"at": "100s", "verb": "rollback"},))
