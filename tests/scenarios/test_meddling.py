@@ -302,6 +302,25 @@ class TestWorkloads:
         assert seen == [{"shop": 3}, {"shop": 2, "shop-green": 2}]
         assert story.breaches == []
 
+    def test_taking_a_success_back_leaves_the_first_versions_autoscaler_alone(self):
+        """Green's, which the success made, goes with green."""
+        images = {"shop": "registry.example/shop:1.0"}
+        back = {
+            "at": "410s",
+            "verb": "start",
+            "release": "shop-back",
+            "kind": "reverse",
+            "reverseOf": "shop-v2",
+            "revision": "v1",
+            "images": images,
+        }
+        story = told(people=(back,))
+        hpas = {hpa["spec"]["scaleTargetRef"]["name"]: hpa["spec"]["minReplicas"] for hpa in story.kube.list(HPA, "shop").items}
+
+        assert (story.kube.get(RELEASE, "shop", "shop-back")["status"]["phase"], story.weights["v1"]) == ("Succeeded", 100)
+        assert (story.sizes, hpas) == ({"shop": 3}, {"shop": 2})
+        assert story.breaches == []
+
     def test_a_blue_that_requests_do_not_reach_is_not_called_healthy(self):
         """Its pods are ready, and everybody gets 503 NC: a rollback that said that all is well would send nobody to look."""
         story = told((MEASURING, delete(DESTINATION_RULE, "shop")), people=({"at": "100s", "verb": "rollback"},))
