@@ -27,7 +27,7 @@ _MISSING = {
     reasons.NO_INF_BUCKET: "a histogram had no +Inf bucket",
     reasons.BAD_BUCKET_EDGE: "a bucket's edge was no number",
     reasons.FALLING_BUCKETS: "a histogram counted less below a larger edge",
-    reasons.NO_COMMON_EDGE: "the histograms share no bucket edge beyond which the baseline has 0.1 % to 50 % of its requests",
+    reasons.NO_COMMON_EDGE: "no bucket edge of the histograms can be tested",
 }
 _MUCH = 1e6
 _ROUNDED = 1e-9

@@ -25,6 +25,9 @@ from analysis.rate import LATENCY_GRID, Dispersion, Form, RateState, RateTest
 LEAST_TAIL, MOST_TAIL = 0.001, 0.5
 MOST_EDGES = 5
 
+NO_USABLE_EDGE = "more than half of the baseline's requests are beyond the largest bucket edge"
+"""What is said where `usable_edges` finds none in a history that has requests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
@@ -165,14 +168,25 @@ class LatencyState:
 def usable_edges(below: Mapping[float, float], total: float) -> tuple[float, ...]:
     """At most five edges whose tail held between 0.1 % and 50 % of the baseline's requests, spread evenly.
 
+    Where all requests lie in one bucket no edge has such a tail: the lowest one that (nearly) none was slower than is taken then, and
+    a slower request is a rare event as an error is. A larger edge would add nothing: whatever is beyond it is beyond this one.
+
     Args:
         below: the baseline's requests at or below each edge, in history.
         total: all of them.
     """
-    fit = [edge for edge in sorted(below) if math.isfinite(edge) and total > 0 and LEAST_TAIL <= 1 - below[edge] / total <= MOST_TAIL]
+    tails = {edge: 1 - below[edge] / total for edge in sorted(below) if math.isfinite(edge)} if total > 0 else {}
+    fit = [edge for edge, tail in tails.items() if LEAST_TAIL <= tail <= MOST_TAIL]
+    if not fit:
+        return tuple([edge for edge, tail in tails.items() if tail < LEAST_TAIL][:1])
     if len(fit) <= MOST_EDGES:
         return tuple(fit)
     return tuple(fit[round(index * (len(fit) - 1) / (MOST_EDGES - 1))] for index in range(MOST_EDGES))
+
+
+def share_beyond(below: float, total: float) -> float:
+    """The baseline's share of requests slower than an edge, as a test expects it: never none at all."""
+    return max(1 - below / total, rate.LEAST_PRIOR)
 
 
 def plan_latency(
@@ -211,13 +225,13 @@ def plan_latency(
                 delta=delta,
                 grid=LATENCY_GRID,
                 form=Form.BERNOULLI,
-                p_hist=1 - below[edge] / total,
+                p_hist=share_beyond(below[edge], total),
                 dispersion=(tails or {}).get(edge, dispersion or Dispersion()),
                 cap=cap,
             )
             found.append(EdgeTest(edge, slower, test))
     if not found:
-        raise ValueError("no bucket edge can be tested: none has between 0.1 % and 50 % of the baseline's requests beyond it")
+        raise ValueError(f"no bucket edge can be tested: {NO_USABLE_EDGE}, or no edge is as many times slower")
     return LatencyTest(tuple(found))
 
 

@@ -38,6 +38,9 @@ AT_START, AT_STAGE, PER_TEN_SECONDS = 0.8, 0.5, 0.001
 LEAST_RATE, MOST_RATE = 1e-7, 0.9
 """Between these the plug-in baseline is kept."""
 
+LEAST_PRIOR = 1e-5
+"""The rate that is expected of a baseline whose history has no bad event at all: rare, not impossible."""
+
 ALMOST_ONE, TINY_RATE, LAST_STEP, MOST_STEPS = 1 - 1e-12, 1e-12, 1e-9, 200
 """Of the projection on the boundary: its ends, the step that ends it, and the most steps."""
 

@@ -182,7 +182,8 @@ def _tails(setting: Setting, before: Counted, since: Cursor, scrapes: Scrapes) -
     edges = latency.usable_edges(below, below.get(math.inf, 0.0))
     parts, _ = parted(before, edges, since, scrapes) if edges else ((), since)
     return tuple(
-        Known(1 - below[edge] / below[math.inf], measured(parts, line) or setting.dispersion, edge) for line, edge in enumerate(edges)
+        Known(latency.share_beyond(below[edge], below[math.inf]), measured(parts, line) or setting.dispersion, edge)
+        for line, edge in enumerate(edges)
     )
 
 
@@ -269,7 +270,7 @@ def _with_edges(setting: Setting, edges: Sequence[float], slices: tuple[Slice, .
     below = _sums(slices[:head])
     total = below.get(math.inf, 0.0)
     usable = latency.usable_edges({edge: count for edge, count in below.items() if edge in edges}, total)
-    chosen = tuple(Known(1 - below[edge] / total, setting.dispersion, edge) for edge in usable)
+    chosen = tuple(Known(latency.share_beyond(below[edge], total), setting.dispersion, edge) for edge in usable)
     return replace(setting, known=chosen), slices[head:]
 
 

@@ -44,7 +44,6 @@ LEAST_HISTORY = 200.0
 USUAL_RATE = 0.005
 """The baseline's rate of errors where its history is too short to tell."""
 
-_LEAST_RATE = 1e-5
 _EVERY = "n"
 _BAD = "bad"
 
@@ -115,7 +114,7 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: 
         bad = max(n - bad, 0.0) if setting.counts_good else bad
         p_hist = setting.p_hist if setting.p_hist is not None else next((one.p_hist for one in setting.known), None)
         if p_hist is None:
-            p_hist = max(bad / n, _LEAST_RATE) if n >= LEAST_HISTORY else USUAL_RATE
+            p_hist = max(bad / n, rate.LEAST_PRIOR) if n >= LEAST_HISTORY else USUAL_RATE
         line = _begun(setting, math.inf, p_hist, (n, bad))
         if not setting.assumed or scrapes is None:
             return Advanced(State(Cursor(since), (line,)))
@@ -138,9 +137,9 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: 
 def _with_edges(setting: Setting, below: Mapping[float, float], total: float, since: float) -> Advanced:
     edges = latency.usable_edges(below, total)
     if not edges:
-        return Advanced(None, reasons.NO_COMMON_EDGE, "no bucket edge has between 0.1 % and 50 % of the baseline's requests beyond it")
-    tails = {edge: total - below[edge] for edge in edges}
-    return Advanced(State(Cursor(since), tuple(_begun(setting, edge, tails[edge] / total, (total, tails[edge])) for edge in edges)))
+        return Advanced(None, reasons.NO_COMMON_EDGE, latency.NO_USABLE_EDGE)
+    counted = ((edge, latency.share_beyond(below[edge], total), max(total - below[edge], 0.0)) for edge in edges)
+    return Advanced(State(Cursor(since), tuple(_begun(setting, edge, share, (total, slow)) for edge, share, slow in counted)))
 
 
 def unmeasurable(setting: Setting, arms: Mapping[Arm, Counted]) -> bool:

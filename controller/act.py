@@ -20,6 +20,7 @@ from controller.core.commands import (
     CloseRoutes,
     Command,
     DropFinalizer,
+    FollowAutoscaler,
     FreezePlan,
     KeepCapacity,
     LockPlan,
@@ -52,8 +53,10 @@ def perform(command: Command, subject: Subject, seen: Snapshot, ports: Ports) ->
             prune(ports.kube, subject, names)
         case LockPlan() | UnlockPlan() | FreezePlan() | AddFinalizer() | DropFinalizer() | AnswerRequest():
             _records(command, subject, seen, ports)
-        case _:
+        case MakeGreen() | SizeGreen() | KeepCapacity() | RestoreCapacity() | RemoveGreen():
             _workloads(command, subject, seen, ports)
+        case FollowAutoscaler() | ShrinkOld() | RetireOld() | UpdateHome() | RemoveClone():
+            _at_the_end(command, subject, seen, ports)
 
 
 def _routes(
@@ -120,10 +123,7 @@ def serving_images(seen: Snapshot) -> dict[str, str]:
 
 
 def _workloads(
-    command: MakeGreen | SizeGreen | KeepCapacity | RestoreCapacity | RemoveGreen | ShrinkOld | RetireOld | UpdateHome | RemoveClone,
-    subject: Subject,
-    seen: Snapshot,
-    ports: Ports,
+    command: MakeGreen | SizeGreen | KeepCapacity | RestoreCapacity | RemoveGreen, subject: Subject, seen: Snapshot, ports: Ports
 ) -> None:
     kube, members, epoch = ports.kube, seen.members, ports.epoch
     match command:
@@ -138,10 +138,21 @@ def _workloads(
             workloads.restore_capacity(kube, subject, members, epoch)
         case RemoveGreen():
             teardown.remove_green(kube, subject, members, epoch)
+        case _:
+            assert_never(command)
+
+
+def _at_the_end(
+    command: FollowAutoscaler | ShrinkOld | RetireOld | UpdateHome | RemoveClone, subject: Subject, seen: Snapshot, ports: Ports
+) -> None:
+    """What is done with workloads once green has everybody: in the retention, or on the way home."""
+    kube, members, epoch = ports.kube, seen.members, ports.epoch
+    match command:
+        case FollowAutoscaler():
+            workloads.follow_autoscaler(kube, subject, members, epoch)
         case ShrinkOld(replicas):
             teardown.shrink_old(kube, subject, members, epoch, replicas=replicas)
         case RetireOld():
-            workloads.follow_autoscaler(kube, subject, members, epoch)
             teardown.retire_old(kube, subject, members, epoch)
         case UpdateHome(back):
             before = subject.status.images_before if back else None

@@ -238,6 +238,7 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
         status.ready_at,
         status.empty_since,
         status.blue_empty_since,
+        status.blue_changed,
         status.returned_at,
         status.hold,
         status.rollback,

@@ -190,7 +190,8 @@ class Finish(Model):
     )
     retention: Duration = Field(default=10 * MINUTE, description="How long the old version is kept after success.")
     size: Annotated[int, Field(ge=1, le=10000)] | None = Field(
-        default=None, description="Replicas of the old version meanwhile; full size if absent."
+        default=None,
+        description="Replicas of the old version meanwhile; if absent it is left as it is, so that its autoscaler may shrink it.",
     )
     then: Literal["auto", "delete", "scale", "keep"] = Field(
         default="auto", description="`auto`: delete what Penstock made, scale the rest to zero. `delete`, `scale` to zero, or `keep`."

@@ -276,6 +276,7 @@ class ReleaseStatus(StatusModel):
     blue_empty_since: float = Field(
         default=0.0, description="Since when nobody could be put back on blue, as it has no ready pod, Unix seconds; 0 while it has one."
     )
+    blue_changed: str = Field(default="", description="What blue runs instead of what served at the start, in words; empty while nothing.")
     without_blue: str = Field(default="", description="Request by which a person went on although blue was deleted.")
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")

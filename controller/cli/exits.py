@@ -78,6 +78,6 @@ def explain_fault(error: KubeError | ConfigError) -> CommandError:
         case UnavailableError() | UnauthorizedError():
             return CommandError(ExitCode.UNREACHABLE, full_stop(error))
         case RefusedError() if error.code == 403:  # noqa: PLR2004 - HTTP's Forbidden
-            return CommandError(ExitCode.REFUSED, f"{full_stop(error)} Ask for the Role that `penstock install` prints.")
+            return CommandError(ExitCode.REFUSED, f"{full_stop(error)} Ask whoever administers the cluster for that right.")
         case _:
             return CommandError(ExitCode.REFUSED, full_stop(error))

@@ -65,7 +65,11 @@ class Right:
 
 _VERSIONS = (
     Right(DEPLOYMENT, ("get", "list", "watch", "create", "patch", "delete"), "make, size and remove green; keep blue's size"),
-    Right(HPA, ("get", "list", "watch", "create", "patch", "delete"), "keep blue's minimum, and give green its autoscaler"),
+    Right(
+        HPA,
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "keep blue's minimum until the end, and give a clone its autoscaler at success",
+    ),
     Right(SERVICE, ("get", "list", "watch", "create", "delete"), "green's Service"),
     Right(CONFIG_MAP, ("get", "create", "patch", "delete"), "copies of the ConfigMaps that a member names"),
     Right(DESTINATION_RULE, ("get", "list", "watch", "create", "patch", "delete"), "green's subset or trafficPolicy"),

@@ -238,7 +238,7 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
         edges = latency.usable_edges(below, below[math.inf])
         unusable = {edge: 1 - below[edge] / (below[math.inf] or 1) for edge in found.edges if edge not in edges}
         if not edges:
-            return Past(reporter=reporter, unusable=unusable, fault="no bucket edge has between 0.1 % and 50 % of the requests beyond it")
+            return Past(reporter=reporter, unusable=unusable, fault=latency.NO_USABLE_EDGE)
         wanted = _narrowed(wanted, labels, newest, (*edges, math.inf))
     parts = tuple(_walk(reading, lambda since, until: _counted(reading.samples.read(wanted, since, until), edges), edges))
     pods = len(active(parts))

@@ -166,7 +166,7 @@ def _line(line: MeasuredLine, weights: Sequence[int]) -> tuple[str, ...]:
 
 def _why_not(share: float) -> str:
     if share < 0.001:  # noqa: PLR2004 - as `latency.usable_edges` has it
-        return "not usable: fewer than 0.1 %"
+        return "not used: fewer than 0.1 %"
     return "not usable: more than 50 %" if share > 0.5 else "not used: five edges are enough"  # noqa: PLR2004 - as above
 
 

@@ -73,7 +73,7 @@ def start(
     *,
     image: Annotated[list[str] | None, typer.Option("--image", metavar="[MEMBER=]REF", help="New image; repeat it by member.")] = None,
     revision: Annotated[str, typer.Option("--revision", help="Name of the new version; else the image's tag or digest.")] = "",
-    name: Annotated[str, typer.Option("--name", help="Name of the release; else PLAN-REVISION.")] = "",
+    name: Annotated[str, typer.Option("--name", help="Name of the release; else PLAN-REVISION, and with --id one made of the id.")] = "",
     id_: Annotated[str, typer.Option("--id", help="Idempotency key: the same id finds the same release again.")] = "",
     commit: Annotated[str, typer.Option("--commit", help="Commit that is released; else what CI says.")] = "",
     run: Annotated[str, typer.Option("--run", help="Address of the CI run; else what CI says.")] = "",

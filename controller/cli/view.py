@@ -183,6 +183,9 @@ def notes_of(status: Mapping[str, Any], now: float) -> tuple[str, ...]:
     notes += map(text, warnings if isinstance(warnings, list) else [])
     if text(status.get("phase")) not in FINAL | BACKWARD and number(status.get("blueEmptySince")):
         notes.append("Blue has no ready pod: nobody could be put back on it.")
+    changed = text(status.get("blueChanged"))
+    if changed and text(status.get("phase")) not in FINAL:
+        notes.append(f"Blue was given another image, which nobody has judged: {changed}.")
     rollback = record(status.get("rollback"))
     if rollback.get("blueUnhealthy") is True:
         notes.append("Blue was not healthy when it had to take everything.")

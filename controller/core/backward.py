@@ -293,7 +293,9 @@ def give_back(w: World, rollback: RollbackStatus) -> Decision:
     commands = borrowed(w, serving="blue")
     if commands:
         return back(w.status, *commands)
-    detail = f"{rollback.message.rstrip('.')}. {summary(rollback)}"
+    other = gates.other_blue(w)
+    judged_by_nobody = f" Nobody has judged what blue runs: {other}." if other else ""
+    detail = f"{rollback.message.rstrip('.')}. {summary(rollback)}{judged_by_nobody}"
     status = moved(w, Phase.ROLLED_BACK, reasons.ROLLED_BACK, detail, grant=0)
     return stored(status, record(w, RecordKind.FINISHED, reasons.ROLLED_BACK, detail))
 

@@ -148,6 +148,11 @@ class RemoveGreen:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowAutoscaler:
+    """After success: give the version that serves now the autoscaler that blue has."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShrinkOld:
     """After success: scale the old version to its retention size."""
 
@@ -205,6 +210,7 @@ Command = (
     | KeepCapacity
     | RestoreCapacity
     | RemoveGreen
+    | FollowAutoscaler
     | ShrinkOld
     | RetireOld
     | UpdateHome

@@ -1,5 +1,6 @@
 """The end: success, the retention of the old version, and what finished releases still do. The way home is in `returning`."""
 
+from controller.api.plan import GreenSource
 from controller.api.release import Phase, RetentionStatus, StageStatus, Verb
 from controller.core import backward, gates, reasons, seen
 from controller.core.commands import (
@@ -8,6 +9,7 @@ from controller.core.commands import (
     Decision,
     Direction,
     DropFinalizer,
+    FollowAutoscaler,
     PruneHistory,
     RecordKind,
     RetireOld,
@@ -132,6 +134,8 @@ def retention(w: World) -> Decision | None:
     if w.status.returned_at:
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True})}))
     reversed_by = any(r.supersedes == w.subject.name for r in w.observed.rivals)
+    if not reversed_by and unscaled(w):
+        return act(w, FollowAutoscaler())
     over = w.now >= kept.until or bool(w.observed.rivals) or w.subject.deleted
     if reversed_by or (over and (w.plan.finish.then == "keep" or _old_is_gone(w))):
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True})}))
@@ -142,14 +146,29 @@ def retention(w: World) -> Decision | None:
         return Decision(status=w.status, wake_at=w.now + look_seconds(w))
     if over:
         return act(w, RetireOld())
-    if w.plan.finish.size is not None and not kept.shrunk:
-        if w.now < w.status.phase_since + w.plan.rollback.drain:
-            return wait(w, w.status.reason, until=w.status.phase_since + w.plan.rollback.drain, status=w.status)
-        size = w.plan.finish.size
-        if any(m.blue.found and m.blue.replicas > size and not of_others(w, m.name, m.blue) for m in w.observed.members):
-            return act(w, ShrinkOld(size))
-        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"shrunk": True})}))
-    return Decision(status=w.status, wake_at=kept.until)
+    return (
+        Decision(status=w.status, wake_at=kept.until) if w.plan.finish.size is None or kept.shrunk else shrunk(w, kept, w.plan.finish.size)
+    )
+
+
+def shrunk(w: World, kept: RetentionStatus, size: int) -> Decision:
+    """The old version at the size that the plan keeps of it, once it has drained."""
+    if w.now < w.status.phase_since + w.plan.rollback.drain:
+        return wait(w, w.status.reason, until=w.status.phase_since + w.plan.rollback.drain, status=w.status)
+    if any(m.blue.found and m.blue.replicas > size and not of_others(w, m.name, m.blue) for m in w.observed.members):
+        return act(w, ShrinkOld(size))
+    return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"shrunk": True})}))
+
+
+def unscaled(w: World) -> bool:
+    """Whether the clone that serves now lacks the autoscaler that blue has. Who makes an adopted green decides about its own.
+
+    Not before success: until then green is as large as blue, whatever its load. Now it has had everybody's requests for a bake, so
+    that an autoscaler which begins here sees the load of all of them, and does not shrink it first.
+    """
+    if w.plan.finish.mode == "home" or w.plan.preparation.green is GreenSource.ADOPT:
+        return False
+    return any(m.blue.hpa and not m.green.hpa and not gates.gone(m.green) for m in w.observed.members)
 
 
 def still_used(w: World) -> str:

@@ -95,6 +95,9 @@ def first_closed(w: World) -> Gate:
     return OPEN
 
 
+OTHER_BLUE_LENGTH = 300
+"""What is said of blue's other images is cut here: it stays small with any number of members."""
+
 OTHER_IMAGE = "image"
 """The original has not got the image that it shall have."""
 
@@ -150,6 +153,18 @@ def named(views: Sequence[WorkloadView]) -> str:
 def deleted_blue(w: World) -> str:
     """Which of blue's Deployments are gone. A reverse release leaves a version that failed its users: that one's end stops nobody."""
     return named([m.blue for m in w.observed.members if gone(m.blue)]) if w.subject.spec.kind == "forward" else ""
+
+
+def other_blue(w: World) -> str:
+    """Which Deployments of blue run another image than the one that served at the start, in words; "" where none does.
+
+    In the return of `finish: home` it is this release that gives blue another one, and a reverse release leaves blue behind.
+    """
+    if w.status.returning is not None or w.subject.spec.kind == "reverse":
+        return ""
+    before = w.status.images_before
+    changed = [m for m in w.observed.members if before.get(m.name, m.blue.image) != m.blue.image and not gone(m.blue)]
+    return "; ".join(f"{named([m.blue])} runs {m.blue.image}, and had {before[m.name]}" for m in changed)[:OTHER_BLUE_LENGTH]
 
 
 def blue_shrunk(w: World) -> bool:

@@ -186,6 +186,15 @@ HOLD_KEPT = _reason(
     _C,
 )
 BLUE_REFILLED = _reason("BlueHasPodsAgain", "Blue has ready pods again: {detail}", "Look at why its pods went.", _W)
+BLUE_CHANGED = _reason(
+    "BlueWasChanged",
+    "Blue was given another image, which nobody has judged, and a rollback would put everybody on it: {detail}",
+    "Put the image back on blue, unless it is meant to serve. The release goes on, and compares with what blue runs now.",
+    _C,
+)
+BLUE_AS_BEFORE = _reason(
+    "BlueIsAsBefore", "Blue runs the image again that served at the start: {detail}", "Look at who changed it for a time.", _W
+)
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason(
     "ClusterGone",
@@ -440,7 +449,10 @@ NO_INF_BUCKET = _reason("NoInfBucket", "A histogram cannot be read: {detail}", "
 BAD_BUCKET_EDGE = _reason("BadBucketEdge", "A histogram cannot be read: {detail}", "Is a relabelling rule writing the label le?", _W)
 FALLING_BUCKETS = _reason("FallingBuckets", "A histogram cannot be read: {detail}", "Are two sources writing the same series?", _W)
 NO_COMMON_EDGE = _reason(
-    "NoCommonEdge", "No bucket edge can be tested: {detail}", "Use method: threshold here, or finer buckets on both versions.", _W
+    "NoCommonEdge",
+    "No bucket edge can be tested: {detail}",
+    "Use method: threshold here, or on both versions buckets that reach as far as most requests take.",
+    _W,
 )
 NOT_MEASURED = _reason(
     "NotMeasured", "Not measured. {detail}", "A parameter of the query has no value here; penstock plan shows the queries.", _W

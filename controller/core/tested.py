@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from analysis import combine
 from analysis.counters import Scrapes
 from analysis.gauge import GaugeTest
-from analysis.rate import Dispersion
+from analysis.rate import LEAST_PRIOR, Dispersion
 from analysis.sequential import Kind, Known, Setting
 from analysis.slo import ALONE_SHARE
 from controller.api.measured import MeasuredLine
@@ -140,9 +140,9 @@ def by_limit(plan: PlanSpec, check: Check, weight: int) -> bool:
 
 
 def _known(line: MeasuredLine, spread: float | None) -> Known:
-    """A measured line for the library; the author's own dispersion comes before the measured one."""
+    """A measured line for the library: none is impossible, and the author's own dispersion comes before the measured one."""
     phi = Dispersion(line.bursts, line.widest) if spread is None else Dispersion(spread, spread)
-    return Known(line.share / 100, phi, math.inf if line.edge is None else line.edge)
+    return Known(max(line.share / 100, LEAST_PRIOR), phi, math.inf if line.edge is None else line.edge)
 
 
 def shares(plan: PlanSpec) -> dict[str, float]:

@@ -10,7 +10,7 @@ from analysis import latency, reasons
 from analysis.counters import Cursor, Scrapes, Slice, difference
 from analysis.latency import EdgeTest, LatencyState, edge_tick, plan_latency, read_buckets, usable_edges
 from analysis.model import Arm, Sample, Series, Tick
-from analysis.rate import Form, RateTest
+from analysis.rate import LEAST_PRIOR, Form, RateTest
 
 BLUE, GREEN = Arm.BASELINE, Arm.CANDIDATE
 HISTORY = {0.1: 500.0, 0.25: 900.0, 0.5: 990.0, 1.0: 999.5}
@@ -83,6 +83,24 @@ class TestEdges:
 
         assert (len(found), found[0], found[-1]) == (5, 0.0, 11.0)
 
+    @pytest.mark.parametrize(
+        ("below", "edges"),
+        [
+            pytest.param({0.5: 0, 1: 0, 5: 1000, 10: 1000}, (5,), id="all in one bucket"),
+            pytest.param({0.5: 0, 1: 400, 5: 999.5, 10: 1000}, (5,), id="nearly all at or below it"),
+            pytest.param({0.5: 1000, 1: 1000}, (0.5,), id="all in the first bucket"),
+            pytest.param({0.5: 0, 1: 0, 5: 400}, (), id="most beyond the largest"),
+            pytest.param({0.5: 0, 1: 990, 5: 1000}, (1,), id="one edge has a tail"),
+        ],
+    )
+    def test_where_no_edge_has_a_tail_the_lowest_one_that_nothing_was_slower_than_is_tested(self, below, edges):
+        assert usable_edges(below, 1000.0) == edges
+
+    def test_beyond_that_edge_a_slow_request_is_rare_and_not_impossible(self):
+        [edge] = plan_latency({1.0: 0.0, 5.0: 1000.0}, 1000.0).edges
+
+        assert (edge.baseline_edge, edge.test.p_hist) == (5.0, LEAST_PRIOR)
+
     def test_each_edge_expects_the_tail_of_its_own_history(self):
         test = plan_latency(HISTORY, 1000.0)
 
@@ -102,7 +120,7 @@ class TestEdges:
 
     def test_without_any_usable_edge_there_is_no_test(self):
         with pytest.raises(ValueError, match="no bucket edge"):
-            plan_latency({0.5: 1000.0}, 1000.0)
+            plan_latency({0.5: 400.0}, 1000.0)
 
 
 def part(index, green, blue):

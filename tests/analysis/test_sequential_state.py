@@ -10,7 +10,7 @@ from analysis import reasons, sequential
 from analysis.combine import Weighted, conclude, release_evidence
 from analysis.counters import Scrapes
 from analysis.model import Arm, Counted, Outcome, Sample, Series, Window
-from analysis.rate import Dispersion
+from analysis.rate import LEAST_PRIOR, Dispersion
 from analysis.sequential import Kind, Known, Mark, Setting, State
 
 SCRAPES = Scrapes(interval=10.0, every=10.0, patience=30.0)
@@ -246,6 +246,24 @@ class TestLatency:
     def test_a_slower_version_is_found_and_an_equal_one_is_not(self):
         assert sequential.ln_e(LATENCY, self.judged(SLOWER)) > math.log(1000)
         assert sequential.ln_e(LATENCY, self.judged(BELOW)) < 0.5
+
+    @pytest.mark.parametrize(("green", "found"), [((0, 1, 1, 1, 1, 1), False), ((0, 0.9, 1, 1, 1, 1), True), ((0, 0, 0, 0, 1, 1), True)])
+    def test_where_all_of_blue_lies_in_one_bucket_its_upper_edge_finds_a_slower_version(self, green, found):
+        quick = (0, 1, 1, 1, 1, 1)
+        blue, candidate = histogram("b", quick, 250, live_from=-math.inf, history=100_000), histogram("g", green, 250, live_from=START)
+        arms = sequential.both(blue, candidate)
+        state = sequential.advance(LATENCY, sequential.begin(LATENCY, arms, START).state, arms, ONE, SCRAPES).state
+
+        assert [(line.edge, line.p_hist) for line in state.lines] == [(50, LEAST_PRIOR)]
+        assert (sequential.ln_e(LATENCY, state) > math.log(1000)) is found
+        assert State.from_json(state.to_json(), LATENCY) == state
+
+    def test_a_blue_that_is_mostly_beyond_the_largest_edge_cannot_be_compared(self):
+        blue = histogram("b", (0, 0, 0, 0.1, 0.2, 1.0), 250, live_from=-math.inf, history=100_000)
+        begun = sequential.begin(LATENCY, sequential.both(blue, Counted()), START)
+
+        assert (begun.state, begun.fault) == (None, reasons.NO_COMMON_EDGE)
+        assert begun.detail == "more than half of the baseline's requests are beyond the largest bucket edge"
 
     def test_five_edges_and_both_processes_stay_below_four_kilobytes(self):
         state = self.judged(SLOWER)

@@ -2,6 +2,8 @@
 
 import json
 
+import yaml
+
 from tests.cli.cli_bed import a_terminal
 from tests.scenarios.test_scenarios import HERE
 
@@ -33,6 +35,20 @@ def test_a_stage_that_is_too_short_is_a_warning():
 
 def test_without_them_it_says_from_which_traffic_on_the_window_is_long_enough():
     assert "246 requests of green, from 4.1 requests a second on within its window" in a_terminal(started=False).penstock("plan", PLAN).out
+
+
+def test_what_blue_never_did_is_named_by_its_edge_and_still_takes_requests_to_find(tmp_path):
+    """Measured on a blue that never failed and was never slower than 5 ms, with no points on top of its share."""
+    plan = yaml.safe_load((HERE / "sequential" / "ten.yaml").read_text())
+    lines = {"error-rate": {"share": 0}, "latency": {"edge": 5, "share": 0}}
+    checks = [{"builtin": name, "workload": "shop", "lines": [{**line, "bursts": 1, "widest": 1}]} for name, line in lines.items()]
+    plan["spec"]["analysis"] = {"measured": {"until": 1_700_000_000, "hours": 24, "checks": checks}}
+    plan["spec"]["checks"] = [{"name": name, "builtin": name, "tolerance": {"difference": 0}} for name in lines]
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+
+    told = a_terminal(started=False).penstock("plan", str(tmp_path / "plan.yaml"), "--rps", "50").out
+
+    assert "latency: 5 % requests slower than 5 ms where blue has 0.001 %: 5" in told
 
 
 def test_a_plan_of_thresholds_says_nothing_of_it():

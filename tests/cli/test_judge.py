@@ -29,10 +29,11 @@ ARMS = ["--baseline", '{destination_workload="shop"}', "--candidate", '{destinat
 WINDOW = ["--from", str(BEGIN), "--to", str(BEGIN + STEP * LOOKS)]
 
 
-def release(green_errors=0.005, *, slower=1.0, per_look=2000, green_share=0.25):
+def release(green_errors=0.005, *, slower=1.0, per_look=2000, green_share=0.25, tails=(TAILS, TAILS)):
     """Series of both versions: name and labels, and (time, value) pairs; rates are exact, so that nothing here is chance."""
     found = {}
-    for workload, errors, share, pace in (("shop", 0.005, 1 - green_share, 1.0), ("shop-green", green_errors, green_share, slower)):
+    blue, green = ("shop", 0.005, 1 - green_share, 1.0, tails[0]), ("shop-green", green_errors, green_share, slower, tails[1])
+    for workload, errors, share, pace, beyond in (blue, green):
         for pod in "ab":
             for look in range(-HISTORY, LOOKS + 1):
                 if workload == "shop-green" and look < 0:
@@ -40,7 +41,7 @@ def release(green_errors=0.005, *, slower=1.0, per_look=2000, green_share=0.25):
                 n = int(per_look * share / 2 * (look + HISTORY))
                 bad, common = int(n * errors), {"reporter": "source", "destination_workload": workload, "pod": pod}
                 values = {(REQUESTS, "response_code", "200"): n - bad, (REQUESTS, "response_code", "503"): bad}
-                for edge, tail in zip(EDGES, TAILS, strict=True):
+                for edge, tail in zip(EDGES, beyond, strict=True):
                     le = "+Inf" if math.isinf(edge) else f"{edge:g}"
                     values[BUCKETS, "le", le] = n - int(n * min(tail * pace, 0.99))
                 for (name, label, value), count in values.items():
@@ -111,6 +112,16 @@ class TestVerdicts:
         code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "slow.txt"))
 
         assert (code, found["checks"][0]["check"]) == (3, "latency beyond 100")
+
+    @pytest.mark.parametrize("history", ["1h", "0s"])
+    def test_where_all_requests_lie_in_one_bucket_the_slower_version_fails_at_its_upper_edge(self, history, tmp_path, capsys):
+        quick, slow = (1.0, 0.0, 0.0, 0.0), (1.0, 1.0, 0.0, 0.0)
+        (tmp_path / "slow.txt").write_text(as_openmetrics(release(tails=(quick, slow))))
+        (tmp_path / "same.txt").write_text(as_openmetrics(release(tails=(quick, quick))))
+        code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(tmp_path / "slow.txt"), "--history", history)
+
+        assert (code, found["checks"][0]["check"]) == (3, "latency beyond 250")
+        assert judged(capsys, *ARMS, *WINDOW, "--file", str(tmp_path / "same.txt"), "--history", history)[0] == 0
 
     def test_too_few_requests_end_with_4(self, files, capsys):
         code, found = judged(capsys, *ARMS, *WINDOW, "--file", str(files / "few.txt"))

@@ -36,7 +36,7 @@ WINDOW = ["--from", str(BEGIN), "--to"]
 
 
 @cache
-def day(hours, *, pods=3, burst=1, errors=0.005, n=500, sick=None, reporter="destination"):
+def day(hours, *, pods=3, burst=1, errors=0.005, n=500, sick=None, reporter="destination", tails=TAILS):
     """Blue's counters pod by pod: series and their (time, value) pairs. Failures come in bursts on one pod each."""
     rng = np.random.default_rng(4)
     looks = int(hours * 3600 / STEP)
@@ -45,11 +45,11 @@ def day(hours, *, pods=3, burst=1, errors=0.005, n=500, sick=None, reporter="des
         requests = rng.poisson(n, looks)
         rate = 0.4 if number == sick else errors
         bad = np.minimum(burst * rng.binomial(requests, rate / burst), requests)
-        slow, tails, rest = [], requests, 1.0
-        for tail in TAILS[:-1]:
-            tails = rng.binomial(tails, tail / rest if rest else 0.0)
+        slow, slower, rest = [], requests, 1.0
+        for tail in tails[:-1]:
+            slower = rng.binomial(slower, tail / rest if rest else 0.0)
             rest = tail
-            slow.append(tails)
+            slow.append(slower)
         common = {"reporter": reporter, "destination_workload": "shop", "destination_workload_namespace": "shop", "pod": f"shop-{number}"}
         rows = {("istio_requests_total", "response_code", "200"): requests - bad, ("istio_requests_total", "response_code", "503"): bad}
         for edge, beyond in zip(EDGES, [*slow, np.zeros(looks, int)], strict=True):
@@ -87,6 +87,7 @@ MAKE = {
     "sick": lambda: day(6.5, sick=0),
     "short": lambda: day(2),
     "alone": lambda: day(7, pods=1),
+    "quick": lambda: day(7, tails=(1.0, 0.0, 0.0, 0.0, 0.0)),
     "callers": lambda: day(6.5, reporter="source"),
     "others": lambda: {tuple((key, value.replace("shop", "cart")) for key, value in labels): at for labels, at in day(2).items()},
     "rare": lambda: day(6.5, n=1, errors=0.2),
@@ -173,6 +174,14 @@ class TestMeasuring:
         _, found = as_json(flown, "quiet")
 
         assert [(one["edge"], round(one["percent"])) for one in found["pasts"][1]["unusableEdges"]] == [(25, 80), (2500, 0)]
+
+    def test_where_all_of_blue_lies_in_one_bucket_its_upper_edge_is_measured(self, flown):
+        code, found = as_json(flown, "quick")
+        latency = found["measured"]["checks"][1]
+
+        assert (code, [(line["edge"], line["share"]) for line in latency["lines"]]) == (0, [(100, 0)])
+        assert [(one["edge"], round(one["percent"])) for one in found["pasts"][1]["unusableEdges"]] == [(25, 100), (500, 0), (2500, 0)]
+        assert found["releases"]["rolledBack"] == 0
 
     def test_bursts_are_measured_and_blue_is_not_rolled_back_for_them(self, flown):
         code, found = as_json(flown, "bursts")

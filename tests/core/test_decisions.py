@@ -394,6 +394,21 @@ class TestTheEnd:
     def test_then_it_is_retired(self):
         assert names(UNCOUNTED.succeeded(until=NOW - 1).decided()) == ["RetireOld"]
 
+    def test_a_clone_gets_blues_autoscaler_at_once_and_not_only_when_the_old_version_goes(self):
+        """A load that doubles in the retention finds a version that grows."""
+        scaled = a_release().succeeded(until=NOW + 100)
+        scaled = replace(scaled, blue=replace(scaled.blue, hpa="shop", hpa_min=2))
+        followed = replace(scaled, green=replace(scaled.green, hpa="shop-green", hpa_min=2))
+
+        assert [names(one.decided()) for one in (scaled, followed)] == [["FollowAutoscaler"], []]
+
+    @pytest.mark.parametrize("plan", [{"finish": {"mode": "home"}}, {"preparation": {"green": "adopt"}}])
+    def test_an_adopted_green_and_a_clone_that_was_left_get_none(self, plan):
+        scaled = a_release().with_plan(**plan).succeeded(until=NOW + 100)
+        scaled = replace(scaled, blue=replace(scaled.blue, hpa="shop", hpa_min=2))
+
+        assert names(scaled.decided()) == []
+
     def test_while_nobody_can_say_that_it_is_idle_it_is_kept_for_a_while(self):
         decision = a_release().succeeded(until=NOW - 1).decided()
 

@@ -1,8 +1,11 @@
 """What is legal but should be said is said once, where people look."""
 
+from dataclasses import replace
+
 from controller.api.release import Phase
 from controller.cli.view import notes_of
 from controller.core import reasons
+from controller.core.commands import RecordKind
 from controller.core.world import Problem
 from tests.core.releases import NOW, a_release
 
@@ -69,3 +72,14 @@ def test_what_was_measured_long_ago_or_for_another_check_is_said():
 
     assert said(checks=[SEQUENTIAL], analysis=measured(45)) == [reasons.MEASURED_LONG_AGO]
     assert said(checks=[SEQUENTIAL, latency], analysis=measured(1)) == [reasons.DISPERSION_ASSUMED]
+
+
+def test_what_blue_runs_instead_is_said_at_once_and_stays_in_view():
+    release = a_release().at_stage(1)
+    known = release.status.model_copy(update={"images_before": {"shop": "shop:1"}})
+    decision = replace(release, status=known, blue=replace(release.blue, image="shop:1-hotfix")).decided()
+
+    (entry,) = decision.records
+    assert (decision.store, entry.kind, entry.reason) == (True, RecordKind.WARNING, reasons.BLUE_CHANGED)
+    (note,) = notes_of(decision.status.model_dump(mode="json", by_alias=True))
+    assert note == "Blue was given another image, which nobody has judged: Deployment shop/shop runs shop:1-hotfix, and had shop:1."

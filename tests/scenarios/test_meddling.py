@@ -123,10 +123,14 @@ def make_again(name: str) -> Deed:
     return deed
 
 
-def other_image(kube: InMemoryKube) -> None:
-    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop-green")["spec"]["template"]["spec"]["containers"])
-    containers[0]["image"] = "registry.example/shop:by-hand"
-    kube.patch(DEPLOYMENT, "shop", "shop-green", {"spec": {"template": {"spec": {"containers": containers}}}})
+def other_image(kube: InMemoryKube, name: str = "shop-green", image: str = "registry.example/shop:by-hand") -> None:
+    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", name)["spec"]["template"]["spec"]["containers"])
+    containers[0]["image"] = image
+    kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
+
+
+def blue_runs(version: str) -> Deed:
+    return lambda kube: other_image(kube, "shop", f"registry.example/shop:{version}")
 
 
 def without_green_subset(kube: InMemoryKube) -> None:
@@ -253,6 +257,33 @@ class TestWorkloads:
         assert "shop:by-hand" in story.status["rollback"]["message"]
         assert story.sizes == {"shop": 3}
 
+    @pytest.mark.parametrize("when", [PREPARING, SHIFTED, MEASURING, BAKING])
+    def test_another_image_of_blue_is_said_once_and_stops_nothing(self, when):
+        """Everybody would be put back on it, and nobody has judged it."""
+        story = told((when, blue_runs("by-hand")))
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "BlueWasChanged"]
+
+        assert (story.status["phase"], story.weights["v2"], len(said)) == ("Succeeded", 100, 1)
+        assert "Deployment shop/shop runs registry.example/shop:by-hand, and had registry.example/shop:1.0" in said[0]
+        assert story.breaches == []
+
+    def test_a_rollback_to_it_names_what_nobody_has_judged(self):
+        story = told((MEASURING, blue_runs("by-hand")), people=({"at": "100s", "verb": "rollback"},))
+
+        assert story.status["phase"] == "RolledBack"
+        assert story.status["message"].endswith(
+            "Nobody has judged what blue runs: Deployment shop/shop runs registry.example/shop:by-hand, and had registry.example/shop:1.0."
+        )
+
+    def test_a_blue_that_got_its_image_back_is_blue(self):
+        deeds = ((MEASURING, blue_runs("by-hand")), (MEASURING + 20, blue_runs("1.0")))
+        story = told(*deeds, people=({"at": "150s", "verb": "rollback"},))
+        said = {event["reason"] for event in story.kube.list(EVENT, "shop").items}
+
+        assert (story.status["phase"], story.status.get("blueChanged", "")) == ("RolledBack", "")
+        assert said >= {"BlueWasChanged", "BlueIsAsBefore"}
+        assert "Nobody has judged" not in story.status["message"]
+
     @pytest.mark.parametrize("when", [PREPARING, CLUSTER])
     def test_another_image_while_green_is_prepared_gets_no_request(self, when):
         """What is judged is what was asked for, not what somebody put there before it was ready."""
@@ -261,6 +292,39 @@ class TestWorkloads:
         assert (story.status["phase"], story.status.get("maxWeight", 0)) == ("RolledBack", 0)
         said = story.status["rollback"]["message"]
         assert "registry.example/shop:by-hand in mid-release, and registry.example/shop:2.0 was being prepared" in said
+        assert story.breaches == []
+
+    def test_after_the_success_both_versions_have_an_autoscaler_with_its_owners_minimum(self):
+        """In the retention green grows with its load, and blue is its owner's to scale again."""
+        seen: list[dict[str, int]] = []
+
+        def look(kube: InMemoryKube) -> None:
+            hpas = kube.list(HPA, "shop").items
+            seen.append({hpa["spec"]["scaleTargetRef"]["name"]: hpa["spec"]["minReplicas"] for hpa in hpas})
+
+        story = told((BAKING, look), (DONE + 30, look))
+
+        assert story.status["phase"] == "Succeeded"
+        assert seen == [{"shop": 3}, {"shop": 2, "shop-green": 2}]
+        assert story.breaches == []
+
+    def test_taking_a_success_back_leaves_the_first_versions_autoscaler_alone(self):
+        """Green's, which the success made, goes with green."""
+        images = {"shop": "registry.example/shop:1.0"}
+        back = {
+            "at": "410s",
+            "verb": "start",
+            "release": "shop-back",
+            "kind": "reverse",
+            "reverseOf": "shop-v2",
+            "revision": "v1",
+            "images": images,
+        }
+        story = told(people=(back,))
+        hpas = {hpa["spec"]["scaleTargetRef"]["name"]: hpa["spec"]["minReplicas"] for hpa in story.kube.list(HPA, "shop").items}
+
+        assert (story.kube.get(RELEASE, "shop", "shop-back")["status"]["phase"], story.weights["v1"]) == ("Succeeded", 100)
+        assert (story.sizes, hpas) == ({"shop": 3}, {"shop": 2})
         assert story.breaches == []
 
     def test_a_blue_that_requests_do_not_reach_is_not_called_healthy(self):
