@@ -17,7 +17,7 @@ from controller.api.plan import PlanSpec, PlanStatus
 from controller.api.release import Phase, ReleaseSpec, ReleaseStatus, RequestSpec, Verb
 from controller.core import reasons
 from controller.core.commands import AnswerRequest, Record, Subject
-from controller.core.phases import FINAL
+from controller.core.phases import FINAL, false_end
 from controller.core.reasons import Severity
 from controller.core.world import RequestView, Rival
 from controller.ports import (
@@ -34,9 +34,6 @@ from controller.ports import (
     Patch,
 )
 from controller.times import rfc3339, unix
-
-FULL = 100
-"""All requests, percent."""
 
 FINALIZER = marks.FINALIZER
 
@@ -114,14 +111,7 @@ def read_status(stored: Mapping[str, Any]) -> tuple[ReleaseStatus, str]:
             return ReleaseStatus.model_validate(kept), first_error(error)
         except ValidationError:
             return ReleaseStatus(), first_error(error)
-    if status.phase in FINAL and not status.finished_at:
-        # Whoever ends a release writes its time with the phase: without it the routes and the plan's lock may still be in use.
-        return status, f"phase: found {status.phase.value} without finishedAt, expected both"
-    if status.phase is Phase.ROLLED_BACK and status.weight:
-        return status, f"phase: found RolledBack with weight {status.weight}, expected 0"
-    if status.phase is Phase.SUCCEEDED and not status.returned_at and status.weight < FULL:
-        return status, f"phase: found Succeeded with weight {status.weight}, expected {FULL}"
-    return status, ""
+    return status, false_end(status)
 
 
 def holder_is_gone(kube: Kube, namespace: str, uid: str) -> bool:
