@@ -12,6 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from controller.adapters import marks
+from controller.api.base import NAME_LENGTH
 from controller.api.measured import filled_in
 from controller.api.plan import PlanSpec, PlanStatus
 from controller.api.release import Phase, ReleaseSpec, ReleaseStatus, RequestSpec, Verb
@@ -81,8 +82,15 @@ def read_subject(obj: Obj) -> Subject:
         status=status,
         plan=None,
         damage=damage,
-        unread=unread,
+        unread=overlong(meta["name"]) or unread,
     )
+
+
+def overlong(name: str) -> str:
+    """Why a release of this name cannot be used, in words: no label takes it, and no request can name it. "" where it can."""
+    if len(name) <= NAME_LENGTH:
+        return ""
+    return f"metadata.name: found {len(name)} characters, expected at most {NAME_LENGTH}; give it a shorter name"
 
 
 UNREADABLE = "unreadable"

@@ -2,10 +2,11 @@
 
 import typer
 
+from controller.api.base import NAME_LENGTH
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
-from controller.cli.naming import NAME_LENGTH, NamingError, free_name, next_try, release_name, revision_of, slug
+from controller.cli.naming import NamingError, free_name, next_try, release_name, revision_of, slug
 from controller.cli.read import plan_in_force, release_of
 from controller.cli.reversal import no_way_back
 from controller.cli.start import create

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.api.base import NAME_LENGTH
 from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli import wait as waiting
@@ -12,7 +13,6 @@ from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missi
 from controller.cli.host import Session, say, tell
 from controller.cli.naming import (
     ID_LENGTH,
-    NAME_LENGTH,
     REVISION_LENGTH,
     NamingError,
     checked,

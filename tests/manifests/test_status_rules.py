@@ -5,10 +5,10 @@ from copy import deepcopy
 import pytest
 
 from controller.adapters.records import read_status, read_subject, set_finalizer, write_status
-from controller.ports import CRD, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Patch, RefusedError
 from controller.core import trouble
 from controller.core.steps import World
 from controller.core.world import Observed, RouteView
+from controller.ports import CRD, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Patch, RefusedError
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.store import ApiServer
 from controller.simulator.definitions import all_definitions
@@ -193,3 +193,14 @@ def test_a_release_that_had_such_a_number_before_is_mended_by_one_write(stored, 
     mended = read_subject(kube.get(RELEASE, "shop", "x"))
     assert (mended.damage, mended.status.weight, mended.status.phase.value) == ("", weight, phase)
     set_finalizer(kube, mended, kube.get(RELEASE, "shop", "x"), 1, present=True)
+
+
+def named(name):
+    return {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": name}, "spec": SPECS[RELEASE]}
+
+
+def test_a_release_whose_name_is_no_label_is_refused(kube):
+    kube.create(RELEASE, "shop", named("x" * 63))
+
+    with pytest.raises(RefusedError, match="name: expected at most 63 characters"):
+        kube.create(RELEASE, "shop", named("x" * 64))
