@@ -294,7 +294,8 @@ def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
     that are not. One that the index does not know yet is seen in a later look: the plan's lock decides who runs, not this.
     """
     rivals = []
-    for known in releases_of_plan(index, subject.namespace, subject.spec.plan):
+    of_plan = releases_of_plan(index, subject.namespace, subject.spec.plan)
+    for known in of_plan:
         if _rival(known, subject) is None:
             continue
         try:
@@ -302,8 +303,42 @@ def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
         except NotFoundError:
             continue
         if rival is not None:
-            rivals.append(rival)
+            rivals.append(replace(rival, place=queue_place(known, of_plan)) if rival.phase is Phase.QUEUED else rival)
     return tuple(rivals)
+
+
+def own_place(index: Kube, subject: Subject) -> float | None:
+    """As `queue_place`, of this release while it is queued."""
+    if subject.status.phase is not Phase.QUEUED:
+        return None
+    of_plan = releases_of_plan(index, subject.namespace, subject.spec.plan)
+    mine = next((obj for obj in of_plan if obj["metadata"]["uid"] == subject.uid), None)
+    return queue_place(mine, of_plan) if mine is not None else None
+
+
+def queue_place(release: Obj, of_plan: Sequence[Obj]) -> float | None:
+    """Since when a release stands in the queue of its plan, Unix seconds, where that is not its creation; None where it is.
+
+    One that supersedes another takes its place, before those that were queued behind that one. One that takes a success back
+    goes before all.
+    """
+    place, seen = None, {release["metadata"]["name"]}
+    while True:
+        spec = marks.mapping(release.get("spec"))
+        if spec.get("kind") == "reverse":
+            return 0.0
+        named = spec.get("supersedes")
+        before = next((obj for obj in of_plan if named and obj["metadata"]["name"] == named), None)
+        if before is None or named in seen or _ended_before(before, release):
+            return place
+        seen.add(named)
+        release, place = before, unix(before["metadata"].get("creationTimestamp", ""))
+
+
+def _ended_before(release: Obj, other: Obj) -> bool:
+    """Whether a release had ended before the other one was made, so that it had no place any more."""
+    finished = float(marks.mapping(release.get("status")).get("finishedAt") or 0.0)
+    return 0.0 < finished < unix(other["metadata"].get("creationTimestamp", ""))
 
 
 def _rival(obj: Obj, subject: Subject) -> Rival | None:

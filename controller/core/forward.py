@@ -94,7 +94,8 @@ def is_ahead(w: World, rival: Rival) -> bool:
         return True
     if supersedes(w, rival):
         return False
-    return (rival.created, rival.uid) < (w.subject.created, w.subject.uid)
+    place = w.subject.created if w.observed.place is None else w.observed.place
+    return rival.order < (place, w.subject.created, w.subject.uid)
 
 
 def supersedes(w: World, rival: Rival) -> bool:
