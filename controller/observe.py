@@ -180,7 +180,7 @@ def read_release(kube: Kube, key: tuple[str, str]) -> Obj | None:
 
 def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Parsed) -> Surroundings:
     """The plan, the targets, the other releases and the requests, in this order."""
-    plan = records.read_plan(kube, early.namespace, early.spec.plan, memo.live)
+    plan = records.plan_to_start_by(kube, early, records.read_plan(kube, early.namespace, early.spec.plan, memo.live))
     known = effective_plan(kube, early, plan, ports, memo.frozen)
     effective = known.plan if known is not None else None
     plan_hash = early.status.plan_hash if known is not None and early.status.plan_hash and known.hash == plan.hash else plan.hash

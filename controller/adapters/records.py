@@ -162,6 +162,22 @@ def plan_view(obj: Obj) -> PlanView:
     return PlanView(found=True, spec=spec, hash=plan_hash(spec), status=status, resource_version=version)
 
 
+def plan_to_start_by(kube: Kube, subject: Subject, live: PlanView) -> PlanView:
+    """The plan as it stands; for a reverse release that has not begun, the one that the success went by which it takes back.
+
+    That one may be deleted by now, or name other routes: then `found` is still the live one's, which has the lock.
+    """
+    if subject.spec.kind != "reverse" or not subject.spec.reverse_of or subject.status.plan_hash:
+        return live
+    try:
+        status = marks.mapping(kube.get(RELEASE, subject.namespace, subject.spec.reverse_of).get("status"))
+    except NotFoundError:
+        return live
+    hash_ = str(status.get("planHash") or "")
+    spec = read_frozen(kube, subject.namespace, hash_) if hash_ else None
+    return replace(live, spec=spec, hash=hash_, problem="") if spec is not None else live
+
+
 def frozen_name(hash_: str) -> str:
     """Name of the ConfigMap that holds a frozen plan."""
     return f"penstock-plan-{hash_}"
