@@ -135,6 +135,7 @@ class Surroundings:
         plan_lost: whether the frozen one is not there any more.
         traffic, members, problems, warnings: the targets.
         rivals, requests: other releases of the plan, and what people ask of this one.
+        place: since when this one stands in the plan's queue, where that is not its creation.
     """
 
     early: Subject
@@ -147,6 +148,7 @@ class Surroundings:
     warnings: tuple[Problem, ...]
     rivals: tuple[Rival, ...]
     requests: tuple[RequestView, ...]
+    place: float | None
 
 
 def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, live: bool, index: Kube | None = None) -> Snapshot | None:
@@ -179,7 +181,7 @@ def read_release(kube: Kube, key: tuple[str, str]) -> Obj | None:
 
 def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Parsed) -> Surroundings:
     """The plan, the targets, the other releases and the requests, in this order."""
-    plan = records.read_plan(kube, early.namespace, early.spec.plan, memo.live)
+    plan = records.plan_to_start_by(kube, early, records.read_plan(kube, early.namespace, early.spec.plan, memo.live))
     known = effective_plan(kube, early, plan, ports, memo.frozen)
     effective = known.plan if known is not None else None
     plan_hash = early.status.plan_hash if known is not None and early.status.plan_hash and known.hash == plan.hash else plan.hash
@@ -193,7 +195,8 @@ def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Par
     if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
         # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
         traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)
-    return Surroundings(early, plan, plan_hash, plan_lost, traffic, members, problems, warnings, rivals, requests)
+    place = records.own_place(index, early)
+    return Surroundings(early, plan, plan_hash, plan_lost, traffic, members, problems, warnings, rivals, requests, place)
 
 
 def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Ports, *, live: bool) -> Observed:
@@ -207,6 +210,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         plan_hash=around.plan_hash,
         frozen=early.status.plan_hash if early.plan is not None and frozen_exists(kube, early) else "",
         plan_lost=around.plan_lost,
+        place=around.place,
         lock=plan.status.active,
         lock_name=plan.status.active_name,
         blue_slot=traffic.blue_slot,

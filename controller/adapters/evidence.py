@@ -76,7 +76,7 @@ def part(subject: Subject, segments: Sequence[Segment], *, number: int, lost: in
         "kind": "ConfigMap",
         "metadata": {
             "name": f"penstock-evidence-{subject.name[:40]}-{subject.uid[:8]}-{number:03d}-{digest}",
-            "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: subject.name, EVIDENCE_LABEL: "true"},
+            "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: marks.label_value(subject.name), EVIDENCE_LABEL: "true"},
             "annotations": {marks.EPOCH: str(epoch)},
             "ownerReferences": [{"apiVersion": RELEASE.api_version, "kind": "Release", "name": subject.name, "uid": subject.uid}],
         },
@@ -93,7 +93,7 @@ def is_part(obj: Obj) -> bool:
 
 def parts_of(kube: Kube, namespace: str, name: str, uid: str) -> list[Obj]:
     """All parts of one release, in the order of their names."""
-    selector = f"{EVIDENCE_LABEL}=true,{marks.RELEASE_LABEL}={name}"
+    selector = f"{EVIDENCE_LABEL}=true,{marks.RELEASE_LABEL}={marks.label_value(name)}"
     found = kube.list(CONFIG_MAP, namespace, labels=selector).items
     mine = [obj for obj in found if any(ref.get("uid") == uid for ref in marks.items(marks.metadata(obj).get("ownerReferences")))]
     return sorted(mine, key=lambda obj: str(obj["metadata"]["name"]))

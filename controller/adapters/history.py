@@ -41,7 +41,7 @@ def write_record(kube: Kube, subject: Subject, record: Record, epoch: int) -> No
         owner = {"apiVersion": RELEASE.api_version, "kind": "Release", "name": subject.name, "uid": subject.uid}
         metadata = {
             "name": history_name(subject.name, subject.uid),
-            "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: subject.name, HISTORY_LABEL: "true"},
+            "labels": {marks.PLAN_LABEL: subject.spec.plan, marks.RELEASE_LABEL: marks.label_value(subject.name), HISTORY_LABEL: "true"},
             "annotations": {marks.EPOCH: str(epoch)},
             "ownerReferences": [owner],
         }

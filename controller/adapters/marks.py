@@ -7,6 +7,7 @@ higher one (S9). The marks are also how a later leader, or a later release, tell
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from controller.api.base import NAME_LENGTH
 from controller.ports import Obj
 
 FIELD_MANAGER = "penstock"
@@ -66,6 +67,11 @@ def annotation(obj: Obj, key: str) -> str:
     """An annotation, "" where it is missing or no text."""
     value = mapping(metadata(obj).get("annotations")).get(key)
     return value if isinstance(value, str) else ""
+
+
+def label_value(name: str) -> str:
+    """A name as a label's value, which may be at most 63 characters long."""
+    return name[:NAME_LENGTH].rstrip("-.")
 
 
 def where(obj: Obj) -> str:

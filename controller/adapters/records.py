@@ -12,12 +12,13 @@ import orjson
 from pydantic import ValidationError
 
 from controller.adapters import marks
+from controller.api.base import NAME_LENGTH
 from controller.api.measured import filled_in
 from controller.api.plan import PlanSpec, PlanStatus
 from controller.api.release import Phase, ReleaseSpec, ReleaseStatus, RequestSpec, Verb
 from controller.core import reasons
 from controller.core.commands import AnswerRequest, Record, Subject
-from controller.core.phases import FINAL
+from controller.core.phases import FINAL, false_end
 from controller.core.reasons import Severity
 from controller.core.world import RequestView, Rival
 from controller.ports import (
@@ -34,9 +35,6 @@ from controller.ports import (
     Patch,
 )
 from controller.times import rfc3339, unix
-
-FULL = 100
-"""All requests, percent."""
 
 FINALIZER = marks.FINALIZER
 
@@ -84,8 +82,15 @@ def read_subject(obj: Obj) -> Subject:
         status=status,
         plan=None,
         damage=damage,
-        unread=unread,
+        unread=overlong(meta["name"]) or unread,
     )
+
+
+def overlong(name: str) -> str:
+    """Why a release of this name cannot be used, in words: no label takes it, and no request can name it. "" where it can."""
+    if len(name) <= NAME_LENGTH:
+        return ""
+    return f"metadata.name: found {len(name)} characters, expected at most {NAME_LENGTH}; give it a shorter name"
 
 
 UNREADABLE = "unreadable"
@@ -114,14 +119,7 @@ def read_status(stored: Mapping[str, Any]) -> tuple[ReleaseStatus, str]:
             return ReleaseStatus.model_validate(kept), first_error(error)
         except ValidationError:
             return ReleaseStatus(), first_error(error)
-    if status.phase in FINAL and not status.finished_at:
-        # Whoever ends a release writes its time with the phase: without it the routes and the plan's lock may still be in use.
-        return status, f"phase: found {status.phase.value} without finishedAt, expected both"
-    if status.phase is Phase.ROLLED_BACK and status.weight:
-        return status, f"phase: found RolledBack with weight {status.weight}, expected 0"
-    if status.phase is Phase.SUCCEEDED and not status.returned_at and status.weight < FULL:
-        return status, f"phase: found Succeeded with weight {status.weight}, expected {FULL}"
-    return status, ""
+    return status, false_end(status)
 
 
 def holder_is_gone(kube: Kube, namespace: str, uid: str) -> bool:
@@ -162,6 +160,22 @@ def plan_view(obj: Obj) -> PlanView:
         sentences = [str(f) for f in plan_findings(dict(obj)) if f.severity == "error"] or [first_error(error)]
         return PlanView(found=True, status=status, resource_version=version, problem="; ".join(sentences)[:1500])
     return PlanView(found=True, spec=spec, hash=plan_hash(spec), status=status, resource_version=version)
+
+
+def plan_to_start_by(kube: Kube, subject: Subject, live: PlanView) -> PlanView:
+    """The plan as it stands; for a reverse release that has not begun, the one that the success went by which it takes back.
+
+    That one may be deleted by now, or name other routes: then `found` is still the live one's, which has the lock.
+    """
+    if subject.spec.kind != "reverse" or not subject.spec.reverse_of or subject.status.plan_hash:
+        return live
+    try:
+        status = marks.mapping(kube.get(RELEASE, subject.namespace, subject.spec.reverse_of).get("status"))
+    except NotFoundError:
+        return live
+    hash_ = str(status.get("planHash") or "")
+    spec = read_frozen(kube, subject.namespace, hash_) if hash_ else None
+    return replace(live, spec=spec, hash=hash_, problem="") if spec is not None else live
 
 
 def frozen_name(hash_: str) -> str:
@@ -296,7 +310,8 @@ def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
     that are not. One that the index does not know yet is seen in a later look: the plan's lock decides who runs, not this.
     """
     rivals = []
-    for known in releases_of_plan(index, subject.namespace, subject.spec.plan):
+    of_plan = releases_of_plan(index, subject.namespace, subject.spec.plan)
+    for known in of_plan:
         if _rival(known, subject) is None:
             continue
         try:
@@ -304,8 +319,42 @@ def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
         except NotFoundError:
             continue
         if rival is not None:
-            rivals.append(rival)
+            rivals.append(replace(rival, place=queue_place(known, of_plan)) if rival.phase is Phase.QUEUED else rival)
     return tuple(rivals)
+
+
+def own_place(index: Kube, subject: Subject) -> float | None:
+    """As `queue_place`, of this release while it is queued."""
+    if subject.status.phase is not Phase.QUEUED:
+        return None
+    of_plan = releases_of_plan(index, subject.namespace, subject.spec.plan)
+    mine = next((obj for obj in of_plan if obj["metadata"]["uid"] == subject.uid), None)
+    return queue_place(mine, of_plan) if mine is not None else None
+
+
+def queue_place(release: Obj, of_plan: Sequence[Obj]) -> float | None:
+    """Since when a release stands in the queue of its plan, Unix seconds, where that is not its creation; None where it is.
+
+    One that supersedes another takes its place, before those that were queued behind that one. One that takes a success back
+    goes before all.
+    """
+    place, seen = None, {release["metadata"]["name"]}
+    while True:
+        spec = marks.mapping(release.get("spec"))
+        if spec.get("kind") == "reverse":
+            return 0.0
+        named = spec.get("supersedes")
+        before = next((obj for obj in of_plan if named and obj["metadata"]["name"] == named), None)
+        if before is None or named in seen or _ended_before(before, release):
+            return place
+        seen.add(named)
+        release, place = before, unix(before["metadata"].get("creationTimestamp", ""))
+
+
+def _ended_before(release: Obj, other: Obj) -> bool:
+    """Whether a release had ended before the other one was made, so that it had no place any more."""
+    finished = float(marks.mapping(release.get("status")).get("finishedAt") or 0.0)
+    return 0.0 < finished < unix(other["metadata"].get("creationTimestamp", ""))
 
 
 def _rival(obj: Obj, subject: Subject) -> Rival | None:

@@ -82,7 +82,10 @@ def _finite(value: float) -> float:
 Number = Annotated[float, AfterValidator(_finite), WithJsonSchema({"type": "number"})]
 """A finite limit."""
 
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NAME_LENGTH = 63
+"""Characters of a DNS label, and of a label's value: a release's name becomes one."""
+
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A DNS label."""
 
 Percent = Annotated[int, Field(ge=0, le=100)]

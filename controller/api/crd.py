@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from controller.api.base import DURATION_PATTERN, GROUP, VERSION, format_duration
+from controller.api.base import DURATION_PATTERN, GROUP, NAME_LENGTH, VERSION, format_duration
 from controller.api.plan import PlanSpec, PlanStatus
 from controller.api.release import ReleaseSpec, ReleaseStatus, RequestSpec, RequestStatus
 
@@ -83,6 +83,11 @@ KEEP_STATUS_RULE = (
     "the status of a release is all that is known of its traffic; it is changed, never dropped",
 )
 """Without them an emptied status would be a release that never began, while green had its share of the requests."""
+NAME_RULE = (
+    f"size(self.metadata.name) <= {NAME_LENGTH} || has(self.status)",
+    f"metadata.name: expected at most {NAME_LENGTH} characters, as every label has that names the release",
+)
+"""A new object has no status; one that an earlier version let in has, and stays writable: it must end, and lose its finalizer."""
 GRANT_RULE = ("(has(self.weight) ? self.weight : 0) <= (has(self.grant) ? self.grant : 0)", "status.weight must not exceed status.grant")
 
 
@@ -285,7 +290,7 @@ def definition(  # noqa: PLR0917 - one row of the table above
         # An immutable spec is also one that cannot be dropped and written anew.
         top["x-kubernetes-validations"] = [rule("has(self.spec) == has(oldSelf.spec)", "the spec is immutable; make a new object")]
     if kind == "Release":
-        top["x-kubernetes-validations"].append(rule(*KEEP_STATUS_RULE))
+        top["x-kubernetes-validations"] += [rule(*KEEP_STATUS_RULE), rule(*NAME_RULE)]
     version = {
         "name": VERSION,
         "served": True,

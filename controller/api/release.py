@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from analysis.model import Outcome
-from controller.api.base import Model, Name, StatusModel
+from controller.api.base import Model, Name, Percent, StatusModel
 
 
 class Phase(StrEnum):
@@ -260,10 +260,10 @@ class ReleaseStatus(StatusModel):
     blue_subset: str = Field(default="", description="Subset of blue.")
     green_subset: str = Field(default="", description="Subset of green.")
     stage: int = Field(default=-1, description="Index of the stage; -1 before the first.")
-    weight: int = Field(default=0, description="Green's percent as we last commanded it.")
-    observed_weight: int = Field(default=0, description="Green's percent as it was last seen on the routes.")
-    grant: int = Field(default=0, description="Highest weight that evidence has allowed so far.")
-    max_weight: int = Field(default=0, description="Most traffic that green ever had, percent.")
+    weight: Percent = Field(default=0, description="Green's percent as we last commanded it.")
+    observed_weight: Percent = Field(default=0, description="Green's percent as it was last seen on the routes.")
+    grant: Percent = Field(default=0, description="Highest weight that evidence has allowed so far.")
+    max_weight: Percent = Field(default=0, description="Most traffic that green ever had, percent.")
     exposed_since: float = Field(default=0.0, description="First weight, Unix seconds.")
     probe_passes: int = Field(default=0, description="Looks in a row in which every health probe of green passed.")
     probed_at: float = Field(default=0.0, description="The last of them, Unix seconds.")

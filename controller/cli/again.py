@@ -2,15 +2,16 @@
 
 import typer
 
+from controller.api.base import NAME_LENGTH
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
-from controller.cli.naming import NAME_LENGTH, NamingError, free_name, next_try, release_name, revision_of, slug
+from controller.cli.naming import NamingError, free_name, next_try, release_name, revision_of, slug
 from controller.cli.read import plan_in_force, release_of
 from controller.cli.reversal import no_way_back
 from controller.cli.start import create
 from controller.cli.view import FINAL
-from controller.cli.words import record, text
+from controller.cli.words import record, text, whole
 from controller.ports import RELEASE, Obj
 
 POLL_SECONDS = 0.2
@@ -91,12 +92,17 @@ def reverse(session: Session, release: Obj, reason: str, *, seconds: float, outp
 
 
 def _taken_up(session: Session, release: Obj, seconds: float) -> Obj:
-    """The release once a controller has looked at it. Raises where none does in time; the release stays."""
+    """The release once a controller has looked at all that could refuse it. Raises where it is refused, and where none looks in time.
+
+    It stays then. One that still waits for another release has its answer, too, which names that one.
+    """
     name, end = release["metadata"]["name"], session.now + seconds
     while True:
         found = release_of(session, name)
         status = record(found.get("status"))
-        if text(status.get("reason")):
+        if text(status.get("phase")) == "Refused":
+            raise CommandError(ExitCode.REFUSED, f"Release {name} was refused, nothing was changed: {text(status.get('message'))}")
+        if whole(status.get("blueSlot"), -1) >= 0 or (session.now >= end and text(status.get("reason"))):
             say(text(status.get("message")))
             return found
         if session.now >= end:

@@ -4,7 +4,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-REVISION_LENGTH, NAME_LENGTH, ID_LENGTH, OBJECT_NAME_LENGTH = 40, 63, 128, 253
+from controller.api.base import NAME_LENGTH
+
+REVISION_LENGTH, ID_LENGTH, OBJECT_NAME_LENGTH = 40, 128, 253
 DIGEST_DIGITS = 12
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")

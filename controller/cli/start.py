@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.api.base import NAME_LENGTH
 from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli import wait as waiting
@@ -12,7 +13,6 @@ from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missi
 from controller.cli.host import Session, say, tell
 from controller.cli.naming import (
     ID_LENGTH,
-    NAME_LENGTH,
     REVISION_LENGTH,
     NamingError,
     checked,
@@ -144,7 +144,8 @@ def create(session: Session, spec: Mapping[str, Any], *, name: str = "") -> Obj:
         if is_missing_kind(error):
             raise explain_fault(error) from error
         raise CommandError(ExitCode.NO, f"The release was not created: {full_stop(error)}") from error
-    say(f"Release {fixed} is created, revision {revision}.{'' if spec.get('kind') == 'reverse' else _behind(session, plan, fixed)}")
+    behind = "" if spec.get("kind") == "reverse" else _behind(session, plan, fixed, text(spec.get("supersedes")))
+    say(f"Release {fixed} is created, revision {revision}.{behind}")
     return made
 
 
@@ -177,12 +178,15 @@ def _existing(session: Session, name: str, spec: Mapping[str, Any], error: Confl
     ) from error
 
 
-def _behind(session: Session, plan: str, name: str) -> str:
-    """A word on the release that runs before this one, if there is one."""
+def _behind(session: Session, plan: str, name: str, supersedes: str) -> str:
+    """A word on the release that runs before this one, or whose place it takes, if there is one."""
     try:
         active = text(record(session.kube.get(RELEASE_PLAN, session.namespace, plan).get("status")).get("activeName"))
+        taken = session.kube.get(RELEASE, session.namespace, supersedes) if supersedes else {}
     except KubeError:
         return ""  # the release is created; this is only a word beside it
+    if taken and text(record(taken.get("status")).get("phase")) not in FINAL:
+        return f" It takes the place of release {supersedes}{', which is rolled back first' if supersedes == active else ''}."
     if active in ("", name):
         return ""
     return f" It waits for release {active}, which holds the plan (--supersede {active} would take its place)."

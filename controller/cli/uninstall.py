@@ -184,10 +184,14 @@ def lease_of(kube: Kube, home: str) -> Obj:
 
 def roll_back_all(session: Session, running: list[Obj], seconds: float) -> None:
     """Ask for each rollback and wait until every release has ended; nothing is removed before."""
-    for release in running:
-        ask_rollback(session, release)
+    unasked = {metadata(release)["uid"]: why for release in running if (why := ask_rollback(session, release))}
     end, told = session.now + seconds, ""
     while waiting := [one for one in listed(session.kube, RELEASE) if is_running(one)]:
+        if all(metadata(one)["uid"] in unasked for one in waiting):
+            why = "; ".join(unasked[metadata(one)["uid"]] for one in waiting)
+            end_words = "The others are rolled back, nothing was removed: delete it, or run `penstock uninstall --leave`."
+            sentence = f"{names(waiting)} could not be asked to roll back ({why}). {end_words}"
+            raise CommandError(ExitCode.REFUSED, sentence)
         if names(waiting) != told:
             told = names(waiting)
             say(f"Waits for {told}.")
@@ -197,13 +201,17 @@ def roll_back_all(session: Session, running: list[Obj], seconds: float) -> None:
         session.host.sleep(POLL_SECONDS)
 
 
-def ask_rollback(session: Session, release: Obj) -> None:
-    """The same request that `penstock rollback` makes."""
+def ask_rollback(session: Session, release: Obj) -> str:
+    """The same request that `penstock rollback` makes. Why the API server refused it; "" where it did not."""
     meta = metadata(release)
     spec = {"release": meta["name"], "releaseUid": meta["uid"], "verb": "rollback", "actor": session.actor, "reason": "penstock uninstall"}
     name = f"{str(meta['name'])[:40]}-rollback-{secrets.token_hex(4)}"
     body: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "ReleaseRequest", "metadata": {"name": name}, "spec": spec}
-    session.kube.create(RELEASE_REQUEST, str(meta["namespace"]), body)
+    try:
+        session.kube.create(RELEASE_REQUEST, str(meta["namespace"]), body)
+    except RefusedError as error:
+        return str(error)
+    return ""
 
 
 def stop_controller(session: Session, home: str) -> None:

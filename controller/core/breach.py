@@ -8,10 +8,8 @@ from analysis.model import Outcome
 from controller.api.release import Phase, ReleaseStatus
 from controller.core import reasons
 from controller.core.commands import Decision, SetWeight
-from controller.core.phases import BACKWARD, FINAL, TRANSITIONS
+from controller.core.phases import BACKWARD, FINAL, FULL, TRANSITIONS
 from controller.core.steps import World, halt
-
-FULL = 100
 
 
 def guarded(w: World, decision: Decision) -> Decision:
@@ -25,9 +23,11 @@ def guarded(w: World, decision: Decision) -> Decision:
 def broken_rule(w: World, decision: Decision) -> str:
     """The first rule that this decision would break, in words; empty where it breaks none."""
     before, after = w.status, decision.status
-    raised = [c.weight for c in decision.commands if isinstance(c, SetWeight) and c.weight > w.observed.lowest_weight]
-    if any(not 0 <= weight <= FULL for weight in raised):
-        return f"a weight of {raised[0]} % (S1)"
+    weights = [c.weight for c in decision.commands if isinstance(c, SetWeight)]
+    impossible = [weight for weight in weights if not 0 <= weight <= FULL]
+    if impossible:
+        return f"a weight of {impossible[0]} % (S1)"
+    raised = [weight for weight in weights if weight > w.observed.lowest_weight]
     if any(weight > before.grant for weight in raised):
         return f"green would get {max(raised)} %, granted are {before.grant} % (S2)"
     if raised and (before.phase in BACKWARD | FINAL or before.rollback is not None):

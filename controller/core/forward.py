@@ -38,7 +38,7 @@ def queued(w: World) -> Decision:
     """Wait for the plan's lock, freeze the plan, begin."""
     if not w.subject.finalizer:
         return act(w, AddFinalizer())
-    if not w.observed.plan_found:
+    if not w.observed.plan_found and w.subject.spec.kind != "reverse":
         return refuse(w, reasons.PLAN_MISSING, w.subject.spec.plan)
     newer = superseder(w)
     if newer:
@@ -47,13 +47,9 @@ def queued(w: World) -> Decision:
     if ahead:
         return behind(w, min(ahead, key=lambda rival: rival.created))
     w = w.with_status(w.status.model_copy(update={"hold": None})) if w.status.hold is not None else w  # nobody is waited for any more
-    if w.observed.lock_gone:
-        # Nobody is left to give it back. The routes are looked at like at every start: refused where no version has 100 %.
-        return act(w, LockPlan())
-    if w.observed.lock not in ("", w.subject.uid):
-        return wait(w, reasons.WAITING_FOR_PLAN, w.observed.lock_name or w.observed.lock, until=w.now + POLL_SECONDS)
-    if not w.observed.lock:
-        return act(w, LockPlan())
+    unlocked = lock(w)
+    if unlocked:
+        return unlocked
     if not w.status.plan_hash:
         # Decided once, here; the plan that has this hash is stored by the next write, unless it is edited in between (`decide.unusable`).
         return stored(w.status.model_copy(update={"plan_hash": w.observed.plan_hash, "started_at": w.now}))
@@ -63,6 +59,21 @@ def queued(w: World) -> Decision:
     return stored(
         status, record(w, RecordKind.STARTED, reasons.PREPARING_GREEN, w.subject.spec.revision, images=dict(w.subject.spec.images))
     )
+
+
+def lock(w: World) -> Decision | None:
+    """Take the plan's lock, or wait for it; None once it is held.
+
+    A success is taken back after its plan was deleted, too: without a plan nobody else can begin.
+    """
+    if not w.observed.plan_found:
+        return None
+    if w.observed.lock_gone:
+        # Nobody is left to give it back. The routes are looked at like at every start: refused where no version has 100 %.
+        return act(w, LockPlan())
+    if w.observed.lock not in ("", w.subject.uid):
+        return wait(w, reasons.WAITING_FOR_PLAN, w.observed.lock_name or w.observed.lock, until=w.now + POLL_SECONDS)
+    return None if w.observed.lock else act(w, LockPlan())
 
 
 def behind(w: World, first: Rival) -> Decision:
@@ -94,7 +105,8 @@ def is_ahead(w: World, rival: Rival) -> bool:
         return True
     if supersedes(w, rival):
         return False
-    return (rival.created, rival.uid) < (w.subject.created, w.subject.uid)
+    place = w.subject.created if w.observed.place is None else w.observed.place
+    return rival.order < (place, w.subject.created, w.subject.uid)
 
 
 def supersedes(w: World, rival: Rival) -> bool:

@@ -13,7 +13,7 @@ final for that uid and revision: nothing leads out of them.
                    \___________\__________\__________________________\____ RollingBack -> TearingDown -> RolledBack
 """
 
-from controller.api.release import Phase
+from controller.api.release import Phase, ReleaseStatus
 
 P = Phase
 
@@ -41,6 +41,24 @@ WATCHED = frozenset({P.SHIFTING, P.MEASURING, P.HOLDING, P.BAKING, P.RETURNING, 
 
 BACKWARD = frozenset({P.ROLLING_BACK, P.TEARING_DOWN})
 """Once here, nothing raises green's weight (S8)."""
+
+
+FULL = 100
+"""All requests, percent."""
+
+
+def false_end(status: ReleaseStatus) -> str:
+    """Why a final phase is no real end, in words: whoever ends a release writes its time and the right weight with the phase.
+
+    "" where it is one, and where the phase is none of the final ones.
+    """
+    if status.phase in FINAL and not status.finished_at:
+        return f"phase: found {status.phase.value} without finishedAt, expected both"
+    if status.phase is Phase.ROLLED_BACK and status.weight:
+        return f"phase: found RolledBack with weight {status.weight}, expected 0"
+    if status.phase is Phase.SUCCEEDED and not status.returned_at and status.weight < FULL:
+        return f"phase: found Succeeded with weight {status.weight}, expected {FULL}"
+    return ""
 
 
 class IllegalTransitionError(Exception):

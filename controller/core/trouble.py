@@ -10,7 +10,7 @@ A look that ended in a defect of ours is answered in the same way: nobody judges
 from controller.api.release import Phase, ReleaseStatus, StageStatus
 from controller.core import backward, finishing, gates, reasons
 from controller.core.commands import Decision, RecordKind
-from controller.core.phases import BACKWARD, FINAL
+from controller.core.phases import BACKWARD, FINAL, false_end
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, halt, hold, moved, record, saying, stored, wait
 
 FORBIDDEN = 403
@@ -53,9 +53,13 @@ def damaged(w: World) -> Decision | None:
     """A status that somebody edited to nonsense: what can be read stays, and a person decides. Never toward green by itself."""
     if w.subject.unread:
         return unread(w)
+    if w.subject.damage:
+        w = w.with_status(readable(w))
     lost = misplaced(w)
     if not (w.subject.damage or lost):
         return None
+    if w.status.phase in FINAL and not false_end(w.status):
+        return stored(w.status)  # it has ended all the same: what could be read is written anew, so that the server takes further writes
     detail = f"the status was edited and cannot be read: {w.subject.damage or lost}"
     status = (in_place(w) if lost else w.status).model_copy(
         update={
@@ -141,6 +145,17 @@ def unreadable(w: World) -> Decision | None:
     if w.now > w.status.phase_since + w.plan.preparation.deadline:
         return backward.roll_back(w, reasons.PREPARATION_DEADLINE, detail)
     return wait(w, reasons.RIGHTS_MISSING, detail, until=w.now + RETRY_SECONDS)
+
+
+def readable(w: World) -> ReleaseStatus:
+    """What could be read of a damaged status, as the server takes it: nobody is moved by an edit.
+
+    A lost weight is the one that stands on the routes, never above the grant; a lost grant had allowed the weight at least.
+    """
+    status = w.status
+    ended = status.phase in FINAL and not false_end(status)
+    weight = status.weight or (0 if ended else min(status.grant, w.observed.lowest_weight))
+    return status.model_copy(update={"weight": weight, "grant": max(status.grant, weight)})
 
 
 def schema_old(w: World) -> Decision | None:

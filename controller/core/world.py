@@ -129,6 +129,7 @@ class Rival:
         supersedes: name of the release whose place it takes, or that it takes back.
         kept: why it still keeps its old version, in words; "" where it does not.
         reverse: it takes a success back.
+        place: since when it stands in the queue, Unix seconds, where that is not its creation (`queue_place`).
     """
 
     name: str
@@ -138,6 +139,12 @@ class Rival:
     supersedes: str = ""
     kept: str = ""
     reverse: bool = False
+    place: float | None = None
+
+    @property
+    def order(self) -> tuple[float, float, str]:
+        """Where it stands in the queue; lower goes first."""
+        return (self.created if self.place is None else self.place, self.created, self.uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,7 @@ class Observed:
         plan_found: the ReleasePlan exists.
         plan_hash: hash of its spec now; `frozen` is the hash of the frozen one that exists.
         plan_lost: the frozen plan is not there any more; what is seen was found by the live one, which is good enough to go back by.
+        place: since when this release stands in the queue, where that is not its creation.
         lock, lock_name: uid and name of the release that holds the plan.
         blue_slot: slot that serves, -1 where it cannot be told (then `problems` says why).
         objects: what was seen of the resolved list, with uids.
@@ -175,6 +183,7 @@ class Observed:
     plan_hash: str = ""
     frozen: str = ""
     plan_lost: bool = False
+    place: float | None = None
     lock: str = ""
     lock_name: str = ""
     blue_slot: int = -1

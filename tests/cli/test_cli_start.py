@@ -95,3 +95,51 @@ class TestStart:
         assert result.code == code
         assert said in result.err
         assert terminal.releases() == {}
+
+
+class TestSupersede:
+    def started(self, terminal, number, *words):
+        terminal.sleep(5)
+        return terminal.penstock("start", "shop", "--image", f"registry.example/shop:{number}.0", *words)
+
+    def test_the_new_release_takes_the_place_before_those_that_were_queued(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        self.started(terminal, 3)
+
+        result = self.started(terminal, 4, "--supersede", "shop-v2")
+        terminal.until_phase("Preparing", "Shifting", name="shop-4-0")
+
+        assert "It takes the place of release shop-v2, which is rolled back first." in result.err
+        assert "--supersede" not in result.err
+        assert [terminal.phase(name) for name in ("shop-v2", "shop-3-0")] == ["RolledBack", "Queued"]
+        assert terminal.release("shop-3-0")["status"]["message"] == "Waits for release shop-4-0 of the same plan."
+
+    def test_the_place_of_a_queued_one_is_taken_too(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        for number in (3, 4, 5):
+            self.started(terminal, number)
+
+        self.started(terminal, 6, "--supersede", "shop-4-0")
+        self.started(terminal, 7, "--supersede", "shop-6-0")
+        terminal.penstock("rollback", "shop-v2")
+        terminal.until_phase("Measuring", name="shop-3-0")
+        terminal.penstock("rollback", "shop-3-0")
+        terminal.until_phase("Preparing", "Shifting", name="shop-7-0")
+
+        assert [terminal.phase(f"shop-{number}-0") for number in (3, 4, 5, 6)] == ["RolledBack", "RolledBack", "Queued", "RolledBack"]
+
+    def test_a_release_that_had_ended_before_leaves_no_place(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        terminal.penstock("rollback", "shop-v2")
+        terminal.until_phase("RolledBack")
+        for number in (3, 4):
+            self.started(terminal, number)
+
+        self.started(terminal, 5, "--supersede", "shop-v2")
+        terminal.penstock("rollback", "shop-3-0")
+        terminal.until_phase("Preparing", "Shifting", name="shop-4-0")
+
+        assert terminal.phase("shop-5-0") == "Queued"

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from controller.ports import DEPLOYMENT, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.ports import DEPLOYMENT, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
@@ -169,6 +169,42 @@ class TestRollback:
 
         assert "Release shop-v2-back has succeeded after shop-v2, so shop-v2 no longer serves" in told
         assert "brings the old version back" not in told
+
+    def test_a_success_is_taken_back_after_its_plan_was_deleted(self):
+        """By the plan that it went by, which is kept: the routes and workloads are the same."""
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        kube = InMemoryKube(terminal.sim.server, user="git")
+        kube.delete(RELEASE_PLAN, "shop", "shop", uid=kube.get(RELEASE_PLAN, "shop", "shop")["metadata"]["uid"])
+
+        result = terminal.penstock("rollback", "shop-v2")
+        terminal.until_phase("Succeeded", "Refused", name="shop-v2-back")
+
+        assert (result.code, result.out) == (0, "shop-v2-back\n")
+        assert terminal.phase("shop-v2-back") == "Succeeded"
+        assert terminal.release("shop-v2-back")["status"]["planHash"] == terminal.release()["status"]["planHash"]
+
+    def test_and_after_its_plan_was_given_other_routes(self):
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        terminal.plan_patch(traffic={"virtualService": "elsewhere"})
+
+        result = terminal.penstock("rollback", "shop-v2")
+        terminal.until_phase("Succeeded", "Refused", name="shop-v2-back")
+
+        assert (result.code, terminal.phase("shop-v2-back")) == (0, "Succeeded")
+
+    def test_where_the_controller_refuses_it_the_command_says_so(self):
+        """The route has been taken away since: nothing would be put back, whatever the release's object says."""
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        kube = InMemoryKube(terminal.sim.server, user="git")
+        kube.delete(VIRTUAL_SERVICE, "shop", "shop", uid=kube.get(VIRTUAL_SERVICE, "shop", "shop")["metadata"]["uid"])
+
+        result = terminal.penstock("rollback", "shop-v2", "--now")
+
+        assert (result.code, result.out, terminal.phase("shop-v2-back")) == (6, "", "Refused")
+        assert "Release shop-v2-back was refused, nothing was changed:" in result.err
 
     def test_it_is_sent_again_while_the_api_server_does_not_answer(self):
         terminal = a_terminal()

@@ -77,6 +77,53 @@ def test_the_way_back_asks_for_no_stage(phase):
     assert "stage: found" not in a_release().at_stage(2).rolling_back(phase).in_phase(phase, stage=99).decided().status.message
 
 
+@pytest.mark.parametrize("field", ["weight", "observedWeight", "grant", "maxWeight"])
+@pytest.mark.parametrize("number", [-5, 101])
+def test_a_number_that_is_no_percentage_is_damage(field, number):
+    status, damage = read_status({**SOUND, field: number})
+
+    assert damage.startswith(f"{field}:")
+    assert all(0 <= weight <= 100 for weight in (status.weight, status.observed_weight, status.grant, status.max_weight))
+
+
+def damaged(release, **edit):
+    """The decision about this release when its stored status has these fields instead."""
+    w = release.world()
+    status, damage = read_status({**w.status.model_dump(mode="json"), **edit})
+    return decide(replace(w.subject, status=status, damage=damage), w.observed, w.measured, w.now)
+
+
+@pytest.mark.parametrize("edit", [{"weight": -5}, {"weight": 105}, {"weight": -5, "grant": -5}, {"grant": 1000}], ids=str)
+def test_a_weight_that_is_no_percentage_halts_the_release_and_moves_nobody_by_itself(edit):
+    decision = damaged(a_release().at_stage(2), **edit)
+
+    assert (decision.status.phase, decision.commands) == (Phase.HALTED, ())
+    assert next(iter(edit)) in decision.status.message
+    assert 0 <= decision.status.weight <= 25
+
+
+def test_the_weight_of_such_a_release_is_the_one_of_its_routes():
+    assert damaged(a_release().at_stage(2), weight=-5).status.weight == 25
+    assert damaged(a_release().at_stage(2), weight=-5, grant=5).status.weight == 5
+
+
+@pytest.mark.parametrize("edit", [{"weight": -5}, {"weight": -5, "grant": -5}], ids=str)
+def test_such_a_release_is_rolled_back_when_somebody_asks(edit):
+    halted = damaged(a_release().at_stage(2), **edit).status
+
+    decision = replace(a_release().at_stage(2), status=halted).asked(Verb.ROLLBACK).decided()
+
+    assert decision.status.phase is Phase.ROLLING_BACK
+    assert [type(c).__name__ for c in decision.commands] == ["RollBackRoutes"]
+
+
+def test_a_release_that_has_ended_is_mended_and_stays_ended():
+    """Otherwise the server would take no further write of it, and its finalizer would stay."""
+    decision = damaged(a_release().in_phase(Phase.ROLLED_BACK, weight=0, finished_at=1.0), grant=-5)
+
+    assert (decision.status.phase, decision.status.grant, decision.store) == (Phase.ROLLED_BACK, 0, True)
+
+
 SPEC = {"plan": "shop", "revision": "v2", "images": {"shop": "shop:2"}}
 
 

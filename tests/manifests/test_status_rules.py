@@ -1,9 +1,14 @@
 """The rules that the CRDs put on a status, evaluated as the API server evaluates them. `tests/real/test_crds_served.py` asks a real one."""
 
+from copy import deepcopy
+
 import pytest
 
-from controller.adapters.records import read_status
-from controller.ports import RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Patch, RefusedError
+from controller.adapters.records import read_status, read_subject, set_finalizer, write_status
+from controller.core import trouble
+from controller.core.steps import World
+from controller.core.world import Observed, RouteView
+from controller.ports import CRD, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Patch, RefusedError
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.store import ApiServer
 from controller.simulator.definitions import all_definitions
@@ -135,3 +140,67 @@ def test_what_must_be_given_back_or_taken_down_is_never_lost(kube, field, entrie
         with pytest.raises(RefusedError, match=f"status.{field} .* never gets shorter"):
             write(kube, RELEASE, **{field: shorter})
     assert len(write(kube, RELEASE, **{field: longer})[field]) == 2
+
+
+PERCENT = ("weight", "observedWeight", "grant", "maxWeight")
+
+
+@pytest.mark.parametrize("field", PERCENT)
+@pytest.mark.parametrize("number", [-1, 101, 1000])
+def test_a_number_that_is_no_percentage_is_refused(kube, field, number):
+    made(kube, RELEASE, phase="Measuring", weight=25, grant=25)
+
+    with pytest.raises(RefusedError, match=f"status.{field}"):
+        write(kube, RELEASE, **{field: number})
+
+
+def without_bounds():
+    """The definitions of a version that did not bound the percentages."""
+    found = deepcopy(list(all_definitions()))
+    crd = next(one for one in found if one["metadata"]["name"] == "releases.penstock.dev")
+    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    for field in PERCENT:
+        fields[field].pop("minimum")
+        fields[field].pop("maximum")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stored", "weight", "phase"),
+    [
+        ({"phase": "Measuring", "weight": -5, "grant": -5, "stage": 1}, 0, "Halted"),
+        ({"phase": "Measuring", "weight": -5, "grant": 25, "stage": 1}, 25, "Halted"),
+        ({"phase": "RollingBack", "weight": 25, "grant": 1000}, 25, "Halted"),
+        ({"phase": "RolledBack", "finishedAt": 5.0, "grant": -5, "weight": -5}, 0, "RolledBack"),
+        ({"phase": "Succeeded", "finishedAt": 5.0, "weight": 100, "grant": 1000}, 100, "Succeeded"),
+    ],
+    ids=str,
+)
+def test_a_release_that_had_such_a_number_before_is_mended_by_one_write(stored, weight, phase):
+    """A server without ratcheting (1.28) refuses every write that leaves the number as it is, so the first one puts it right."""
+    server = ApiServer(lambda: 1_700_000_000.0)
+    kube = InMemoryKube(server, user="bob")
+    server.load(without_bounds())
+    server.load([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}])
+    made(kube, RELEASE, **stored)
+    for crd in all_definitions():
+        kube.patch(CRD, "", crd["metadata"]["name"], {"spec": crd["spec"]})
+    subject = read_subject(kube.get(RELEASE, "shop", "x"))
+
+    decision = trouble.damaged(World(subject, Observed(routes=(RouteView("shop", "shop", green_weight=25),)), 9.0))
+    write_status(kube, subject, subject.status, decision.status)
+
+    mended = read_subject(kube.get(RELEASE, "shop", "x"))
+    assert (mended.damage, mended.status.weight, mended.status.phase.value) == ("", weight, phase)
+    set_finalizer(kube, mended, kube.get(RELEASE, "shop", "x"), 1, present=True)
+
+
+def named(name):
+    return {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": name}, "spec": SPECS[RELEASE]}
+
+
+def test_a_release_whose_name_is_no_label_is_refused(kube):
+    kube.create(RELEASE, "shop", named("x" * 63))
+
+    with pytest.raises(RefusedError, match="name: expected at most 63 characters"):
+        kube.create(RELEASE, "shop", named("x" * 64))

@@ -1,11 +1,13 @@
 """The CRDs on a real API server: accepted, served, and every rule refuses what it should and lets the rest through."""
 
 import subprocess
+from copy import deepcopy
 
 import pytest
 
 from controller.api.base import GROUP, VERSION
 from controller.api.crd import definitions
+from tests.bed.waiting import eventually
 
 API = f"/apis/{GROUP}/{VERSION}"
 PLAN = {"workload": "shop", "traffic": {"virtualService": "shop"}}
@@ -242,3 +244,50 @@ class TestKubectl:
         bed.admin.patch(f"{path}/status", {"status": {"conditions": [condition]}})
 
         assert "condition met" in self.run(bed, namespace, "wait", "--for=condition=Succeeded", "release/shop-v2", "--timeout=20s")
+
+
+class TestWhatAnEarlierVersionLetIn:
+    """What a rule forbids by now stays writable: one write can put it right, or end it."""
+
+    @pytest.fixture
+    def let_in(self, bed, make):
+        """Make a Release while the CRD has no such rules, then put them back."""
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/releases.penstock.dev"
+        merge = "application/merge-patch+json"
+
+        def served(spec, expected):
+            assert bed.admin.request("PATCH", path, {"spec": spec}, merge).status_code == 200
+            url = f"{API}/namespaces/default/releases"
+            overlong = body("Release", "x" * 64, RELEASE)
+            eventually(lambda: bed.admin.request("POST", url, overlong, dryRun="All").status_code == expected)
+
+        def made(name, status):
+            strict = definitions()["releases.yaml"]["spec"]
+            loose = deepcopy(strict)
+            schema = loose["versions"][0]["schema"]["openAPIV3Schema"]
+            schema.pop("x-kubernetes-validations")
+            fields = schema["properties"]["status"]["properties"]
+            fields |= {name: {"type": "integer"} for name in ("weight", "observedWeight", "grant", "maxWeight")}
+            served(loose, 201)
+            try:
+                made = make("releases", "Release", RELEASE, name)
+                bed.admin.patch(f"{made}/status", {"status": status})
+            finally:
+                served(strict, 422)
+            return made
+
+        return made
+
+    def test_a_number_that_is_no_percentage_is_put_right_by_one_write(self, bed, let_in):
+        path = let_in("wrong", {"phase": "Measuring", "weight": -5, "grant": -5})
+        mended = bed.admin.patch(f"{path}/status", {"status": {"phase": "Halted", "weight": 0, "grant": 0}})
+
+        assert mended["status"]["phase"] == "Halted"
+        assert bed.admin.request("PATCH", f"{path}/status", {"status": {"weight": -5}}, "application/merge-patch+json").status_code == 422
+
+    def test_a_name_that_is_no_label_ends_and_loses_its_finalizer(self, bed, let_in):
+        path = let_in("x" * 80, {"phase": "Queued"})
+
+        bed.admin.patch(path, {"metadata": {"finalizers": ["penstock.dev/rollback"]}})
+        bed.admin.patch(f"{path}/status", {"status": {"phase": "Refused", "finishedAt": 5.0}})
+        assert not bed.admin.patch(path, {"metadata": {"finalizers": None}})["metadata"].get("finalizers")

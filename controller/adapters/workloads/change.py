@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.adapters import marks
-from controller.adapters.workloads.clone import FULL_SIZE, Recipe, label_value, recipe
+from controller.adapters.workloads.clone import FULL_SIZE, Recipe, recipe
 from controller.adapters.workloads.places import Place, Split, find, number, other, place, plan_of, replicas_of, text, uid_of
 from controller.adapters.workloads.view import FLOOR, MembersView, managed
 from controller.api.plan import Member
@@ -130,8 +130,8 @@ class Writer:
         annotations: dict[str, str | None] = {marks.OWNER: self.subject.uid, marks.EPOCH: str(self.epoch)}
         annotations |= {marks.REVISION: revision} if revision else {}
         labels: dict[str, str | None] = {
-            marks.PLAN_LABEL: label_value(self.subject.spec.plan),
-            marks.RELEASE_LABEL: label_value(self.subject.name),
+            marks.PLAN_LABEL: marks.label_value(self.subject.spec.plan),
+            marks.RELEASE_LABEL: marks.label_value(self.subject.name),
         }
         return self.operate(kind, obj, [*marks.guard_ops(obj), *marks.label_ops(obj, labels), *marks.annotation_ops(obj, annotations)])
 

@@ -34,7 +34,6 @@ FULL_SIZE = "penstock.dev/full-size"
 
 VERSION_LABEL = "version"
 OURS = frozenset({marks.REVISION_LABEL, marks.SLOT_LABEL, marks.PLAN_LABEL, marks.RELEASE_LABEL, MEMBER_LABEL})
-LABEL_LIMIT = 63
 
 SERVICE_FIELDS = ("clusterIP", "sessionAffinity", "sessionAffinityConfig", "publishNotReadyAddresses", "internalTrafficPolicy")
 PORT_FIELDS = ("name", "protocol", "appProtocol", "port", "targetPort")
@@ -76,11 +75,6 @@ def recipe(subject: Subject, member: Member, blue_slot: int, epoch: int) -> Reci
     )
 
 
-def label_value(name: str) -> str:
-    """A name as a label value, which may be at most 63 characters long."""
-    return name[:LABEL_LIMIT].rstrip("-.")
-
-
 def green_labels(blue: Obj, how: Recipe, *, service: Obj | None = None, idle: Obj | None = None) -> dict[str, str]:
     """Labels of green's pods.
 
@@ -94,7 +88,7 @@ def green_labels(blue: Obj, how: Recipe, *, service: Obj | None = None, idle: Ob
         idle: the Deployment that stands in green's place.
     """
     labels = template_labels(blue)
-    labels |= {marks.REVISION_LABEL: how.revision, marks.SLOT_LABEL: how.there.slot, marks.PLAN_LABEL: label_value(how.plan)}
+    labels |= {marks.REVISION_LABEL: how.revision, marks.SLOT_LABEL: how.there.slot, marks.PLAN_LABEL: marks.label_value(how.plan)}
     labels.pop(MEMBER_LABEL, None)
     if VERSION_LABEL in labels:
         labels[VERSION_LABEL] = how.revision
@@ -124,7 +118,7 @@ def update_idle(blue: Obj, idle: Obj, how: Recipe, *, replicas: int, service: Ob
         *marks.guard_ops(idle),
         {"op": "replace", "path": "/spec/template", "value": green_template(blue, how, labels)},
         {"op": "add", "path": "/spec/replicas", "value": replicas},
-        *marks.label_ops(idle, {marks.PLAN_LABEL: label_value(how.plan), marks.RELEASE_LABEL: label_value(how.release)}),
+        *marks.label_ops(idle, {marks.PLAN_LABEL: marks.label_value(how.plan), marks.RELEASE_LABEL: marks.label_value(how.release)}),
         *marks.annotation_ops(idle, taken(how)),
     ]
 
@@ -229,5 +223,7 @@ def _head(source: Obj, namespace: str, name: str) -> dict[str, Any]:
 
 
 def _made(body: Obj, how: Recipe) -> dict[str, Any]:
-    marked = marks.made_marks(body, how.epoch, plan=label_value(how.plan), release=label_value(how.release), revision=how.revision)
+    marked = marks.made_marks(
+        body, how.epoch, plan=marks.label_value(how.plan), release=marks.label_value(how.release), revision=how.revision
+    )
     return marks.with_marks(marked, how.epoch, annotations={marks.OWNER: how.owner})

@@ -17,7 +17,6 @@ from controller.adapters.workloads.clone import (
     clone_deployment,
     clone_service,
     green_labels,
-    label_value,
     update_idle,
     update_image,
 )
@@ -99,7 +98,7 @@ def _wake(writer: Writer, member: Member, blue: Obj, idle: Obj) -> None:
     there, how = writer.green_place(member), writer.recipe(member)
     if text(idle, "metadata", "deletionTimestamp"):
         raise ConflictError(CONFLICT, "Terminating", f"Deployment {there.namespace}/{there.workload} is still being deleted.")
-    if replicas_of(idle) or marks.label(idle, marks.PLAN_LABEL) not in {"", label_value(how.plan)}:
+    if replicas_of(idle) or marks.label(idle, marks.PLAN_LABEL) not in {"", marks.label_value(how.plan)}:
         message = f"Deployment {there.namespace}/{there.workload} stands in green's place and is not of this release."
         raise RefusedError(CONFLICT, "Foreign", message)
     if pods_left(idle):  # the core waits for this; here it is seen where a pod was reported after that look
@@ -112,7 +111,7 @@ def _wake(writer: Writer, member: Member, blue: Obj, idle: Obj) -> None:
 
 def _make_service(writer: Writer, member: Member, service: Obj | None, blue: Obj, labels: Mapping[str, str]) -> None:
     if service is not None:
-        if marks.is_made(service, plan=label_value(writer.subject.spec.plan)):
+        if marks.is_made(service, plan=marks.label_value(writer.subject.spec.plan)):
             writer.note(SERVICE, service)
         return
     there = writer.blue_place(member)
@@ -136,7 +135,7 @@ def _bring_one(writer: Writer, member: Member, kind: Kind, name: str) -> None:
     there = writer.live(kind, writer.green_place(member).namespace, name)
     if there is None:
         writer.create(kind, copy)
-    elif marks.is_made(there, plan=label_value(writer.subject.spec.plan)):
+    elif marks.is_made(there, plan=marks.label_value(writer.subject.spec.plan)):
         stale = any(there.get(key) != source.get(key) for key in ("data", "binaryData"))
         if stale and not writer.ours(there) and there.get("immutable") is not True:
             data = [{"op": "add", "path": f"/{key}", "value": source[key]} for key in ("data", "binaryData") if key in source]
@@ -159,7 +158,9 @@ def _make_namespace(writer: Writer) -> None:
     source = marks.mapping(dig(writer.kube.get(NAMESPACE, "", blue), "metadata", "labels"))
     labels = {key: value for key, value in source.items() if key in NAMESPACE_LABELS or key.startswith(NAMESPACE_PREFIX)}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": green, "labels": labels}}
-    made = marks.made_marks(body, writer.epoch, plan=label_value(writer.subject.spec.plan), release=label_value(writer.subject.name))
+    made = marks.made_marks(
+        body, writer.epoch, plan=marks.label_value(writer.subject.spec.plan), release=marks.label_value(writer.subject.name)
+    )
     writer.create(NAMESPACE, marks.with_marks(made, writer.epoch, annotations={marks.OWNER: writer.subject.uid}))
 
 
