@@ -20,7 +20,7 @@ from controller.core.phases import BACKWARD, FINAL
 from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, moved, record, stored, wait
 from controller.core.words import GETS_REQUESTS, HAS_TRAFFIC
-from controller.core.world import RequestView, WorkloadView
+from controller.core.world import RequestView, RouteView, WorkloadView
 
 LOOK_SECONDS = 30.0
 """How often an old version that is kept beyond its end is looked at again while somebody waits for it; nothing is written by that."""
@@ -109,12 +109,19 @@ def rolled_back_already(w: World) -> tuple[bool, str, str]:
         return False, reasons.TAKE_BACK, f"penstock rollback {w.subject.name} -n {w.subject.namespace}"
     if w.status.blue_slot < 0:
         return True, reasons.ALREADY_BACK, f"the release is {w.status.phase} and never touched a route"
-    changed = [r for r in w.observed.routes if not r.found or not r.blue_only]
+    changed = [f"VirtualService {r.namespace}/{r.name} {what}" for r in w.observed.routes if (what := moved_since(r))]
     if changed:
-        now = (f"has {r.green_weight} % where its green was" if r.found else "is gone" for r in changed)
-        words = (f"VirtualService {r.namespace}/{r.name} {what}" for r, what in zip(changed, now, strict=True))
-        return False, reasons.MOVED_SINCE, "; ".join(words)
+        return False, reasons.MOVED_SINCE, "; ".join(changed)
     return True, reasons.ALREADY_BACK, f"everybody is on blue, the release is {w.status.phase}"
+
+
+def moved_since(route: RouteView) -> str:
+    """What a route does instead of sending everybody to blue, in words; "" where it does send them there."""
+    if not route.found:
+        return "is gone"
+    if route.astray:
+        return "sends requests elsewhere than to the versions of the plan"
+    return "" if route.blue_only else f"has {route.green_weight} % where its green was"
 
 
 def leftovers(w: World) -> tuple[Command, ...]:

@@ -35,6 +35,7 @@ class RouteView:
         has_green: every managed route names green as a destination.
         bypass_green: some listed bypass route points at green.
         bypass_stale: some listed bypass route does not point where the weights say (green above 0, else blue).
+        astray: no rule of it sends to blue or green any more, or one that the plan names is gone: what it sends goes elsewhere.
         void: the weights of some managed route mean nothing to Istio (all 0 or all absent), so that all pods get its requests.
         owner: uid of the release that owns the route (annotation); "" if none.
         stamp: the rollback stamp (annotation); `because` is the decision that was written beside it.
@@ -53,6 +54,7 @@ class RouteView:
     has_green: bool = False
     bypass_green: bool = False
     bypass_stale: bool = False
+    astray: bool = False
     void: bool = False
     owner: str = ""
     stamp: str = ""

@@ -129,6 +129,17 @@ class TestRollback:
         assert result.out == f"refused: The release has ended, nothing was done: it is RolledBack, there is nothing to {words[0]}\n"
         assert requests_of(terminal)[0]["status"]["state"] == "refused"
 
+    def test_of_one_whose_route_leads_elsewhere_since_it_says_so(self):
+        terminal = a_terminal("fails-at-25")
+        terminal.until_phase("RolledBack")
+        elsewhere = [{"route": [{"destination": {"host": "somewhere-else"}}]}]
+        InMemoryKube(terminal.sim.server, user="bob").patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": elsewhere}})
+
+        result = terminal.penstock("rollback", "shop-v2")
+
+        assert result.code == 6
+        assert "VirtualService shop/shop sends requests elsewhere than to the versions of the plan" in result.out
+
     def test_of_a_success_it_starts_one_reverse_release_with_the_images_before(self):
         terminal = a_terminal()
         terminal.until_phase("Succeeded")

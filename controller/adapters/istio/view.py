@@ -185,6 +185,7 @@ def _route_view(route: Route, sides: Sides) -> RouteView:
         has_green=sides.known and not broken and split.has_green(sides),
         bypass_green=sides.known and split.bypass_green(sides),
         bypass_stale=sides.known and split.bypass_stale(sides),
+        astray=sides.known and (bool(split.missing) or not (split.managed or split.bypass or route.ref.bypass)),
         void=sides.known and split.void(sides),
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
