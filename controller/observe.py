@@ -196,6 +196,10 @@ def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Par
         # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
         traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)
     place = records.own_place(index, early)
+    if early.status.phase is Phase.QUEUED and early.spec.kind == "reverse":
+        spec = {"kind": early.spec.kind, "reverseOf": early.spec.reverse_of}
+        words = records.nothing_to_reverse(spec, records.releases_of_plan(index, early.namespace, early.spec.plan))
+        problems = (*problems, *([Problem(reasons.MIXED_REVERSE, words)] if words else []))
     return Surroundings(early, plan, plan_hash, plan_lost, traffic, members, problems, warnings, rivals, requests, place)
 
 

@@ -318,9 +318,28 @@ def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
             rival = _rival(known if kube is index else kube.get(RELEASE, subject.namespace, known["metadata"]["name"]), subject)
         except NotFoundError:
             continue
+        if rival is not None and rival.phase is Phase.QUEUED and nothing_to_reverse(marks.mapping(known.get("spec")), of_plan):
+            continue  # it will be refused: nobody gives way to it
         if rival is not None:
             rivals.append(replace(rival, place=queue_place(known, of_plan)) if rival.phase is Phase.QUEUED else rival)
     return tuple(rivals)
+
+
+def nothing_to_reverse(spec: Mapping[str, Any], of_plan: Sequence[Obj]) -> str:
+    """Why a reverse release takes nothing back, in words: it names no success of its plan. "" where it does, and for all others.
+
+    `spec` is the release's, as JSON.
+    """
+    if spec.get("kind") != "reverse":
+        return ""
+    named = spec.get("reverseOf")
+    if not named:
+        return "it does not name the release that it takes back (spec.reverseOf)."
+    found = next((obj for obj in of_plan if obj["metadata"]["name"] == named), None)
+    phase = marks.mapping(found.get("status")).get("phase", Phase.QUEUED) if found is not None else ""
+    if phase == Phase.SUCCEEDED:
+        return ""
+    return f"release {named} is {phase}, only a success is taken back." if phase else f"the plan has no release {named}."
 
 
 def own_place(index: Kube, subject: Subject) -> float | None:

@@ -35,7 +35,9 @@ from controller.core.world import Rival
 
 
 def queued(w: World) -> Decision:
-    """Wait for the plan's lock, freeze the plan, begin."""
+    """Wait for the plan's lock, freeze the plan, begin. What is refused already now is so before anybody gives way to it."""
+    if w.observed.problems:
+        return refuse_prepared(w)
     if not w.subject.finalizer:
         return act(w, AddFinalizer())
     if not w.observed.plan_found and w.subject.spec.kind != "reverse":

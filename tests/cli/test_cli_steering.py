@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from controller.ports import DEPLOYMENT, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
@@ -216,6 +216,28 @@ class TestRollback:
 
         assert (result.code, result.out, terminal.phase("shop-v2-back")) == (6, "", "Refused")
         assert "Release shop-v2-back was refused, nothing was changed:" in result.err
+
+    @pytest.mark.parametrize(
+        ("named", "why"),
+        [
+            ({}, "it does not name the release that it takes back (spec.reverseOf)."),
+            ({"reverseOf": "nope"}, "the plan has no release nope."),
+            ({"reverseOf": "shop-v2"}, "only a success is taken back."),
+        ],
+    )
+    def test_a_reverse_release_that_takes_nothing_back_is_refused_before_anybody_gives_way(self, named, why):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        spec = {"plan": "shop", "revision": "v1", "images": {"shop": "registry.example/shop:1.0"}, "kind": "reverse", **named}
+        body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "back"}, "spec": spec}
+        InMemoryKube(terminal.sim.server, user="bob").create(RELEASE, "shop", body)
+
+        terminal.until_phase("Refused", name="back")
+        terminal.sleep(30)
+
+        assert terminal.release("back")["status"]["message"].startswith("There is no version to go back to: ")
+        assert terminal.release("back")["status"]["message"].endswith(why)
+        assert terminal.release()["status"]["phase"] not in ("RollingBack", "TearingDown", "RolledBack")
 
     def test_it_is_sent_again_while_the_api_server_does_not_answer(self):
         terminal = a_terminal()
