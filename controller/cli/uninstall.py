@@ -80,14 +80,14 @@ def uninstall(
     """Roll back (or --leave) what runs, then take everything of ours out of the cluster."""
     seconds = parse_timeout(timeout)
     session = hosts.open_session(ctx, "", context, kubeconfig, everywhere=True)
-    running = [release for release in listed(session.kube, RELEASE) if is_running(release)]
+    running = still_running(session.kube)
     confirm(session, running, leave=leave, yes=yes)
     if running and not leave:
         if not controller_runs(session, home):
             raise CommandError(ExitCode.REFUSED, sentence_without_controller(running))
         roll_back_all(session, running, seconds)
     stop_controller(session, home)
-    late = [release for release in listed(session.kube, RELEASE) if is_running(release)]
+    late = still_running(session.kube)
     if late and not leave:
         sentence = f"{names(late)} was started meanwhile, and the controller is stopped: run `penstock uninstall --leave`."
         raise CommandError(ExitCode.REFUSED, sentence)
@@ -102,6 +102,12 @@ def uninstall(
 def is_running(release: Obj) -> bool:
     """Whether it may have traffic, or a place in the queue."""
     return str(mapping(release.get("status")).get("phase", "Queued")) not in FINAL_WORDS
+
+
+def still_running(kube: Kube) -> list[Obj]:
+    """The releases that must end first. In a namespace that is being deleted nobody can ask or act any more: those are only let go."""
+    going = {metadata(one).get("name") for one in listed(kube, NAMESPACE) if metadata(one).get("deletionTimestamp")}
+    return [one for one in listed(kube, RELEASE) if is_running(one) and metadata(one).get("namespace") not in going]
 
 
 def names(releases: list[Obj]) -> str:
@@ -186,7 +192,7 @@ def roll_back_all(session: Session, running: list[Obj], seconds: float) -> None:
     """Ask for each rollback and wait until every release has ended; nothing is removed before."""
     unasked = {metadata(release)["uid"]: why for release in running if (why := ask_rollback(session, release))}
     end, told = session.now + seconds, ""
-    while waiting := [one for one in listed(session.kube, RELEASE) if is_running(one)]:
+    while waiting := still_running(session.kube):
         if all(metadata(one)["uid"] in unasked for one in waiting):
             why = "; ".join(unasked[metadata(one)["uid"]] for one in waiting)
             end_words = "The others are rolled back, nothing was removed: delete it, or run `penstock uninstall --leave`."

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.ports import CRD, LEASE, NAMESPACE
+from controller.adapters.marks import FINALIZER
+from controller.ports import CRD, LEASE, NAMESPACE, RELEASE
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 
@@ -52,3 +53,15 @@ def test_a_lease_that_was_given_back_is_not_waited_for(terminal):
 
     assert terminal.penstock("uninstall", "--yes").code == 0
     assert terminal.sim.clock.time - begun < 1
+
+
+def test_a_release_in_a_namespace_that_is_being_deleted_is_let_go_without_being_asked(terminal):
+    kube = InMemoryKube(terminal.sim.server, user="admin")
+    kube.create(NAMESPACE, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "going"}})
+    body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r", "finalizers": [FINALIZER]}}
+    kube.create(RELEASE, "going", body | {"spec": {"plan": "p", "revision": "v2", "images": {"shop": "shop:2"}}})
+    kube.delete(NAMESPACE, "", "going", uid=kube.get(NAMESPACE, "", "going")["metadata"]["uid"])
+    kube.patch(LEASE, "by-hand", "penstock", {"spec": {"holderIdentity": ""}})
+    result = terminal.penstock("uninstall", "--yes")
+
+    assert result.code == 0, result.err
