@@ -1,5 +1,7 @@
 """Foreign changes of the weights: toward blue obeyed, toward green corrected, a fighter held off (rule 7)."""
 
+from dataclasses import replace
+
 from controller.api.release import DriftStatus, Phase, ReleaseStatus
 from controller.core import backward, forward, reasons, returning
 from controller.core.commands import Decision, RecordKind, SetWeight
@@ -159,6 +161,9 @@ def obey(w: World, routes: list[RouteView]) -> Decision:
     lowest = w.observed.lowest_weight
     names = ", ".join(f"{r.namespace}/{r.name} has {r.green_weight} %, {w.status.weight} % was set" for r in routes)
     status = w.status.model_copy(update={"weight": lowest, "observed_weight": lowest})
+    if w.status.phase is Phase.HALTED:  # it waits for a person already, and goes on doing so for its own reason
+        entry = record(w, RecordKind.HOLD, reasons.DRIFT_TO_BLUE, names)
+        return stored(status, replace(entry, key=f"{entry.key}/{lowest}"))
     return forward.hold_for_person(w.with_status(status), reasons.DRIFT_TO_BLUE, names, phase=_phase_to_resume(w))
 
 

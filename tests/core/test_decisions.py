@@ -278,6 +278,13 @@ class TestDrift:
 
         assert names(unclaimed) == ["ClaimRoutes"]
 
+    def test_less_for_green_while_it_is_halted_is_obeyed_and_it_stays_halted(self):
+        builder = a_release().at_stage(2, Phase.HALTED)
+        decision = replace(builder, route=replace(builder.route, green_weight=10)).decided()
+
+        assert (decision.status.phase, decision.status.weight, decision.commands, decision.store) == (Phase.HALTED, 10, (), True)
+        assert [entry.reason for entry in decision.records] == [reasons.DRIFT_TO_BLUE]
+
     def test_less_for_green_by_another_hand_is_obeyed(self):
         builder = a_release().at_stage(2)
         decision = replace(builder, route=replace(builder.route, green_weight=10)).decided()
