@@ -11,8 +11,9 @@ from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn, Check, Trigger
 from controller.cli.judge_places import Places
 from controller.core.asking import colour_of, gate_key, gauge_key, gauge_range, metric_name, trigger_key
+from controller.core.phases import FULL
 from controller.core.queries import build_checks_queries, fill
-from controller.core.tested import FULL, by_limit, gauge_test
+from controller.core.tested import by_limit, gauge_test
 
 COUNTED = (BuiltIn.ERROR_RATE, BuiltIn.SUCCESS_RATE, BuiltIn.LATENCY, BuiltIn.REQUEST_RATE)
 """Built-in checks and triggers that are about requests, so that the two selectors say what they count."""

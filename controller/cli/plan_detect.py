@@ -10,7 +10,8 @@ from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import DIFFERENCES, USUAL_GAUGE_EFFECT, BuiltIn, Check
 from controller.core.gauges import needed_seconds
-from controller.core.tested import FULL, by_limit, setting_of, shares
+from controller.core.phases import FULL
+from controller.core.tested import by_limit, setting_of, shares
 from controller.core.words import many
 
 TAIL = 0.05

@@ -14,6 +14,7 @@ from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 from controller.core.buckets import bucket_labels
 from controller.core.commands import Subject
+from controller.core.phases import FULL
 from controller.core.queries import (
     Mesh,
     Naming,
@@ -28,7 +29,7 @@ from controller.core.queries import (
     pair_of,
     requests_of,
 )
-from controller.core.tested import FULL, by_limit
+from controller.core.tested import by_limit
 from controller.core.world import Ask, Observed
 
 TRAFFIC = "traffic"

@@ -12,6 +12,7 @@ from typing import assert_never
 from controller.api.release import Phase
 from controller.core import (
     backward,
+    blue,
     breach,
     conditions,
     drift,
@@ -177,9 +178,8 @@ def alerted(w: World, watch: seen.Watch) -> Decision | None:
 
 def step(w: World, watched: seen.Watch) -> Decision:
     """The phase's own next step, with what the triggers saw carried along."""
-    looked_at, pods = outage.blue_watched(w, outage.arrived(w, watched.status))
-    looked_at, images = missing.blue_watched(w, looked_at)
-    carried, notes = w.with_status(looked_at), (*pods, *images)
+    looked_at, notes = blue.watched(w, outage.arrived(w, watched.status))
+    carried = w.with_status(looked_at)
     decision = phase_step(carried)
     checkpoint = seen.checkpoint_due(w, decision.status)
     arrived = carried.status.ready_at != w.status.ready_at and not w.names_person

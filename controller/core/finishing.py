@@ -15,8 +15,7 @@ from controller.core.commands import (
     RetireOld,
     ShrinkOld,
 )
-from controller.core.homeward import FULL
-from controller.core.phases import BACKWARD, FINAL
+from controller.core.phases import BACKWARD, FINAL, FULL
 from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, moved, record, stored, wait
 from controller.core.words import GETS_REQUESTS, HAS_TRAFFIC
@@ -153,9 +152,9 @@ def retention(w: World) -> Decision | None:
         return Decision(status=w.status, wake_at=w.now + look_seconds(w))
     if over:
         return act(w, RetireOld())
-    return (
-        Decision(status=w.status, wake_at=kept.until) if w.plan.finish.size is None or kept.shrunk else shrunk(w, kept, w.plan.finish.size)
-    )
+    if w.plan.finish.size is not None and not kept.shrunk:
+        return shrunk(w, kept, w.plan.finish.size)
+    return Decision(status=w.status, wake_at=kept.until)
 
 
 def shrunk(w: World, kept: RetentionStatus, size: int) -> Decision:

@@ -358,11 +358,11 @@ def stalled(w: World, window: WindowStatus) -> str:
     """For how long no sample came, in words, and why where that is known; empty while that is normal."""
     silent = w.now - max(window.last_sample, w.stage_status.settled_at)
     limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
-    blind = seen.why_blind(w)
     if seen.clocks_differ(w):
-        return blind
+        return seen.why_blind(w)
     if silent <= limit:
         return ""
+    blind = seen.why_blind(w)
     awaited = seen.awaited(w)
     return f"no sample of {awaited[0] if len(awaited) == 1 else 'both versions'} since {silent:.0f} s{f': {blind}' if blind else ''}"
 

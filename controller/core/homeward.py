@@ -14,9 +14,7 @@ from dataclasses import replace
 from controller.api.plan import PlanSpec
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, StageStatus
 from controller.core.commands import Subject
-
-FULL = 100
-"""All requests, percent."""
+from controller.core.phases import FULL
 
 
 def turned(subject: Subject) -> Subject:

@@ -7,8 +7,8 @@ from analysis.sequential import Mark
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import Check
 from controller.api.release import Phase, ReleaseStatus
+from controller.core.phases import FULL
 from controller.core.steps import World
-from controller.core.tested import FULL
 
 
 def is_home(w: World) -> bool:

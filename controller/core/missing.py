@@ -9,10 +9,10 @@ where it stands, because that is all that is left.
 from dataclasses import replace
 
 from controller.api.plan import GreenSource
-from controller.api.release import Phase, ReleaseStatus
-from controller.core import backward, gates, reasons, seen
-from controller.core.commands import Decision, KeepCapacity, Record, RecordKind
-from controller.core.phases import BACKWARD, WATCHED
+from controller.api.release import Phase
+from controller.core import backward, gates, reasons
+from controller.core.commands import Decision, KeepCapacity, RecordKind
+from controller.core.phases import BACKWARD
 from controller.core.steps import World, halt, record, stored
 from controller.core.world import MemberView
 from controller.ports import DEPLOYMENT
@@ -81,24 +81,6 @@ def other_images(w: World) -> str:
         for m in w.observed.members
         if ready.get(m.name) and m.green.image != ready[m.name]
     )
-
-
-def blue_watched(w: World, status: ReleaseStatus) -> tuple[ReleaseStatus, tuple[Record, ...]]:
-    """The status that says what blue runs instead, and the record of the change; the same object where it says so.
-
-    Nothing else follows from it: green is held against what its users would go back to, and a rollback must not wait.
-    """
-    if w.status.phase not in WATCHED or w.status.stage < 0 or w.observed.schema_problem:
-        return status, ()
-    found = gates.other_blue(w)
-    if found == status.blue_changed or gates.deleted_blue(w):
-        return status, ()
-    changed = status.model_copy(update={"blue_changed": found})
-    if w.names_person and not seen.checkpoint_due(w, changed):
-        return status, ()
-    word, detail = (reasons.BLUE_CHANGED, found) if found else (reasons.BLUE_AS_BEFORE, gates.named([m.blue for m in w.observed.members]))
-    note = record(w, RecordKind.WARNING, word, detail)
-    return changed, (replace(note, key=f"{note.key}/{word}/{found or status.blue_changed}"),)  # there may be several in one phase
 
 
 def stop(w: World, detail: str) -> Decision:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, StageStatus
-from controller.core import backward, gates, homeward, reasons, returning, seen
-from controller.core.commands import Decision, Record, RecordKind
+from controller.core import backward, gates, homeward, reasons, returning
+from controller.core.commands import Decision, RecordKind
 from controller.core.phases import WATCHED
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, hold, moved, record, set_stage, stored
 from controller.core.world import WorkloadView
@@ -159,28 +159,6 @@ def arrived(w: World, status: ReleaseStatus) -> ReleaseStatus:
         return status
     complete = w.observed.cluster_ready and not gates.pods_missing(w)
     return status if complete == bool(status.ready_at) else status.model_copy(update={"ready_at": w.now if complete else 0.0})
-
-
-def blue_watched(w: World, status: ReleaseStatus) -> tuple[ReleaseStatus, tuple[Record, ...]]:
-    """The status that says since when nobody could be put back on blue, and the record of the change; the same object where it says so.
-
-    Nothing else follows from it: while blue answers nobody, each raise of a green that was judged is a gain for its users.
-    """
-    if w.status.phase not in WATCHED or w.status.stage < 0 or w.status.returning is not None or w.subject.spec.kind == "reverse":
-        return status, ()
-    if w.status.empty_since or w.observed.schema_problem:
-        return status, ()  # that neither has pods is said by `nowhere_to_go`
-    bare = gates.named([m.blue for m in w.observed.members if m.blue.empty and not gates.gone(m.blue)])
-    if bool(bare) == bool(status.blue_empty_since):
-        return status, ()
-    changed = status.model_copy(update={"blue_empty_since": w.now if bare else 0.0})
-    if w.names_person and not seen.checkpoint_due(w, changed):
-        return status, ()
-    since = status.blue_empty_since
-    word, detail = (reasons.BLUE_EMPTY, bare) if bare else (reasons.BLUE_REFILLED, f"it had none for {w.now - since:.0f} s")
-    note = record(w, RecordKind.WARNING, word, detail)
-    note = replace(note, key=f"{note.key}/{word}/{since:.0f}")  # there may be several in one phase
-    return changed, (note,)
 
 
 def awake(w: World, decision: Decision) -> Decision:

@@ -87,11 +87,12 @@ def oldest_sample(context: Context) -> float:
 
 def of_one_clock(measured: Measured, now: float) -> Measured:
     """The answers, without those of a Prometheus whose clock is not ours: what was asked for one moment was answered for another."""
-    skews = {key: one.answer.server_time - now for key, one in measured.answers.items() if one.answer.server_time is not None}
-    apart = {key: skew for key, skew in skews.items() if abs(skew) > MAX_SKEW_SECONDS}
-    return (
-        Measured({**measured.answers, **{key: _skewed(measured.answers[key], skew) for key, skew in apart.items()}}) if apart else measured
-    )
+    apart = {
+        key: _skewed(one, server - now)
+        for key, one in measured.answers.items()
+        if (server := one.answer.server_time) is not None and abs(server - now) > MAX_SKEW_SECONDS
+    }
+    return Measured({**measured.answers, **apart}) if apart else measured
 
 
 def _skewed(one: Measurement, skew: float) -> Measurement:

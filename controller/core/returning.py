@@ -15,7 +15,7 @@ from analysis.model import Outcome
 from controller.api.release import Phase, StageStatus, WindowStatus
 from controller.core import backward, bets, finishing, forward, gates, homeward, reasons, seen
 from controller.core.commands import Decision, RecordKind, RemoveClone, SetWeight, UpdateHome
-from controller.core.homeward import FULL
+from controller.core.phases import FULL
 from controller.core.sentences import explain
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, act, halt, hold, record, saying, stored, wait
 

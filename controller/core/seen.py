@@ -13,8 +13,8 @@ from controller.api.plan_checks import Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
 from controller.core import asking, judging, needs, readings, reasons, rhythm, samples, sequential, traffic
 from controller.core.marks import is_home
+from controller.core.phases import FULL
 from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World
-from controller.core.tested import FULL
 from controller.core.traffic import Quiet, SplitVerdict
 
 

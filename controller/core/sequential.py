@@ -37,10 +37,9 @@ from controller.core import asking, gauges, homeward, judging, readings, reasons
 from controller.core.asking import Counting
 from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
-from controller.core.phases import WATCHED
+from controller.core.phases import FULL, WATCHED
 from controller.core.steps import World
 from controller.core.tested import (
-    FULL,
     PATIENCE_SCRAPES,
     early_stages,
     ln_early_bound,

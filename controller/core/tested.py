@@ -13,12 +13,11 @@ from analysis.slo import ALONE_SHARE
 from controller.api.measured import MeasuredLine
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import DIFFERENCES, OBJECTIVE_WEIGHT, WEIGHTS, BuiltIn, Check
+from controller.core.phases import FULL
 from controller.core.queries import member_of
 
 PATIENCE_SCRAPES = 3
 """A target that is silent for longer is not waited for; as the gap of a window."""
-
-FULL = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,57 @@
+"""What happens to blue while green has traffic, and is only said: that it has no pods, or that it was given another image.
+
+Nothing else follows from either. While blue answers nobody, each raise of a green that was judged is a gain for its users. And a blue
+with another image is still what its users would go back to, so that green is held against it, and no rollback waits.
+"""
+
+from dataclasses import replace
+
+from controller.api.release import ReleaseStatus
+from controller.core import gates, reasons, seen
+from controller.core.commands import Record, RecordKind
+from controller.core.phases import WATCHED
+from controller.core.steps import World, record
+
+Said = tuple[ReleaseStatus, tuple[Record, ...]]
+"""The status that says it, the same object where it says so already; and the record of each change."""
+
+
+def watched(w: World, status: ReleaseStatus) -> Said:
+    """What blue has come to since the status was written."""
+    if w.status.phase not in WATCHED or w.status.stage < 0 or w.observed.schema_problem:
+        return status, ()
+    status, pods = _pods(w, status)
+    status, images = _images(w, status)
+    return status, (*pods, *images)
+
+
+def _pods(w: World, status: ReleaseStatus) -> Said:
+    """Since when nobody could be put back on it."""
+    if w.status.returning is not None or w.subject.spec.kind == "reverse" or w.status.empty_since:
+        return status, ()  # that neither has pods is said by `outage.nowhere_to_go`
+    bare = gates.named([m.blue for m in w.observed.members if m.blue.empty and not gates.gone(m.blue)])
+    since = status.blue_empty_since
+    if bool(bare) == bool(since):
+        return status, ()
+    changed = status.model_copy(update={"blue_empty_since": w.now if bare else 0.0})
+    word, detail = (reasons.BLUE_EMPTY, bare) if bare else (reasons.BLUE_REFILLED, f"it had none for {w.now - since:.0f} s")
+    return _noted(w, status, changed, (word, detail, f"{since:.0f}"))
+
+
+def _images(w: World, status: ReleaseStatus) -> Said:
+    """What it runs instead of what served at the start."""
+    found = gates.other_blue(w)
+    if found == status.blue_changed or gates.deleted_blue(w):
+        return status, ()
+    changed = status.model_copy(update={"blue_changed": found})
+    word, detail = (reasons.BLUE_CHANGED, found) if found else (reasons.BLUE_AS_BEFORE, gates.named([m.blue for m in w.observed.members]))
+    return _noted(w, status, changed, (word, detail, found or status.blue_changed))
+
+
+def _noted(w: World, before: ReleaseStatus, changed: ReleaseStatus, words: tuple[str, str, str]) -> Said:
+    """The change with its record (reason, detail, and what tells it from others); while a person is waited for, at the next checkpoint."""
+    if w.names_person and not seen.checkpoint_due(w, changed):
+        return before, ()
+    word, detail, mark = words
+    note = record(w, RecordKind.WARNING, word, detail)
+    return changed, (replace(note, key=f"{note.key}/{word}/{mark}"),)  # there may be several in one phase
