@@ -94,7 +94,9 @@ def _newest(arms: Mapping[Arm, Counted]) -> float:
     return max(times, default=-math.inf)
 
 
-def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: Scrapes | None = None) -> Advanced:
+def begin(
+    setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: Scrapes | None = None, past: Counted | None = None
+) -> Advanced:
     """The state before the first tick.
 
     Args:
@@ -102,6 +104,7 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: 
         arms: raw samples, from a few scrapes before `since` on, or further back where bursts are to be seen (`bursts.SECONDS`).
         since: the candidate got its first request after this time, Unix seconds.
         scrapes: how samples are made; without it an assumed dispersion stays.
+        past: the baseline's counters by target in the time before (`analysis.apart`), where an assumed dispersion may be raised by them.
     """
     read = _read(setting, arms)
     if read.fault:
@@ -118,7 +121,7 @@ def begin(setting: Setting, arms: Mapping[Arm, Counted], since: float, scrapes: 
         line = _begun(setting, math.inf, p_hist, (n, bad))
         if not setting.assumed or scrapes is None:
             return Advanced(State(Cursor(since), (line,)))
-        raised = bursts.raised(setting.dispersion, arms[Arm.BASELINE], since, scrapes, good=setting.counts_good)
+        raised = bursts.raised(setting.dispersion, arms[Arm.BASELINE], since, scrapes, past=past, good=setting.counts_good)
         return Advanced(State(Cursor(since), (line,), raised=raised))
     measured = [one for one in setting.known if one.edge in read.edges]
     if measured:

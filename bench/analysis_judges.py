@@ -5,10 +5,11 @@ A judge is shown every look and keeps the second at which it rolled each release
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import suppress
 
 import numpy as np
 
-from analysis import bursts, kayenta
+from analysis import apart, bursts, kayenta
 from analysis.combine import DEFAULT_ALPHA, DEFAULT_WEIGHTS
 from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig
 from analysis.latency import plan_latency
@@ -21,6 +22,10 @@ from bench.analysis_worlds import EDGES, LOOK, history, tails
 
 ERROR_LIMIT, P95_LIMIT = 0.01, 300.0
 """The fixed limits of the peers' rules: 1 % errors as in their examples; the healthy p95 is 214 ms, the slow one's 321 ms."""
+
+
+LEAST_BLOCKS = 12
+"""Blocks with bad events below which a dispersion is not measured."""
 
 
 class Judge(ABC):
@@ -55,7 +60,7 @@ class Sequential(Judge):
             more["bursts"], more["widest"], p_hist = measured(world, rows, rng)
         elif guard == "defaults":
             # A stream of its own: the releases are the same whoever judges them.
-            more["bursts"] = more["widest"] = recent(world, rows, rng.spawn(1)[0])
+            more["bursts"], more["widest"] = recent(world, rows, rng.spawn(1)[0])
         free = {"dispersion": phi, "cap": cap}
         slo = plan_slo(world.slo, world.p_b, dispersion=phi, cap=cap)
         self.errors = Twin(RateTest(p_hist=world.p_b, **free), rows, p_hist=p_hist, **more)
@@ -96,38 +101,59 @@ class Sequential(Judge):
 
 def measured(world, rows, rng):
     """phi within a scrape, the widest phi and the baseline's rate, by release, from six hours of its own history."""
-    x1, x2, n1, n2 = history(world, rows, rng)
-    phis = []
-    for block in (1, 6, 30):
-        a, b, m, n = (part.reshape(-1, block, rows).sum(axis=1) for part in (x1, x2, n1, n2))
-        bad, every = a + b, m + n
-        q = m / np.maximum(every, 1)
-        on = (bad > 0) & (every > 1) & (q > 0) & (q < 1)
-        squares = np.where(on, (a - bad * q) ** 2, 0).sum(axis=0)
-        expected = np.where(on, bad * q * (1 - q) * (every - bad) / np.maximum(every - 1, 1), 0).sum(axis=0)
-        phis.append(np.where(on.sum(axis=0) >= 12, squares / np.maximum(expected, 1e-9), np.nan))
+    halves = history(world, rows, rng)
+    x1, x2, n1, n2 = halves
+    phis = [apart_by(halves, block) for block in (1, 6, 30)]
     first = np.nan_to_num(phis[0], nan=2.0)
     widest = np.nanmax(np.array([first, *phis[1:]]), axis=0)
-    ticks = [
-        Tick(10.0 * i, 10.0 * i + 10, *map(float, (m[0], a[0], n[0], b[0])))
-        for i, (a, b, m, n) in enumerate(zip(x1, x2, n1, n2, strict=True))
-    ]
-    product = dispersion(ticks)
+    product = dispersion(ticks_of(halves, 1))
     assert max(abs(product.bursts - first[0]), abs(product.widest - widest[0])) < 1e-9, "the product measures another dispersion"
     return first, widest, (x1.sum(axis=0) + x2.sum(axis=0)) / (n1.sum(axis=0) + n2.sum(axis=0))
 
 
+def apart_by(halves, block: int):
+    """phi between two halves of the pods over blocks of so many looks, by release; NaN where fewer than twelve hold bad events."""
+    a, b, m, n = (part.reshape(-1, block, part.shape[1]).sum(axis=1) for part in halves)
+    bad, every = a + b, m + n
+    q = m / np.maximum(every, 1)
+    on = (bad > 0) & (every > 1) & (q > 0) & (q < 1)
+    squares = np.where(on, (a - bad * q) ** 2, 0).sum(axis=0)
+    expected = np.where(on, bad * q * (1 - q) * (every - bad) / np.maximum(every - 1, 1), 0).sum(axis=0)
+    return np.where(on.sum(axis=0) >= LEAST_BLOCKS, squares / np.maximum(expected, 1e-9), np.nan)
+
+
+def ticks_of(halves, looks: int) -> list[Tick]:
+    """The first release's history as the product counts it, in ticks of so many looks."""
+    x1, x2, n1, n2 = (part[:, 0].reshape(-1, looks).sum(axis=1) for part in halves)
+    seconds = float(looks * LOOK)
+    return [
+        Tick(seconds * i, seconds * (i + 1), *map(float, (m, a, n, b))) for i, (a, b, m, n) in enumerate(zip(x1, x2, n1, n2, strict=True))
+    ]
+
+
 def recent(world, rows, rng):
-    """phi by release where nobody measured: 2, or that of the baseline's last quarter of an hour where it is larger (`analysis.bursts`)."""
-    x1, x2, n1, n2 = history(world, rows, rng, int(bursts.SECONDS) // LOOK)
-    x, n = x1 + x2, n1 + n2
+    """The dispersion by release where nobody measured: 2, or what is seen before it where that is more.
+
+    Within a scrape it is what the baseline's scrapes of the last quarter of an hour differ (`analysis.bursts`), between the arms how its
+    pods drifted apart in an hour and a half (`analysis.apart`).
+    """
+    halves = history(world, rows, rng, int(apart.SECONDS) // LOOK)
+    last = int(bursts.SECONDS) // LOOK
+    x, n = (halves[0] + halves[1])[-last:], (halves[2] + halves[3])[-last:]
     p = x.sum(axis=0) / n.sum(axis=0)
     expected = 2 * p * (1 - p) * n[1:].sum(axis=0)
     phi = (np.diff(x - n * p, axis=0) ** 2).sum(axis=0) / np.maximum(expected, 1e-9)
     phi = np.where((x.sum(axis=0) >= bursts.LEAST_BAD) & (p < 1), phi, 0.0)
     ticks = [Tick(10.0 * i, 10.0 * i + 10, 0.0, 0.0, float(m[0]), float(bad[0])) for i, (m, bad) in enumerate(zip(n, x, strict=True))]
     assert abs((bursts.successive(ticks) or 0.0) - phi[0]) < 1e-9, "the product sees other bursts"
-    return np.maximum(phi, Dispersion().bursts)
+    step = int(apart.STEP) // LOOK
+    by_step, by_block = (np.nan_to_num(apart_by(halves, block), nan=0.0) for block in (step, 30))
+    # Without twelve steps that hold bad events nothing is said.
+    drifts = np.where(by_step > 0, np.maximum(by_step, by_block), 0.0)
+    with suppress(ValueError):
+        assert abs(dispersion(ticks_of(halves, step)).widest - drifts[0]) < 1e-9, "the product sees other drifts"
+    within = np.maximum(phi, Dispersion().bursts)
+    return within, np.maximum(within, drifts)
 
 
 class Minutes(Judge):

@@ -5,8 +5,9 @@ Pure: it turns the plan and the status into `Ask`s. Keys name the answer's place
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from analysis import apart, counters
 from analysis.model import Arm, Window
 from controller.api.plan import Member, PlanSpec, Probe, Stage, TrafficMetrics
 from controller.api.plan_checks import FAILED_SHARES, Check, HttpProbe, Trigger
@@ -16,6 +17,7 @@ from controller.core.buckets import bucket_labels
 from controller.core.commands import Subject
 from controller.core.phases import FULL
 from controller.core.queries import (
+    FAILED_BY,
     Mesh,
     Naming,
     Pair,
@@ -29,7 +31,7 @@ from controller.core.queries import (
     pair_of,
     requests_of,
 )
-from controller.core.tested import by_limit
+from controller.core.tested import by_limit, scrapes_of
 from controller.core.world import Ask, Observed
 
 TRAFFIC = "traffic"
@@ -47,6 +49,12 @@ GAUGE_RANGE_SCRAPES = 4
 
 QUERY_TIMEOUT_SECONDS = 10.0
 """Deadline of one query."""
+
+PAST_TIMEOUT_SECONDS = 5.0
+"""Blue's past is good to know; green has requests already, and its triggers wait for every answer of a look."""
+
+PAST_LABELS = ",".join(sorted(counters.TARGET_LABELS | FAILED_BY))
+"""By what blue's past is told apart: the pods, and failed requests from others."""
 
 DUE_EARLY_SECONDS = 0.001
 """A look that comes this much before a poll is due asks already."""
@@ -79,6 +87,11 @@ def ticks_key(name: str) -> str:
 
 COUNTER_PARTS = ("total", "part")
 """The two counters of a check of the plan's own."""
+
+
+def past_key(name: str, part: str = "") -> str:
+    """Key of blue's counters by pod before green had requests; of own counters of one of the two."""
+    return f"past/{name}/{part}"
 
 
 def gauge_key(name: str, arm: Arm) -> str:
@@ -124,6 +137,7 @@ class Wanted:
     Attributes:
         traffic_since: ask the traffic query for samples after this time; None: do not ask it.
         ticks: sequential checks that ask for samples of their own.
+        pasts: sequential checks that are about to begin, of whose dispersion nothing is known, and until when blue's past is asked.
         pairs: sequential gauges whose numbers are paired, and after which time.
         gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
         triggers: to be polled in this look.
@@ -132,6 +146,7 @@ class Wanted:
 
     traffic_since: float | None = None
     ticks: tuple[Counting, ...] = ()
+    pasts: tuple[tuple[Check, float], ...] = ()
     pairs: tuple[tuple[Check, float], ...] = ()
     gate: Window | None = None
     triggers: tuple[Trigger, ...] = ()
@@ -167,6 +182,7 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
     if wanted.traffic_since is not None:
         asks.append(asker.traffic(wanted.traffic_since))
     asks += [ask for one in wanted.ticks for ask in asker.ticks(one)]
+    asks += [ask for check, until in wanted.pasts for ask in asker.past(check, until)]
     asks += [ask for check, since in wanted.pairs for ask in asker.pairs(check, since)]
     if wanted.gate is not None:
         for check in gates_of(subject.plan, asker.stage):
@@ -365,6 +381,22 @@ class _Asker:
                     continue
                 key = counter_key(check.name, arm, part)
                 yield Ask(key=key, query=query, time=self.now, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def past(self, check: Check, until: float) -> Iterator[Ask]:
+        """Blue's counters by pod, which its own proxies tell, step by step; a subquery brings a hundredth of the raw samples."""
+        blue, step = self.pair(check.member).blue, apart.step_of(scrapes_of(self.plan))
+        if check.counters is None:
+            labels = requests_of(replace(self.mesh, reporter="destination"), (blue,))
+            parts = {"": f"istio_requests_total{{{labels}}}"}
+        else:
+            parts = dict(zip(COUNTER_PARTS, check.counters.selectors, strict=True))
+        for part, selector in parts.items():
+            try:
+                counted = f"sum by ({PAST_LABELS}) ({fill(selector, blue, step) if part else selector})"
+            except ValueError:
+                continue
+            query = over_window(counted, apart.SECONDS, step)
+            yield Ask(key=past_key(check.name, part), query=query, time=until, provider=check.provider, timeout=PAST_TIMEOUT_SECONDS)
 
     def pairs(self, check: Check, since: float) -> Iterator[Ask]:
         """A gauge at every scrape, as a subquery: its steps do not depend on when somebody asks. A moment's range is a minute."""

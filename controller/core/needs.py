@@ -45,6 +45,7 @@ def wanted(w: World) -> asking.Wanted:
     return asking.Wanted(
         traffic_since=reaching(since, w, triggers),
         ticks=tuple(one for one in counting if not one.shared),
+        pasts=sequential.unmeasured(w),
         pairs=sequential.paired(w),
         gate=gate_window(w),
         triggers=triggers,

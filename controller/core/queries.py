@@ -334,6 +334,10 @@ def answered_of(mesh: Mesh, places: tuple[Place, ...]) -> str:
     return f'{labels},response_flags!~"{NOBODY_ANSWERED}"' if mesh.by_host else labels
 
 
+FAILED_BY = frozenset({"response_code", "request_protocol", "grpc_response_status"})
+"""The labels by which failed requests are told."""
+
+
 def is_failed(labels: Mapping[str, str]) -> bool:
     """Whether a series of istio_requests_total counts failed requests: what the built-in error rate asks for, of raw samples."""
     if _FAILED_HTTP.fullmatch(labels.get("response_code", "")):

@@ -57,6 +57,15 @@ def of(subject: Subject, observed: Observed, measured: Measured, check: Check, *
     return Samples(library.both(_built_in(check, found.blue), _built_in(check, found.green)))
 
 
+def past(measured: Measured, check: Check) -> Counted | None:
+    """Blue's counters by pod before green had requests; None where they were not asked, or the answer cannot be used."""
+    keys = [asking.past_key(check.name, part) for part in (asking.COUNTER_PARTS if check.counters is not None else ("",))]
+    found = [measured.answers[key].answer for key in keys if key in measured.answers]
+    if len(found) < len(keys) or any(traffic.fault_of(answer)[0] for answer in found):
+        return None
+    return _built_in(check, found[0].series) if check.counters is None else Counted(*(answer.series for answer in found))
+
+
 def failures(subject: Subject, observed: Observed, measured: Measured, trigger: Trigger, context: Context) -> Counts | None:
     """What a trigger that is counted found in this look; None where the traffic query was not asked."""
     if asking.TRAFFIC not in measured.answers:

@@ -149,6 +149,16 @@ def _counting(w: World, check: Check, state: State | None, back: float) -> Count
     return Counting(check, marks_in(w, check)[0].since - max(back, history), shared=_shared(w, check))
 
 
+def unmeasured(w: World) -> tuple[tuple[Check, float], ...]:
+    """The checks of errors that begin in this look without anybody's word about their dispersion, and until when blue was alone.
+
+    At home nobody is at the clone, whose pods would say nothing about the original's.
+    """
+    begin = [] if is_home(w) else [check for check in watched(w) if stored(w, check) is None]
+    assumed = [check for check in begin if tested(w, check).assumed and tested(w, check).kind is Kind.ERRORS]
+    return tuple((check, marks_in(w, check)[0].since) for check in assumed)
+
+
 def edges_of(state: State | None) -> tuple[float, ...]:
     """The bucket edges that a latency check has chosen; none before it has a state, nor of another check."""
     return tuple(line.edge for line in state.lines if math.isfinite(line.edge)) if state is not None else ()
@@ -245,7 +255,7 @@ def _count(w: World, check: Check) -> Look:
         return Look(check, before) if found is None else Look(check, before, found.fault, found.detail)
     state, fault, detail = before, "", ""
     if state is None:
-        begun = library.begin(setting, found.arms, marks[0].since, scrapes)
+        begun = library.begin(setting, found.arms, marks[0].since, scrapes, samples.past(w.measured, check))
         state, fault, detail = begun.state, begun.fault, begun.detail
     if state is None:
         return Look(check, None, fault, detail)

@@ -33,7 +33,7 @@ def test_a_cell_has_the_same_fingerprint_again_and_another_cell_another_one():
         ("1->5 % @50", "this method, guard off", False),
         ("bursts of 10, drift apart 0.2 @500", "this method, guard measured", True),
         ("bursts of 10, drift apart 0.1 @500", "this method, guard defaults", True),
-        ("bursts of 10, drift apart 0.2 @500", "this method, guard defaults", False),
+        ("bursts of 10, drift apart 0.2 @500", "this method, guard defaults", True),
         ("bursts of 3, drift none @50", "this method, guard off", False),
         ("1->5 % @50, bursts of 3", "this method, guard measured", False),
     ],
