@@ -62,13 +62,23 @@ def polled(builder, answer, *, name="errors", **others):
     return asking.polled(seen.watch_triggers(replace(w, measured=measured)).status.triggers, name)
 
 
+def polled_status(builder):
+    """The status after a look at which the checks have begun."""
+    w = builder.world()
+    return decide(w.subject, w.observed, Measured({asking.TRAFFIC: Measurement(both(green=(99, 1)))}), w.now).status
+
+
 def asks(builder):
     return {ask.key: ask for ask in needs.asks(builder.world())}
 
 
 class TestWhatIsAsked:
-    def test_a_plan_of_ten_lines_asks_for_traffic_and_for_latency_and_nothing_else(self):
-        assert set(asks(a_release().at_stage(1))) == {"traffic", "ticks/latency"}
+    def test_a_plan_of_ten_lines_asks_for_traffic_and_for_latency_and_at_the_first_look_for_the_past_of_blue(self):
+        first = a_release().at_stage(1)
+        begun = replace(first, status=polled_status(first))
+
+        assert set(asks(first)) == {"traffic", "ticks/latency", "past/error-rate/"}
+        assert set(asks(begun)) == {"traffic", "ticks/latency"}
 
     def test_the_traffic_query_reaches_back_by_the_range_and_three_scrapes(self):
         assert asks(released({"range": "3m"}))["traffic"].query.endswith("[225s]")
@@ -268,7 +278,7 @@ class TestInARelease:
 class TestRecords:
     def test_a_rollback_shows_the_query_whose_samples_were_counted(self):
         w = released().world()
-        decision = decide(w.subject, w.observed, Measured({asking.TRAFFIC: Measurement(both())}), w.now)
+        decision = decide(w.subject, w.observed, Measured({asking.TRAFFIC: Measurement(both(green=(99, 1)))}), w.now)
 
         assert decision.status.rollback.check == "errors"
         assert decision.records[0].data["queries"] == (asks(released())["traffic"].query,)

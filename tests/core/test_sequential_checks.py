@@ -1,7 +1,9 @@
 """Sequential checks in a decision: what is asked, when they act, and what they never do."""
 
+import json
 import math
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 
@@ -14,12 +16,18 @@ from controller.core.decide import decide
 from controller.core.steps import World
 from controller.core.tested import what_is_tested
 from controller.core.world import Measured, Measurement
-from controller.ports import Answer
+from controller.ports import Answer, AnswerFault
 from controller.reconcile import measure
 from tests.core.releases import NOW, a_release
 
 ERRORS = {"name": "errors", "builtin": "error-rate", "method": "sequential"}
 LATENCY = {"name": "slow", "builtin": "latency", "method": "sequential"}
+BLUE = 'destination_workload="shop",destination_workload_namespace="shop"'
+MEASURED = {
+    "until": 1e9,
+    "hours": 24,
+    "checks": [{"builtin": "error-rate", "workload": "shop", "lines": [{"share": 1, "bursts": 1, "widest": 1}]}],
+}
 SPEC = {"checks": [ERRORS, LATENCY], "triggers": [], "traffic": {"virtualService": "shop", "scrapeInterval": "10s"}}
 
 
@@ -33,6 +41,18 @@ def rows(workload, code, per_scrape, history=0.0, *, green=False):
     values = [(at, history + per_scrape * (max(0, k - 11) if green else k)) for at, k in steps]
     labels = {"destination_workload": workload, "destination_workload_namespace": "shop", "response_code": code, "pod": "client"}
     return Series(tuple(sorted(labels.items())), tuple(Sample(at, value) for at, value in values if value > 0))
+
+
+def apart():
+    """Two pods of blue, minute by minute before the first weight: for ten minutes one fails three times as often, then the other."""
+    series = []
+    for pod in (0, 1):
+        for code, each in (("200", 900.0), ("500", 0.0)):
+            labels = {"pod": f"shop-{pod}", "response_code": code}
+            counts = [each or (30.0 if (minute // 10 + pod) % 2 else 10.0) for minute in range(90)]
+            times = [NOW - 190 - 60 * (89 - minute) for minute in range(90)]
+            series.append(Series(tuple(sorted(labels.items())), tuple(map(Sample, times, accumulate(counts)))))
+    return tuple(series)
 
 
 def counted(blue=(950.0, 10.0), green=(50.0, 1.0), **answer):
@@ -73,7 +93,7 @@ class TestAsking:
         """One query brings the split, the window's progress and the ticks; latency asks once more, for both colours."""
         asks = self.asks(released())
 
-        assert set(asks) == {"traffic", "ticks/slow"}
+        assert set(asks) == {"traffic", "ticks/slow", "past/errors/"}
         assert "istio_request_duration_milliseconds_bucket" in asks["ticks/slow"].query
         assert 'destination_workload=~"shop|shop-green"' in asks["ticks/slow"].query
 
@@ -90,6 +110,26 @@ class TestAsking:
         assert asks["traffic"].query.endswith("[900s]")
         assert asks["ticks/slow"].query.endswith("[240s]")
         assert sequential.further_back(with_status(begun), None, sequential.due(with_status(begun))) > NOW - 60
+
+    def test_where_nobody_measured_blue_its_pods_are_asked_for_once_until_the_first_weight(self):
+        first = self.asks(released())["past/errors/"]
+        begun = decided(released(), counted())[0].status
+
+        assert first.query.startswith("(sum by (cluster,grpc_response_status,instance,job,namespace,node,pod,")
+        assert first.query.endswith('(istio_requests_total{reporter="destination",' + BLUE + "}))[5400s:60s]")
+        assert first.time == NOW - 190
+        assert sequential.unmeasured(with_status(begun)) == ()
+
+    def test_of_counters_of_the_plan_s_own_both_are_asked_pod_by_pod(self):
+        own = {"name": "orders", "method": "sequential", "counters": {"total": "orders_total", "bad": "orders_failed_total"}}
+        asks = self.asks(released(checks=[own]))
+
+        assert asks["past/orders/total"].query.endswith("(orders_total))[5400s:60s]")
+        assert asks["past/orders/part"].query.endswith("(orders_failed_total))[5400s:60s]")
+
+    @pytest.mark.parametrize("known", [{"dispersion": 2}, {"measured": MEASURED}])
+    def test_what_somebody_measured_or_wrote_down_is_not_asked_for(self, known):
+        assert not [key for key in self.asks(released(analysis=known)) if key.startswith("past/")]
 
     def test_another_provider_is_asked_for_samples_of_its_own(self):
         asks = self.asks(released(checks=[ERRORS | {"provider": "other"}]))
@@ -181,6 +221,24 @@ class TestActing:
         state = decided(released(**given), bursty())[0].status.sequential[0].state
 
         assert ('"raised":[' in state) is raised
+
+    @pytest.mark.parametrize(
+        ("answer", "raised"),
+        [
+            ({"series": apart()}, True),
+            ({"series": apart(), "warnings": ("only one of two stores answered",)}, False),
+            ({"fault": AnswerFault.TIMEOUT, "message": "no answer within 5 s"}, False),
+            ({}, False),
+        ],
+        ids=["pods that wandered", "half an answer", "a fault", "no pods"],
+    )
+    def test_blue_pods_that_wandered_before_raise_it_too_and_no_release_waits_for_that_answer(self, answer, raised):
+        measured = {asking.TRAFFIC: Measurement(counted()), "past/errors/": Measurement(Answer(result_type="matrix", **answer))}
+        w = released().world()
+        state = json.loads(decide(w.subject, w.observed, Measured(measured), w.now).status.sequential[0].state)
+
+        assert ("raised" in state) is raised
+        assert not raised or state["raised"][1] > 5 > state["raised"][0]
 
     def test_a_steady_blue_leaves_the_assumed_dispersion(self):
         assert "raised" not in decided(released(), counted())[0].status.sequential[0].state
