@@ -278,7 +278,7 @@ class TestInARelease:
 class TestRecords:
     def test_a_rollback_shows_the_query_whose_samples_were_counted(self):
         w = released().world()
-        decision = decide(w.subject, w.observed, Measured({asking.TRAFFIC: Measurement(both(green=(99, 1)))}), w.now)
+        decision = decide(w.subject, w.observed, Measured({asking.TRAFFIC: Measurement(both())}), w.now)
 
         assert decision.status.rollback.check == "errors"
         assert decision.records[0].data["queries"] == (asks(released())["traffic"].query,)
