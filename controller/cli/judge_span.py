@@ -3,8 +3,10 @@
     window      |-----------------------------------------|
     baseline    | . . . . . . . . .                         it ends: what the candidate did then is compared with nothing
     candidate   | . . . . . . . . .       . . . . . . . . . it is silent while the baseline goes on
+    candidate   |         . . . . . . . . . . . . . . . . . it begins after the baseline: nobody saw what it did before
 
-A silence of both is one long tick, which counts for as much as one scrape may (`analysis.passing`).
+A silence of both is one long tick, which counts for as much as one scrape may (`analysis.passing`). One that begins late is as one
+that is silent: a pass is about the window that was asked for, and the sentence names the one in which both were seen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,10 +53,17 @@ def _unseen(sides: Sides, window: Window) -> str:
     for arm in Arm:
         if not times[arm]:
             return f"The {arm} has no sample in the window."
+        (other,) = set(Arm) - {arm}
+        first = min(times[other], default=window.end)
+        if times[arm][0] > first + patience[arm]:
+            late = format_duration(round(times[arm][0] - first))
+            return (
+                f"The {arm}'s samples begin at {clock(times[arm][0])}, {late} after the {other}'s: nobody saw it before. "
+                f"Both were seen from then on: --from {times[arm][0]:.0f}."
+            )
         if times[arm][-1] < window.end - patience[arm]:
             early = format_duration(round(window.end - times[arm][-1]))
             return f"The {arm}'s samples end at {clock(times[arm][-1])}, {early} before the window: what was after them nobody saw."
-        (other,) = set(Arm) - {arm}
         gap = _gap(times[arm], times[other], patience[arm])
         if gap is not None:
             return f"The {arm} has no samples from {clock(gap[0])} to {clock(gap[1])}, while the {other}'s go on: nobody saw it then."

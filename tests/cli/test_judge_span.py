@@ -31,6 +31,22 @@ class TestEitherVersion:
             f"The {arm}'s samples end at 2023-11-14 22:20:50 UTC, 12m30s before the window: what was after them nobody saw."
         )
 
+    def test_samples_that_begin_after_the_others_are_no_pass(self, workload, arm, capsys, tmp_path):
+        code, found = told(capsys, tmp_path, without(workload, lambda look: look < 6, release()))
+        other = "candidate" if arm == "baseline" else "baseline"
+
+        assert (code, found["outcome"]) == (4, "inconclusive")
+        assert found["sentence"] == (
+            f"The {arm}'s samples begin at 2023-11-14 22:14:50 UTC, 1m30s after the {other}'s: nobody saw it before. "
+            f"Both were seen from then on: --from {BEGIN + 90}."
+        )
+
+    def test_from_the_time_that_is_named_on_it_passes(self, workload, arm, capsys, tmp_path):
+        path = tmp_path / "samples"
+        path.write_text(as_dump(without(workload, lambda look: look < 6, release())))
+
+        assert judged(capsys, *ARMS, "--from", str(BEGIN + 90), *WINDOW[2:], "--file", str(path))[0] == 0, arm
+
     def test_a_silence_in_which_the_other_goes_on_is_no_pass(self, workload, arm, capsys, tmp_path):
         code, found = told(capsys, tmp_path, without(workload, lambda look: 30 < look < 40, release()))
 
@@ -38,7 +54,7 @@ class TestEitherVersion:
         assert found["sentence"].startswith(f"The {arm} has no samples from 2023-11-14 22:20:50 UTC to 2023-11-14 22:23:20 UTC, while the ")
 
     def test_a_scrape_or_two_that_are_missing_are_nothing(self, workload, arm, capsys, tmp_path):
-        code, _ = told(capsys, tmp_path, without(workload, lambda look: 30 < look < 33 or look > LOOKS - 2, release()))
+        code, _ = told(capsys, tmp_path, without(workload, lambda look: look < 2 or 30 < look < 33 or look > LOOKS - 2, release()))
 
         assert code == 0, arm
 
