@@ -7,6 +7,7 @@ to nobody who has not asked for it (PENSTOCK_DEBUG=1).
 import contextlib
 import errno
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -212,8 +213,14 @@ def _kept(error: Exception) -> str:
     return file.name
 
 
+def _stopped(_number: int, _frame: Any) -> None:
+    """SIGTERM, as from `timeout` or a pipeline, ends a command as Ctrl-C does: no helper goes on without us, and no file is left half."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """The entry point of `penstock` and of `kubectl-penstock`."""
+    signal.signal(signal.SIGTERM, _stopped)
     program = "kubectl penstock" if Path(sys.argv[0]).name.startswith("kubectl-") else "penstock"
     sys.exit(run(sys.argv[1:], program=program))
 
