@@ -99,3 +99,21 @@ def test_a_counter_of_failures_that_is_nan_is_named(capsys, tmp_path):
     assert (
         'istio_requests_total{destination_workload="shop", pod="a", reporter="source", response_code="503"} is nan' in found["missing"][0]
     )
+
+
+def test_counters_that_fall_at_every_scrape_are_none(capsys, tmp_path):
+    """As of a file whose times run backwards: each fall would count as a restart with all that the counter stands at."""
+    series = {labels: [(2 * BEGIN + STEP * LOOKS - time, value) for time, value in samples] for labels, samples in release().items()}
+    code, found = told(capsys, tmp_path, series)
+
+    assert (code, found["outcome"]) == (4, "inconclusive")
+    assert found["sentence"].startswith("A counter of the baseline falls at 80 of its 80 steps (istio_requests_total{")
+
+
+def test_a_pod_that_restarts_now_and_then_is_judged(capsys, tmp_path):
+    series = release()
+    for labels, samples in series.items():
+        stood = dict(samples)[BEGIN + 600]
+        series[labels] = [(time, value - stood if time > BEGIN + 600 and ("pod", "a") in labels else value) for time, value in samples]
+
+    assert told(capsys, tmp_path, series)[0] == 0
