@@ -108,7 +108,7 @@ def read_config(text: str) -> CanaryConfig:
         raise KayentaError(f'the judge "{judge_name}" is not known here; {JUDGE} is')
     metrics = found.get("metrics")
     if not isinstance(metrics, list) or not metrics:
-        raise KayentaError("the canaryConfig has no metrics, expected a list with at least one")
+        raise KayentaError(_without_metrics(found))
     read = tuple(_metric(one, index) for index, one in enumerate(metrics))
     names = [metric.name for metric in read]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -123,6 +123,16 @@ def read_config(text: str) -> CanaryConfig:
         group_weights={group: _number(weight, f"groupWeights.{group}") for group, weight in weights.items()},
         thresholds=_thresholds(_dig(found, "classifier", "scoreThresholds")),
     )
+
+
+def _without_metrics(found: object) -> str:
+    """What a file without metrics is, in words: Kayenta's own requests and Spinnaker's stages hold or name the configuration."""
+    inner = _dig(found, "canaryConfig")
+    if _dig(inner, "metrics"):
+        return "it holds a canaryConfig beside other things, expected it alone: take out what stands under canaryConfig"
+    if named := _dig(inner, "canaryConfigId") or _dig(found, "canaryConfigId"):
+        return f"it names the canaryConfig {named} and does not hold it, expected that itself: Kayenta's GET /canaryConfig/{named} has it"
+    return "the canaryConfig has no metrics, expected a list with at least one"
 
 
 def _thresholds(given: object) -> tuple[float, float] | None:

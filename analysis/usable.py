@@ -19,6 +19,12 @@ MOST_COUNT = 2.0**53
 """A float that is larger cannot count by ones any more."""
 
 
+def in_words(labels: Labels) -> str:
+    """A series as it is written in a query."""
+    named = ", ".join(f'{key}="{value}"' for key, value in labels if key != "__name__")
+    return f"{dict(labels).get('__name__', '')}{{{named}}}"
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A series whose newest samples are no counts.
@@ -37,8 +43,7 @@ class Held:
     @property
     def words(self) -> str:
         """What is wrong, for people."""
-        named = ", ".join(f'{key}="{value}"' for key, value in self.labels if key != "__name__")
-        return f"{dict(self.labels).get('__name__', '')}{{{named}}} is {self.value:g}"
+        return f"{in_words(self.labels)} is {self.value:g}"
 
 
 @dataclass(frozen=True, slots=True)

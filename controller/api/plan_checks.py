@@ -229,6 +229,9 @@ With 5 points above blue as its line, that many failed requests among those of a
 FAILED_SHARES = (BuiltIn.ERROR_RATE, BuiltIn.SUCCESS_RATE)
 """Built-in checks that ask which share of the requests failed, and which did not."""
 
+REQUESTS_COUNTED = (*FAILED_SHARES, BuiltIn.REQUEST_RATE)
+"""Built-in checks about the counter of requests alone."""
+
 CHANCE_DEVIATIONS = 4
 """Standard deviations of the difference of both rates by which a builtin error rate must be beyond blue's, in a trigger that compares with blue.
 

@@ -129,6 +129,7 @@ class AdviceKind(StrEnum):
     SHORT_RANGE = "short-range"
     LONG_RANGE = "long-range"
     FILTERED = "filtered"
+    STANDING = "standing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ def advice(text: str, *, green: Collection[str] = (), window_seconds: float | No
             Advice(AdviceKind.NO_SELECTOR, f"has no selector for green: {name} is read for every version (nothing asks for {values})")
             for name in dict.fromkeys(one.metric or "a selector" for one in found.selectors if not one.mentions(green))
         ]
+    out += [Advice(AdviceKind.STANDING, f"tells how far the counter {name} stands, and not how it grows") for name in found.standing]
     return out + (_range_advice(found, window_seconds) if window_seconds else [])
 
 

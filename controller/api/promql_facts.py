@@ -13,6 +13,15 @@ _SETS = ("and", "or", "unless")
 _COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 _OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 _ONE_SERIES_CALLS = ("absent", "absent_over_time", "vector")
+_COUNTERS = ("_total", "_count", "_sum", "_bucket")
+"""How the names of counters end, by Prometheus's own custom."""
+_OF_GROWTH = frozenset(
+    {
+        "rate", "irate", "increase", "delta", "idelta", "deriv", "resets", "changes", "absent", "absent_over_time", "present_over_time",
+        "count_over_time", "timestamp", "histogram_quantile",
+    }
+)  # fmt: skip
+"""Functions whose result is not how far a counter stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ class Facts:
         pairings: operators that work label by label.
         filtered: the comparison that decides whether there is a result at all; "" where there is none.
         reach: seconds before its moment within which every sample lies that it can look at, the lookback aside; infinite with `@`.
+        standing: counters, by their names, of which the result tells how far they stand instead of how they grow.
     """
 
     result_type: str
@@ -86,6 +96,7 @@ class Facts:
     pairings: tuple[Pairing, ...]
     filtered: str = ""
     reach: float = 0.0
+    standing: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -127,7 +138,29 @@ def facts_of(expr: Any) -> Facts:
         pairings=tuple(pairings),
         filtered=_filter(expr),
         reach=sum(ranged) + sum(_moved(node) for node in nodes),
+        standing=tuple(dict.fromkeys(_standing(expr))),
     )
+
+
+def _standing(expr: Any) -> Iterator[str]:
+    """The counters that are read as they stand. One divided by another is a share over their whole lives, and no growing number."""
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case pp.Call() if node.func.name in _OF_GROWTH:
+                continue
+            case pp.AggregateExpr() if str(node.op) in ("count", "count_values", "group"):
+                continue
+            case pp.BinaryExpr() if str(node.op) == "/" and any(_is_counter(one) for one in _selectors(node.rhs)):
+                continue
+            case pp.VectorSelector() | pp.MatrixSelector():
+                yield from (one.metric for one in _selectors(node) if _is_counter(one))
+        waiting += reversed(_children(node))
+
+
+def _is_counter(selector: Selector) -> bool:
+    return selector.metric.endswith(_COUNTERS)
 
 
 def _moved(node: Any) -> float:

@@ -21,13 +21,16 @@ _EXPECTED = {
     AdviceKind.SHORT_RANGE: RANGE,
     AdviceKind.LONG_RANGE: RANGE,
     AdviceKind.FILTERED: "the number that is compared",
+    AdviceKind.STANDING: "a rate, which both versions can be compared by",
 }
 _HINTS = {
     AdviceKind.FILTERED: "leave the comparison out and write its number into limit",
     AdviceKind.NO_SELECTOR: 'add {namespace="$namespace",workload="$workload"} or the labels that tell the versions apart',
     AdviceKind.SHORT_RANGE: "write [$window] for the fixed range",
     AdviceKind.LONG_RANGE: "write [$window] for the fixed range",
+    AdviceKind.STANDING: "green's counters begin at 0 with its pods, so that ages would be compared: write rate(...[$window])",
 }
+_COMPARING = ("maxRatio", "minRatio", "maxDifference", "minDifference")
 
 
 def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
@@ -45,10 +48,11 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
             else:
                 judged = one.get("stages") if isinstance(one.get("stages"), list) else []
                 lengths = [window for weight, window in windows.items() if not judged or weight in judged] or [DEFAULTS.stages[0].window]
-            yield from _of_query((section, index, "query"), query, places(spec, one.get("member"), namespace), sorted(lengths))
+            pair, compared = places(spec, one.get("member"), namespace), any(word in part(one, "limit") for word in _COMPARING)
+            yield from _of_query((section, index, "query"), query, pair, sorted(lengths), compared=compared)
     for path, query, step, member in queries(spec):
         # One value a step: its range may be longer than the step, and is never the window.
-        found = _of_query(path, query, places(spec, member, namespace), [step])
+        found = _of_query(path, query, places(spec, member, namespace), [step], compared=True)
         yield from (note for note in found if note[3] != RANGE)
 
 
@@ -73,7 +77,8 @@ def places(spec: dict[str, Any], member: Any, namespace: str) -> tuple[Place, Pl
     return place(slots[0], "blue"), place(slots[1], "green")
 
 
-def _of_query(path: Path, query: str, pair: tuple[Place, Place], lengths: list[float]) -> Iterator[Note]:
+def _of_query(path: Path, query: str, pair: tuple[Place, Place], lengths: list[float], *, compared: bool) -> Iterator[Note]:
+    """What is to be said of one query; where it is not `compared` with blue, a counter may well be read as it stands (restarts)."""
     blue, green = pair
     try:
         filled = fill(query, green, lengths[-1])
@@ -93,7 +98,7 @@ def _of_query(path: Path, query: str, pair: tuple[Place, Place], lengths: list[f
         return
     telling = {a for a, b in _both(green, blue) if a != b}
     for found in advice(filled, green=telling, window_seconds=lengths[-1]):
-        if found.kind is not AdviceKind.LONG_RANGE:
+        if found.kind is not AdviceKind.LONG_RANGE and (compared or found.kind is not AdviceKind.STANDING):
             yield "warning", path, f"a query that {_verb(found.sentence)}", _EXPECTED[found.kind], _HINTS.get(found.kind, "")
     for found in advice(fill(query, green, lengths[0]), window_seconds=lengths[0]):
         if found.kind is AdviceKind.LONG_RANGE:

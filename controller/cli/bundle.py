@@ -1,6 +1,5 @@
 """`penstock bundle NAME > FILE`: one file with everything that a release's decisions rested on."""
 
-import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +7,12 @@ from typing import Annotated
 import typer
 
 from controller.cli import host as hosts
-from controller.cli.bundles import bundle_of, save
+from controller.cli.bundles import bundle_of, packed, save
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import say
 from controller.cli.read import release_of
 from controller.core.words import many
-from controller.evidence.bundle import Bundle, write
+from controller.evidence.bundle import Bundle
 
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Where to write it; stdout if absent.", show_default=False)]
 
@@ -39,9 +38,7 @@ def bundle(
     if file is not None:
         save(found, file)
     else:
-        packed = io.BytesIO()
-        write(found, packed)
-        sys.stdout.buffer.write(packed.getvalue())
+        sys.stdout.buffer.write(packed(found))
         sys.stdout.flush()
     say(sentence(found))
 

@@ -1,9 +1,11 @@
 """Bundles as files: read with sentences for what is wrong, written from a cluster or a simulated one."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from controller.cli.exits import CommandError, ExitCode, file_fault
+from controller.cli.files import put
 from controller.cli.info import own_version
 from controller.evidence.bundle import Bundle, BundleError, read, write
 from controller.ports import Kube, Obj
@@ -37,11 +39,14 @@ def files_of(places: list[Path]) -> Iterator[Path]:
 
 def save(bundle: Bundle, path: Path) -> None:
     """Write a file. Raises `CommandError`."""
-    try:
-        with path.open("wb") as file:
-            write(bundle, file)
-    except OSError as error:
-        raise file_fault(path, error, "written") from error
+    put(path, packed(bundle))
+
+
+def packed(bundle: Bundle) -> bytes:
+    """The content of its file."""
+    file = io.BytesIO()
+    write(bundle, file)
+    return file.getvalue()
 
 
 def bundle_of(kube: Kube, release: Obj) -> Bundle:

@@ -39,7 +39,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.UNREACHABLE: (
         "unreachable: the API server or Prometheus is down, slow, does not accept our credentials, or something else answers"
     ),
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C, or nobody reads the output any more; the release goes on",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM, or nobody reads the output any more; the release goes on",
 }
 
 

@@ -22,8 +22,8 @@ from controller.cli.info import own_version
 from controller.cli.judge_gates import Bench, gates
 from controller.cli.judge_gauges import paired
 from controller.cli.judge_places import Places, places_of
-from controller.cli.judge_plan import counters_of, counting_of, left_of, missing_of, plan_of, questions, uncounted
-from controller.cli.judge_queries import queries_of
+from controller.cli.judge_plan import counters_of, counting_of, left_of, missing_of, plan_of, questions, uncounted, without_probes
+from controller.cli.judge_queries import COUNTED, queries_of
 from controller.cli.judge_selectors import Asked, arm_of
 from controller.cli.judge_sources import Source, opened
 from controller.cli.judge_span import sides_of, unseen
@@ -44,7 +44,7 @@ FileOption = Annotated[
 ]
 PLAN_HELP = "A plan: its checks and triggers judge, with its queries asked of both versions as the two selectors name them."
 PlanOption = Annotated[Path | None, typer.Option("--plan", help=PLAN_HELP, show_default=False)]
-WITHOUT_HELP = "A check or trigger of the plan that is left out, such as a health probe, whose answers nobody has kept; repeatable."
+WITHOUT_HELP = "A check or trigger of the plan that is left out; repeatable. Health probes are left out by themselves."
 WithoutOption = Annotated[list[str] | None, typer.Option("--without", help=WITHOUT_HELP, show_default=False)]
 ErrorsOption = Annotated[str, typer.Option("--errors", help="Conditions on labels of failed requests.", show_default=False)]
 HistoryOption = Annotated[str, typer.Option("--history", help="Time of the baseline before the window that is measured.")]
@@ -71,6 +71,7 @@ class Policy:
         given: a plan was given.
         errors: conditions of failed requests; "" for the labels' own.
         history: seconds before the window that say what the plan does not.
+        probes: triggers of the plan that are left out, because nobody has kept what health endpoints answered.
     """
 
     spec: PlanSpec
@@ -78,6 +79,7 @@ class Policy:
     given: bool
     errors: str
     history: float
+    probes: tuple[str, ...] = ()
 
 
 def judge(
@@ -114,9 +116,9 @@ def judge(
         raise CommandError(ExitCode.USAGE, f"--limit: found {limit:g}, expected percent between 0 and 100.")
     asked = {Arm.BASELINE: arm_of(baseline, "--baseline"), Arm.CANDIDATE: arm_of(candidate, "--candidate")}
     name, namespace, spec = _plan(plan)
-    judged_by = plan_of(left_of(spec, without or ()), asked, alpha, limit)
+    judged_by, probes = without_probes(plan_of(left_of(spec, without or ()), asked, alpha, limit))
     places = places_of(judged_by, namespace, name, asked)
-    policy = Policy(judged_by, places, spec is not None, errors, _seconds(history))
+    policy = Policy(judged_by, places, spec is not None, errors, _seconds(history), probes)
     result = judged(source, asked, window, policy)
     if output in ("", "json"):
         (print_json if output else print_text)(result)
@@ -141,7 +143,8 @@ def judged(source: Source, asked: Mapping[Arm, Asked], window: Window, policy: P
         found = retrospect.judge(every, window, scrapes, plan.analysis.alpha)
         bench = Bench(plan, places, window, samples, queries, counters, scrapes)
         beside = (*uncounted(plan, counting), *gates(bench), *paired(bench), *triggered(bench, found.reached or window.end))
-    counted = [*sides_of(counters.members[places.spoken])]
+    about = {places.spoken, *(places.member(check.member) for check in plan.checks if check.builtin in COUNTED and not check.observe)}
+    counted = [one for name in sorted(about) for one in sides_of(counters.members[name])]
     counted += [one for check in found.checks if not check.asked.observe for one in sides_of(check.asked.arms, (check.asked.setting.kind,))]
     lacks = unseen(counted, window)
     outcome, why = _outcome(found, beside, lacks, partial=samples.partial)
@@ -152,7 +155,7 @@ def judged(source: Source, asked: Mapping[Arm, Asked], window: Window, policy: P
         found, beside, window, outcome, seconds={check: past.seconds for check, past in known.items()},
         failed=counters.failed, odd=counters.odd, reporter=counters.reporter,
         notes=tuple(notes), queries=counting.queries,
-        parameters=places.words if queries.texts or counting.counters else "", partial=samples.partial, why=why,
+        parameters=places.words if queries.texts or counting.counters else "", partial=samples.partial, why=why, probes=policy.probes,
     )  # fmt: skip
 
 

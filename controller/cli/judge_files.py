@@ -114,7 +114,7 @@ def _json(path: Path, warnings: list[str]) -> Iterator[tuple[Labels, Sample]]:
 def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple[Labels, Sample]]:
     known: dict[tuple[str, str], Labels] = {}
     quick = tuple(metrics) if "" not in metrics else ()
-    held = False
+    held, line, number = False, "", 0
     for number, line in enumerate(lines, start=1):
         if not number % _SAY_EVERY:
             say(f"{path}: {number:,} lines are read.")
@@ -139,6 +139,14 @@ def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple
         yield known[key], Sample(time / 1000 if abs(time) >= _MILLISECONDS_FROM else time, value)
     if not held:
         raise _empty(path)
+    _refuse_cut(line, f"{path}:{number}")
+
+
+def _refuse_cut(last: str, where: str) -> None:
+    """A last line without its end: what was cut off behind it may be the very series that count failures."""
+    if not last.endswith("\n") and last.strip() != "# EOF":
+        expected = "expected a line feed behind it: the file may be cut, so fetch it again, or end the line if nothing is missing"
+        raise CommandError(ExitCode.USAGE, f"{where}: found a last line {_short(last)}, {expected}.")
 
 
 def _empty(path: Path) -> CommandError:

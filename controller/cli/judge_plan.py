@@ -72,6 +72,12 @@ def left_of(spec: PlanSpec | None, without: Sequence[str]) -> PlanSpec | None:
     return spec.model_copy(update=left)
 
 
+def without_probes(plan: PlanSpec) -> tuple[PlanSpec, tuple[str, ...]]:
+    """The plan without the triggers that ask health endpoints, and their names: no past window can say what those answered."""
+    probes = tuple(trigger.name for trigger in plan.triggers if trigger.probe is not None)
+    return plan.model_copy(update={"triggers": [one for one in plan.triggers if one.probe is None]}), probes
+
+
 def _usual(asked: Mapping[Arm, Asked]) -> PlanSpec:
     """A plan of nothing but the built-in sequential checks. Its places are nowhere: it has no query that would name them."""
     checks = []

@@ -66,7 +66,7 @@ def _every(plan: PlanSpec, window: Window) -> Iterator[tuple[str, Arm, Check | T
         elif by_limit(plan, check, SOME_BLUE) and check.builtin not in COUNTED:
             yield from ((gate_key(check.name, arm), arm, check, check.query or "", window.seconds) for arm in arms_asked(check))
     for trigger in plan.triggers:
-        if trigger.probe is None and trigger.builtin not in COUNTED:
+        if trigger.builtin not in COUNTED:
             yield from ((trigger_key(trigger.name, arm), arm, trigger, trigger.query or "", trigger.range) for arm in arms_asked(trigger))
 
 

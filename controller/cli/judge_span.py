@@ -3,8 +3,12 @@
     window      |-----------------------------------------|
     baseline    | . . . . . . . . .                         it ends: what the candidate did then is compared with nothing
     candidate   | . . . . . . . . .       . . . . . . . . . it is silent while the baseline goes on
+    candidate   |         . . . . . . . . . . . . . . . . . it begins after the baseline: nobody saw what it did before
 
-A silence of both is one long tick, which counts for as much as one scrape may (`analysis.passing`).
+A counter that falls more often than it grows is none: each fall would count as a restart with all that it stands at.
+
+A silence of both is one long tick, which counts for as much as one scrape may (`analysis.passing`). One that begins late is as one
+that is silent: a pass is about the window that was asked for, and the sentence names the one in which both were seen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +17,13 @@ from itertools import pairwise
 from analysis import retrospect
 from analysis.model import Arm, Counted, Series, Window
 from analysis.sequential import Kind
-from analysis.usable import clean, spoilt
+from analysis.usable import clean, in_words, spoilt
 from controller.api.base import format_duration
 from controller.cli.judge_words import clock
 
 _LATE_SHARE = 0.1
+_LEAST_FALLS = 3
+"""Fewer may be restarts of a pod that hardly anybody asks."""
 
 Sides = Mapping[Arm, tuple[Series, ...]]
 """Series of one metric of both versions."""
@@ -41,6 +47,9 @@ def _unseen(sides: Sides, window: Window) -> str:
         held = spoilt(zip(every, cleaned[arm], strict=True)).holding(window.end, patience[arm])
         if held:
             return f"A counter of the {arm} ends in samples that are no counts: {held[0].words}."
+        falling = next((said for one in cleaned[arm] if (said := _falls(one, window))), "")
+        if falling:
+            return f"A counter of the {arm} {falling}: that is no counter, or its times run backwards."
     times = {arm: _times(every, window) for arm, every in cleaned.items()}
     begins = min(times[Arm.BASELINE], default=window.end)
     if begins > window.start + _LATE_SHARE * window.seconds:
@@ -51,14 +60,30 @@ def _unseen(sides: Sides, window: Window) -> str:
     for arm in Arm:
         if not times[arm]:
             return f"The {arm} has no sample in the window."
+        (other,) = set(Arm) - {arm}
+        first = min(times[other], default=window.end)
+        if times[arm][0] > first + patience[arm]:
+            late = format_duration(round(times[arm][0] - first))
+            return (
+                f"The {arm}'s samples begin at {clock(times[arm][0])}, {late} after the {other}'s: nobody saw it before. "
+                f"Both were seen from then on: --from {times[arm][0]:.0f}."
+            )
         if times[arm][-1] < window.end - patience[arm]:
             early = format_duration(round(window.end - times[arm][-1]))
             return f"The {arm}'s samples end at {clock(times[arm][-1])}, {early} before the window: what was after them nobody saw."
-        (other,) = set(Arm) - {arm}
         gap = _gap(times[arm], times[other], patience[arm])
         if gap is not None:
             return f"The {arm} has no samples from {clock(gap[0])} to {clock(gap[1])}, while the {other}'s go on: nobody saw it then."
     return ""
+
+
+def _falls(series: Series, window: Window) -> str:
+    """How often a counter falls where that is more often than it grows, a clause; "" of one that does not."""
+    values = [sample.value for sample in series.samples if window.start <= sample.time <= window.end]
+    falls, grows = sum(after < before for before, after in pairwise(values)), sum(after > before for before, after in pairwise(values))
+    if falls < _LEAST_FALLS or falls <= grows:
+        return ""
+    return f"falls at {falls} of its {len(values) - 1} steps ({in_words(series.labels)})"
 
 
 def _times(every: Iterable[Series], window: Window) -> list[float]:

@@ -1,7 +1,7 @@
 """The plan's triggers over a past window: polled as often as in a release, judged and repeated by the same rules.
 
-Where one fires (or enough of a group), a release would have gone back: nothing is polled after that. What nobody kept, such as
-the answers of health probes, cannot be polled any more.
+Where one fires (or enough of a group), a release would have gone back: nothing is polled after that. Health probes are not among
+them: nobody has kept what they answered.
 """
 
 from bisect import bisect_right
@@ -63,8 +63,6 @@ def triggered(bench: Bench, until: float) -> Iterator[Beside]:
 def _polls(bench: Bench, trigger: Trigger, window: Window) -> dict[float, Poll]:
     """Every answer of the window; the same moments for both arms."""
     times = [step * trigger.interval for step in steps_of(window, trigger.interval)]
-    if trigger.probe is not None:
-        return {}
     if trigger.builtin in COUNTED:
         ticks = sorted(bench.ticks(bench.places.member(trigger.member), _since(bench)), key=lambda part: part.end)
         return dict(zip(times, _counted(trigger, ticks, times), strict=True))
@@ -146,8 +144,8 @@ def _ended(one: _Polled) -> tuple[CheckStatus, str]:
     """The answer of a trigger that did not fire, and its sentence where the status does not say it."""
     status, trigger = one.status, one.trigger
     if not one.points:
-        detail = "Nobody has kept what health probes answered." if trigger.probe is not None else "No poll came before the end."
-        return status.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_MEASURED, "detail": detail}), ""
+        update = {"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_MEASURED, "detail": "No poll came before the end."}
+        return status.model_copy(update=update), ""
     if all(point.outcome == Outcome.INCONCLUSIVE for point in one.points):
         return status, ""
     if one.passed is not None:

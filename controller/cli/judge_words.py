@@ -34,6 +34,7 @@ class Told:
         parameters: what the plan's queries were asked with, a sentence; "" where it has none.
         partial: Prometheus warned that an answer is not complete.
         why: a sentence where the outcome is none of the verdicts'.
+        probes: names of the triggers that were left out, because nobody has kept what health endpoints answered.
     """
 
     found: Retrospect
@@ -49,6 +50,7 @@ class Told:
     parameters: str = ""
     partial: bool = False
     why: str = ""
+    probes: tuple[str, ...] = ()
 
     @property
     def reached(self) -> float | None:
@@ -165,6 +167,7 @@ def notes_of(told: Told) -> list[str]:
     said += [told.parameters] if told.parameters else []
     said += [f"Set aside: {many(found.set_aside, 'request')}, because their pods came back after a silence."] if found.set_aside else []
     said += ["An answer was partial: this is never a pass."] if told.partial else []
+    said += [f"Left out: {', '.join(told.probes)}. Nobody has kept what health endpoints answered."] if told.probes else []
     return said + [f"Missing: {note}." for note in told.notes]
 
 
@@ -211,6 +214,7 @@ def print_json(told: Told) -> None:
             "odd": told.odd,
             "parameters": told.parameters,
             "partial": told.partial,
+            "leftOut": list(told.probes),
             "missing": list(told.notes),
         },
         "json",

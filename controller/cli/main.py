@@ -7,6 +7,7 @@ to nobody who has not asked for it (PENSTOCK_DEBUG=1).
 import contextlib
 import errno
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -213,7 +214,13 @@ def _kept(error: Exception) -> str:
 
 
 def main() -> None:
-    """The entry point of `penstock` and of `kubectl-penstock`."""
+    """Run the command line of this process and end it.
+
+    SIGTERM, as from `timeout` or a pipeline, ends a command as Ctrl-C does: no helper goes on without us, and no file is left half.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     program = "kubectl penstock" if Path(sys.argv[0]).name.startswith("kubectl-") else "penstock"
     sys.exit(run(sys.argv[1:], program=program))
 

@@ -152,6 +152,7 @@ class Past:
         pods: how many targets had requests.
         reporter: whose counters they are; "" where the plan names them.
         fault: "" or why there is nothing, a clause.
+        unseen: the selector of failures that found no series in all this time; "" where it found one.
     """
 
     parts: tuple[Part, ...] = ()
@@ -161,6 +162,7 @@ class Past:
     pods: int = 0
     reporter: str = ""
     fault: str = ""
+    unseen: str = ""
 
     @property
     def seconds(self) -> float:
@@ -248,13 +250,17 @@ def _past(reading: Reading, labels: str, reporter: str, *, slow: bool) -> Past:
 def own_past_of(reading: Reading, place: Place, counters: Counters) -> Past:
     """Bad requests of a version by a check's own counters. Raises `CommandError`."""
     total, other = (selector(fill(text, place, _PIECE), "PLAN") for text in counters.selectors)
+    unseen = other.text if counters.bad is not None else ""
 
     def count(since: float, until: float) -> Counted:
-        return Counted(reading.samples.read(total, since, until), reading.samples.read(other, since, until))
+        nonlocal unseen
+        found = Counted(reading.samples.read(total, since, until), reading.samples.read(other, since, until))
+        unseen = "" if found.bad else unseen
+        return found
 
     parts = tuple(_walk(reading, count, (), counts_good=counters.good is not None))
     pods = len(active(parts))
-    return Past(parts, pods=pods, fault="" if pods else _nothing(reading, total))
+    return Past(parts, pods=pods, fault="" if pods else _nothing(reading, total), unseen=unseen if pods else "")
 
 
 def _nothing(reading: Reading, wanted: Selector) -> str:

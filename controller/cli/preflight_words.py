@@ -205,6 +205,12 @@ def sentences(told: Told) -> Iterator[str]:
             f"No stage is long enough for {' and '.join(told.blind)} to find what a pass must be able to show: too few requests, or pods "
             "of blue that differ too much. Lengthen the stages, ask for a larger effect, or judge by thresholds."
         )
+    for key, past in told.pasts.items():
+        if past.unseen:
+            yield (
+                f"{_called(told.spec, key)}: no sample of {past.unseen} in all this time, so that blue has never failed, or there is "
+                "no such counter: look at the metric's name and labels."
+            )
     if told.missing:
         yield told.missing
     if told.kept:
@@ -226,7 +232,7 @@ def as_json(told: Told) -> dict[str, Any]:
             {
                 "check": _called(told.spec, key), "builtin": key[0], "workload": key[1],
                 "pods": past.pods, "reporter": past.reporter, "hours": past.seconds / _HOUR,
-                "requests": past.n, "fault": past.fault,
+                "requests": past.n, "fault": past.fault, "unseenFailures": past.unseen,
                 "unusableEdges": [{"edge": edge, "percent": 100 * share} for edge, share in past.unusable.items()],
             }
             for key, past in told.pasts.items()

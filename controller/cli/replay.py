@@ -233,11 +233,11 @@ def all_of(files: Sequence[Path], policy: Policy, jobs: int) -> Iterator[Result]
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Processes that are started within never hear Ctrl-C, which goes to the whole group: one word about it is enough.
+    """Processes that are started within never hear Ctrl-C or SIGTERM, which go to the whole group: one word about it is enough.
 
     It is blocked and not ignored, so that one that comes meanwhile reaches us afterwards.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:

@@ -8,7 +8,8 @@ import typer
 from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.bundles import SUFFIX, bundle_of, open_bundle
-from controller.cli.exits import CommandError, ExitCode, file_fault
+from controller.cli.exits import CommandError, ExitCode
+from controller.cli.files import put
 from controller.cli.host import say, tell
 from controller.cli.read import release_of
 
@@ -56,10 +57,7 @@ def report(
     if file is None:
         tell(text.rstrip("\n"), exact=True)
         return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise file_fault(file, error, "written") from error
+    put(file, text.encode())
     say(sentence(bundle, file))
 
 

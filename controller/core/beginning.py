@@ -3,16 +3,10 @@
 from dataclasses import replace
 
 from controller.api.release import CapacityStatus, ManagedObject, Phase
-from controller.core import reasons
-from controller.core.cautions import cautions
+from controller.core.cautions import WARNINGS, cautions, in_words
 from controller.core.commands import Decision, Record, RecordKind
 from controller.core.steps import World, moved, record, stored
 from controller.core.world import Problem
-
-WARNINGS = 10
-"""So many are kept in the status, each cut at `WARNING_LENGTH` characters: it stays under 16 KB."""
-
-WARNING_LENGTH = 300
 
 
 def refuse(w: World, reason: str, detail: str) -> Decision:
@@ -45,7 +39,7 @@ def identify(w: World) -> Decision:
             ],
             "images_before": {m.name: m.blue.image for m in observed.members},
             "objects": listed(w),
-            "warnings": [reasons.say(warning.reason, warning.detail)[:WARNING_LENGTH] for warning in warnings],
+            "warnings": [in_words(warning) for warning in warnings],
         }
     )
     return stored(status, *warned(w))

@@ -1,13 +1,21 @@
-"""What should be said at a release's beginning about how it will be judged. Pure; it decides nothing."""
+"""What should be said about how a release is judged: at its beginning, and when a stage passes. Pure; it decides nothing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from controller.core import reasons
+from controller.api.release import ReleaseStatus
+from controller.core import reasons, samples, sequential
+from controller.core.commands import Record, RecordKind
 from controller.core.sequential import measured_of
-from controller.core.steps import World
+from controller.core.steps import World, record
 from controller.core.tested import gauge_test
 from controller.core.words import many
 from controller.core.world import Problem
+
+WARNINGS = 10
+"""So many are kept in the status, each cut at `WARNING_LENGTH` characters: it stays under 16 KB."""
+
+WARNING_LENGTH = 300
 
 LONG_AGO_DAYS = 30.0
 """Traffic and code have changed since; measuring again takes a minute."""
@@ -32,3 +40,29 @@ def cautions(w: World) -> Iterator[Problem]:
     age = (w.now - measured.until) / _DAY if measured is not None else 0.0
     if age > LONG_AGO_DAYS:
         yield Problem(reasons.MEASURED_LONG_AGO, f"{many(age, 'day')} ago")
+
+
+def in_words(problem: Problem) -> str:
+    """A warning as the status keeps it."""
+    return reasons.say(problem.reason, problem.detail)[:WARNING_LENGTH]
+
+
+def with_unseen(w: World, passed: ReleaseStatus) -> tuple[ReleaseStatus, tuple[Record, ...]]:
+    """The status of a stage that has passed, with what it rests on and nobody has ever seen, and a record of each; once in a release."""
+    known = passed.warnings
+    fresh = [one for one in _unseen(w) if in_words(one) not in known][: max(WARNINGS - len(known), 0)]
+    notes = [record(w, RecordKind.WARNING, one.reason, one.detail) for one in fresh]
+    records = tuple(replace(note, key=f"{note.key}/{note.reason}/{number}") for number, note in enumerate(notes))
+    return passed.model_copy(update={"warnings": [*known, *map(in_words, fresh)]}) if fresh else passed, records
+
+
+def _unseen(w: World) -> Iterator[Problem]:
+    """Checks whose counter of failures has no series of either version: nothing has failed, or no such counter exists."""
+    tally = sequential.counted(w)
+    for one in tally.checks if tally is not None else ():
+        bad = one.check.counters.bad if one.check.counters is not None else None
+        if bad is None or one.state is None or any(line.sums[1] or line.sums[3] or line.before[1] for line in one.state.lines):
+            continue
+        found = samples.of(w.subject, w.observed, w.measured, one.check, shared=False)
+        if found is not None and found.arms and not any(arm.bad for arm in found.arms.values()):
+            yield Problem(reasons.FAILURES_UNSEEN, f"{one.check.name} counts {bad}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from analysis.model import Outcome
 from controller.api.plan import GreenSource
 from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus, WindowStatus
-from controller.core import backward, finishing, gates, missing, reasons, seen, sequential
+from controller.core import backward, cautions, finishing, gates, missing, reasons, seen, sequential
 from controller.core.beginning import identify, listed, refuse, refuse_prepared
 from controller.core.commands import (
     AddFinalizer,
@@ -402,7 +402,8 @@ def judge(w: World) -> Decision:
     if answer.baseline:
         passed = passed.model_copy(update={"baseline": list(answer.baseline)})
     detail = f"early, after {window.ran:.0f} of {w.stage.window:.0f} s: {answer.detail}" if window is not None and early else answer.detail
-    return stored(passed, record(w, RecordKind.VERDICT, reasons.STAGE_PASSED, detail, **data))
+    passed, notes = cautions.with_unseen(w, passed)
+    return stored(passed, record(w, RecordKind.VERDICT, reasons.STAGE_PASSED, detail, **data), *notes)
 
 
 def undecided(w: World, answer: seen.WindowVerdict, phase: Phase) -> Decision:

@@ -372,6 +372,12 @@ MEASURED_LONG_AGO = _reason(
     "penstock preflight PLAN measures it again.",
     _W,
 )
+FAILURES_UNSEEN = _reason(
+    "FailuresUnseen",
+    "A stage passed on a counter of failures of which neither version has ever shown a series: {detail}",
+    "Where something has failed before, look at the metric's name and labels in counters.bad; where nothing has, nothing is wrong.",
+    _W,
+)
 # Answers of checks. The words are those of `analysis.reasons`; each way of missing data has its own remedy.
 WITHIN_LIMIT = _reason("WithinLimit", "{detail}", "Nothing to do.")
 BEYOND_LIMIT = _reason("BeyondLimit", "{detail}", "penstock why shows the query and both numbers.", _C)

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from analysis import sequential as library
 from analysis.model import Arm, Counted, Series
 from analysis.threshold import Reading
-from controller.api.plan_checks import BuiltIn, Check, Trigger
+from analysis.usable import clean, spoilt
+from controller.api.plan_checks import REQUESTS_COUNTED, BuiltIn, Check, Trigger
 from controller.core import asking, reasons, traffic
 from controller.core.commands import Subject
 from controller.core.queries import Mesh, Pair, is_failed, member_of, pair_of
@@ -87,6 +88,24 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
 def _failures(arm: traffic.ArmTraffic, after: float, begun: float) -> Failures:
     n = arm.since(after, begun)
     return Failures(n, arm.failing.since(after, begun), behind=n)
+
+
+def unusable(subject: Subject, observed: Observed, measured: Measured, check: Check) -> str:
+    """What a counter behind a limit on requests is that cannot be counted any more, in words; "" where all can, or are not asked for here.
+
+    Prometheus takes a counter that falls below 0 for a restart, and goes on: what failed behind it would be missing.
+    """
+    plan = subject.plan
+    if plan is None or check.limit is None or check.builtin not in REQUESTS_COUNTED or asking.TRAFFIC not in measured.answers:
+        return ""
+    if not asking.in_traffic(plan, check, observed.routed):
+        return ""
+    found = sides(measured, asking.TRAFFIC, (_pair(subject, observed, check),), asking.mesh_of(subject, observed.cluster))
+    every = (*found.green, *found.blue) if check.limit.relative else found.green
+    newest = max((one.samples[-1].time for one in every), default=-math.inf)
+    patience = traffic.GAP_SCRAPES * plan.traffic.scrape_interval
+    held = spoilt((one, clean(one)) for one in every).holding(newest, patience)
+    return held[0].words if held else ""
 
 
 def requests(measured: Measured, pairs: tuple[Pair, ...], mesh: Mesh) -> traffic.Traffic:

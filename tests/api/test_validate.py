@@ -184,8 +184,8 @@ class TestRulesAcrossFields:
 
 
 class TestQueries:
-    def query(self, text: str, more: str = "") -> list[Finding]:
-        body = f"  checks:\n    - name: a\n      query: >-\n        {text}\n      limit: {{max: 1}}\n{more}"
+    def query(self, text: str, more: str = "", limit: str = "{max: 1}") -> list[Finding]:
+        body = f"  checks:\n    - name: a\n      query: >-\n        {text}\n      limit: {limit}\n{more}"
         return [one for one in validate_text(GOOD + body) if one.path == "spec.checks[0].query"]
 
     def test_bad_promql_has_its_position(self):
@@ -219,6 +219,14 @@ class TestQueries:
         (one,) = self.query('sum(rate(x{workload="$workload"}[1m]))')
 
         assert "80 % of the window is never judged" in one.found
+
+    @pytest.mark.parametrize(("limit", "told"), [("{maxRatio: 1.2}", 1), ("{maxDifference: 3}", 1), ("{max: 3}", 0)])
+    def test_a_counter_as_it_stands_compares_ages_of_pods(self, limit, told):
+        """Restarts of green's pods may be counted so, but not against blue's."""
+        found = [one for one in self.query('sum(restarts_total{workload="$workload"})', limit=limit) if "stands" in one.found]
+
+        assert len(found) == told
+        assert all("write rate(...[$window])" in one.hint for one in found)
 
     def test_what_is_wrong_with_each_of_hwayos_queries(self):
         found = validate_file(ROOT / "examples/hwayo/as-written.yaml")

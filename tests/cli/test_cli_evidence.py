@@ -334,10 +334,14 @@ class TestOtherPolicy:
         assert told.code == 2
         assert told.err.endswith(sentence)
 
-    def test_ctrl_c_among_many_bundles_is_one_sentence(self, folder, tmp_path):
-        """It goes to every process of the group, whose helpers would each print a traceback; nobody waits for what they have begun."""
-        for number in range(60):
-            (tmp_path / f"{number}.penstock").write_bytes((folder / "fails-at-25.penstock").read_bytes())
+    @pytest.mark.parametrize(("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.killpg), (signal.SIGTERM, os.kill)])
+    def test_ctrl_c_and_sigterm_among_many_bundles_are_one_sentence(self, number, send, folder, tmp_path):
+        """They go to every process of the group, whose helpers would each print a traceback, or to us alone, and would leave them behind.
+
+        Nobody waits for what they have begun.
+        """
+        for bundle in range(60):
+            (tmp_path / f"{bundle}.penstock").write_bytes((folder / "fails-at-25.penstock").read_bytes())
         words = [sys.executable, "-m", "controller.cli.main", "replay", str(tmp_path), "--jobs", "2"]
         with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as ours:
             children = Path(f"/proc/{ours.pid}/task/{ours.pid}/children")
@@ -347,7 +351,7 @@ class TestOtherPolicy:
             helpers = [int(pid) for pid in children.read_text().split()]
             for pid in helpers:
                 os.kill(pid, signal.SIGSTOP)  # their bundles take for ever now
-            os.killpg(ours.pid, signal.SIGINT)
+            send(ours.pid, number)
             try:
                 _, said = ours.communicate(timeout=20)
             finally:

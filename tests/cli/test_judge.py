@@ -413,6 +413,8 @@ class TestBadInput:
             ('istio_requests_total{a="b"} 1\n', "found 'istio_requests_total{a=\"b\"} 1', expected a series, a value and a timestamp"),
             ('istio_requests_total{a="b"} one 1700000000\n', "expected numbers for value and timestamp"),
             ("istio_requests_total{a=b} 1 1700000000\n", 'expected label="value"'),
+            ('istio_requests_total{a="b"} 1 1700000000\nistio_requests_total{a="b"} 2 17', "the file may be cut"),
+            ('istio_requests_total{a="b"} 1 1700000000\nup{job="', "samples:2: found a last line 'up{job=\"', expected a line feed"),
             ("[{", "the JSON is cut or wrong"),
             ('{"status": "success", "data": {"resultType": "streams", "result": []}}', "unknown result type"),
             ("", "found no sample, expected OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`"),
@@ -430,6 +432,12 @@ class TestBadInput:
         assert (code, told.err.count("\n")) == (2, 1)
         assert sentence in told.err
         assert str(path) in told.err
+
+    def test_the_end_of_openmetrics_needs_no_line_feed(self, tmp_path, capsys):
+        path = tmp_path / "samples"
+        path.write_text(as_openmetrics(release()).rstrip())
+
+        assert judged(capsys, *ARMS, *WINDOW, "--file", str(path))[0] == 0
 
     def test_samples_that_are_no_numbers_are_no_samples(self, capsys, tmp_path):
         series = release()
@@ -502,7 +510,7 @@ class TestBadInput:
         pods = [(app, word) for app in "ab" for word in ("ok", "error")]
         lines = [f'hits{{app="{app}",result="{word}"}} {100 * look} {BEGIN + STEP * look}' for app, word in pods for look in range(81)]
         path = tmp_path / "samples"
-        path.write_text("\n".join(lines))
+        path.write_text("\n".join([*lines, ""]))
         arms = ["--baseline", 'hits{app="a"}', "--candidate", 'hits{app="b"}', *WINDOW, "--file", str(path)]
 
         assert run(["judge", *arms]) == 2

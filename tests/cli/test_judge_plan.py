@@ -292,7 +292,6 @@ class TestNeverAPass:
     @pytest.mark.parametrize(
         ("trigger", "reason"),
         [
-            ({"probe": {"path": "/health"}}, "NotMeasured"),
             ({"query": 'sum(up{version="$revision"})', "limit": {"min": 1}}, "NotMeasured"),
             ({"query": "sum(nothing)", "limit": {"min": 1}}, "NoSeries"),
             ({"query": HEAP, "limit": {"max": 1}, "repeat": {"consecutive": 100}, "interval": "1m"}, "NotConfirmed"),
@@ -304,13 +303,28 @@ class TestNeverAPass:
         assert (code, [(one["check"], one["reason"]) for one in found["beside"]]) == (4, [("p90", "WithinLimit"), ("own", reason)])
 
     def test_what_nobody_can_answer_any_more_can_be_left_out_by_name(self, capsys, tmp_path):
-        probe = {"name": "health", "probe": {"path": "/health"}}
-        asked = asked_of(tmp_path, world(), [CHECKS["p90"], CHECKS["scored"]], triggers=[probe])
-        code, found = judged(capsys, *asked, "--without", "health", "--without", "scored")
+        asked = asked_of(tmp_path, world(), [CHECKS["p90"], CHECKS["scored"]], triggers=[TRIGGERS["asked"]])
+        code, found = judged(capsys, *asked, "--without", "asked", "--without", "scored")
 
         assert (code, answers(found)) == (0, {"p90": "pass"})
-        assert run(["judge", *asked, "--without", "health", "--without", "scored", "-o", "html"]) == 0
-        assert "--without health --without scored" in capsys.readouterr().out
+        assert run(["judge", *asked, "--without", "asked", "--without", "scored", "-o", "html"]) == 0
+        assert "--without asked --without scored" in capsys.readouterr().out
+
+    def test_a_health_probe_is_left_out_by_itself_and_named(self, capsys, tmp_path):
+        asked = asked_of(tmp_path, world(), [CHECKS["p90"]], triggers=[{"name": "health", "probe": {"path": "/health"}}])
+        code, found = judged(capsys, *asked)
+
+        assert (code, answers(found), found["leftOut"]) == (0, {"p90": "pass"}, ["health"])
+        assert run(["judge", *asked]) == 0
+        assert "Left out: health. Nobody has kept what health endpoints answered.\n" in capsys.readouterr().err
+        assert run(["judge", *asked, "-o", "markdown"]) == 0
+        assert "Left out: health." in capsys.readouterr().out
+
+    def test_a_plan_of_nothing_but_health_probes_passes_nothing(self, capsys, tmp_path):
+        probe = {"name": "health", "probe": {"path": "/health"}}
+        asked = asked_of(tmp_path, world(), [{**CHECKS["p90"], "observe": True}], triggers=[probe])
+
+        assert judged(capsys, *asked)[1]["sentence"] == "Nothing of the plan acts, so that nothing passes."
 
     @pytest.mark.parametrize(
         ("planned", "sentence"),

@@ -31,6 +31,22 @@ class TestEitherVersion:
             f"The {arm}'s samples end at 2023-11-14 22:20:50 UTC, 12m30s before the window: what was after them nobody saw."
         )
 
+    def test_samples_that_begin_after_the_others_are_no_pass(self, workload, arm, capsys, tmp_path):
+        code, found = told(capsys, tmp_path, without(workload, lambda look: look < 6, release()))
+        other = "candidate" if arm == "baseline" else "baseline"
+
+        assert (code, found["outcome"]) == (4, "inconclusive")
+        assert found["sentence"] == (
+            f"The {arm}'s samples begin at 2023-11-14 22:14:50 UTC, 1m30s after the {other}'s: nobody saw it before. "
+            f"Both were seen from then on: --from {BEGIN + 90}."
+        )
+
+    def test_from_the_time_that_is_named_on_it_passes(self, workload, arm, capsys, tmp_path):
+        path = tmp_path / "samples"
+        path.write_text(as_dump(without(workload, lambda look: look < 6, release())))
+
+        assert judged(capsys, *ARMS, "--from", str(BEGIN + 90), *WINDOW[2:], "--file", str(path))[0] == 0, arm
+
     def test_a_silence_in_which_the_other_goes_on_is_no_pass(self, workload, arm, capsys, tmp_path):
         code, found = told(capsys, tmp_path, without(workload, lambda look: 30 < look < 40, release()))
 
@@ -38,7 +54,7 @@ class TestEitherVersion:
         assert found["sentence"].startswith(f"The {arm} has no samples from 2023-11-14 22:20:50 UTC to 2023-11-14 22:23:20 UTC, while the ")
 
     def test_a_scrape_or_two_that_are_missing_are_nothing(self, workload, arm, capsys, tmp_path):
-        code, _ = told(capsys, tmp_path, without(workload, lambda look: 30 < look < 33 or look > LOOKS - 2, release()))
+        code, _ = told(capsys, tmp_path, without(workload, lambda look: look < 2 or 30 < look < 33 or look > LOOKS - 2, release()))
 
         assert code == 0, arm
 
@@ -83,3 +99,21 @@ def test_a_counter_of_failures_that_is_nan_is_named(capsys, tmp_path):
     assert (
         'istio_requests_total{destination_workload="shop", pod="a", reporter="source", response_code="503"} is nan' in found["missing"][0]
     )
+
+
+def test_counters_that_fall_at_every_scrape_are_none(capsys, tmp_path):
+    """As of a file whose times run backwards: each fall would count as a restart with all that the counter stands at."""
+    series = {labels: [(2 * BEGIN + STEP * LOOKS - time, value) for time, value in samples] for labels, samples in release().items()}
+    code, found = told(capsys, tmp_path, series)
+
+    assert (code, found["outcome"]) == (4, "inconclusive")
+    assert found["sentence"].startswith("A counter of the baseline falls at 80 of its 80 steps (istio_requests_total{")
+
+
+def test_a_pod_that_restarts_now_and_then_is_judged(capsys, tmp_path):
+    series = release()
+    for labels, samples in series.items():
+        stood = dict(samples)[BEGIN + 600]
+        series[labels] = [(time, value - stood if time > BEGIN + 600 and ("pod", "a") in labels else value) for time, value in samples]
+
+    assert told(capsys, tmp_path, series)[0] == 0

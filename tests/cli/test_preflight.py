@@ -413,6 +413,19 @@ class TestOwnCounters:
         other = spec.checks[0].model_copy(update={"counters": spec.checks[0].counters.model_copy(update={"total": "other_total"})})
         assert [len(measured_of(spec, check)) for check in (spec.checks[0], other)] == [1, 0]
 
+    @pytest.mark.parametrize(("name", "said"), [("lost_total", ""), ("lots_total", 'lots_total{workload="shop"}')])
+    def test_a_counter_of_failures_that_blue_never_had_is_named(self, name, said, tmp_path, capsys):
+        write(tmp_path / "samples", own(burst=8))
+        counters = {"total": 'payments_total{workload="$workload"}', "bad": name + '{workload="$workload"}'}
+        written = plan(tmp_path / "plan.yaml", checks=[{"name": "payments", "counters": counters}])
+        words = ["--file", str(tmp_path / "samples"), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run"]
+
+        run(["preflight", written, *words])
+        sentence = f"payments: no sample of {said} in all this time, so that blue has never failed, or there is no such counter"
+        assert (sentence in capsys.readouterr().err) == bool(said)
+        run(["preflight", written, *words, "-o", "json"])
+        assert json.loads(capsys.readouterr().out)["pasts"][0]["unseenFailures"] == said
+
 
 def test_a_blue_that_is_rolled_back_in_favour_of_itself_is_no_ground_to_judge_by():
     spec = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}})

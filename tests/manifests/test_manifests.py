@@ -109,7 +109,7 @@ class TestTheDockerfile:
         project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
 
         assert self.last("ENTRYPOINT") == 'ENTRYPOINT ["/opt/penstock/bin/penstock"]'
-        assert 'penstock = "controller.cli.main:main"' in project
+        assert 'penstock = "controller.cli.entry:main"' in project
         assert self.last("CMD") == 'CMD ["controller"]'
 
     def test_its_base_can_be_chosen_and_its_build_tools_stay_behind(self):

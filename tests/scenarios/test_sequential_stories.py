@@ -2,10 +2,13 @@
 
 import pytest
 
-from controller.ports import CONFIG_MAP
+from controller.adapters.history import read_history
+from controller.ports import CONFIG_MAP, RELEASE
+from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.run import run_scenario
-from controller.simulator.scenario import Fault
+from controller.simulator.scenario import AppMetricModel, Fault
 from tests.scenarios.test_scenarios import played, story
+from tests.stories import run
 
 
 @pytest.mark.parametrize("name", ["sequential-restart"])
@@ -97,3 +100,32 @@ def test_pairs_own_counters_and_new_bets_survive_a_controller_that_is_killed_aga
 
     assert killed.problems == []
     assert decided_by(killed) == decided_by(quiet)
+
+
+def with_failures_counted(tmp_path, name):
+    """The story in which payments are counted, and those that were lost by a counter of this name."""
+    folder, scenario = story("sequential-own-healthy")
+    for path in folder.glob("*.yaml"):
+        text = path.read_text().replace("good: payments_paid_total{", f"bad: {name}{{")
+        (tmp_path / path.name).write_text(text)
+    every = [one for one in scenario.metrics if one.name == "payments_total"] + [AppMetricModel(name="lost_total", kind="bad")]
+    result, sim = run(tmp_path, scenario.model_copy(update={"metrics": every}))
+    assert result.problems == []
+    kube = InMemoryKube(sim.server)
+    (release,) = kube.list(RELEASE, "shop").items
+    return result.status.warnings, [entry["reason"] for entry in read_history(kube, release)]
+
+
+def test_a_counter_of_failures_that_nobody_has_ever_seen_is_said_once_when_the_first_stage_passes(tmp_path):
+    warnings, reasons = with_failures_counted(tmp_path, "lots_total")
+    said = "A stage passed on a counter of failures of which neither version has ever shown a series: payments counts lots_total{"
+
+    assert sum(one.startswith(said) for one in warnings) == 1
+    assert reasons.count("FailuresUnseen") == 1
+
+
+def test_one_that_counts_failures_is_not(tmp_path):
+    warnings, reasons = with_failures_counted(tmp_path, "lost_total")
+
+    assert not any("counter of failures" in one for one in warnings)
+    assert "FailuresUnseen" not in reasons

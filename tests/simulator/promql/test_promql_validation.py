@@ -185,6 +185,25 @@ def test_matching_on_purpose_is_not_taken_for_a_mistake():
     assert facts("x and y").pairings == ()
 
 
+@pytest.mark.parametrize(
+    ("query", "counters"),
+    [
+        ("sum(x_total)", ("x_total",)),
+        ("avg_over_time((avg(x_total))[5m:1m])", ("x_total",)),
+        ("max_over_time(x_sum[5m]) - sum(rate(x_total[5m]))", ("x_sum",)),
+        ("sum(rate(x_total[5m]))", ()),
+        ("sum(increase(x_total[5m]) or vector(0))", ()),
+        ("sum(x_total) / sum(y_total)", ()),
+        ("sum(x_total) / 60", ("x_total",)),
+        ("count(x_total)", ()),
+        ("histogram_quantile(0.9, sum by (le) (x_bucket))", ()),
+        ("avg(heap_bytes)", ()),
+    ],
+)
+def test_a_counter_that_is_read_as_it_stands_is_seen(query, counters):
+    assert facts(query).standing == counters
+
+
 @pytest.mark.parametrize("query", ["sum(x) > 5", "(sum(rate(x[5m])) / sum(rate(y[5m])) >= 0.05)", "-(sum(x) == 0)", "sum(x) < sum(y)"])
 def test_an_alerts_expression_has_no_result_while_all_is_well(query):
     """What people paste from an alerting rule: its comparison keeps the bad values and drops the others."""
