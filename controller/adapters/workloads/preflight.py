@@ -11,7 +11,7 @@ from controller.adapters import marks
 from controller.adapters.workloads.authorization import authorization_warnings, green_identity_warnings
 from controller.adapters.workloads.clone import green_labels, green_template, recipe
 from controller.adapters.workloads.foreign import controller_of, gitops_tool, helm_release, ignore_text, keda_owner
-from controller.adapters.workloads.overlap import services_overlap, subsets_overlap
+from controller.adapters.workloads.overlap import others_behind, services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
     Place,
     Split,
@@ -28,7 +28,7 @@ from controller.adapters.workloads.places import (
     text,
 )
 from controller.adapters.workloads.references import KINDS, Reference, check, references
-from controller.adapters.workloads.selectors import query, selects
+from controller.adapters.workloads.selectors import query, selects, written
 from controller.adapters.workloads.view import autoscaler_for
 from controller.api.plan import GreenSource, Member, PlanSpec
 from controller.core import reasons
@@ -125,6 +125,7 @@ def preflight(kube: Kube, subject: Subject, blue_slot: int, split: Split | None 
             continue
         _blue_serves(found, site)
         _other_tools(found, site)
+        _others(found, site)
         match subject.spec.kind, subject.plan.preparation.green:
             case "reverse", _:
                 _old_version(found, site)
@@ -216,6 +217,16 @@ def _other_tools(found: _Pass, site: _Site) -> None:
         if hpa is not None:
             _gitops(found, hpa, ("/spec/minReplicas",))
             _keda(found, hpa)
+
+
+def _others(found: _Pass, site: _Site) -> None:
+    """Others' pods that get blue's requests: by subset nobody could see the split; by host green takes their requests over as well."""
+    for name in others_behind(found.kube, found.subject, site.member, found.blue_slot, found.split):
+        whose = f"Deployment {site.blue_place.namespace}/{name}, which is no member of the plan, gets requests of {site.member.name} too"
+        if found.split.by_host or found.plan.traffic.metrics == "none":
+            found.warn(reasons.WORKLOAD_UNSUITABLE, f"{whose}: green takes them over, and is sized to {site.blue_name} alone.")
+        else:
+            found.refuse(reasons.SELECTOR_OVERLAP, f"{whose}: its subset ({written(found.split.blue_labels)}) selects those pods.")
 
 
 def _keda(found: _Pass, hpa: Obj) -> None:

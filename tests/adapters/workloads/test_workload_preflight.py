@@ -339,6 +339,30 @@ class TestAutoscalers:
         assert refusals(self.world({"app": "web", "version": "v1"}), split=self.SPLIT) == []
 
 
+class TestOthersBehindTheService:
+    OTHER = Split("subset", {"version": "v1"}, {"penstock.dev/revision": "r2"}, frozenset({("shop", "web")}))
+
+    def world(self, replicas=1):
+        world = World()
+        world.deploy()
+        world.serve(selector={"app": "web"})
+        world.deploy("web-legacy", labels={"app": "web", "version": "v1", "track": "legacy"}, replicas=replicas)
+        return world.pass_time()
+
+    def test_by_subset_nobody_could_see_the_split(self):
+        problems = found(self.world(), split=self.OTHER).problems
+
+        assert [problem.reason for problem in problems] == [reasons.SELECTOR_OVERLAP]
+        assert "Deployment shop/web-legacy, which is no member of the plan" in problems[0].detail
+        assert found(self.world(replicas=0), split=self.OTHER) == Preflight()
+
+    def test_by_host_green_takes_their_requests_over_which_is_said(self):
+        world = self.world()
+
+        assert refusals(world, a_release(slots=TWO_PLACES)) == []
+        assert "sized to shop/web alone" in found(world, a_release(slots=TWO_PLACES)).warnings[0].detail
+
+
 class TestOtherTools:
     @pytest.mark.parametrize(
         ("labels", "annotations", "words"),
