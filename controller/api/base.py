@@ -88,6 +88,11 @@ NAME_LENGTH = 63
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A DNS label."""
 
+DOTTED_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DOTTED_PATTERN)]
+"""The name of an object that may have dots, as those of Istio and ConfigMaps may."""
+
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 

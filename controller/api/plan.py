@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field
 
-from controller.api.base import MINUTE, Duration, Model, Name
+from controller.api.base import MINUTE, Duration, Model, Name, ObjectName
 from controller.api.measured import Measured
 from controller.api.plan_checks import Analysis, Check, Group, Trigger, default_checks, default_triggers
 
@@ -35,10 +35,10 @@ class Member(Model):
     workload: Name = Field(description="Name of the Deployment in the first slot; in the second slot its suffix is appended.")
     service: Name | None = Field(default=None, description="Name of its Service; the workload's name if absent.")
     container: Name | None = Field(default=None, description="Container that gets the new image; the first one if absent.")
-    config_maps: Annotated[list[Name], Field(max_length=32)] = Field(
+    config_maps: Annotated[list[ObjectName], Field(max_length=32)] = Field(
         default=[], description="ConfigMaps to bring along when the clone lives in another namespace."
     )
-    secrets: Annotated[list[Name], Field(max_length=32)] = Field(
+    secrets: Annotated[list[ObjectName], Field(max_length=32)] = Field(
         default=[], description="Secrets to bring along into another namespace; needs the optional Role on these names."
     )
     environment: Annotated[dict[str, str], Field(max_length=64)] = Field(
@@ -82,7 +82,7 @@ class Bypass(Model):
 class VirtualServiceRef(Model):
     """One VirtualService whose weights this plan moves."""
 
-    name: Name = Field(description="Name of the VirtualService.")
+    name: ObjectName = Field(description="Name of the VirtualService.")
     namespace: Name | None = Field(default=None, description="Its namespace; the plan's own if absent.")
     routes: Annotated[list[str], Field(max_length=64)] = Field(
         default=[],
@@ -103,13 +103,13 @@ class TrafficMetrics(StrEnum):
 class Traffic(Model):
     """Where traffic is split and how the split is seen."""
 
-    virtual_service: Name | None = Field(
+    virtual_service: ObjectName | None = Field(
         default=None, description="Short form of `virtualServices` with one entry in the plan's namespace."
     )
     virtual_services: Annotated[list[VirtualServiceRef], Field(max_length=32)] = Field(
         default=[], description="VirtualServices moved in step."
     )
-    destination_rule: Name | None = Field(default=None, description="DestinationRule with the subsets; found by its host if absent.")
+    destination_rule: ObjectName | None = Field(default=None, description="DestinationRule with the subsets; found by its host if absent.")
     metrics: TrafficMetrics = Field(
         default=TrafficMetrics.ISTIO,
         description="`istio`: a window opens when istio_requests_total shows the granted split. `none`: after the settle time.",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from controller.api.base import shown
+from controller.api.base import DOTTED_PATTERN, shown
 from controller.api.validate_yaml import Document, Finding, Path, dotted
 
 _KINDS = {
@@ -81,6 +81,8 @@ def _unknown(root: type[BaseModel], loc: Path) -> tuple[str, str, str]:
 def _pattern(pattern: str) -> str:
     if pattern == _NAME_PATTERN:
         return "a name of lower-case letters, digits and hyphens"
+    if pattern == DOTTED_PATTERN:
+        return "a name of lower-case letters, digits, hyphens and dots"
     return "a text that begins with /" if pattern == "^/" else f"a text like {pattern}"
 
 

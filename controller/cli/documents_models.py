@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from controller.api.base import DURATION_PATTERN, format_duration
+from controller.api.base import DOTTED_PATTERN, DURATION_PATTERN, format_duration
 
 Schema = dict[str, Any]
 NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -92,7 +92,7 @@ def kind_of(node: Schema, defs: dict[str, Schema]) -> str:
         return f"mapping of text to {kind_of(node['additionalProperties'], defs)}"
     if node.get("pattern") == DURATION_PATTERN:
         return "duration"
-    if node.get("pattern") == NAME_PATTERN:
+    if node.get("pattern") in {NAME_PATTERN, DOTTED_PATTERN}:
         return "name"
     return PLAIN.get(str(node.get("type")), "anything") + _bounds(node)
 

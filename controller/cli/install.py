@@ -18,7 +18,7 @@ from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, check_name_of, say, tell
 from controller.cli.install_kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KINDS, ROLE, find
-from controller.cli.install_namespaces import check_dropped, still_watched, take_rights
+from controller.cli.install_namespaces import check_dropped, check_not_taken, still_watched, take_rights
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects, copied_labels, default_image
 from controller.cli.naming import NamingError, revision_of
 from controller.cli.uninstall import uninstall
@@ -172,6 +172,7 @@ def apply_all(session: Session, asked: Asked) -> None:
     options = with_present(kube, asked, session.namespace)
     if find(kube, CONFIG_MAP, asked.home, NAME):
         options = still_watched(session, options, asked.named, asked.dropped)
+    check_not_taken(kube, options)
     options = with_labels(kube, options)
     for crd in definitions().values():
         apply(kube, crd)

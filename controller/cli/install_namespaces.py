@@ -6,10 +6,10 @@ from controller.adapters import marks
 from controller.adapters.marks import metadata
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say
-from controller.cli.install_kinds import ROLE, ROLE_BINDING, find
-from controller.cli.install_objects import OWNER, Options
+from controller.cli.install_kinds import CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING, find
+from controller.cli.install_objects import NAME, OWNER, Options
 from controller.cli.uninstall import delete, is_running, names
-from controller.ports import NAMESPACE, RELEASE, Kube, NotFoundError, Obj
+from controller.ports import DEPLOYMENT, NAMESPACE, RELEASE, Kube, NotFoundError, Obj
 
 
 def check_dropped(dropped: tuple[str, ...], named: tuple[str, ...], *, cluster_wide: bool, dry_run: bool) -> None:
@@ -44,6 +44,23 @@ def still_watched(session: Session, options: Options, named: tuple[str, ...], dr
     if options.namespaces and not plans:
         raise CommandError(ExitCode.USAGE, "No namespace with plans is left: name one with --namespace, or run `penstock uninstall`.")
     return replace(options, namespaces=plans, green_namespaces=tuple(name for name in options.green_namespaces if name in left))
+
+
+def check_not_taken(kube: Kube, options: Options) -> None:
+    """Refuse to take namespaces over from the controller of another installation: its releases there would run on unwatched."""
+    where = [(CLUSTER_ROLE_BINDING, "")] if options.cluster_wide else [(ROLE_BINDING, name) for name in options.watched]
+    for kind, namespace in where:
+        for subject in marks.items(find(kube, kind, namespace, NAME).get("subjects")):
+            other = str(marks.mapping(subject).get("namespace", ""))
+            if other != options.home and find(kube, DEPLOYMENT, other, NAME):
+                what = f"Namespace {namespace} is" if namespace else "All namespaces are"
+                drop = (
+                    f"`penstock install --controller-namespace {other} --drop-namespace {namespace}`"
+                    if namespace
+                    else "`penstock uninstall`"
+                )
+                ways = f"install with --controller-namespace {other}, take it out there by {drop}, or delete Deployment {other}/{NAME}"
+                raise CommandError(ExitCode.REFUSED, f"{what} watched by the controller of another installation, in {other}: {ways}.")
 
 
 def is_there(kube: Kube, name: str, *, asked: bool) -> bool:

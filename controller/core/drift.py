@@ -124,7 +124,7 @@ def correct(w: World, routes: list[RouteView]) -> Decision:
     """Put green back to what it may have, at once; hold where somebody keeps at it."""
     drift = counted(w)
     status = w.status.model_copy(update={"drift": drift})
-    names = ", ".join(f"{r.namespace}/{r.name} had {r.green_weight} %" for r in routes)
+    names = ", ".join(f"{r.namespace}/{r.name} had {r.green_weight} %{_writer(r)}" for r in routes)
     command = SetWeight(w.status.weight, stamp=f"{w.subject.uid}/{w.status.phase_counter}")
     if drift.count >= FIGHT_WRITES and w.status.phase is not Phase.HOLDING and w.status.phase is not Phase.HALTED:
         detail = f"{names}; the field to ignore is {IGNORE}"
@@ -159,12 +159,17 @@ def reopened(w: World, names: str) -> ReleaseStatus:
 def obey(w: World, routes: list[RouteView]) -> Decision:
     """A kubectl edit toward blue must stick: hold at what is there."""
     lowest = w.observed.lowest_weight
-    names = ", ".join(f"{r.namespace}/{r.name} has {r.green_weight} %, {w.status.weight} % was set" for r in routes)
+    names = ", ".join(f"{r.namespace}/{r.name} has {r.green_weight} %, {w.status.weight} % was set{_writer(r)}" for r in routes)
     status = w.status.model_copy(update={"weight": lowest, "observed_weight": lowest})
     if w.status.phase is Phase.HALTED:  # it waits for a person already, and goes on doing so for its own reason
         entry = record(w, RecordKind.HOLD, reasons.DRIFT_TO_BLUE, names)
         return stored(status, replace(entry, key=f"{entry.key}/{lowest}"))
     return forward.hold_for_person(w.with_status(status), reasons.DRIFT_TO_BLUE, names, phase=_phase_to_resume(w))
+
+
+def _writer(route: RouteView) -> str:
+    """By whom, where that can be told: a tool does it again after each resume, until it is told to ignore the field."""
+    return f" (by {route.foreign})" if route.foreign else ""
 
 
 def _phase_to_resume(w: World) -> Phase:

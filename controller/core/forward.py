@@ -240,7 +240,9 @@ def unready(w: World) -> str:
         where = f"{green.namespace}/{green.name}"
         if green.stuck:
             lacking.append(f"{where}: {green.stuck}")
-        elif not green.current or green.available < needed:
+        elif not green.current and green.available >= needed:
+            lacking.append(f"{where} is replacing its pods")
+        elif green.available < needed:
             lacking.append(f"{where} has {green.available} of {many(needed, 'pod')} available")
         elif green.restarts > w.plan.preparation.restarts:
             lacking.append(f"{where} restarted {many(green.restarts, 'time')} (limit {w.plan.preparation.restarts})")
@@ -420,10 +422,19 @@ def next_stage(w: World) -> Decision:
     """Through the gates to the next grant, or to the end."""
     gate = gates.first_closed(w)
     if gate.open:
-        return finishing.finish(w) if w.last_stage else enter_stage(w, w.status.stage + 1)
+        return finishing.finish(w) if w.last_stage else keep_growth(w) or enter_stage(w, w.status.stage + 1)
     if gate.reason == reasons.CAPACITY_MISSING:
         return short_of_pods(w, gate)
     return hold(w, gate.reason, gate.detail, phase=w.status.phase, until=gate.until, waits_for=gate.waits_for)
+
+
+def keep_growth(w: World) -> Decision | None:
+    """Where blue has grown with its load it is held at that size too, before green takes more of the load off it; None where it has not."""
+    now = {m.name: m.blue.replicas for m in w.observed.members if not gates.gone(m.blue)}
+    capacity = [c.model_copy(update={"replicas": max(c.replicas, now.get(c.member, 0))}) for c in w.status.capacity]
+    if capacity == w.status.capacity:
+        return None
+    return replace(act(w.with_status(w.status.model_copy(update={"capacity": capacity})), KeepCapacity()), store=True)
 
 
 def short_of_pods(w: World, gate: gates.Gate) -> Decision:

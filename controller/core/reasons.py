@@ -327,7 +327,7 @@ REFERENCE_MISSING = _reason(
 SELECTOR_OVERLAP = _reason(
     "SelectorOverlap",
     "{detail}",
-    "Give blue a label that green does not have, in its selector and in the Service's; a clone keeps all labels but version.",
+    "Give blue a label that green does not have, in its selector and in the Service's; a clone keeps all labels but those that name the version.",
     _W,
 )
 GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the field and say gitops: ignored in the plan.", _W)

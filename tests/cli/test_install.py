@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from controller.cli.install_kinds import ROLE, ROLE_BINDING
-from controller.ports import CONFIG_MAP, NAMESPACE, RELEASE
+from controller.ports import CONFIG_MAP, DEPLOYMENT, NAMESPACE, RELEASE
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 
@@ -140,6 +140,16 @@ class TestTheListOfNamespaces:
         assert (result.code, self.watched(kube)) == (0, ["shop"])
         assert [o["metadata"]["name"] for kind in (ROLE, ROLE_BINDING) for o in kube.list(kind, "other").items] == []
         assert kube.get(NAMESPACE, "", "other")
+
+    def test_one_that_another_installation_watches_is_not_taken_over(self, terminal, kube):
+        result = terminal.penstock("install", "-n", "shop", "--controller-namespace", "elsewhere")
+
+        assert result.code == 6
+        assert "Namespace shop is watched by the controller of another installation, in penstock-system" in result.err
+        assert kube.get(ROLE_BINDING, "shop", "penstock")["subjects"][0]["namespace"] == "penstock-system"
+        gone = kube.get(DEPLOYMENT, "penstock-system", "penstock")
+        kube.delete(DEPLOYMENT, "penstock-system", "penstock", uid=gone["metadata"]["uid"])
+        assert terminal.penstock("install", "-n", "shop", "--controller-namespace", "elsewhere").code == 0
 
     def test_one_whose_release_runs_is_not_dropped(self, terminal, kube):
         body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r"}}

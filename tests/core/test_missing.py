@@ -172,6 +172,16 @@ class TestBluesSize:
 
         assert names(replace(release, blue=replace(release.blue, replicas=9)).decided()) == []
 
+    def test_a_blue_that_grew_with_its_load_is_held_at_that_size_before_green_takes_more_of_it(self):
+        release = a_release().at_stage(2).passed()
+        larger = replace(release, blue=replace(release.blue, replicas=9), green=replace(release.green, replicas=9, available=9))
+
+        kept = larger.decided()
+
+        assert (names(kept), kept.status.capacity[0].replicas, kept.status.phase) == (["KeepCapacity"], 9, Phase.MEASURING)
+        assert kept.store
+        assert replace(larger, status=kept.status).decided().status.stage == 2
+
     def test_a_rollback_brings_the_pods_up_that_it_needs(self):
         release = a_release().at_stage(2).rolling_back(traffic_at=NOW - 5)
 

@@ -276,7 +276,7 @@ class _SubsetReader:
             labels = marks.mapping(entry.get("labels"))
             if labels and entry.get("name") != self.sides.blue_subset and selects(labels, green) and not selects(labels, blue):
                 return labels
-        for key in (marks.REVISION_LABEL, "version"):
+        for key in (marks.REVISION_LABEL, "version", "app.kubernetes.io/version"):
             if green.get(key) and green.get(key) != blue.get(key):
                 return {key: green[key]}
         if green:

@@ -1,7 +1,7 @@
 """GitOps tools and Helm on a route: what would write our fields back, and the exact words that stop it."""
 
 from controller.adapters import marks
-from controller.adapters.workloads.foreign import ARGO_INSTANCE, ARGO_TRACKING, FLUX_HELM, MANAGED_BY, gitops_tool, helm_release
+from controller.adapters.workloads.foreign import ARGO_INSTANCE, ARGO_TRACKING, FLUX_HELM, INSTANCE, MANAGED_BY, gitops_tool, helm_release
 from controller.core import reasons
 from controller.core.world import Problem
 from controller.ports import Obj
@@ -31,6 +31,7 @@ def _told(obj: Obj) -> bool:
 
 def _of(obj: Obj) -> str:
     name = marks.label(obj, ARGO_INSTANCE) or marks.annotation(obj, ARGO_TRACKING).partition(":")[0]
+    name = name or (marks.label(obj, INSTANCE) if gitops_tool(obj) == "Argo CD" else "")
     return f" (application {name})" if name else ""
 
 

@@ -10,7 +10,7 @@ from controller.adapters.istio.owners import live_owner
 from controller.adapters.istio.routing import mesh_candidates
 from controller.adapters.istio.routing_model import MESH_GATEWAY, Proxy, VirtualService, World
 from controller.adapters.istio.routing_parse import parse_virtual_service
-from controller.adapters.istio.rules import FULL, ParsedRoutes, Rule, Split, names, reachable, split_rules
+from controller.adapters.istio.rules import FULL, ParsedRoutes, Rule, Split, all_pods, names, reachable, split_rules
 from controller.adapters.istio.sides import HOST, Side, Sides, namespaces_of
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.core import reasons
@@ -52,6 +52,10 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
         if sides.known:
             problems += _unsuitable(route, sides)
             problems += _ports(kube, route, sides)
+            warnings += _unmoved(route, sides)
+    if sides.known:
+        past, beside = _beside(world, routes, sides)
+        problems, warnings = problems + past, warnings + beside
     for obj in (*(route.obj for route in routes if route.obj is not None), *rules):
         if plan.traffic.gitops == "refuse" and (problem := gitops_problem(obj)):
             problems.append(problem)
@@ -123,6 +127,31 @@ def _hidden(route: Route, world: World) -> Iterator[Problem]:
             where = ", ".join(sorted(root.export_to))
             sentence = f"VirtualService {root.namespace}/{root.name} is exported to {where} only: others reach all pods, unsplit"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
+
+
+def _unmoved(route: Route, sides: Sides) -> Iterator[Problem]:
+    """Rules to blue that the plan does not name stay on it, also when it is taken down after a success."""
+    split = split_rules(route.parsed.rules, route.ref, sides)
+    for rule in reachable(route.parsed.rules):
+        if rule not in (*split.managed, *split.bypass) and names(rule, sides, Side.BLUE):
+            yield Problem(
+                reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} sends to blue too, and stays there: the plan does not name it"
+            )
+
+
+def _beside(world: World, routes: Sequence[Route], sides: Sides) -> tuple[list[Problem], list[Problem]]:
+    """The same of VirtualServices that the plan does not name, such as a gateway's beside the mesh's; and those that reach green."""
+    problems, warnings = [], []
+    ours = {(route.namespace, route.ref.name) for route in routes}
+    for other in world.virtual_services:
+        title = f"VirtualService {other.namespace}/{other.name}"
+        targets = [target for rule in other.http for target in rule.route if other.key not in ours]
+        if loose := [target.host for target in targets if sides.reaches_all(target.host, target.subset)]:
+            problems.append(Problem(reasons.BYPASS_UNLISTED, f"{title} {all_pods(loose[0], sides)}"))
+        elif any(sides.side(target.host, target.subset) is Side.BLUE for target in targets):
+            sentence = f"{title} sends to blue too, and stays there: the plan does not name it"
+            warnings.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
+    return problems, warnings
 
 
 def _delegation(route: Route, world: World) -> Iterator[Problem]:

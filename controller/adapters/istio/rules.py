@@ -238,6 +238,13 @@ def reachable(rules: Sequence[Rule]) -> Sequence[Rule]:
     return [rule for rule in rules if rule.index <= end]
 
 
+def all_pods(host: str, sides: Sides) -> str:
+    """What a destination without a subset does, in words."""
+    return (
+        f"sends to {host} without a subset, which is to green's pods too, whatever the weights say; name subset {sides.blue_subset} there"
+    )
+
+
 def split_rules(rules: Sequence[Rule], ref: VirtualServiceRef, sides: Sides) -> Split:
     """Sort the rules. Without names in the plan, every reachable rule that sends to blue or green is managed."""
     listed = {rule.index: entry for rule in rules if rule.targets and (entry := listed_as(rule, ref))}

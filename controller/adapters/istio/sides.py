@@ -89,6 +89,10 @@ class Sides:
             return Side.BLUE
         return Side.GREEN if subset and subset == self.green_subset else Side.STALE
 
+    def reaches_all(self, host: str, subset: str) -> bool:
+        """Whether a destination names no version where subsets tell them apart: the pods of both get its requests."""
+        return self.mode == SUBSET and not subset and self.pair(host) is not None
+
     def pair(self, host: str) -> HostPair | None:
         """The member behind a host."""
         return next((pair for pair in self.pairs if host in pair.hosts), None)

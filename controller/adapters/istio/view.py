@@ -13,7 +13,7 @@ from controller.adapters.istio.blue import find_blue
 from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
 from controller.adapters.istio.repair import repair_words
-from controller.adapters.istio.rules import ParsedRoutes, Split, names, parse_rules, split_rules
+from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, parse_rules, reachable, split_rules
 from controller.adapters.istio.sides import Side, Sides, host_pairs, target_namespace
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.api.release import ManagedObject
@@ -205,14 +205,19 @@ def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sid
     found += [Problem(reasons.ROUTE_MISSING, f'{title} has no http rule "{name}"') for name in split.missing]
     if not (split.managed or split.bypass or split.missing or route.ref.bypass):
         found.append(Problem(reasons.ROUTE_UNSUITABLE, f"{title} has no http rule that sends to blue or green"))
+    for rule in reachable(parsed.rules):
+        places = [*((t.host, t.subset) for t in rule.targets), *rule.mirrors]
+        if loose := [host for host, subset in places if sides.reaches_all(host, subset)]:
+            found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title} {all_pods(loose[0], sides)}"))
     for rule in split.leaks:
         if rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0:
             found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title}"))
     for rule in split.managed:
-        extra = [t for t in rule.targets if sides.side(t.host, t.subset) in (Side.OTHER, Side.STALE)]
-        idle = [t for t in extra if sides.side(t.host, t.subset) is Side.STALE and not t.weight]
-        tolerated = len(extra) == len(idle) == 1 and not names(rule, sides, Side.GREEN)
-        if extra and not tolerated:
+        # One without weight gets no request whatever the release does: a place that is kept for another day.
+        alone = len(rule.targets) == 1
+        others = [t for t in rule.targets if sides.side(t.host, t.subset) in (Side.OTHER, Side.STALE)]
+        extra = [t for t in others if alone or t.weight or t.bad]
+        if extra:
             words = ", ".join(f"{t.host} {t.subset}".strip() for t in extra)
             sentence = f"{rule.title} of {title} has a further destination beside blue and green: {words}"
             found.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))

@@ -32,7 +32,9 @@ MEMBER_LABEL = "penstock.dev/member"
 FULL_SIZE = "penstock.dev/full-size"
 """Annotation on an old version that a retention shrank: its replicas before."""
 
-VERSION_LABEL = "version"
+VERSION_LABELS = ("version", "app.kubernetes.io/version", "service.istio.io/canonical-revision")
+"""Labels that name the version, to people and to the mesh: green's say its own, where blue has them."""
+
 OURS = frozenset({marks.REVISION_LABEL, marks.SLOT_LABEL, marks.PLAN_LABEL, marks.RELEASE_LABEL, MEMBER_LABEL})
 
 SERVICE_FIELDS = ("clusterIP", "sessionAffinity", "sessionAffinityConfig", "publishNotReadyAddresses", "internalTrafficPolicy")
@@ -90,8 +92,7 @@ def green_labels(blue: Obj, how: Recipe, *, service: Obj | None = None, idle: Ob
     labels = template_labels(blue)
     labels |= {marks.REVISION_LABEL: how.revision, marks.SLOT_LABEL: how.there.slot, marks.PLAN_LABEL: marks.label_value(how.plan)}
     labels.pop(MEMBER_LABEL, None)
-    if VERSION_LABEL in labels:
-        labels[VERSION_LABEL] = how.revision
+    labels |= {key: how.revision for key in VERSION_LABELS if key in labels}
     labels |= labels_at(service, "spec", "selector")
     labels |= labels_at(idle, "spec", "selector", "matchLabels")
     if idle is None and not _kept(labels_at(blue, "spec", "selector", "matchLabels"), labels):
@@ -112,10 +113,14 @@ def clone_deployment(blue: Obj, how: Recipe, *, replicas: int, service: Obj | No
 
 
 def update_idle(blue: Obj, idle: Obj, how: Recipe, *, replicas: int, service: Obj | None = None) -> list[dict[str, Any]]:
-    """The JSON Patch that turns the old version that idles in green's place into green. 409 where it was written since."""
+    """The JSON Patch that turns the old version that idles in green's place into green. 409 where it was written since.
+
+    Somebody's pause of the version before would keep the new one from ever running.
+    """
     labels = green_labels(blue, how, service=service, idle=idle)
     return [
         *marks.guard_ops(idle),
+        *([{"op": "remove", "path": "/spec/paused"}] if dig(idle, "spec", "paused") else []),
         {"op": "replace", "path": "/spec/template", "value": green_template(blue, how, labels)},
         {"op": "add", "path": "/spec/replicas", "value": replicas},
         *marks.label_ops(idle, {marks.PLAN_LABEL: marks.label_value(how.plan), marks.RELEASE_LABEL: marks.label_value(how.release)}),

@@ -15,6 +15,8 @@ FLUX_HELM = "helm.toolkit.fluxcd.io/name"
 HELM_RELEASE = "meta.helm.sh/release-name"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 INSTANCE = "app.kubernetes.io/instance"
+ARGO_MANAGER = "argocd-controller"
+"""Name under which Argo CD writes, by whatever kind of apply."""
 KEDA_LABEL = "scaledobject.keda.sh/name"
 
 FOREIGN_PREFIXES = (
@@ -50,9 +52,15 @@ def is_foreign_annotation(key: str) -> bool:
 
 def gitops_tool(obj: Obj) -> str:
     """`Argo CD` or `Flux` where that tool reconciles the object, else ""."""
-    if marks.annotation(obj, ARGO_TRACKING) or marks.label(obj, ARGO_INSTANCE):
+    if marks.annotation(obj, ARGO_TRACKING) or marks.label(obj, ARGO_INSTANCE) or _tracked_by_instance(obj):
         return "Argo CD"
     return "Flux" if marks.label(obj, FLUX_KUSTOMIZATION) or marks.label(obj, FLUX_HELM) else ""
+
+
+def _tracked_by_instance(obj: Obj) -> bool:
+    """Argo CD before 3.0 tracks by a label that every Helm chart sets too, so that only its own writes beside it tell."""
+    managers = (text(entry, "manager") for entry in marks.items(marks.metadata(obj).get("managedFields")))
+    return bool(marks.label(obj, INSTANCE)) and ARGO_MANAGER in managers
 
 
 def ignore_text(obj: Obj, pointers: tuple[str, ...]) -> str:
@@ -73,6 +81,12 @@ def ignore_text(obj: Obj, pointers: tuple[str, ...]) -> str:
 def helm_release(obj: Obj) -> str:
     """Name of the Helm release that installed the object, "" where none did."""
     return marks.annotation(obj, HELM_RELEASE)
+
+
+def controller_of(obj: Obj) -> str:
+    """Kind and name of the object that another controller made this one for, "" where there is none."""
+    owners = [one for one in marks.items(dig(obj, "metadata", "ownerReferences")) if dig(one, "controller") is True]
+    return f"{text(owners[0], 'kind')} {text(owners[0], 'name')}" if owners else ""
 
 
 def keda_owner(hpa: Obj) -> str:

@@ -7,7 +7,18 @@ both, since the route decides for it.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from controller.adapters.workloads.places import Split, find, labels_at, other, place, plan_of, service_place, template_labels, text
+from controller.adapters.workloads.places import (
+    Split,
+    find,
+    labels_at,
+    other,
+    place,
+    plan_of,
+    replicas_of,
+    service_place,
+    template_labels,
+    text,
+)
 from controller.adapters.workloads.selectors import covers, written
 from controller.adapters.workloads.view import pods_of, ready_targets, slices_of
 from controller.api.plan import Member
@@ -15,7 +26,7 @@ from controller.core import reasons
 from controller.core.commands import Subject
 from controller.core.words import many
 from controller.core.world import Problem
-from controller.ports import DEPLOYMENT, Kube, Obj
+from controller.ports import DEPLOYMENT, SERVICE, Kube, Obj
 
 
 def services_overlap(
@@ -53,6 +64,20 @@ def subsets_overlap(split: Split, blue: Mapping[str, str], green: Mapping[str, s
         detail = f"Green's subset ({written(split.green_labels)}) would select blue's pods of {name} too ({written(blue)})."
         found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
     return found
+
+
+def others_behind(kube: Kube, subject: Subject, member: Member, slot: int, split: Split) -> list[str]:
+    """Deployments with pods that are no members of the plan, and whose pods get the requests of a member's slot too."""
+    namespace, name = service_place(subject, member, slot, split)
+    service = find(kube, SERVICE, namespace, name)
+    wanted = labels_at(service, "spec", "selector")
+    if not wanted:
+        return []
+    wanted |= {} if split.by_host else dict(split.blue_labels)
+    places = [place(subject, one, either) for one in plan_of(subject).all_members for either in (0, 1)]
+    ours = {there.workload for there in places if there.namespace == namespace}
+    found = [one for one in kube.list(DEPLOYMENT, namespace).items if covers(wanted, template_labels(one)) and replicas_of(one)]
+    return sorted(name for one in found if (name := text(one, "metadata", "name")) not in ours)
 
 
 def live_overlap(kube: Kube, subject: Subject, blue_slot: int, split: Split) -> tuple[Problem, ...]:

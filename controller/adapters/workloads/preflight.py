@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from controller.adapters import marks
 from controller.adapters.workloads.authorization import authorization_warnings, green_identity_warnings
 from controller.adapters.workloads.clone import green_labels, green_template, recipe
-from controller.adapters.workloads.foreign import gitops_tool, helm_release, ignore_text, keda_owner
-from controller.adapters.workloads.overlap import services_overlap, subsets_overlap
+from controller.adapters.workloads.foreign import controller_of, gitops_tool, helm_release, ignore_text, keda_owner
+from controller.adapters.workloads.overlap import others_behind, services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
     Place,
     Split,
@@ -28,7 +28,7 @@ from controller.adapters.workloads.places import (
     text,
 )
 from controller.adapters.workloads.references import KINDS, Reference, check, references
-from controller.adapters.workloads.selectors import selects
+from controller.adapters.workloads.selectors import query, selects, written
 from controller.adapters.workloads.view import autoscaler_for
 from controller.api.plan import GreenSource, Member, PlanSpec
 from controller.core import reasons
@@ -125,6 +125,7 @@ def preflight(kube: Kube, subject: Subject, blue_slot: int, split: Split | None 
             continue
         _blue_serves(found, site)
         _other_tools(found, site)
+        _others(found, site)
         match subject.spec.kind, subject.plan.preparation.green:
             case "reverse", _:
                 _old_version(found, site)
@@ -188,8 +189,14 @@ def _blue_serves(found: _Pass, site: _Site) -> None:
     elif wanted == 0 or ready == 0:
         detail = f"Deployment {site.blue_name} (blue) has {ready} of {many(wanted, 'pod')} ready, so nobody could be put back on it."
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
+    elif number(site.blue, "status", "updatedReplicas") != number(site.blue, "status", "replicas"):
+        words = "is replacing its pods, so that green is compared with two versions, and a rollback ends on whichever that leaves"
+        found.warn(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.blue_name} (blue) {words}.")
     elif ready < wanted:
         found.warn(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.blue_name} (blue) has {ready} of {many(wanted, 'pod')} ready.")
+    if found.plan.finish.mode == "home" and dig(site.blue, "spec", "paused") is True:
+        detail = f"Deployment {site.blue_name} (blue) is paused, so that it would never take the new image; kubectl rollout resume."
+        found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
 
 
 def _other_tools(found: _Pass, site: _Site) -> None:
@@ -202,11 +209,24 @@ def _other_tools(found: _Pass, site: _Site) -> None:
             if release := helm_release(deployment):
                 detail = f"{marks.where(deployment)} was installed by Helm release {release}, whose next upgrade writes it again."
                 found.warn(reasons.HELM_MARKED, detail)
+            if owner := controller_of(deployment):
+                detail = f"{marks.where(deployment)} belongs to {owner}, whose controller may write its size and image again."
+                found.warn(reasons.WORKLOAD_UNSUITABLE, detail)
     for there in (site.blue_place, site.green_place):
         hpa = autoscaler_for(found.kube.list(HPA, there.namespace).items, there.workload)
         if hpa is not None:
             _gitops(found, hpa, ("/spec/minReplicas",))
             _keda(found, hpa)
+
+
+def _others(found: _Pass, site: _Site) -> None:
+    """Others' pods that get blue's requests: by subset nobody could see the split; by host green takes their requests over as well."""
+    for name in others_behind(found.kube, found.subject, site.member, found.blue_slot, found.split):
+        whose = f"Deployment {site.blue_place.namespace}/{name}, which is no member of the plan, gets requests of {site.member.name} too"
+        if found.split.by_host or found.plan.traffic.metrics == "none":
+            found.warn(reasons.WORKLOAD_UNSUITABLE, f"{whose}: green takes them over, and is sized to {site.blue_name} alone.")
+        else:
+            found.refuse(reasons.SELECTOR_OVERLAP, f"{whose}: its subset ({written(found.split.blue_labels)}) selects those pods.")
 
 
 def _keda(found: _Pass, hpa: Obj) -> None:
@@ -252,6 +272,7 @@ def _cloned(found: _Pass, site: _Site, *, namespace_missing: bool) -> None:
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
     _selects_itself(found, site, labels)
     _overlap(found, site, labels)
+    _autoscalers(found, site, labels)
     if not namespace_missing:
         clone: Obj = {"spec": {"template": green_template(site.blue, how, labels)}}
         _references(found, site, clone)
@@ -298,6 +319,24 @@ def _overlap(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
     found.problems += subsets_overlap(found.split, blue, labels, site.member.name)
     shared = frozenset({(site.blue_place.namespace, site.member.service_name)})
     found.warnings += services_overlap(services, blue, labels, found.split.routed | shared)
+
+
+def _autoscalers(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
+    """At success the clone gets an autoscaler like blue's. Two of them that find one pod scale nothing any more, even where one idles."""
+    if site.moves or found.plan.finish.mode == "home":
+        return
+    if autoscaler_for(found.kube.list(HPA, site.blue_place.namespace).items, site.blue_place.workload) is None:
+        return
+    both = ((site.blue, labels, site.green_name), (site.green, template_labels(site.blue), site.blue_name))
+    for deployment, pods, other_name in both:
+        selector = dig(deployment, "spec", "selector")
+        if deployment is not None and selects(selector, pods):
+            detail = (
+                f"The selector of {marks.where(deployment)} ({query(selector)}) finds the pods of {other_name} too: "
+                "Kubernetes scales by no autoscaler that shares a pod with another one (AmbiguousSelector). "
+                "Use finish: {mode: home}, or a slot in another namespace."
+            )
+            found.refuse(reasons.SELECTOR_OVERLAP, detail)
 
 
 def _references(found: _Pass, site: _Site, clone: Obj) -> None:

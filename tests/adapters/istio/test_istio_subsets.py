@@ -120,6 +120,34 @@ class TestGreensName:
         assert refused(bed, plan) == {reasons.SELECTOR_OVERLAP}
 
 
+class TestWithoutASubset:
+    """Such a destination is all pods of the host: users and copies of requests reach green before its first weight."""
+
+    ASIDE = ({"uri": {"prefix": "/a"}},)
+
+    def test_a_rule_of_the_plans_virtual_service_is_refused(self):
+        bed = subset_bed()
+        bed.edit(lambda spec: spec["http"].insert(0, rule(to("api"), match=list(self.ASIDE), name="aside")))
+        assert refused(bed) == {reasons.BYPASS_UNLISTED}
+        assert "name subset v1 there" in bed.look(subject(), first=True).problems[0].detail
+
+    def test_a_mirror_is_refused(self):
+        bed = subset_bed()
+        bed.edit(lambda spec: spec["http"][0].update(mirror={"host": "api"}))
+        assert refused(bed) == {reasons.BYPASS_UNLISTED}
+
+    def test_a_rule_of_another_virtual_service_is_refused(self):
+        bed = subset_bed()
+        bed.route(rule(to("api.shop.svc.cluster.local")), name="public", hosts=("shop.example.com",), gateways=["edge"])
+        assert refused(bed) == {reasons.BYPASS_UNLISTED}
+
+    def test_one_that_comes_in_mid_release_is_named(self):
+        bed = subset_bed()
+        release = known(bed)
+        bed.edit(lambda spec: spec["http"].insert(0, rule(to("api"), match=list(self.ASIDE))))
+        assert [problem.reason for problem in bed.look(release).routes[0].problems] == [reasons.BYPASS_UNLISTED]
+
+
 class TestSubset:
     def test_it_is_put_beside_blues_with_its_traffic_policy_and_remembered(self):
         bed = subset_bed()

@@ -142,9 +142,17 @@ class TestRefusals:
         assert reasons.ROUTE_UNSUITABLE in refused(bed)
 
     def test_a_third_destination(self):
-        bed = host_bed(rule(to("api", 100), to("api-green", 0), to("other", 0)))
-        assert refused(bed) == {reasons.ROUTE_UNSUITABLE}
-        assert "a further destination beside blue and green" in words(bed)
+        bed = host_bed(rule(to("api", 90), to("api-green", 0), to("other", 10)))
+        assert refused(bed) == {reasons.BLUE_UNKNOWN}
+
+    def test_a_third_destination_that_gets_a_weight_in_mid_release(self):
+        bed = host_bed(rule(to("api", 90), to("api-green", 0), to("other", 10)))
+        view = bed.look(subject(blue_slot=0, mode="host"))
+        assert "a further destination beside blue and green" in view.routes[0].problems[0].detail
+
+    @pytest.mark.parametrize("weight", [0, None])
+    def test_a_third_destination_without_weight_is_nobodys_affair(self, weight):
+        assert refused(host_bed(rule(to("api", 100), to("api-green", 0), to("legacy", weight)))) == set()
 
     def test_a_rule_before_the_managed_one_that_sends_to_green(self):
         bed = host_bed(rule(to("api-green"), match=CANARY), rule(to("api", 100), to("api-green", 0)))
@@ -186,6 +194,20 @@ class TestRefusals:
     def test_a_virtual_service_that_some_clients_do_not_see_is_a_warning(self):
         view = host_bed(exportTo=["."]).look(subject(), first=True)
         assert (view.problems, ["exported to shop only" in warning.detail for warning in view.warnings]) == ((), [True])
+
+    def test_what_stays_on_blue_because_the_plan_does_not_name_it_is_said(self):
+        plan = {"workload": "api", "traffic": {"virtualServices": [{"name": "web", "routes": ["main"]}]}}
+        bed = host_bed(rule(to("api"), match=CANARY, name="old"), rule(to("api", 100), to("api-green", 0), name="main"))
+        bed.route(rule(to("api.shop.svc.cluster.local")), name="public", hosts=("shop.example.com",), gateways=["edge"])
+        bed.route(rule(to("other")), name="others", hosts=("other.example.com",), gateways=["edge"])
+        view = bed.look(subject(plan), first=True)
+        assert (view.problems, [warning.detail for warning in view.warnings]) == (
+            (),
+            [
+                'rule "old" of VirtualService shop/web sends to blue too, and stays there: the plan does not name it',
+                "VirtualService shop/public sends to blue too, and stays there: the plan does not name it",
+            ],
+        )
 
     def test_a_listed_bypass_that_is_not_there_and_cannot_be_made(self):
         assert refused(host_bed(), BYPASS) == {reasons.ROUTE_MISSING}
@@ -324,6 +346,14 @@ class TestOtherTools:
         assert "application shop-app" in said
         assert "jqPathExpressions: ['.spec.http[].route[].weight'" in said
         assert "RespectIgnoreDifferences=true" in said
+
+    @pytest.mark.parametrize(("manager", "expected"), [("argocd-controller", {reasons.GITOPS_OWNED}), ("helm", set())])
+    def test_argo_cd_that_tracks_by_the_label_of_charts_is_known_by_its_own_writes(self, manager, expected):
+        bed = host_bed(meta={"labels": {"app.kubernetes.io/instance": "shop-app"}})
+        web = {**bed.web(), "metadata": {**bed.web()["metadata"], "managedFields": [{"manager": manager, "operation": "Update"}]}}
+        bed.kube.get = lambda kind, *at: web if kind == VIRTUAL_SERVICE else bed.kube.kube.get(kind, *at)
+        assert refused(bed) == expected
+        assert ("application shop-app" in words(bed)) == bool(expected)
 
     def test_flux_is_refused_with_its_own_words(self):
         bed = host_bed(meta={"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}})

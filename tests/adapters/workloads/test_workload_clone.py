@@ -1,5 +1,6 @@
 """How green is built out of blue."""
 
+import pytest
 from workload_world import a_release
 
 from controller.adapters import marks
@@ -154,10 +155,16 @@ class TestLabels:
             "app": "web", "tier": "front", "version": "r2", marks.REVISION_LABEL: "r2", marks.SLOT_LABEL: "away", marks.PLAN_LABEL: "web",
         }  # fmt: skip
 
+    @pytest.mark.parametrize("key", ["app.kubernetes.io/version", "service.istio.io/canonical-revision"])
+    def test_whatever_label_names_blues_version_names_greens(self, key):
+        blue = {"spec": {"template": {"metadata": {"labels": {"app": "web", key: "1.0"}}}}}
+
+        assert green_labels(blue, how())[key] == "r2"
+
     def test_a_version_label_is_not_invented(self):
         blue = {"spec": {"template": {"metadata": {"labels": {"app": "web"}}}}}
 
-        assert "version" not in green_labels(blue, how())
+        assert not [key for key in green_labels(blue, how()) if key.endswith("version")]
 
     def test_the_selector_holds_the_slot_and_never_the_revision(self):
         assert cloned()["spec"]["selector"] == {"matchLabels": {"app": "web", marks.SLOT_LABEL: "away", marks.PLAN_LABEL: "web"}}

@@ -74,6 +74,21 @@ class TestWorkloads:
 
         assert (refusals(world), said(world)) == ([], [reasons.WORKLOAD_UNSUITABLE])
 
+    def test_a_blue_in_the_middle_of_a_rollout_is_said(self):
+        world = World().with_blue()
+        world.edit(DEPLOYMENT, "web", {"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}})
+        world.pass_time(0.5)
+
+        assert (refusals(world), said(world)) == ([], [reasons.WORKLOAD_UNSUITABLE])
+        assert "compared with two versions" in found(world).warnings[0].detail
+
+    @pytest.mark.parametrize(("mode", "expected"), [("home", [reasons.WORKLOAD_UNSUITABLE]), ("swap", [])])
+    def test_a_paused_original_could_never_take_the_new_image(self, mode, expected):
+        world = World().with_blue()
+        world.edit(DEPLOYMENT, "web", {"spec": {"paused": True}})
+
+        assert refusals(world, a_release(finish={"mode": mode})) == expected
+
     def test_an_image_of_an_unknown_member_is_refused(self):
         assert refusals(World().with_blue(), a_release(images={"api": "x:1"})) == [reasons.RELEASE_INVALID]
 
@@ -294,6 +309,60 @@ class TestNamespaces:
         assert (answer.problems, [warning.reason for warning in answer.warnings]) == ((), [reasons.RIGHTS_MISSING])
 
 
+class TestAutoscalers:
+    """Kubernetes scales by no autoscaler any more whose selector finds a pod that another one's finds too."""
+
+    SPLIT = Split("subset", {"version": "v1"}, {"penstock.dev/revision": "r2"}, frozenset({("shop", "web")}))
+
+    def world(self, selector):
+        world = World()
+        world.deploy(selector=selector)
+        world.serve(selector={"app": "web"})
+        world.autoscale(minimum=2)
+        return world.pass_time()
+
+    def test_a_selector_that_finds_the_clones_pods_too_is_refused_with_the_ways_out(self):
+        world = self.world({"app": "web"})
+
+        assert refusals(world, split=self.SPLIT) == [reasons.SELECTOR_OVERLAP]
+        assert "(app=web) finds the pods of shop/web-green too" in found(world, split=self.SPLIT).problems[0].detail
+        assert refusals(world, a_release(finish={"mode": "home"}), self.SPLIT) == []
+        assert refusals(world, a_release(slots=TWO_PLACES)) == []
+
+    def test_so_is_that_of_an_old_version_that_would_find_blues_pods(self):
+        world = self.world({"app": "web", "version": "v1"})
+        world.deploy("web-green", replicas=0, selector={"app": "web"}, labels={"app": "web", "version": "v0"})
+
+        assert refusals(world, split=self.SPLIT) == [reasons.SELECTOR_OVERLAP]
+
+    def test_selectors_that_tell_the_versions_apart_are_fine(self):
+        assert refusals(self.world({"app": "web", "version": "v1"}), split=self.SPLIT) == []
+
+
+class TestOthersBehindTheService:
+    OTHER = Split("subset", {"version": "v1"}, {"penstock.dev/revision": "r2"}, frozenset({("shop", "web")}))
+
+    def world(self, replicas=1):
+        world = World()
+        world.deploy()
+        world.serve(selector={"app": "web"})
+        world.deploy("web-legacy", labels={"app": "web", "version": "v1", "track": "legacy"}, replicas=replicas)
+        return world.pass_time()
+
+    def test_by_subset_nobody_could_see_the_split(self):
+        problems = found(self.world(), split=self.OTHER).problems
+
+        assert [problem.reason for problem in problems] == [reasons.SELECTOR_OVERLAP]
+        assert "Deployment shop/web-legacy, which is no member of the plan" in problems[0].detail
+        assert found(self.world(replicas=0), split=self.OTHER) == Preflight()
+
+    def test_by_host_green_takes_their_requests_over_which_is_said(self):
+        world = self.world()
+
+        assert refusals(world, a_release(slots=TWO_PLACES)) == []
+        assert "sized to shop/web alone" in found(world, a_release(slots=TWO_PLACES)).warnings[0].detail
+
+
 class TestOtherTools:
     @pytest.mark.parametrize(
         ("labels", "annotations", "words"),
@@ -330,6 +399,14 @@ class TestOtherTools:
         world.edit(DEPLOYMENT, "web", {"metadata": {"annotations": {"meta.helm.sh/release-name": "shop"}}})
 
         assert (refusals(world), said(world)) == ([], [reasons.HELM_MARKED])
+
+    def test_a_controller_that_owns_the_workload_is_said(self):
+        owner = {"apiVersion": "apps.example.com/v1", "kind": "WebApp", "name": "web", "uid": "o", "controller": True}
+        world = World().with_blue()
+        world.edit(DEPLOYMENT, "web", {"metadata": {"ownerReferences": [owner]}})
+
+        assert (refusals(world), said(world)) == ([], [reasons.WORKLOAD_UNSUITABLE])
+        assert "belongs to WebApp web" in found(world).warnings[0].detail
 
     def test_a_keda_autoscaler_is_refused_with_the_way_out(self):
         world = World().with_blue()

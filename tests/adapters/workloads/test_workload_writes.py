@@ -215,6 +215,14 @@ class TestIdleVersion:
         assert not marks.is_made(green)
         assert world.pass_time().look(a_release()).named("web").green.available == 2
 
+    def test_one_that_somebody_paused_runs_the_new_version_all_the_same(self):
+        world = self.idle()
+        world.edit(DEPLOYMENT, "web-green", {"spec": {"paused": True}})
+        world.do(make_green, a_release())
+
+        assert "paused" not in world.deployment()["spec"]
+        assert world.pass_time().look(a_release()).named("web").green.available == 2
+
     def test_one_whose_pods_are_still_ending_is_waited_for(self):
         world = self.idle(replicas=2)
         world.edit(DEPLOYMENT, "web-green", {"spec": {"replicas": 0}})
