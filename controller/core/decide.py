@@ -53,6 +53,8 @@ def concluded(w: World, epoch: int) -> Decision:
 
 def concluded_refusal(w: World, code: int, sentence: str, epoch: int) -> Decision:
     """Likewise the decision after a command was refused, or our own look broke; nothing more is commanded until it is written down."""
+    if code == trouble.UNTAKEN:
+        return _derived(w, backward.untaken(w, decide(w.subject, w.observed, w.measured, w.now), sentence), epoch)
     until = w.status.hold.until if w.status.hold is not None and w.status.phase is Phase.HOLDING else None
     if code == trouble.OUR_DEFECT and until is not None and w.now >= until:
         # Every look breaks before it comes to the deadline: it is kept here, or green would stay unjudged for ever.
