@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
 from controller.core import gates, owed, phases, reasons, seen
+from controller.core.beginning import lost_marks
 from controller.core.commands import (
+    ClaimRoutes,
     CloseRoutes,
     Command,
     Decision,
@@ -26,7 +28,7 @@ from controller.core.commands import (
     UpdateHome,
 )
 from controller.core.owed import Because
-from controller.core.steps import CHECKPOINT_SECONDS, World, back, halt, moved, record, saying, stored, wait
+from controller.core.steps import CHECKPOINT_SECONDS, World, act, back, halt, moved, record, saying, stored, wait
 from controller.core.words import many
 from controller.core.world import RouteView, WorkloadView
 
@@ -241,8 +243,9 @@ def tearing_down(w: World) -> Decision:
     routes = [r for r in w.observed.routes if r.found and not foreign(w, r.owner)]
     if any(not r.blue_only for r in routes):
         return once_more(w, rollback)
-    if not rollback.gone_at and w.status.returning is None and gates.blue_shrunk(w):
-        return back(w.status, KeepCapacity())  # all users are on blue: it gets its size back before green goes
+    lent = None if rollback.gone_at else put_back(w)
+    if lent:
+        return lent
     if not rollback.drained_at:
         return drain(w, rollback)
     if w.observed.unreadable:  # perhaps green is all that is left of the service
@@ -263,6 +266,15 @@ def tearing_down(w: World) -> Decision:
         gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
         return stored(w.status.model_copy(update={"rollback": gone}))
     return give_back(w, rollback)
+
+
+def put_back(w: World) -> Decision | None:
+    """Before green goes, what somebody took: our marks, by which the routes are given back in the end, and blue's size."""
+    if lost_marks(w):
+        return act(w, ClaimRoutes())
+    if w.status.returning is None and gates.blue_shrunk(w):
+        return back(w.status, KeepCapacity())  # all users are on blue
+    return None
 
 
 def is_strangers(w: World, view: WorkloadView) -> bool:

@@ -12,6 +12,7 @@ from typing import assert_never
 from controller.api.release import Phase
 from controller.core import (
     backward,
+    beginning,
     blue,
     breach,
     conditions,
@@ -29,7 +30,7 @@ from controller.core import (
     seen,
     trouble,
 )
-from controller.core.commands import AddFinalizer, Decision, RecordKind, Subject
+from controller.core.commands import AddFinalizer, ClaimRoutes, Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.sentences import explain
 from controller.core.steps import World, halt, hold, moved, record, stored
@@ -153,13 +154,16 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
 
 
 def held_on_to(w: World, decision: Decision) -> Decision:
-    """A finalizer that somebody took off in mid-release is put back: without it a deletion would leave users on green.
+    """What somebody took off in mid-release is put back.
 
+    Without the finalizer a deletion would leave users on green, and without our marks on the routes what was added there would stay.
     Beside a look that only waits; steps go first, so that somebody who takes it off again and again stops nothing.
     """
-    if w.subject.finalizer or w.subject.deleted or w.status.phase is Phase.QUEUED or decision.store or decision.commands:
+    if w.subject.deleted or w.status.phase is Phase.QUEUED or decision.store or decision.commands:
         return decision
-    return replace(decision, commands=(AddFinalizer(),), again=True)
+    if not w.subject.finalizer:
+        return replace(decision, commands=(AddFinalizer(),), again=True)
+    return replace(decision, commands=(ClaimRoutes(),), again=True) if beginning.lost_marks(w) else decision
 
 
 def _requests(w: World) -> Decision | None:
