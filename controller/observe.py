@@ -299,7 +299,7 @@ def recalled_targets(kube: Kube, subject: Subject, ports: Ports, recall: Recall)
         return look_at_targets(kube, subject, ports)
     asked = (
         subject.uid, subject.finalizer, status.phase, look_of(subject), status.blue_slot, status.mode, status.blue_subset,
-        status.green_subset, tuple(status.capacity), ports.settings.cluster_domain,
+        status.green_subset, tuple(status.capacity), len(status.objects), ports.settings.cluster_domain,
     )  # fmt: skip
     return recall.view((subject.namespace, subject.name), kube, asked, subject.plan, lambda reader: look_at_targets(reader, subject, ports))
 

@@ -16,7 +16,6 @@ checkpoint will write. Losing it costs a minute or so of passing trigger polls.
 """
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -139,9 +138,10 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         decision = concluded(World(subject, observed, now, measured), ports.epoch)
         step = takes_step(subject, decision)
         if live or not step:
+            seen = Seen(subject, observed, measured, now, decision, step=step or decision.direction is Direction.BACK)
             try:
-                note(Seen(subject, observed, measured, now, decision, step=step or decision.direction is Direction.BACK), ports, memo)
-                outcome = carry_out(snapshot, subject, decision, ports, memo)
+                note(seen, ports, memo)
+                outcome = carry_out(snapshot, seen, ports, memo)
             except RefusedError as error:
                 outcome = refused(key, ports, memo, error)
             memo.conflicts.pop(key, None)
@@ -285,21 +285,43 @@ def answer(ask: Ask, ports: Ports) -> Measurement:
     return Measurement(answer=provider.query(ask.query, ask.time), query=ask.query)
 
 
-def carry_out(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports, memo: Memo) -> Outcome:
+def carry_out(snapshot: "observing.Snapshot", seen: Seen, ports: Ports, memo: Memo) -> Outcome:
     """Record and act, in the order that the direction asks for."""
+    subject, decision = seen.subject, seen.decision
     urgent = decision.status.phase in BACKWARD
-    steps: list[Callable[[Subject], Subject]] = [
-        lambda s: store(snapshot, s, decision, ports, memo),
-        lambda s: perform(snapshot, s, decision, ports),
-    ]
     if decision.direction is Direction.BACK:
-        steps.reverse()
-    current = subject
-    for step in steps:
-        current = step(current)
+        try:
+            perform(snapshot, subject, decision, ports)
+        except KubeError as error:
+            if is_owed(decision, error):
+                return owe(snapshot, seen, ports, memo, error)
+            raise
+        current = store(snapshot, subject, decision, ports, memo)
+    else:
+        current = store(snapshot, subject, decision, ports, memo)
+        perform(snapshot, current, decision, ports)
     again = decision.again and not repeats(subject, current, decision, memo)
     wake_at = decision.wake_at if again or not decision.again else min(ports.clock.now() + RETRY_SECONDS, decision.wake_at or math.inf)
     return Outcome(wake_at=wake_at, again=again, urgent=urgent, subject=subject, decision=decision)
+
+
+def is_owed(decision: Decision, error: KubeError) -> bool:
+    """Whether a way back was tried in vain. Its routes were tried several times by then; a conflict elsewhere is only another look."""
+    if decision.status.phase is not Phase.ROLLING_BACK:
+        return False
+    return isinstance(error, RefusedError) or any(isinstance(command, RollBackRoutes) for command in decision.commands)
+
+
+def owe(snapshot: "observing.Snapshot", seen: Seen, ports: Ports, memo: Memo, error: KubeError) -> Outcome:
+    """The cluster does not take a way back: what is owed, to whom and what is in the way is written down, and it is tried for ever.
+
+    It rests on the very look that decided it, so that nobody else's write in between is overwritten.
+    """
+    world = World(seen.subject, seen.observed, seen.now, seen.measured)
+    decision = concluded_refusal(world, trouble.UNTAKEN, str(error), ports.epoch)
+    note(replace(seen, decision=decision, refused=(trouble.UNTAKEN, str(error))), ports, memo)
+    store(snapshot, seen.subject, decision, ports, memo)
+    return Outcome(wake_at=decision.wake_at, urgent=True, subject=seen.subject, decision=decision, error=str(error))
 
 
 def repeats(before: Subject, after: Subject, decision: Decision, memo: Memo) -> bool:
@@ -353,8 +375,7 @@ def explains_itself(decision: Decision) -> bool:
     return decision.direction is Direction.FORWARD and decision.status.phase not in BACKWARD | FINAL | {Phase.HOLDING, Phase.HALTED}
 
 
-def perform(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports) -> Subject:
+def perform(snapshot: "observing.Snapshot", subject: Subject, decision: Decision, ports: Ports) -> None:
     """Carry out the commands in order; what they made is remembered by the observation of the next look."""
     for command in decision.commands:
         acting.perform(command, subject, snapshot, ports)
-    return subject

@@ -376,6 +376,8 @@ def next_of(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...]
             return _after_hold(status, now)
         case "Succeeded":
             return _after_success(status, now)
+        case "RollingBack" if text(status.get("reason")) in reasons.UNTAKEN:
+            return "The write is tried again every second; once it is taken, blue is verified and green is taken down."
         case "Queued" if record(status.get("hold")).get("waitsFor"):
             return "It begins when nothing uses the old version any more; only a person ends that sooner."
         case _:

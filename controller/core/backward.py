@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
 from controller.core import gates, owed, phases, reasons, seen
+from controller.core.beginning import lost_marks
 from controller.core.commands import (
+    ClaimRoutes,
     CloseRoutes,
     Command,
     Decision,
+    Direction,
     KeepCapacity,
     Record,
     RecordKind,
@@ -25,7 +28,7 @@ from controller.core.commands import (
     UpdateHome,
 )
 from controller.core.owed import Because
-from controller.core.steps import World, back, halt, moved, record, stored, wait
+from controller.core.steps import CHECKPOINT_SECONDS, World, act, back, halt, moved, record, saying, stored, wait
 from controller.core.words import many
 from controller.core.world import RouteView, WorkloadView
 
@@ -34,6 +37,9 @@ TEARDOWN_PATIENCE_SECONDS = 600.0
 
 UNREAD_SECONDS = 5.0
 """So often it is looked whether what was refused can be read again."""
+
+RETRY_SECONDS = 1.0
+"""So often a way back is tried that the cluster does not take (L2)."""
 
 BEGAN = {reasons.EVIDENCE_AGAINST: "the evidence began to grow", reasons.PODS_GONE: "the last of its pods had gone"}
 """From where the time to detect is counted, where that is no answer of a check."""
@@ -109,6 +115,30 @@ def take_up(w: World, because: str) -> Decision:
     return back(after, again, records=tuple(left.records))
 
 
+def untaken(w: World, tried: Decision, sentence: str) -> Decision:
+    """The way back that was tried in this look, and that the cluster did not take: after that it is written down, and tried for ever.
+
+    Nothing came before the write, and the record says only what is owed and why: `traffic_at` waits for the stamp on every route.
+    So the routes that somebody puts on blue by hand are said to be there, and green stays up, because without the stamp a late
+    write of a deposed leader could still give it requests.
+    """
+    routes = w.observed.routes
+    by_hand = bool(routes) and all(r.found and r.blue_only and not foreign(w, r.owner) for r in routes)
+    word = reasons.BACK_BY_HAND if by_hand else reasons.ROLLBACK_REFUSED
+    detail = f"{_rollback(w.with_status(tried.status)).message.rstrip('.')}. {sentence}"
+    weights: dict[str, object] = {"weight": 0, "observed_weight": 0} if by_hand else {}
+    status = saying(tried.status.model_copy(update={**weights, "checkpoint_at": w.now}), word, detail)
+    begins = w.status.phase is not Phase.ROLLING_BACK
+    wake_at = w.now if begins else w.now + RETRY_SECONDS
+    if begins or (word, status.weight) != (w.status.reason, w.status.weight):
+        entry = record(w, RecordKind.WARNING, word, detail)
+        records = (*tried.records, replace(entry, key=f"{entry.key}/{word}"))
+        return Decision(status=status, direction=Direction.BACK, store=True, records=records, wake_at=wake_at)
+    # The words are the cluster's, and may differ each time: once a minute they are brought up to date.
+    late = status.message != w.status.message and w.now - w.status.checkpoint_at >= CHECKPOINT_SECONDS
+    return Decision(status=status if late else w.status, direction=Direction.BACK, store=late, wake_at=wake_at)
+
+
 def rolling_back(w: World) -> Decision:
     """Repeat until every route that exists is on blue and stamped; then look how blue does."""
     rollback = _rollback(w)
@@ -165,6 +195,8 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
             for r in others
         )
         return halt(w, reasons.ROUTE_OWNED, detail, rollback=owed)
+    if status.reason in reasons.UNTAKEN:  # it was taken at last: the rollback's own words again
+        status = status.model_copy(update={"reason": rollback.reason, "message": rollback.message})
     return stored(status)
 
 
@@ -211,8 +243,9 @@ def tearing_down(w: World) -> Decision:
     routes = [r for r in w.observed.routes if r.found and not foreign(w, r.owner)]
     if any(not r.blue_only for r in routes):
         return once_more(w, rollback)
-    if not rollback.gone_at and w.status.returning is None and gates.blue_shrunk(w):
-        return back(w.status, KeepCapacity())  # all users are on blue: it gets its size back before green goes
+    lent = None if rollback.gone_at else put_back(w)
+    if lent:
+        return lent
     if not rollback.drained_at:
         return drain(w, rollback)
     if w.observed.unreadable:  # perhaps green is all that is left of the service
@@ -233,6 +266,15 @@ def tearing_down(w: World) -> Decision:
         gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
         return stored(w.status.model_copy(update={"rollback": gone}))
     return give_back(w, rollback)
+
+
+def put_back(w: World) -> Decision | None:
+    """Before green goes, what somebody took: our marks, by which the routes are given back in the end, and blue's size."""
+    if lost_marks(w):
+        return act(w, ClaimRoutes())
+    if w.status.returning is None and gates.blue_shrunk(w):
+        return back(w.status, KeepCapacity())  # all users are on blue
+    return None
 
 
 def is_strangers(w: World, view: WorkloadView) -> bool:

@@ -55,6 +55,25 @@ def warned(w: World) -> list[Record]:
     return [replace(entry, key=f"{entry.key}/{number}") for number, entry in enumerate(entries)]
 
 
+MOST_ADDED = 4_000
+"""Letters of what was added to all routes: the status stays under 16 KB."""
+
+
+def added(w: World) -> dict[str, str]:
+    """What was added to each route, by namespace/name, as the annotations say; as it was recorded where somebody took one off."""
+    seen = {f"{r.namespace}/{r.name}": r.added for r in w.observed.routes if r.added and r.owner in ("", w.subject.uid)}
+    known = {**w.status.added, **seen}
+    return known if sum(map(len, known.values())) <= MOST_ADDED else w.status.added
+
+
+def lost_marks(w: World) -> bool:
+    """Whether somebody took our marks off a route that this release has opened: whose it is, or what was added to it."""
+    if not w.status.added:
+        return False
+    mine = [r for r in w.observed.routes if r.found and r.owner in ("", w.subject.uid)]
+    return any(not r.owner or (not r.added and w.status.added.get(f"{r.namespace}/{r.name}")) for r in mine)
+
+
 def listed(w: World) -> list[ManagedObject]:
     """The resolved list with everything that is seen for the first time: nothing else is ever written (S14)."""
     known = {(o.kind, o.namespace, o.name, o.uid) for o in w.status.objects}

@@ -12,6 +12,7 @@ from typing import assert_never
 from controller.api.release import Phase
 from controller.core import (
     backward,
+    beginning,
     blue,
     breach,
     conditions,
@@ -29,7 +30,7 @@ from controller.core import (
     seen,
     trouble,
 )
-from controller.core.commands import AddFinalizer, Decision, RecordKind, Subject
+from controller.core.commands import AddFinalizer, ClaimRoutes, Decision, RecordKind, Subject
 from controller.core.phases import BACKWARD, FINAL, WATCHED
 from controller.core.sentences import explain
 from controller.core.steps import World, halt, hold, moved, record, stored
@@ -53,6 +54,8 @@ def concluded(w: World, epoch: int) -> Decision:
 
 def concluded_refusal(w: World, code: int, sentence: str, epoch: int) -> Decision:
     """Likewise the decision after a command was refused, or our own look broke; nothing more is commanded until it is written down."""
+    if code == trouble.UNTAKEN:
+        return _derived(w, backward.untaken(w, decide(w.subject, w.observed, w.measured, w.now), sentence), epoch)
     until = w.status.hold.until if w.status.hold is not None and w.status.phase is Phase.HOLDING else None
     if code == trouble.OUR_DEFECT and until is not None and w.now >= until:
         # Every look breaks before it comes to the deadline: it is kept here, or green would stay unjudged for ever.
@@ -151,13 +154,16 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
 
 
 def held_on_to(w: World, decision: Decision) -> Decision:
-    """A finalizer that somebody took off in mid-release is put back: without it a deletion would leave users on green.
+    """What somebody took off in mid-release is put back.
 
+    Without the finalizer a deletion would leave users on green, and without our marks on the routes what was added there would stay.
     Beside a look that only waits; steps go first, so that somebody who takes it off again and again stops nothing.
     """
-    if w.subject.finalizer or w.subject.deleted or w.status.phase is Phase.QUEUED or decision.store or decision.commands:
+    if w.subject.deleted or w.status.phase is Phase.QUEUED or decision.store or decision.commands:
         return decision
-    return replace(decision, commands=(AddFinalizer(),), again=True)
+    if not w.subject.finalizer:
+        return replace(decision, commands=(AddFinalizer(),), again=True)
+    return replace(decision, commands=(ClaimRoutes(),), again=True) if beginning.lost_marks(w) else decision
 
 
 def _requests(w: World) -> Decision | None:

@@ -14,7 +14,7 @@ from analysis.model import Outcome
 from controller.api.plan import GreenSource
 from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus, WindowStatus
 from controller.core import backward, cautions, finishing, gates, missing, reasons, seen, sequential
-from controller.core.beginning import identify, listed, refuse, refuse_prepared
+from controller.core.beginning import added, identify, listed, refuse, refuse_prepared
 from controller.core.commands import (
     AddFinalizer,
     ClaimRoutes,
@@ -182,7 +182,7 @@ def bring_up(w: World) -> Decision:
     if unproven:
         return wait(w, reasons.PREPARING_GREEN, unproven.words, until=w.now + PROBE_PAUSE_SECONDS, status=unproven.status)
     if not w.status.ready_at:
-        return stored(w.status.model_copy(update={"ready_at": w.now, "images_ready": missing.images_now(w)}))
+        return stored(w.status.model_copy(update={"ready_at": w.now, "images_ready": missing.images_now(w), "added": added(w)}))
     opens = w.status.ready_at + w.plan.preparation.route_delay
     if w.now < opens and not w.subject.spec.now:
         return wait(w, reasons.WAITING_FOR_CLUSTER, until=opens)
@@ -280,7 +280,8 @@ def shifting(w: World) -> Decision:
         return lacking_pods(w) or act(w, SetWeight(target))
     if w.status.weight != target or not w.stage_status.shifted_at:
         status = set_stage(w.status, shifted_at=w.now)
-        update: dict[str, float] = {"weight": target, "observed_weight": target, "max_weight": max(status.max_weight, target)}
+        most = max(status.max_weight, target)
+        update: dict[str, object] = {"weight": target, "observed_weight": target, "max_weight": most, "added": added(w)}
         if not status.exposed_since:
             update["exposed_since"] = w.now
         return stored(status.model_copy(update=update))

@@ -251,6 +251,20 @@ ROLLBACK_FOUND = _reason(
     "RollbackFound", "An earlier controller had put everybody back on blue; this one finishes it.", "penstock retry starts again.", _C
 )
 ROLLING_BACK = _reason("RollingBack", "Puts everybody back on blue: {detail}", "It goes on by itself.", _C)
+ROLLBACK_REFUSED = _reason(
+    "RollbackRefused",
+    "Goes back to blue, and the cluster does not take the write: {detail}",
+    "It is tried again every second: take away what refuses it (penstock install gives rights back), or put the weights to 100 and 0 by hand.",
+    _C,
+)
+BACK_BY_HAND = _reason(
+    "BackByHand",
+    "Somebody has put everybody on blue. The cluster does not take our own write, which keeps late ones away, so that green stays up: {detail}",
+    "It is tried again every second: take away what refuses it (penstock install gives rights back), then green goes.",
+    _W,
+)
+UNTAKEN = frozenset({ROLLBACK_REFUSED, BACK_BY_HAND})
+"""Reasons of a way back that is decided and written down, and whose write the cluster does not take."""
 DRAINING = _reason("Draining", "Blue has all traffic; green drains: {detail}", "It goes on by itself.")
 TEARING_DOWN = _reason("TearingDown", "Takes green down.", "It goes on by itself.")
 ROLLED_BACK = _reason("RolledBack", "Everybody is on blue, green is gone: {detail}", "penstock why, then penstock retry.", _C)

@@ -226,6 +226,8 @@ def goes_on(w: World) -> str:
 
 def done(w: World, verb: Verb) -> str:
     """What was done. The answer comes before the next step, so that a stage that has no weights yet was begun anew by this request."""
+    if verb is Verb.ROLLBACK and w.status.phase is Phase.ROLLING_BACK and w.status.reason in reasons.UNTAKEN:
+        return f"{verb}. {w.status.message} {reasons.next_step(w.status.reason)}"
     if verb is not Verb.RESUME or w.status.stage < 0 or w.status.returning is not None:
         return verb
     if w.status.phase is Phase.SHIFTING and not w.stage_status.shifted_at:

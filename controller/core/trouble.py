@@ -16,6 +16,8 @@ from controller.core.steps import DATA_DEADLINE_SECONDS, World, halt, hold, move
 FORBIDDEN = 403
 OUR_DEFECT = 0
 """In place of a server's code: it was our own look that broke."""
+UNTAKEN = -1
+"""Likewise: what the cluster did not take is the way back that this very look decided (`backward.untaken`)."""
 
 RETRY_SECONDS = 5.0
 BACK_RETRY_SECONDS = 1.0

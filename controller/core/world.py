@@ -39,6 +39,7 @@ class RouteView:
         void: the weights of some managed route mean nothing to Istio (all 0 or all absent), so that all pods get its requests.
         owner: uid of the release that owns the route (annotation); "" if none.
         stamp: the rollback stamp (annotation); `because` is the decision that was written beside it.
+        added: what Penstock added to it (annotation); "" if nothing, or where somebody took the annotation off.
         epoch: the epoch annotation; 0 if none.
         foreign: the last writer of our fields was not us.
         problems: why it must not be touched.
@@ -59,6 +60,7 @@ class RouteView:
     owner: str = ""
     stamp: str = ""
     because: str = ""
+    added: str = ""
     epoch: int = 0
     foreign: str = ""
     problems: tuple[Problem, ...] = ()

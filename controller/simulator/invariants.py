@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller.api.plan import PlanSpec
+from controller.core.reasons import ROLLBACK_REFUSED
 from controller.ports import Obj
 from controller.simulator.apiserver.storage import Commit
 from controller.simulator.invariants_book import Breach
@@ -98,7 +99,8 @@ class Checker:
                 continue
             if facts.status.get("returning"):
                 continue  # finish: home: the old version runs nowhere and comes up first; `rollback.blueReady` bounds that
-            if not facts.zero_since:
+            untaken = facts.status.get("reason") == ROLLBACK_REFUSED  # then the record says so, and it is tried again every second
+            if not facts.zero_since and not untaken:
                 self.history.breach("L2", f"{facts.name} recorded a rollback while green still has weight")
                 continue
             decided = rollback.get("decidedAt", 0) - self.sim.clock.offset

@@ -7,6 +7,8 @@ import yaml
 
 from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.apiserver.errors import ApiError
+from controller.simulator.faults_api import OURS
 from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
 
@@ -91,6 +93,27 @@ class TestRollback:
 
         assert (result.code, terminal.questions) == (0, [])
         assert terminal.release()["status"]["observedWeight"] == 0
+
+    def test_where_the_cluster_does_not_take_the_write_it_says_what_is_in_the_way_and_what_to_do(self):
+        def frozen(attempt):
+            if attempt.user == OURS and attempt.kind == VIRTUAL_SERVICE:
+                raise ApiError(403, "admission webhook denied the request: a freeze is on")
+            return attempt.new
+
+        terminal = a_terminal()
+        terminal.until(200, lambda: terminal.phase() == "Measuring")
+        terminal.sim.server.admission = frozen
+        result = terminal.penstock("rollback", "shop-v2", "--reason", "callers complain")
+        why = terminal.penstock("why", "shop-v2").out
+
+        assert result.code == 0
+        assert result.out.startswith(
+            "accepted: rollback. Goes back to blue, and the cluster does not take the write: Rollback asked by alice"
+        )
+        assert "a freeze is on" in result.out
+        assert "put the weights to 100 and 0 by hand" in result.out
+        assert "Cause: Rollback asked by alice: callers complain." in why
+        assert "Next:  The write is tried again every second" in why
 
     def test_of_a_rolled_back_one_there_is_nothing_to_do(self):
         """The wish holds already: accepted, recorded, and nothing is written but the answer."""

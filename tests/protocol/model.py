@@ -24,6 +24,8 @@ class Rules:
     verdict_before_grant: bool = True
     stamp_always: bool = True
     late_rollback_looks_again: bool = True
+    stamp_before_end: bool = True
+    """Also where the cluster did not take the rollback's write, and somebody put the route on blue by hand."""
 
 
 class Release(NamedTuple):
@@ -64,6 +66,8 @@ class State(NamedTuple):
     controllers: tuple[Controller, ...] = (Controller(), Controller())
     late: frozenset[Write] = frozenset()
     crashes: int = 0
+    refusals: int = 0
+    by_hand: int = 0
     breach: str = ""
 
 
@@ -72,6 +76,8 @@ class Bounds:
     versions: int = 7
     crashes: int = 1
     late: int = 1
+    refusals: int = 0
+    by_hand: int = 0
 
 
 def search(rules: Rules, bounds: Bounds | None = None) -> str:
@@ -100,6 +106,10 @@ def successors(state: State, rules: Rules, bounds: Bounds) -> Iterator[State]:
             yield world._replace(controllers=tuple(sorted(controllers, key=hash)))
     for write in state.late:
         yield apply(state, write, rules)[0]._replace(late=state.late - {write})
+    if state.release.phase == "owed" and state.by_hand < bounds.by_hand and state.route.weight:
+        # A person puts the weights on blue; the stamp is ours alone.
+        by_hand = Route(state.route.version + 1, 0, stamped=state.route.stamped)
+        yield commit_route(state, by_hand)._replace(by_hand=state.by_hand + 1)
 
 
 def moves(state: State, c: Controller, rules: Rules, bounds: Bounds) -> Iterator[tuple[State, Controller]]:
@@ -128,14 +138,24 @@ def sent(state: State, c: Controller, rules: Rules, bounds: Bounds) -> Iterator[
     assert write is not None
     if len(state.late) < bounds.late:
         yield state._replace(late=state.late | {write}), Controller()
+    if write.rollback and state.refusals < bounds.refusals:
+        yield state._replace(refusals=state.refusals + 1), c._replace(write=owed(c)) if owed(c) else Controller()
     after, ok = apply(state, write, rules)
     # Act first, then record, on the way back; the recording is conditional on the Release that was read.
     assert c.release is not None
-    if ok and write.rollback and c.release.phase == "forward":
+    if ok and write.rollback and c.release.phase in ("forward", "owed"):
         record = Write("release", c.release.version, c.release._replace(phase="rolling-back", version=c.release.version + 1))
         yield after, c._replace(write=record)
     else:
         yield after, Controller()
+
+
+def owed(c: Controller) -> Write | None:
+    """The cluster does not take a rollback's write (a right, a webhook): only then the record goes before the traffic."""
+    assert c.release is not None
+    if c.release.phase != "forward":
+        return None
+    return Write("release", c.release.version, c.release._replace(phase="owed", version=c.release.version + 1))
 
 
 def decide(c: Controller, rules: Rules) -> Iterator[Write | None]:
@@ -149,6 +169,9 @@ def decide(c: Controller, rules: Rules) -> Iterator[Write | None]:
         return Write("release", release.version, release._replace(version=release.version + 1, **change))
 
     match release.phase:
+        case "owed":
+            taken = "rolling-back" if route.stamped else "" if route.weight or rules.stamp_before_end else "rolled-back"
+            yield recorded(phase=taken) if taken else back
         case "rolling-back":
             if route.weight or (rules.stamp_always and not route.stamped):
                 yield back

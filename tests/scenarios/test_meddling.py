@@ -97,6 +97,20 @@ def edit_status(**fields: Any) -> Deed:
     return patch(RELEASE, "shop-v2", {"status": fields}, "status")
 
 
+MARKS = ("penstock.dev/owner", "penstock.dev/owner-name", "penstock.dev/added")
+
+
+def unmarked(kind: Kind, name: str) -> Deed:
+    """Every annotation and label of ours is taken off."""
+
+    def deed(kube: InMemoryKube) -> None:
+        meta = kube.get(kind, "shop", name)["metadata"]
+        ours = {part: {key: None for key in meta.get(part, ()) if key.startswith("penstock.dev/")} for part in ("annotations", "labels")}
+        kube.patch(kind, "shop", name, {"metadata": ours})
+
+    return deed
+
+
 def weigh(blue: int | None, green: int | None) -> Deed:
     """`kubectl edit` of both weights; None takes one off."""
 
@@ -214,6 +228,38 @@ class TestTheRoute:
 
         assert (story.status["phase"], story.sizes["shop-green"]) == ("Succeeded", 3)
         assert "finalizers" not in story.kube.get(RELEASE, "shop", "shop-v2")["metadata"]
+
+
+class TestOurMarks:
+    """Somebody, or a tool that prunes annotations, takes them off what they stand on."""
+
+    BACK = ({"at": "150s", "verb": "rollback"},)
+
+    @pytest.mark.parametrize("when", [CLUSTER, SHIFTED, MEASURING])
+    def test_on_the_route_they_are_put_back_at_the_next_look(self, when):
+        seen: list[dict[str, str]] = []
+        look = lambda kube: seen.append(kube.get(VIRTUAL_SERVICE, "shop", "shop")["metadata"]["annotations"])  # noqa: E731
+        story = told((when - 0.1, look), (when, unmarked(VIRTUAL_SERVICE, "shop")), (when + 12, look))
+
+        assert story.status["phase"] == "Succeeded"
+        assert {key: seen[1].get(key) for key in MARKS} == {key: seen[0].get(key) for key in MARKS}
+        assert story.breaches == []
+
+    def test_so_that_greens_destination_goes_with_green(self):
+        story = told((MEASURING, unmarked(VIRTUAL_SERVICE, "shop")), people=self.BACK)
+
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+
+    def test_and_also_where_they_are_taken_off_on_the_way_back(self):
+        story = told((152.0, unmarked(VIRTUAL_SERVICE, "shop")), people=self.BACK)
+
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+
+    @pytest.mark.parametrize("when", [CLUSTER, MEASURING, 152.0])
+    def test_a_green_without_them_is_taken_down_by_the_uid_that_was_recorded(self, when):
+        story = told((when, unmarked(DEPLOYMENT, "shop-green")), people=self.BACK)
+
+        assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
 
 
 class TestGreensCluster:

@@ -36,10 +36,10 @@ class Added:
         return json.dumps(body, separators=(",", ":")) if body else None
 
 
-def read_added(obj: Obj) -> Added:
-    """What the annotation says; nothing where it is missing or was edited to nonsense."""
+def read_added(obj: Obj, recorded: str = "") -> Added:
+    """What the annotation says; nothing where it was edited to nonsense. Where it is missing, what the Release has `recorded` of it."""
     try:
-        body = marks.mapping(json.loads(marks.annotation(obj, marks.ADDED) or "{}"))
+        body = marks.mapping(json.loads(marks.annotation(obj, marks.ADDED) or recorded or "{}"))
     except ValueError:
         return Added()
     pairs = [pair for pair in marks.items(body.get("destinations")) if isinstance(pair, list) and [type(x) for x in pair] == [str, str]]

@@ -31,6 +31,12 @@ class Draft:
     sides: Sides
     epoch: int
     cluster_domain: str = "cluster.local"
+    recorded: str = ""
+
+    @property
+    def added(self) -> Added:
+        """What Penstock added to it, also where somebody took the annotation off that says so."""
+        return read_added(self.obj, self.recorded)
 
     @property
     def split(self) -> Split:
@@ -51,8 +57,10 @@ class Draft:
 
 
 def build_claim_patch(draft: Draft, subject: Subject) -> Patch:
-    """Write the owner: the lock of the route."""
-    return _finish(draft, [], _owner(subject)) if marks.annotation(draft.obj, marks.OWNER) != subject.uid else []
+    """Write the owner: the lock of the route; and what somebody took off of what is remembered there."""
+    owner = _owner(subject) if marks.annotation(draft.obj, marks.OWNER) != subject.uid else {}
+    changes = {**owner, **_added(draft, draft.added)}
+    return _finish(draft, [], changes) if changes else []
 
 
 def build_open_patch(draft: Draft, subject: Subject) -> Patch:
@@ -83,7 +91,7 @@ def build_rollback_patch(draft: Draft, command: RollBackRoutes) -> Patch:
 
 def build_close_patch(draft: Draft, serving: Side) -> Patch:
     """Take off the owner, the bypass rules that we made, and the idle destination that we added."""
-    added, idle = read_added(draft.obj), Side.GREEN if serving is Side.BLUE else Side.BLUE
+    added, idle = draft.added, Side.GREEN if serving is Side.BLUE else Side.BLUE
     ops: Patch = []
     rest = added.destinations
     took = dict(added.took)
@@ -138,7 +146,7 @@ def _tests(rule: Rule) -> Iterator[Op]:
 
 def _weigh_all(draft: Draft, weight: int, *, need_green: bool) -> tuple[Patch, Added]:
     ops: Patch = []
-    added = read_added(draft.obj)
+    added = draft.added
     for rule in draft.split.managed:
         more, added = _weigh(draft, rule, weight, added, need_green=need_green)
         if more:

@@ -117,7 +117,8 @@ def _once(  # noqa: PLR0917 - the loop's own state
         parsed = parse_rules(obj, view.cluster_domain)
         if parsed.garbage and not parsed.rules:
             raise RefusedError(UNPROCESSABLE, "Garbage", f"{marks.where(obj)} cannot be put back: {parsed.garbage[0]}")
-        patch = build_rollback_patch(Draft(obj, ref, view.sides, epoch, view.cluster_domain), command)
+        recorded = subject.status.added.get(f"{target_namespace(ref, subject.namespace)}/{ref.name}", "")
+        patch = build_rollback_patch(Draft(obj, ref, view.sides, epoch, view.cluster_domain, recorded), command)
         send(kube, VIRTUAL_SERVICE, obj, patch)
     except NotFoundError:
         return "missing"

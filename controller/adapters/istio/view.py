@@ -190,6 +190,7 @@ def _route_view(route: Route, sides: Sides) -> RouteView:
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
         because=marks.annotation(route.obj, marks.BECAUSE),
+        added=marks.annotation(route.obj, marks.ADDED),
         epoch=marks.epoch_of(route.obj),
         foreign=last_manager(route.obj),
         problems=_route_problems(route, split, route.parsed, sides),

@@ -21,9 +21,9 @@ CONFLICT = 409
 
 
 def claim_routes(kube: Kube, subject: Subject, view: TrafficView, epoch: int) -> None:
-    """Write the owner annotation wherever it is not ours, in the order of names, so that two releases meet at the first one."""
+    """Write our marks wherever they are missing, in the order of names, so that two releases meet at the first one."""
     for ref, route in sorted(_targets(subject, view), key=lambda pair: (pair[1].namespace, pair[1].name)):
-        draft = _fresh(kube, view, ref, route, epoch)
+        draft = _fresh(kube, subject, view, ref, route, epoch)
         owner = live_owner(kube, subject, draft.obj)
         if owner:
             raise ConflictError(CONFLICT, "RouteOwned", f"{owner} owns {marks.where(draft.obj)}")
@@ -51,7 +51,7 @@ def close_routes(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *,
     for ref, route in _targets(subject, view):
         if not route.found or route.owner not in ("", subject.uid):
             continue
-        draft = _fresh(kube, view, ref, route, epoch)
+        draft = _fresh(kube, subject, view, ref, route, epoch)
         for rule in draft.split.managed if view.sides.known else ():
             if rule.percent(lambda t, d=draft: d.side(t) is idle) != 0:  # type: ignore[misc]
                 sentence = f"{rule.title} of {marks.where(draft.obj)} still sends to {idle.value}, so it is not closed"
@@ -85,7 +85,9 @@ def _targets(subject: Subject, view: TrafficView) -> Iterator[tuple[VirtualServi
             yield ref, route
 
 
-def _fresh(kube: Kube, view: TrafficView, ref: VirtualServiceRef, route: RouteView, epoch: int) -> Draft:
+def _fresh(  # noqa: PLR0917 - what was read, for whom, and where
+    kube: Kube, subject: Subject, view: TrafficView, ref: VirtualServiceRef, route: RouteView, epoch: int
+) -> Draft:
     """The object, which must still be the one that this reconcile decided on."""
     if not route.found:
         raise NotFoundError(404, "NotFound", f"VirtualService {route.namespace}/{route.name} was not found")
@@ -93,14 +95,14 @@ def _fresh(kube: Kube, view: TrafficView, ref: VirtualServiceRef, route: RouteVi
     marks.check_epoch(obj, epoch)
     if marks.metadata(obj).get("resourceVersion") != route.resource_version:
         raise ConflictError(CONFLICT, "Conflict", f"{marks.where(obj)} was written since it was read")
-    return Draft(obj, ref, view.sides, epoch, view.cluster_domain)
+    return Draft(obj, ref, view.sides, epoch, view.cluster_domain, subject.status.added.get(f"{route.namespace}/{route.name}", ""))
 
 
 def _ours(  # noqa: PLR0917 - as `_fresh`, and for whom
     kube: Kube, subject: Subject, view: TrafficView, ref: VirtualServiceRef, route: RouteView, epoch: int
 ) -> Draft:
     """As `_fresh`, and nobody else's. An owner annotation that somebody took off is written again with the next patch."""
-    draft = _fresh(kube, view, ref, route, epoch)
+    draft = _fresh(kube, subject, view, ref, route, epoch)
     owner = marks.annotation(draft.obj, marks.OWNER)
     if owner not in ("", subject.uid):
         raise ConflictError(CONFLICT, "RouteOwned", f"another release owns {marks.where(draft.obj)}")

@@ -8,7 +8,7 @@ from controller.adapters import marks
 from controller.adapters.workloads.autoscalers import autoscaler_at, follow_autoscaler, lower_floor, restore_floor
 from controller.adapters.workloads.change import CONFLICT, Writer, full_size_of
 from controller.adapters.workloads.places import Place, find, image_of, replicas_of, text
-from controller.adapters.workloads.view import MembersView
+from controller.adapters.workloads.view import MembersView, made_by_us
 from controller.adapters.workloads.writes import Touched
 from controller.api.plan import Member
 from controller.core.commands import Subject
@@ -116,7 +116,7 @@ def _remove(writer: Writer, member: Member, there: Place, *, then: str) -> None:
     if text(workload, "metadata", "deletionTimestamp"):
         return
     _must_be_recorded(writer, workload)
-    if then == "delete" or (then == "auto" and marks.is_made(workload)):
+    if then == "delete" or (then == "auto" and made_by_us(writer.subject, DEPLOYMENT, workload)):
         # The workload last: as long as it stands, a leader that comes after a crash does all of this again.
         _remove_brought(writer, member, there)
         _remove_autoscaler(writer, there)
@@ -141,7 +141,7 @@ def _remove_brought(writer: Writer, member: Member, there: Place, *, of_this_rel
     names = [(SERVICE, there.service), *((CONFIG_MAP, name) for name in member.config_maps), *((SECRET, name) for name in member.secrets)]
     for kind, name in names:
         obj = _readable(writer.kube, kind, there.namespace, name)
-        if obj is None or not marks.is_made(obj) or (of_this_release and not writer.ours(obj)):
+        if obj is None or not made_by_us(writer.subject, kind, obj) or (of_this_release and not writer.ours(obj)):
             continue
         if writer.recorded(kind, obj) or _of_plan(writer, kind, obj):
             writer.delete(kind, obj)

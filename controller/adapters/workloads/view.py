@@ -143,7 +143,7 @@ def observe_members(kube: Kube, subject: Subject, blue_slot: int, split: Split |
             complete, brought = _brought(reader, member, blue_slot)
             objects += [managed(obj, kind.kind) for kind, obj in brought if marks.is_made(obj)]
             made = made and complete and _stands(reader, members[-1])
-            reader.remains = reader.remains or any(marks.annotation(obj, marks.OWNER) == subject.uid for _, obj in brought)
+            reader.remains = reader.remains or any(held_by(subject, kind, obj) for kind, obj in brought)
     return MembersView(
         members=tuple(members),
         green_made=made,
@@ -158,6 +158,18 @@ def managed(obj: Obj, kind: str) -> ManagedObject:
     """The entry of the resolved list for an object."""
     namespace, name = text(obj, "metadata", "namespace"), text(obj, "metadata", "name")
     return ManagedObject(kind=kind, namespace=namespace, name=name, uid=uid_of(obj), made=marks.is_made(obj))
+
+
+def made_by_us(subject: Subject, kind: Kind, obj: Obj) -> bool:
+    """Whether Penstock made an object: by its marks; where somebody took them off, by the uid that this release has recorded."""
+    made = {entry.uid for entry in subject.status.objects if entry.kind == kind.kind and entry.made}
+    return marks.is_made(obj) or uid_of(obj) in made
+
+
+def held_by(subject: Subject, kind: Kind, obj: Obj) -> bool:
+    """Whether this very release made or took an object; one without an owner's mark that we made has lost it to somebody."""
+    owner = marks.annotation(obj, marks.OWNER)
+    return owner == subject.uid or (not owner and made_by_us(subject, kind, obj))
 
 
 def autoscaler_for(autoscalers: Iterable[Obj], workload: str) -> Obj | None:
@@ -196,12 +208,12 @@ def _workload(reader: _Reader, member: Member, slot: int, *, blue: bool) -> tupl
         return WorkloadView(there.namespace, there.workload), []
     if not blue and (replicas_of(deployment) or number(deployment, "status", "replicas") or not _seen(deployment)):
         reader.pods_left = True
-    view, objects = of_deployment(deployment, member), [managed(deployment, DEPLOYMENT.kind)]
+    made = made_by_us(reader.subject, DEPLOYMENT, deployment)
+    view, objects = replace(of_deployment(deployment, member), made=made), [managed(deployment, DEPLOYMENT.kind)]
     if not blue:
-        ours = marks.annotation(deployment, marks.OWNER) == reader.subject.uid
-        reader.taken = reader.taken and ours
+        reader.taken = reader.taken and marks.annotation(deployment, marks.OWNER) == reader.subject.uid
         # Scaled to nothing by somebody, it is there all the same: what this release made is deleted, not left behind.
-        reader.remains = reader.remains or (ours and marks.is_made(deployment))
+        reader.remains = reader.remains or (made and held_by(reader.subject, DEPLOYMENT, deployment))
     if reader.look.autoscalers and (hpa := reader.autoscaler(there)) is not None:
         view = _with_autoscaler(view, hpa)
         objects.append(managed(hpa, HPA.kind))
