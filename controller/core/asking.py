@@ -50,9 +50,6 @@ GAUGE_RANGE_SCRAPES = 4
 QUERY_TIMEOUT_SECONDS = 10.0
 """Deadline of one query."""
 
-PAST_TIMEOUT_SECONDS = 5.0
-"""Blue's past is good to know; green has requests already, and its triggers wait for every answer of a look."""
-
 PAST_LABELS = ",".join(sorted(counters.TARGET_LABELS | FAILED_BY))
 """By what blue's past is told apart: the pods, and failed requests from others."""
 
@@ -396,7 +393,7 @@ class _Asker:
             except ValueError:
                 continue
             query = over_window(counted, apart.SECONDS, step)
-            yield Ask(key=past_key(check.name, part), query=query, time=until, provider=check.provider, timeout=PAST_TIMEOUT_SECONDS)
+            yield Ask(key=past_key(check.name, part), query=query, time=until, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def pairs(self, check: Check, since: float) -> Iterator[Ask]:
         """A gauge at every scrape, as a subquery: its steps do not depend on when somebody asks. A moment's range is a minute."""

@@ -227,7 +227,7 @@ class TestActing:
         [
             ({"series": apart()}, True),
             ({"series": apart(), "warnings": ("only one of two stores answered",)}, False),
-            ({"fault": AnswerFault.TIMEOUT, "message": "no answer within 5 s"}, False),
+            ({"fault": AnswerFault.TIMEOUT, "message": "no answer within 10 s"}, False),
             ({}, False),
         ],
         ids=["pods that wandered", "half an answer", "a fault", "no pods"],
