@@ -20,7 +20,8 @@ from controller.cli.judge_plan import Counters
 from controller.cli.judge_queries import COUNTED, SOME_BLUE, Queries, arms_asked
 from controller.cli.judge_sources import Samples
 from controller.core import judging, reasons
-from controller.core.asking import colour_of, gate_key, gate_names, metric_name
+from controller.core.arms import colour_of
+from controller.core.asking import gate_key, gate_names, metric_name
 from controller.core.readings import Context
 from controller.core.tested import by_limit
 from controller.core.world import Measured, Measurement

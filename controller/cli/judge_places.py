@@ -18,7 +18,7 @@ from controller.api.plan import PlanSpec
 from controller.api.promql import facts
 from controller.cli.judge_selectors import Asked
 from controller.cli.plan_mode import mode_of
-from controller.core.asking import colour_of
+from controller.core.arms import colour_of
 from controller.core.queries import Mesh, Naming, Pair, Place, member_of, pair_of
 
 SAID: Mapping[str, tuple[str, ...]] = {

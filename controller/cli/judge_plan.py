@@ -23,7 +23,8 @@ from controller.cli.judge_queries import COUNTED
 from controller.cli.judge_selectors import BUCKETS, REQUESTS, Asked, Selector, bad_of, selector
 from controller.cli.judge_sources import Samples
 from controller.core import reasons
-from controller.core.asking import COUNTER_PARTS, colour_of
+from controller.core.arms import colour_of
+from controller.core.asking import COUNTER_PARTS
 from controller.core.queries import answered_of, fill, requests_of
 from controller.core.tested import setting_of, weight_of
 from controller.report.past import Beside

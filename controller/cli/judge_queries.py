@@ -10,7 +10,8 @@ from analysis.model import Arm, Window
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn, Check, Trigger
 from controller.cli.judge_places import Places
-from controller.core.asking import colour_of, gate_key, gauge_key, gauge_range, metric_name, trigger_key
+from controller.core.arms import colour_of
+from controller.core.asking import gate_key, gauge_key, gauge_range, metric_name, trigger_key
 from controller.core.phases import FULL
 from controller.core.queries import build_checks_queries, fill
 from controller.core.tested import by_limit, gauge_test

@@ -4,15 +4,14 @@ Pure: it turns the plan and the status into `Ask`s. Keys name the answer's place
 (`core.judging`), so that nothing depends on the order of answers.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from analysis import apart, counters
 from analysis.model import Arm, Window
 from controller.api.plan import Member, PlanSpec, Probe, Stage, TrafficMetrics
 from controller.api.plan_checks import FAILED_SHARES, Check, HttpProbe, Trigger
-from controller.api.release import CheckStatus, ReleaseStatus
-from controller.core import rhythm
+from controller.core.arms import arms_asked, arms_compared, blue_serves, colour_of
 from controller.core.buckets import bucket_labels
 from controller.core.commands import Subject
 from controller.core.phases import FULL
@@ -52,9 +51,6 @@ QUERY_TIMEOUT_SECONDS = 10.0
 
 PAST_LABELS = ",".join(sorted(counters.TARGET_LABELS | FAILED_BY))
 """By what blue's past is told apart: the pods, and failed requests from others."""
-
-DUE_EARLY_SECONDS = 0.001
-"""A look that comes this much before a poll is due asks already."""
 
 
 def gauge_range(scrape: float) -> float:
@@ -230,36 +226,6 @@ def gates_of(plan: PlanSpec, stage: Stage | None) -> tuple[Check, ...]:
     return tuple(check for check in checks_of(plan, stage) if by_limit(plan, check, stage.weight if stage is not None else FULL))
 
 
-def polled(statuses: Collection[CheckStatus], name: str) -> CheckStatus:
-    """The status of that name, or a blank one."""
-    for status in statuses:
-        if status.name == name:
-            return status
-    return CheckStatus(name=name)
-
-
-def due_triggers(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> tuple[Trigger, ...]:
-    """The triggers whose next poll has come."""
-    return tuple([trigger for trigger, last in _polls(plan, status) if is_due(trigger, last, uid, now)])
-
-
-def is_due(trigger: Trigger, last: float, uid: str, now: float) -> bool:
-    """Whether the next poll has come of a trigger whose last one was then. One in the future (a clock set back) counts as passed."""
-    return not last <= now < rhythm.due_after(uid, last, trigger.interval) - DUE_EARLY_SECONDS
-
-
-def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> float | None:
-    """When the next trigger is due, Unix seconds; None without triggers."""
-    times = [max(now, rhythm.due_after(uid, last, trigger.interval)) for trigger, last in _polls(plan, status)]
-    return min(times, default=None)
-
-
-def _polls(plan: PlanSpec, status: ReleaseStatus) -> list[tuple[Trigger, float]]:
-    """Every trigger, and when it was last asked; 0.0 before that."""
-    last = {one.name: one.polled_at for one in status.triggers}
-    return [(trigger, last.get(trigger.name, 0.0)) for trigger in plan.triggers]
-
-
 def traffic_places(plan: PlanSpec, naming: Naming, routed: tuple[str, ...] = ()) -> tuple[Pair, ...]:
     """The places between which the routes split requests."""
     return tuple(pair_of(plan, member, naming) for member in plan.all_members if not routed or member.name in routed)
@@ -284,42 +250,6 @@ def mesh_of(subject: Subject, cluster: str = "") -> Mesh:
     """How this release's requests are counted."""
     reporter = subject.plan.traffic.reporter if subject.plan is not None else "source"
     return Mesh(mode=subject.status.mode or "host", reporter=reporter, cluster=cluster)
-
-
-def arms_asked(check: Check | Trigger, status: ReleaseStatus, at: float) -> tuple[tuple[Arm, float], ...]:
-    """Whose numbers, as of when: green's now; blue's too where a limit is relative.
-
-    Where blue has no requests any more its last judged numbers count; where none were judged (an instant
-    switch, a promotion), what it did just before the switch.
-    """
-    green = (Arm.CANDIDATE, at)
-    if check.limit is None or not check.limit.relative:
-        return (green,)
-    if blue_serves(status):
-        return green, (Arm.BASELINE, at)
-    known = polled(status.baseline, check.name).baseline if isinstance(check, Check) else remembered_by_trigger(check, status)
-    return (green,) if known is not None else (green, (Arm.BASELINE, switched_at(status) or at))
-
-
-def arms_compared(status: ReleaseStatus, at: float) -> tuple[tuple[Arm, float], ...]:
-    """Both arms, as of when: where blue has no requests any more, its values are those until it lost them."""
-    return (Arm.CANDIDATE, at), (Arm.BASELINE, at if blue_serves(status) else switched_at(status) or at)
-
-
-def remembered_by_trigger(trigger: Trigger, status: ReleaseStatus) -> float | None:
-    """Blue's number as a trigger last saw it, else as a gate of the same name judged it."""
-    own = polled(status.triggers, trigger.name).baseline
-    return own if own is not None else polled(status.baseline, trigger.name).baseline
-
-
-def switched_at(status: ReleaseStatus) -> float:
-    """When the weights of the present stage were accepted; 0.0 before any."""
-    return status.stages[status.stage].shifted_at if 0 <= status.stage < len(status.stages) else 0.0
-
-
-def blue_serves(status: ReleaseStatus) -> bool:
-    """Whether blue still gets requests by the weights that we commanded."""
-    return max(status.weight, status.observed_weight) < 100  # noqa: PLR2004 - percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,11 +390,6 @@ class _Asker:
     def probe(self, member: Member, probe: Probe, colour: str) -> Ask:
         url = probe_url(probe, self.pair(member.name), colour)
         return Ask(key=probe_key(member.name, colour), time=self.now, url=url, timeout=probe.timeout)
-
-
-def colour_of(arm: Arm) -> str:
-    """The controller's word for an arm."""
-    return "green" if arm is Arm.CANDIDATE else "blue"
 
 
 def colours_of(asked: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from analysis.sequential import Mark
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import USUAL_GAUGE_EFFECT, Check
 from controller.api.release import CheckStatus, WindowStatus
-from controller.core import asking, judging, reasons, traffic
+from controller.core import arms, asking, judging, reasons, traffic
 from controller.core.readings import DETAIL_LENGTH
 from controller.core.steps import World
 from controller.core.tested import PATIENCE_SCRAPES, gauge_test
@@ -171,7 +171,7 @@ def paired(answers: Mapping[Arm, Answer], scrape: float) -> tuple[tuple[Pair, ..
             return (), "", ""
         fault, detail = _fault(answer)
         if fault:
-            return (), fault, f"({asking.colour_of(arm)}) {detail}".strip()
+            return (), fault, f"({arms.colour_of(arm)}) {detail}".strip()
     candidate, baseline = (answers[arm].series[0].samples for arm in (Arm.CANDIDATE, Arm.BASELINE))
     return library.pairs(candidate, baseline, apart=scrape / 2), "", ""
 

@@ -20,7 +20,8 @@ from analysis.threshold import Limits, Question, Reading, Rule
 from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group, Limit, Repeat, Trigger
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import kayenta, reasons
-from controller.core.asking import gate_key, polled, trigger_key
+from controller.core.asking import gate_key, trigger_key
+from controller.core.polls import polled
 from controller.core.readings import (
     DETAIL_LENGTH,
     Context,

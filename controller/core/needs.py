@@ -4,7 +4,7 @@ from analysis.model import Window
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import Phase, StageStatus
-from controller.core import asking, sequential
+from controller.core import asking, polls, sequential
 from controller.core.phases import BACKWARD, WATCHED
 from controller.core.steps import World
 from controller.core.world import Ask
@@ -40,7 +40,7 @@ def metrics(w: World) -> asking.Metrics:
 def wanted(w: World) -> asking.Wanted:
     """What the phase needs."""
     counting = sequential.due(w)
-    triggers = asking.due_triggers(w.plan, w.status, w.subject.uid, w.now) if watching(w) else ()
+    triggers = polls.due_triggers(w.plan, w.status, w.subject.uid, w.now) if watching(w) else ()
     since = sequential.further_back(w, traffic_since(w), counting)
     return asking.Wanted(
         traffic_since=reaching(since, w, triggers),

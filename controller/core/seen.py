@@ -11,7 +11,7 @@ from analysis.model import Arm, Outcome
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
-from controller.core import asking, judging, needs, readings, reasons, rhythm, samples, sequential, traffic
+from controller.core import arms, asking, judging, needs, polls, readings, reasons, rhythm, samples, sequential, traffic
 from controller.core.marks import is_home
 from controller.core.phases import FULL
 from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World
@@ -182,8 +182,8 @@ def context(w: World) -> readings.Context:
         scrape_interval=w.plan.traffic.scrape_interval,
         min_requests=w.stage.min_requests,
         counted=w.plan.traffic.metrics is TrafficMetrics.ISTIO,
-        blue_serves=asking.blue_serves(w.status),
-        switched_at=asking.switched_at(w.status),
+        blue_serves=arms.blue_serves(w.status),
+        switched_at=arms.switched_at(w.status),
         baseline=w.status.baseline,
         traffic=read_traffic(w),
     )
@@ -210,7 +210,7 @@ def watch_triggers(w: World) -> Watch:
     around = context(home)
     after = [judge_one(w, trigger, around, counts_of(home, trigger, around)) for trigger in w.plan.triggers]
     status = w.status.model_copy(update={"triggers": after}) if after != w.status.triggers else w.status
-    next_at = asking.next_poll(w.plan, status, w.subject.uid, w.now)
+    next_at = polls.next_poll(w.plan, status, w.subject.uid, w.now)
     fired = judging.fired(w.plan.triggers, after, w.plan.groups)
     if fired is None:
         return Watch(status, next_at=next_at)
@@ -221,14 +221,14 @@ def counts_of(w: World, trigger: Trigger, around: readings.Context) -> readings.
     """What one trigger has counted in this look; None where it is not polled in it, or asks a query of its own."""
     if not asking.is_counted(w.plan, trigger, w.observed.routed) or not needs.watching(w):
         return None
-    if not asking.is_due(trigger, asking.polled(w.status.triggers, trigger.name).polled_at, w.subject.uid, w.now):
+    if not polls.is_due(trigger, polls.polled(w.status.triggers, trigger.name).polled_at, w.subject.uid, w.now):
         return None
     return samples.failures(w.subject, w.observed, w.measured, trigger, around)
 
 
 def judge_one(w: World, trigger: Trigger, around: readings.Context, counts: readings.Counts | None) -> CheckStatus:
     """One trigger's new status, with the beginning of its streak: time to detect is counted from there."""
-    before = asking.polled(w.status.triggers, trigger.name)
+    before = polls.polled(w.status.triggers, trigger.name)
     after = judging.judge_trigger(trigger, w.measured, before, around, counts)
     match after.outcome:
         case Outcome.FAIL if not after.failing_since:

@@ -33,7 +33,7 @@ from analysis.sequential import Kind, Setting, State
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import BuiltIn, Check
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, SequentialStatus, StageStatus, WindowStatus
-from controller.core import asking, gauges, homeward, judging, readings, reasons, samples, sentences
+from controller.core import arms, asking, gauges, homeward, judging, polls, readings, reasons, samples, sentences
 from controller.core.asking import Counting
 from controller.core.gauges import GaugeLook
 from controller.core.marks import is_home, marked, marks_in
@@ -166,7 +166,7 @@ def edges_of(state: State | None) -> tuple[float, ...]:
 
 def paired(w: World) -> tuple[tuple[Check, float], ...]:
     """The gauges that are asked in this look, and since when; none where blue has no requests to compare with."""
-    found = watched_gauges(w) if asking.blue_serves(w.status) else ()
+    found = watched_gauges(w) if arms.blue_serves(w.status) else ()
     return tuple((check, gauges.since_of(stored_text(w, check), marks_in(w, check))) for check in found)
 
 
@@ -227,7 +227,7 @@ def _tally(w: World, checks: Collection[Check], pairs: Collection[Check]) -> Tal
         statuses[cause.name] = cause
     looked = tuple(gauges.look(w, check, marks_in(w, check), stored_text(w, check)) for check in pairs)
     before = w.stage_status.checks
-    statuses |= {one.check.name: gauges.so_far(w.plan, one, window, asking.polled(before, one.check.name)) for one in looked}
+    statuses |= {one.check.name: gauges.so_far(w.plan, one, window, polls.polled(before, one.check.name)) for one in looked}
     asks = [one.check.name for one in found if alerting(w, one)] + [one.check.name for one in looked if gauges.alerting(one)]
     return Tally(found, statuses, cause, statuses[asks[0]] if asks else None, looked)
 
@@ -397,5 +397,5 @@ def at_window_end(w: World, window: WindowStatus) -> dict[str, CheckStatus]:
         stale = reasons.STALE_SAMPLE if one.state is not None and one.state.cursor.until < late else ""
         found[one.check.name] = _judged(w, one, together, window, one.fault or stale, proven=window.ran < w.stage.window)
     for gauge in tally.gauges if w.stage.weight < FULL else ():
-        found[gauge.check.name] = gauges.judged(w.plan, gauge, window, asking.polled(w.stage_status.checks, gauge.check.name))
+        found[gauge.check.name] = gauges.judged(w.plan, gauge, window, polls.polled(w.stage_status.checks, gauge.check.name))
     return found

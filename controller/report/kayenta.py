@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from analysis.model import Arm
-from controller.core.asking import colour_of
+from controller.core.arms import colour_of
 from controller.evidence.replay import Step
 
 Values = dict[str, dict[str, dict[float, float]]]

@@ -8,8 +8,9 @@ import pytest
 from analysis.model import Window
 from controller.api.plan import PlanSpec
 from controller.api.release import CheckStatus, ReleaseSpec, ReleaseStatus, StageStatus
-from controller.core.asking import Metrics, Wanted, asks_for, due_triggers, next_poll
+from controller.core.asking import Metrics, Wanted, asks_for
 from controller.core.commands import Subject
+from controller.core.polls import due_triggers, next_poll
 from controller.core.world import MemberView, Observed, WorkloadView
 
 PLAN = {

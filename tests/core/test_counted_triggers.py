@@ -8,7 +8,7 @@ import pytest
 from analysis.model import Outcome, Sample, Series
 from controller.api.plan import PlanSpec
 from controller.api.release import CheckStatus, Phase, StageStatus, WindowStatus
-from controller.core import asking, needs, reasons, seen
+from controller.core import asking, needs, polls, reasons, seen
 from controller.core.decide import decide
 from controller.core.queries import Mesh
 from controller.core.world import Measured, Measurement
@@ -59,7 +59,7 @@ def polled(builder, answer, *, name="errors", **others):
     """The trigger's status after a look that was answered so."""
     w = builder.world()
     measured = Measured({asking.TRAFFIC: Measurement(answer), **{key.replace("__", "/"): Measurement(one) for key, one in others.items()}})
-    return asking.polled(seen.watch_triggers(replace(w, measured=measured)).status.triggers, name)
+    return polls.polled(seen.watch_triggers(replace(w, measured=measured)).status.triggers, name)
 
 
 def polled_status(builder):

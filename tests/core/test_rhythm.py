@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controller.api.plan import PlanSpec
 from controller.api.release import CheckStatus, ReleaseStatus
-from controller.core.asking import due_triggers, next_poll
+from controller.core.polls import due_triggers, next_poll
 from controller.core.rhythm import due_after, free_after
 from controller.core.seen import checkpoint_due
 from tests.core.releases import NOW, a_release
