@@ -120,15 +120,21 @@ def read_text(path: Path) -> str:
         raise refused(f"{path}: a byte that is no text at position {error.start}, expected UTF-8.") from error
 
 
+_OF_A_CHART = re.compile(r"\{\{-?\s*(\.[A-Z]|include\b|template\b|if\b|range\b|with\b|toYaml\b|\$)")
+"""What Helm fills; the variables of Flagger's and Argo's own queries do not look so."""
+
+
 def read_documents(path: Path) -> list[dict[str, Any]]:
     """All objects of a YAML or JSON file, `List`s opened. Raises `CommandError` naming the line."""
     import yaml
 
+    text = read_text(path)
     try:
-        found = list(yaml.load_all(read_text(path), Loader=LOADER))
+        found = list(yaml.load_all(text, Loader=LOADER))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        raise refused(f"{path}:{line}: this is no YAML: {error.problem or error.context}.") from error
+        template = "; it is a chart's template: render it first, as by helm template" if _OF_A_CHART.search(text) else ""
+        raise refused(f"{path}:{line}: this is no YAML: {error.problem or error.context}{template}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise refused(f"{path}: this is no YAML: {' '.join(str(error).split())[:200]}.") from error
     objects: list[dict[str, Any]] = []

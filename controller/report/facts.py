@@ -217,9 +217,9 @@ def blast(status: ReleaseStatus, totals: Requests | None) -> Iterator[tuple[str,
             yield "Decision to everybody on blue", seconds(max(0.0, rollback.traffic_at - rollback.decided_at))
     if totals is not None:
         yield "Requests of green", f"{totals.green:,.0f}"
-        yield "Of these failed", f"{totals.green_failed:,.0f}{share(totals.green_failed, totals.green)}"
+        yield "Of green's failed", f"{totals.green_failed:,.0f}{share(totals.green_failed, totals.green)}"
         yield "Requests of blue meanwhile", f"{totals.blue:,.0f}"
-        yield "Of these failed", f"{totals.blue_failed:,.0f}{share(totals.blue_failed, totals.blue)}"
+        yield "Of blue's failed", f"{totals.blue_failed:,.0f}{share(totals.blue_failed, totals.blue)}"
 
 
 def share(part: float, whole: float) -> str:

@@ -115,6 +115,11 @@ def figure(plot: Plot, facts: Facts, plots: _Drawn) -> Iterator[str]:
     yield '<div class="live" aria-hidden="true"></div></figure>'
 
 
+def wide(caption: str, more: str = "") -> str:
+    """The beginning of a table that may be wider than the page: the keyboard reaches it, and a screen reader says what it is."""
+    return f'<div class="wide" role="region" aria-label="{caption}" tabindex="0"><table{more}><caption>{caption}</caption>'
+
+
 def traffic(facts: Facts, plots: _Drawn) -> Iterator[str]:
     """The way of the traffic with stages, windows and verdicts."""
     yield '<section id="traffic" aria-label="Traffic"><h2>Traffic</h2>'
@@ -123,7 +128,7 @@ def traffic(facts: Facts, plots: _Drawn) -> Iterator[str]:
     else:
         yield "<p>No traffic was ever shifted.</p>"
     if facts.stages:
-        yield '<div class="wide" tabindex="0"><table><caption>Stages</caption>'
+        yield wide("Stages")
         yield '<thead><tr><th scope="col">Stage</th><th scope="col" class="n">Weight</th>'
         yield '<th scope="col">Granted</th><th scope="col">Window</th><th scope="col" class="n">Requests of green</th>'
         yield '<th scope="col" class="n">of blue</th><th scope="col">Verdict</th></tr></thead><tbody>'
@@ -179,7 +184,7 @@ def table(check: CheckFacts, most: int) -> Iterator[str]:
     cut = f"; {len(rows)} of {len(check.points)} rows" if len(rows) < len(check.points) else ""
     unit = f", {escape(check.unit)}" if check.unit else ""
     yield f"<details><summary>Table of the measurements{cut}</summary>"
-    yield f'<div class="wide" tabindex="0"><table class="numbers"><caption>{escape(check.name)}{unit}; times are UTC</caption>'
+    yield wide(f"{escape(check.name)}{unit}; times are UTC", ' class="numbers"')
     sequential = check.ln_bound is not None
     edges = any(point.edge for point in rows)
     heads = ("At", *(("Requests",) if edges else ()), "Green", "Blue", "Limit", "n", *(("ln E",) if sequential else ()), "Answer")
@@ -217,7 +222,8 @@ def decisions(facts: Facts) -> Iterator[str]:
 
 def entry_table(caption: str, entries: Sequence[Entry]) -> Iterator[str]:
     """Records as rows."""
-    yield f'<div class="wide" tabindex="0"><table><caption>{caption}</caption><thead><tr><th scope="col">At</th><th scope="col">What</th>'
+    yield wide(caption)
+    yield '<thead><tr><th scope="col">At</th><th scope="col">What</th>'
     yield '<th scope="col" class="n">Stage</th><th scope="col">Sentence</th></tr></thead><tbody>'
     for entry in entries:
         stage = "-" if entry.stage is None or entry.stage < 0 else str(entry.stage + 1)

@@ -118,6 +118,12 @@ def test_whatever_stands_in_a_field_it_is_a_plan_or_a_sentence(tool, name, more,
 
 
 class TestFlagger:
+    def test_a_charts_template_is_named_as_one(self, imported, tmp_path):
+        path = tmp_path / "canary.yaml"
+        path.write_text('kind: Canary\nmetadata:\n  labels: {{- include "x.labels" . | nindent 4 }}\nspec: {}\n')
+
+        assert "render it first, as by helm template" in imported("flagger", path, code=3)[1].err
+
     def test_steps_become_stages_and_a_last_one_of_100(self, imported):
         ((plan,), _) = imported("flagger", FILES / "podinfo.yaml")
 

@@ -178,7 +178,8 @@ class TestPage:
         places = [attrs.get("aria-label") for tag, attrs in tags if tag == "section"]
 
         assert places == ["Traffic", "Checks", "Decisions", "Requests", "Decide it again"]
-        assert all(attrs.get("tabindex") == "0" for tag, attrs in tags if tag == "div" and attrs.get("class") == "wide")
+        tables = [attrs for tag, attrs in tags if tag == "div" and attrs.get("class") == "wide"]
+        assert all((one.get("tabindex"), one.get("role"), bool(one.get("aria-label"))) == ("0", "region", True) for one in tables)
 
     def test_a_sequential_check_shows_what_was_asked_for_it(self):
         facts = facts_of(recorded(SEQUENTIAL, "sequential-errors"))
@@ -398,8 +399,20 @@ class TestBrowser:
     def test_on_paper_the_still_figures_stand_for_the_live_ones(self, page, failed, tmp_path):
         page.open(written(tmp_path, "report.html", html.html(failed)), media="print")
 
-        assert page.value("getComputedStyle(document.querySelector('svg.still')).display") == "block"
+        assert page.value("document.querySelector('.drawn svg.still').getBoundingClientRect().height") > 100
+        assert page.value("getComputedStyle(document.querySelector('svg.still')).clipPath") == "none"
         assert page.value("getComputedStyle(document.querySelector('.uplot')).display") == "none"
+
+    def test_a_screen_reader_finds_a_sentence_for_each_figure_that_is_drawn(self, page, failed, tmp_path):
+        """Of a canvas it sees nothing."""
+        page.open(written(tmp_path, "report.html", html.html(failed)))
+        page.send("Accessibility.enable")
+        nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+        read = [one["name"]["value"] for one in nodes if one.get("role", {}).get("value") in ("image", "img") and not one.get("ignored")]
+
+        assert page.value("document.querySelectorAll('figure.drawn').length") > 0
+        assert any(one.startswith("Green's share of the traffic over time") for one in read)
+        assert page.value("document.querySelector('.drawn svg.still').getBoundingClientRect().height") <= 1
 
     def test_the_keyboard_reaches_the_checks_and_opens_them(self, page, failed, tmp_path):
         page.open(written(tmp_path, "report.html", html.html(failed)))
