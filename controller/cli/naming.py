@@ -23,14 +23,18 @@ def slug(text: str, length: int = REVISION_LENGTH) -> str:
 
 
 def revision_of(image: str) -> str:
-    """The revision that an image's tag (else its digest) names. Raises `NamingError` where it has neither."""
+    """The revision that an image's tag (else its digest) names. Raises `NamingError` where it has neither.
+
+    Beside a digest a tag without a digit, such as latest, is taken for one that moves: the next release would have the same name.
+    """
     name, _, digest = image.partition("@")
     last = name.rpartition("/")[2]
     tag = last.partition(":")[2]
-    if tag and slug(tag):
-        return slug(tag)
     algorithm, _, hexadecimal = digest.partition(":")
-    if algorithm and hexadecimal:
+    exact = bool(algorithm and hexadecimal)
+    if slug(tag) and (not exact or re.search(r"\d", tag)):
+        return slug(tag)
+    if exact:
         return slug(hexadecimal[:DIGEST_DIGITS])
     raise NamingError(f"The image {image!r} has neither a tag nor a digest, so nobody could tell what was released: write {image}:TAG.")
 

@@ -62,6 +62,11 @@ def moved_by_others(w: World) -> Decision | None:
     below = [r for r in w.observed.routes if r.green_weight < status.weight and not r.problems]
     if below and (status.phase in STEADY or written(w)) and not _held_for_drift(w):
         return obey(w, below)
+    aside = [r for r in w.observed.routes if r.aside and not r.problems]
+    if aside and w.status.weight and (status.phase in (Phase.MEASURING, Phase.BAKING) or written(w)):
+        names = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in aside)
+        words = f"a rule of {names} sends to blue alone{_writer(aside[0])}; penstock resume gives green its share there"
+        return forward.hold_for_person(w, reasons.ROUTE_CHANGED, words, phase=status.phase)
     return None
 
 

@@ -5,6 +5,7 @@ from controller.api.release import Phase, RetentionStatus, StageStatus, Verb
 from controller.core import backward, gates, reasons, seen
 from controller.core.commands import (
     AnswerRequest,
+    CloseRoutes,
     Command,
     Decision,
     Direction,
@@ -129,7 +130,11 @@ def leftovers(w: World) -> tuple[Command, ...]:
         return ()
     home = w.plan.finish.mode == "home" and w.status.returned_at > 0
     serving = "green" if w.status.phase is Phase.SUCCEEDED and not home else "blue"
-    return backward.borrowed(w, serving=serving)
+    commands = backward.borrowed(w, serving=serving)
+    if serving == "green" and still_used(w):
+        # A route that somebody leads to the old version again is not given back: `retention` says so, and waits for its end.
+        return tuple(command for command in commands if not isinstance(command, CloseRoutes))
+    return commands
 
 
 def retention(w: World) -> Decision | None:
@@ -179,7 +184,7 @@ def unscaled(w: World) -> bool:
 
 def still_used(w: World) -> str:
     """Whether somebody gave the old version traffic again, in words with the command that ends it: nothing goes under users (S5)."""
-    route = next((r for r in w.observed.routes if r.found and r.green_weight < FULL), None)
+    route = next((r for r in w.observed.routes if r.found and (r.green_weight < FULL or r.aside)), None)
     if route is None:
         return ""
     return f"{HAS_TRAFFIC}; give it all to the new one by `kubectl edit virtualservice {route.name} -n {route.namespace}`"

@@ -276,7 +276,7 @@ def enter_stage(w: World, index: int, *, skipped: str = "") -> Decision:
 def shifting(w: World) -> Decision:
     """Write the weight, write down that it is written, wait until it is seen."""
     target = w.stage.weight
-    if any(route.found and (route.green_weight != target or route.bypass_stale) for route in w.observed.routes):
+    if any(route.found and (route.green_weight != target or route.bypass_stale or route.aside) for route in w.observed.routes):
         return lacking_pods(w) or act(w, SetWeight(target))
     if w.status.weight != target or not w.stage_status.shifted_at:
         status = set_stage(w.status, shifted_at=w.now)

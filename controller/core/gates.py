@@ -70,6 +70,7 @@ def pods_missing(w: World) -> str:
     """Which members of green have fewer ready pods than they need, in words; "" where none has."""
     return "; ".join(
         f"{member.green.namespace}/{member.green.name} has {member.green.available} of {needed}"
+        + (f" ({member.green.stuck})" if member.green.stuck else "")
         for member in w.observed.members
         if member.green.available < (needed := needed_replicas(w, member.name))
     )

@@ -37,6 +37,7 @@ class RouteView:
         bypass_stale: some listed bypass route does not point where the weights say (green above 0, else blue).
         astray: no rule of it sends to blue or green any more, or one that the plan names is gone: what it sends goes elsewhere.
         void: the weights of some managed route mean nothing to Istio (all 0 or all absent), so that all pods get its requests.
+        aside: some managed route names blue and not green, beside others: one that was added since they were opened.
         owner: uid of the release that owns the route (annotation); "" if none.
         stamp: the rollback stamp (annotation); `because` is the decision that was written beside it.
         added: what Penstock added to it (annotation); "" if nothing, or where somebody took the annotation off.
@@ -57,6 +58,7 @@ class RouteView:
     bypass_stale: bool = False
     astray: bool = False
     void: bool = False
+    aside: bool = False
     owner: str = ""
     stamp: str = ""
     because: str = ""

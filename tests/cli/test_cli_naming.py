@@ -17,6 +17,8 @@ LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
         ("registry.example:5000/shop/cart:V2.0_rc1", "v2-0-rc1"),
         ("shop@sha256:0123456789abcdef0123", "0123456789ab"),
         ("shop:2@sha256:0123456789abcdef0123", "2"),
+        ("shop:latest", "latest"),
+        ("shop:latest@sha256:0123456789abcdef0123", "0123456789ab"),
     ],
 )
 def test_a_revision_is_the_tag_else_the_digest(image, revision):

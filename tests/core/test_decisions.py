@@ -461,6 +461,15 @@ class TestTheEnd:
 
         assert used == "it has traffic again; give it all to the new one by `kubectl edit virtualservice shop -n shop`"
 
+    @pytest.mark.parametrize("led", [{"green_weight": 90}, {"aside": True}])
+    def test_a_route_that_leads_to_it_before_it_was_given_back_is_said_and_does_not_keep_the_plan(self, led):
+        """Else the next release would wait for this one without a word."""
+        done = UNCOUNTED.succeeded(until=NOW - 901).seeing(lock=UID)
+        used = replace(done, route=replace(done.route, owner=UID, **led))
+
+        assert names(used.decided()) == ["UnlockPlan"]
+        assert used.seeing(lock="").decided().status.retention.kept.startswith("it has traffic again")
+
     def test_why_it_is_kept_is_written_once(self):
         kept = a_release().succeeded(until=NOW - 1).decided()
 

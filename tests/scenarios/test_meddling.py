@@ -125,6 +125,13 @@ def weigh(blue: int | None, green: int | None) -> Deed:
     return deed
 
 
+def new_rule(kube: InMemoryKube) -> None:
+    """A path of its own for a new feature, as the manifest in git sends everything: to the version that serves there."""
+    http = copy.deepcopy(kube.get(VIRTUAL_SERVICE, "shop", "shop")["spec"]["http"])
+    rule = {"match": [{"uri": {"prefix": "/new"}}], "route": [{"destination": {"host": "shop", "subset": "v1"}}]}
+    kube.patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": [rule, *http]}})
+
+
 def make_again(name: str) -> Deed:
     """`kubectl replace --force`: the same Deployment under another uid."""
 
@@ -176,6 +183,16 @@ class TestTheRoute:
 
         assert (story.status["phase"], story.status["reason"]) == ("Holding", "RouteChanged")
         assert "no http rule that sends to blue or green" in story.status["message"]
+
+    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    def test_a_new_rule_to_blue_is_held_until_a_person_gives_green_its_share_there(self, when):
+        """Else its users stay on a version that goes after the success, and the route is never given back."""
+        held, resumed = told((when, new_rule)), told((when, new_rule), people=({"at": f"{when + 60:.0f}s", "verb": "resume"},))
+
+        assert (held.status["phase"], held.status["reason"]) == ("Holding", "RouteChanged")
+        assert "a rule of VirtualService shop/shop sends to blue alone" in held.status["message"]
+        assert (resumed.status["phase"], resumed.weights) == ("Succeeded", {"v1": 0, "v2": 100})
+        assert held.breaches == resumed.breaches == []
 
     @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
     def test_another_releases_mark_on_the_route_is_held_and_nothing_is_written_there(self, when):

@@ -209,6 +209,11 @@ class Split:
         """Whether every managed rule names both sides, once each."""
         return all(count(rule, sides, Side.BLUE) == 1 == count(rule, sides, Side.GREEN) for rule in self.managed)
 
+    def aside(self, sides: Sides) -> bool:
+        """Whether a managed rule names blue alone where another one names green."""
+        with_green = [names(rule, sides, Side.GREEN) for rule in self.managed]
+        return any(with_green) and not all(with_green)
+
     def bypass_green(self, sides: Sides) -> bool:
         """Whether some listed bypass rule sends anything to green."""
         return any(rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0 for rule in self.bypass)

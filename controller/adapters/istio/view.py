@@ -187,6 +187,7 @@ def _route_view(route: Route, sides: Sides) -> RouteView:
         bypass_stale=sides.known and split.bypass_stale(sides),
         astray=sides.known and (bool(split.missing) or not (split.managed or split.bypass or route.ref.bypass)),
         void=sides.known and split.void(sides),
+        aside=sides.known and split.aside(sides),
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
         because=marks.annotation(route.obj, marks.BECAUSE),
