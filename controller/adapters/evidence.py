@@ -33,11 +33,11 @@ PART_BYTES = 600_000
 
 def store(kube: Kube, subject: Subject, journal: Journal, before: EvidenceStatus | None, epoch: int) -> EvidenceStatus | None:
     """Store what the journal has as the next part; where that stands now. The journal is emptied once it is certainly stored."""
-    journal.close()
-    if not journal.closed:
+    found = journal.segments()
+    if not found:
         return before
     known = before or EvidenceStatus()
-    segments = fitting(journal.closed, min(PART_BYTES, (RELEASE_BYTES - known.bytes) // 2))
+    segments = fitting(found, min(PART_BYTES, (RELEASE_BYTES - known.bytes) // 2))
     size = sum(len(segment.body) for segment in segments)
     body = part(subject, segments, number=known.parts + 1, lost=journal.lost, epoch=epoch)
     try:
@@ -46,8 +46,7 @@ def store(kube: Kube, subject: Subject, journal: Journal, before: EvidenceStatus
         if error.reason != "AlreadyExists":
             raise
     less = known.thinned or bool(journal.lost) or any(segment.kept for segment in segments)
-    journal.keep(())
-    journal.lost = 0
+    journal.emptied()
     return EvidenceStatus(parts=known.parts + 1, bytes=known.bytes + size, thinned=less)
 
 

@@ -166,6 +166,8 @@ def _cause(error: BaseException) -> str:
         inner = inner.__cause__
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
+    if inner.args and isinstance(inner.args[-1], Exception):  # urllib3 keeps the fault itself beside its own words
+        return _cause(inner.args[-1])
     text = re.sub(r"<[^>]*>:?\s*|\S*(HTTPConnection|HTTPSConnection)\([^)]*\):?\s*", "", str(inner))
     return _short(text).rstrip(".") or type(inner).__name__
 

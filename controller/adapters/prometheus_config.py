@@ -4,6 +4,7 @@ A plan only names a provider; addresses and credentials stand here, and secrets 
 again for each query, so that a rotated token needs no restart.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -87,6 +88,6 @@ def load_config(path: Path) -> PrometheusConfig:
     if not isinstance(content, dict):
         raise ConfigError(f"The providers' file {path} is no mapping: it begins with `providers:` and has a list below.")
     try:
-        return PrometheusConfig.model_validate(content)
+        return PrometheusConfig.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         raise ConfigError(f"The providers' file {path} cannot be used: {in_words(error, PrometheusConfig)}.") from error

@@ -9,7 +9,7 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 GROUP = "penstock.dev"
@@ -40,14 +40,17 @@ def shown(value: Any) -> str:
 
 def parse_duration(value: Any) -> float:
     """Seconds of a text like `90s`, `1h30m`. Raises ValueError with what was expected."""
-    if isinstance(value, float):
-        return value  # already parsed: a frozen model that is copied or rebuilt
     if not isinstance(value, str) or not re.match(DURATION_PATTERN, value):
         raise ValueError(f"found {shown(value)}, expected a duration with its unit, such as 30s, 5m, 1h30m")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     if seconds > LONGEST_DURATION:
         raise ValueError(f"found {shown(value)}, expected at most {LONGEST_DURATION / _UNITS['d']:.0f}d")
     return seconds
+
+
+def duration_of(value: Any, info: ValidationInfo) -> float:
+    """Seconds of what stands in a field: of a text, or what was parsed before in a model that is rebuilt. JSON has no such numbers."""
+    return value if isinstance(value, float) and info.mode != "json" else parse_duration(value)
 
 
 def format_duration(seconds: float) -> str:
@@ -66,7 +69,7 @@ def format_duration(seconds: float) -> str:
 
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    BeforeValidator(duration_of),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 32}),
 ]

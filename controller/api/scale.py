@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, BeforeValidator
 
-from controller.api.base import parse_duration
+from controller.api.base import duration_of
 from controller.api.plan import PlanSpec
 
 SHORTEST_TIMEOUT_SECONDS = 1.0
@@ -14,9 +14,7 @@ SHORTEST_TIMEOUT_SECONDS = 1.0
 @cache
 def _is_duration(model: type[BaseModel], name: str) -> bool:
     field = model.model_fields[name]
-    return any(isinstance(m, BeforeValidator) and m.func is parse_duration for m in field.metadata) or "parse_duration" in repr(
-        field.annotation
-    )
+    return any(isinstance(m, BeforeValidator) and m.func is duration_of for m in field.metadata) or "duration_of" in repr(field.annotation)
 
 
 def _divide(value: Any, divisor: float) -> Any:

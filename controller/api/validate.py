@@ -162,7 +162,7 @@ def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
         newer = isinstance(version, str) and version.startswith(f"{GROUP}/")
         hint = "this Penstock does not know that version: use a newer one" if newer else f"begin with apiVersion: {API_VERSION}"
         problems.append(_error(document, ("apiVersion",), shown(version), API_VERSION, hint))
-    if kind not in SPECS:
+    if not isinstance(kind, str) or kind not in SPECS:
         problems.append(_error(document, ("kind",), shown(kind), f"one of {', '.join(SPECS)}", "correct the kind"))
     metadata = data.get("metadata")
     if not isinstance(metadata, dict):
@@ -179,9 +179,10 @@ def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
 
 
 def _modelled(document: Document, model: type[BaseModel], data: Any, top: tuple[str, ...]) -> list[Finding]:
-    """What the model says, strictly: as the API server, which converts nothing."""
+    """What the model says, strictly: as the API server, which converts nothing and knows no other names than those on the wire."""
     try:
-        model.model_validate_json(orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS), strict=True)
+        text = orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
+        model.model_validate_json(text, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         return [translate(one, model, document, top) for one in error.errors(include_url=False)]
     except TypeError:
@@ -213,11 +214,19 @@ def _scenario(document: Document, scenarios: Scenarios, folder: Path) -> list[Fi
     problems = _modelled(document, scenarios.model, data, ())
     for word, default in (("plan", "plan.yaml"), ("world", "world.yaml")):
         name = data.get(word, default)
-        if isinstance(name, str) and not (folder / name).is_file():
+        if isinstance(name, str) and not there(folder / name):
             problems.append(_error(document, (word,), shown(name), "a file that exists", "it is relative to this file"))
     if not problems:  # names are held against each other only where every field is what it should be
         problems += [_error(document, *note) for note in scenarios.notes(data, document.data, folder)]
     return problems
+
+
+def there(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _error(document: Document, path: tuple[str | int, ...], found: str, expected: str, hint: str = "") -> Finding:

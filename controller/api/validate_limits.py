@@ -28,7 +28,11 @@ def limit_notes(one: dict[str, Any]) -> Iterator[Words]:
     limit = one.get("limit")
     if not isinstance(limit, dict):
         return
-    given = {name: value for name, value in limit.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    given = {
+        name: value
+        for name, value in limit.items()
+        if isinstance(name, str) and isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
     yield from _empty_ranges(given)
     builtin = one.get("builtin")
     if isinstance(builtin, str) and builtin in RANGES:

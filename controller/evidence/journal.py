@@ -12,7 +12,6 @@ to counts before anything else is lost (`controller.evidence.thinning`). Decisio
 """
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -191,12 +190,24 @@ class Journal:
         while sum(len(segment.body) for segment in self.closed) > MEMORY_BYTES and self._make_room():
             pass
 
-    def keep(self, kept: Iterable[Segment]) -> None:
-        """After a part was stored: only these are still to be stored."""
-        self.closed = list(kept)
+    def segments(self) -> list[Segment]:
+        """All that is to be stored, what the open segment has so far included.
+
+        That one goes on until it is stored for certain. Closed at every try, where writes fail for minutes, each would have the whole
+        status and all series anew, and all together be soon more than a ConfigMap carries.
+        """
+        opened = [self._open.closed()] if self._open is not None and self._open.looks else []
+        return [*self.closed, *opened]
+
+    def emptied(self) -> None:
+        """After everything was stored."""
+        self.closed, self._open, self.lost = [], None, 0
 
     def _make_room(self) -> bool:
-        """One step: the oldest whole segment to counts, else to its steps, else one without steps is left out; False if none can."""
+        """One step: the oldest whole segment to counts, else to its steps, else one without steps is left out, else the oldest of all.
+
+        The last is for a cluster that has taken no record for hours: the same decision was made again and again, and is in what stays.
+        """
         from controller.evidence import thinning  # noqa: PLC0415 - rare, and it needs the reader
 
         older = list(enumerate(self.closed[:-1]))
@@ -205,12 +216,12 @@ class Journal:
                 if segment.kept < level:
                     self.closed[position] = smaller(segment)
                     return True
-        for position, segment in older:
-            if not segment.steps:
-                self.lost += segment.looks
-                self.closed[position : position + 2] = [thinning.after_lost(segment, self.closed[position + 1])]
-                return True
-        return False
+        if not older:
+            return False
+        position, segment = min(older, key=lambda one: one[1].steps)
+        self.lost += segment.looks
+        self.closed[position : position + 2] = [thinning.after_lost(segment, self.closed[position + 1])]
+        return True
 
     def _segment(self, epoch: int, divisor: float, seen: Seen) -> _Open:
         if self._open is not None and self._open.epoch != epoch:

@@ -1,5 +1,6 @@
 """The controller's configuration: a YAML file, and flags that win over it."""
 
+import json
 import os
 import socket
 import uuid
@@ -77,7 +78,7 @@ def load_config(path: str = "", **flags: Any) -> ControllerConfig:
     if lease:
         given["lease"] = (settings.get("lease") or {}) | lease
     try:
-        return ControllerConfig.model_validate(settings | given)
+        return ControllerConfig.model_validate_json(json.dumps(settings | given, default=str))
     except ValidationError as error:
         faults = in_words(error, ControllerConfig)
         raise ConfigError(f"The controller's configuration {path or 'of the flags'} cannot be used: {faults}.") from error

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from controller.api.base import shown
 from controller.api.plan import PlanSpec
+from controller.api.validate import there
 from controller.core.reasons import REASONS
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.store import ApiServer
@@ -59,7 +60,7 @@ def notes(data: Mapping[str, Any], own: Mapping[str, Any], folder: Path) -> Iter
     objects: list[dict[str, Any]] = []
     for word, default in (("world", "world.yaml"), ("plan", "plan.yaml")):
         name = data.get(word, default)
-        if not isinstance(name, str) or not (folder / name).is_file():
+        if not isinstance(name, str) or not there(folder / name):
             return  # said elsewhere
         try:
             objects += load_objects(folder / name)

@@ -57,12 +57,27 @@ class TestShapes:
         assert one.found == "the unknown field 'concurency'"
         assert one.hint == "did you mean 'concurrency'?"
 
+    def test_a_field_has_one_name_the_one_on_the_wire(self):
+        """What the API server would refuse, or drop without a word."""
+        one = findings("  stages: [{weight: 100, warm_up: 30s}]\n")["spec.stages[0].warm_up"]
+
+        assert (one.severity, one.hint) == ("error", "did you mean 'warmUp'?")
+
+    @pytest.mark.parametrize("kind", ["{a: 1}", "[ReleasePlan]"])
+    def test_a_kind_that_is_no_text_is_named_like_an_unknown_one(self, kind):
+        found = validate_text(f"apiVersion: penstock.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: a}}\n")
+
+        assert [one.path for one in found] == ["kind"]
+
+    def test_a_limit_whose_name_is_a_number_is_an_unknown_field(self):
+        assert "expected one of max" in str(findings("  checks: [{name: a, builtin: cpu, limit: {1: 2}}]\n")["spec.checks[0].limit.1"])
+
     def test_a_text_is_no_number(self):
         one = findings('  stages: [{weight: "5"}, {weight: 100}]\n')["spec.stages[0].weight"]
 
         assert (one.found, one.expected) == ("'5'", "a whole number")
 
-    @pytest.mark.parametrize("value", ["30", "-5m", "5 minutes", '""'])
+    @pytest.mark.parametrize("value", ["30", "-5m", "5 minutes", '""', "300.0", "-2.5", "1e308"])
     def test_a_duration_needs_its_unit_and_is_not_negative(self, value):
         one = findings(f"  stages: [{{weight: 100, window: {value}}}]\n")["spec.stages[0].window"]
 
@@ -273,6 +288,12 @@ class TestScenarios:
         found = {one.path for one in validate_file(path, scenarios=scenario_rules())}
 
         assert found == {"users[0].wrong", "expect.phase", "plan", "world"}
+
+    def test_a_world_whose_name_no_file_can_have_is_one_that_is_not_there(self, tmp_path):
+        (tmp_path / "plan.yaml").write_text(HEAD)
+        (tmp_path / "one.yaml").write_text(f"name: one\nworld: {'a' * 5000}\nexpect: {{phase: Succeeded}}\n")
+
+        assert [one.path for one in validate_file(tmp_path / "one.yaml", scenarios=scenario_rules())] == ["world"]
 
     def test_a_base_that_is_missing_is_named(self, tmp_path):
         path = tmp_path / "one.yaml"

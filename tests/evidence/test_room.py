@@ -28,10 +28,13 @@ from controller.evidence.reading import lines_of, looks_of
 from controller.evidence.replay import replay, tally
 from controller.evidence.thinning import counted, merged, steps_only
 from controller.ports import CONFIG_MAP, RELEASE, Answer
+from controller.simulator.run import run_scenario
+from controller.simulator.scenario import Fault
 from tests import sizes
 from tests.core.releases import a_release
 from tests.evidence.recorded import FIRST, HWAYO, SEQUENTIAL, bundle_from, kube_of, parts, played, recorded, releases, simulated
 from tests.memory import kept_bytes
+from tests.stories import scenario_of
 
 
 def segments_of(bundle):
@@ -254,6 +257,22 @@ class TestMemory:
         assert tally(replay(looks)).difference is None
         assert sum(1 + look.left for look in looks) == looks[-1].number + 1
 
+    def test_a_cluster_that_takes_no_record_for_hours_costs_a_bounded_journal_too(self, monkeypatch):
+        """Each try decides the same again; the newest ones stay."""
+        monkeypatch.setattr(journals, "MEMORY_BYTES", 20_000)
+        monkeypatch.setattr(journals, "SEGMENT_LOOKS", 50)
+        journal, world = Journal(), a_release().in_phase(Phase.MEASURING)
+        subject = world.world().subject
+        for number in range(2_000):
+            decision = Decision(subject.status.model_copy(update={"message": f"{number * 7919 % 104729}" * 8}))
+            journal.note(Seen(subject, Observed(live=True), Measured(), float(number), decision, step=True), epoch=1, divisor=1.0)
+
+        looks = [look for segment in journal.segments() for look in looks_of(lines_of(segment.body), {"hash": subject.plan})]
+        assert sum(len(segment.body) for segment in journal.segments()) < 2 * journals.MEMORY_BYTES
+        assert looks[-1].number == 1_999
+        assert looks[-1].out is not None
+        assert sum(1 + look.left for look in looks) == 2_000
+
     def test_a_release_that_runs_costs_less_than_forty_kilobytes(self):
         """What only the journal holds: lines, blocks, what was named, the last status; half a thousand releases run at once."""
         sizes = []
@@ -292,6 +311,17 @@ class TestMemory:
         journal.close()
 
         assert journal.closed[0].looks == 1
+
+
+class TestFailingWrites:
+    def test_a_step_that_nobody_stores_for_minutes_is_taken_when_it_can_be(self):
+        """Every try is in the evidence; all together must still fit into what an API server takes, else the step would never be taken."""
+        conflicts = Fault(kind="api-conflict", at=300.0, lasts=200.0, every=1.0)
+        scenario = scenario_of(FIRST, "healthy")
+
+        result = run_scenario(scenario.model_copy(update={"faults": [conflicts]}), FIRST)
+
+        assert result.problems == []
 
 
 class TestLostAnswers:

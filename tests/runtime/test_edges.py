@@ -41,6 +41,7 @@ class TestConfig:
             ("namespaces: shop", "namespaces: found 'shop', expected a list"),
             ("lease: {duration: 3s, renew: 2s}", "expected at most half of it"),
             ("lease: {duration: 3}", "expected a duration with its unit"),
+            ("resync: -2.5", "resync: found -2.5, expected a duration with its unit"),
             ("listen: nowhere", "listen: found 'nowhere', expected HOST:PORT"),
             ("listen: 127.0.0.1:99999", "expected HOST:PORT"),
         ],

@@ -1,9 +1,13 @@
 """Every way in which an API server, or what stands before it, can fail is one error with one clear sentence."""
 
+from http.client import RemoteDisconnected
+
 import pytest
 from misbehaving import answer, chunked, refusal
+from urllib3.exceptions import ProtocolError
 
 from controller.adapters.kube_config import connect
+from controller.adapters.kube_errors import error_of_transport
 from controller.ports import (
     RELEASE,
     ConflictError,
@@ -58,6 +62,14 @@ def test_a_bad_answer_is_one_error_with_one_sentence(server, kube, scripted, err
     assert words in str(caught.value)
     assert len(str(caught.value)) < 400
     assert "\n" not in str(caught.value)
+
+
+def test_a_connection_that_ends_without_an_answer_is_told_in_words():
+    """urllib3 puts the fault itself beside its own words, so that its text is a tuple."""
+    fault = ProtocolError("Connection aborted.", RemoteDisconnected("Remote end closed connection without response"))
+
+    told = str(error_of_transport(fault, "http://api"))
+    assert told == "The API server at http://api closed the connection: Remote end closed connection without response."
 
 
 def test_nothing_is_ever_sent_twice(server, kube):
