@@ -1,5 +1,5 @@
 # The two commands a newcomer needs: `make demo` and `make test`. Each makes its own environment first.
-.PHONY: demo test check bench bench-analysis matrix soak clean docs
+.PHONY: demo test test-all check bench bench-analysis matrix soak clean docs
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo     run the Hwayo release twice against the embedded cluster: once to the end, once rolled back"
 	@echo "make test     the offline suite; with a Go toolchain also the tests on a real API server"
+	@echo "make test-all the same with the long tests and in the thorough sizes, as continuous integration runs it"
 	@echo "make check    style, types and import contracts"
 	@echo "make docs     write the generated documents and CRDs again"
 	@echo "make matrix   every crash point of every example's scenarios, with its log"
@@ -28,6 +29,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	sh tests/run.sh
+
+test-all: $(VENV)/.installed
+	PENSTOCK_THOROUGH=1 sh tests/run.sh
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

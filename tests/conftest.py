@@ -1,4 +1,4 @@
-"""What every test shares: tests that need real components say so, and the closing lines tell which of them did not run."""
+"""What every test shares: tests that need real components say so, and the closing lines tell what did not run."""
 
 from __future__ import annotations
 
@@ -100,6 +100,30 @@ def group_of(nodeid: str) -> str:
     return next((group for name, group in TOGETHER.items() if file.startswith(name)), file)
 
 
+LEFT = pytest.StashKey[int]()
+"""How many long tests the expression of `-m` left out."""
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count the long tests where it is them that a run leaves out, as `make test` does."""
+    stash, expression = items[0].config.stash, items[0].config.getoption("markexpr")
+    if "not long" in expression:
+        stash[LEFT] = stash.get(LEFT, 0) + sum(item.get_closest_marker("long") is not None for item in items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Workers collect, and tell the process that prints."""
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["long"] = session.config.stash.get(LEFT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker collects all tests, so that each tells the same number."""
+    stash = node.config.stash
+    stash[LEFT] = max(stash.get(LEFT, 0), getattr(node, "workeroutput", {}).get("long", 0))
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests and everything imported stay until the end: the garbage collector need not look at them again and again."""
     gc.collect()
@@ -121,11 +145,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(sentence)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Close with what was skipped for want of a component, and how to get it; then with the sizes."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Close with what was skipped for want of a component, and how to get it; then with the sizes, and what they left out."""
     for line in closing_lines(_skip_reasons(terminalreporter)):
         terminalreporter.write_line(line, yellow=True)
-    terminalreporter.write_line(sizes.closing_line())
+    terminalreporter.write_line(sizes.closing_line(config.stash.get(LEFT, 0)))
 
 
 def closing_lines(reasons: Iterator[str]) -> list[str]:

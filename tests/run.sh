@@ -7,7 +7,9 @@ unset PYTHONDONTWRITEBYTECODE
 echo "== The offline suite"
 # A worker more than the machine has cores: those that wait for a sandbox leave theirs to the others.
 WORKERS=$("$BIN/python" -c 'import os; print(min(os.cpu_count() or 1, 7) + 1)')
-"$BIN/python" -m pytest tests -n "$WORKERS" --dist loadgroup --no-loadscope-reorder -m "not bed and not prometheus and not browser"
+# Further cases of what is shown are left to `make test-all`, which sets PENSTOCK_THOROUGH: tests/sizes.py.
+SELECTION=$("$BIN/python" -c 'from tests import sizes; print(sizes.selection())')
+"$BIN/python" -m pytest tests -n "$WORKERS" --dist loadgroup --no-loadscope-reorder -m "not bed and not prometheus and not browser$SELECTION"
 if command -v go >/dev/null 2>&1 || [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     echo "== The real API server: its programs are built once, about three and a half minutes"
     "$BIN/python" -m tests.bed.binaries >/dev/null

@@ -1,14 +1,18 @@
-"""How much a test repeats what it shows: once in a while for everybody, thoroughly on continuous integration.
+"""How much the suite shows in one run: what tells most for everybody, everything on continuous integration.
 
-What is shown is the same in both sizes, and no test is left out in either. Random examples, seeds and simulated runs are fewer
-in the quick size; their bounds follow the number of runs.
+Two things differ. What is repeated for its statistics (random examples, seeds, simulated runs) is repeated less often in the quick
+size; bounds follow the number of runs. And tests marked `long` are left out of it: further cases of a family, most of them whole
+releases, whose most telling cases stay. `make test` says how many were left out; `make test-all` and `.ci/run` run them.
 """
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 THOROUGH = os.environ.get("PENSTOCK_THOROUGH", "").lower() not in ("", "0", "false")
-"""Whether the long sizes are asked for: `PENSTOCK_THOROUGH=1`, as `.ci/run` sets it."""
+"""Whether everything is asked for: `PENSTOCK_THOROUGH=1`, as `make test-all` and `.ci/run` set it."""
 
 
 def size(quick: Any, thorough: Any) -> Any:
@@ -16,6 +20,21 @@ def size(quick: Any, thorough: Any) -> Any:
     return thorough if THOROUGH else quick
 
 
-def closing_line() -> str:
-    """What the suite says of it at its end."""
-    return "Sizes: thorough." if THOROUGH else "Sizes: quick (PENSTOCK_THOROUGH=1 for the long ones)."
+def most_telling(*chosen: Any, of: Iterable[Any]) -> list[Any]:
+    """The parameters of a family: those that are not among the chosen are marked `long`. A tuple is several parameters."""
+    every = list(of)
+    assert all(one in every for one in chosen), f"{chosen} are not all among {every}"
+    return [one if one in chosen else pytest.param(*(one if isinstance(one, tuple) else (one,)), marks=pytest.mark.long) for one in every]
+
+
+def selection() -> str:
+    """What `make test` adds to the marks that it selects tests by."""
+    return size(" and not long", "")
+
+
+def closing_line(left: int = 0) -> str:
+    """What the suite says of it at its end; so many long tests were left out."""
+    if THOROUGH:
+        return "Sizes: thorough."
+    named = f"; {left} long tests were left out" if left else ""
+    return f"Sizes: quick{named} (`make test-all` runs everything, in the thorough sizes)."

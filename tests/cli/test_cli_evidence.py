@@ -438,6 +438,7 @@ class TestSimulate:
         assert told.code == 0
         assert penstock("replay", path).code == 0
 
+    @pytest.mark.long
     def test_later_releases_of_a_story_lie_beside_it(self, tmp_path):
         penstock("simulate", ROOT / "examples/first-release", "--scenario", "three-in-a-row", "--bundle", tmp_path / "s.penstock")
 

@@ -146,6 +146,7 @@ def test_yaml_of_a_plan_in_a_file_needs_no_cluster(folder, samples, monkeypatch,
     assert (code, capsys.readouterr().out.splitlines()[:2]) == (0, ["analysis:", "  measured:"])
 
 
+@pytest.mark.long
 def test_the_page_shows_what_is_printed(folder, samples, capsys):
     """Of six pods whose failures come in bursts of three."""
     shown = next(one for one in commands(ROOT / "docs" / "analysis" / "preflight.md") if "preflight" in one.line)

@@ -10,6 +10,7 @@ from controller.api.release import Phase
 from controller.simulator.definitions import load_objects
 from controller.simulator.run import run_objects
 from controller.simulator.scenario import Act, Share, Step, load
+from tests.sizes import size
 
 P99 = {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}}
 FIRST = Path(__file__).parents[2] / "examples" / "first-release"
@@ -113,7 +114,7 @@ def test_a_lower_number_in_the_check_lets_it_go_on_by_itself():
     assert with_traffic(20, **P99, minRequests=100).status.stages[0].window.ran < 400
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", range(1, size(3, 5)))
 def test_one_failed_request_of_fifteen_sends_no_version_back(seed):
     """At 5 % of 5 requests a second one failure in a minute is 6.7 points more than blue's 1 %, and two polls see it."""
     assert with_traffic(5, seed=seed, errors=(0.01, 0.01), **P99 | {"quantile": 0.95}).status.rollback is None

@@ -36,6 +36,7 @@ from tests.evidence.recorded import (
     simulated,
 )
 from tests.scenarios.newer import newer_definition
+from tests.sizes import most_telling
 
 RELEASES = [
     (FIRST, "healthy"), (FIRST, "fails-at-25"), (FIRST, "fails-at-100"), (FIRST, "prometheus-outage"), (FIRST, "drift-to-blue"),
@@ -44,10 +45,14 @@ RELEASES = [
     (SEQUENTIAL, "sequential-objective-incident"), (SEQUENTIAL, "sequential-own-broken"), (SEQUENTIAL, "sequential-gauge-leaks"),
     (SEQUENTIAL, "sequential-home-worse"), (KAYENTA, "kayenta-errors"), (KAYENTA, "kayenta-healthy"),
 ]  # fmt: skip
+TELLING = [
+    (FIRST, "healthy"), (FIRST, "fails-at-25"), (FIRST, "never-ready"), (HWAYO, "slow-at-25"), (SEQUENTIAL, "sequential-errors"),
+    (SEQUENTIAL, "sequential-own-broken"), (SEQUENTIAL, "sequential-gauge-leaks"), (KAYENTA, "kayenta-errors"),
+]  # fmt: skip
 
 
 class TestReplay:
-    @pytest.mark.parametrize(("folder", "name"), RELEASES, ids=[name for _, name in RELEASES])
+    @pytest.mark.parametrize(("folder", "name"), most_telling(*TELLING, of=RELEASES), ids=[name for _, name in RELEASES])
     def test_every_look_is_decided_as_it_was(self, folder, name):
         found = replayed(recorded(folder, name))
 

@@ -101,9 +101,11 @@ LOOKS = sizes.size(120, None)
 COUNTED = ("errors", "latency", "healthy", "gauge-leaks", "own-broken", "home-worse")
 THINNED = [(HWAYO, "slow-at-25"), *((SEQUENTIAL, f"sequential-{one}") for one in COUNTED)]
 
+TELLING = [(SEQUENTIAL, f"sequential-{one}") for one in ("errors", "latency", "gauge-leaks", "own-broken")]
+
 
 class TestThinning:
-    @pytest.mark.parametrize(("folder", "name"), THINNED, ids=[name for _, name in THINNED])
+    @pytest.mark.parametrize(("folder", "name"), sizes.most_telling(*TELLING, of=THINNED), ids=[name for _, name in THINNED])
     def test_every_verdict_follows_from_counts_as_from_raw_samples(self, folder, name):
         """Each look is decided again, and every status, window, poll and e-value on the way is the recorded one."""
         bundle, less = recorded(folder, name), as_counts(folder, name)

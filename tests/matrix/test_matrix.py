@@ -15,9 +15,9 @@ from tests.matrix.plans import ROOT, Cell, cells_of, rehearsal, run_cell, sample
 from tests.sizes import size
 
 SEED = int(os.environ.get("PENSTOCK_MATRIX_SEED", "1"))
-CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(10, 80)))
+CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(6, 80)))
 """How many cells of some scenarios of all examples."""
-STORIES = size(3, 6)
+STORIES = size(2, 6)
 
 
 def command(cell: Cell) -> str:
@@ -63,6 +63,7 @@ def test_when_time_is_up_no_further_cell_begins():
     assert reached == []
 
 
+@pytest.mark.long
 def test_a_crash_after_a_write_is_one_before_the_next_write_of_the_same_look():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
     chosen = [cell for cell in cells_of(file, name) if cell.mode in (Mode.CRASH_BEFORE, Mode.CRASH_AFTER)]

@@ -35,6 +35,7 @@ def ended(story, folder, speed):
         return status
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rate", "phase"), [(0.09, "RolledBack"), (0.001, "Succeeded")])
 def test_the_failing_green_of_the_demo_succeeds_with_an_error_rate_of_a_thousandth(tmp_path, rate, phase):
     """Its errors are told to nobody: they pass through proxies, counters, PromQL and the judge."""
@@ -63,6 +64,7 @@ def test_the_demo_says_what_happened_and_where_the_records_lie(tmp_path):
     assert (tmp_path / "1-succeeds" / "history.json").stat().st_size > 1000
 
 
+@pytest.mark.long
 def test_the_three_next_commands_work_as_they_are_typed():
     look, offline, play = next_commands(EXAMPLES / "first-release")
     timetable = subprocess.run(shlex.split(look), check=False, capture_output=True, text=True, timeout=60)

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from sandbox_bed import alive
 
 from controller.cli.main import run
@@ -50,6 +51,7 @@ def test_it_is_uninstalled_in_mid_stage_installed_again_and_goes_on(sandbox):
     assert len(it.children()) == 1
 
 
+@pytest.mark.long
 def test_what_was_left_in_mid_stage_is_told_and_the_way_on_is_the_one_of_the_page(sandbox):
     """docs/operating.md: one version at 100 %, the other scaled to zero, install, start."""
     it = sandbox("--example", "first-release", "--speed", "40")

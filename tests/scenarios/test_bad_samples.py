@@ -10,6 +10,7 @@ from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import START
 from tests.scenarios.test_scenarios import story
+from tests.sizes import most_telling
 
 SPOILT_FROM = 150.0
 """Seconds after the start: the first window is open."""
@@ -96,7 +97,7 @@ def undisturbed():
     return released(lambda one: one)[0]
 
 
-@pytest.mark.parametrize("name", NEVER)
+@pytest.mark.parametrize("name", most_telling("NaN in the counters of failures", "no series", "falling counts", of=NEVER))
 def test_what_cannot_be_counted_is_never_a_pass(name):
     status, breaches = released(NEVER[name])
 
@@ -157,6 +158,7 @@ def test_failures_while_nothing_was_scraped_are_no_pass_although_one_scrape_may_
     assert "Green is worse than tolerated over the whole window, but scrape by scrape not beyond doubt: error-rate: " in told
 
 
+@pytest.mark.long
 def test_a_stall_in_which_green_was_sound_delays_the_release_and_no_more():
     base = story("sequential-healthy")[1].versions[0]
     result, breaches = stalled(type(base).model_validate({"errors": 0.001}).errors)

@@ -28,12 +28,17 @@ from controller.simulator.invariants import watch
 from controller.simulator.run import Result, run_objects
 from controller.simulator.scenario import Scenario, load
 from controller.simulator.simulation import START, Simulation
+from tests.sizes import most_telling
 
 FOLDER = Path(__file__).parent / "peers"
 HEALTHY = next(scenario for scenario in load(FOLDER / "scenarios.yaml") if scenario.name == "foreign-labels")
 STORY = HEALTHY.model_copy(update={"faults": [], "plan": "three-stages.yaml"})
 PREPARING, CLUSTER, SHIFTED, MEASURING, BAKING, DONE = 3.0, 12.0, 20.0, 80.0, 310.0, 380.0
 """Seconds in which that release brings green up, waits for its cluster, has shifted to 5 %, judges 5 %, bakes, and has succeeded."""
+
+STAGES = most_telling(MEASURING, of=[SHIFTED, MEASURING, BAKING])
+BEFORE = most_telling(CLUSTER, of=[PREPARING, CLUSTER])
+"""Moments in which a deed is done again; only the middle of a window, and the last moment before the first weight, are not `long`."""
 
 Deed = Callable[[InMemoryKube], Any]
 
@@ -159,7 +164,7 @@ def without_green_subset(kube: InMemoryKube) -> None:
 
 
 class TestTheRoute:
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_less_for_green_by_hand_is_obeyed_in_every_stage(self, when):
         """While it shifts, too: `kubectl edit` at 3 am must stick."""
         story = told((when, weigh(97, 3)))
@@ -169,7 +174,7 @@ class TestTheRoute:
         assert story.breaches == []
 
     @pytest.mark.parametrize("weights", [(0, 0), (None, None)])
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_weights_that_mean_nothing_are_put_right_at_once(self, when, weights):
         """All 0 and all absent send to all pods of the host, whatever was granted."""
         story = told((when, weigh(*weights)))
@@ -177,14 +182,14 @@ class TestTheRoute:
         assert (story.status["phase"], story.weights) == ("Succeeded", {"v1": 0, "v2": 100})
         assert story.breaches == []
 
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_a_route_without_rules_is_held_with_its_own_words(self, when):
         story = told((when, patch(VIRTUAL_SERVICE, "shop", {"spec": {"http": []}})))
 
         assert (story.status["phase"], story.status["reason"]) == ("Holding", "RouteChanged")
         assert "no http rule that sends to blue or green" in story.status["message"]
 
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_a_new_rule_to_blue_is_held_until_a_person_gives_green_its_share_there(self, when):
         """Else its users stay on a version that goes after the success, and the route is never given back."""
         held, resumed = told((when, new_rule)), told((when, new_rule), people=({"at": f"{when + 60:.0f}s", "verb": "resume"},))
@@ -194,7 +199,7 @@ class TestTheRoute:
         assert (resumed.status["phase"], resumed.weights) == ("Succeeded", {"v1": 0, "v2": 100})
         assert held.breaches == resumed.breaches == []
 
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_another_releases_mark_on_the_route_is_held_and_nothing_is_written_there(self, when):
         """It cannot be written any more, and asking again and again would help nobody."""
         story = told((when, patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": "another"}}})))
@@ -218,7 +223,7 @@ class TestTheRoute:
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
         assert story.weights == {"v1": 100}
 
-    @pytest.mark.parametrize("when", [PREPARING, CLUSTER])
+    @pytest.mark.parametrize("when", BEFORE)
     def test_a_route_that_is_deleted_before_the_first_weight_leaves_nothing_behind_unsaid(self, when):
         """Istio now sends to all pods of the host, so green is not taken away under users, and it is not called untouched either."""
         story = told((when, delete(VIRTUAL_SERVICE, "shop")))
@@ -226,7 +231,7 @@ class TestTheRoute:
         assert (story.status["phase"], story.status["reason"]) == ("Halted", "DrainUnknown")
         assert "VirtualService shop/shop is gone" in story.status["message"]
 
-    @pytest.mark.parametrize("when", [PREPARING, CLUSTER])
+    @pytest.mark.parametrize("when", BEFORE)
     def test_without_requests_everything_is_given_back_then(self, when):
         story = told((when, delete(VIRTUAL_SERVICE, "shop")), users=[])
 
@@ -281,7 +286,7 @@ class TestOurMarks:
 
 class TestGreensCluster:
     @pytest.mark.parametrize("deed", [without_green_subset, delete(DESTINATION_RULE, "shop")])
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_without_its_subset_everybody_goes_back_soon(self, when, deed):
         """Its whole share of the users gets 503 until then, and no metric has a colour for it."""
         story = told((when, deed))
@@ -303,7 +308,7 @@ class TestGreensCluster:
 
         assert story.status["rollback"]["reason"] == "HoldDeadline"
 
-    @pytest.mark.parametrize("when", [PREPARING, CLUSTER, MEASURING])
+    @pytest.mark.parametrize("when", most_telling(CLUSTER, of=[PREPARING, CLUSTER, MEASURING]))
     def test_green_gets_no_more_while_the_service_is_deleted(self, when):
         story = told((when, delete(SERVICE, "shop")))
 
@@ -312,7 +317,7 @@ class TestGreensCluster:
 
 
 class TestWorkloads:
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_another_image_of_green_was_never_judged(self, when):
         story = told((when, other_image))
 
@@ -320,7 +325,7 @@ class TestWorkloads:
         assert "shop:by-hand" in story.status["rollback"]["message"]
         assert story.sizes == {"shop": 3}
 
-    @pytest.mark.parametrize("when", [PREPARING, SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", [pytest.param(PREPARING, marks=pytest.mark.long), *STAGES])
     def test_another_image_of_blue_is_said_once_and_stops_nothing(self, when):
         """Everybody would be put back on it, and nobody has judged it."""
         story = told((when, blue_runs("by-hand")))
@@ -347,7 +352,7 @@ class TestWorkloads:
         assert said >= {"BlueWasChanged", "BlueIsAsBefore"}
         assert "Nobody has judged" not in story.status["message"]
 
-    @pytest.mark.parametrize("when", [PREPARING, CLUSTER])
+    @pytest.mark.parametrize("when", BEFORE)
     def test_another_image_while_green_is_prepared_gets_no_request(self, when):
         """What is judged is what was asked for, not what somebody put there before it was ready."""
         story = told((when, other_image))
@@ -415,7 +420,7 @@ class TestWorkloads:
         assert (story.status["phase"], story.status["reason"]) == ("Halted", "GreenStays")
         assert "somebody else's" in story.status["message"]
 
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_a_blue_that_was_made_again_is_blue(self, when):
         """`kubectl replace --force`: its new uid is written down, so that it is kept at its size and retired like the one before."""
         story = told((when, make_again("shop")))
@@ -470,7 +475,7 @@ class TestTheRecords:
         assert blue["image"] == "registry.example/shop:1.0"
         assert story.status["maxWeight"] <= (100 if when == BAKING else 5)
 
-    @pytest.mark.parametrize("phase", ["Measuring", "Baking", "Shifting", "Holding", "Preparing"])
+    @pytest.mark.parametrize("phase", most_telling("Measuring", of=["Measuring", "Baking", "Shifting", "Holding", "Preparing"]))
     def test_a_release_on_its_way_back_is_not_turned_round_by_an_edit(self, phase):
         story = told((212.0, edit_status(phase=phase)), people=({"at": "200s", "verb": "rollback"},))
 
@@ -505,7 +510,7 @@ class TestTheRecords:
 class TestTheFinalizer:
     TAKEN_OFF = staticmethod(patch(RELEASE, "shop-v2", {"metadata": {"finalizers": None}}))
 
-    @pytest.mark.parametrize("when", [SHIFTED, MEASURING, BAKING])
+    @pytest.mark.parametrize("when", STAGES)
     def test_it_is_put_back_in_mid_release_and_a_deletion_goes_back_first(self, when):
         """Without it the Release would be gone at once, and its users stay on green for ever."""
         story = told((when, self.TAKEN_OFF), (when + 30, delete(RELEASE, "shop-v2")))

@@ -10,10 +10,28 @@ from controller.runtime.watched import newest_finished
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import load
+from tests.sizes import most_telling
 from tests.stories import played_in, run
 
 HERE = Path(__file__).parent
 STORIES = [(path.parent, scenario) for path in sorted(HERE.glob("*/scenarios.yaml")) for scenario in load(path)]
+
+TELLING = (
+    "home-in-a-row", "home-fails-by-gate",
+    "probes-fail", "green-deleted", "blue-deleted",
+    "kayenta-healthy", "kayenta-errors", "kayenta-no-data",
+    "answers-nan-for-a-while", "answers-many-for-ever", "answers-error-for-ever", "answers-empty-for-ever", "prometheus-hangs",
+    "no-requests",
+    "one-green-pod-unready", "one-blue-pod-unready", "green-unready-for-a-minute", "green-comes-and-goes", "both-unready-blue-first",
+    "subset-gone", "split-at-rest", "weights-beyond-100", "two-plans-on-one-route", "paused-while-green-fails", "killed-every-12-seconds",
+    "counters-reset", "foreign-labels", "watches-say-nothing", "token-expired-for-a-while", "rights-removed-for-a-while", "throttled",
+    "admission-denies-for-a-while", "two-versions", "plan-deleted", "slow-by-a-histogram", "two-series-of-which-one-is-bad",
+    "sequential-healthy", "sequential-errors", "sequential-latency", "sequential-restart", "sequential-early", "sequential-early-not",
+    "sequential-own-broken", "sequential-objective-held", "sequential-objective-broken", "sequential-quick-slower", "sequential-home",
+    "sequential-gauge-leaks",
+    "requests", "api-down",
+)  # fmt: skip
+"""Stories that every run tells: each mode, each kind of check and each kind of trouble is among them."""
 
 
 def story(name: str):
@@ -26,7 +44,7 @@ def played(name: str):
     return result, InMemoryKube(sim.server)
 
 
-@pytest.mark.parametrize("name", [scenario.name for _, scenario in STORIES])
+@pytest.mark.parametrize("name", most_telling(*TELLING, of=[scenario.name for _, scenario in STORIES]))
 def test_the_story_ends_as_it_says(name):
     """The expectation stands in the scenario itself."""
     result, _ = played(name)
@@ -34,7 +52,7 @@ def test_the_story_ends_as_it_says(name):
     assert result.problems == [], "\n".join(map(str, result.transcript))
 
 
-@pytest.mark.parametrize("name", ["host-in-a-row", "home-in-a-row", "subset-in-a-row"])
+@pytest.mark.parametrize("name", most_telling("home-in-a-row", of=["host-in-a-row", "home-in-a-row", "subset-in-a-row"]))
 def test_nothing_borrowed_is_left_after_several_releases(name):
     """Owner annotations, the plan's lock, raised autoscalers: all of it goes back."""
     _, kube = played(name)
@@ -45,6 +63,7 @@ def test_nothing_borrowed_is_left_after_several_releases(name):
     assert {hpa["spec"]["minReplicas"] for hpa in kube.list(HPA).items} <= {2}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["subset-in-a-row"])
 def test_the_roles_swap_with_each_success(name):
     """After four swaps the user's own Deployment serves again, with the newest image; the clone, which was ours, is gone."""
@@ -59,6 +78,7 @@ def test_the_roles_swap_with_each_success(name):
     assert "v1" in subsets, "the user's own subset stays"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["host-in-a-row"])
 def test_the_next_release_raises_no_alarm_over_the_old_version_that_just_ends(name):
     """Its pods take a moment to go after it was scaled to nothing: that is waited for, and nothing is refused."""
@@ -87,7 +107,7 @@ def test_home_keeps_the_original_and_removes_the_clone(name):
     assert not kube.list(SERVICE, "prod-green").items
 
 
-@pytest.mark.parametrize("name", ["home-fails-by-gate", "home-fails-by-trigger"])
+@pytest.mark.parametrize("name", most_telling("home-fails-by-gate", of=["home-fails-by-gate", "home-fails-by-trigger"]))
 def test_a_rollback_after_a_failed_return_gives_the_original_its_old_image(name):
     """The original had the new image already: "everybody is on blue" must mean the old version."""
     _, kube = played(name)
@@ -97,6 +117,7 @@ def test_a_rollback_after_a_failed_return_gives_the_original_its_old_image(name)
     assert not kube.list(DEPLOYMENT, "prod-green").items
 
 
+@pytest.mark.long
 def test_a_restart_in_the_return_neither_shortens_nor_repeats_its_window():
     """Killed every 20 s, the original is judged once, over the first stage's five minutes."""
     folder, scenario = story("home-restarts")
@@ -119,6 +140,7 @@ def test_a_rollback_leaves_blue_as_it_was(name):
     assert [len(r["route"]) for r in route["spec"]["http"]] == [1]
 
 
+@pytest.mark.long
 def test_finished_releases_are_kept_by_the_plans_history():
     """A plan that keeps two: of four finished releases the two newest are there, with their records, evidence and one frozen plan."""
     folder, scenario = story("subset-in-a-row")
@@ -133,6 +155,7 @@ def test_finished_releases_are_kept_by_the_plans_history():
     assert [name.split("-")[1] for name in sorted(set(maps) - set(evidence))] == ["history", "history", "plan"]
 
 
+@pytest.mark.long
 def test_finished_releases_age_though_no_other_one_comes():
     """The runtime lets the newest look once an hour: days later only it is left, its records with it."""
     folder, scenario = story("subset-in-a-row")
@@ -169,9 +192,11 @@ def test_a_plan_whose_holder_was_removed_by_hand_is_taken_over():
     assert result.problems == [], "\n".join(map(str, result.transcript))
 
 
-def test_a_success_is_taken_back_at_once_whatever_runs_meanwhile():
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["taken-back-while-the-next-runs"])
+def test_a_success_is_taken_back_at_once_whatever_runs_meanwhile(name):
     """It starts within the retention of the version before, ends the release that runs, and the queued one comes after it."""
-    result, kube = played("taken-back-while-the-next-runs")
+    result, kube = played(name)
 
     ends = {one["metadata"]["name"]: one["status"] for one in kube.list(RELEASE).items}
     assert {name: status["phase"] for name, status in ends.items()} == {

@@ -8,6 +8,7 @@ from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import AppMetricModel, Fault
 from tests.scenarios.test_scenarios import played, story
+from tests.sizes import most_telling
 from tests.stories import run
 
 
@@ -23,6 +24,7 @@ def test_the_same_sample_decides_whether_or_not_the_controller_was_killed(name):
     assert killed.status.rollback.n == quiet.status.rollback.n
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-outage"])
 def test_an_outage_loses_no_sample(name):
     """What Prometheus scraped while the controller could not ask counts afterwards: as many requests as without the outage."""
@@ -77,6 +79,7 @@ def test_a_stage_passes_early_once_green_is_shown_to_be_within_the_margin_and_ne
     assert bake.window.ran >= 600
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-early"])
 def test_a_controller_that_is_killed_again_and_again_passes_the_same_stages_early(name):
     folder, scenario = story(name)
@@ -91,7 +94,10 @@ def decided_by(result):
     return [str(line).split("%  ", 1)[1].partition(". Green had")[0] for line in result.transcript if "e-value" in str(line)]
 
 
-@pytest.mark.parametrize("name", ["sequential-gauge-leaks", "sequential-own-broken", "sequential-objective-incident"])
+KILLED = ["sequential-gauge-leaks", "sequential-own-broken", "sequential-objective-incident"]
+
+
+@pytest.mark.parametrize("name", most_telling("sequential-own-broken", of=KILLED))
 def test_pairs_own_counters_and_new_bets_survive_a_controller_that_is_killed_again_and_again(name):
     folder, scenario = story(name)
     quiet, _ = played(name)
