@@ -4,7 +4,7 @@ Every write here is conditional or idempotent by name, and carries the epoch. No
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -303,8 +303,12 @@ def releases_of_plan(kube: Kube, namespace: str, plan: str) -> Sequence[Obj]:
     return [obj for obj in kube.list(RELEASE, namespace).items if (obj.get("spec") or {}).get("plan") == plan]
 
 
-def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
-    """Releases of the same plan that are not finished, or whose retention still runs.
+Impossible = Callable[[Mapping[str, Any], Sequence[Obj]], str]
+"""Why a release will be refused at once, by its spec and the plan's releases; "" where it will not."""
+
+
+def read_rivals(kube: Kube, index: Kube, subject: Subject, impossible: Impossible) -> tuple[Rival, ...]:
+    """Releases of the same plan that are not finished, or whose retention still runs; without those that are `impossible`.
 
     `index` finds them, `kube` reads them: a live look asks for the few that are unfinished instead of listing ten thousand
     that are not. One that the index does not know yet is seen in a later look: the plan's lock decides who runs, not this.
@@ -318,28 +322,11 @@ def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
             rival = _rival(known if kube is index else kube.get(RELEASE, subject.namespace, known["metadata"]["name"]), subject)
         except NotFoundError:
             continue
-        if rival is not None and rival.phase is Phase.QUEUED and nothing_to_reverse(marks.mapping(known.get("spec")), of_plan):
+        if rival is not None and rival.phase is Phase.QUEUED and impossible(marks.mapping(known.get("spec")), of_plan):
             continue  # it will be refused: nobody gives way to it
         if rival is not None:
             rivals.append(replace(rival, place=queue_place(known, of_plan)) if rival.phase is Phase.QUEUED else rival)
     return tuple(rivals)
-
-
-def nothing_to_reverse(spec: Mapping[str, Any], of_plan: Sequence[Obj]) -> str:
-    """Why a reverse release takes nothing back, in words: it names no success of its plan. "" where it does, and for all others.
-
-    `spec` is the release's, as JSON.
-    """
-    if spec.get("kind") != "reverse":
-        return ""
-    named = spec.get("reverseOf")
-    if not named:
-        return "it does not name the release that it takes back (spec.reverseOf)."
-    found = next((obj for obj in of_plan if obj["metadata"]["name"] == named), None)
-    phase = marks.mapping(found.get("status")).get("phase", Phase.QUEUED) if found is not None else ""
-    if phase == Phase.SUCCEEDED:
-        return ""
-    return f"release {named} is {phase}, only a success is taken back." if phase else f"the plan has no release {named}."
 
 
 def own_place(index: Kube, subject: Subject) -> float | None:

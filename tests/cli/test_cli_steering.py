@@ -262,6 +262,43 @@ class TestRollback:
         assert terminal.release("back")["status"]["message"].endswith(why)
         assert terminal.release()["status"]["phase"] not in ("RollingBack", "TearingDown", "RolledBack")
 
+    @pytest.mark.parametrize("by_hand", [True, False])
+    def test_a_success_whose_old_version_has_made_room_for_a_later_release_is_not_taken_back_to_that_one(self, by_hand):
+        """Nobody gives way to it: the later release is brought up where the old version was, which runs nowhere any more."""
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0", "--revision", "v3")
+        terminal.until_phase("Measuring", name="shop-v3")
+        if by_hand:
+            spec = {"plan": "shop", "revision": "v1", "kind": "reverse", "reverseOf": "shop-v2"}
+            body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "back"}, "spec": spec}
+            InMemoryKube(terminal.sim.server, user="bob").create(RELEASE, "shop", body)
+            terminal.until_phase("Refused", name="back")
+            said = terminal.release("back")["status"]["message"]
+        else:
+            result = terminal.penstock("rollback", "shop-v2")
+            said = result.err
+            assert (result.code, len(terminal.releases())) == (6, 2)
+        terminal.sleep(30)
+
+        assert "Deployment shop/shop runs registry.example/shop:3.0 by now, and had registry.example/shop:1.0." in said
+        assert terminal.phase("shop-v3") not in ("RollingBack", "TearingDown", "RolledBack")
+
+    def test_a_success_whose_old_version_was_deleted_is_refused_before_anybody_gives_way(self):
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0", "--revision", "v3")
+        terminal.until_phase("Preparing", name="shop-v3")
+        kube = InMemoryKube(terminal.sim.server, user="bob")
+        kube.delete(DEPLOYMENT, "shop", "shop", uid=kube.get(DEPLOYMENT, "shop", "shop")["metadata"]["uid"])
+        spec = {"plan": "shop", "revision": "v1", "kind": "reverse", "reverseOf": "shop-v2"}
+        kube.create(RELEASE, "shop", {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "back"}, "spec": spec})
+        terminal.until_phase("Refused", name="back")
+
+        message = terminal.release("back")["status"]["message"]
+        assert "There is no version to go back to: Deployment shop/shop" in message
+        assert terminal.release("shop-v3")["status"].get("rollback", {}).get("reason") != "Superseded"
+
     def test_it_is_sent_again_while_the_api_server_does_not_answer(self):
         terminal = a_terminal()
         terminal.until(100)

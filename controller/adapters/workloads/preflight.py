@@ -228,6 +228,10 @@ def _gitops(found: _Pass, obj: Obj, pointers: tuple[str, ...]) -> None:
 def _old_version(found: _Pass, site: _Site) -> None:
     if site.green is None:
         found.refuse(reasons.MIXED_REVERSE, f"Deployment {site.green_name} is gone.")
+        return
+    wanted, runs = found.subject.spec.images.get(site.member.name, ""), image_of(site.green, site.member)
+    if wanted and wanted != runs:  # a later release was brought up in its place
+        found.refuse(reasons.MIXED_REVERSE, f"Deployment {site.green_name} runs {runs} by now, and had {wanted}.")
 
 
 def _adopted(found: _Pass, site: _Site) -> None:
