@@ -193,7 +193,7 @@ def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Par
     early = replace(early, plan=effective)
     traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets)
     rivals = records.read_rivals(kube, index, early, partial(nothing_to_reverse, kube))
-    requests = records.read_requests(kube, early)
+    requests = records.read_requests(kube, early.namespace, early.name)
     if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
         # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
         traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)

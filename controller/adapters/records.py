@@ -266,32 +266,32 @@ def set_finalizer(kube: Kube, subject: Subject, current: Obj, epoch: int, *, pre
     kube.patch(RELEASE, subject.namespace, subject.name, body, Patch.MERGE)
 
 
-def read_requests(kube: Kube, subject: Subject) -> tuple[RequestView, ...]:
-    """Unanswered requests for this release, oldest first. One that cannot be read asks for nothing, and is told so."""
+def read_requests(kube: Kube, namespace: str, name: str) -> tuple[RequestView, ...]:
+    """Unanswered requests for the release of this name, oldest first. One that cannot be read asks for nothing, and is told so."""
     views = []
-    for obj in kube.list(RELEASE_REQUEST, subject.namespace).items:
+    for obj in kube.list(RELEASE_REQUEST, namespace).items:
         spec = obj.get("spec") or {}
-        if spec.get("release") != subject.name or (obj.get("status") or {}).get("state"):
+        if spec.get("release") != name or (obj.get("status") or {}).get("state"):
             continue
         problem = ""
         try:
             parsed = RequestSpec.model_validate(spec)
         except ValidationError as error:
-            parsed, problem = RequestSpec(release=subject.name, verb=Verb.PAUSE), first_error(error)
+            parsed, problem = RequestSpec(release=name, verb=Verb.PAUSE), first_error(error)
         meta = obj["metadata"]
         view = RequestView(meta["name"], meta["uid"], meta["resourceVersion"], parsed, problem)
         views.append((meta.get("creationTimestamp", ""), meta["name"], view))
     return tuple(view for _, _, view in sorted(views, key=lambda item: item[:2]))
 
 
-def answer_request(kube: Kube, subject: Subject, view: RequestView, answer: AnswerRequest, *, epoch: int, now: float) -> None:
+def answer_request(kube: Kube, namespace: str, view: RequestView, answer: AnswerRequest, *, epoch: int, now: float) -> None:
     """Write the answer; answered twice with the same words equals once."""
     state = "accepted" if answer.accepted else "refused"
     body = {
         "metadata": {"resourceVersion": view.resource_version, "uid": view.uid},
         "status": {"state": state, "reason": answer.reason, "message": answer.message, "answeredAt": now, "epoch": epoch},
     }
-    kube.patch(RELEASE_REQUEST, subject.namespace, view.name, body, Patch.MERGE, subresource="status")
+    kube.patch(RELEASE_REQUEST, namespace, view.name, body, Patch.MERGE, subresource="status")
 
 
 def releases_of_plan(kube: Kube, namespace: str, plan: str) -> Sequence[Obj]:

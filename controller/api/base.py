@@ -88,6 +88,11 @@ NAME_LENGTH = 63
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A DNS label."""
 
+ObjectName = Annotated[
+    str, Field(min_length=1, max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+]
+"""The name of a Release: what the API server takes for one, dots among it, as far as a label's value goes."""
+
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.faults_api import OURS
@@ -46,6 +47,43 @@ class TestPauseAndResume:
         assert result.code == 5
         assert "No controller has answered within 3 s" in result.err
         assert len(requests_of(terminal)) == 1
+
+
+def asks(terminal, release, **spec):
+    """A request that somebody applies without the command; its answer."""
+    body = {"apiVersion": RELEASE_REQUEST.api_version, "kind": "ReleaseRequest", "metadata": {"name": "by-hand"}}
+    kube = InMemoryKube(terminal.sim.server, user="bob", field_manager="kubectl")
+    kube.create(RELEASE_REQUEST, "shop", {**body, "spec": {"release": release, "verb": "rollback", **spec}})
+    terminal.sleep(5)
+    return kube.get(RELEASE_REQUEST, "shop", "by-hand")["status"]
+
+
+class TestRequestsByHand:
+    def test_one_for_a_release_that_does_not_exist_is_refused_and_says_so(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        answer = asks(terminal, "shop-v9")
+
+        assert (answer["state"], answer["reason"]) == ("refused", "ReleaseMissing")
+        assert answer["message"] == "There is no release shop-v9, nothing was done."
+        assert terminal.phase() == "Measuring"
+
+    def test_an_expected_stage_is_named_as_it_is_written_and_as_people_count(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        answer = asks(terminal, "shop-v2", verb="advance", reason="because", expect={"stage": 7})
+
+        assert "expect.stage is 7 (stage 8), and it stands at 0 (stage 1)" in answer["message"]
+
+    def test_a_release_with_dots_in_its_name_takes_them_too(self):
+        terminal = a_terminal(started=False)
+        people.start(terminal.sim, "shop", "shop", terminal.sim.scenario.release, name="shop.v2.1")
+        terminal.until_phase("Measuring", name="shop.v2.1")
+
+        assert terminal.penstock("pause", "shop.v2.1").code == 0
+        assert terminal.penstock("rollback", "shop.v2.1").code == 0
+        terminal.until_phase("RolledBack", name="shop.v2.1")
+        assert terminal.phase("shop.v2.1") == "RolledBack"
 
 
 class TestTowardGreen:

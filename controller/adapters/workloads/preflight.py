@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from controller.adapters import marks
 from controller.adapters.workloads.authorization import authorization_warnings, green_identity_warnings
-from controller.adapters.workloads.clone import green_labels, green_template, recipe
+from controller.adapters.workloads.clone import VERSION_LABEL, green_labels, green_template, recipe
 from controller.adapters.workloads.foreign import gitops_tool, helm_release, ignore_text, keda_owner
 from controller.adapters.workloads.overlap import services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
@@ -299,7 +299,12 @@ def _overlap(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
         own = {(there.namespace, there.service) for there in (site.blue_place, site.green_place)}
         found.problems += services_overlap(services, blue, labels, found.split.routed - own)
         return
-    found.problems += subsets_overlap(found.split, blue, labels, site.member.name)
+    overlap = subsets_overlap(found.split, blue, labels, site.member.name)
+    if overlap and found.subject.spec.revision in (blue.get(marks.REVISION_LABEL), blue.get(VERSION_LABEL)):
+        runs = image_of(site.blue, site.member)
+        found.refuse(reasons.SERVES_ALREADY, f"Deployment {site.blue_name} is {found.subject.spec.revision}, with image {runs}.")
+    else:
+        found.problems += overlap
     shared = frozenset({(site.blue_place.namespace, site.member.service_name)})
     found.warnings += services_overlap(services, blue, labels, found.split.routed | shared)
 
