@@ -111,7 +111,7 @@ def _records(
             records.set_finalizer(kube, subject, seen.release, epoch, present=False)
         case AnswerRequest():
             view = next(view for view in seen.observed.requests if view.uid == command.uid)
-            records.answer_request(kube, subject, view, command, epoch=epoch, now=ports.clock.now())
+            records.answer_request(kube, subject.namespace, view, command, epoch=epoch, now=ports.clock.now())
         case _:
             assert_never(command)
 

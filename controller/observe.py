@@ -6,10 +6,12 @@ on the phase: a release that waits in a stage needs a handful of reads, all from
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from controller.adapters import records
 from controller.adapters.istio.view import TrafficView, observe_traffic
 from controller.adapters.pruning import read_finished
+from controller.adapters.reversal import nothing_to_reverse
 from controller.adapters.workloads.overlap import live_overlap
 from controller.adapters.workloads.places import Split
 from controller.adapters.workloads.preflight import preflight
@@ -190,15 +192,15 @@ def look_around(early: Subject, kube: Kube, index: Kube, ports: Ports, memo: Par
         effective = divided(plan.spec, ports.settings.time_divisor)
     early = replace(early, plan=effective)
     traffic, members, problems, warnings = recalled_targets(kube, early, ports, memo.targets)
-    rivals = records.read_rivals(kube, index, early)
-    requests = records.read_requests(kube, early)
+    rivals = records.read_rivals(kube, index, early, partial(nothing_to_reverse, kube))
+    requests = records.read_requests(kube, early.namespace, early.name)
     if early.status.phase in FINAL and early.status.blue_slot >= 0 and any(request.spec.verb is Verb.ROLLBACK for request in requests):
         # Whether everybody is on blue, only the routes say: somebody may have moved them since the end.
         traffic = observe_traffic(kube, early, first=False, cluster_domain=ports.settings.cluster_domain)
     place = records.own_place(index, early)
     if early.status.phase is Phase.QUEUED and early.spec.kind == "reverse":
         spec = {"kind": early.spec.kind, "reverseOf": early.spec.reverse_of}
-        words = records.nothing_to_reverse(spec, records.releases_of_plan(index, early.namespace, early.spec.plan))
+        words = nothing_to_reverse(kube, spec, records.releases_of_plan(index, early.namespace, early.spec.plan))
         problems = (*problems, *([Problem(reasons.MIXED_REVERSE, words)] if words else []))
     return Surroundings(early, plan, plan_hash, plan_lost, traffic, members, problems, warnings, rivals, requests, place)
 

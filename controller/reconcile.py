@@ -24,14 +24,14 @@ from controller import act as acting
 from controller import observe as observing
 from controller.adapters import evidence, history, records
 from controller.api.release import Phase, ReleaseStatus
-from controller.core import needs, trouble
+from controller.core import needs, requests, trouble
 from controller.core.commands import Command, Decision, Direction, RollBackRoutes, Subject
 from controller.core.decide import concluded, concluded_refusal
 from controller.core.phases import BACKWARD, FINAL
 from controller.core.steps import World
 from controller.core.world import Ask, Measured, Measurement
 from controller.evidence.journal import Journal, Seen
-from controller.ports import RELEASE, ConflictError, Kube, KubeError, Ports, RefusedError, UnavailableError
+from controller.ports import RELEASE, ConflictError, Kube, KubeError, NotFoundError, Ports, RefusedError, UnavailableError
 from controller.recall import version_of
 
 Key = tuple[str, str]
@@ -130,6 +130,7 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         snapshot = observing.observe(key, kube, ports, memo.parsed, live=live, index=cache)
         if snapshot is None:
             memo.forget(key)
+            answer_for_nobody(key, ports, cache)
             return Outcome()
         if live and memo.behind.get(key) in ("", snapshot.subject.resource_version):
             del memo.behind[key]  # the conflict was over something else
@@ -147,6 +148,17 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
             memo.conflicts.pop(key, None)
             return outcome
     raise AssertionError("the second look is live")
+
+
+def answer_for_nobody(key: Key, ports: Ports, cache: Kube) -> None:
+    """Requests that name a release which is not there are refused: nobody else would ever answer them."""
+    namespace, name = key
+    asked = records.read_requests(cache, namespace, name)
+    if not asked or observing.read_release(ports.kube, key) is not None:
+        return
+    for view in asked:
+        with suppress(RefusedError, NotFoundError):  # one that cannot be answered is not tried for ever
+            records.answer_request(ports.kube, namespace, view, requests.for_nobody(view), epoch=ports.epoch, now=ports.clock.now())
 
 
 def is_behind(key: Key, cache: Kube, memo: Memo) -> bool:

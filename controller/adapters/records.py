@@ -4,7 +4,7 @@ Every write here is conditional or idempotent by name, and carries the epoch. No
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -266,32 +266,32 @@ def set_finalizer(kube: Kube, subject: Subject, current: Obj, epoch: int, *, pre
     kube.patch(RELEASE, subject.namespace, subject.name, body, Patch.MERGE)
 
 
-def read_requests(kube: Kube, subject: Subject) -> tuple[RequestView, ...]:
-    """Unanswered requests for this release, oldest first. One that cannot be read asks for nothing, and is told so."""
+def read_requests(kube: Kube, namespace: str, name: str) -> tuple[RequestView, ...]:
+    """Unanswered requests for the release of this name, oldest first. One that cannot be read asks for nothing, and is told so."""
     views = []
-    for obj in kube.list(RELEASE_REQUEST, subject.namespace).items:
+    for obj in kube.list(RELEASE_REQUEST, namespace).items:
         spec = obj.get("spec") or {}
-        if spec.get("release") != subject.name or (obj.get("status") or {}).get("state"):
+        if spec.get("release") != name or (obj.get("status") or {}).get("state"):
             continue
         problem = ""
         try:
             parsed = RequestSpec.model_validate(spec)
         except ValidationError as error:
-            parsed, problem = RequestSpec(release=subject.name, verb=Verb.PAUSE), first_error(error)
+            parsed, problem = RequestSpec(release=name, verb=Verb.PAUSE), first_error(error)
         meta = obj["metadata"]
         view = RequestView(meta["name"], meta["uid"], meta["resourceVersion"], parsed, problem)
         views.append((meta.get("creationTimestamp", ""), meta["name"], view))
     return tuple(view for _, _, view in sorted(views, key=lambda item: item[:2]))
 
 
-def answer_request(kube: Kube, subject: Subject, view: RequestView, answer: AnswerRequest, *, epoch: int, now: float) -> None:
+def answer_request(kube: Kube, namespace: str, view: RequestView, answer: AnswerRequest, *, epoch: int, now: float) -> None:
     """Write the answer; answered twice with the same words equals once."""
     state = "accepted" if answer.accepted else "refused"
     body = {
         "metadata": {"resourceVersion": view.resource_version, "uid": view.uid},
         "status": {"state": state, "reason": answer.reason, "message": answer.message, "answeredAt": now, "epoch": epoch},
     }
-    kube.patch(RELEASE_REQUEST, subject.namespace, view.name, body, Patch.MERGE, subresource="status")
+    kube.patch(RELEASE_REQUEST, namespace, view.name, body, Patch.MERGE, subresource="status")
 
 
 def releases_of_plan(kube: Kube, namespace: str, plan: str) -> Sequence[Obj]:
@@ -303,8 +303,12 @@ def releases_of_plan(kube: Kube, namespace: str, plan: str) -> Sequence[Obj]:
     return [obj for obj in kube.list(RELEASE, namespace).items if (obj.get("spec") or {}).get("plan") == plan]
 
 
-def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
-    """Releases of the same plan that are not finished, or whose retention still runs.
+Impossible = Callable[[Mapping[str, Any], Sequence[Obj]], str]
+"""Why a release will be refused at once, by its spec and the plan's releases; "" where it will not."""
+
+
+def read_rivals(kube: Kube, index: Kube, subject: Subject, impossible: Impossible) -> tuple[Rival, ...]:
+    """Releases of the same plan that are not finished, or whose retention still runs; without those that are `impossible`.
 
     `index` finds them, `kube` reads them: a live look asks for the few that are unfinished instead of listing ten thousand
     that are not. One that the index does not know yet is seen in a later look: the plan's lock decides who runs, not this.
@@ -318,28 +322,11 @@ def read_rivals(kube: Kube, index: Kube, subject: Subject) -> tuple[Rival, ...]:
             rival = _rival(known if kube is index else kube.get(RELEASE, subject.namespace, known["metadata"]["name"]), subject)
         except NotFoundError:
             continue
-        if rival is not None and rival.phase is Phase.QUEUED and nothing_to_reverse(marks.mapping(known.get("spec")), of_plan):
+        if rival is not None and rival.phase is Phase.QUEUED and impossible(marks.mapping(known.get("spec")), of_plan):
             continue  # it will be refused: nobody gives way to it
         if rival is not None:
             rivals.append(replace(rival, place=queue_place(known, of_plan)) if rival.phase is Phase.QUEUED else rival)
     return tuple(rivals)
-
-
-def nothing_to_reverse(spec: Mapping[str, Any], of_plan: Sequence[Obj]) -> str:
-    """Why a reverse release takes nothing back, in words: it names no success of its plan. "" where it does, and for all others.
-
-    `spec` is the release's, as JSON.
-    """
-    if spec.get("kind") != "reverse":
-        return ""
-    named = spec.get("reverseOf")
-    if not named:
-        return "it does not name the release that it takes back (spec.reverseOf)."
-    found = next((obj for obj in of_plan if obj["metadata"]["name"] == named), None)
-    phase = marks.mapping(found.get("status")).get("phase", Phase.QUEUED) if found is not None else ""
-    if phase == Phase.SUCCEEDED:
-        return ""
-    return f"release {named} is {phase}, only a success is taken back." if phase else f"the plan has no release {named}."
 
 
 def own_place(index: Kube, subject: Subject) -> float | None:

@@ -96,6 +96,9 @@ DOTTED_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DOTTED_PATTERN)]
 """The name of an object that may have dots, as those of Istio and ConfigMaps may."""
 
+ReleaseName = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=DOTTED_PATTERN)]
+"""The name of a Release: what the API server takes for one, dots among it, as far as a label's value goes."""
+
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 

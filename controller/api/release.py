@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from analysis.model import Outcome
-from controller.api.base import Model, Name, Percent, StatusModel
+from controller.api.base import Model, Name, Percent, ReleaseName, StatusModel
 
 
 class Phase(StrEnum):
@@ -322,14 +322,14 @@ class Expectation(Model):
     """What the asker saw; a request toward green is refused where it no longer holds."""
 
     phase: Phase | None = Field(default=None, description="Phase.")
-    stage: int | None = Field(default=None, description="Index of the stage.")
+    stage: int | None = Field(default=None, description="Index of the stage, from 0, as in its status; -1 before the first.")
     revision: str | None = Field(default=None, description="Revision.")
 
 
 class RequestSpec(Model):
     """What a person or a pipeline asks; immutable."""
 
-    release: Name = Field(description="Name of the Release in the same namespace.")
+    release: ReleaseName = Field(description="Name of the Release in the same namespace.")
     release_uid: Annotated[str, Field(max_length=64)] = Field(default="", description="Its uid, so that a namesake is never meant.")
     verb: Verb = Field(description="What is asked.")
     actor: Annotated[str, Field(max_length=256)] = Field(default="", description="Who asks.")

@@ -82,7 +82,7 @@ def reverse(session: Session, release: Obj, reason: str, *, seconds: float, outp
         revision = revision_of(next(iter(before.values())))
     except NamingError:
         revision = slug(f"before-{spec.get('revision')}")
-    wanted = f"{name[: NAME_LENGTH - 5].rstrip('-')}-back"
+    wanted = f"{name[: NAME_LENGTH - 5].rstrip('-.')}-back"
     body = {
         "plan": text(spec.get("plan")), "revision": revision, "images": before, "kind": "reverse", "reverseOf": name,
         "origin": {"actor": f"{session.actor}{f': {reason}' if reason else ''}"[:256]},

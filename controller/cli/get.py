@@ -9,7 +9,7 @@ from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
-from controller.cli.words import created_at, number, record, span, text, whole
+from controller.cli.words import at_home, created_at, number, record, span, text, whole
 from controller.ports import RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Kind, NotFoundError, Obj
 
 Cell = Callable[[Obj, float], str]
@@ -44,6 +44,12 @@ def _percent(*path: str) -> Cell:
     return cell
 
 
+def _green(obj: Obj, _now: float) -> str:
+    """Green's percent; of a success of `finish: home` the original has everybody, with the new image."""
+    status = record(obj.get("status"))
+    return "home" if at_home(status) else f"{whole(status.get('weight'))} %"
+
+
 def _age(obj: Obj, now: float) -> str:
     born = created_at(obj)
     return span(now - born) if born else "?"
@@ -65,7 +71,7 @@ TABLES: dict[str, tuple[Kind, tuple[Column, ...]]] = {
         (
             NAME, ("PLAN", _at("spec", "plan"), False), ("REVISION", _at("spec", "revision"), False),
             ("PHASE", lambda o, _: text(record(o.get("status")).get("phase")) or "Queued", False),
-            ("GREEN", _percent("status", "weight"), False),
+            ("GREEN", _green, False),
             ("REASON", _at("status", "reason"), False), AGE,
             ("SEEN", _percent("status", "observedWeight"), True), ("MOST", _percent("status", "maxWeight"), True),
             ("BY", _at("spec", "origin", "actor"), True), ("MESSAGE", _sentence, True),

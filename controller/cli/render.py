@@ -76,10 +76,10 @@ def _head(view: ReleaseView, width: int, now: float) -> list[list[Part]]:
     if view.finished:
         since = f"  after {span(view.finished - view.created)}" if view.created else ""
     by = f"  by {view.actor}" if view.actor else ""
-    bar = _bar(view.weight, min(50, width - 34))
-    traffic = f" {view.weight} % green"
+    bar = _bar(100 if view.home else view.weight, min(50, width - 34))
+    traffic = f" {view.share}"
     aside = [f"{view.seen} % on the routes"] if view.seen != view.weight else []
-    aside += [f"at most {view.most} %"] if view.most > view.weight else []
+    aside += [f"at most {view.most} %"] if view.most > view.weight and not view.home else []
     return [
         [Part(where, BOLD), Part(f"  plan {view.plan}  revision {view.revision}{by}", DIM)],
         [marked(view.mark, view.phase), Part(since, DIM), Part("  being deleted" if view.deleting else "", COLOURS[Mark.WAIT])],
@@ -139,4 +139,4 @@ def line_of(view: ReleaseView, now: float) -> str:
     """One change as one plain line: time since the start, phase, green's percent, the sentence."""
     total = max(0, round((view.finished or view.updated or now) - view.created)) if view.created else 0
     at = f"{total // 3600:02d}:{total % 3600 // 60:02d}:{total % 60:02d}"
-    return f"{at}  {GLYPHS[view.mark]} {view.phase:<12} {view.weight:>3} %  {view.sentence}"
+    return f"{at}  {GLYPHS[view.mark]} {view.phase:<12} {' home' if view.home else f'{view.weight:>3} %'}  {view.sentence}"

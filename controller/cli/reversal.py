@@ -9,7 +9,7 @@ from typing import Any
 from controller.cli.host import Session
 from controller.cli.words import number, record, text
 from controller.core.reasons import MIXED_REVERSE, say
-from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, KubeError, NotFoundError, Obj
+from controller.ports import RELEASE, RELEASE_PLAN, KubeError, NotFoundError, Obj
 
 
 def no_way_back(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> str:
@@ -43,26 +43,14 @@ def _finished(release: Obj) -> float:
 
 
 def _old_is_gone(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> str:
-    """The first Deployment of the old version that is not there; after a return to the original that was the clone."""
-    from dataclasses import replace
-
+    """What of the old version is not there any more."""
     from pydantic import ValidationError
 
-    from controller.adapters.records import read_subject
-    from controller.adapters.workloads.places import other, place
+    from controller.adapters.reversal import old_version_gone
     from controller.api.plan import PlanSpec
 
     try:
-        subject = replace(read_subject(release), plan=PlanSpec.model_validate(plan))
+        gone = old_version_gone(session.kube, release, PlanSpec.model_validate(plan))
     except (ValidationError, KeyError):
         return ""
-    slot = subject.status.blue_slot
-    if subject.plan is None or slot < 0:
-        return ""
-    for member in subject.plan.all_members:
-        old = place(subject, member, other(slot) if subject.status.returned_at else slot)
-        try:
-            session.kube.get(DEPLOYMENT, old.namespace, old.workload)
-        except NotFoundError:
-            return say(MIXED_REVERSE, f"Deployment {old.namespace}/{old.workload} is gone.")
-    return ""
+    return say(MIXED_REVERSE, gone) if gone else ""

@@ -175,7 +175,7 @@ def ask(
     meta = record(release.get("metadata"))
     release_name = text(meta.get("name"))
     # The name is ours, so that asking again after a lost answer cannot ask twice.
-    name = f"{release_name[:45]}-{verb}-{secrets.token_hex(4)}"
+    name = f"{release_name[:45].rstrip('-.')}-{verb}-{secrets.token_hex(4)}"
     spec: dict[str, Any] = {"release": release_name, "releaseUid": text(meta.get("uid")), "verb": verb, "actor": session.actor}
     spec |= ({"reason": reason[:1024]} if reason else {}) | ({"expect": expect} if expect else {})
     body = {"apiVersion": RELEASE_REQUEST.api_version, "kind": "ReleaseRequest", "metadata": {"name": name}, "spec": spec}

@@ -211,7 +211,7 @@ def ask_rollback(session: Session, release: Obj) -> str:
     """The same request that `penstock rollback` makes. Why the API server refused it; "" where it did not."""
     meta = metadata(release)
     spec = {"release": meta["name"], "releaseUid": meta["uid"], "verb": "rollback", "actor": session.actor, "reason": "penstock uninstall"}
-    name = f"{str(meta['name'])[:40]}-rollback-{secrets.token_hex(4)}"
+    name = f"{str(meta['name'])[:40].rstrip('-.')}-rollback-{secrets.token_hex(4)}"
     body: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "ReleaseRequest", "metadata": {"name": name}, "spec": spec}
     try:
         session.kube.create(RELEASE_REQUEST, str(meta["namespace"]), body)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from controller.cli.living import judged, sentence_now, unconfirmed, without
-from controller.cli.words import clock, created_at, number, record, rows, span, text, whole
+from controller.cli.words import at_home, clock, created_at, number, record, rows, span, text, whole
 from controller.core import reasons
 from controller.core.words import is_used, many
 
@@ -67,6 +67,7 @@ class ReleaseView:
         tightest: name of the check that a rollback or a hold is about, else of the one closest to its limit; "" without numbers.
         next: what happens next, a sentence. `can`: what a person can do. `command`: the one command to stop it, or to go on.
         command_does: what that command does.
+        home: it succeeded by `finish: home`: the original serves everybody with the new image, so that green's weight is 0.
     """
 
     namespace: str
@@ -94,6 +95,12 @@ class ReleaseView:
     command_does: str
     deleting: bool = False
     notes: tuple[str, ...] = ()
+    home: bool = False
+
+    @property
+    def share(self) -> str:
+        """Who serves, in words."""
+        return "home, on the new image" if self.home else f"{self.weight} % green"
 
     @property
     def change(self) -> tuple[str, str, int, str]:
@@ -131,7 +138,7 @@ def view_of(
         stages=stages, checks=checks, tightest=tightest_of(status, checks),
         next=next_of(phase, status, stages, now),
         can=no_way_back or without(reasons.next_step(reason) if reason else "", verb_of(command)),
-        command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status, now),
+        command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status, now), home=at_home(status),
     )  # fmt: skip
 
 

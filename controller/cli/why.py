@@ -41,7 +41,7 @@ def why(
 def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]], now: float, edits: Iterable[str] = ()) -> Iterator[str]:
     """The answer, line by line."""
     since = f", for {span(now - view.since)}" if view.since and not view.finished else ""
-    yield f"{view.namespace}/{view.name} is {view.phase} at {view.weight} % green{since}."
+    yield f"{view.namespace}/{view.name} is {view.phase} at {view.share}{since}."
     yield f"Why:   {view.sentence}"
     rollback = record(record(release.get("status")).get("rollback"))
     if rollback:

@@ -61,6 +61,11 @@ def whole(value: Any, default: int = 0) -> int:
     return int(number(value, default))
 
 
+def at_home(status: Mapping[str, Any]) -> bool:
+    """Whether a release has succeeded by `finish: home`: green's weight is 0 then, because the original serves with the new image."""
+    return status.get("phase") == "Succeeded" and number(status.get("returnedAt")) > 0
+
+
 def created_at(obj: Mapping[str, Any]) -> float:
     """Unix seconds of an object's creation, 0 where it is not told."""
     try:

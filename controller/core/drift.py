@@ -39,7 +39,7 @@ def answer(w: World) -> Decision | None:
     others = [r for r in w.observed.routes if r.found and backward.foreign(w, r.owner)]
     if others:
         return None if status.phase in (Phase.HOLDING, Phase.HALTED) else owned(w, others)
-    return broken(w) or moved_by_others(w)
+    return broken(w) or turned(w) or moved_by_others(w)
 
 
 def broken(w: World) -> Decision | None:
@@ -48,6 +48,26 @@ def broken(w: World) -> Decision | None:
     if words and w.status.phase not in (Phase.HOLDING, Phase.HALTED):
         return forward.hold_for_person(w, reasons.ROUTE_CHANGED, words, phase=w.status.phase)
     return None
+
+
+def turned(w: World) -> Decision | None:
+    """Somebody took a listed bypass rule off, or turned it away from green, after the weights of this stage were written.
+
+    Fewer requests for green are obeyed (rule 7): a person looks, and `resume` points the rule at green again, made anew where it is gone.
+    """
+    stale = [f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if r.found and r.bypass_stale]
+    if not stale or w.asks_person or not weights_stand(w):
+        return None
+    detail = f"a listed bypass rule of {', '.join(stale)} was taken off or turned away from green; penstock resume sends it to green again"
+    return forward.hold_for_person(w, reasons.ROUTE_CHANGED, detail, phase=w.standing)
+
+
+def weights_stand(w: World) -> bool:
+    """Whether all that this stage writes on the routes was written before this look began."""
+    if w.standing in (Phase.MEASURING, Phase.BAKING):
+        return True
+    at = w.stage_status.shifted_at
+    return w.standing is Phase.SHIFTING and w.status.weight == w.stage.weight and 0 < at < w.now
 
 
 def moved_by_others(w: World) -> Decision | None:
@@ -72,9 +92,7 @@ def moved_by_others(w: World) -> Decision | None:
 
 def written(w: World) -> bool:
     """Whether the weight of this shift was written down before this look began: a route below it was changed since then."""
-    if w.status.phase is not Phase.SHIFTING:
-        return False
-    return w.status.weight == w.stage.weight and 0 < w.stage_status.shifted_at < w.now
+    return w.status.phase is Phase.SHIFTING and weights_stand(w)
 
 
 def owned(w: World, routes: list[RouteView]) -> Decision:

@@ -309,6 +309,7 @@ TAKE_BACK = _reason(
     "penstock rollback starts that release.",
     _W,
 )
+RELEASE_MISSING = _reason("ReleaseMissing", "There is no release {detail}, nothing was done.", "penstock get shows those there are.", _W)
 WRONG_RELEASE = _reason("WrongRelease", "It was meant for another release of this name.", "Look again with penstock get.", _W)
 # Refusals before anything is touched.
 PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the ReleasePlan, then penstock start.", _W)
@@ -347,6 +348,12 @@ SELECTOR_OVERLAP = _reason(
 GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the field and say gitops: ignored in the plan.", _W)
 HPA_FOREIGN = _reason(
     "AutoscalerForeign", "{detail}", "Pause that autoscaler for the release, or let a plain HorizontalPodAutoscaler own the workload.", _W
+)
+SERVES_ALREADY = _reason(
+    "ServesAlready",
+    "This revision serves already, and two versions of one name cannot be told apart: {detail}",
+    "Nothing to do where that is what you want; else penstock start with another --revision.",
+    _W,
 )
 RIGHTS_MISSING = _reason(
     "RightsMissing", "The controller may not do this: {detail}", "Apply the Role that the sentence names (penstock install).", _W

@@ -37,6 +37,11 @@ def answer_first(w: World) -> Decision | None:
     return apply(w, request)
 
 
+def for_nobody(request: RequestView) -> AnswerRequest:
+    """The answer to a request whose release does not exist."""
+    return _answer(request, reasons.RELEASE_MISSING, request.spec.release, accepted=False)
+
+
 def refused(w: World, request: RequestView) -> tuple[str, str] | None:
     """Why a request is refused: (reason, detail); None where it is not."""
     spec = request.spec
@@ -103,7 +108,8 @@ def unmet_expectation(w: World, request: RequestView) -> str:
     if expect.phase is not None and expect.phase is not status.phase:
         differences.append(f"phase is {status.phase}, expected {expect.phase}")
     if expect.stage is not None and expect.stage != status.stage:
-        differences.append(f"stage is {status.stage + 1}, expected {expect.stage + 1}")
+        wanted, stands = expect.stage, status.stage
+        differences.append(f"expect.stage is {wanted} (stage {wanted + 1}), and it stands at {stands} (stage {stands + 1})")
     if expect.revision is not None and expect.revision != w.subject.spec.revision:
         differences.append(f"revision is {w.subject.spec.revision}, expected {expect.revision}")
     return "; ".join(differences)

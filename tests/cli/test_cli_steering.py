@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.faults_api import OURS
@@ -46,6 +47,43 @@ class TestPauseAndResume:
         assert result.code == 5
         assert "No controller has answered within 3 s" in result.err
         assert len(requests_of(terminal)) == 1
+
+
+def asks(terminal, release, **spec):
+    """A request that somebody applies without the command; its answer."""
+    body = {"apiVersion": RELEASE_REQUEST.api_version, "kind": "ReleaseRequest", "metadata": {"name": "by-hand"}}
+    kube = InMemoryKube(terminal.sim.server, user="bob", field_manager="kubectl")
+    kube.create(RELEASE_REQUEST, "shop", {**body, "spec": {"release": release, "verb": "rollback", **spec}})
+    terminal.sleep(5)
+    return kube.get(RELEASE_REQUEST, "shop", "by-hand")["status"]
+
+
+class TestRequestsByHand:
+    def test_one_for_a_release_that_does_not_exist_is_refused_and_says_so(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        answer = asks(terminal, "shop-v9")
+
+        assert (answer["state"], answer["reason"]) == ("refused", "ReleaseMissing")
+        assert answer["message"] == "There is no release shop-v9, nothing was done."
+        assert terminal.phase() == "Measuring"
+
+    def test_an_expected_stage_is_named_as_it_is_written_and_as_people_count(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        answer = asks(terminal, "shop-v2", verb="advance", reason="because", expect={"stage": 7})
+
+        assert "expect.stage is 7 (stage 8), and it stands at 0 (stage 1)" in answer["message"]
+
+    def test_a_release_with_dots_in_its_name_takes_them_too(self):
+        terminal = a_terminal(started=False)
+        people.start(terminal.sim, "shop", "shop", terminal.sim.scenario.release, name="shop.v2.1")
+        terminal.until_phase("Measuring", name="shop.v2.1")
+
+        assert terminal.penstock("pause", "shop.v2.1").code == 0
+        assert terminal.penstock("rollback", "shop.v2.1").code == 0
+        terminal.until_phase("RolledBack", name="shop.v2.1")
+        assert terminal.phase("shop.v2.1") == "RolledBack"
 
 
 class TestTowardGreen:
@@ -261,6 +299,43 @@ class TestRollback:
         assert terminal.release("back")["status"]["message"].startswith("There is no version to go back to: ")
         assert terminal.release("back")["status"]["message"].endswith(why)
         assert terminal.release()["status"]["phase"] not in ("RollingBack", "TearingDown", "RolledBack")
+
+    @pytest.mark.parametrize("by_hand", [True, False])
+    def test_a_success_whose_old_version_has_made_room_for_a_later_release_is_not_taken_back_to_that_one(self, by_hand):
+        """Nobody gives way to it: the later release is brought up where the old version was, which runs nowhere any more."""
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0", "--revision", "v3")
+        terminal.until_phase("Measuring", name="shop-v3")
+        if by_hand:
+            spec = {"plan": "shop", "revision": "v1", "kind": "reverse", "reverseOf": "shop-v2"}
+            body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "back"}, "spec": spec}
+            InMemoryKube(terminal.sim.server, user="bob").create(RELEASE, "shop", body)
+            terminal.until_phase("Refused", name="back")
+            said = terminal.release("back")["status"]["message"]
+        else:
+            result = terminal.penstock("rollback", "shop-v2")
+            said = result.err
+            assert (result.code, len(terminal.releases())) == (6, 2)
+        terminal.sleep(30)
+
+        assert "Deployment shop/shop runs registry.example/shop:3.0 by now, and had registry.example/shop:1.0." in said
+        assert terminal.phase("shop-v3") not in ("RollingBack", "TearingDown", "RolledBack")
+
+    def test_a_success_whose_old_version_was_deleted_is_refused_before_anybody_gives_way(self):
+        terminal = a_terminal()
+        terminal.until_phase("Succeeded")
+        terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0", "--revision", "v3")
+        terminal.until_phase("Preparing", name="shop-v3")
+        kube = InMemoryKube(terminal.sim.server, user="bob")
+        kube.delete(DEPLOYMENT, "shop", "shop", uid=kube.get(DEPLOYMENT, "shop", "shop")["metadata"]["uid"])
+        spec = {"plan": "shop", "revision": "v1", "kind": "reverse", "reverseOf": "shop-v2"}
+        kube.create(RELEASE, "shop", {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "back"}, "spec": spec})
+        terminal.until_phase("Refused", name="back")
+
+        message = terminal.release("back")["status"]["message"]
+        assert "There is no version to go back to: Deployment shop/shop" in message
+        assert terminal.release("shop-v3")["status"].get("rollback", {}).get("reason") != "Superseded"
 
     def test_it_is_sent_again_while_the_api_server_does_not_answer(self):
         terminal = a_terminal()

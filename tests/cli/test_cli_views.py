@@ -212,6 +212,17 @@ def test_the_return_to_the_original_stands_below_the_stages():
     assert "passed" in next(line for line in picture(terminal, 100) if line.startswith("  home"))
 
 
+def test_a_success_that_went_home_does_not_look_like_a_green_without_traffic():
+    terminal = a_terminal()
+    terminal.plan_patch(finish={"mode": "home"})
+    terminal.until_phase("Succeeded")
+
+    assert "home, on the new image" in "\n".join(picture(terminal, 100))
+    assert terminal.penstock("get").out.splitlines()[1].split()[3:5] == ["Succeeded", "home"]
+    assert terminal.penstock("why", "shop-v2").out.startswith("shop/shop-v2 is Succeeded at home, on the new image")
+    assert " home  Green serves everybody" in terminal.penstock("wait", "shop-v2").out
+
+
 @pytest.mark.parametrize(
     ("then", "returned", "words"),
     [

@@ -234,7 +234,7 @@ class TestRequests:
         decision = a_release().at_stage(2).asked(Verb.PROMOTE, stage=0).decided()
 
         assert decision.commands[0].reason == reasons.EXPECTATION
-        assert "stage is 2, expected 1" in decision.commands[0].message
+        assert "expect.stage is 0 (stage 1), and it stands at 1 (stage 2)" in decision.commands[0].message
 
     def test_an_expectation_never_stands_in_the_way_of_a_rollback(self):
         assert a_release().at_stage(2).asked(Verb.ROLLBACK, stage=0).decided().status.phase is Phase.ROLLING_BACK

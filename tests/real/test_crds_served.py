@@ -291,3 +291,10 @@ class TestWhatAnEarlierVersionLetIn:
         bed.admin.patch(path, {"metadata": {"finalizers": ["penstock.dev/rollback"]}})
         bed.admin.patch(f"{path}/status", {"status": {"phase": "Refused", "finishedAt": 5.0}})
         assert not bed.admin.patch(path, {"metadata": {"finalizers": None}})["metadata"].get("finalizers")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("shop.v2.1", 201), ("shop-v2", 201), (".v2", 422), ("a..b", 422), ("Shop", 422), ("x" * 64, 422)]
+)
+def test_a_request_can_name_every_release_that_can_exist(ask, name, code):
+    assert ask("releaserequests", "ReleaseRequest", {"release": name, "verb": "pause"}).status_code == code
