@@ -31,10 +31,10 @@ release lasts 75 minutes: 5, 25 and 50 % for 20 minutes each, 100 % for 15, with
 (errors 0.5, latency 0.3, limit of 1 % and worse than blue 0.2). The engine is a numpy twin of `analysis/` (12,000 random ticks
 agree to 1e-12, `tests/analysis/test_twin.py`); the first release of each cell also goes through the product's own path, from
 scraped counters on, and [a sample of the cells](#whole-releases) through the controller, too. "Guard off": phi = 1, no cap, the
-true rate in history. "Product's defaults": the cap, and phi = 2 or what blue's errors of the time before show, if that
-is more (a quarter of an hour of its scrapes, an hour and a half of its pods). The peers' rules: at most 1 % errors and a p95 of at
-most 300 ms over the last minute (healthy 214 ms, slow 321 ms), asked
-every minute; Kayenta's judge on the same two by the minute; z-tests of errors and of the share beyond 250 ms.
+true rate in history. "Product's defaults": the cap, and phi = 2 or what blue's errors of the time before show, if that is more (a
+quarter of an hour of its scrapes, an hour and a half of its pods). The peers' rules: at most 1 % errors and a p95 of at most 300 ms
+over the last minute (healthy 214 ms, slow 321 ms), asked every minute; Kayenta's judge on the same two by the minute; z-tests of
+errors and of the share beyond 250 ms.
 """
 
 TIMES = """
@@ -100,10 +100,9 @@ TRIED = """
 {reached}
 - The bound holds wherever its assumptions do: no cell of independent requests refutes alpha, the boundary of the null included.
 - Without the guard bursts refute it, which is why the guard is not optional. With what a release sees by itself, in blue's quarter of
-  an hour before the first weight, the lower bound is at most 1.1 % in {kept} settings of bursts and drift; the others drift apart by 0.2
-  at 500 requests a second, where the null itself is broken at times. With phi measured over hours, pod by pod, it is in all {settings},
-  and where requests are independent most of the time comes back (0.1 to 1 % @50: {measured} s instead of {defaults} s). So let it be
-  measured: six hours of blue.
+  an hour and its pods' hour and a half before the first weight, the lower bound is at most 1.1 % in {kept} settings of bursts and
+  drift. With phi measured over hours, pod by pod, it is in all {settings}, and where requests are independent most of the time comes
+  back (0.1 to 1 % @50: {measured} s instead of {defaults} s). So let it be measured: six hours of blue.
 - Fixed rules answer another question: whether an error rate is above a line. A healthy release near the line is rolled back, a
   regression below it (0.1 % to 0.9 %) never is.
 
