@@ -3,6 +3,7 @@
 A command ends by returning or by raising `CommandError`; `controller.cli.main` prints and exits.
 """
 
+import re
 from enum import IntEnum
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def is_missing_kind(error: KubeError) -> bool:
     return isinstance(error, NotFoundError) and (error.reason == "NoSuchKind" or "could not find the requested resource" in str(error))
 
 
+_FORBIDDEN = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?')
+
+
+def missing_right(error: KubeError) -> str:
+    """Which right of the person's own is missing, and who gives it; the server's words where they are no such refusal."""
+    found = _FORBIDDEN.search(str(error))
+    if found is None:
+        return f"{full_stop(error)} Ask whoever administers the cluster for that right."
+    user, verb, resource, group, namespace = found.groups()
+    what = f"{resource}.{group}" if group else resource
+    where, who = (f"in namespace {namespace}", "that namespace") if namespace else ("in the whole cluster", "the cluster")
+    roles = "the Roles of manifests/optional/people have what the commands need"
+    return f"You ({user}) may not {verb} {what} {where}: ask whoever administers {who} for that right; {roles}."
+
+
 def explain_fault(error: KubeError | ConfigError) -> CommandError:
     """The fault as the end of a command."""
     match error:
@@ -78,6 +94,6 @@ def explain_fault(error: KubeError | ConfigError) -> CommandError:
         case UnavailableError() | UnauthorizedError():
             return CommandError(ExitCode.UNREACHABLE, full_stop(error))
         case RefusedError() if error.code == 403:  # noqa: PLR2004 - HTTP's Forbidden
-            return CommandError(ExitCode.REFUSED, f"{full_stop(error)} Ask whoever administers the cluster for that right.")
+            return CommandError(ExitCode.REFUSED, missing_right(error))
         case _:
             return CommandError(ExitCode.REFUSED, full_stop(error))

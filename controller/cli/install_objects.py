@@ -145,6 +145,13 @@ def namespace_maker(home: str) -> list[Object]:
     return list(cluster_role("penstock-namespaces", home, NAMESPACE_MAKER))
 
 
+def people_role(name: str, namespace: str, groups: tuple[str, ...], rights: tuple[Right, ...]) -> Iterator[Object]:
+    """A Role for people or pipelines, and its binding to their groups."""
+    subjects = [{"kind": "Group", "apiGroup": RBAC, "name": group} for group in groups]
+    yield named(f"{RBAC}/v1", "Role", name, namespace, rules=rules(rights))
+    yield named(f"{RBAC}/v1", "RoleBinding", name, namespace, roleRef={"apiGroup": RBAC, "kind": "Role", "name": name}, subjects=subjects)
+
+
 def binding(kind: str, name: str, home: str) -> Object:
     """Whom a Role is given to."""
     subject = {"kind": "ServiceAccount", "name": NAME, "namespace": home}

@@ -110,6 +110,26 @@ HOME: tuple[Right, ...] = (
 )
 """In the controller's own namespace."""
 
+OPERATOR: tuple[Right, ...] = (
+    Right(RELEASE, ("get", "list", "create", "delete"), "look, start, retry, take a success back; end one for good"),
+    Right(RELEASE_PLAN, ("get", "list"), "start, and see by which plan a release goes"),
+    Right(RELEASE_REQUEST, ("get", "list", "create"), "pause, resume, advance, promote, rollback, and their answers"),
+    Right(CONFIG_MAP, ("get", "list"), "history, why, bundle and report: frozen plans, records, evidence"),
+    Right(DEPLOYMENT, ("get",), "see whether a success can still be taken back"),
+)
+"""What a person needs who runs releases in a namespace; to copy."""
+
+PIPELINE: tuple[Right, ...] = (
+    Right(RELEASE, ("get", "list", "create"), "start and wait"),
+    Right(RELEASE_PLAN, ("get",), "start"),
+    Right(RELEASE_REQUEST, ("get", "create"), "roll back"),
+    Right(CONFIG_MAP, ("get",), "the frozen plan: which stages a release has"),
+)
+"""What a pipeline needs that starts releases, waits for them, and rolls back; to copy."""
+
+LEADER_READER: tuple[Right, ...] = (Right(LEASE, ("get",), "see whether a controller leads", names=("penstock",)),)
+"""For both, in the controller's own namespace. Without it nothing is said about leadership."""
+
 NAMESPACE_MAKER: tuple[Right, ...] = (
     Right(NAMESPACE, ("get", "create", "delete"), "make green's namespace in a release, and remove it with what was made"),
     Right(PVC, ("list",), "see whether anything foreign lives there before the namespace goes"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from controller.cli.install_rights import GREEN_NAMESPACE, HOME, WATCHED_NAMESPACE, Right
+from controller.cli.install_rights import GREEN_NAMESPACE, HOME, LEADER_READER, OPERATOR, PIPELINE, WATCHED_NAMESPACE, Right
 
 PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
 BEGIN, END = "<!-- rights -->\n", "<!-- /rights -->"
@@ -19,11 +19,14 @@ def table(rights: Iterable[Right]) -> str:
 
 
 def text() -> str:
-    """All three Roles."""
+    """All Roles: the controller's, and those for people to copy."""
     return "\n".join((
         "In each namespace with plans (`--namespace`):\n", table(WATCHED_NAMESPACE), "",
         "In a namespace that only holds a slot (`--green-namespace`):\n", table(GREEN_NAMESPACE), "",
         "In the controller's own namespace:\n", table(HOME), "",
+        "People who run releases in a namespace (`manifests/optional/people/operator.yaml`):\n", table(OPERATOR), "",
+        "Pipelines that start releases, wait and roll back (`manifests/optional/people/pipeline.yaml`):\n", table(PIPELINE), "",
+        "Both, in the controller's own namespace (`manifests/optional/people/leader.yaml`):\n", table(LEADER_READER), "",
     ))  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import orjson
 from controller.adapters.kube_errors import ConfigError
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say
+from controller.cli.leading import nobody_leads
 from controller.cli.reversal import no_way_back
 from controller.cli.view import FINAL, ReleaseView, view_of
 from controller.cli.words import created_at, full_stop, record, text
@@ -74,8 +75,9 @@ def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def seen_now(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> ReleaseView:
-    """The release as people see it now, with the way back only where it still exists."""
-    return view_of(release, plan, now=session.now, divisor=session.divisor, no_way_back=no_way_back(session, release, plan))
+    """The release as people see it now, with the way back only where it still exists, and with what keeps everything from moving."""
+    way, led = no_way_back(session, release, plan), nobody_leads(session)
+    return view_of(release, plan, now=session.now, divisor=session.divisor, no_way_back=way, leaderless=led)
 
 
 def plan_edits(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> list[str]:

@@ -67,6 +67,7 @@ class ReleaseView:
         tightest: name of the check that a rollback or a hold is about, else of the one closest to its limit; "" without numbers.
         next: what happens next, a sentence. `can`: what a person can do. `command`: the one command to stop it, or to go on.
         command_does: what that command does.
+        leaderless: why nothing moves, a sentence; "" where a controller leads, or nobody can tell.
         home: it succeeded by `finish: home`: the original serves everybody with the new image, so that green's weight is 0.
     """
 
@@ -96,6 +97,7 @@ class ReleaseView:
     deleting: bool = False
     notes: tuple[str, ...] = ()
     home: bool = False
+    leaderless: str = ""
 
     @property
     def share(self) -> str:
@@ -109,7 +111,13 @@ class ReleaseView:
 
 
 def view_of(
-    release: Mapping[str, Any], plan: Mapping[str, Any] | None = None, *, now: float, divisor: float = 1.0, no_way_back: str = ""
+    release: Mapping[str, Any],
+    plan: Mapping[str, Any] | None = None,
+    *,
+    now: float,
+    divisor: float = 1.0,
+    no_way_back: str = "",
+    leaderless: str = "",
 ) -> ReleaseView:
     """The view of a Release.
 
@@ -119,6 +127,7 @@ def view_of(
         now: Unix seconds.
         divisor: by what the controller divides the plan's durations.
         no_way_back: why a success cannot be taken back any more, a sentence; "" where it can.
+        leaderless: why nothing moves, a sentence; "" where a controller leads.
     """
     meta, spec, status = record(release.get("metadata")), record(release.get("spec")), record(release.get("status"))
     phase = text(status.get("phase")) or "Queued"
@@ -127,6 +136,8 @@ def view_of(
     stages = stages_of(spec, status, plan, now, divisor)
     checks = checks_of(status)
     command, does = command_of(phase, name, namespace) if not no_way_back else ("", "")
+    leaderless = leaderless if phase not in FINAL else ""
+    can = no_way_back or without(reasons.next_step(reason) if reason else "", verb_of(command))
     return ReleaseView(
         namespace=namespace, name=name, plan=text(spec.get("plan")), revision=text(spec.get("revision")),
         phase=phase, mark=mark_of(phase), reason=reason,
@@ -136,9 +147,11 @@ def view_of(
         weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
         actor=text(record(spec.get("origin")).get("actor")),
         stages=stages, checks=checks, tightest=tightest_of(status, checks),
-        next=next_of(phase, status, stages, now),
-        can=no_way_back or without(reasons.next_step(reason) if reason else "", verb_of(command)),
-        command=command, command_does=does, deleting="deletionTimestamp" in meta, notes=notes_of(status, now), home=at_home(status),
+        next=NOBODY_LEADS if leaderless else next_of(phase, status, stages, now),
+        can="" if leaderless else can,
+        command=command, command_does=does, deleting="deletionTimestamp" in meta,
+        notes=(*filter(None, [leaderless]), *notes_of(status, now)), home=at_home(status),
+        leaderless=leaderless,
     )  # fmt: skip
 
 
@@ -372,6 +385,11 @@ NEXT = {
     "RolledBack": "Nothing, it has ended.",
     "Refused": "Nothing, it has ended.",
 }
+
+
+NOBODY_LEADS = (
+    "Nothing, until a controller leads: look at its pods (Deployment penstock-system/penstock), or put the weights to 100 and 0 by hand."
+)
 
 
 def next_of(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...], now: float) -> str:

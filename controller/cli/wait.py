@@ -105,7 +105,7 @@ def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_da
     The lines are the data of stdout; with `beside_data`, where stdout has an object for a program, they are talk.
     """
     follower = Follower(session, name)
-    end, last = session.now + timeout if timeout else float("inf"), None
+    end, last, led = session.now + timeout if timeout else float("inf"), None, True
     while True:
         seen = follower.look()
         if seen is not None:
@@ -113,6 +113,7 @@ def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_da
             if view.change != last:
                 (say if beside_data else tell)(line_of(view, session.now))
                 last = view.change
+            led = tell_leadership(view.leaderless, led)
             code = answer(goal, release)
             if code is not None:
                 say(verdict_sentence(goal, code, release))
@@ -122,6 +123,15 @@ def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_da
                 raise CommandError(ExitCode.UNREACHABLE, f"The API server was out of reach when the time was over; release {name} goes on.")
             raise CommandError(ExitCode.TIMED_OUT, f"Release {name} did not get there in time; it goes on. Nothing was aborted.")
         session.host.sleep(min(POLL_SECONDS, max(0.01, end - session.now)))
+
+
+def tell_leadership(leaderless: str, led: bool) -> bool:  # noqa: FBT001 - what was told last
+    """Say once that nobody leads, and once that somebody does again; whether a controller leads."""
+    if leaderless and led:
+        say(leaderless)
+    elif not leaderless and not led:
+        say("A controller leads again.")
+    return not leaderless
 
 
 def finish(code: ExitCode) -> None:

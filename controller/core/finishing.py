@@ -14,11 +14,12 @@ from controller.core.commands import (
     PruneHistory,
     RecordKind,
     RetireOld,
+    SetWeight,
     ShrinkOld,
 )
 from controller.core.phases import BACKWARD, FINAL, FULL
 from controller.core.retention import no_longer_kept
-from controller.core.steps import World, act, moved, record, stored, wait
+from controller.core.steps import World, act, back, moved, record, saying, stored, wait
 from controller.core.words import GETS_REQUESTS, HAS_TRAFFIC
 from controller.core.world import RequestView, RouteView, WorkloadView
 
@@ -53,6 +54,9 @@ def succeed(w: World) -> Decision:
 
 def finished(w: World) -> Decision:
     """A final phase: requests get their answer, what was borrowed goes back, the retention runs out. Then silence (S16)."""
+    untrue = untrue_end(w)
+    if untrue:
+        return untrue
     if w.observed.requests:
         return act(w, *(answer(w, request) for request in w.observed.requests))
     commands = leftovers(w)
@@ -68,6 +72,29 @@ def finished(w: World) -> Decision:
     if gone:
         return act(w, PruneHistory(tuple(release.name for release in gone)))
     return act(w, DropFinalizer()) if w.subject.finalizer else Decision(status=w.status)
+
+
+def untrue_end(w: World) -> Decision | None:
+    """An end that somebody wrote into the status in mid-release: the route is still ours, and sends requests where that end has none.
+
+    Our own ends are written when everybody is on one side, a rollback's even after the route was given back. Such an end stays, as the
+    API server keeps it; toward blue it is made true, and toward green it is only said.
+    """
+    mine = [r for r in w.observed.routes if r.found and r.owner == w.subject.uid]
+    if w.status.phase is Phase.SUCCEEDED:
+        short = [r for r in mine if r.green_weight < FULL] if not w.status.returned_at else []
+        if not short or w.status.reason == reasons.END_UNTRUE:
+            return None
+        where = ", ".join(f"VirtualService {r.namespace}/{r.name} sends {r.green_weight} % to green, which nobody judges" for r in short)
+        detail = f"{where}; penstock rollback is refused until one version has everything, so write its weight by hand first"
+        return stored(saying(w.status, reasons.END_UNTRUE, detail), record(w, RecordKind.WARNING, reasons.END_UNTRUE, detail))
+    exposed = [r for r in mine if not r.blue_only]
+    if not exposed:
+        return None
+    where = ", ".join(f"VirtualService {r.namespace}/{r.name} sent {r.green_weight} % to green" for r in exposed)
+    detail = f"{where}, and sends everybody to blue now"
+    entry = record(w, RecordKind.WARNING, reasons.END_UNTRUE, detail)
+    return back(saying(w.status, reasons.END_UNTRUE, detail), SetWeight(0), records=(entry,))
 
 
 def parting(w: World) -> Decision | None:

@@ -303,6 +303,12 @@ MOVED_SINCE = _reason(
     "penstock get shows a later release, roll that one back; if there is none, put the weights right by hand.",
     _W,
 )
+END_UNTRUE = _reason(
+    "EndUntrue",
+    "The status was made to say that the release had ended, and the route said otherwise: {detail}",
+    "Look at who may write the status of releases, and look after green's Deployment: nobody takes it down any more.",
+    _C,
+)
 TAKE_BACK = _reason(
     "TakeBack",
     "The release has succeeded, so that only a new release takes it back: {detail}",

@@ -5,6 +5,9 @@ import pytest
 from controller.cli.living import sentence_now, unconfirmed, without
 from controller.cli.view import view_of
 from controller.core import reasons
+from controller.ports import LEASE, NAMESPACE
+from controller.runtime.lease import micro_time
+from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 
 WINDOW = {"window": {"openedAt": 1000.0, "lastSample": 1030.0, "ran": 30.0}}
@@ -90,3 +93,65 @@ def test_no_answer_names_the_same_verb_twice(scenario):
 
         assert ending.count("penstock rollback") + ending.count("penstock retry") <= 1
         assert "penstock why" not in ending
+
+
+def leased(terminal, seconds_ago, holder="penstock-7c-x"):
+    """The Lease as a controller renewed it so long ago; virtual time has none of its own."""
+    renewed = micro_time(terminal.sim.clock.time - seconds_ago)
+    spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 10}
+    kube = InMemoryKube(terminal.sim.server, user="system")
+    kube.create(NAMESPACE, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "penstock-system"}})
+    body = {
+        "apiVersion": LEASE.api_version,
+        "kind": "Lease",
+        "metadata": {"name": "penstock", "namespace": "penstock-system"},
+        "spec": spec,
+    }
+    kube.create(LEASE, "penstock-system", body)
+
+
+class TestNobodyLeads:
+    """The status is written by a controller: without one it says for ever that it goes on by itself."""
+
+    @pytest.fixture
+    def terminal(self):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        terminal.controller_runs = False
+        return terminal
+
+    @pytest.mark.parametrize(
+        "words", [("get", "shop-v2"), ("why", "shop-v2"), ("wait", "shop-v2", "--timeout", "1s"), ("pause", "shop-v2")]
+    )
+    def test_is_said_instead_of_that_it_goes_on_by_itself(self, terminal, words):
+        leased(terminal, 90)
+        result = terminal.penstock(*words)
+        said = " ".join((result.out + result.err).replace("!", "").split())
+
+        assert "No controller leads: the Lease penstock-system/penstock, which penstock-7c-x held, was not renewed for 1m" in said
+        assert "It goes on by itself" not in said
+
+    def test_get_and_why_say_what_to_do(self, terminal):
+        leased(terminal, 90, holder="")
+
+        assert "Next: Nothing, until a controller leads" in " ".join(terminal.penstock("why", "shop-v2").out.split())
+        assert "which nobody holds" in terminal.penstock("why", "shop-v2").out
+
+    @pytest.mark.parametrize("seconds_ago", [0, 15, -60])
+    def test_a_lease_that_is_renewed_is_no_news(self, terminal, seconds_ago):
+        leased(terminal, seconds_ago)
+
+        assert "leads" not in terminal.penstock("get", "shop-v2").out
+
+    def test_without_a_lease_or_the_right_to_read_it_nothing_is_said(self, terminal):
+        assert "leads" not in terminal.penstock("get", "shop-v2").out
+
+    def test_wait_says_when_one_leads_again(self, terminal):
+        leased(terminal, 90)
+        kube = InMemoryKube(terminal.sim.server, user="system")
+        back = {"spec": {"renewTime": micro_time(terminal.sim.clock.time + 5)}}
+        terminal.sim.at(terminal.sim.clock.time + 3, lambda: kube.patch(LEASE, "penstock-system", "penstock", back))
+        terminal.controller_runs = True
+        said = terminal.penstock("wait", "shop-v2", "--timeout", "8s").err
+
+        assert said.index("No controller leads") < said.index("A controller leads again.")

@@ -475,6 +475,23 @@ class TestTheRecords:
         assert blue["image"] == "registry.example/shop:1.0"
         assert story.status["maxWeight"] <= (100 if when == BAKING else 5)
 
+    @pytest.mark.parametrize("phase", ["RolledBack", "Refused"])
+    def test_an_end_that_somebody_wrote_is_made_true_and_said(self, phase):
+        """The API server keeps it, and nobody would look at green's share any more."""
+        story = told((MEASURING, edit_status(phase=phase, weight=0, finishedAt=START + MEASURING)), limit="4m")
+
+        assert (story.status["phase"], story.status["reason"], story.weights) == (phase, "EndUntrue", {"v1": 100})
+        assert "VirtualService shop/shop sent 5 % to green, and sends everybody to blue now" in story.status["message"]
+        assert "finalizers" not in story.kube.get(RELEASE, "shop", "shop-v2")["metadata"]
+        assert story.sizes == {"shop": 3, "shop-green": 3}
+
+    def test_a_success_that_somebody_wrote_moves_nobody_and_is_said(self):
+        edit = edit_status(phase="Succeeded", weight=100, grant=100, finishedAt=START + MEASURING)
+        story = told((MEASURING, edit), limit="4m")
+
+        assert (story.status["phase"], story.status["reason"], story.weights) == ("Succeeded", "EndUntrue", {"v1": 95, "v2": 5})
+        assert "sends 5 % to green, which nobody judges" in story.status["message"]
+
     @pytest.mark.parametrize("phase", most_telling("Measuring", of=["Measuring", "Baking", "Shifting", "Holding", "Preparing"]))
     def test_a_release_on_its_way_back_is_not_turned_round_by_an_edit(self, phase):
         story = told((212.0, edit_status(phase=phase)), people=({"at": "200s", "verb": "rollback"},))
