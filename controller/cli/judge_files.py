@@ -28,6 +28,7 @@ MOST_JSON_BYTES = 200_000_000
 _MILLISECONDS_FROM = 1e11
 """A timestamp from here on is in milliseconds (Prometheus's text and promtool), below it in seconds (OpenMetrics)."""
 
+_GZIP = b"\x1f\x8b"
 _LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(\{.*\})?\s+(\S+)\s+(\S+?)\s*$")
 _LABEL = re.compile(r'\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)*)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
 _BARE = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
@@ -67,6 +68,8 @@ def _samples(path: Path, selectors: Sequence[Selector], warnings: list[str]) -> 
     try:
         with path.open("rb") as file:
             beginning = file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()
+            if beginning[:2] == _GZIP:
+                raise CommandError(ExitCode.USAGE, f"{path}: found a file that gzip has packed, expected text or JSON: unpack it first.")
             if beginning[:1] == b"[" or (beginning[:1] == b"{" and not _is_dump(beginning)):
                 yield from _json(path, warnings)
                 return

@@ -17,6 +17,7 @@ import orjson
 
 from analysis import counters
 from analysis.model import Labels, Sample, Series
+from analysis.usable import MOST_COUNT
 from controller.core.asking import TRAFFIC, ticks_key
 from controller.core.queries import is_failed
 from controller.core.world import Measurement
@@ -142,11 +143,11 @@ def _merged(key: str, measurement: Measurement, tested: Mapping[str, frozenset[f
 
 
 def _plain(series: Series) -> bool:
-    """Whether it is a counter that we know, as Prometheus sends it: samples in order of time, finite, not below 0."""
+    """Whether it is a counter that we know, as Prometheus sends it: samples in order of time, each of them a count."""
     samples = series.samples
     if not samples or dict(series.labels).get("__name__") not in MERGED:
         return False
-    return all(0 <= one.value < math.inf for one in samples) and all(one.time < after.time for one, after in pairwise(samples))
+    return all(0 <= one.value <= MOST_COUNT for one in samples) and all(one.time < after.time for one, after in pairwise(samples))
 
 
 def merged(every: tuple[Series, ...], edges: frozenset[float] | None = None) -> tuple[Series, ...]:

@@ -1,5 +1,6 @@
 """`penstock judge`, as a shell sees it: windows from files of every kind and from the simulator's Prometheus."""
 
+import gzip
 import html
 import json
 import math
@@ -432,6 +433,13 @@ class TestBadInput:
         assert (code, told.err.count("\n")) == (2, 1)
         assert sentence in told.err
         assert str(path) in told.err
+
+    def test_a_packed_file_is_named_as_one(self, files, tmp_path, capsys):
+        path = tmp_path / "samples.gz"
+        path.write_bytes(gzip.compress((files / "healthy.txt").read_bytes()))
+
+        assert run(["judge", *ARMS, *WINDOW, "--file", str(path)]) == 2
+        assert "samples.gz: found a file that gzip has packed, expected text or JSON: unpack it first." in capsys.readouterr().err
 
     def test_the_end_of_openmetrics_needs_no_line_feed(self, tmp_path, capsys):
         path = tmp_path / "samples"

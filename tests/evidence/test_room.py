@@ -233,7 +233,9 @@ class TestCounts:
         assert [dict(one.labels)["le"] for one in merged(every, frozenset([25.0, math.inf]))] == ["25.0", "+Inf"]
 
     @pytest.mark.parametrize(
-        "odd", [series([1, math.nan]), series([1, -2]), series([1, 2], __name__="others_total")], ids=["nan", "negative", "another metric"]
+        "odd",
+        [series([1, math.nan]), series([1, -2]), series([1, 2.0**53 + 2]), series([1, 2], __name__="others_total")],
+        ids=["nan", "negative", "too large", "another metric"],
     )
     def test_what_is_no_plain_counter_of_istio_stays_as_it_is(self, odd):
         every = (series([1, 2]), odd)
