@@ -84,9 +84,14 @@ class Host:
     size: Callable[[], tuple[int, int]] = terminal_size
 
     @property
+    def drawable(self) -> bool:
+        """Whether stdout is a terminal on which a view can be drawn again in its place."""
+        return self.out_is_terminal and self.environ.get("TERM") != "dumb"
+
+    @property
     def colour(self) -> bool:
         """Whether stdout may have colours (https://no-color.org)."""
-        return self.out_is_terminal and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+        return self.drawable and not self.environ.get("NO_COLOR")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,13 +105,14 @@ class TestSimulate:
         assert run(["simulate", str(path)]) == 3
         assert "expect.phase" in capsys.readouterr().err
 
-    def test_ctrl_c_ends_with_130(self):
+    def test_ctrl_c_ends_with_130_and_says_how_far_it_was(self):
         code = "import sys; from controller.cli.main import run; sys.exit(run(sys.argv[1:]))"
         command = [sys.executable, "-c", code, "simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "100000", "-o", "json"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline()
             process.send_signal(signal.SIGINT)
             process.stdout.read()
+            assert "Interrupted in run" in process.stderr.read().splitlines()[-1]
 
             assert process.wait(timeout=30) == 130
 
@@ -128,6 +129,16 @@ class TestFolders:
     def test_our_own_manifests_have_nothing_to_validate(self, capsys):
         assert run(["validate", str(ROOT / "manifests")]) == 2
         assert "found no plan and no scenario" in capsys.readouterr().err
+
+    def test_a_scenario_is_found_whatever_its_first_field_is(self, tmp_path, capsys):
+        """A story that is passed over without a word would be one that nobody tells."""
+        for name in ("plan.yaml", "world.yaml"):
+            (tmp_path / name).write_text((FIRST / name).read_text())
+        (tmp_path / "mine.yaml").write_text("expect: {phase: Succeeded}\nname: mine\nlimit: 1m\n")
+        (tmp_path / "chart.yaml").write_text("base: {{ .Values.base }\n")
+
+        assert run(["simulate", str(tmp_path)]) == 3
+        assert "mine\n" in capsys.readouterr().out
 
     def test_both_endings_are_looked_at(self, tmp_path, capsys):
         (tmp_path / "plan.yml").write_text((FIRST / "plan.yaml").read_text())

@@ -238,3 +238,13 @@ def test_a_way_back_over_split_weights_is_refused_and_leaves_nothing_stuck_behin
     for name in ("shop-v3", "shop-v2-back"):
         ended = kube.get(RELEASE, "shop", name)["status"]
         assert (ended["phase"], ended["reason"], ended.get("rollback")) == ("Refused", "BlueUnknown", None)
+
+
+def test_a_revision_that_serves_already_is_refused_in_those_words():
+    again = Act(at="16m", verb="start", release="again", revision="v2", images={"shop": "registry.example/shop:2.0"})
+    result, kube, _ = told("foreign-labels", people=[again])
+
+    refused = kube.get(RELEASE, "shop", "again")["status"]
+    assert result.problems == []
+    assert (refused["phase"], refused["reason"]) == ("Refused", "SelectorOverlap")
+    assert "that revision serves already" in refused["message"]
