@@ -248,3 +248,11 @@ def test_a_revision_that_serves_already_is_refused_in_those_words():
     assert result.problems == []
     assert (refused["phase"], refused["reason"]) == ("Refused", "SelectorOverlap")
     assert "that revision serves already" in refused["message"]
+
+
+def test_a_fault_after_the_end_of_a_release_happens_too():
+    """Left out without a word it would be taken for one that does no harm."""
+    result, _, _ = told("foreign-labels", faults=[Fault(kind="drift", at=1_800.0, target="VirtualService shop/shop", weight=50)])
+
+    assert result.problems == []
+    assert any("fault: drift" in line.text for line in result.transcript)
