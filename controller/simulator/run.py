@@ -118,7 +118,7 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
         faults.arrange(sim, key, fault)
     for act in scenario.people:
         people.arrange(sim, namespace, plan_name, name, act)
-    last_deed = START + max((one.at for one in (*scenario.people, *scenario.faults)), default=0.0)
+    last_deed = START + max([*(act.at for act in scenario.people), *(fault.at for fault in scenario.faults)], default=0.0)
     sim.run_until(START + scenario.limit, ends_after(last_deed, sim, key))
     result.ended_at = sim.clock.time - START
     if over(sim, key):

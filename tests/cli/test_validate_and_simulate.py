@@ -57,6 +57,13 @@ class TestPlan:
         assert "shop-green" in questions["latency-p99"]["green"]
         assert "shop-green" not in questions["latency-p99"]["blue"]
 
+    def test_a_date_without_quotes_is_a_text_as_an_api_server_has_it(self, tmp_path, capsys):
+        path = tmp_path / "plan.yaml"
+        path.write_text((FIRST / "plan.yaml").read_text().replace("virtualService: shop", "virtualService: 2026-01-01"))
+
+        assert [run([command, str(path)]) for command in ("validate", "plan")] == [0, 0]
+        assert "2026-01-01" in capsys.readouterr().out
+
     def test_an_invalid_plan_ends_with_3(self, tmp_path, capsys):
         path = tmp_path / "plan.yaml"
         path.write_text((FIRST / "plan.yaml").read_text() + "  nope: 1\n")
