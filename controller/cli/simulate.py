@@ -14,7 +14,7 @@ from controller.api.validate import validate_file
 from controller.api.validate_yaml import documents
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
-from controller.cli.validate import line_of, scenario_rules, yaml_files
+from controller.cli.validate import line_of, scenario_rules, text_of, yaml_files
 from controller.cli.words import full_stop
 from controller.core.words import many
 
@@ -122,7 +122,7 @@ def files_of(place: Path) -> Iterator[Path]:
 
 def _has_scenario(path: Path) -> bool:
     """Whether a document of the file says what must come out, itself or by its base; a base alone is no scenario."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = text_of(path)
     if "expect" not in text and "base" not in text:
         return False
     found, problems = documents(text)

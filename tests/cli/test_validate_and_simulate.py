@@ -147,6 +147,22 @@ class TestFolders:
         assert run(["simulate", str(tmp_path)]) == 3
         assert "mine\n" in capsys.readouterr().out
 
+    @pytest.mark.parametrize("command", ["validate", "simulate"])
+    def test_a_file_that_cannot_be_read_is_named(self, tmp_path, capsys, monkeypatch, command):
+        path = tmp_path / "plan.yaml"
+        path.write_text("")
+        real = Path.read_text
+
+        def refusing(self, *arguments, **options):
+            if self == path:
+                raise PermissionError(13, "Permission denied")
+            return real(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "read_text", refusing)
+
+        assert run([command, str(tmp_path)]) == 2
+        assert capsys.readouterr().err == f"{path}: cannot be read (Permission denied).\n"
+
     def test_both_endings_are_looked_at(self, tmp_path, capsys):
         (tmp_path / "plan.yml").write_text((FIRST / "plan.yaml").read_text())
 
