@@ -11,6 +11,7 @@ from functools import partial
 from controller.adapters import records
 from controller.adapters.istio.view import TrafficView, observe_traffic
 from controller.adapters.pruning import read_finished
+from controller.adapters.questions import doubtful, unaskable, unknown_providers
 from controller.adapters.reversal import nothing_to_reverse
 from controller.adapters.workloads.overlap import live_overlap
 from controller.adapters.workloads.places import Split
@@ -326,7 +327,9 @@ def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> Targets:
         # Selectors can be read wrongly; the endpoints are what proxies use, so they are asked before the first weight.
         problems = (*problems, *live_overlap(kube, subject, slot, split_of(traffic)))
     if first:
-        problems = (*problems, *unknown_providers(subject, ports))
+        problems = (*problems, *unknown_providers(subject.plan, ports.prometheus))
+    if first and subject.spec.kind != "reverse":  # which judges nothing, and must not be kept from going back
+        problems, warnings = (*problems, *unaskable(subject.plan)), (*warnings, *doubtful(subject.plan))
     return traffic, members, problems, warnings
 
 
@@ -349,12 +352,3 @@ def finished_ones(kube: Kube, subject: Subject, *, live: bool) -> tuple[Finished
 def needs_look(subject: Subject) -> bool:
     """Whether a finished release may still hold something: it has its finalizer until nothing is left."""
     return subject.finalizer and subject.status.blue_slot >= 0
-
-
-def unknown_providers(subject: Subject, ports: Ports) -> tuple[Problem, ...]:
-    """Providers that the plan names and the controller does not know."""
-    plan = subject.plan
-    if plan is None:
-        return ()
-    names = dict.fromkeys([*(check.provider for check in plan.checks), *(t.provider for t in plan.triggers if t.probe is None)])
-    return tuple(Problem(reasons.PROVIDER_UNKNOWN, name or "the default one") for name in names if ports.prometheus.provider(name) is None)

@@ -181,8 +181,7 @@ def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
 def _modelled(document: Document, model: type[BaseModel], data: Any, top: tuple[str, ...]) -> list[Finding]:
     """What the model says, strictly: as the API server, which converts nothing and knows no other names than those on the wire."""
     try:
-        text = orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
-        model.model_validate_json(text, strict=True, by_alias=True, by_name=False)
+        model.model_validate_json(as_sent(data), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         return [translate(one, model, document, top) for one in error.errors(include_url=False)]
     except TypeError:
@@ -219,6 +218,11 @@ def _scenario(document: Document, scenarios: Scenarios, folder: Path) -> list[Fi
     if not problems:  # names are held against each other only where every field is what it should be
         problems += [_error(document, *note) for note in scenarios.notes(data, document.data, folder)]
     return problems
+
+
+def as_sent(data: Any) -> bytes:
+    """YAML's values as they are sent to an API server: a date without quotes is a text. Raises TypeError for what JSON cannot carry."""
+    return orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def there(path: Path) -> bool:

@@ -24,7 +24,7 @@ def retry(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Try the version of a rolled back or refused release again, as a new release."""
     hosts.check_format(output, hosts.OBJECT_FORMATS)

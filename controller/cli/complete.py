@@ -5,7 +5,7 @@ plug-in that asks) ends in no names and not a word: an error here would be print
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,11 @@ MOST_NAMES = 100
 
 Names = list[tuple[str, str]]
 """Name, and a word on it that zsh and fish show beside it."""
+
+
+def words_of(*words: str) -> Callable[[str], list[str]]:
+    """For an option that takes one of these words; an empty one is none."""
+    return lambda incomplete: [word for word in words if word and word.startswith(incomplete)]
 
 
 def releases(ctx: typer.Context, incomplete: str) -> Names:

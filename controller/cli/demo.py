@@ -85,8 +85,7 @@ def perform(example: Path, scene: Scene, folder: Path, speed: float) -> Act:
         scenario = story.scenario.release
         spec = {"plan": story.plan, "revision": scenario.revision, "images": scenario.images, "origin": {"actor": "demo"}}
         create(session, spec, name=world.release_name)
-        drawable = session.host.out_is_terminal and session.host.environ.get("TERM") != "dumb"
-        show = live if drawable else lines
+        show = live if session.host.drawable else lines
         show(session, world, head)
         release = release_of(session, world.release_name)
         export(connection.kube, release, records)

@@ -1,16 +1,23 @@
 """`penstock history`: every decision of a release, with the evidence that was stored before it was acted on."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from controller.adapters.history import read_history
+from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.host import say, tell
 from controller.cli.read import release_of
 from controller.cli.view import explained
 from controller.cli.words import record, rows, text
+
+FORMATS = ("", "table", "wide", "json", "yaml")
+FormatOption = Annotated[
+    str,
+    typer.Option("--output", "-o", help="table, wide, json or yaml.", show_default=False, autocompletion=complete.words_of(*FORMATS)),
+]
 
 
 def history(
@@ -20,10 +27,10 @@ def history(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: FormatOption = "",
 ) -> None:
     """Every decision of a release, with its evidence; `-o wide` with the queries."""
-    hosts.check_format(output, ("", "table", "wide", "json", "yaml"))
+    hosts.check_format(output, FORMATS)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
     entries = read_history(session.kube, release_of(session, name))
     if output in ("json", "yaml"):

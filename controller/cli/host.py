@@ -84,9 +84,14 @@ class Host:
     size: Callable[[], tuple[int, int]] = terminal_size
 
     @property
+    def drawable(self) -> bool:
+        """Whether stdout is a terminal on which a view can be drawn again in its place."""
+        return self.out_is_terminal and self.environ.get("TERM") != "dumb"
+
+    @property
     def colour(self) -> bool:
         """Whether stdout may have colours (https://no-color.org)."""
-        return self.out_is_terminal and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+        return self.drawable and not self.environ.get("NO_COLOR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,10 @@ def _name_or_none(text: str) -> str:
     return check_name(text) if text else text
 
 
+FORMATS = ("", "table", "wide", "json", "yaml", "name")
+OBJECT_FORMATS = ("", "json", "yaml", "name")
+RECORD_FORMATS = ("", "json", "yaml")
+
 NamespaceOption = Annotated[
     str, typer.Option("--namespace", "-n", help="Namespace; the context's own if absent.", show_default=False, callback=_name_or_none)
 ]
@@ -181,16 +190,22 @@ ContextOption = Annotated[str, typer.Option("--context", help="Context of the ku
 KubeconfigOption = Annotated[
     str, typer.Option("--kubeconfig", help="Path of the kubeconfig; else $KUBECONFIG, else ~/.kube/config.", show_default=False)
 ]
-OutputOption = Annotated[str, typer.Option("--output", "-o", help="table, wide, json, yaml or name.", show_default=False)]
+OutputOption = Annotated[
+    str,
+    typer.Option("--output", "-o", help="table, wide, json, yaml or name.", show_default=False, autocompletion=complete.words_of(*FORMATS)),
+]
+ObjectOption = Annotated[
+    str, typer.Option("--output", "-o", help="json, yaml or name.", show_default=False, autocompletion=complete.words_of(*OBJECT_FORMATS))
+]
+RecordOption = Annotated[
+    str, typer.Option("--output", "-o", help="json or yaml.", show_default=False, autocompletion=complete.words_of(*RECORD_FORMATS))
+]
 ReleaseArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="Name of the release.", autocompletion=complete.releases, callback=check_name)
 ]
 PlanArgument = Annotated[
     str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.", autocompletion=complete.plans, callback=check_name)
 ]
-
-FORMATS = ("", "table", "wide", "json", "yaml", "name")
-OBJECT_FORMATS = ("", "json", "yaml", "name")
 
 
 def check_format(output: str, allowed: tuple[str, ...] = FORMATS) -> str:

@@ -9,12 +9,15 @@ from urllib.request import urlopen
 
 import typer
 
+from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import MEANINGS, CommandError, ExitCode
 from controller.cli.host import tell
 
 DEFAULT_URL = "http://127.0.0.1:8080/metrics"
 FETCH_SECONDS = 5.0
+
+TOPICS = ("exit-codes", "reasons", "words")
 
 WORDS: dict[str, str] = {
     "blue": "the version that serves when a release begins, observed at 100 % on the routes",
@@ -47,9 +50,9 @@ def own_version() -> str:
         return "unknown"
 
 
-def version(output: hosts.OutputOption = "") -> None:
+def version(output: hosts.RecordOption = "") -> None:
     """The version."""
-    hosts.check_format(output, ("", "json", "yaml"))
+    hosts.check_format(output, hosts.RECORD_FORMATS)
     if output:
         hosts.print_object({"version": own_version(), "api": "penstock.dev/v1alpha1"}, output)
     else:
@@ -90,7 +93,10 @@ def metrics(
 
 def help_(
     ctx: typer.Context,
-    topic: Annotated[str, typer.Argument(metavar="[COMMAND|exit-codes|reasons|words]", help="What to explain.")] = "",
+    topic: Annotated[
+        str,
+        typer.Argument(metavar="[COMMAND|exit-codes|reasons|words]", help="What to explain.", autocompletion=complete.words_of(*TOPICS)),
+    ] = "",
 ) -> None:
     """Help on a command, or on exit-codes, reasons or words."""
     match topic:

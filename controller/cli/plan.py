@@ -12,7 +12,7 @@ from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import Check, Limit, Trigger
 from controller.api.plan_kayenta import Kayenta
-from controller.api.validate import validate_file
+from controller.api.validate import as_sent, validate_file
 from controller.cli import plan_detect
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
@@ -109,7 +109,7 @@ def read(file: Path) -> tuple[str, str, PlanSpec]:
     """Name, namespace and spec of the one plan of a file; its warnings go to stderr. Raises `CommandError`."""
     found = read_object(file)
     meta = found["metadata"]
-    return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate(found["spec"])
+    return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate_json(as_sent(found["spec"]))
 
 
 def read_object(file: Path) -> dict[str, Any]:

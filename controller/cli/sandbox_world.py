@@ -82,7 +82,7 @@ def find_story(example: Path, name: str) -> Story:
     for file in sorted(example.glob("scenarios/*.yaml")):
         try:
             found |= {scenario.name: (scenario, file.parent) for scenario in load(file)}
-        except (ValidationError, yaml.YAMLError, OSError) as error:
+        except (ValidationError, yaml.YAMLError, OSError, TypeError) as error:
             raise ConfigError(f"The scenario file {file} cannot be used: penstock validate {file} says why.") from error
     if not found:
         known = f"the examples are: {', '.join(examples())}" if examples() else "run it in a clone of the sources, or give --dir"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.api.validate import validate_file
+from controller.api.validate_yaml import documents
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
-from controller.cli.validate import line_of, scenario_rules, yaml_files
+from controller.cli.validate import line_of, scenario_rules, text_of, yaml_files
 from controller.cli.words import full_stop
 from controller.core.words import many
 
@@ -63,19 +64,23 @@ def command(
     chosen = choose(place, scenario)
     if bundle is not None and len(chosen) * runs != 1:
         raise CommandError(ExitCode.USAGE, f"--bundle is for one run, found {len(chosen) * runs}: choose one with --scenario.")
-    failed, started, spoken = 0, monotonic(), monotonic()
+    number, failed, started, spoken = 0, 0, monotonic(), monotonic()
     total = len(chosen) * runs
-    for number, (one, own_seed) in enumerate(((one, seed + i) for one in chosen for i in range(runs)), start=1):
-        result, writes = run_one(one, own_seed, trace=trace, bundle=bundle)
-        failed += bool(result.problems)
-        if output == "json":
-            print_object(as_json(one, result, writes), "json")
-        elif runs == 1 or result.problems:
-            for line in [*story(one, result, writes), ""]:
-                tell(line)
-        if monotonic() - spoken > PROGRESS_SECONDS and number < total:
-            spoken = monotonic()
-            say(f"{number:,} of {total:,} runs, {failed} otherwise than expected, {spoken - started:.0f} s.")
+    try:
+        for number, (one, own_seed) in enumerate(((one, seed + i) for one in chosen for i in range(runs)), start=1):
+            result, writes = run_one(one, own_seed, trace=trace, bundle=bundle)
+            failed += bool(result.problems)
+            if output == "json":
+                print_object(as_json(one, result, writes), "json")
+            elif runs == 1 or result.problems:
+                for line in [*story(one, result, writes), ""]:
+                    tell(line)
+            if monotonic() - spoken > PROGRESS_SECONDS and number < total:
+                spoken = monotonic()
+                say(f"{number:,} of {total:,} runs, {failed} otherwise than expected, {spoken - started:.0f} s.")
+    except KeyboardInterrupt:
+        sentence = f"Interrupted in run {number:,} of {total:,}; {failed} ended otherwise than expected."
+        raise CommandError(ExitCode.INTERRUPTED, sentence) from None
     sentence = f"{many(total, 'run')}: {total - failed} as expected, {failed} otherwise."
     if failed:
         raise CommandError(ExitCode.NO, sentence)
@@ -116,8 +121,14 @@ def files_of(place: Path) -> Iterator[Path]:
 
 
 def _has_scenario(path: Path) -> bool:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return "\nexpect:" in text and (text.startswith("name:") or "\nname:" in text)
+    """Whether a document of the file says what must come out, itself or by its base; a base alone is no scenario."""
+    text = text_of(path)
+    if "expect" not in text and "base" not in text:
+        return False
+    found, problems = documents(text)
+    return ("expect:" in text and bool(problems)) or any(
+        isinstance(one.data, dict) and {"expect", "base"} & one.data.keys() for one in found
+    )
 
 
 def run_one(one: Found, seed: int, *, trace: bool = False, bundle: Path | None = None) -> "tuple[Result, list[str]]":

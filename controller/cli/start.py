@@ -88,7 +88,7 @@ def start(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Start a release of a plan."""
     hosts.check_format(output, hosts.OBJECT_FORMATS)

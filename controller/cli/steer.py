@@ -38,7 +38,7 @@ def pause(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Freeze weight and window of a release; triggers stay on."""
     session = _open(ctx, namespace, context, kubeconfig, output)
@@ -54,7 +54,7 @@ def resume(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Let a paused, held or halted release go on, with a new window."""
     session = _open(ctx, namespace, context, kubeconfig, output)
@@ -72,7 +72,7 @@ def advance(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Skip the rest of this stage's window and its verdict."""
     session = _open(ctx, namespace, context, kubeconfig, output)
@@ -89,7 +89,7 @@ def promote(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Skip all stages before the last: green gets 100 %, and bakes."""
     session = _open(ctx, namespace, context, kubeconfig, output)
@@ -106,7 +106,7 @@ def rollback(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Put everybody back on the version before. Never asks, needs no reason; of a success it starts the reverse release."""
     session = _open(ctx, namespace, context, kubeconfig, output)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.api.validate import Finding, Scenarios, has_ours, validate_file
-from controller.cli.exits import CommandError, ExitCode
+from controller.cli.exits import CommandError, ExitCode, file_fault
 from controller.cli.host import check_format, print_object, say, tell
 from controller.core.words import many
 
@@ -64,9 +64,17 @@ def yaml_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
 
 
+def text_of(path: Path) -> str:
+    """What stands in a file of a folder. Raises a usage error where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise file_fault(path, error) from error
+
+
 def _is_ours(path: Path) -> bool:
     """Whether a file of a folder has a plan, a release, a request or a scenario in it; the words are looked for first, which is fast."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = text_of(path)
     hinted = "penstock.dev/" in text or text.startswith("name: ") or "\nname: " in text
     return hinted and has_ours(path, scenario_rules())
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
@@ -19,6 +20,8 @@ from controller.cli.words import record, text, whole
 from controller.ports import Obj
 
 POLL_SECONDS = 1.0
+
+GOALS = ("succeeded", "rolledback", "held", "ended")
 
 FORS = "succeeded, rolledback, held, stage=N or ended"
 
@@ -33,7 +36,7 @@ class Goal:
 
 def parse_goal(text_: str) -> Goal:
     """The goal, or a usage error."""
-    if text_ in ("succeeded", "rolledback", "held", "ended"):
+    if text_ in GOALS:
         return Goal(text_)
     found = re.fullmatch(r"stage=([1-9][0-9]{0,2})", text_)
     if found is None:
@@ -144,12 +147,12 @@ def wait(
     ctx: typer.Context,
     name: hosts.ReleaseArgument,
     *,
-    until: Annotated[str, typer.Option("--for", metavar="STATE", help=f"{FORS}.")] = "succeeded",
+    until: Annotated[str, typer.Option("--for", metavar="STATE", help=f"{FORS}.", autocompletion=complete.words_of(*GOALS))] = "succeeded",
     timeout: Annotated[str, typer.Option("--timeout", help="Stop waiting after this time; the release goes on. 0s: never.")] = "45m",
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.ObjectOption = "",
 ) -> None:
     """Wait until a release has reached a state; one line a change. Never aborts it.
 

@@ -68,7 +68,7 @@ def watch(
 ) -> None:
     """Watch one release live until it has ended: traffic, stages, checks, what happens next."""
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
-    if session.host.out_is_terminal:
+    if session.host.drawable:
         waiting.finish(live(session, name))
         return
     code = waiting.follow(session, name, waiting.Goal("ended"), 0.0)

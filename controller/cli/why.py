@@ -22,10 +22,10 @@ def why(
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
-    output: hosts.OutputOption = "",
+    output: hosts.RecordOption = "",
 ) -> None:
     """Why a release stands where it does: the numbers, the queries, what happens next and what you can do."""
-    hosts.check_format(output, ("", "json", "yaml"))
+    hosts.check_format(output, hosts.RECORD_FORMATS)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
     release = release_of(session, name)
     plan = plan_in_force(session, release)

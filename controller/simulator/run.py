@@ -118,7 +118,7 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
         faults.arrange(sim, key, fault)
     for act in scenario.people:
         people.arrange(sim, namespace, plan_name, name, act)
-    last_deed = START + max((act.at for act in scenario.people), default=0.0)
+    last_deed = START + max([*(act.at for act in scenario.people), *(fault.at for fault in scenario.faults)], default=0.0)
     sim.run_until(START + scenario.limit, ends_after(last_deed, sim, key))
     result.ended_at = sim.clock.time - START
     if over(sim, key):
@@ -138,7 +138,10 @@ def plan_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ends_after(last_deed: float, sim: Simulation, key: Key) -> Callable[[], bool]:
-    """Whether all has come to rest since the last deed of a person; what was seen at a revision of the store is not looked at again."""
+    """Whether all has come to rest since the last deed of a person and the begin of the last fault: none is left out without a word.
+
+    What was seen at a revision of the store is not looked at again.
+    """
     seen = -1
 
     def ended() -> bool:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from controller.api.base import Duration, Model, Name, Percent, shown
 from controller.api.release import Phase, Verb
+from controller.api.validate import as_sent
 from controller.api.validate_yaml import LOADER
 
 START = 1_750_000_000.0
@@ -296,7 +297,7 @@ def load(path: Path) -> list[Scenario]:
     """All scenarios of a YAML file (one a document). Raises pydantic's ValidationError or yaml's."""
     with path.open(encoding="utf-8") as handle:
         documents = [document for document in yaml.load_all(handle, Loader=LOADER) if document is not None]
-    return [Scenario.model_validate(with_base(document, path.parent)) for document in documents]
+    return [Scenario.model_validate_json(as_sent(with_base(document, path.parent))) for document in documents]
 
 
 def with_base(document: Any, folder: Path) -> Any:

@@ -58,6 +58,14 @@ def test_get_offers_nouns_and_then_their_names(terminal):
     assert tab(terminal.host(), "penstock get plans ") == ["shop"]
 
 
+def test_an_option_of_few_words_offers_those_that_it_takes(terminal):
+    assert tab(terminal.host(), "penstock why shop-v2 -o ") == ["json", "yaml"]
+    assert tab(terminal.host(), "penstock rollback shop-v2 -o ") == ["json", "yaml", "name"]
+    assert tab(terminal.host(), "penstock get -o w") == ["wide"]
+    assert tab(terminal.host(), "penstock wait shop-v2 --for ") == ["succeeded", "rolledback", "held", "ended"]
+    assert tab(terminal.host(), "penstock help ") == ["exit-codes", "reasons", "words"]
+
+
 def test_the_namespace_that_was_given_is_meant(terminal):
     assert tab(terminal.host(), "penstock wait -n elsewhere ") == []
 

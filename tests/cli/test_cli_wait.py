@@ -138,6 +138,12 @@ class TestWatch:
         assert result.code == 3
         assert "\x1b" not in result.out
 
+    def test_on_a_terminal_that_cannot_draw_it_prints_plain_lines_too(self):
+        result = a_terminal("fails-at-25", is_terminal=True, environ={"TERM": "dumb"}).penstock("watch", "shop-v2")
+
+        assert result.code == 3
+        assert "\x1b" not in result.out
+
     def test_on_a_terminal_it_draws_until_the_release_ends_and_leaves_the_last_view(self):
         result = a_terminal("fails-at-25", is_terminal=True, environ={"NO_COLOR": "1"}).penstock("watch", "shop-v2")
 

@@ -57,6 +57,13 @@ class TestPlan:
         assert "shop-green" in questions["latency-p99"]["green"]
         assert "shop-green" not in questions["latency-p99"]["blue"]
 
+    def test_a_date_without_quotes_is_a_text_as_an_api_server_has_it(self, tmp_path, capsys):
+        path = tmp_path / "plan.yaml"
+        path.write_text((FIRST / "plan.yaml").read_text().replace("virtualService: shop", "virtualService: 2026-01-01"))
+
+        assert [run([command, str(path)]) for command in ("validate", "plan")] == [0, 0]
+        assert "2026-01-01" in capsys.readouterr().out
+
     def test_an_invalid_plan_ends_with_3(self, tmp_path, capsys):
         path = tmp_path / "plan.yaml"
         path.write_text((FIRST / "plan.yaml").read_text() + "  nope: 1\n")
@@ -105,13 +112,14 @@ class TestSimulate:
         assert run(["simulate", str(path)]) == 3
         assert "expect.phase" in capsys.readouterr().err
 
-    def test_ctrl_c_ends_with_130(self):
+    def test_ctrl_c_ends_with_130_and_says_how_far_it_was(self):
         code = "import sys; from controller.cli.main import run; sys.exit(run(sys.argv[1:]))"
         command = [sys.executable, "-c", code, "simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "100000", "-o", "json"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline()
             process.send_signal(signal.SIGINT)
             process.stdout.read()
+            assert "Interrupted in run" in process.stderr.read().splitlines()[-1]
 
             assert process.wait(timeout=30) == 130
 
@@ -128,6 +136,32 @@ class TestFolders:
     def test_our_own_manifests_have_nothing_to_validate(self, capsys):
         assert run(["validate", str(ROOT / "manifests")]) == 2
         assert "found no plan and no scenario" in capsys.readouterr().err
+
+    def test_a_scenario_is_found_whatever_its_first_field_is(self, tmp_path, capsys):
+        """A story that is passed over without a word would be one that nobody tells."""
+        for name in ("plan.yaml", "world.yaml"):
+            (tmp_path / name).write_text((FIRST / name).read_text())
+        (tmp_path / "mine.yaml").write_text("expect: {phase: Succeeded}\nname: mine\nlimit: 1m\n")
+        (tmp_path / "chart.yaml").write_text("base: {{ .Values.base }\n")
+
+        assert run(["simulate", str(tmp_path)]) == 3
+        assert "mine\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("command", ["validate", "simulate"])
+    def test_a_file_that_cannot_be_read_is_named(self, tmp_path, capsys, monkeypatch, command):
+        path = tmp_path / "plan.yaml"
+        path.write_text("")
+        real = Path.read_text
+
+        def refusing(self, *arguments, **options):
+            if self == path:
+                raise PermissionError(13, "Permission denied")
+            return real(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "read_text", refusing)
+
+        assert run([command, str(tmp_path)]) == 2
+        assert capsys.readouterr().err == f"{path}: cannot be read (Permission denied).\n"
 
     def test_both_endings_are_looked_at(self, tmp_path, capsys):
         (tmp_path / "plan.yml").write_text((FIRST / "plan.yaml").read_text())

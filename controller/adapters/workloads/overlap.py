@@ -53,6 +53,9 @@ def services_overlap(
 
 def subsets_overlap(split: Split, blue: Mapping[str, str], green: Mapping[str, str], name: str) -> list[Problem]:
     """Subset labels that select the pods of the other colour, or that blue's pods do not have."""
+    if split.green_labels and split.green_labels == split.blue_labels:
+        detail = f"Both subsets of {name} would be {written(split.green_labels)}: that revision serves already, name the new one otherwise."
+        return [Problem(reasons.SELECTOR_OVERLAP, detail)]
     found = []
     if not covers(split.blue_labels, blue):
         detail = f"Blue's subset ({written(split.blue_labels) or 'no labels'}) does not select the pods of {name} ({written(blue)})."

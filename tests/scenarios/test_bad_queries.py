@@ -1,0 +1,53 @@
+"""Queries of a plan that nobody can answer: said at the start of a release, before green gets anything, or with its first weight."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.simulator.definitions import load_objects
+from controller.simulator.run import run_objects
+from tests.stories import scenario_of
+
+FIRST = Path(__file__).parents[2] / "examples" / "first-release"
+GOOD = 'sum(rate(jobs_total{workload="$workload"}[$window]))'
+
+
+def released(**spec):
+    """The ten-line plan with more in it, released in its world; what the release says at the end."""
+    objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
+    plan = next(one for one in objects if one["kind"] == "ReleasePlan")
+    plan["spec"] |= spec
+    scenario = scenario_of(FIRST / "scenarios", "healthy")
+    return run_objects(scenario.model_copy(update={"limit": 60.0}), objects).status
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ({"checks": [{"name": "mine", "query": 'sum(jobs{a="$nope"})', "limit": {"max": 1}}]}, "mine"),
+        ({"checks": [{"name": "mine", "query": 'sum(jobs{a="b$"})', "limit": {"max": 1}}]}, "mine"),
+        ({"checks": [{"name": "own", "counters": {"total": GOOD, "bad": 'bad{a="$nope"}'}}]}, "own"),
+        ({"triggers": [{"name": "mine", "query": 'sum(jobs{a="$nope"})', "limit": {"max": 1}}]}, "mine"),
+    ],
+)
+def test_a_parameter_that_nobody_can_fill_in_is_refused_before_anything_is_touched(spec, name):
+    status = released(**spec)
+
+    assert (status.phase, status.reason, status.max_weight) == ("Refused", "PlanInvalid", 0)
+    assert f"{name}: " in status.message
+    assert "$" in status.message
+
+
+def test_what_is_no_promql_that_we_know_is_said_at_the_start_with_its_place():
+    """Only the Prometheus that gets it knows: it may be newer than our parser, or speak more than PromQL."""
+    status = released(checks=[{"name": "mine", "query": 'sum(newer(jobs{a="$workload"}))', "limit": {"max": 1}}])
+
+    said = [warning for warning in status.warnings if "mine" in warning]
+    assert status.phase != "Refused"
+    assert said == ["Prometheus may refuse a query of the plan: mine: line 1, column 5: unknown function with name 'newer'"]
+
+
+def test_a_good_query_has_nothing_said_about_it():
+    status = released(checks=[{"name": "mine", "query": GOOD, "limit": {"max": 1}}])
+
+    assert not [warning for warning in status.warnings if "query" in warning]
