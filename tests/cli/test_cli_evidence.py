@@ -25,6 +25,7 @@ from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE,
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal, refusing
 from tests.evidence.recorded import FIRST, HWAYO, ROOT, SEQUENTIAL, bundle_from, played, recorded
+from tests.sizes import most_telling
 
 PLAN = FIRST.parent / "plan.yaml"
 
@@ -220,13 +221,15 @@ class TestOtherPolicy:
         assert "not back on blue then; the record ends there: for how long more were hurt nobody has seen" in told.out
         assert re.search(r"in the minute before, green had 1,\d{3} requests, \d\d of which failed", told.out)
 
-    def test_the_same_policy_gives_the_same_release(self, folder):
-        for name in ("fails-at-25", "healthy", "sequential-errors", "slow-at-25"):
-            plan = next(iter(recorded({"slow-at-25": HWAYO, "sequential-errors": SEQUENTIAL}.get(name, FIRST), name).plans.values()))
-            weight = plan["stages"][0]["weight"]
-            told = penstock("replay", folder / f"{name}.penstock", "--set", f"stages.{weight}.weight={weight}")
+    @pytest.mark.parametrize(
+        "name", most_telling("fails-at-25", "sequential-errors", of=["fails-at-25", "healthy", "sequential-errors", "slow-at-25"])
+    )
+    def test_the_same_policy_gives_the_same_release(self, folder, name):
+        plan = next(iter(recorded({"slow-at-25": HWAYO, "sequential-errors": SEQUENTIAL}.get(name, FIRST), name).plans.values()))
+        weight = plan["stages"][0]["weight"]
+        told = penstock("replay", folder / f"{name}.penstock", "--set", f"stages.{weight}.weight={weight}")
 
-            assert "the same weights at the same times" in told.out, name
+        assert "the same weights at the same times" in told.out
 
     def test_a_smaller_alpha_needs_more_evidence(self, folder):
         found = json.loads(penstock("replay", folder / "sequential-errors.penstock", "--set", "alpha=0.0001", "-o", "json").out)
@@ -410,19 +413,21 @@ class TestReport:
 
         assert told.err.startswith(f"The report of shop/shop-v2 is in {tmp_path / 'r.html'} (")
 
-    def test_releases_that_go_home_or_back_have_bundles_and_reports_like_any_other(self, tmp_path):
+    @pytest.mark.parametrize("way", most_telling("home", of=["home", "back"]))
+    def test_releases_that_go_home_or_back_have_bundles_and_reports_like_any_other(self, tmp_path, way):
         """A return to the original, and a rollback after a success, are decided again, and told."""
-        home = recorded(ROOT / "tests" / "scenarios" / "home", "home-in-a-row")
-        sim = played(FIRST, "three-in-a-row")
-        back = next(one for one in map(partial(bundle_from, sim), range(4)) if one.release["spec"].get("kind") == "reverse")
-        for name, bundle in (("home", home), ("back", back)):
-            path = saved(tmp_path, name, bundle)
+        if way == "home":
+            bundle = recorded(ROOT / "tests" / "scenarios" / "home", "home-in-a-row")
+        else:
+            three = map(partial(bundle_from, played(FIRST, "three-in-a-row")), range(4))
+            bundle = next(one for one in three if one.release["spec"].get("kind") == "reverse")
+        path = saved(tmp_path, way, bundle)
+        steps = penstock("replay", path, "--step")
 
-            assert penstock("replay", path).out.endswith("all as recorded.\n")
-            assert penstock("replay", path, "--step").code == 0
-            assert "the same weights" in penstock("replay", path, "--set", "stages.5.weight=5").out
-            assert "✔ Succeeded" in penstock("report", path).out
-        assert "Returning" in penstock("replay", tmp_path / "home.penstock", "--step").out
+        assert penstock("replay", path).out.endswith("all as recorded.\n")
+        assert (steps.code, "Returning" in steps.out) == (0, way == "home")
+        assert "the same weights" in penstock("replay", path, "--set", "stages.5.weight=5").out
+        assert "✔ Succeeded" in penstock("report", path).out
 
     def test_a_damaged_bundle_is_refused(self, tmp_path):
         (tmp_path / "x.penstock").write_bytes(b"\x1f\x8bnonsense")

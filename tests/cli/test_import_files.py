@@ -9,9 +9,12 @@ import yaml
 
 from controller.api.validate import validate_text
 from controller.cli.main import run
+from tests.sizes import size
 
 FILES = Path(__file__).parent / "imports"
 EVERY = sorted(path for tool in ("argo", "flagger", "kayenta") for path in (FILES / tool).iterdir())
+EVERY_PLACE = size(3, 1)
+"""A field that nothing reads is put into each third mapping of a file, thoroughly into each one; which ones differs from file to file."""
 
 OPAQUE = {
     # Named as a whole, or nothing that anybody judges by.
@@ -60,7 +63,7 @@ class TestEveryFile:
         """Metrics that are refused as a whole are named as a whole."""
         whole = list(yaml.safe_load_all(path.read_text()))
         _, before = imported(path)
-        for place in mappings(whole):
+        for place in list(mappings(whole))[EVERY.index(path) % EVERY_PLACE :: EVERY_PLACE]:
             documents = deepcopy(whole)
             holder = documents
             for key in place:

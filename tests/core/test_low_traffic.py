@@ -1,6 +1,7 @@
 """A quantile needs enough slow requests: what a service with little traffic sees, with the ten-line plan's own checks."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ from tests.sizes import size
 
 P99 = {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}}
 FIRST = Path(__file__).parents[2] / "examples" / "first-release"
+
+
+@cache
+def quiet_release(rps: float):
+    """The ten-line plan's healthy release with so many requests a second, run once for all tests that look at it."""
+    return with_traffic(rps)
 
 
 def with_traffic(rps: float, *, seed: int = 1, errors: tuple[float, float] = (0.001, 0.001), people: tuple[Act, ...] = (), **check):
@@ -61,14 +68,14 @@ def test_a_window_with_too_few_grows_until_it_has_them():
 
 def test_the_plans_own_checks_need_what_shows_their_effect():
     """5 requests a second: the first window grows until a version with 5 % of bad requests would have been seen."""
-    result = with_traffic(5)
+    result = quiet_release(5)
 
     assert result.status.phase is Phase.SUCCEEDED
     assert result.status.stages[0].window.n_green < 200
 
 
 def test_with_hardly_any_traffic_a_person_is_asked_and_nothing_is_rolled_back():
-    result = with_traffic(1)
+    result = quiet_release(1)
 
     assert (result.status.phase, result.status.reason, result.status.rollback) == (Phase.HALTED, "TooFewRequests", None)
 
@@ -85,7 +92,7 @@ def test_whoever_resumes_it_goes_on_from_what_was_counted():
 
 def test_the_numbers_of_a_hold_at_its_deadline_are_the_newest():
     """Not those with which it began, a quarter of an hour before."""
-    result = with_traffic(1)
+    result = quiet_release(1)
 
     lines = [str(line) for line in result.transcript if "Too few requests to judge by" in str(line)]
     began, ended = (int(re.search(r"([\d,]+) of ", line)[1].replace(",", "")) for line in (lines[0], lines[-1]))

@@ -18,17 +18,19 @@ FIRST = ROOT / "examples" / "first-release" / "scenarios"
 HWAYO = ROOT / "examples" / "hwayo" / "scenarios"
 SEQUENTIAL = ROOT / "tests" / "scenarios" / "sequential"
 KAYENTA = ROOT / "tests" / "scenarios" / "kayenta"
+BY_LIMITS = str(ROOT / "tests" / "defects" / "thresholds.yaml")
+"""The plan of `FIRST` with limits, for a release whose judging is not looked at: sequential checks take twice as long."""
 
 
-def simulated(folder: Path, name: str, prepare=lambda _sim: None) -> Simulation:
-    """The simulation of a scenario, run to its end."""
+def simulated(folder: Path, name: str, prepare=lambda _sim: None, **changes) -> Simulation:
+    """The simulation of a scenario, some of whose fields may be changed, run to its end."""
     sims = []
 
     def keep(sim):
         sims.append(sim)
         prepare(sim)
 
-    result = run_scenario(scenario_of(folder, name), folder, prepare=keep)
+    result = run_scenario(scenario_of(folder, name).model_copy(update=changes), folder, prepare=keep)
     assert result.problems == []
     return sims[0]
 

@@ -22,6 +22,7 @@ from controller.simulator.people import start
 from controller.simulator.scenario import ReleaseModel
 from tests.core.releases import a_release
 from tests.evidence.recorded import (
+    BY_LIMITS,
     FIRST,
     HWAYO,
     KAYENTA,
@@ -240,7 +241,7 @@ class TestRefusedEvidence:
             self.from_second(sim, 60, error)
 
         with pytest.raises(AssertionError):
-            simulated(FIRST, "healthy", prepare)  # it does not succeed, as the scenario expects
+            simulated(FIRST, "healthy", prepare, plan=BY_LIMITS)  # it does not succeed, as the scenario expects
         bundle = bundle_from(sims[0])
 
         assert bundle.status["phase"] == "RolledBack"

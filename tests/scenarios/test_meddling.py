@@ -500,7 +500,7 @@ class TestTheRecords:
         assert "beside a recorded rollback" in story.status["message"]
 
     @pytest.mark.parametrize("edit", [{"blueSlot": 1}, {"objects": []}, {"capacity": []}, {"mode": "host", "greenSubset": ""}], ids=str)
-    @pytest.mark.parametrize("back", [False, True])
+    @pytest.mark.parametrize("back", most_telling(False, of=[False, True]))
     def test_who_is_blue_and_what_was_borrowed_cannot_be_edited(self, edit, back):
         """A flipped blueSlot would send everybody to green, by the drift as by the rollback; an emptied list leaves a minimum raised."""
         refusals = []
