@@ -305,8 +305,8 @@ MOVED_SINCE = _reason(
 )
 END_UNTRUE = _reason(
     "EndUntrue",
-    "The status was made to say that the release had ended, and the route said otherwise: {detail}",
-    "Look at who may write the status of releases, and look after green's Deployment: nobody takes it down any more.",
+    "By its status the release has ended, and the route says otherwise: {detail}",
+    "If nobody moved the route by hand, look at who may write the status of releases; look after green's Deployment: nobody takes it down.",
     _C,
 )
 TAKE_BACK = _reason(
