@@ -1,66 +1,14 @@
 """The vocabulary of reasons: each word with its sentence, its next step and its severity.
 
 The CLI, the Events, the conditions and the records all print the sentence from here. A template's
-`{detail}` carries the numbers: both of them, the limit and n.
+`{detail}` carries the numbers: both of them, the limit and n. What a reason is stands in `core.vocabulary`.
 """
 
-import re
-from dataclasses import dataclass
-from enum import StrEnum
+from controller.core.vocabulary import REASONS, Reason, Severity, next_step, say, severity
+from controller.core.vocabulary import reason as _reason
 
-
-class Severity(StrEnum):
-    """How loud a reason is."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One word with what it means and what to do."""
-
-    word: str
-    sentence: str
-    next_step: str
-    severity: Severity = Severity.INFO
-
-    def say(self, detail: str = "") -> str:
-        """The sentence with its numbers."""
-        return _DOUBLED.sub("", self.sentence.replace("{detail}", detail).strip())
-
-
-REASONS: dict[str, Reason] = {}
-
-_DOUBLED = re.compile(r"(?<!\.)\.(?=[,;:]\s|\.$)")
-"""A detail that is a sentence itself brings its own full stop, also where ours goes on behind it."""
-
-
-def _reason(word: str, sentence: str, next_step: str, severity: Severity = Severity.INFO) -> str:
-    if word in REASONS:
-        raise ValueError(f"the reason {word} is in the vocabulary already")  # the second sentence would silently be said for both
-    REASONS[word] = Reason(word, sentence, next_step, severity)
-    return word
-
-
-def say(word: str, detail: str = "") -> str:
-    """The sentence of a reason; a word of a newer version is printed as it is."""
-    reason = REASONS.get(word)
-    return reason.say(detail) if reason else f"{word}: {detail}"
-
-
-def next_step(word: str) -> str:
-    """What can be done about it."""
-    reason = REASONS.get(word)
-    return reason.next_step if reason else "Ask the version of Penstock that wrote this."
-
-
-def severity(word: str) -> Severity:
-    """How loud it is."""
-    reason = REASONS.get(word)
-    return reason.severity if reason else Severity.WARNING
-
+__all__ = ["REASONS", "Reason", "Severity", "next_step", "say", "severity"]
+"""Beside the words: what is asked of them."""
 
 _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
