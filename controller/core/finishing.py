@@ -75,21 +75,13 @@ def finished(w: World) -> Decision:
 
 
 def untrue_end(w: World) -> Decision | None:
-    """An end that somebody wrote into the status in mid-release: the route is still ours, and sends requests where that end has none.
+    """An end on blue that somebody wrote into the status in mid-release: the route is still ours, and sends requests to green.
 
-    Our own ends are written when everybody is on one side, a rollback's even after the route was given back. Such an end stays, as the
-    API server keeps it; toward blue it is made true, and toward green it is only said.
+    Our own end of a rollback is written when everybody is on blue and the route is given back. The API server keeps the forged one,
+    so it is made true. Of a success the retention says that its old version has traffic.
     """
-    mine = [r for r in w.observed.routes if r.found and r.owner == w.subject.uid]
-    if w.status.phase is Phase.SUCCEEDED:
-        short = [r for r in mine if r.green_weight < FULL] if not w.status.returned_at else []
-        if not short or w.status.reason == reasons.END_UNTRUE:
-            return None
-        where = ", ".join(f"VirtualService {r.namespace}/{r.name} sends {r.green_weight} % to green, which nobody judges" for r in short)
-        detail = f"{where}; penstock rollback is refused until one version has everything, so write its weight by hand first"
-        return stored(saying(w.status, reasons.END_UNTRUE, detail), record(w, RecordKind.WARNING, reasons.END_UNTRUE, detail))
-    exposed = [r for r in mine if not r.blue_only]
-    if not exposed:
+    exposed = [r for r in w.observed.routes if r.found and r.owner == w.subject.uid and not r.blue_only]
+    if w.status.phase is Phase.SUCCEEDED or not exposed:
         return None
     where = ", ".join(f"VirtualService {r.namespace}/{r.name} sent {r.green_weight} % to green" for r in exposed)
     detail = f"{where}, and sends everybody to blue now"

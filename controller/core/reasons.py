@@ -212,7 +212,7 @@ BACK_BY_HAND = _reason(
     _W,
 )
 UNTAKEN = frozenset({ROLLBACK_REFUSED, BACK_BY_HAND})
-"""Reasons of a way back that is decided and written down, and whose write the cluster does not take."""
+"""Of a way back that is decided, and whose write the cluster does not take."""
 DRAINING = _reason("Draining", "Blue has all traffic; green drains: {detail}", "It goes on by itself.")
 TEARING_DOWN = _reason("TearingDown", "Takes green down.", "It goes on by itself.")
 ROLLED_BACK = _reason("RolledBack", "Everybody is on blue, green is gone: {detail}", "penstock why, then penstock retry.", _C)
@@ -303,12 +303,7 @@ GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the 
 HPA_FOREIGN = _reason(
     "AutoscalerForeign", "{detail}", "Pause that autoscaler for the release, or let a plain HorizontalPodAutoscaler own the workload.", _W
 )
-SERVES_ALREADY = _reason(
-    "ServesAlready",
-    "This revision serves already, and two versions of one name cannot be told apart: {detail}",
-    "Nothing to do where that is what you want; else penstock start with another --revision.",
-    _W,
-)
+SERVES_ALREADY = _reason("ServesAlready", "This revision serves already: {detail}", "Nothing to do; or give another --revision.", _W)
 RIGHTS_MISSING = _reason(
     "RightsMissing", "The controller may not do this: {detail}", "Apply the Role that the sentence names (penstock install).", _W
 )

@@ -485,13 +485,6 @@ class TestTheRecords:
         assert "finalizers" not in story.kube.get(RELEASE, "shop", "shop-v2")["metadata"]
         assert story.sizes == {"shop": 3, "shop-green": 3}
 
-    def test_a_success_that_somebody_wrote_moves_nobody_and_is_said(self):
-        edit = edit_status(phase="Succeeded", weight=100, grant=100, finishedAt=START + MEASURING)
-        story = told((MEASURING, edit), limit="4m")
-
-        assert (story.status["phase"], story.status["reason"], story.weights) == ("Succeeded", "EndUntrue", {"v1": 95, "v2": 5})
-        assert "sends 5 % to green, which nobody judges" in story.status["message"]
-
     @pytest.mark.parametrize("phase", most_telling("Measuring", of=["Measuring", "Baking", "Shifting", "Holding", "Preparing"]))
     def test_a_release_on_its_way_back_is_not_turned_round_by_an_edit(self, phase):
         story = told((212.0, edit_status(phase=phase)), people=({"at": "200s", "verb": "rollback"},))
