@@ -36,5 +36,5 @@ def closing_line(left: int = 0) -> str:
     """What the suite says of it at its end; so many long tests were left out."""
     if THOROUGH:
         return "Sizes: thorough."
-    named = f"; {left} long tests were left out" if left else ""
+    named = f"; {left} long {'test was' if left == 1 else 'tests were'} left out" if left else ""
     return f"Sizes: quick{named} (`make test-all` runs everything, in the thorough sizes)."

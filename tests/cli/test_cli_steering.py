@@ -242,6 +242,7 @@ class TestRollback:
         assert "Release shop-v2-back has succeeded after shop-v2, so shop-v2 no longer serves" in told
         assert "brings the old version back" not in told
 
+    @pytest.mark.long
     def test_a_success_is_taken_back_after_its_plan_was_deleted(self):
         """By the plan that it went by, which is kept: the routes and workloads are the same."""
         terminal = a_terminal()

@@ -6,6 +6,9 @@ import pytest
 
 from controller.ports import DEPLOYMENT, RELEASE
 from tests.cli.cli_bed import a_terminal
+from tests.sizes import most_telling
+
+FORMATTED = [["wait", "shop-v2"], ["start", "shop", "--image", "r.example/shop:3.0", "--wait"]]
 
 
 class TestWait:
@@ -73,7 +76,7 @@ class TestWait:
         assert (result.code, result.err) == (0, "Release shop-v2 is Halted.\n")
         assert terminal.penstock("wait", "shop-v2").code == 4
 
-    @pytest.mark.parametrize("words", [["wait", "shop-v2"], ["start", "shop", "--image", "r.example/shop:3.0", "--wait"]], ids=" ".join)
+    @pytest.mark.parametrize("words", most_telling(FORMATTED[0], of=FORMATTED), ids=" ".join)
     def test_with_a_format_stdout_is_that_object_alone(self, words):
         terminal = a_terminal(started=words[0] == "wait")
 

@@ -13,7 +13,7 @@ from controller.report.facts import Point, facts_of
 from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, check_plots, room_for, short, svg, thin, ticks
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Act
-from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, kube_of, recorded, simulated
+from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, recorded
 from tests.report.browser import browser, written
 from tests.stories import scenario_of
 
@@ -112,20 +112,14 @@ class TestFacts:
         assert "canary: Error rate, both versions" in page
 
     def test_a_release_that_is_under_way_says_so(self):
-        sims = []
-        simulated(FIRST, "healthy", sims.append)
-        bundle = bundle_from(sims[0])
+        bundle = recorded(FIRST, "healthy")
         early = replace(bundle, segments=bundle.segments[:5], release={**bundle.release, "status": {**bundle.status, "phase": "Measuring"}})
 
         assert facts_of(early).outcome == "running"
         assert "still under way" in " ".join(facts_of(early).notes)
 
     def test_a_release_without_any_decision_has_a_report(self):
-        sims = []
-        simulated(FIRST, "fails-at-5", sims.append)
-        kube = kube_of(sims[0])
-        assert kube is not None
-        empty = replace(bundle_from(sims[0]), segments=(), parts=(), history=())
+        empty = replace(recorded(FIRST, "fails-at-5"), segments=(), parts=(), history=())
 
         assert "There is no evidence" in html.html(facts_of(empty))
 

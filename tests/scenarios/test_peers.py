@@ -9,6 +9,7 @@ from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import START, Act, Fault, load
+from tests.sizes import most_telling
 from tests.stories import played_in
 
 FOLDER = Path(__file__).parent / "peers"
@@ -50,6 +51,7 @@ def test_a_rival_plan_gets_nothing_of_the_route_and_says_why():
     assert "shop-v2" in status["message"] or "VirtualService" in status["message"]
 
 
+@pytest.mark.long
 def test_another_writer_twenty_times_a_second_does_not_delay_a_rollback():
     """Each of its annotations makes whatever we read a moment ago too old to write by."""
 
@@ -90,7 +92,10 @@ def test_a_route_that_is_deleted_and_put_back_gives_green_nothing():
     assert green_weight(kube) == 0
 
 
-@pytest.mark.parametrize("name", ["paused-for-half-a-minute", "paused-for-a-moment", "killed-every-12-seconds", "counters-reset"])
+WINDOWS = ["paused-for-half-a-minute", "paused-for-a-moment", "killed-every-12-seconds", "counters-reset"]
+
+
+@pytest.mark.parametrize("name", most_telling("killed-every-12-seconds", "counters-reset", of=WINDOWS))
 def test_each_stage_lasts_at_least_its_window(name):
     _, kube, _ = told_once(name)
 
@@ -146,18 +151,18 @@ def test_what_others_wrote_on_the_route_stays():
     assert (route["spec"]["http"][0]["retries"], route["spec"]["http"][0]["timeout"]) == ({"attempts": 2}, "5s")
 
 
-@pytest.mark.parametrize(
-    ("fault", "why"),
-    [
-        ("down", "Prometheus cannot be reached: connection refused"),
-        ("error", "Prometheus answered with an error: 500"),
-        ("slow", "Prometheus did not answer in time"),
-        ("partial", "Prometheus answered with a warning: partial response"),
-        ("empty", "the answer has no sample of blue and green that can be counted"),
-        ("nan", "the answer has no sample of blue and green that can be counted"),
-        ("stale", "no sample of both versions since"),
-    ],
-)
+OUTAGES = [
+    ("down", "Prometheus cannot be reached: connection refused"),
+    ("error", "Prometheus answered with an error: 500"),
+    ("slow", "Prometheus did not answer in time"),
+    ("partial", "Prometheus answered with a warning: partial response"),
+    ("empty", "the answer has no sample of blue and green that can be counted"),
+    ("nan", "the answer has no sample of blue and green that can be counted"),
+    ("stale", "no sample of both versions since"),
+]
+
+
+@pytest.mark.parametrize(("fault", "why"), most_telling(*(one for one in OUTAGES if one[0] in ("down", "partial", "nan")), of=OUTAGES))
 def test_a_window_that_stands_still_says_why_there_is_no_data(fault, why):
     outage = Fault(kind=f"prometheus-{fault}", at=90.0, lasts=300.0)
     result, _, _ = told("answers-nan-for-a-while", faults=[outage])
@@ -197,7 +202,7 @@ def queued_behind_a_drift(*more: Fault):
     drift = Fault(kind="drift", at=900.0, target="VirtualService shop/shop", weight=60)
     start = Act(at="17m", verb="start", release="shop-v3", revision="v3", images={"shop": "registry.example/shop:3.0"})
     after = Act(at="18m", verb="start", release="shop-v4", revision="v4", images={"shop": "registry.example/shop:4.0"})
-    result, kube, _ = told("answers-nan-for-a-while", faults=[drift, *more], people=[start, after])
+    result, kube, _ = told("answers-nan-for-a-while", faults=[drift, *more], people=[start, after], limit=7200.0)
     return result, [kube.get(RELEASE, "shop", name)["status"] for name in ("shop-v3", "shop-v4")]
 
 

@@ -73,11 +73,6 @@ def test_the_core_speaks_of_blue_and_green():
     assert spoken == set()
 
 
-def test_continuous_integration_runs_the_long_sizes():
-    """The quick ones are for people; what they leave out is run for every change."""
-    assert "export PENSTOCK_THOROUGH=1" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-
-
 def test_no_test_sleeps():
     """Offline tests wait for nothing. Tests on real processes poll for a state, with a deadline, in real time."""
     sleeping = [
