@@ -206,10 +206,7 @@ ROLLBACK_REFUSED = _reason(
     _C,
 )
 BACK_BY_HAND = _reason(
-    "BackByHand",
-    "Somebody has put everybody on blue. The cluster does not take our own write, which keeps late ones away, so that green stays up: {detail}",
-    "It is tried again every second: take away what refuses it (penstock install gives rights back), then green goes.",
-    _W,
+    "BackByHand", "Everybody was put on blue by hand; green stays until our own write is taken: {detail}", "Remove what refuses it.", _W
 )
 UNTAKEN = frozenset({ROLLBACK_REFUSED, BACK_BY_HAND})
 """Of a way back that is decided, and whose write the cluster does not take."""
@@ -303,7 +300,6 @@ GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the 
 HPA_FOREIGN = _reason(
     "AutoscalerForeign", "{detail}", "Pause that autoscaler for the release, or let a plain HorizontalPodAutoscaler own the workload.", _W
 )
-SERVES_ALREADY = _reason("ServesAlready", "This revision serves already: {detail}", "Nothing to do; or give another --revision.", _W)
 RIGHTS_MISSING = _reason(
     "RightsMissing", "The controller may not do this: {detail}", "Apply the Role that the sentence names (penstock install).", _W
 )

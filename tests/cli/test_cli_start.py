@@ -143,15 +143,3 @@ class TestSupersede:
         terminal.until_phase("Preparing", "Shifting", name="shop-4-0")
 
         assert terminal.phase("shop-5-0") == "Queued"
-
-
-def test_the_revision_that_serves_already_is_refused_in_these_words():
-    terminal = a_terminal()
-    terminal.until_phase("Succeeded")
-    terminal.penstock("start", "shop", "--image", "registry.example/shop:2.0", "--revision", "v2")
-    terminal.until_phase("Refused", name="shop-v2-2")
-
-    said = terminal.penstock("why", "shop-v2-2").out
-    assert "This revision serves already" in said
-    assert "Deployment shop/shop-green is v2, with image registry.example/shop:2.0." in said
-    assert "select" not in said

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from controller.adapters import marks
 from controller.adapters.workloads.authorization import authorization_warnings, green_identity_warnings
-from controller.adapters.workloads.clone import VERSION_LABELS, green_labels, green_template, recipe
+from controller.adapters.workloads.clone import green_labels, green_template, recipe
 from controller.adapters.workloads.foreign import controller_of, gitops_tool, helm_release, ignore_text, keda_owner
 from controller.adapters.workloads.overlap import others_behind, services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
@@ -320,12 +320,7 @@ def _overlap(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
         own = {(there.namespace, there.service) for there in (site.blue_place, site.green_place)}
         found.problems += services_overlap(services, blue, labels, found.split.routed - own)
         return
-    overlap = subsets_overlap(found.split, blue, labels, site.member.name)
-    if overlap and found.subject.spec.revision in {blue.get(key) for key in (marks.REVISION_LABEL, *VERSION_LABELS)}:
-        runs = image_of(site.blue, site.member)
-        found.refuse(reasons.SERVES_ALREADY, f"Deployment {site.blue_name} is {found.subject.spec.revision}, with image {runs}.")
-    else:
-        found.problems += overlap
+    found.problems += subsets_overlap(found.split, blue, labels, site.member.name)
     shared = frozenset({(site.blue_place.namespace, site.member.service_name)})
     found.warnings += services_overlap(services, blue, labels, found.split.routed | shared)
 
