@@ -381,12 +381,7 @@ ROUTE_CHANGED = _reason(
 # Warnings.
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
-QUERY_DOUBTFUL = _reason(
-    "QueryDoubtful",
-    "Prometheus may refuse a query of the plan: {detail}",
-    "penstock validate shows its place. Without an answer the release holds, and goes back at the deadline.",
-    _W,
-)
+QUERY_DOUBTFUL = _reason("QueryDoubtful", "Prometheus may refuse a query of the plan: {detail}", "penstock validate shows its place.", _W)
 DISPERSION_ASSUMED = _reason(
     "DispersionAssumed",
     "Blue was not measured, so that a dispersion of at least 2 is assumed: {detail}",
