@@ -277,10 +277,7 @@ ROUTE_UNSUITABLE = _reason("RouteUnsuitable", "{detail}", "Change the VirtualSer
 ROUTE_OWNED = _reason("RouteOwned", "Another release owns the route: {detail}", "Wait for it, or roll it back.", _W)
 ROUTE_SHADOWED = _reason("RouteShadowed", "{detail}", "Remove one of the VirtualServices of this host.", _W)
 BYPASS_UNLISTED = _reason(
-    "BypassUnlisted",
-    "A rule that the plan does not list sends requests to green: {detail}",
-    "List it under traffic.virtualServices[].bypass.",
-    _W,
+    "BypassUnlisted", "A rule that the plan does not list sends requests to green: {detail}", "List it under `bypass` in the plan.", _W
 )
 BLUE_UNKNOWN = _reason(
     "BlueUnknown", "It cannot be told which version serves: {detail}", "Give one version 100 %, then penstock start.", _W
@@ -304,10 +301,7 @@ RIGHTS_MISSING = _reason(
     "RightsMissing", "The controller may not do this: {detail}", "Apply the Role that the sentence names (penstock install).", _W
 )
 PROVIDER_UNKNOWN = _reason(
-    "ProviderUnknown",
-    "The plan names a Prometheus that the controller does not know: {detail}",
-    "Add it to the controller's configuration.",
-    _W,
+    "ProviderUnknown", "The plan names a Prometheus that the controller does not know: {detail}", "Add it to its configuration.", _W
 )
 MIXED_REVERSE = _reason("NothingToReverse", "There is no version to go back to: {detail}", "Start a release with the old image.", _W)
 ACTION_REFUSED = _reason("ActionRefused", "The cluster refused a step: {detail}", "Remove what is in the way; the release tries again.", _W)
@@ -320,12 +314,7 @@ ROUTE_CHANGED = _reason(
 # Warnings.
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
-QUERY_DOUBTFUL = _reason(
-    "QueryDoubtful",
-    "Prometheus may refuse a query of the plan: {detail}",
-    "penstock validate shows its place. Without an answer the release holds, and goes back at the deadline.",
-    _W,
-)
+QUERY_DOUBTFUL = _reason("QueryDoubtful", "Prometheus may refuse a query of the plan: {detail}", "penstock validate shows its place.", _W)
 DISPERSION_ASSUMED = _reason(
     "DispersionAssumed",
     "Blue was not measured, so that a dispersion of at least 2 is assumed: {detail}",

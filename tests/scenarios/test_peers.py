@@ -245,16 +245,6 @@ def test_a_way_back_over_split_weights_is_refused_and_leaves_nothing_stuck_behin
         assert (ended["phase"], ended["reason"], ended.get("rollback")) == ("Refused", "BlueUnknown", None)
 
 
-def test_a_revision_that_serves_already_is_refused_in_those_words():
-    again = Act(at="16m", verb="start", release="again", revision="v2", images={"shop": "registry.example/shop:2.0"})
-    result, kube, _ = told("foreign-labels", people=[again])
-
-    refused = kube.get(RELEASE, "shop", "again")["status"]
-    assert result.problems == []
-    assert (refused["phase"], refused["reason"]) == ("Refused", "SelectorOverlap")
-    assert "that revision serves already" in refused["message"]
-
-
 def test_a_fault_after_the_end_of_a_release_happens_too():
     """Left out without a word it would be taken for one that does no harm."""
     result, _, _ = told("foreign-labels", faults=[Fault(kind="drift", at=1_800.0, target="VirtualService shop/shop", weight=50)])
