@@ -251,7 +251,7 @@ def test_a_revision_that_serves_already_is_refused_in_those_words():
 
     refused = kube.get(RELEASE, "shop", "again")["status"]
     assert result.problems == []
-    assert (refused["phase"], refused["reason"]) == ("Refused", "SelectorOverlap")
+    assert (refused["phase"], refused["reason"]) == ("Refused", "ServesAlready")
     assert "that revision serves already" in refused["message"]
 
 
