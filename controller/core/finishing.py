@@ -20,7 +20,7 @@ from controller.core.commands import (
 from controller.core.phases import BACKWARD, FINAL, FULL
 from controller.core.retention import no_longer_kept
 from controller.core.steps import World, act, back, moved, record, saying, stored, wait
-from controller.core.words import GETS_REQUESTS, HAS_TRAFFIC
+from controller.core.words import END_REFUSED, GETS_REQUESTS, HAS_TRAFFIC
 from controller.core.world import RequestView, RouteView, WorkloadView
 
 LOOK_SECONDS = 30.0
@@ -28,6 +28,13 @@ LOOK_SECONDS = 30.0
 
 UNHURRIED_SECONDS = 300.0
 """The same while nobody waits. What can change meanwhile is told by the watches, but for requests that end."""
+
+
+REFUSED_SECONDS = 60.0
+"""How often a finished release tries again what the cluster refused."""
+
+REFUSED_LENGTH = 300
+"""Characters that are kept of a refusal."""
 
 
 def finish(w: World) -> Decision:
@@ -170,15 +177,15 @@ def retention(w: World) -> Decision | None:
     if kept is None or kept.done or w.subject.plan is None:
         return None
     if w.status.returned_at:
-        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True})}))
+        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True, "kept": ""})}))
     reversed_by = any(r.supersedes == w.subject.name for r in w.observed.rivals)
     if not reversed_by and unscaled(w):
         return act(w, FollowAutoscaler())
     over = w.now >= kept.until or bool(w.observed.rivals) or w.subject.deleted
     if reversed_by or (over and (w.plan.finish.then == "keep" or _old_is_gone(w))):
-        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True})}))
+        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True, "kept": ""})}))
     why = still_used(w) or ((undrained(w) or other_writers(w)) if over else "")
-    if why != kept.kept:
+    if why != kept.kept and (why or not kept.kept.startswith(END_REFUSED)):
         return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"kept": why})}))
     if why:
         return Decision(status=w.status, wake_at=w.now + look_seconds(w))
@@ -186,7 +193,18 @@ def retention(w: World) -> Decision | None:
         return act(w, RetireOld())
     if w.plan.finish.size is not None and not kept.shrunk:
         return shrunk(w, kept, w.plan.finish.size)
+    if kept.kept:  # what was refused has been done since
+        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"kept": ""})}))
     return Decision(status=w.status, wake_at=kept.until)
+
+
+def refused(w: World, sentence: str) -> Decision:
+    """What the cluster does not let a success do is tried again each minute, and said, since the next release waits for it."""
+    kept, why = w.status.retention, f"{END_REFUSED}: {sentence}"[:REFUSED_LENGTH]
+    if w.status.phase is not Phase.SUCCEEDED or kept is None or kept.done or why == kept.kept:
+        return Decision(status=w.status, wake_at=w.now + REFUSED_SECONDS)
+    status = w.status.model_copy(update={"retention": kept.model_copy(update={"kept": why})})
+    return Decision(status=status, store=True, wake_at=w.now + REFUSED_SECONDS)
 
 
 def shrunk(w: World, kept: RetentionStatus, size: int) -> Decision:

@@ -37,12 +37,11 @@ def refused(w: World, code: int, sentence: str) -> Decision:
             return Decision(status=w.status, wake_at=w.now + RETRY_SECONDS)  # a person is asked already, and shall know what for
         case Phase.TEARING_DOWN if _teardown_late(w):
             return halt(w, word, sentence)
+        case phase if phase in FINAL:
+            return finishing.refused(w, sentence)
         case phase:
             status = saying(w.status, word, sentence)
             pause = BACK_RETRY_SECONDS if phase is Phase.ROLLING_BACK else RETRY_SECONDS
-            if phase in FINAL:
-                pause = 60.0  # a finished release is not written again for this (S16)
-                return Decision(status=w.status, wake_at=w.now + pause)
             return Decision(status=status, store=w.status.reason != word, wake_at=w.now + pause)
 
 

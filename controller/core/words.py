@@ -4,11 +4,12 @@ import re
 
 HAS_TRAFFIC = "it has traffic again"
 GETS_REQUESTS = "it still gets requests"
+END_REFUSED = "the cluster refuses what is left to do"
 
 
 def is_used(kept: str) -> bool:
-    """Whether an old version is kept because it is used, by the words for it: that has no deadline, so that a person ends it (S5, L6)."""
-    return kept.startswith((HAS_TRAFFIC, GETS_REQUESTS))
+    """Whether an old version is kept by something that only a person ends, by the words for it: requests (S5, L6), or a refusal."""
+    return kept.startswith((HAS_TRAFFIC, GETS_REQUESTS, END_REFUSED))
 
 
 def many(number: float, noun: str, digits: str = ",.0f") -> str:

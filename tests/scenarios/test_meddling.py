@@ -137,6 +137,12 @@ def new_rule(kube: InMemoryKube) -> None:
     kube.patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": [rule, *http]}})
 
 
+def start_next(kube: InMemoryKube) -> None:
+    """The next release of the plan, while the old version of the last one is still kept."""
+    spec = {"plan": "shop", "revision": "v3", "images": {"shop": "registry.example/shop:3.0"}}
+    kube.create(RELEASE, "shop", {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "shop-v3"}, "spec": spec})
+
+
 def make_again(name: str) -> Deed:
     """`kubectl replace --force`: the same Deployment under another uid."""
 
@@ -375,6 +381,30 @@ class TestWorkloads:
         assert story.status["phase"] == "Succeeded"
         assert seen == [{"shop": 3}, {"shop": 2, "shop-green": 2}]
         assert story.breaches == []
+
+    def test_a_name_that_somebody_took_keeps_the_old_version_and_is_said_to_who_waits(self):
+        """Else the next release would wait for ever, and nobody could see for what."""
+        spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 3}
+        taken = told(
+            (BAKING, lambda kube: kube.create(HPA, "shop", {"metadata": {"name": "shop-green"}, "spec": spec})),
+            (DONE + 20, start_next),
+        )
+        waiting = taken.kube.get(RELEASE, "shop", "shop-v3")["status"]
+
+        assert taken.status["phase"] == "Succeeded"
+        assert "HorizontalPodAutoscaler shop/shop-green exists and is not of this release" in taken.status["retention"]["kept"]
+        assert (waiting["phase"], waiting["reason"], waiting["hold"]["waitsFor"]) == ("Queued", "WaitingForOldVersion", "operator")
+
+    def test_it_goes_on_when_the_name_is_free(self):
+        spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 3}
+        freed = told(
+            (BAKING, lambda kube: kube.create(HPA, "shop", {"metadata": {"name": "shop-green"}, "spec": spec})),
+            (DONE + 100, delete(HPA, "shop-green")),
+            (DONE + 101, start_next),
+        )
+
+        assert (freed.status["retention"]["done"], freed.status["retention"].get("kept", "")) == (True, "")
+        assert freed.kube.get(RELEASE, "shop", "shop-v3")["status"]["phase"] != "Queued"
 
     def test_taking_a_success_back_leaves_the_first_versions_autoscaler_alone(self):
         """Green's, which the success made, goes with green."""
