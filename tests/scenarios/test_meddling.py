@@ -399,8 +399,8 @@ class TestWorkloads:
         spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 3}
         freed = told(
             (BAKING, lambda kube: kube.create(HPA, "shop", {"metadata": {"name": "shop-green"}, "spec": spec})),
+            (DONE + 20, start_next),
             (DONE + 100, delete(HPA, "shop-green")),
-            (DONE + 101, start_next),
         )
 
         assert (freed.status["retention"]["done"], freed.status["retention"].get("kept", "")) == (True, "")
