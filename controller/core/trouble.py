@@ -166,5 +166,7 @@ def schema_old(w: World) -> Decision | None:
     if w.status.phase in (Phase.QUEUED, Phase.PREPARING, Phase.HOLDING):
         if w.status.phase is Phase.PREPARING and w.now > w.status.phase_since + w.plan.preparation.deadline:
             return backward.roll_back(w, reasons.PREPARATION_DEADLINE, w.observed.schema_problem)
-        return Decision(status=w.status, wake_at=w.now + RETRY_SECONDS)
+        if w.status.phase is Phase.HOLDING:
+            return Decision(status=w.status, wake_at=w.now + RETRY_SECONDS)  # it says already what it waits for
+        return wait(w, reasons.SCHEMA_OLD, w.observed.schema_problem, until=w.now + RETRY_SECONDS)
     return hold(w, reasons.SCHEMA_OLD, w.observed.schema_problem, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS)

@@ -99,3 +99,18 @@ class TestANamespaceThatIsBeingDeleted:
 
         assert names(elsewhere.decided()) == ["RollBackRoutes"]
         assert names(back.decided()) == ["DropFinalizer"]
+
+
+class TestAnOlderSchema:
+    OLD = "The installed Release is older than this controller."
+
+    @pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.PREPARING])
+    def test_a_release_that_has_no_traffic_yet_says_that_it_waits_for_the_schema(self, phase):
+        """Else it stands there without a reason, and only the controller's readiness knows one."""
+        release = a_release().in_phase(phase).seeing(schema_problem=self.OLD)
+
+        said = release.decided()
+
+        assert (said.status.phase, said.status.reason, said.store, said.commands) == (phase, reasons.SCHEMA_OLD, True, ())
+        assert self.OLD in said.status.message
+        assert not replace(release, status=said.status).decided().store
