@@ -8,6 +8,7 @@ wrote it; they stand in the descriptions.
 
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -332,10 +333,17 @@ def definitions() -> dict[str, Schema]:
     }
 
 
+class KubectlDumper(yaml.SafeDumper):
+    """Puts a lone y or n in quotes: kubectl's parser takes them for true and false, and the field `n` for one named `false`."""
+
+
+KubectlDumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+
+
 def render(crd: Schema) -> str:
     """The YAML of a CRD."""
-    return "# Generated from controller/api by `python -m controller.api.crd`. Do not edit.\n" + yaml.safe_dump(
-        crd, sort_keys=False, width=140
+    return "# Generated from controller/api by `python -m controller.api.crd`. Do not edit.\n" + yaml.dump(
+        crd, Dumper=KubectlDumper, sort_keys=False, width=140
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from controller.api.crd import KubectlDumper
 from controller.api.validate import Finding, validate_text
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
@@ -98,7 +99,7 @@ def _yaml(one: Imported, tool: Tool, files: list[Path]) -> str:
 
     counts = ", ".join(f"{sum(note.fate is fate for note in one.notes)} {fate}" for fate in Fate)
     # Written out twice what stands twice: people edit one place and do not mean the other.
-    dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
+    dumper = type("Dumper", (KubectlDumper,), {"ignore_aliases": lambda *_: True})
     text = yaml.dump(one.plan, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000)
     return f"# Made by `penstock import {tool} {' '.join(path.name for path in files)}`: {counts}.\n{text}"
 

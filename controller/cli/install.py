@@ -13,7 +13,7 @@ import yaml
 
 from controller.adapters.marks import mapping, metadata
 from controller.adapters.prometheus_config import PrometheusConfig
-from controller.api.crd import definitions
+from controller.api.crd import KubectlDumper, definitions
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, check_name_of, say, tell
@@ -161,7 +161,7 @@ def installed(data: Mapping[str, str], file: str) -> Mapping[str, Any]:
 
 def as_yaml(objects: Iterable[Obj]) -> str:
     """Documents for `kubectl apply -f -`."""
-    return str(yaml.safe_dump_all(objects, sort_keys=False, width=140)).rstrip()
+    return str(yaml.dump_all(objects, Dumper=KubectlDumper, sort_keys=False, width=140)).rstrip()
 
 
 def apply_all(session: Session, asked: Asked) -> None:

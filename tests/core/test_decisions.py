@@ -132,15 +132,15 @@ class TestRequests:
     @pytest.mark.parametrize("phase", sorted(FINAL))
     @pytest.mark.parametrize("verb", list(Verb))
     def test_a_request_for_something_finished_is_an_answered_no_op(self, phase, verb):
-        builder = a_release().in_phase(phase).asked(verb)
+        ended = a_release().in_phase(phase).asked(verb)
 
-        decision = builder.decided()
+        decision = replace(ended, route=replace(ended.route, green_weight=100 if phase is Phase.SUCCEEDED else 0)).decided()
 
         assert names(decision) == ["AnswerRequest"]
         asked_back = reasons.TAKE_BACK if phase is Phase.SUCCEEDED else reasons.ALREADY_BACK
         assert decision.commands[0].reason == (asked_back if verb is Verb.ROLLBACK else reasons.ALREADY_FINISHED)
         assert decision.commands[0].accepted is (decision.commands[0].reason == reasons.ALREADY_BACK)
-        assert decision.status == builder.status
+        assert decision.status == ended.status
 
     def test_a_request_that_was_acted_on_is_only_answered(self):
         builder = a_release().at_stage(1).in_phase(Phase.MEASURING, requests=["req-1"]).asked(Verb.PAUSE)
@@ -465,7 +465,8 @@ class TestTheEnd:
     def test_a_route_that_leads_to_it_before_it_was_given_back_is_said_and_does_not_keep_the_plan(self, led):
         """Else the next release would wait for this one without a word."""
         done = UNCOUNTED.succeeded(until=NOW - 901).seeing(lock=UID)
-        used = replace(done, route=replace(done.route, owner=UID, **led))
+        told = done.status.model_copy(update={"reason": reasons.END_UNTRUE})
+        used = replace(done, status=told, route=replace(done.route, owner=UID, **led))
 
         assert names(used.decided()) == ["UnlockPlan"]
         assert used.seeing(lock="").decided().status.retention.kept.startswith("it has traffic again")

@@ -1,5 +1,7 @@
 """The committed CRDs are those of the models, described to the last field, and shaped as `kubectl` needs them."""
 
+import re
+
 import pytest
 import yaml
 
@@ -73,3 +75,11 @@ def test_rules_use_only_what_kubernetes_1_28_knows():
                     assert set(rule) <= {"rule", "message"}  # `fieldPath` and `reason` came later
 
     assert used <= FUNCTIONS_OF_1_28
+
+
+def test_no_key_is_a_boolean_to_kubectls_parser():
+    """It takes a bare y or n for true or false: the field `n` was served as `false`, and what was written to it was lost."""
+    bare = re.compile(r"^\s*(?:- )?[yYnN]:", re.MULTILINE)
+
+    assert [name for name, crd in definitions().items() if bare.search(render(crd))] == []
+    assert "'n':" in render(definitions()["releases.yaml"])
