@@ -70,6 +70,10 @@ def is_missing_kind(error: KubeError) -> bool:
 _FORBIDDEN = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?')
 
 
+_OF_PEOPLE = ("configmaps", "deployments.apps")
+"""What people need beside our own kinds; whoever installs needs more, and gives it to himself."""
+
+
 def missing_right(error: KubeError) -> str:
     """Which right of the person's own is missing, and who gives it; the server's words where they are no such refusal."""
     found = _FORBIDDEN.search(str(error))
@@ -78,8 +82,8 @@ def missing_right(error: KubeError) -> str:
     user, verb, resource, group, namespace = found.groups()
     what = f"{resource}.{group}" if group else resource
     where, who = (f"in namespace {namespace}", "that namespace") if namespace else ("in the whole cluster", "the cluster")
-    roles = "the Roles of manifests/optional/people have what the commands need"
-    return f"You ({user}) may not {verb} {what} {where}: ask whoever administers {who} for that right; {roles}."
+    roles = "; the Roles of manifests/optional/people have what releasing needs" if what in _OF_PEOPLE or group == "penstock.dev" else ""
+    return f"You ({user}) may not {verb} {what} {where}: ask whoever administers {who} for that right{roles}."
 
 
 def explain_fault(error: KubeError | ConfigError) -> CommandError:

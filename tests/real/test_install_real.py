@@ -133,7 +133,7 @@ class TestInstall:
             code = run(["install", "-n", "shop"], Host(connect=lambda *_: connection))
 
         assert code == 6
-        assert "forbidden" in err.getvalue()
+        assert "You (alice) may not get namespaces" in err.getvalue()
         assert "alice" in err.getvalue()
 
 
