@@ -115,12 +115,14 @@ class Counting:
         since: samples after this time, Unix seconds.
         shared: the traffic query brings them.
         edges: of a latency check, the bucket edges that it tests; all buckets where they are not chosen yet.
+        past: of a check that begins in this look and of whose dispersion nothing is known, until when blue's past is asked.
     """
 
     check: Check
     since: float
     shared: bool = False
     edges: tuple[float, ...] = ()
+    past: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,10 @@ def turned(w: World) -> Decision | None:
 
     Fewer requests for green are obeyed (rule 7): a person looks, and `resume` points the rule at green again, made anew where it is gone.
     """
-    stale = [f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if r.found and r.bypass_stale]
+    stale = [r for r in w.observed.routes if r.found and r.bypass_stale]
     if not stale or w.asks_person or not weights_stand(w):
         return None
-    detail = f"a listed bypass rule of {', '.join(stale)} was taken off or turned away from green; penstock resume sends it to green again"
+    detail = f"a listed bypass rule of {_titles(stale)} was taken off or turned away from green; penstock resume sends it to green again"
     return forward.hold_for_person(w, reasons.ROUTE_CHANGED, detail, phase=w.standing)
 
 
@@ -83,9 +83,8 @@ def moved_by_others(w: World) -> Decision | None:
     if below and (status.phase in STEADY or written(w)) and not _held_for_drift(w):
         return obey(w, below)
     aside = [r for r in w.observed.routes if r.aside and not r.problems]
-    if aside and w.status.weight and (status.phase in (Phase.MEASURING, Phase.BAKING) or written(w)):
-        names = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in aside)
-        words = f"a rule of {names} sends to blue alone{_writer(aside[0])}; penstock resume gives green its share there"
+    if aside and status.weight and status.phase is w.standing and weights_stand(w):
+        words = f"a rule of {_titles(aside)} sends to blue alone{_writer(aside[0])}; penstock resume gives green its share there"
         return forward.hold_for_person(w, reasons.ROUTE_CHANGED, words, phase=status.phase)
     return None
 
@@ -188,6 +187,10 @@ def obey(w: World, routes: list[RouteView]) -> Decision:
         entry = record(w, RecordKind.HOLD, reasons.DRIFT_TO_BLUE, names)
         return stored(status, replace(entry, key=f"{entry.key}/{lowest}"))
     return forward.hold_for_person(w.with_status(status), reasons.DRIFT_TO_BLUE, names, phase=_phase_to_resume(w))
+
+
+def _titles(routes: list[RouteView]) -> str:
+    return ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in routes)
 
 
 def _writer(route: RouteView) -> str:

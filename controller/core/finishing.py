@@ -1,7 +1,7 @@
 """The end: success, the retention of the old version, and what finished releases still do. The way home is in `returning`."""
 
 from controller.api.plan import GreenSource
-from controller.api.release import Phase, RetentionStatus, StageStatus, Verb
+from controller.api.release import Phase, ReleaseStatus, RetentionStatus, StageStatus, Verb
 from controller.core import backward, gates, reasons, seen
 from controller.core.commands import (
     AnswerRequest,
@@ -169,16 +169,16 @@ def retention(w: World) -> Decision | None:
     if kept is None or kept.done or w.subject.plan is None:
         return None
     if w.status.returned_at:
-        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True, "kept": ""})}))
+        return stored(retaining(w, kept, done=True, kept=""))
     reversed_by = any(r.supersedes == w.subject.name for r in w.observed.rivals)
     if not reversed_by and unscaled(w):
         return act(w, FollowAutoscaler())
     over = w.now >= kept.until or bool(w.observed.rivals) or w.subject.deleted
     if reversed_by or (over and (w.plan.finish.then == "keep" or _old_is_gone(w))):
-        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"done": True, "kept": ""})}))
+        return stored(retaining(w, kept, done=True, kept=""))
     why = still_used(w) or ((undrained(w) or other_writers(w)) if over else "")
     if why != kept.kept and (why or not kept.kept.startswith(END_REFUSED)):
-        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"kept": why})}))
+        return stored(retaining(w, kept, kept=why))
     if why:
         return Decision(status=w.status, wake_at=w.now + look_seconds(w))
     if over:
@@ -186,8 +186,13 @@ def retention(w: World) -> Decision | None:
     if w.plan.finish.size is not None and not kept.shrunk:
         return shrunk(w, kept, w.plan.finish.size)
     if kept.kept:  # what was refused has been done since
-        return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"kept": ""})}))
+        return stored(retaining(w, kept, kept=""))
     return Decision(status=w.status, wake_at=kept.until)
+
+
+def retaining(w: World, before: RetentionStatus, **changed: object) -> ReleaseStatus:
+    """The status with what changed about the old version that is kept."""
+    return w.status.model_copy(update={"retention": before.model_copy(update=changed)})
 
 
 def refused(w: World, sentence: str) -> Decision:
@@ -195,7 +200,7 @@ def refused(w: World, sentence: str) -> Decision:
     kept, why = w.status.retention, f"{END_REFUSED}: {sentence}"[:REFUSED_LENGTH]
     if w.status.phase is not Phase.SUCCEEDED or kept is None or kept.done or why == kept.kept:
         return Decision(status=w.status, wake_at=w.now + REFUSED_SECONDS)
-    status = w.status.model_copy(update={"retention": kept.model_copy(update={"kept": why})})
+    status = retaining(w, kept, kept=why)
     return Decision(status=status, store=True, wake_at=w.now + REFUSED_SECONDS)
 
 
@@ -205,7 +210,7 @@ def shrunk(w: World, kept: RetentionStatus, size: int) -> Decision:
         return wait(w, w.status.reason, until=w.status.phase_since + w.plan.rollback.drain, status=w.status)
     if any(m.blue.found and m.blue.replicas > size and not of_others(w, m.name, m.blue) for m in w.observed.members):
         return act(w, ShrinkOld(size))
-    return stored(w.status.model_copy(update={"retention": kept.model_copy(update={"shrunk": True})}))
+    return stored(retaining(w, kept, shrunk=True))
 
 
 def unscaled(w: World) -> bool:

@@ -45,7 +45,7 @@ def wanted(w: World) -> asking.Wanted:
     return asking.Wanted(
         traffic_since=reaching(since, w, triggers),
         ticks=tuple(one for one in counting if not one.shared),
-        pasts=sequential.unmeasured(w),
+        pasts=tuple((one.check, one.past) for one in counting if one.past is not None),
         pairs=sequential.paired(w),
         gate=gate_window(w),
         triggers=triggers,

@@ -144,19 +144,11 @@ def _counting(w: World, check: Check, state: State | None, back: float) -> Count
     """From the last counted sample on; without one from the first weight, and from before that where blue's bursts are to be seen."""
     if state is not None:
         return Counting(check, state.cursor.until - back, shared=_shared(w, check), edges=edges_of(state))
-    setting = tested(w, check)
-    history = bursts.SECONDS if setting.assumed and setting.kind is Kind.ERRORS else 0.0
-    return Counting(check, marks_in(w, check)[0].since - max(back, history), shared=_shared(w, check))
-
-
-def unmeasured(w: World) -> tuple[tuple[Check, float], ...]:
-    """The checks of errors that begin in this look without anybody's word about their dispersion, and until when blue was alone.
-
-    At home nobody is at the clone, whose pods would say nothing about the original's.
-    """
-    begin = [] if is_home(w) else [check for check in watched(w) if stored(w, check) is None]
-    assumed = [check for check in begin if tested(w, check).assumed and tested(w, check).kind is Kind.ERRORS]
-    return tuple((check, marks_in(w, check)[0].since) for check in assumed)
+    setting, begins = tested(w, check), marks_in(w, check)[0].since
+    blind = setting.assumed and setting.kind is Kind.ERRORS
+    # At home nobody is at the clone, whose pods would say nothing about the original's.
+    past = begins if blind and not is_home(w) else None
+    return Counting(check, begins - max(back, bursts.SECONDS if blind else 0.0), shared=_shared(w, check), past=past)
 
 
 def edges_of(state: State | None) -> tuple[float, ...]:

@@ -20,7 +20,6 @@ UNTAKEN = -1
 """Likewise: what the cluster did not take is the way back that this very look decided (`backward.untaken`)."""
 
 RETRY_SECONDS = 5.0
-BACK_RETRY_SECONDS = 1.0
 JUDGED = {Phase.SHIFTING, Phase.MEASURING, Phase.BAKING}
 IN_A_STAGE = JUDGED | {Phase.RETURNING}
 
@@ -41,7 +40,7 @@ def refused(w: World, code: int, sentence: str) -> Decision:
             return finishing.refused(w, sentence)
         case phase:
             status = saying(w.status, word, sentence)
-            pause = BACK_RETRY_SECONDS if phase is Phase.ROLLING_BACK else RETRY_SECONDS
+            pause = backward.RETRY_SECONDS if phase is Phase.ROLLING_BACK else RETRY_SECONDS
             return Decision(status=status, store=w.status.reason != word, wake_at=w.now + pause)
 
 

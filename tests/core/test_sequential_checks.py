@@ -118,7 +118,7 @@ class TestAsking:
         assert first.query.startswith("(sum by (cluster,grpc_response_status,instance,job,namespace,node,pod,")
         assert first.query.endswith('(istio_requests_total{reporter="destination",' + BLUE + "}))[5400s:60s]")
         assert first.time == NOW - 190
-        assert sequential.unmeasured(with_status(begun)) == ()
+        assert [one.past for one in sequential.due(with_status(begun))] == [None, None]
 
     def test_of_counters_of_the_plan_s_own_both_are_asked_pod_by_pod(self):
         own = {"name": "orders", "method": "sequential", "counters": {"total": "orders_total", "bad": "orders_failed_total"}}
