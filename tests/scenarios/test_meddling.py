@@ -290,6 +290,33 @@ class TestOurMarks:
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
 
 
+class TestAnEpochThatSomebodyWrote:
+    """By hand, and higher than any leader's: it is not gone on from, and it stops nobody."""
+
+    HUGE = 9 * 10**17
+
+    @pytest.mark.parametrize("kind", [VIRTUAL_SERVICE, DEPLOYMENT, DESTINATION_RULE], ids=lambda kind: kind.kind)
+    def test_on_an_object_it_is_overwritten(self, kind):
+        name = "shop-green" if kind == DEPLOYMENT else "shop"
+        deed = patch(kind, name, {"metadata": {"annotations": {"penstock.dev/epoch": str(self.HUGE)}}})
+        story = told((MEASURING, deed), people=({"at": "100s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+        assert story.breaches == []
+
+    def test_in_the_status_it_is_taken_back(self):
+        story = told((MEASURING, edit_status(epoch=self.HUGE)))
+
+        assert (story.status["phase"], story.status["epoch"]) == ("Succeeded", 1)
+        assert story.breaches == []
+
+    def test_a_later_leaders_in_the_status_stops_this_one(self):
+        """What a deposed leader reads there is decided by another one: nothing is written over it."""
+        story = told((MEASURING, edit_status(epoch=2)), limit="4m")
+
+        assert (story.status["phase"], story.status["weight"]) == ("Measuring", 5)
+
+
 class TestGreensCluster:
     @pytest.mark.parametrize("deed", [without_green_subset, delete(DESTINATION_RULE, "shop")])
     @pytest.mark.parametrize("when", STAGES)
