@@ -298,6 +298,9 @@ class ReleaseStatus(StatusModel):
     images_ready: dict[str, str] = Field(
         default={}, description="Images of green as it was made, or of an adopted one when it was ready, by member: what is judged."
     )
+    templates_ready: dict[str, str] = Field(
+        default={}, description="Digests of green's pod templates when it was ready, by member: another one was never judged."
+    )
     warnings: list[str] = Field(default=[], description="What is legal but should be said, as it was found at the start.")
     drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")
     requests: list[str] = Field(default=[], description="Uids of the last requests that were acted on.")

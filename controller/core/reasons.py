@@ -308,6 +308,12 @@ ACTION_REFUSED = _reason("ActionRefused", "The cluster refused a step: {detail}"
 SCHEMA_OLD = _reason(
     "SchemaOld", "The installed CRDs are older than this controller: {detail}", "Run penstock install of this version.", _W
 )
+GREEN_CHANGED = _reason(
+    "GreenChanged",
+    "Green was changed in mid-release: {detail}",
+    "penstock resume judges it as it is now, from this stage on; penstock rollback puts everybody on blue.",
+    _W,
+)
 ROUTE_CHANGED = _reason(
     "RouteChanged", "The route was changed in mid-release: {detail}", "Put it right, then penstock resume; or penstock rollback.", _W
 )

@@ -79,6 +79,7 @@ class WorkloadView:
         restarts: most restarts of one of its pods.
         endpoints: ready endpoints of its Service (host mode) or of its subset's pods (subset mode).
         image: of the container that the plan moves.
+        template: digest of its pod template, but for what a mere restart writes there.
         revision: the `penstock.dev/revision` annotation; "" on workloads that we never wrote.
         made: it carries our mark of having made it.
         stuck: why its pods do not come up, in Kubernetes's own words ("ImagePullBackOff"); "" if fine.
@@ -98,6 +99,7 @@ class WorkloadView:
     restarts: int = 0
     endpoints: int = 0
     image: str = ""
+    template: str = ""
     revision: str = ""
     made: bool = False
     stuck: str = ""

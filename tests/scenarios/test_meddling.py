@@ -161,6 +161,12 @@ def other_image(kube: InMemoryKube, name: str = "shop-green", image: str = "regi
     kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
 
 
+def another_environment(kube: InMemoryKube) -> None:
+    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop-green")["spec"]["template"]["spec"]["containers"])
+    containers[0]["env"] = [{"name": "CACHE", "value": "off"}]
+    kube.patch(DEPLOYMENT, "shop", "shop-green", {"spec": {"template": {"spec": {"containers": containers}}}})
+
+
 def blue_runs(version: str) -> Deed:
     return lambda kube: other_image(kube, "shop", f"registry.example/shop:{version}")
 
@@ -357,6 +363,31 @@ class TestWorkloads:
         assert (story.status["phase"], story.status["rollback"]["reason"]) == ("RolledBack", "TargetGone")
         assert "shop:by-hand" in story.status["rollback"]["message"]
         assert story.sizes == {"shop": 3}
+
+    @pytest.mark.parametrize("when", STAGES)
+    def test_another_environment_of_green_waits_for_a_person(self, when):
+        """`kubectl set env`: the image is the same, and what was counted speaks of other pods all the same."""
+        story = told((when, another_environment))
+
+        assert (story.status["phase"], story.status["reason"], story.status["hold"]["waitsFor"]) == ("Holding", "GreenChanged", "operator")
+        assert "Deployment shop/shop-green (green) was given another pod template" in story.status["message"]
+        assert story.breaches == []
+
+    def test_who_resumes_has_the_stage_judged_anew(self):
+        story = told((MEASURING, another_environment), people=({"at": "200s", "verb": "resume"},))
+        stage = story.status["stages"][0]
+
+        assert (story.status["phase"], story.weights["v2"]) == ("Succeeded", 100)
+        assert stage["window"]["openedAt"] > START + 200
+        assert story.breaches == []
+
+    def test_a_restart_of_greens_pods_is_no_change(self):
+        """`kubectl rollout restart`: the same pods again."""
+        template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
+        story = told((MEASURING, patch(DEPLOYMENT, "shop-green", {"spec": {"template": template}})))
+
+        assert story.status["phase"] == "Succeeded"
+        assert story.breaches == []
 
     @pytest.mark.parametrize("when", [pytest.param(PREPARING, marks=pytest.mark.long), *STAGES])
     def test_another_image_of_blue_is_said_once_and_stops_nothing(self, when):
