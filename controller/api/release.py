@@ -180,6 +180,7 @@ class RollbackStatus(StatusModel):
     healthy_at: float = Field(default=0.0, description="Blue's probes passed.")
     drained_at: float = Field(default=0.0, description="No traffic on green any more.")
     gone_at: float = Field(default=0.0, description="Green taken down.")
+    left: str = Field(default="", description="What of green a deleted release left standing, and why.")
     max_weight: int = Field(default=0, description="Most traffic that green ever had, percent.")
     exposed_seconds: float = Field(default=0.0, description="For how long green had traffic.")
     overruns: list[str] = Field(default=[], description="Budgets that were overrun.")

@@ -166,6 +166,12 @@ DRAIN_UNKNOWN = _reason(
 GREEN_STAYS = _reason(
     "GreenStays", "Green has no traffic, but does not go away: {detail}", "Look at its finalizers and events, then penstock resume.", _W
 )
+GREEN_LEFT = _reason(
+    "GreenLeft",
+    "The deleted Release has ended, and leaves green standing at weight 0. {detail}",
+    "Look whether anybody asks green, then delete its workloads by hand, or start the next release in its place.",
+    _W,
+)
 # Triggers, gates and the way back.
 CHECK_FAILED = _reason("CheckFailed", "{detail}", "penstock why shows the query and both numbers.", _C)
 TRIGGER_FIRED = _reason("TriggerFired", "{detail}", "penstock why shows the query and both numbers.", _C)

@@ -618,6 +618,45 @@ class TestTheFinalizer:
         assert "shop-green" not in story.sizes
         assert story.kube.list(RELEASE, "shop").items == []
 
+    def test_a_release_that_waits_for_a_person_ends_when_it_is_deleted_and_leaves_green_standing(self):
+        """Nobody could say that green gets no traffic, and nobody is left to be asked."""
+        story = told(
+            (1030.0, delete(RELEASE, "shop-v2")),
+            people=({"at": "100s", "verb": "rollback"},),
+            faults=[{"kind": "prometheus-down", "at": "90s", "lasts": "5h"}],
+            limit="30m",
+        )
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "GreenLeft"]
+
+        assert story.kube.list(RELEASE, "shop").items == []
+        assert (story.weights, story.sizes) == ({"v1": 100}, {"shop": 3, "shop-green": 3})
+        assert len(said) == 1
+        assert "Deployment shop/shop-green: Green is at weight 0, but nobody can say that it gets no traffic" in said[0]
+        assert story.breaches == []
+
+    def test_one_that_is_deleted_in_mid_release_does_not_wait_for_a_person_either(self):
+        story = told((100.0, delete(RELEASE, "shop-v2")), faults=[{"kind": "prometheus-down", "at": "90s", "lasts": "5h"}], limit="30m")
+
+        assert story.kube.list(RELEASE, "shop").items == []
+        assert story.weights == {"v1": 100}
+        assert story.breaches == []
+
+    def test_an_application_that_is_deleted_with_its_release_goes_as_a_whole(self):
+        """`helm uninstall` in mid-release: a route that is gone for good sends nobody to green."""
+        parts = [(VIRTUAL_SERVICE, "shop"), (DEPLOYMENT, "shop"), (DEPLOYMENT, "shop-green"), (SERVICE, "shop"), (DESTINATION_RULE, "shop")]
+        gone = [(MEASURING, delete(kind, name)) for kind, name in parts]
+        story = told(*gone, (MEASURING + 1, delete(RELEASE, "shop-v2")), users=[], limit="10m")
+
+        assert story.kube.list(RELEASE, "shop").items == []
+
+    def test_while_users_are_on_green_a_deletion_waits_for_the_route(self):
+        """Its mark says that it is another release's: nothing is written there, and the finalizer stays."""
+        mark = patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": "somebody-else"}}})
+        story = told((MEASURING, mark), (MEASURING + 20, delete(RELEASE, "shop-v2")), limit="40m")
+
+        assert story.status["phase"] == "Halted"
+        assert story.weights == {"v1": 95, "v2": 5}
+
     def test_somebody_who_takes_it_off_again_and_again_stops_nothing(self):
         story = told(*((when, self.TAKEN_OFF) for when in range(20, 400, 7)))
 
