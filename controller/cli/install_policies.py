@@ -104,6 +104,8 @@ def alerts() -> Object:
               "A watch of the controller fails: its readiness probe says which, often for want of a right."),
         alert("PenstockNamespaceLost", "max by (namespace) (penstock_namespace_lost) > 0", "2m", "critical",
               "The controller may not read namespace {{ $labels.namespace }}: nobody watches the releases there."),
+        alert("PenstockReleaseUnattended", "max by (namespace) (penstock_releases_unattended) > 0", "1m", "critical",
+              "The controller can do nothing for releases in {{ $labels.namespace }}: its log says why, often for want of a right."),
         alert("PenstockPrometheusUnusable",
               'sum by (provider) (rate(penstock_queries_total{result!~"ok|empty"}[5m]))'
               " / sum by (provider) (rate(penstock_queries_total[5m])) > 0.5",
