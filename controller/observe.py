@@ -228,6 +228,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         routes=traffic.routes,
         members=members.members,
         objects=(*traffic.objects, *members.objects),
+        rules=traffic.rules,
         cluster_ready=traffic.cluster_ready,
         cluster_gone=traffic.cluster_gone,
         blue_lost=traffic.blue_lost,

@@ -292,7 +292,8 @@ class ReleaseStatus(StatusModel):
     retention: RetentionStatus | None = Field(default=None, description="After success.")
     objects: list[ManagedObject] = Field(default=[], description="The resolved list.")
     added: dict[str, str] = Field(
-        default={}, description="What was added to each VirtualService, as its annotation says: taken out again if somebody takes that off."
+        default={},
+        description="What was added to each VirtualService and DestinationRule, as its annotation says, or said.",
     )
     capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")
     images_before: dict[str, str] = Field(default={}, description="Images that served at the start, by member.")

@@ -279,6 +279,24 @@ class TestOurMarks:
         assert {key: seen[1].get(key) for key in MARKS} == {key: seen[0].get(key) for key in MARKS}
         assert story.breaches == []
 
+    @pytest.mark.parametrize("when", most_telling(MEASURING, of=[SHIFTED, MEASURING]))
+    def test_and_on_the_destination_rule_of_greens_subset(self, when):
+        """By it the next release but one takes the subset away."""
+        seen: list[str] = []
+        look = lambda kube: seen.append(kube.get(DESTINATION_RULE, "shop", "shop")["metadata"]["annotations"].get(MARKS[2], ""))  # noqa: E731
+        story = told((when - 0.1, look), (when, unmarked(DESTINATION_RULE, "shop")), (when + 12, look))
+
+        assert story.status["phase"] == "Succeeded"
+        assert (seen[1], bool(seen[0])) == (seen[0], True)
+        assert story.breaches == []
+
+    @pytest.mark.parametrize("when", most_telling(152.0, of=[MEASURING, 152.0]))
+    def test_so_that_greens_subset_goes_with_green(self, when):
+        story = told((when, unmarked(DESTINATION_RULE, "shop")), people=self.BACK)
+        rule = story.kube.get(DESTINATION_RULE, "shop", "shop")
+
+        assert (story.status["phase"], [subset["name"] for subset in rule["spec"]["subsets"]]) == ("RolledBack", ["v1"])
+
     def test_so_that_greens_destination_goes_with_green(self):
         story = told((MEASURING, unmarked(VIRTUAL_SERVICE, "shop")), people=self.BACK)
 
