@@ -270,6 +270,12 @@ RELEASE_MISSING = _reason("ReleaseMissing", "There is no release {detail}, nothi
 WRONG_RELEASE = _reason("WrongRelease", "It was meant for another release of this name.", "Look again with penstock get.", _W)
 # Refusals before anything is touched.
 PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the ReleasePlan, then penstock start.", _W)
+PLAN_LOST = _reason(
+    "PlanLost",
+    "Stopped for a person, because nobody can tell any more which routes these are: {detail}",
+    "Apply the ReleasePlan again: a penstock rollback, or a deletion, that waits then goes back by it. Until then the weights can only be set by hand.",
+    _C,
+)
 PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)
 RELEASE_INVALID = _reason("ReleaseInvalid", "The release cannot be used: {detail}", "Start a new one with penstock start.", _W)
 RELEASE_UNREAD = _reason(

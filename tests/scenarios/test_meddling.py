@@ -561,6 +561,29 @@ class TestTheRecords:
         assert story.weights == {"v1": 100}
         assert story.breaches == []
 
+    def test_without_any_plan_it_says_so_and_goes_back_as_soon_as_there_is_one(self):
+        """Neither a rollback nor a deletion can be done until then: both wait, and the words say for what."""
+        kept: list[Any] = []
+
+        def lose(kube):
+            for item in kube.list(CONFIG_MAP, "shop").items:
+                if item["metadata"]["name"].startswith("penstock-plan"):
+                    kube.delete(CONFIG_MAP, "shop", item["metadata"]["name"], uid=item["metadata"]["uid"])
+            kept.append(kube.get(RELEASE_PLAN, "shop", "shop"))
+            delete(RELEASE_PLAN, "shop")(kube)
+
+        def apply(kube):
+            kept.append(kube.get(RELEASE, "shop", "shop-v2")["status"])
+            meta = {"name": "shop", "namespace": "shop"}
+            kube.create(RELEASE_PLAN, "shop", {key: kept[0][key] for key in ("apiVersion", "kind", "spec")} | {"metadata": meta})
+
+        asks = {"at": "100s", "verb": "rollback"}
+        story = told((MEASURING, lose), (140.0, apply), people=(asks,), faults=[{"kind": "crash", "at": "90s"}])
+
+        assert (kept[1]["phase"], kept[1]["reason"], kept[1]["weight"]) == ("Halted", "PlanLost", 5)
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+        assert story.breaches == []
+
     @pytest.mark.parametrize(
         ("when", "edit", "word"),
         [
