@@ -136,13 +136,11 @@ HOLD_KEPT = _reason(
 BLUE_REFILLED = _reason("BlueHasPodsAgain", "Blue has ready pods again: {detail}", "Look at why its pods went.", _W)
 BLUE_CHANGED = _reason(
     "BlueWasChanged",
-    "Blue was given another image, which nobody has judged, and a rollback would put everybody on it: {detail}",
-    "Put the image back on blue, unless it is meant to serve. The release goes on, and compares with what blue runs now.",
+    "Blue was changed, so that nobody has judged what it runs, and a rollback would put everybody on it: {detail}",
+    "Put blue back to what it was, unless it is meant to serve. The release goes on, and compares with what blue runs now.",
     _C,
 )
-BLUE_AS_BEFORE = _reason(
-    "BlueIsAsBefore", "Blue runs the image again that served at the start: {detail}", "Look at who changed it for a time.", _W
-)
+BLUE_AS_BEFORE = _reason("BlueIsAsBefore", "Blue runs again what served at the start: {detail}", "Look at who changed it for a time.", _W)
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason(
     "ClusterGone",

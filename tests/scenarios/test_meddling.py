@@ -161,10 +161,10 @@ def other_image(kube: InMemoryKube, name: str = "shop-green", image: str = "regi
     kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
 
 
-def another_environment(kube: InMemoryKube) -> None:
-    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop-green")["spec"]["template"]["spec"]["containers"])
+def another_environment(kube: InMemoryKube, name: str = "shop-green") -> None:
+    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", name)["spec"]["template"]["spec"]["containers"])
     containers[0]["env"] = [{"name": "CACHE", "value": "off"}]
-    kube.patch(DEPLOYMENT, "shop", "shop-green", {"spec": {"template": {"spec": {"containers": containers}}}})
+    kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
 
 
 def blue_runs(version: str) -> Deed:
@@ -416,6 +416,13 @@ class TestWorkloads:
         assert (story.status["phase"], story.weights["v2"], len(said)) == ("Succeeded", 100, 1)
         assert "Deployment shop/shop runs registry.example/shop:by-hand, and had registry.example/shop:1.0" in said[0]
         assert story.breaches == []
+
+    def test_another_environment_of_blue_is_said_too(self):
+        story = told((MEASURING, lambda kube: another_environment(kube, "shop")))
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "BlueWasChanged"]
+
+        assert (story.status["phase"], len(said)) == ("Succeeded", 1)
+        assert "Deployment shop/shop runs registry.example/shop:1.0 with another pod template" in said[0]
 
     def test_a_rollback_to_it_names_what_nobody_has_judged(self):
         story = told((MEASURING, blue_runs("by-hand")), people=({"at": "100s", "verb": "rollback"},))
