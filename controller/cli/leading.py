@@ -9,7 +9,7 @@ from typing import Any
 
 from controller.cli.host import Session
 from controller.cli.words import record, span
-from controller.ports import LEASE, RELEASE, SUBJECT_ACCESS_REVIEW, KubeError
+from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, RELEASE, KubeError
 from controller.runtime.lease import LeaseView, vacancy, view_of
 
 SLACK_SECONDS = 10.0
@@ -62,12 +62,12 @@ def _rightless(session: Session, namespace: str) -> str:
     user = f"system:serviceaccount:{SYSTEM}:{NAME}"
     asked = {"namespace": namespace, "verb": "patch", "group": RELEASE.group, "resource": RELEASE.plural, "subresource": "status"}
     body: Mapping[str, Any] = {
-        "apiVersion": SUBJECT_ACCESS_REVIEW.api_version,
-        "kind": SUBJECT_ACCESS_REVIEW.kind,
+        "apiVersion": LOCAL_ACCESS_REVIEW.api_version,
+        "kind": LOCAL_ACCESS_REVIEW.kind,
         "spec": {"user": user, "groups": ["system:serviceaccounts", f"system:serviceaccounts:{SYSTEM}"], "resourceAttributes": asked},
     }
     try:
-        status = record(session.kube.create(SUBJECT_ACCESS_REVIEW, "", body).get("status"))
+        status = record(session.kube.create(LOCAL_ACCESS_REVIEW, namespace, body).get("status"))
     except KubeError:
         return ""
     if status.get("allowed") is not False or status.get("evaluationError"):

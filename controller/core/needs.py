@@ -74,6 +74,8 @@ def traffic_since(w: World) -> float | None:
     if w.plan.traffic.metrics is TrafficMetrics.NONE:
         return None
     if status.phase is Phase.TEARING_DOWN and status.rollback is not None:
+        if status.rollback.drained_at or status.rollback.gone_at:
+            return None  # nothing rests on it any more, and a Prometheus that hangs must not hold up the end
         return w.now - w.plan.rollback.drain if w.now >= status.rollback.traffic_at + w.drain_seconds else None
     if status.phase is Phase.SUCCEEDED and status.retention is not None and not status.retention.done:
         over = w.now >= status.retention.until or bool(w.observed.rivals)

@@ -167,7 +167,7 @@ GREEN_STAYS = _reason(
 GREEN_LEFT = _reason(
     "GreenLeft",
     "The deleted Release has ended, and leaves green standing at weight 0. {detail}",
-    "Look whether anybody asks green, then delete its workloads by hand, or start the next release in its place.",
+    "Look whether anybody asks green, then delete its Deployment: the next release needs its place.",
     _W,
 )
 # Triggers, gates and the way back.

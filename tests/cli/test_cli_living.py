@@ -5,7 +5,7 @@ import pytest
 from controller.cli.living import sentence_now, unconfirmed, without
 from controller.cli.view import view_of
 from controller.core import reasons
-from controller.ports import LEASE, NAMESPACE, SUBJECT_ACCESS_REVIEW, RefusedError
+from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, NAMESPACE, RefusedError
 from controller.runtime.lease import micro_time
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
@@ -172,11 +172,11 @@ class TestNobodyMayAct:
         create, asked = terminal.kube.create, []
 
         def review(kind, namespace, body):
-            if kind != SUBJECT_ACCESS_REVIEW:
+            if kind != LOCAL_ACCESS_REVIEW:
                 return create(kind, namespace, body)
             asked.append(body["spec"])
             if allowed is None:
-                raise RefusedError(403, "Forbidden", "alice cannot create subjectaccessreviews")
+                raise RefusedError(403, "Forbidden", "alice cannot create localsubjectaccessreviews")
             return {**body, "status": {"allowed": allowed}}
 
         terminal.kube.create = review

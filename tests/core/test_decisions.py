@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from controller.api.release import DriftStatus, Phase, Verb
-from controller.core import backward, gates, phases, reasons
+from controller.core import backward, gates, needs, phases, reasons
 from controller.core.commands import Direction, RollBackRoutes, SetWeight
 from controller.core.phases import FINAL, TRANSITIONS, IllegalTransitionError
 from controller.core.steps import moved
@@ -380,6 +380,13 @@ class TestTheWayBack:
 
         assert names(waiting.decided()) == []
         assert waiting.decided().wake_at == NOW + 20
+
+    @pytest.mark.parametrize(("reached", "asks"), [({}, True), ({"drained_at": NOW - 5}, False), ({"gone_at": NOW - 5}, False)], ids=str)
+    def test_prometheus_is_asked_until_green_has_drained_and_not_after_that(self, reached, asks):
+        """One that hangs would hold up each look of the teardown."""
+        builder = a_release().at_stage(2).rolling_back(Phase.TEARING_DOWN, traffic_at=NOW - 100, **reached)
+
+        assert (needs.traffic_since(builder.world()) is not None) is asks
 
     def test_green_with_traffic_is_never_taken_down(self):
         builder = a_release().at_stage(2).rolling_back(Phase.TEARING_DOWN, traffic_at=NOW - 100, drained_at=NOW - 60)
