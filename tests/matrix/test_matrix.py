@@ -25,10 +25,10 @@ def command(cell: Cell) -> str:
     return f'python -m tests.matrix --only "{cell.file} {cell.scenario} {cell.number} {cell.mode}"'
 
 
-def found(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
+def found(chosen: list[Cell], jobs: int, *, whole: bool = False) -> dict[Cell, list[str]]:
     """What each cell found."""
     answers: dict[Cell, list[str]] = {}
-    run_cells(chosen, jobs, answers.__setitem__)
+    run_cells(chosen, jobs, answers.__setitem__, whole=whole)
     return answers
 
 
@@ -45,7 +45,7 @@ def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     # With another footprint to compare with every cell has something to find.
     rehearsal(file, name).footprint.creates["Deployment nowhere/none"] = 1
     try:
-        forked = found(chosen, jobs=2)
+        forked = found(chosen, jobs=2, whole=True)
         alone = {cell: run_cell(cell) for cell in chosen}
     finally:
         rehearsal.cache_clear()
