@@ -13,7 +13,7 @@ import typer
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
-from controller.cli.leading import nobody_leads
+from controller.cli.leading import nobody_acts
 from controller.cli.read import insist, plan_in_force, release_of
 from controller.cli.view import planned_stages
 from controller.cli.wait import parse_timeout
@@ -214,7 +214,7 @@ def answered(session: Session, name: str, seconds: float) -> Obj:
         if text(record(request.get("status")).get("state")):
             return request
         if session.now >= end:
-            led = nobody_leads(session)
+            stuck = nobody_acts(session, session.namespace)
             unanswered = f"No controller has answered within {seconds:g} s; the request stays until one does: penstock get request {name}"
-            raise CommandError(ExitCode.TIMED_OUT, f"{led} {unanswered}".strip())
+            raise CommandError(ExitCode.TIMED_OUT, f"{stuck} {unanswered}".strip())
         session.host.sleep(POLL_SECONDS)

@@ -16,6 +16,7 @@ from controller.core import (
     blue,
     breach,
     conditions,
+    deletion,
     drift,
     finishing,
     forward,
@@ -118,8 +119,10 @@ def asked_back(w: World) -> Decision | None:
 
 def deleted(w: World) -> Decision | None:
     """A deleted Release rolls back first; its finalizer goes when it has ended (S17)."""
-    if not w.subject.deleted or w.status.phase in BACKWARD or (w.status.phase is Phase.HALTED and w.status.rollback):
+    if not w.subject.deleted or w.status.phase in BACKWARD:
         return None
+    if w.status.phase is Phase.HALTED and w.status.rollback:
+        return deletion.let_go(w, w.status.rollback)
     return backward.abandon(w, reasons.RELEASE_DELETED)
 
 

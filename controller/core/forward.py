@@ -182,7 +182,7 @@ def bring_up(w: World) -> Decision:
     if unproven:
         return wait(w, reasons.PREPARING_GREEN, unproven.words, until=w.now + PROBE_PAUSE_SECONDS, status=unproven.status)
     if not w.status.ready_at:
-        return stored(w.status.model_copy(update={"ready_at": w.now, "images_ready": missing.images_now(w), "added": added(w)}))
+        return stored(missing.as_judged(w).model_copy(update={"ready_at": w.now, "added": added(w)}))
     opens = w.status.ready_at + w.plan.preparation.route_delay
     if w.now < opens and not w.subject.spec.now:
         return wait(w, reasons.WAITING_FOR_CLUSTER, until=opens)

@@ -29,7 +29,8 @@ def asks(w: World) -> tuple[Ask, ...]:
 
 def going_back(w: World) -> bool:
     """A rollback is asked for and not yet begun: nothing that is measured could change it, and a slow Prometheus must not delay it."""
-    return w.asked_back and w.status.phase not in BACKWARD
+    begun = w.status.phase in BACKWARD or (w.status.rollback is not None and not w.rollback_requested)
+    return w.asked_back and not begun
 
 
 def metrics(w: World) -> asking.Metrics:

@@ -166,6 +166,12 @@ DRAIN_UNKNOWN = _reason(
 GREEN_STAYS = _reason(
     "GreenStays", "Green has no traffic, but does not go away: {detail}", "Look at its finalizers and events, then penstock resume.", _W
 )
+GREEN_LEFT = _reason(
+    "GreenLeft",
+    "The deleted Release has ended, and leaves green standing at weight 0. {detail}",
+    "Look whether anybody asks green, then delete its workloads by hand, or start the next release in its place.",
+    _W,
+)
 # Triggers, gates and the way back.
 CHECK_FAILED = _reason("CheckFailed", "{detail}", "penstock why shows the query and both numbers.", _C)
 TRIGGER_FIRED = _reason("TriggerFired", "{detail}", "penstock why shows the query and both numbers.", _C)
@@ -307,6 +313,12 @@ MIXED_REVERSE = _reason("NothingToReverse", "There is no version to go back to: 
 ACTION_REFUSED = _reason("ActionRefused", "The cluster refused a step: {detail}", "Remove what is in the way; the release tries again.", _W)
 SCHEMA_OLD = _reason(
     "SchemaOld", "The installed CRDs are older than this controller: {detail}", "Run penstock install of this version.", _W
+)
+GREEN_CHANGED = _reason(
+    "GreenChanged",
+    "Green was changed in mid-release: {detail}",
+    "penstock resume judges it as it is now, from this stage on; penstock rollback puts everybody on blue.",
+    _W,
 )
 ROUTE_CHANGED = _reason(
     "RouteChanged", "The route was changed in mid-release: {detail}", "Put it right, then penstock resume; or penstock rollback.", _W

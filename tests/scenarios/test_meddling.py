@@ -161,6 +161,12 @@ def other_image(kube: InMemoryKube, name: str = "shop-green", image: str = "regi
     kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
 
 
+def another_environment(kube: InMemoryKube) -> None:
+    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop-green")["spec"]["template"]["spec"]["containers"])
+    containers[0]["env"] = [{"name": "CACHE", "value": "off"}]
+    kube.patch(DEPLOYMENT, "shop", "shop-green", {"spec": {"template": {"spec": {"containers": containers}}}})
+
+
 def blue_runs(version: str) -> Deed:
     return lambda kube: other_image(kube, "shop", f"registry.example/shop:{version}")
 
@@ -273,6 +279,24 @@ class TestOurMarks:
         assert {key: seen[1].get(key) for key in MARKS} == {key: seen[0].get(key) for key in MARKS}
         assert story.breaches == []
 
+    @pytest.mark.parametrize("when", most_telling(MEASURING, of=[SHIFTED, MEASURING]))
+    def test_and_on_the_destination_rule_of_greens_subset(self, when):
+        """By it the next release but one takes the subset away."""
+        seen: list[str] = []
+        look = lambda kube: seen.append(kube.get(DESTINATION_RULE, "shop", "shop")["metadata"]["annotations"].get(MARKS[2], ""))  # noqa: E731
+        story = told((when - 0.1, look), (when, unmarked(DESTINATION_RULE, "shop")), (when + 12, look))
+
+        assert story.status["phase"] == "Succeeded"
+        assert (seen[1], bool(seen[0])) == (seen[0], True)
+        assert story.breaches == []
+
+    @pytest.mark.parametrize("when", most_telling(152.0, of=[MEASURING, 152.0]))
+    def test_so_that_greens_subset_goes_with_green(self, when):
+        story = told((when, unmarked(DESTINATION_RULE, "shop")), people=self.BACK)
+        rule = story.kube.get(DESTINATION_RULE, "shop", "shop")
+
+        assert (story.status["phase"], [subset["name"] for subset in rule["spec"]["subsets"]]) == ("RolledBack", ["v1"])
+
     def test_so_that_greens_destination_goes_with_green(self):
         story = told((MEASURING, unmarked(VIRTUAL_SERVICE, "shop")), people=self.BACK)
 
@@ -288,6 +312,33 @@ class TestOurMarks:
         story = told((when, unmarked(DEPLOYMENT, "shop-green")), people=self.BACK)
 
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
+
+
+class TestAnEpochThatSomebodyWrote:
+    """By hand, and higher than any leader's: it is not gone on from, and it stops nobody."""
+
+    HUGE = 9 * 10**17
+
+    @pytest.mark.parametrize("kind", [VIRTUAL_SERVICE, DEPLOYMENT, DESTINATION_RULE], ids=lambda kind: kind.kind)
+    def test_on_an_object_it_is_overwritten(self, kind):
+        name = "shop-green" if kind == DEPLOYMENT else "shop"
+        deed = patch(kind, name, {"metadata": {"annotations": {"penstock.dev/epoch": str(self.HUGE)}}})
+        story = told((MEASURING, deed), people=({"at": "100s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+        assert story.breaches == []
+
+    def test_in_the_status_it_is_taken_back(self):
+        story = told((MEASURING, edit_status(epoch=self.HUGE)))
+
+        assert (story.status["phase"], story.status["epoch"]) == ("Succeeded", 1)
+        assert story.breaches == []
+
+    def test_a_later_leaders_in_the_status_stops_this_one(self):
+        """What a deposed leader reads there is decided by another one: nothing is written over it."""
+        story = told((MEASURING, edit_status(epoch=2)), limit="4m")
+
+        assert (story.status["phase"], story.status["weight"]) == ("Measuring", 5)
 
 
 class TestGreensCluster:
@@ -330,6 +381,31 @@ class TestWorkloads:
         assert (story.status["phase"], story.status["rollback"]["reason"]) == ("RolledBack", "TargetGone")
         assert "shop:by-hand" in story.status["rollback"]["message"]
         assert story.sizes == {"shop": 3}
+
+    @pytest.mark.parametrize("when", STAGES)
+    def test_another_environment_of_green_waits_for_a_person(self, when):
+        """`kubectl set env`: the image is the same, and what was counted speaks of other pods all the same."""
+        story = told((when, another_environment))
+
+        assert (story.status["phase"], story.status["reason"], story.status["hold"]["waitsFor"]) == ("Holding", "GreenChanged", "operator")
+        assert "Deployment shop/shop-green (green) was given another pod template" in story.status["message"]
+        assert story.breaches == []
+
+    def test_who_resumes_has_the_stage_judged_anew(self):
+        story = told((MEASURING, another_environment), people=({"at": "200s", "verb": "resume"},))
+        stage = story.status["stages"][0]
+
+        assert (story.status["phase"], story.weights["v2"]) == ("Succeeded", 100)
+        assert stage["window"]["openedAt"] > START + 200
+        assert story.breaches == []
+
+    def test_a_restart_of_greens_pods_is_no_change(self):
+        """`kubectl rollout restart`: the same pods again."""
+        template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
+        story = told((MEASURING, patch(DEPLOYMENT, "shop-green", {"spec": {"template": template}})))
+
+        assert story.status["phase"] == "Succeeded"
+        assert story.breaches == []
 
     @pytest.mark.parametrize("when", [pytest.param(PREPARING, marks=pytest.mark.long), *STAGES])
     def test_another_image_of_blue_is_said_once_and_stops_nothing(self, when):
@@ -559,6 +635,45 @@ class TestTheFinalizer:
         assert story.weights["v1"] == 100
         assert "shop-green" not in story.sizes
         assert story.kube.list(RELEASE, "shop").items == []
+
+    def test_a_release_that_waits_for_a_person_ends_when_it_is_deleted_and_leaves_green_standing(self):
+        """Nobody could say that green gets no traffic, and nobody is left to be asked."""
+        story = told(
+            (1030.0, delete(RELEASE, "shop-v2")),
+            people=({"at": "100s", "verb": "rollback"},),
+            faults=[{"kind": "prometheus-down", "at": "90s", "lasts": "5h"}],
+            limit="30m",
+        )
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "GreenLeft"]
+
+        assert story.kube.list(RELEASE, "shop").items == []
+        assert (story.weights, story.sizes) == ({"v1": 100}, {"shop": 3, "shop-green": 3})
+        assert len(said) == 1
+        assert "Deployment shop/shop-green: Green is at weight 0, but nobody can say that it gets no traffic" in said[0]
+        assert story.breaches == []
+
+    def test_one_that_is_deleted_in_mid_release_does_not_wait_for_a_person_either(self):
+        story = told((100.0, delete(RELEASE, "shop-v2")), faults=[{"kind": "prometheus-down", "at": "90s", "lasts": "5h"}], limit="30m")
+
+        assert story.kube.list(RELEASE, "shop").items == []
+        assert story.weights == {"v1": 100}
+        assert story.breaches == []
+
+    def test_an_application_that_is_deleted_with_its_release_goes_as_a_whole(self):
+        """`helm uninstall` in mid-release: a route that is gone for good sends nobody to green."""
+        parts = [(VIRTUAL_SERVICE, "shop"), (DEPLOYMENT, "shop"), (DEPLOYMENT, "shop-green"), (SERVICE, "shop"), (DESTINATION_RULE, "shop")]
+        gone = [(MEASURING, delete(kind, name)) for kind, name in parts]
+        story = told(*gone, (MEASURING + 1, delete(RELEASE, "shop-v2")), users=[], limit="10m")
+
+        assert story.kube.list(RELEASE, "shop").items == []
+
+    def test_while_users_are_on_green_a_deletion_waits_for_the_route(self):
+        """Its mark says that it is another release's: nothing is written there, and the finalizer stays."""
+        mark = patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": "somebody-else"}}})
+        story = told((MEASURING, mark), (MEASURING + 20, delete(RELEASE, "shop-v2")), limit="40m")
+
+        assert story.status["phase"] == "Halted"
+        assert story.weights == {"v1": 95, "v2": 5}
 
     def test_somebody_who_takes_it_off_again_and_again_stops_nothing(self):
         story = told(*((when, self.TAKEN_OFF) for when in range(20, 400, 7)))
