@@ -378,6 +378,12 @@ BASELINE_UNUSABLE = _reason(
     "Use maxDifference for numbers that may be negative.",
     _W,
 )
+CANDIDATE_UNUSABLE = _reason(
+    "CandidateUnusable",
+    "Green's number is negative, so that it is no share of blue's. {detail}",
+    "Look at what is counted; use maxDifference for numbers that may be negative.",
+    _W,
+)
 TOO_FEW_SAMPLES = _reason("TooFewSamples", "The window has too few scrapes: {detail}", "Make the window longer or scrape more often.", _W)
 NOT_CONFIRMED = _reason(
     "NotConfirmed", "A measurement failed, but not yet as often as the plan asks: {detail}", "It is measured again by itself."
