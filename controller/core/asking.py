@@ -323,14 +323,17 @@ class _Asker:
     def past(self, check: Check, until: float) -> Iterator[Ask]:
         """Blue's counters by pod, which its own proxies tell, step by step; a subquery brings a hundredth of the raw samples."""
         blue, step = self.pair(check.member).blue, apart.step_of(scrapes_of(self.plan))
-        if check.counters is None:
-            labels = requests_of(replace(self.mesh, reporter="destination"), (blue,))
-            parts = {"": f"istio_requests_total{{{labels}}}"}
-        else:
+        own = replace(self.mesh, reporter="destination")
+        told_by = PAST_LABELS
+        if check.counters is not None:
             parts = dict(zip(COUNTER_PARTS, check.counters.selectors, strict=True))
+        elif check.builtin is BuiltIn.LATENCY:
+            parts, told_by = {"": latency_selector(answered_of(own, (blue,)))}, f"{TARGETS},le"
+        else:
+            parts = {"": f"istio_requests_total{{{requests_of(own, (blue,))}}}"}
         for part, selector in parts.items():
             try:
-                counted = f"sum by ({PAST_LABELS}) ({fill(selector, blue, step) if part else selector})"
+                counted = f"sum by ({told_by}) ({fill(selector, blue, step) if part else selector})"
             except ValueError:
                 continue
             query = over_window(counted, apart.SECONDS, step)

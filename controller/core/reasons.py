@@ -318,7 +318,7 @@ QUERY_DOUBTFUL = _reason("QueryDoubtful", "Prometheus may refuse a query of the 
 DISPERSION_ASSUMED = _reason(
     "DispersionAssumed",
     "Blue was not measured, so that a dispersion of at least 2 is assumed: {detail}",
-    "penstock preflight PLAN measures it; by itself a release sees only errors: their bursts in 15 minutes, how pods differ in 90.",
+    "penstock preflight PLAN measures it over a day; by itself a release sees the last 90 minutes, and how pods differ only where blue has several.",
     _W,
 )
 GAUGE_BY_LIMIT = _reason(

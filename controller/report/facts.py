@@ -393,9 +393,9 @@ def _ratios(place: str, kind: str, status: ReleaseStatus, plan: PlanSpec | None,
         return
     setting = sequential.setting_of(plan, check)
     state = next((sequential.read(one, setting) for one in status.sequential if one.name == check.name), None)
-    known = [one.dispersion for one in setting.known] or [setting.dispersion if state is None else state.setting(setting).dispersion]
+    spread = (setting if state is None else state.setting(setting)).dispersion_of(float("inf"))
     for stage, until in zip(status.stages, [*(one.shifted_at for one in status.stages[1:]), float("inf")], strict=True):
-        yield from _in_stage(stage, until or float("inf"), counts, known[0])
+        yield from _in_stage(stage, until or float("inf"), counts, spread)
 
 
 def _in_stage(stage: StageStatus, until: float, counts: Counted, spread: Dispersion) -> Iterator[Ratio]:
