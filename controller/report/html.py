@@ -95,7 +95,7 @@ def head(facts: Facts) -> Iterator[str]:
     ended = f"{clock(facts.ended)}, after {seconds(facts.ended - facts.started)}" if facts.started and facts.ended > facts.started else "-"
     day = rfc3339(facts.started)[:10] if facts.started else "-"
     about = [("Plan", escape(facts.plan)), *([("Revision", escape(facts.revision))] if facts.revision else []), ("Day", day)]
-    times = [("Began", clock(facts.started)), ("Ended", ended)]
+    times = [("Began", clock(facts.started)), ("Recorded until" if facts.running else "Ended", ended)]
     for term, value in [*((escape(a), escape(b)) for a, b in facts.blast), *about, *times]:
         yield f"<div><dt>{term}</dt><dd>{value}</dd></div>"
     yield "</dl>"

@@ -13,6 +13,7 @@ from controller.report.facts import Point, facts_of
 from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, check_plots, room_for, short, svg, thin, ticks
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Act
+from controller.times import rfc3339
 from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, recorded
 from tests.report.browser import browser, written
 from tests.stories import scenario_of
@@ -113,10 +114,15 @@ class TestFacts:
 
     def test_a_release_that_is_under_way_says_so(self):
         bundle = recorded(FIRST, "healthy")
-        early = replace(bundle, segments=bundle.segments[:5], release={**bundle.release, "status": {**bundle.status, "phase": "Measuring"}})
+        status = {**bundle.status, "phase": "Measuring", "finishedAt": 0.0, "rollback": None}
+        early = replace(bundle, segments=bundle.segments[:5], release={**bundle.release, "status": status})
+        facts = facts_of(early)
+        until = rfc3339(facts.ended)
 
-        assert facts_of(early).outcome == "running"
-        assert "still under way" in " ".join(facts_of(early).notes)
+        assert facts.outcome == "running"
+        assert f"still under way: requests and figures are those up to its last record, {until}." in " ".join(facts.notes)
+        assert ("Recorded until" in html.html(facts), "Ended" in html.html(facts)) == (True, False)
+        assert ", recorded for " in texts.markdown(facts)
 
     def test_a_release_without_any_decision_has_a_report(self):
         empty = replace(recorded(FIRST, "fails-at-5"), segments=(), parts=(), history=())
