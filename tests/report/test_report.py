@@ -112,6 +112,10 @@ class TestFacts:
         assert "[900s:30s]" in check.queries["Error rate, green"]
         assert "canary: Error rate, both versions" in page
 
+    def test_evidence_that_has_not_begun_is_0_in_the_table(self):
+        assert [html.figure_of(value, html.LN_E_DIGITS) for value in (1.1e-16, -2e-16, -0.288461, None)] == ["0", "0", "-0.288461", "-"]
+        assert html.figure_of(1.1e-16) == "1.1e-16"
+
     def test_a_release_that_is_under_way_says_so(self):
         bundle = recorded(FIRST, "healthy")
         status = {**bundle.status, "phase": "Measuring", "finishedAt": 0.0, "rollback": None}
