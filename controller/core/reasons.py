@@ -330,7 +330,7 @@ QUERY_DOUBTFUL = _reason("QueryDoubtful", "Prometheus may refuse a query of the 
 DISPERSION_ASSUMED = _reason(
     "DispersionAssumed",
     "Blue was not measured, so that a dispersion of at least 2 is assumed: {detail}",
-    "penstock preflight PLAN measures it; by itself a release sees only errors: their bursts in 15 minutes, how pods differ in 90.",
+    "penstock preflight PLAN measures it over a day; by itself a release sees the last 90 minutes, and how pods differ only where blue has several.",
     _W,
 )
 GAUGE_BY_LIMIT = _reason(
@@ -388,6 +388,12 @@ BASELINE_UNUSABLE = _reason(
     "BaselineUnusable",
     "Blue's number cannot be compared with by ratio. {detail}",
     "Use maxDifference for numbers that may be negative.",
+    _W,
+)
+CANDIDATE_UNUSABLE = _reason(
+    "CandidateUnusable",
+    "Green's number is negative, so that it is no share of blue's. {detail}",
+    "Look at what is counted; use maxDifference for numbers that may be negative.",
     _W,
 )
 TOO_FEW_SAMPLES = _reason("TooFewSamples", "The window has too few scrapes: {detail}", "Make the window longer or scrape more often.", _W)

@@ -132,11 +132,11 @@ class TestRestarts:
 
     def test_a_raised_dispersion_survives_with_it_and_divides_the_evidence(self):
         begun = sequential.begin(ERRORS, World(green=0.02, share=0.5).arms(START - 200, math.inf), START).state
-        raised = replace(begun, raised=Dispersion(6, 6))
+        raised = replace(begun, raised=(Dispersion(6, 6),))
         calm, guarded = (go(World(green=0.02, share=0.5), state=state) for state in (begun, raised))
 
         assert State.from_json(guarded.to_json(), ERRORS) == guarded
-        assert guarded.raised == Dispersion(6, 6)
+        assert guarded.raised == (Dispersion(6, 6),)
         assert 0 < sequential.ln_e(ERRORS, guarded) < sequential.ln_e(ERRORS, calm) / 2
         needed = [sequential.seen("errors", ERRORS, one, weight=1.0, window=Window(START, START + 600)).needed for one in (calm, guarded)]
         assert needed[1] == pytest.approx(3 * needed[0])
