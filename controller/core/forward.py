@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from analysis.model import Outcome
 from controller.api.plan import GreenSource
 from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus, WindowStatus
-from controller.core import backward, cautions, finishing, gates, missing, reasons, seen, sequential
+from controller.core import backward, cautions, finishing, gates, missing, reasons, seen, sequential, trials
 from controller.core.beginning import added, identify, listed, refuse, refuse_prepared
 from controller.core.commands import (
     AddFinalizer,
@@ -189,7 +189,8 @@ def bring_up(w: World) -> Decision:
     if w.observed.problems:
         # What was fine at the start is not any more, or only the live endpoints show it: nobody has got a request yet.
         return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
-    return enter_stage(w, 0)
+    bad = trials.refused(w)
+    return backward.roll_back(w, reasons.QUERY_REFUSED, bad) if bad else enter_stage(w, 0)
 
 
 def still_ending(w: World) -> Decision | None:

@@ -469,6 +469,7 @@ FAULTS: dict[str, str] = {
     "timeout": PROMETHEUS_TIMEOUT,
     "server-error": PROMETHEUS_ERROR,
     "bad-query": QUERY_REFUSED,
+    "not-executed": QUERY_REFUSED,
     "unreadable": ANSWER_UNREADABLE,
     "too-large": ANSWER_TOO_LARGE,
     "unauthorized": PROMETHEUS_UNAUTHORIZED,
