@@ -29,7 +29,7 @@ TELLING = (
     "sequential-healthy", "sequential-errors", "sequential-latency", "sequential-restart", "sequential-early", "sequential-early-not",
     "sequential-own-broken", "sequential-objective-held", "sequential-objective-broken", "sequential-quick-slower", "sequential-home",
     "sequential-gauge-leaks",
-    "requests", "api-down",
+    "requests", "api-down", "reviews-fails",
 )  # fmt: skip
 """Stories that every run tells: each mode, each kind of check and each kind of trouble is among them."""
 
