@@ -92,6 +92,7 @@ class TestBundle:
         assert told.code == 2
         assert told.err == "A bundle is no text: write it into a file, as in `penstock bundle shop-v2 > shop-v2.penstock`.\n"
 
+    @pytest.mark.long
     def test_a_running_release_has_what_was_decided_so_far(self, tmp_path):
         terminal = a_terminal("healthy")
         terminal.until(500)
@@ -203,6 +204,9 @@ class TestReplay:
         assert found["decisions"] > 20
 
 
+SIGNALS = [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.killpg), (signal.SIGTERM, os.kill)]
+
+
 class TestOtherPolicy:
     def test_a_tighter_trigger_would_have_gone_back_sooner(self, folder):
         told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.limit.maxDifference=2", "-o", "json")
@@ -222,7 +226,7 @@ class TestOtherPolicy:
         assert re.search(r"in the minute before, green had 1,\d{3} requests, \d\d of which failed", told.out)
 
     @pytest.mark.parametrize(
-        "name", most_telling("fails-at-25", "sequential-errors", of=["fails-at-25", "healthy", "sequential-errors", "slow-at-25"])
+        "name", most_telling("fails-at-25", of=["fails-at-25", "healthy", "sequential-errors", "slow-at-25"])
     )
     def test_the_same_policy_gives_the_same_release(self, folder, name):
         plan = next(iter(recorded({"slow-at-25": HWAYO, "sequential-errors": SEQUENTIAL}.get(name, FIRST), name).plans.values()))
@@ -231,6 +235,7 @@ class TestOtherPolicy:
 
         assert "the same weights at the same times" in told.out
 
+    @pytest.mark.long
     def test_a_smaller_alpha_needs_more_evidence(self, folder):
         found = json.loads(penstock("replay", folder / "sequential-errors.penstock", "--set", "alpha=0.0001", "-o", "json").out)
 
@@ -255,6 +260,7 @@ class TestOtherPolicy:
         assert told.code == 0, told.err
         assert "back to blue from 25 %" in told.out
 
+    @pytest.mark.long
     def test_a_policy_that_asks_for_more_would_have_waited_and_the_weights_are_named(self, folder):
         told = penstock("replay", folder / "healthy.penstock", "--set", "stages.5.window=20m")
 
@@ -282,6 +288,7 @@ class TestOtherPolicy:
 
         assert re.search(r"not in the record, so without an answer from \d\d:\d\d:\d\d on: gate/latency-p95/candidate", told.out)
 
+    @pytest.mark.long
     def test_what_is_the_same_only_as_far_as_known_says_so(self, folder):
         """After a minute nobody asked for the latency, and from the recorded question on both ask the same."""
         told = penstock("replay", folder / "slow-at-25.penstock", "--set", "stages.5.window=1m")
@@ -301,6 +308,7 @@ class TestOtherPolicy:
         assert told.code == 0
         assert "not in the record" not in told.out
 
+    @pytest.mark.long
     def test_many_are_a_table_with_what_it_would_have_spared(self, folder):
         told = penstock("replay", folder, "--set", "triggers.errors.limit.maxDifference=2", "--jobs", "2")
 
@@ -309,6 +317,7 @@ class TestOtherPolicy:
         assert re.search(r" -\d+s +[1-9]\d* of [1-9]\d* less", told.out)
         assert "the same" in told.out
 
+    @pytest.mark.long
     def test_what_would_have_parted_at_the_very_end_has_no_time_between(self, tmp_path):
         saved(tmp_path, "first", recorded(FIRST, "fails-at-25"))
         saved(tmp_path, "second", recorded(FIRST, "fails-at-25"))
@@ -337,7 +346,7 @@ class TestOtherPolicy:
         assert told.code == 2
         assert told.err.endswith(sentence)
 
-    @pytest.mark.parametrize(("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.killpg), (signal.SIGTERM, os.kill)])
+    @pytest.mark.parametrize(("number", "send"), most_telling(SIGNALS[0], of=SIGNALS))
     def test_ctrl_c_and_sigterm_among_many_bundles_are_one_sentence(self, number, send, folder, tmp_path):
         """They go to every process of the group, whose helpers would each print a traceback, or to us alone, and would leave them behind.
 
@@ -413,7 +422,8 @@ class TestReport:
 
         assert told.err.startswith(f"The report of shop/shop-v2 is in {tmp_path / 'r.html'} (")
 
-    @pytest.mark.parametrize("way", most_telling("home", of=["home", "back"]))
+    @pytest.mark.long
+    @pytest.mark.parametrize("way", ["home", "back"])
     def test_releases_that_go_home_or_back_have_bundles_and_reports_like_any_other(self, tmp_path, way):
         """A return to the original, and a rollback after a success, are decided again, and told."""
         if way == "home":

@@ -62,6 +62,7 @@ def test_history_has_the_decision_with_its_numbers(name):
     assert re.search(r"rollback .*latency: .* e-value [\d,]+ of 100", told)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-healthy"])
 def test_history_has_the_evidence_of_every_stage_that_passed(name):
     told = after(name).penstock("history", "shop-v2", "-n", "shop").out

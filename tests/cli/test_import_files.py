@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from controller.api.validate import validate_text
+from controller.api.validate_yaml import LOADER
 from controller.cli.main import run
 from tests.sizes import size
 
@@ -33,7 +34,7 @@ def imported(capsys):
     def ask(path, *more, code=0):
         assert run(["import", path.parent.name, str(path), *more]) == code
         told = capsys.readouterr()
-        return list(yaml.safe_load_all(told.out)), told
+        return list(yaml.load_all(told.out, Loader=LOADER)), told
 
     return ask
 
@@ -61,7 +62,7 @@ class TestEveryFile:
 
     def test_a_field_that_nothing_reads_is_named_wherever_it_stands(self, path, imported, tmp_path):
         """Metrics that are refused as a whole are named as a whole."""
-        whole = list(yaml.safe_load_all(path.read_text()))
+        whole = list(yaml.load_all(path.read_text(), Loader=LOADER))
         _, before = imported(path)
         for place in list(mappings(whole))[EVERY.index(path) % EVERY_PLACE :: EVERY_PLACE]:
             documents = deepcopy(whole)
@@ -71,7 +72,7 @@ class TestEveryFile:
             holder["mystery"] = 7
             odd = tmp_path / path.parent.name / path.name
             odd.parent.mkdir(exist_ok=True)
-            odd.write_text(json.dumps(documents[0]) if path.suffix == ".json" else yaml.dump_all(documents))
+            odd.write_text(json.dumps(documents[0]) if path.suffix == ".json" else yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
             _, told = imported(odd)
 
             assert "mystery" in told.err or self.is_refused(place, whole, before.err), place

@@ -39,6 +39,7 @@ def test_a_write_that_fails_in_any_way_changes_neither_the_end_nor_the_number_of
         pytest.fail(f"{len(failed)} of {len(chosen)} cells: {failed}", pytrace=False)
 
 
+@pytest.mark.long
 def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
     chosen = [cell for cell in cells_of(file, name) if cell.number % 13 == 3][:: size(3, 1)]

@@ -22,6 +22,7 @@ def test_taking_one_rule_out_makes_the_search_find_a_breach(rule):
     assert search(replace(Rules(), **{rule: False}), bounds) != ""
 
 
+@pytest.mark.long
 def test_a_rollback_that_is_written_down_after_its_write_was_refused_leaves_no_breach():
     """The record then goes before the traffic; it ends only with our own stamp on the route, whoever put the weights on blue."""
     assert search(Rules(), UNTAKEN) == ""

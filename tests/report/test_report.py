@@ -151,6 +151,7 @@ class TestPage:
         whole = facts_of(recorded(HWAYO, "healthy"))
         assert len(html.html(whole).encode()) < 400_000
 
+    @pytest.mark.long
     def test_five_sequential_checks_over_seventy_five_minutes_stay_below_400_kilobytes(self):
         facts = facts_of(recorded(SEQUENTIAL, "sequential-healthy"))
         errors, latency, *others = facts.checks
