@@ -133,6 +133,7 @@ class TestBundle:
 
 
 class TestReplay:
+    @pytest.mark.long
     def test_many_are_a_table(self, folder):
         told = penstock("replay", folder, "--jobs", "1")
 
@@ -225,9 +226,7 @@ class TestOtherPolicy:
         assert "not back on blue then; the record ends there: for how long more were hurt nobody has seen" in told.out
         assert re.search(r"in the minute before, green had 1,\d{3} requests, \d\d of which failed", told.out)
 
-    @pytest.mark.parametrize(
-        "name", most_telling("fails-at-25", of=["fails-at-25", "healthy", "sequential-errors", "slow-at-25"])
-    )
+    @pytest.mark.parametrize("name", most_telling("fails-at-25", of=["fails-at-25", "healthy", "sequential-errors", "slow-at-25"]))
     def test_the_same_policy_gives_the_same_release(self, folder, name):
         plan = next(iter(recorded({"slow-at-25": HWAYO, "sequential-errors": SEQUENTIAL}.get(name, FIRST), name).plans.values()))
         weight = plan["stages"][0]["weight"]
@@ -295,6 +294,7 @@ class TestOtherPolicy:
 
         assert "so        no other weight, as far as the record has answers" in told.out
 
+    @pytest.mark.long
     def test_a_controller_that_was_killed_is_no_difference_between_two_policies(self, tmp_path):
         """What it lost between two records, it lost for both."""
         told = penstock("replay", saved(tmp_path, "restarted", recorded(FIRST, "restart")), "--set", "stages.5.weight=5")
@@ -302,6 +302,7 @@ class TestOtherPolicy:
         assert "the same weights at the same times" in told.out
         assert re.search(r"the record goes on (\d times|once) from what was stored", told.out)
 
+    @pytest.mark.long
     def test_an_error_rate_over_another_range_is_evaluated_from_the_raw_samples(self, folder):
         told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.range=2m")
 
@@ -394,13 +395,14 @@ class TestReport:
 
     def test_a_status_that_cannot_be_read_is_named(self, folder, tmp_path):
         """Somebody's edited bundle, or another version's: no defect of ours."""
-        whole = open_bundle(folder / "healthy.penstock")
+        whole = open_bundle(folder / "fails-at-25.penstock")
         edited = replace(whole, release={**whole.release, "status": {**whole.status, "epoch": "many"}})
         told = penstock("report", saved(tmp_path, "edited", edited))
 
         assert told.code == 3
         assert told.err.endswith("edited.penstock: the release's status cannot be read (epoch: found 'many', expected a whole number).\n")
 
+    @pytest.mark.long
     def test_a_report_of_a_running_release(self):
         terminal = a_terminal("healthy")
         terminal.until(400)

@@ -123,6 +123,14 @@ class TestTowardGreen:
         assert terminal.release()["status"]["weight"] == 25
 
 
+NOTHING_BACK = [
+    ({}, "it does not name the release that it takes back (spec.reverseOf)."),
+    ({"reverseOf": "nope"}, "the plan has no release nope."),
+    ({"reverseOf": "shop-v2"}, "only a success is taken back."),
+]
+STEERED = [["pause"], ["resume"], ["advance", "--reason", "x", "--yes"]]
+
+
 class TestRollback:
     def test_it_never_asks_and_needs_no_reason(self):
         terminal = a_terminal(asks=True)
@@ -181,7 +189,7 @@ class TestRollback:
         assert result.code == 6
         assert "VirtualService shop/shop has 40 % where its green was" in result.out
 
-    @pytest.mark.parametrize("words", most_telling(["pause"], of=[["pause"], ["resume"], ["advance", "--reason", "x", "--yes"]]), ids=" ".join)
+    @pytest.mark.parametrize("words", most_telling(STEERED[0], of=STEERED), ids=" ".join)
     def test_what_has_ended_can_be_neither_paused_nor_resumed_nor_advanced(self, words):
         terminal = a_terminal("fails-at-25")
         terminal.until_phase("RolledBack")
@@ -286,14 +294,7 @@ class TestRollback:
         assert (result.code, result.out, terminal.phase("shop-v2-back")) == (6, "", "Refused")
         assert "Release shop-v2-back was refused, nothing was changed:" in result.err
 
-    @pytest.mark.parametrize(
-        ("named", "why"),
-        [
-            ({}, "it does not name the release that it takes back (spec.reverseOf)."),
-            ({"reverseOf": "nope"}, "the plan has no release nope."),
-            ({"reverseOf": "shop-v2"}, "only a success is taken back."),
-        ],
-    )
+    @pytest.mark.parametrize(("named", "why"), most_telling(NOTHING_BACK[-1], of=NOTHING_BACK))
     def test_a_reverse_release_that_takes_nothing_back_is_refused_before_anybody_gives_way(self, named, why):
         terminal = a_terminal()
         terminal.until_phase("Measuring")
@@ -419,6 +420,7 @@ def test_promote_at_the_last_stage_does_not_say_that_it_skips_the_bake():
     assert "Green has all the traffic already: there is no stage to skip." in result.err
 
 
+@pytest.mark.long
 def test_promote_goes_on_without_a_deleted_blue_and_says_what_that_means():
     terminal = a_terminal()
     terminal.until(100)

@@ -104,12 +104,25 @@ def test_a_status_that_was_edited_to_nonsense_is_still_shown(status, words):
     assert terminal.penstock(*words).code == 0
 
 
+@cache
+def measuring():
+    """A terminal in front of a release in its first window, for all who only look."""
+    terminal = a_terminal()
+    terminal.until(100)
+    return terminal
+
+
+@cache
+def rolled_back():
+    """A terminal in front of a release that went back, for all who only look."""
+    terminal = a_terminal("fails-at-25")
+    terminal.until_phase("RolledBack")
+    return terminal
+
+
 class TestTables:
     def test_a_table_is_aligned_and_tells_the_story(self):
-        terminal = a_terminal()
-        terminal.until(100)
-
-        assert terminal.penstock("get").out == (
+        assert measuring().penstock("get").out == (
             "NAME      PLAN   REVISION   PHASE       GREEN   REASON      AGE\n"
             "shop-v2   shop   v2         Measuring   5 %     Measuring   1m40s\n"
         )
@@ -123,10 +136,7 @@ class TestTables:
         ],
     )  # fmt: skip
     def test_every_format_is_data_on_stdout_alone(self, words, begins):
-        terminal = a_terminal()
-        terminal.until(100)
-
-        result = terminal.penstock("get", *words)
+        result = measuring().penstock("get", *words)
 
         assert (result.code, result.err) == (0, "")
         if words[-1] == "yaml":
@@ -146,10 +156,7 @@ class TestTables:
 
 class TestWhyAndHistory:
     def test_why_has_the_numbers_the_query_and_the_way_on(self):
-        terminal = a_terminal("fails-at-25")
-        terminal.until_phase("RolledBack")
-
-        out = terminal.penstock("why", "shop-v2").out
+        out = rolled_back().penstock("why", "shop-v2").out
 
         assert "errors: 7.06 % vs 0.1 % (+6.96 points, limit +5 points, n = 1,017)" in out
         assert 'Query: both: istio_requests_total{reporter="source",destination_workload=~"shop|shop-green"' in out
@@ -171,10 +178,7 @@ class TestWhyAndHistory:
         assert out.count("penstock retry") == 1
 
     def test_history_has_every_decision_and_the_evidence_before_what_rests_on_it(self):
-        terminal = a_terminal("fails-at-25")
-        terminal.until_phase("RolledBack")
-
-        kinds = [line.split()[1] for line in terminal.penstock("history", "shop-v2").out.splitlines() if line.startswith("20")]
+        kinds = [line.split()[1] for line in rolled_back().penstock("history", "shop-v2").out.splitlines() if line.startswith("20")]
 
         assert kinds == ["started", "warning", "grant", "verdict", "grant", "rollback", "finished"]
 

@@ -41,6 +41,7 @@ class TestWait:
         assert terminal.penstock("wait", "shop-v2").code == 4
         assert terminal.penstock("wait", "shop-v2", "--for", "held").code == 0
 
+    @pytest.mark.long
     def test_a_time_out_is_5_and_the_release_goes_on(self):
         terminal = a_terminal()
 

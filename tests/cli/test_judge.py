@@ -447,6 +447,7 @@ class TestBadInput:
 
         assert judged(capsys, *ARMS, *WINDOW, "--file", str(path))[0] == 0
 
+    @pytest.mark.long
     def test_samples_that_are_no_numbers_are_no_samples(self, capsys, tmp_path):
         series = release()
         broken = {

@@ -186,6 +186,7 @@ class TestMeasuring:
         assert [(one["edge"], round(one["percent"])) for one in found["pasts"][1]["unusableEdges"]] == [(25, 100), (500, 0), (2500, 0)]
         assert found["releases"]["rolledBack"] == 0
 
+    @pytest.mark.long
     def test_bursts_are_measured_and_blue_is_not_rolled_back_for_them(self, flown):
         code, found = as_json(flown, "bursts")
 
@@ -463,6 +464,7 @@ class TestPrinting:
         assert "What sequential checks find, on average" in out
         assert "Nothing was stored." in err
 
+    @pytest.mark.long
     def test_yaml_is_a_part_of_a_plan(self, flown):
         more = yaml.safe_load(flown("pair", "-o", "yaml")[1])
         spec = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}, **more})

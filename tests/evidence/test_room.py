@@ -180,6 +180,7 @@ class TestThinning:
         bundle = recorded(FIRST, "fails-at-25")
         assert decisions(with_segments(bundle, evidence.fitting(whole, 0))) == decisions(bundle)
 
+    @pytest.mark.long
     def test_a_release_near_its_bound_says_that_it_was_thinned(self, monkeypatch):
         monkeypatch.setattr(evidence, "RELEASE_BYTES", 20_000)
         sim = simulated(FIRST, "healthy")

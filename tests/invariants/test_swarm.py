@@ -9,7 +9,7 @@ import pytest
 from tests.invariants.swarm import WORLDS, another_hash_seed, run
 from tests.sizes import most_telling, size
 
-SEEDS = range(int(os.environ.get("PENSTOCK_SWARM_SEEDS", size(2, 8))))
+SEEDS = range(int(os.environ.get("PENSTOCK_SWARM_SEEDS", size(1, 8))))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

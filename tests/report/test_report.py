@@ -71,6 +71,7 @@ class TestFacts:
         assert (at_25.weight, at_25.verdict) == (25, "")
         assert at_25.green > before["nGreen"]
 
+    @pytest.mark.long
     def test_a_stage_that_was_skipped_names_who_asked(self):
         """The status knows only the request; a history without it (of an older version) leaves "a person"."""
         sims, people = [], [Act.model_validate({"at": "4m", "verb": "promote", "actor": "bob"})]

@@ -111,6 +111,7 @@ def test_an_unknown_example_is_a_sentence_that_names_those_there_are(capsys):
     assert "first-release" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_kubeconfig_that_cannot_be_written_is_a_sentence(capsys, tmp_path):
     code = run(["sandbox", "--kubeconfig", str(tmp_path / "none" / "file")])
 

@@ -19,15 +19,13 @@ STORIES = [(path.parent, scenario) for path in sorted(HERE.glob("*/scenarios.yam
 TELLING = (
     "home-fails-by-gate",
     "probes-fail", "green-deleted", "blue-deleted",
-    "kayenta-errors", "kayenta-no-data",
+    "kayenta-errors",
     "answers-nan-for-a-while", "answers-error-for-ever", "prometheus-hangs",
-    "no-requests",
-    "one-green-pod-unready", "green-comes-and-goes", "both-unready-blue-first",
+    "one-green-pod-unready", "green-comes-and-goes",
     "subset-gone", "split-at-rest", "weights-beyond-100", "two-plans-on-one-route",
-    "token-expired-for-a-while", "rights-removed-for-a-while", "throttled",
-    "admission-denies-for-a-while", "two-versions", "slow-by-a-histogram", "two-series-of-which-one-is-bad",
+    "rights-removed-for-a-while", "admission-denies-for-a-while", "slow-by-a-histogram",
     "sequential-errors", "sequential-latency", "sequential-restart", "sequential-early", "sequential-early-not",
-    "sequential-own-broken", "sequential-objective-held", "sequential-quick-slower", "sequential-home",
+    "sequential-own-broken", "sequential-objective-held", "sequential-quick-slower",
     "requests",
 )  # fmt: skip
 """Stories that every run tells: each mode, each kind of check and each kind of trouble is among them."""
@@ -178,6 +176,7 @@ def test_finished_releases_age_though_no_other_one_comes():
     assert reconcile(newest, ports, Memo()).wake_at is None
 
 
+@pytest.mark.long
 def test_a_plan_whose_holder_was_removed_by_hand_is_taken_over():
     """Somebody took the finalizer off and deleted the Release that held the plan: the next one does not wait for a ghost."""
     folder, scenario = story("requests")

@@ -133,6 +133,7 @@ def test_a_counter_of_failures_that_nobody_has_ever_seen_is_said_once_when_the_f
     assert reasons.count("FailuresUnseen") == 1
 
 
+@pytest.mark.long
 def test_one_that_counts_failures_is_not(tmp_path):
     warnings, reasons = with_failures_counted(tmp_path, "lost_total")
 
