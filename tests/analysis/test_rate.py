@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import brentq, minimize_scalar
 
 from analysis.model import Tick
 from analysis.rate import (
@@ -202,8 +201,11 @@ class TestProjection:
         _, y = bernoulli_null(rho, delta, n, candidate, baseline)
 
         def slope(x):
+
             g = rho * x + delta
             return n_g * rho * (candidate - g) / (g * (1 - g)) + n_b * (baseline - x) / (x * (1 - x))
+
+        from scipy.optimize import brentq
 
         assert y == pytest.approx(brentq(slope, baseline, min((candidate - delta) / rho, 1 - 1e-12), xtol=1e-15), rel=1e-9)
 
@@ -211,9 +213,12 @@ class TestProjection:
         g, y = bernoulli_null(1.5, 0.005, (500, 500), 0.001, 0.01)
 
         def divergence(x):
+
             p = 1.5 * x + 0.005
             own = 0.001 * math.log(0.001 / p) + 0.999 * math.log(0.999 / (1 - p))
             return own + 0.01 * math.log(0.01 / x) + 0.99 * math.log(0.99 / (1 - x))
+
+        from scipy.optimize import minimize_scalar
 
         best = minimize_scalar(divergence, bounds=(1e-9, 0.02), method="bounded", options={"xatol": 1e-12}).x
         assert (g, y) == pytest.approx((1.5 * best + 0.005, best), rel=1e-4)
