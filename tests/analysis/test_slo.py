@@ -72,6 +72,7 @@ class TestEvidence:
 
 
 class TestDefaultLimit:
+    @pytest.mark.long
     def test_it_is_what_the_upper_bound_of_the_last_window_tolerates(self):
         from scipy.stats import beta
 

@@ -52,6 +52,7 @@ class TestFalseRollbacks:
 
         assert lower_bound(false, len(times), 0.95) <= ALPHA
 
+    @pytest.mark.long
     def test_bursts_of_three_are_kept_within_alpha_by_the_guard(self):
         guarded = RateTest(p_hist=0.01, dispersion=Dispersion(3, 3))
         times = rolled_back(3, guarded, (0.01, 0.01), size(30, 200), burst=3)

@@ -71,6 +71,7 @@ def ended():
 
 
 class TestBundle:
+    @pytest.mark.long
     def test_a_bundle_of_the_cluster_is_replayed_as_it_was(self, ended, tmp_path):
         told = penstock("bundle", "shop-v2", host=ended.host())
         (tmp_path / "a.penstock").write_bytes(told.body)
@@ -281,6 +282,7 @@ class TestOtherPolicy:
         assert found.analysis.measured.hours == 24
         assert any(check.sequential for check in found.checks)
 
+    @pytest.mark.long
     def test_what_the_record_cannot_answer_is_named(self, folder):
         """The latency of a threshold check was answered with a number; for another quantile nobody asked."""
         told = penstock("replay", folder / "slow-at-25.penstock", "--set", "checks.latency-p95.quantile=0.5")

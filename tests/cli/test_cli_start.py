@@ -103,6 +103,7 @@ class TestSupersede:
         terminal.sleep(5)
         return terminal.penstock("start", "shop", "--image", f"registry.example/shop:{number}.0", *words)
 
+    @pytest.mark.long
     def test_the_new_release_takes_the_place_before_those_that_were_queued(self):
         terminal = a_terminal()
         terminal.until_phase("Measuring")

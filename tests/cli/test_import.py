@@ -105,7 +105,7 @@ def test_whatever_stands_in_a_field_it_is_a_plan_or_a_sentence(tool, name, more,
     """Files with one field replaced; a traceback would end with 1."""
     random, path = Random(7), tmp_path / name
     whole = list(yaml.load_all((FILES / name).read_text(), Loader=LOADER))
-    for _ in range(size(25, 100)):
+    for _ in range(size(10, 100)):
         documents = deepcopy(whole)
         *above, last = random.choice([place for place in places(documents) if len(place) > 1])
         holder = documents

@@ -138,6 +138,7 @@ def as_json(flown, name, **spec):
     return code, json.loads(out) if out else err
 
 
+@pytest.mark.long
 def test_yaml_of_a_plan_in_a_file_needs_no_cluster(folder, samples, monkeypatch, capsys):
     monkeypatch.setenv("KUBECONFIG", str(folder / "nowhere"))
     words = ["--file", samples("quiet"), *WINDOW, str(BEGIN + 7 * 3600)]
@@ -305,6 +306,7 @@ class TestProviders:
         monkeypatch.setattr(preflight.HttpProviders, "provider", lambda _self, name: servers.get(name or next(iter(servers))))
         return ["--providers", str(path), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", "-o", "json"]
 
+    @pytest.mark.long
     def test_each_check_asks_its_own(self, tmp_path, monkeypatch, capsys):
         words = self.provided(tmp_path, monkeypatch, usual=simulated(day(7, pods=2)), mesh=simulated(day(7, pods=2, burst=8)))
 

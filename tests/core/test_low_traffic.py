@@ -56,6 +56,7 @@ def test_its_own_least_number_counts_instead():
     assert Check(name="c", builtin=BuiltIn.LATENCY, min_requests=50, limit=Limit(max=1)).needed_requests == 50
 
 
+@pytest.mark.long
 def test_a_window_with_too_few_grows_until_it_has_them():
     """20 requests a second are 300 of green in the first window of five minutes: it holds, and goes on by itself."""
     result = with_traffic(20, **P99)

@@ -60,6 +60,7 @@ class TestReplay:
         assert found.looks > 30
         assert found.decisions > 10
 
+    @pytest.mark.long
     def test_a_controller_that_is_killed_again_and_again_leaves_a_record_that_goes_on(self):
         found = replayed(recorded(FIRST, "restart"))
 

@@ -19,7 +19,10 @@ def test_the_product_s_rules_leave_no_breach():
 RULES = [field.name for field in fields(Rules)]
 
 
-@pytest.mark.parametrize("rule", most_telling(*(rule for rule in RULES if not rule.startswith("stamp")), of=RULES))
+TELLING = ("targets_first", "grant_before_weight", "verdict_before_grant", "late_rollback_looks_again")
+
+
+@pytest.mark.parametrize("rule", most_telling(*TELLING, of=RULES))
 def test_taking_one_rule_out_makes_the_search_find_a_breach(rule):
     """A rule whose absence nobody notices would be worth nothing."""
     bounds = UNTAKEN if rule == "stamp_before_end" else None

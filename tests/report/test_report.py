@@ -147,6 +147,7 @@ class TestPage:
         assert "default-src 'none'" in page
         assert not [attrs for _, attrs in tags if attrs.get("src") or attrs.get("href", "#").startswith(("http", "//"))]
 
+    @pytest.mark.long
     def test_a_long_release_with_many_checks_stays_small(self, hwayo):
         assert len(html.html(hwayo).encode()) < 400_000
         whole = facts_of(recorded(HWAYO, "healthy"))

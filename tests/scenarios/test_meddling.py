@@ -195,6 +195,7 @@ class TestTheRoute:
         assert (story.status["phase"], story.status["reason"]) == ("Holding", "RouteChanged")
         assert "no http rule that sends to blue or green" in story.status["message"]
 
+    @pytest.mark.long
     @pytest.mark.parametrize("when", STAGES)
     def test_a_new_rule_to_blue_is_held_until_a_person_gives_green_its_share_there(self, when):
         """Else its users stay on a version that goes after the success, and the route is never given back."""

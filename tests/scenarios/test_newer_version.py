@@ -15,6 +15,7 @@ from tests.scenarios.newer import newer_definition
 HERE = Path(__file__).parent / "subset"
 
 
+@pytest.mark.long
 def test_a_release_that_cannot_be_read_is_refused_and_the_next_one_of_its_plan_runs():
     base = next(s for s in load(HERE / "scenarios.yaml") if s.name == "subset-in-a-row")
     kept = []

@@ -94,6 +94,7 @@ def test_a_trigger_that_cannot_put_anybody_back_keeps_its_reason_and_its_numbers
     assert story.breaches == []
 
 
+@pytest.mark.long
 def test_weights_that_somebody_puts_on_blue_by_hand_are_seen_and_green_stays_up_without_our_mark():
     story = asked((LATER + 60, weigh(100, 0)))
 
