@@ -124,11 +124,17 @@ def pytest_testnodedown(node: Any) -> None:
     stash[LEFT] = max(stash.get(LEFT, 0), getattr(node, "workeroutput", {}).get("long", 0))
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
     """Thousands of tests and everything imported stay until the end: the garbage collector need not look at them again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -59,6 +59,7 @@ def test_the_variance_between_halves_of_blue_is_what_the_check_is_tested_by(tmp_
     assert test.variance == gauge["variance"]
 
 
+@pytest.mark.long
 def test_a_file_of_the_same_samples_gives_the_same_variance(tmp_path, monkeypatch, capsys):
     asked = [flown(tmp_path, monkeypatch, capsys, file=file)[1] for file in (False, True)]
 

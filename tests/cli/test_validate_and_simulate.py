@@ -93,6 +93,7 @@ class TestSimulate:
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--trace"]) == 0
         assert "penstock changes VirtualService shop/shop" in capsys.readouterr().out
 
+    @pytest.mark.long
     def test_several_runs_rise_their_seeds(self, capsys):
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "2", "-o", "json"]) == 0
         assert '"seed": 1' in capsys.readouterr().out
@@ -112,6 +113,7 @@ class TestSimulate:
         assert run(["simulate", str(path)]) == 3
         assert "expect.phase" in capsys.readouterr().err
 
+    @pytest.mark.long
     def test_ctrl_c_ends_with_130_and_says_how_far_it_was(self):
         code = "import sys; from controller.cli.main import run; sys.exit(run(sys.argv[1:]))"
         command = [sys.executable, "-c", code, "simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "100000", "-o", "json"]

@@ -15,9 +15,9 @@ from tests.matrix.plans import ROOT, Cell, cells_of, rehearsal, run_cell, sample
 from tests.sizes import size
 
 SEED = int(os.environ.get("PENSTOCK_MATRIX_SEED", "1"))
-CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(6, 80)))
+CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(4, 80)))
 """How many cells of some scenarios of all examples."""
-STORIES = size(2, 6)
+STORIES = size(1, 6)
 
 
 def command(cell: Cell) -> str:
@@ -39,6 +39,7 @@ def test_a_write_that_fails_in_any_way_changes_neither_the_end_nor_the_number_of
         pytest.fail(f"{len(failed)} of {len(chosen)} cells: {failed}", pytrace=False)
 
 
+@pytest.mark.long
 def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
     chosen = [cell for cell in cells_of(file, name) if cell.number % 13 == 3][:: size(3, 1)]
@@ -54,6 +55,7 @@ def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     assert all(alone.values())
 
 
+@pytest.mark.long
 def test_when_time_is_up_no_further_cell_begins():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
     reached: list[Cell] = []
