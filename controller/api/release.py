@@ -297,6 +297,7 @@ class ReleaseStatus(StatusModel):
     )
     capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")
     images_before: dict[str, str] = Field(default={}, description="Images that served at the start, by member.")
+    templates_before: dict[str, str] = Field(default={}, description="Digests of the pod templates that served at the start, by member.")
     images_ready: dict[str, str] = Field(
         default={}, description="Images of green as it was made, or of an adopted one when it was ready, by member: what is judged."
     )

@@ -205,7 +205,7 @@ def notes_of(status: Mapping[str, Any], now: float) -> tuple[str, ...]:
         notes.append("Blue has no ready pod: nobody could be put back on it.")
     changed = text(status.get("blueChanged"))
     if changed and text(status.get("phase")) not in FINAL:
-        notes.append(f"Blue was given another image, which nobody has judged: {changed}.")
+        notes.append(f"Blue was changed, and nobody has judged what it runs: {changed}.")
     rollback = record(status.get("rollback"))
     if rollback.get("blueUnhealthy") is True:
         notes.append("Blue was not healthy when it had to take everything.")

@@ -102,9 +102,10 @@ def unusable(w: World) -> Decision | None:
         return stored(moved(w, Phase.REFUSED, word, detail), record(w, RecordKind.FINISHED, word, detail))
     if w.status.phase is Phase.HALTED:
         return Decision(status=w.status)
-    only = "the live plan differs, so that it serves for the way back alone" if w.subject.plan is not None else "the routes cannot be told"
-    detail = f"the frozen plan {w.status.plan_hash} is gone, {only}"
-    return halt(w, reasons.HALTED, detail)
+    frozen = f"the frozen plan {w.status.plan_hash} is gone"
+    if w.subject.plan is None:
+        return halt(w, reasons.PLAN_LOST, f"{frozen}, and there is no ReleasePlan {w.subject.spec.plan} that can be used")
+    return halt(w, reasons.HALTED, f"{frozen}, the live plan differs, so that it serves for the way back alone")
 
 
 def going_back(w: World) -> bool:

@@ -136,13 +136,11 @@ HOLD_KEPT = _reason(
 BLUE_REFILLED = _reason("BlueHasPodsAgain", "Blue has ready pods again: {detail}", "Look at why its pods went.", _W)
 BLUE_CHANGED = _reason(
     "BlueWasChanged",
-    "Blue was given another image, which nobody has judged, and a rollback would put everybody on it: {detail}",
-    "Put the image back on blue, unless it is meant to serve. The release goes on, and compares with what blue runs now.",
+    "Blue was changed, so that nobody has judged what it runs, and a rollback would put everybody on it: {detail}",
+    "Put blue back to what it was, unless it is meant to serve. The release goes on, and compares with what blue runs now.",
     _C,
 )
-BLUE_AS_BEFORE = _reason(
-    "BlueIsAsBefore", "Blue runs the image again that served at the start: {detail}", "Look at who changed it for a time.", _W
-)
+BLUE_AS_BEFORE = _reason("BlueIsAsBefore", "Blue runs again what served at the start: {detail}", "Look at who changed it for a time.", _W)
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason(
     "ClusterGone",
@@ -270,6 +268,12 @@ RELEASE_MISSING = _reason("ReleaseMissing", "There is no release {detail}, nothi
 WRONG_RELEASE = _reason("WrongRelease", "It was meant for another release of this name.", "Look again with penstock get.", _W)
 # Refusals before anything is touched.
 PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the ReleasePlan, then penstock start.", _W)
+PLAN_LOST = _reason(
+    "PlanLost",
+    "Stopped for a person, because nobody can tell any more which routes these are: {detail}",
+    "Apply the ReleasePlan again: a penstock rollback, or a deletion, that waits then goes back by it. Until then the weights can only be set by hand.",
+    _C,
+)
 PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)
 RELEASE_INVALID = _reason("ReleaseInvalid", "The release cannot be used: {detail}", "Start a new one with penstock start.", _W)
 RELEASE_UNREAD = _reason(

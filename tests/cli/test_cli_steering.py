@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.ports import CONFIG_MAP, DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.errors import ApiError
@@ -17,6 +17,25 @@ from tests.sizes import most_telling
 
 def requests_of(terminal):
     return InMemoryKube(terminal.sim.server).list(RELEASE_REQUEST, "shop").items
+
+
+class TestWithoutAnyPlan:
+    def test_a_rollback_says_what_it_waits_for_instead_of_that_nobody_answers(self):
+        """The frozen plan and the live one were deleted, and a new controller cannot tell the routes: the request waits for the plan."""
+        terminal = a_terminal()
+        terminal.until(100)
+        kube = InMemoryKube(terminal.sim.server)
+        for kind in (CONFIG_MAP, RELEASE_PLAN):
+            for item in kube.list(kind, "shop").items:
+                kube.delete(kind, "shop", item["metadata"]["name"], uid=item["metadata"]["uid"])
+        terminal.sim.restart_controller()
+        terminal.until(102)
+
+        result = terminal.penstock("rollback", "shop-v2")
+
+        assert result.code == 5
+        assert "there is no ReleasePlan shop that can be used. Apply the ReleasePlan again" in result.err
+        assert "the request stays until one does" in result.err
 
 
 class TestPauseAndResume:

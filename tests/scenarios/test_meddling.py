@@ -161,10 +161,10 @@ def other_image(kube: InMemoryKube, name: str = "shop-green", image: str = "regi
     kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
 
 
-def another_environment(kube: InMemoryKube) -> None:
-    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop-green")["spec"]["template"]["spec"]["containers"])
+def another_environment(kube: InMemoryKube, name: str = "shop-green") -> None:
+    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", name)["spec"]["template"]["spec"]["containers"])
     containers[0]["env"] = [{"name": "CACHE", "value": "off"}]
-    kube.patch(DEPLOYMENT, "shop", "shop-green", {"spec": {"template": {"spec": {"containers": containers}}}})
+    kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
 
 
 def blue_runs(version: str) -> Deed:
@@ -419,6 +419,13 @@ class TestWorkloads:
         assert "Deployment shop/shop runs registry.example/shop:by-hand, and had registry.example/shop:1.0" in said[0]
         assert story.breaches == []
 
+    def test_another_environment_of_blue_is_said_too(self):
+        story = told((MEASURING, lambda kube: another_environment(kube, "shop")))
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "BlueWasChanged"]
+
+        assert (story.status["phase"], len(said)) == ("Succeeded", 1)
+        assert "Deployment shop/shop runs registry.example/shop:1.0 with another pod template" in said[0]
+
     def test_a_rollback_to_it_names_what_nobody_has_judged(self):
         story = told((MEASURING, blue_runs("by-hand")), people=({"at": "100s", "verb": "rollback"},))
 
@@ -576,6 +583,29 @@ class TestTheRecords:
 
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
         assert story.weights == {"v1": 100}
+        assert story.breaches == []
+
+    def test_without_any_plan_it_says_so_and_goes_back_as_soon_as_there_is_one(self):
+        """Neither a rollback nor a deletion can be done until then: both wait, and the words say for what."""
+        kept: list[Any] = []
+
+        def lose(kube):
+            for item in kube.list(CONFIG_MAP, "shop").items:
+                if item["metadata"]["name"].startswith("penstock-plan"):
+                    kube.delete(CONFIG_MAP, "shop", item["metadata"]["name"], uid=item["metadata"]["uid"])
+            kept.append(kube.get(RELEASE_PLAN, "shop", "shop"))
+            delete(RELEASE_PLAN, "shop")(kube)
+
+        def apply(kube):
+            kept.append(kube.get(RELEASE, "shop", "shop-v2")["status"])
+            meta = {"name": "shop", "namespace": "shop"}
+            kube.create(RELEASE_PLAN, "shop", {key: kept[0][key] for key in ("apiVersion", "kind", "spec")} | {"metadata": meta})
+
+        asks = {"at": "100s", "verb": "rollback"}
+        story = told((MEASURING, lose), (140.0, apply), people=(asks,), faults=[{"kind": "crash", "at": "90s"}])
+
+        assert (kept[1]["phase"], kept[1]["reason"], kept[1]["weight"]) == ("Halted", "PlanLost", 5)
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
         assert story.breaches == []
 
     @pytest.mark.parametrize(("when", "edit", "word"), most_telling(*CONTRADICTIONS[-2:], of=CONTRADICTIONS))
