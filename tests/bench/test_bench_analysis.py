@@ -2,8 +2,8 @@
 
 import pytest
 
-import bench.analysis_latency
 from bench.analysis import code_of, engine, holds_alpha, otherwise
+from bench.analysis_latency import HEALTHY, chunk
 from bench.analysis_worlds import worlds
 
 WORLDS = {world.name: world for world in worlds()}
@@ -55,10 +55,10 @@ def test_healthy_simulated_releases_that_go_back_too_often_refute_the_bound():
     ]
 
 
-@pytest.mark.parametrize("cell", [bench.analysis_latency.HEALTHY[7], bench.analysis_latency.HEALTHY[15]], ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", [pytest.param(HEALTHY[7], marks=pytest.mark.long), HEALTHY[15]], ids=lambda cell: cell.name)
 def test_what_a_release_sees_of_its_latency_keeps_healthy_ones_that_a_dispersion_of_2_sends_back(cell):
     """Each chunk also asks the product what it sees, from counters."""
-    _, (two, product) = bench.analysis_latency.chunk((cell, 0, 60))
+    _, (two, product) = chunk((cell, 0, 60))
     back = [sum(time is not None for time in times) for times in (two, product)]
 
     assert back[1] == 0 < back[0]
