@@ -240,9 +240,11 @@ def _gate_detail(verdict: Verdict, needed: float, candidate: Reading, baseline: 
 
 
 def _fault_detail(candidate: Reading, baseline: Reading | None) -> str:
-    if candidate.value is None:
+    if candidate.value is None or baseline is None:
         return candidate.detail
-    return f"(blue) {baseline.detail}".strip() if baseline is not None else ""
+    if baseline.value is None:
+        return f"(blue) {baseline.detail}".strip()
+    return f"({candidate.value:g} vs {baseline.value:g})"
 
 
 def judge_stage(
