@@ -27,6 +27,9 @@ SECONDS = 900.0
 LEAST_BAD = 12.0
 """Bad events below which nothing can be said."""
 
+LEAST_STEPS = 12
+"""Steps of latency's past, each with many slow requests, below which one step and the next may differ by chance alone."""
+
 
 def raised(
     assumed: Dispersion, baseline: Counted, since: float, scrapes: Scrapes, *, past: Counted | None = None, good: bool = False
@@ -70,8 +73,8 @@ def beyond(assumed: Dispersion, past: Counted, edges: Sequence[float], since: fl
     for place in range(len(edges)):
         every = [part.of(frozenset(), others=True) for part in parts]
         whole = [Tick(part.start, part.end, 0.0, 0.0, row[0], row[1 + place]) for part, row in zip(parts, every, strict=True) if row]
-        bursts, halves = successive(whole) or 0.0, measured(parts, place)
-        within = max(assumed.bursts, bursts)
+        bursts, halves = successive(whole) if len(whole) >= LEAST_STEPS else None, measured(parts, place)
+        within = max(assumed.bursts, bursts or 0.0)
         found.append(Dispersion(within, max(assumed.widest, within, halves.widest if halves is not None else 0.0)))
     return tuple(found) if any(one != assumed for one in found) else ()
 

@@ -59,6 +59,8 @@ def explain(verdict: Verdict) -> str:
         )
     if verdict.reason == reasons.TOO_FEW_SAMPLES and "scrapes" in verdict.detail:
         return f"{verdict.check}: too few scrapes to tell: {scrapes_shown(verdict)}: {_numbers(verdict)}."
+    if verdict.reason == reasons.NOT_CONCLUDED:
+        return f"{verdict.check}: another check gave the evidence against the release; here {_numbers(verdict)}, {_evidence(verdict)}."
     if verdict.reason == reasons.BOTH_BEYOND_LIMIT:
         return f"{verdict.check}: the limit is broken beyond doubt, whatever the baseline does: {_numbers(verdict)}."
     if verdict.outcome is Outcome.INCONCLUSIVE:
@@ -74,8 +76,6 @@ def scrapes_shown(verdict: Verdict) -> str:
 
 
 def _failed(verdict: Verdict) -> str:
-    if not verdict.detail.get("cause", 1.0):
-        return f"{verdict.check}: another check gave the evidence against the release; here {_numbers(verdict)}, {_evidence(verdict)}."
     since = verdict.detail.get("since")
     grown = f" It grew since {_clock(since)}." if since is not None else ""
     return f"{verdict.check}: the candidate is worse than tolerated: {_numbers(verdict)}; {_evidence(verdict)}.{grown}"

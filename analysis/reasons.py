@@ -45,6 +45,7 @@ NO_EVIDENCE_AGAINST = "NoEvidenceAgainst"
 SAME_SERIES = "SameSeries"
 BOTH_BEYOND_LIMIT = "BothBeyondLimit"
 WORSE_UNPROVEN = "WorseUnproven"
+NOT_CONCLUDED = "NotConcluded"
 
 # Of Kayenta's judge.
 SCORE_PASSED = "ScorePassed"

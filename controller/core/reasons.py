@@ -418,6 +418,9 @@ WORSE_UNPROVEN = _reason(
     "measures anew.",
     _W,
 )
+NOT_CONCLUDED = _reason(
+    "NotConcluded", "Another check gave the evidence against green before this one came to an end. {detail}", "Nothing to do."
+)
 NO_EVIDENCE_AGAINST = _reason("NoEvidenceAgainst", "{detail}", "Nothing to do.")
 SCORE_PASSED = _reason("ScorePassed", "{detail}", "Nothing to do.")
 SCORE_MARGINAL = _reason(

@@ -106,18 +106,18 @@ class TestLatency:
 
     EDGES = (100.0, 250.0)
 
-    def buckets(self, *, drift=0.0, burst=1, pods=4, seed=1):
+    def buckets(self, *, drift=0.0, burst=1, pods=4, steps=90, seed=1):
         """Pods of 4,000 requests a minute, a tenth slower than the first edge, 1 % than the second; slow ones come `burst` together."""
         rng, keep = np.random.default_rng(seed), math.exp(-1 / MEMORY_STEPS)
         series = []
         for pod in range(pods):
-            log, counts = 0.0, np.zeros((3, 91))
-            for step in range(90):
+            log, counts = 0.0, np.zeros((3, steps + 1))
+            for step in range(steps):
                 log = keep * log + drift * math.sqrt(1 - keep * keep) * rng.standard_normal()
                 slow = burst * rng.binomial(4000 // burst, 0.1 * math.exp(log))
                 slower = burst * rng.binomial(slow // burst, 0.1)
                 counts[:, step + 1] = counts[:, step] + [4000 - slow, 4000 - slower, 4000]
-            times = [START - STEP * (90 - index) for index in range(91)]
+            times = [START - STEP * (steps - index) for index in range(steps + 1)]
             for le, row in zip(("100", "250", "+Inf"), counts, strict=True):
                 series.append(Series((("le", le), ("pod", f"b-{pod}")), tuple(map(Sample, times, map(float, 1000 + row)))))
         return Counted(buckets=tuple(series))
@@ -140,6 +140,9 @@ class TestLatency:
 
     def test_so_they_are_with_a_single_pod(self):
         assert all(spread.bursts > 5 for spread in self.found(burst=8, pods=1))
+
+    def test_ten_minutes_say_nothing(self):
+        assert self.found(burst=8, pods=1, steps=10) == ()
 
     def test_a_check_begins_with_them_and_its_state_keeps_them(self):
         setting = Setting(Kind.LATENCY, assumed=True)

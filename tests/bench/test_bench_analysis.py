@@ -3,6 +3,7 @@
 import pytest
 
 from bench.analysis import code_of, engine, holds_alpha, otherwise
+from bench.analysis_latency import HEALTHY, chunk
 from bench.analysis_worlds import worlds
 
 WORLDS = {world.name: world for world in worlds()}
@@ -53,3 +54,12 @@ def test_healthy_simulated_releases_that_go_back_too_often_refute_the_bound():
     assert otherwise([RELEASE | {"seconds": 60.0}] * 3 + [RELEASE] * 3) == [
         "3 of 6 healthy simulated releases were rolled back, alpha is 0.01"
     ]
+
+
+@pytest.mark.parametrize("cell", [pytest.param(HEALTHY[7], marks=pytest.mark.long), HEALTHY[15]], ids=lambda cell: cell.name)
+def test_what_a_release_sees_of_its_latency_keeps_healthy_ones_that_a_dispersion_of_2_sends_back(cell):
+    """Each chunk also asks the product what it sees, from counters."""
+    _, (two, product) = chunk((cell, 0, 60))
+    back = [sum(time is not None for time in times) for times in (two, product)]
+
+    assert back[1] == 0 < back[0]

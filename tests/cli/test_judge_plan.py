@@ -15,7 +15,21 @@ from controller.cli import judge_prometheus
 from controller.cli.judge_places import SAID, places_of
 from controller.cli.judge_selectors import arm_of
 from controller.cli.main import run
-from tests.cli.test_judge import ARMS, BEGIN, HISTORY, LOOKS, STEP, WINDOW, as_dump, as_json, as_openmetrics, judged, release, simulated
+from tests.cli.test_judge import (
+    ARMS,
+    BEGIN,
+    HISTORY,
+    LOOKS,
+    STEP,
+    WINDOW,
+    as_dump,
+    as_json,
+    as_openmetrics,
+    edges,
+    judged,
+    release,
+    simulated,
+)
 from tests.docs.pages import ROOT
 from tests.sizes import most_telling
 
@@ -150,6 +164,14 @@ class TestEveryKind:
         assert found["rolledBackAt"] is None
         assert heap["candidate"] / heap["baseline"] == pytest.approx(1.6, rel=0.1)
         assert heap["queries"] == {"green": 'avg(heap_bytes{app="shop-green"})', "blue": 'avg(heap_bytes{app="shop"})'}
+
+    def test_a_limit_on_latency_says_what_is_wrong_with_the_histogram_behind_it(self, capsys, tmp_path):
+        swapped = edges(lambda le: {"100": "250", "250": "100"}.get(le, le))(world())
+        code, found = judged(capsys, *asked_of(tmp_path, swapped, [CHECKS["p90"]]))
+        (limit,) = [one for one in found["beside"] if one["check"] == "p90"]
+
+        assert (code, limit["outcome"], limit["reason"]) == (4, "inconclusive", "FallingBuckets")
+        assert "counts less below a larger edge" in limit["sentence"]
 
     @pytest.mark.parametrize(("change", "name"), [({"green_errors": 0.05}, "rate"), ({"heap": 1.6}, "asked")])
     def test_a_trigger_goes_back_at_its_poll(self, change, name, capsys, tmp_path):

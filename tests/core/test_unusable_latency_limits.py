@@ -60,8 +60,10 @@ def test_a_bucket_that_ends_in_what_is_no_count_leaves_a_limit_without_an_answer
     assert found.detail.endswith(f"is {value:g}")
 
 
-def test_an_infinite_count_makes_the_quantile_no_number():
-    assert verdict(look(), *ended(counters(), "100", float("inf"))).outcome is Outcome.INCONCLUSIVE
+def test_an_infinite_count_is_named_beside_the_nan_that_comes_of_it():
+    found = verdict(look(), *ended(counters(), "100", float("inf")))
+
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, reasons.UNUSABLE_COUNTER)
 
 
 def ended(every, le, value):
