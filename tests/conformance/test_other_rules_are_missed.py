@@ -94,7 +94,8 @@ SWITCHES = {
 
 
 TELLING = (
-    "a watch begins after its revision", "one revision for all kinds", "lists are filtered by labels", "foreground deletion leaves a finalizer",
+    "a watch begins after its revision", "one revision for all kinds", "lists are filtered by labels",
+    "foreground deletion leaves a finalizer",
     "equal values are shared", "a merge patch deletes with null", "enumerations",
 )  # fmt: skip
 
