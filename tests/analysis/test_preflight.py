@@ -79,6 +79,7 @@ class TestReplaying:
         assert (found.rollbacks, found.left, found.asked) == (0, 0, (given,))
         assert found.at_most == pytest.approx(1 - 0.05 ** (1 / 12))
 
+    @pytest.mark.long
     def test_bursts_that_were_not_measured_raise_the_dispersion_until_the_past_is_quiet(self):
         found = preflight.preflight([asked(past(4, burst=12), phi=1.0)], STAGES, 0.01)
 

@@ -243,6 +243,7 @@ class TestOtherPolicy:
         assert not found["with"]["back"]
         assert found["beyondTheRecord"]
 
+    @pytest.mark.long
     def test_a_larger_alpha_would_have_gone_back_sooner_and_spared_users(self, folder):
         found = json.loads(penstock("replay", folder / "sequential-errors.penstock", "--set", "alpha=0.2", "-o", "json").out)
 

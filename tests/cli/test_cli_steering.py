@@ -1,6 +1,7 @@
 """Commands on a live simulated release: answers, exit codes, and what is never done."""
 
 import json
+from functools import cache
 
 import pytest
 import yaml
@@ -413,13 +414,19 @@ class TestRetry:
         assert terminal.penstock("retry", "shop-v2").code == 6
 
 
+@cache
+def unasked():
+    """A terminal for commands that end before they ask anybody."""
+    return a_terminal(started=False)
+
+
 class TestNamesThatCannotBe:
     """A variable of a pipeline that was never set is an empty name; asked for, the API server would answer with the list."""
 
     @pytest.mark.parametrize("name", ["", "a/../b", "A B", "shop-"])
     @pytest.mark.parametrize("verb", ["get", "why", "history", "wait", "watch", "pause", "resume", "rollback", "retry", "start"])
     def test_are_a_usage_error_before_anything_is_asked(self, verb, name):
-        result = a_terminal().penstock(verb, name)
+        result = unasked().penstock(verb, name)
 
         assert result.code == 2
         assert f"found {name!r}, expected a name of lower-case letters, digits and dashes" in " ".join(result.err.split())

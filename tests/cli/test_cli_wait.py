@@ -153,6 +153,7 @@ class TestWatch:
         assert result.code == 3
         assert "\x1b" not in result.out
 
+    @pytest.mark.long
     def test_on_a_terminal_it_draws_until_the_release_ends_and_leaves_the_last_view(self):
         result = a_terminal("fails-at-25", is_terminal=True, environ={"NO_COLOR": "1"}).penstock("watch", "shop-v2")
 

@@ -160,6 +160,7 @@ def test_the_page_shows_what_is_printed(folder, samples, capsys):
 
 
 class TestMeasuring:
+    @pytest.mark.long
     def test_independent_requests_are_measured_as_such_and_blue_is_not_rolled_back(self, flown):
         code, found = as_json(flown, "quiet")
         errors, latency = found["measured"]["checks"]
@@ -173,6 +174,7 @@ class TestMeasuring:
         assert found["releases"]["count"] > 16
         assert found["releases"]["rolledBack"] == 0
 
+    @pytest.mark.long
     def test_edges_that_cannot_be_tested_are_named_with_blues_share(self, flown):
         _, found = as_json(flown, "quiet")
 
@@ -203,6 +205,7 @@ class TestMeasuring:
         assert ("error-rate", 1) in short
         assert ("error-rate", 50) not in short
 
+    @pytest.mark.long
     def test_a_sick_pod_ends_with_3_because_no_dispersion_helps(self, flown):
         """Whoever gets it is worse, and at 100 % nobody can tell it from a bad version."""
         code, out, err = flown("sick")

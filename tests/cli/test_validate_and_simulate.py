@@ -77,6 +77,7 @@ class TestSimulate:
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5"]) == 0
         assert "=> as expected: RolledBack, green had at most 5 %" in capsys.readouterr().out
 
+    @pytest.mark.long
     def test_a_run_otherwise_than_expected_ends_with_3_and_names_the_command_that_repeats_it(self, tmp_path, capsys):
         for name in ("plan.yaml", "world.yaml"):
             (tmp_path / name).write_text((FIRST / name).read_text())

@@ -113,10 +113,7 @@ FOUND_ALONE = [
 ]
 
 
-TELLING = (
-    defects.grant_before_verdict, defects.weight_before_grant, defects.no_drain, defects.whole_http, defects.missing_pods_are_not_asked,
-    defects.delete_without_preconditions,
-)  # fmt: skip
+TELLING = (defects.grant_before_verdict, defects.weight_before_grant, defects.whole_http, defects.delete_without_preconditions)
 """Defects that every run puts in."""
 
 

@@ -1,4 +1,4 @@
-"""A few seeds in every run of the suite; more with `python -m tests.invariants.swarm --seeds 0 1000`."""
+"""A seed in every run of the suite, eight in the thorough one; more with `python -m tests.invariants.swarm --seeds 0 1000`."""
 
 import os
 import subprocess

@@ -207,6 +207,7 @@ class TestMissingParts:
         clean = {"HOME": str(tmp_path), "PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path), **env}
         return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
 
+    @pytest.mark.long
     def test_the_closing_lines_say_what_was_skipped_and_how_to_get_it(self, tmp_path):
         done = self.run_without_go(tmp_path)
 

@@ -84,6 +84,7 @@ def weights(kube, *shares):
     return [{"op": "add", "path": f"/spec/http/0/route/{index}/weight", "value": share} for index, share in enumerate(shares)]
 
 
+@pytest.mark.long
 def test_a_killed_controller_is_started_again_and_kill_9_of_the_sandbox_leaves_none_behind(sandbox):
     it = sandbox("--speed", "40")
     (first,) = it.children()

@@ -453,6 +453,7 @@ class TestWorkloads:
         assert "registry.example/shop:by-hand in mid-release, and registry.example/shop:2.0 was being prepared" in said
         assert story.breaches == []
 
+    @pytest.mark.long
     def test_after_the_success_both_versions_have_an_autoscaler_with_its_owners_minimum(self):
         """In the retention green grows with its load, and blue is its owner's to scale again."""
         seen: list[dict[str, int]] = []

@@ -24,7 +24,7 @@ TELLING = (
     "one-green-pod-unready", "green-comes-and-goes",
     "subset-gone", "split-at-rest", "weights-beyond-100", "two-plans-on-one-route",
     "rights-removed-for-a-while", "admission-denies-for-a-while", "slow-by-a-histogram",
-    "sequential-errors", "sequential-latency", "sequential-restart", "sequential-early", "sequential-early-not",
+    "sequential-errors", "sequential-latency", "sequential-restart", "sequential-early-not",
     "sequential-own-broken", "sequential-objective-held", "sequential-quick-slower",
     "requests", "reviews-fails",
 )  # fmt: skip

@@ -69,6 +69,7 @@ def test_the_state_of_a_whole_release_stays_small(name):
     assert len(result.status.model_dump_json(by_alias=True)) < 16_384
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-early"])
 def test_a_stage_passes_early_once_green_is_shown_to_be_within_the_margin_and_never_at_100_percent(name):
     first, second, bake = played(name)[0].status.stages
