@@ -91,9 +91,13 @@ COUNTER_PARTS = ("total", "part")
 """The two counters of a check of the plan's own."""
 
 
+PAST = "past/"
+"""What the keys of questions about the time before the first weight begin with; they are asked once, unless nobody answers."""
+
+
 def past_key(name: str, part: str = "") -> str:
     """Key of blue's counters by pod before green had requests; of own counters of one of the two."""
-    return f"past/{name}/{part}"
+    return f"{PAST}{name}/{part}"
 
 
 def gauge_key(name: str, arm: Arm) -> str:
