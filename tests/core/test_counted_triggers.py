@@ -77,7 +77,7 @@ class TestWhatIsAsked:
         first = a_release().at_stage(1)
         begun = replace(first, status=polled_status(first))
 
-        assert set(asks(first)) == {"traffic", "ticks/latency", "past/error-rate/"}
+        assert set(asks(first)) == {"traffic", "ticks/latency", "past/error-rate/", "past/latency/"}
         assert set(asks(begun)) == {"traffic", "ticks/latency"}
 
     def test_the_traffic_query_reaches_back_by_the_range_and_three_scrapes(self):
