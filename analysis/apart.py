@@ -11,11 +11,12 @@ Twelve blocks that hold bad events are needed, so that five minutes are looked a
 `analysis.preflight` takes, and needs nobody to have asked for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.counters import Cursor, Scrapes
 from analysis.model import Counted, Series
-from analysis.splits import measured, parted
+from analysis.splits import Part, measured, parted
 
 SECONDS = 5400.0
 """How far back it looks."""
@@ -40,11 +41,15 @@ def widest(past: Counted, since: float, step: float, *, good: bool = False) -> f
         step: seconds.
         good: the counters beside those of all requests count the good ones.
     """
-    scrapes = Scrapes(interval=step, every=step, patience=_PATIENCE_STEPS * step)
-    counted = Counted(until(past.total, since), until(past.bad, since))
-    parts, _ = parted(counted, (), Cursor(since - SECONDS), scrapes, counts_good=good)
-    found = measured(parts, 0)
+    found = measured(parts_of(past, since, step, good=good), 0)
     return found.widest if found is not None else None
+
+
+def parts_of(past: Counted, since: float, step: float, edges: Sequence[float] = (), *, good: bool = False) -> tuple[Part, ...]:
+    """The time before by target, step by step: failed requests, or with `edges` those that were slower than each; the rest as `widest`."""
+    scrapes = Scrapes(interval=step, every=step, patience=_PATIENCE_STEPS * step)
+    counted = Counted(until(past.total, since), until(past.bad, since), until(past.buckets, since))
+    return parted(counted, edges, Cursor(since - SECONDS), scrapes, counts_good=good)[0]
 
 
 def until(every: tuple[Series, ...], since: float) -> tuple[Series, ...]:

@@ -124,13 +124,16 @@ class Seen:
 def conclude(seen: Seen, release: ReleaseEvidence) -> Verdict:
     """The verdict at a window's end: fail, pass, or inconclusive.
 
-    The release's evidence decides about failing, and every check that has numbers says so with them; the cause is
-    `release.cause`. Missing data never passes; evidence that was gathered before it still fails.
+    The release's evidence decides about failing. What fails then is its cause, and whatever would have been enough alone; the other
+    checks have come to no end. Missing data never passes; evidence that was gathered before it still fails.
     """
-    if release.reached and (seen.candidate_n or release.cause == seen.check):
+    alone = bool(seen.candidate_n) and Weighted(seen.check, seen.weight, seen.ln_e).ln_part >= release.ln_bound
+    if release.reached and (alone or release.cause == seen.check):
         return _verdict(seen, release, Outcome.FAIL, reasons.EVIDENCE_AGAINST)
     if seen.missing:
         return _verdict(seen, release, Outcome.INCONCLUSIVE, seen.missing)
+    if release.reached and seen.candidate_n:
+        return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.NOT_CONCLUDED)
     if seen.ln_worse >= release.ln_bound:
         return _verdict(seen, release, Outcome.INCONCLUSIVE, reasons.WORSE_UNPROVEN)
     if not seen.candidate_n >= max(seen.needed, 1):
@@ -156,7 +159,7 @@ def _verdict(seen: Seen, release: ReleaseEvidence, outcome: Outcome, reason: str
         detail["ratio_low"], detail["ratio_high"] = seen.ratio
     if reason == reasons.TOO_FEW_SAMPLES:
         detail["shown"], detail["scrapes"] = seen.shown, seen.scrapes
-    decided = outcome is not Outcome.INCONCLUSIVE or reason == reasons.WORSE_UNPROVEN
+    decided = outcome is not Outcome.INCONCLUSIVE or reason in (reasons.WORSE_UNPROVEN, reasons.NOT_CONCLUDED)
     return Verdict(
         check=seen.check,
         outcome=outcome,

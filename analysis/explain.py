@@ -20,6 +20,7 @@ _MISSING = {
     reasons.WRONG_TYPE: "the answer was of another type than expected",
     reasons.BASELINE_MISSING: "the baseline had no number",
     reasons.BASELINE_UNUSABLE: "the baseline's number cannot be compared with",
+    reasons.NEGATIVE_NUMBER: "the candidate's number is negative, so that it is no share of the baseline's",
     reasons.UNUSABLE_COUNTER: "a counter's newest samples are no counts (NaN, infinite, negative or beyond 2^53)",
     reasons.TOO_FEW_SAMPLES: "there were too few samples",
     reasons.NOT_CONFIRMED: "it was not confirmed by further measurements",
@@ -58,6 +59,8 @@ def explain(verdict: Verdict) -> str:
         )
     if verdict.reason == reasons.TOO_FEW_SAMPLES and "scrapes" in verdict.detail:
         return f"{verdict.check}: too few scrapes to tell: {scrapes_shown(verdict)}: {_numbers(verdict)}."
+    if verdict.reason == reasons.NOT_CONCLUDED:
+        return f"{verdict.check}: another check gave the evidence against the release; here {_numbers(verdict)}, {_evidence(verdict)}."
     if verdict.reason == reasons.BOTH_BEYOND_LIMIT:
         return f"{verdict.check}: the limit is broken beyond doubt, whatever the baseline does: {_numbers(verdict)}."
     if verdict.outcome is Outcome.INCONCLUSIVE:
@@ -73,8 +76,6 @@ def scrapes_shown(verdict: Verdict) -> str:
 
 
 def _failed(verdict: Verdict) -> str:
-    if not verdict.detail.get("cause", 1.0):
-        return f"{verdict.check}: another check gave the evidence against the release; here {_numbers(verdict)}, {_evidence(verdict)}."
     since = verdict.detail.get("since")
     grown = f" It grew since {_clock(since)}." if since is not None else ""
     return f"{verdict.check}: the candidate is worse than tolerated: {_numbers(verdict)}; {_evidence(verdict)}.{grown}"

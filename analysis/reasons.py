@@ -17,6 +17,7 @@ WRONG_TYPE = "WrongResultType"
 UNUSABLE_COUNTER = "UnusableCounter"
 BASELINE_MISSING = "BaselineMissing"
 BASELINE_UNUSABLE = "BaselineUnusable"
+NEGATIVE_NUMBER = "NegativeNumber"
 TOO_FEW_REQUESTS = "TooFewRequests"
 TOO_FEW_SAMPLES = "TooFewSamples"
 NOT_CONFIRMED = "NotConfirmed"
@@ -33,6 +34,7 @@ MISSING_DATA = frozenset(
         UNUSABLE_COUNTER,
         BASELINE_MISSING,
         BASELINE_UNUSABLE,
+        NEGATIVE_NUMBER,
     }
 )
 """The words of an answer that cannot be judged: never a pass and never a failure."""
@@ -43,6 +45,7 @@ NO_EVIDENCE_AGAINST = "NoEvidenceAgainst"
 SAME_SERIES = "SameSeries"
 BOTH_BEYOND_LIMIT = "BothBeyondLimit"
 WORSE_UNPROVEN = "WorseUnproven"
+NOT_CONCLUDED = "NotConcluded"
 
 # Of Kayenta's judge.
 SCORE_PASSED = "ScorePassed"

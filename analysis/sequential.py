@@ -122,7 +122,7 @@ def begin(
         if not setting.assumed or scrapes is None:
             return Advanced(State(Cursor(since), (line,)))
         raised = bursts.raised(setting.dispersion, arms[Arm.BASELINE], since, scrapes, past=past, good=setting.counts_good)
-        return Advanced(State(Cursor(since), (line,), raised=raised))
+        return Advanced(State(Cursor(since), (line,), raised=(raised,) if raised is not None else ()))
     measured = [one for one in setting.known if one.edge in read.edges]
     if measured:
         total = _standing(baseline, math.inf, since)
@@ -133,7 +133,8 @@ def begin(
         total = _standing(baseline, math.inf, start)
         if total >= LEAST_HISTORY:
             below = {edge: _standing(baseline, edge, start) for edge in read.edges}
-            return _with_edges(setting, below, total, start)
+            found = _with_edges(setting, below, total, start)
+            return found if past is None or scrapes is None else _spread(setting, found, past, since, scrapes)
     return Advanced(None, reasons.TOO_FEW_REQUESTS, f"the baseline's histogram has fewer than {LEAST_HISTORY:,.0f} requests")
 
 
@@ -143,6 +144,14 @@ def _with_edges(setting: Setting, below: Mapping[float, float], total: float, si
         return Advanced(None, reasons.NO_COMMON_EDGE, latency.NO_USABLE_EDGE)
     counted = ((edge, latency.share_beyond(below[edge], total), max(total - below[edge], 0.0)) for edge in edges)
     return Advanced(State(Cursor(since), tuple(_begun(setting, edge, share, (total, slow)) for edge, share, slow in counted)))
+
+
+def _spread(setting: Setting, found: Advanced, past: Counted, since: float, scrapes: Scrapes) -> Advanced:
+    """What has begun with the dispersion that the time before shows at its edges, where nobody has measured one."""
+    if found.state is None or not setting.assumed:
+        return found
+    raised = bursts.beyond(setting.dispersion, past, [line.edge for line in found.state.lines], since, scrapes)
+    return replace(found, state=replace(found.state, raised=raised))
 
 
 def unmeasurable(setting: Setting, arms: Mapping[Arm, Counted]) -> bool:

@@ -66,7 +66,7 @@ class Setting:
         margin: ratio and difference of the rates that would be refused; None where no stage may pass early.
         objective: a fixed limit on the candidate's rate, tested beside the baseline (`analysis.slo`): only what breaks both is evidence.
         counts_good: the counters beside those of all requests count the good ones instead of the bad ones.
-        assumed: the dispersion is nobody's word: bursts of the baseline just before the release may raise it (`analysis.bursts`).
+        assumed: the dispersion is nobody's word: the baseline's time just before the release may raise it (`analysis.bursts`).
     """
 
     kind: Kind
@@ -184,24 +184,27 @@ class State:
     """All that a check remembers: how far it has counted, in which stage, and its lines.
 
     Attributes:
-        raised: the dispersion that bursts of the baseline before the release made of the assumed one; None where it stays.
+        raised: by line the dispersion that the baseline's time before the release made of the assumed one; empty where it stays.
     """
 
     cursor: Cursor
     lines: tuple[Line, ...]
     stage: str = ""
-    raised: Dispersion | None = None
+    raised: tuple[Dispersion, ...] = ()
 
     def setting(self, setting: Setting) -> Setting:
-        """The setting with the dispersion that was found when the check began."""
-        return setting if self.raised is None else replace(setting, dispersion=self.raised)
+        """The setting with the dispersions that were found when the check began, as if somebody had measured them."""
+        if not self.raised:
+            return setting
+        lines = zip(self.lines, self.raised, strict=True)
+        return replace(setting, known=tuple(Known(line.p_hist, spread, line.edge) for line, spread in lines))
 
     def to_json(self) -> str:
         """A text of less than 4 KB; floats come back to the bit."""
         lines = [_unlined(line) for line in self.lines]
         kept = {"v": VERSION, "until": self.cursor.until, "stage": self.stage, "lines": lines, "shown": [line.shown for line in self.lines]}
-        if self.raised is not None:
-            kept["raised"] = [self.raised.bursts, self.raised.widest]
+        if self.raised:
+            kept["raised"] = [phi for one in self.raised for phi in (one.bursts, one.widest)]
         return _JSON.encode(kept)
 
     @classmethod
@@ -213,7 +216,7 @@ class State:
             # A state of before these numbers were kept has shown nothing: a stage that runs over an upgrade needs its requests again.
             shown = found.get("shown", [0.0] * len(found["lines"]))
             lines = tuple(_line(one, setting, float(part)) for one, part in zip(found["lines"], shown, strict=True))
-            return cls(cursor, lines, str(found["stage"]), _raised(found.get("raised")))
+            return cls(cursor, lines, str(found["stage"]), _raised(found.get("raised") or (), len(lines)))
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError, ValueError) as error:
             raise ValueError(f"this is not the state of a sequential check in version 1: {error}") from error
 
@@ -221,13 +224,14 @@ class State:
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 
-def _raised(stored: Sequence[float] | None) -> Dispersion | None:
-    if stored is None:
-        return None
-    bursts, widest = map(float, stored)
-    if not (1 <= bursts < math.inf and 1 <= widest < math.inf):
-        raise ValueError(f"a dispersion of {bursts:g} and {widest:g} is none")
-    return Dispersion(bursts, widest)
+def _raised(stored: Sequence[float], lines: int) -> tuple[Dispersion, ...]:
+    phis = tuple(map(float, stored))
+    if not all(1 <= phi < math.inf for phi in phis):
+        raise ValueError(f"a dispersion of {min(phis):g} to {max(phis):g} is none")
+    found = tuple(Dispersion(*pair) for pair in zip(phis[::2], phis[1::2], strict=True))
+    if found and len(found) != lines:
+        raise ValueError(f"{len(found)} dispersions are none of {lines} lines")
+    return found
 
 
 def _unlined(line: Line) -> list[Any]:

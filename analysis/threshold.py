@@ -171,7 +171,7 @@ def judge(question: Question, candidate: Reading, baseline: Reading | None = Non
         return _inconclusive(question, reasons.TOO_FEW_REQUESTS, candidate, baseline)
     if candidate.value is None:
         return _inconclusive(question, candidate.reason or reasons.NO_SERIES, candidate, baseline)
-    fault = _baseline_fault(lines, baseline)
+    fault = _relative_fault(lines, candidate.value, baseline)
     base = baseline.value if baseline is not None and baseline.value is not None else 0.0
     usable = [(line, limit) for line, limit in lines if not (fault and line in RELATIVE)]
     applied = [(line, applied_limit(line, limit, base)) for line, limit in usable]
@@ -199,7 +199,7 @@ def crossed(line: Line, value: float, limit: float) -> bool:
     return value < limit if line in _FLOORS else value > limit
 
 
-def _baseline_fault(lines: Iterable[tuple[Line, float]], baseline: Reading | None) -> str:
+def _relative_fault(lines: Iterable[tuple[Line, float]], value: float, baseline: Reading | None) -> str:
     relative = [line for line, _ in lines if line in RELATIVE]
     if not relative:
         return ""
@@ -207,8 +207,10 @@ def _baseline_fault(lines: Iterable[tuple[Line, float]], baseline: Reading | Non
         return reasons.BASELINE_MISSING
     if baseline.value is None:
         return baseline.reason or reasons.BASELINE_MISSING
-    # "20 % more than -3" means nothing.
-    return reasons.BASELINE_UNUSABLE if baseline.value < 0 and any(line in _RATIOS for line in relative) else ""
+    # "20 % more than -3" means nothing, nor is -3 a fifth of anything.
+    if not any(line in _RATIOS for line in relative) or min(value, baseline.value) >= 0:
+        return ""
+    return reasons.BASELINE_UNUSABLE if baseline.value < 0 else reasons.NEGATIVE_NUMBER
 
 
 def _decided(question: Question, decision: tuple[Outcome, Line, float], value: float, baseline: Reading | None) -> Verdict:

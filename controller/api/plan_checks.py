@@ -110,7 +110,7 @@ class Analysis(Model):
     dispersion: Annotated[float, Field(ge=1, le=100)] | None = Field(
         default=None,
         description="How much more the counts vary than those of independent requests; the evidence is divided by it. If absent, what `penstock preflight` "
-        "measured, check by check, and 2 where nothing was measured; for errors what they did in the 15 minutes before the first weight, if that is more.",
+        "measured, check by check; where nothing was measured 2, or what blue shows in the 90 minutes before the first weight, if that is more.",
     )
     measured: Measured | None = Field(
         default=None,

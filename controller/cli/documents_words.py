@@ -25,7 +25,10 @@ PHASES: dict[Phase, str] = {
 BUILTINS: dict[BuiltIn, str] = {
     BuiltIn.ERROR_RATE: "Percent of requests that failed: HTTP 5xx, no answer at all (code 0), and the gRPC codes of server faults.",
     BuiltIn.SUCCESS_RATE: "100 minus the error rate, percent.",
-    BuiltIn.LATENCY: "The quantile `quantile` (0.99) of the request duration, milliseconds.",
+    BuiltIn.LATENCY: (
+        "The quantile `quantile` (0.99) of the request duration, milliseconds. At a window's end a second query asks whether the buckets "
+        "can be counted at all."
+    ),
     BuiltIn.REQUEST_RATE: "Requests per second.",
     BuiltIn.CPU: "CPU used, percent of the limits of the pods' own containers; of the requests where nothing has a limit.",
     BuiltIn.MEMORY: "Working set, percent of the memory limit, averaged over the containers that have one.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from analysis.counters import Scrapes, Slice
+from analysis.latency import read_buckets
 from analysis.model import Arm, Outcome, Sample, Series, Window
 from analysis.threshold import Reading
 from analysis.totals import Totals, slices, summed
@@ -62,6 +63,14 @@ class Bench:
     def totals(self, member: str, window: Window) -> dict[Arm, Totals]:
         """A member's requests of both arms within a window."""
         return summed(self.ticks(member, window.start), window)
+
+    def unreadable(self, check: Check) -> Reading | None:
+        """Why a limit on latency has no number: a histogram of a version that it is about contradicts itself; None where none does."""
+        if check.builtin is not BuiltIn.LATENCY or check.limit is None:
+            return None
+        counted = self.counters.members[self.places.member(check.member)]
+        read = (read_buckets({arm: counted[arm].buckets}) for arm in arms_asked(check) if arm in counted and counted[arm].buckets)
+        return next((Reading(reason=one.fault, detail=one.detail) for one in read if one.fault), None)
 
     def beside(self, status: CheckStatus, asked: Check | Trigger, keys: Sequence[str]) -> Beside:
         """An answer with the queries that it rests on.
@@ -158,6 +167,8 @@ def _beside(bench: Bench, check: Check, answers: dict[str, Measurement]) -> Besi
         opened_at=window.start, last_sample=window.end, ran=window.seconds,
         n_green=sums[Arm.CANDIDATE].requests, n_blue=sums[Arm.BASELINE].requests,
     )  # fmt: skip
-    status = judging.judge_gate(check, judged, Measured(answers), CheckStatus(name=check.name), bench.context(window.end))
+    unreadable = bench.unreadable(check)
+    around = replace(bench.context(window.end), unusable={check.name: unreadable} if unreadable is not None else {})
+    status = judging.judge_gate(check, judged, Measured(answers), CheckStatus(name=check.name), around)
     keys = [gate_key(name, arm) for name in gate_names(check) for arm in Arm]
     return bench.beside(status, check, keys)

@@ -14,7 +14,7 @@ that is silent: a pass is about the window that was asked for, and the sentence 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from analysis import retrospect
+from analysis import latency, retrospect
 from analysis.model import Arm, Counted, Series, Window
 from analysis.sequential import Kind
 from analysis.usable import clean, in_words, spoilt
@@ -43,13 +43,9 @@ def unseen(every: Iterable[Sides], window: Window) -> str:
 def _unseen(sides: Sides, window: Window) -> str:
     patience = {arm: retrospect.scrapes_of(every).patience for arm, every in sides.items()}
     cleaned = {arm: [clean(one) for one in every] for arm, every in sides.items()}
-    for arm, every in sides.items():
-        held = spoilt(zip(every, cleaned[arm], strict=True)).holding(window.end, patience[arm])
-        if held:
-            return f"A counter of the {arm} ends in samples that are no counts: {held[0].words}."
-        falling = next((said for one in cleaned[arm] if (said := _falls(one, window))), "")
-        if falling:
-            return f"A counter of the {arm} {falling}: that is no counter, or its times run backwards."
+    wrong = next((said for arm in sides if (said := _unreadable(arm, sides[arm], cleaned[arm], window, patience[arm]))), "")
+    if wrong:
+        return wrong
     times = {arm: _times(every, window) for arm, every in cleaned.items()}
     begins = min(times[Arm.BASELINE], default=window.end)
     if begins > window.start + _LATE_SHARE * window.seconds:
@@ -75,6 +71,18 @@ def _unseen(sides: Sides, window: Window) -> str:
         if gap is not None:
             return f"The {arm} has no samples from {clock(gap[0])} to {clock(gap[1])}, while the {other}'s go on: nobody saw it then."
     return ""
+
+
+def _unreadable(arm: Arm, every: Sequence[Series], cleaned: Sequence[Series], window: Window, patience: float) -> str:
+    """What of one version's counters cannot be counted, a sentence; "" where all can."""
+    held = spoilt(zip(every, cleaned, strict=True)).holding(window.end, patience)
+    if held:
+        return f"A counter of the {arm} ends in samples that are no counts: {held[0].words}."
+    read = latency.read_buckets({arm: every}) if any("le" in dict(one.labels) for one in every) else None
+    if read is not None and read.fault:
+        return f"A histogram of the {arm} cannot be read: {read.detail}."
+    falling = next((said for one in cleaned if (said := _falls(one, window))), "")
+    return f"A counter of the {arm} {falling}: that is no counter, or its times run backwards." if falling else ""
 
 
 def _falls(series: Series, window: Window) -> str:

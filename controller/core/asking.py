@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from analysis import apart, counters
 from analysis.model import Arm, Window
 from controller.api.plan import Member, PlanSpec, Probe, Stage, TrafficMetrics
-from controller.api.plan_checks import FAILED_SHARES, Check, HttpProbe, Trigger
+from controller.api.plan_checks import FAILED_SHARES, BuiltIn, Check, HttpProbe, Trigger
 from controller.core.arms import arms_asked, arms_compared, blue_serves, colour_of
 from controller.core.buckets import bucket_labels
 from controller.core.commands import Subject
@@ -26,6 +26,7 @@ from controller.core.queries import (
     fill,
     latency_selector,
     member_of,
+    newest_buckets,
     over_window,
     pair_of,
     requests_of,
@@ -48,6 +49,9 @@ GAUGE_RANGE_SCRAPES = 4
 
 QUERY_TIMEOUT_SECONDS = 10.0
 """Deadline of one query."""
+
+TARGETS = ",".join(sorted(counters.TARGET_LABELS))
+"""By what scraped targets are told apart."""
 
 PAST_LABELS = ",".join(sorted(counters.TARGET_LABELS | FAILED_BY))
 """By what blue's past is told apart: the pods, and failed requests from others."""
@@ -73,6 +77,11 @@ def metric_name(check: str, metric: str) -> str:
     return f"{check}/{metric}"
 
 
+def standing_key(name: str, arm: Arm) -> str:
+    """Key of how the buckets behind a limit on latency stand at the window's end."""
+    return f"standing/{name}/{arm}"
+
+
 def ticks_key(name: str) -> str:
     """Key of the raw samples of both colours that a sequential check counts, where they are not those of the traffic query."""
     return f"ticks/{name}"
@@ -82,9 +91,13 @@ COUNTER_PARTS = ("total", "part")
 """The two counters of a check of the plan's own."""
 
 
+PAST = "past/"
+"""What the keys of questions about the time before the first weight begin with; they are asked once, unless nobody answers."""
+
+
 def past_key(name: str, part: str = "") -> str:
     """Key of blue's counters by pod before green had requests; of own counters of one of the two."""
-    return f"past/{name}/{part}"
+    return f"{PAST}{name}/{part}"
 
 
 def gauge_key(name: str, arm: Arm) -> str:
@@ -314,14 +327,17 @@ class _Asker:
     def past(self, check: Check, until: float) -> Iterator[Ask]:
         """Blue's counters by pod, which its own proxies tell, step by step; a subquery brings a hundredth of the raw samples."""
         blue, step = self.pair(check.member).blue, apart.step_of(scrapes_of(self.plan))
-        if check.counters is None:
-            labels = requests_of(replace(self.mesh, reporter="destination"), (blue,))
-            parts = {"": f"istio_requests_total{{{labels}}}"}
-        else:
+        own = replace(self.mesh, reporter="destination")
+        told_by = PAST_LABELS
+        if check.counters is not None:
             parts = dict(zip(COUNTER_PARTS, check.counters.selectors, strict=True))
+        elif check.builtin is BuiltIn.LATENCY:
+            parts, told_by = {"": latency_selector(answered_of(own, (blue,)))}, f"{TARGETS},le"
+        else:
+            parts = {"": f"istio_requests_total{{{requests_of(own, (blue,))}}}"}
         for part, selector in parts.items():
             try:
-                counted = f"sum by ({PAST_LABELS}) ({fill(selector, blue, step) if part else selector})"
+                counted = f"sum by ({told_by}) ({fill(selector, blue, step) if part else selector})"
             except ValueError:
                 continue
             query = over_window(counted, apart.SECONDS, step)
@@ -352,6 +368,10 @@ class _Asker:
             except ValueError:
                 continue
             yield Ask(key=gate_key(check.name, arm), query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+            if check.builtin is BuiltIn.LATENCY:
+                buckets = newest_buckets(answered_of(self.mesh, (self.pair(check.member).of(colour_of(arm)),)), TARGETS)
+                key = standing_key(check.name, arm)
+                yield Ask(key=key, query=buckets, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def scored(self, check: Check, window: Window) -> Iterator[Ask]:
         """The values of each metric at every step of the window, of both colours."""

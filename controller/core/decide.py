@@ -24,6 +24,8 @@ from controller.core import (
     homeward,
     missing,
     outage,
+    preparing,
+    queueing,
     readings,
     reasons,
     requests,
@@ -131,7 +133,7 @@ def superseded(w: World) -> Decision | None:
     """A newer release takes this one's place: back first, in order."""
     if w.status.phase in BACKWARD or w.status.phase is Phase.QUEUED or w.status.rollback:
         return None
-    rival = forward.superseder(w)
+    rival = queueing.superseder(w)
     return backward.abandon(w, reasons.SUPERSEDED, rival.name) if rival else None
 
 
@@ -211,9 +213,9 @@ def phase_step(w: World) -> Decision:
     """One branch a phase."""
     match w.status.phase:
         case Phase.QUEUED:
-            return forward.queued(w)
+            return queueing.queued(w)
         case Phase.PREPARING:
-            return forward.preparing(w)
+            return preparing.preparing(w)
         case Phase.SHIFTING:
             return forward.shifting(w)
         case Phase.MEASURING | Phase.BAKING:

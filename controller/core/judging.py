@@ -212,9 +212,9 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
     short = too_short(window, context)
     if short and verdict.outcome is not Outcome.INCONCLUSIVE:
         return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
-    broken = context.unusable.get(check.name, "")
-    if broken and verdict.outcome is not Outcome.INCONCLUSIVE:
-        return _undecided(status, before, reasons.UNUSABLE_COUNTER, broken)
+    broken = context.unusable.get(check.name)
+    if broken is not None and verdict.reason != reasons.TOO_FEW_REQUESTS:  # it says more than a NaN that comes of it
+        return _undecided(status, before, broken.reason, broken.detail)
     if verdict.outcome is Outcome.FAIL and not threshold.rule_met(status.recent, rule_of(check.repeat)):
         # The failure stays in the history: what is undecided is only whether it is one too many.
         return status.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_CONFIRMED, "detail": numbers(status)})
@@ -240,9 +240,11 @@ def _gate_detail(verdict: Verdict, needed: float, candidate: Reading, baseline: 
 
 
 def _fault_detail(candidate: Reading, baseline: Reading | None) -> str:
-    if candidate.value is None:
+    if candidate.value is None or baseline is None:
         return candidate.detail
-    return f"(blue) {baseline.detail}".strip() if baseline is not None else ""
+    if baseline.value is None:
+        return f"(blue) {baseline.detail}".strip()
+    return f"({candidate.value:g} vs {baseline.value:g})"
 
 
 def judge_stage(

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from analysis.usable import MOST_COUNT
 from controller.api.plan import Member, PlanSpec
 from controller.api.plan_checks import BuiltIn
 
@@ -138,7 +139,7 @@ class Naming:
 
 
 def pair_of(plan: PlanSpec, member: Member, naming: Naming) -> Pair:
-    """Blue's and green's place of a member. In subset mode both stand behind the first slot's Service."""
+    """Blue's and green's place of a member. In subset mode both stand behind one Service in the first slot, whose name has no suffix."""
     return _pair(member.workload, member.service_name, tuple((slot.namespace, slot.suffix) for slot in plan.slots), naming)
 
 
@@ -146,7 +147,7 @@ def pair_of(plan: PlanSpec, member: Member, naming: Naming) -> Pair:
 def _pair(workload: str, service_name: str, slots: tuple[tuple[str | None, str], ...], naming: Naming) -> Pair:
     def place(index: int, colour: str, revision: str) -> Place:
         namespace, suffix = slots[index]
-        home_namespace, home_suffix = slots[0] if naming.mode == "subset" else slots[index]
+        home_namespace, home_suffix = (slots[0][0], "") if naming.mode == "subset" else slots[index]
         service = service_name + home_suffix
         return Place(
             namespace=namespace or naming.namespace,
@@ -226,6 +227,16 @@ LATENCY = "istio_request_duration_milliseconds"
 def latency_selector(labels: str) -> str:
     """The raw samples of the histogram with these label pairs, of whichever kind it is."""
     return f'{{__name__=~"{LATENCY}|{LATENCY}_bucket",{labels}}}'
+
+
+def newest_buckets(labels: str, by: str) -> str:
+    """The newest counts of the classic buckets with these label pairs: those that are no counts by themselves, all others added up.
+
+    `histogram_quantile` mends buckets that fall, passes over edges that are no numbers, and takes a negative count for a restart: its
+    number alone does not show on what it rests.
+    """
+    buckets = f"{LATENCY}_bucket{{{labels}}}"
+    return f"{buckets} < 0 or {buckets} > {MOST_COUNT:.0f} or {buckets} != {buckets} or sum by ({by},le) ({buckets})"
 
 
 def over_window(query: str, seconds: float, step: float) -> str:

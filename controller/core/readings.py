@@ -39,7 +39,7 @@ class Context:
         baseline: blue's last judged numbers (`status.baseline`).
         traffic: the answer of the traffic query, to print n for triggers; None if not asked.
         sequential: the sequential checks at the window's end, by name (`core.sequential`).
-        unusable: limits on requests whose counters' newest samples are no counts, and what these are, by name.
+        unusable: why the numbers of limits on requests and latency are none, although they look like some, by name.
     """
 
     now: float
@@ -51,7 +51,7 @@ class Context:
     baseline: Sequence[CheckStatus] = ()
     traffic: Traffic | None = None
     sequential: Mapping[str, CheckStatus] = field(default_factory=dict)
-    unusable: Mapping[str, str] = field(default_factory=dict)
+    unusable: Mapping[str, Reading] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

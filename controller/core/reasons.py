@@ -334,7 +334,7 @@ QUERY_DOUBTFUL = _reason("QueryDoubtful", "Prometheus may refuse a query of the 
 DISPERSION_ASSUMED = _reason(
     "DispersionAssumed",
     "Blue was not measured, so that a dispersion of at least 2 is assumed: {detail}",
-    "penstock preflight PLAN measures it; by itself a release sees only errors: their bursts in 15 minutes, how pods differ in 90.",
+    "penstock preflight PLAN measures it over a day; by itself a release sees the last 90 minutes, and how pods differ only where blue has several.",
     _W,
 )
 GAUGE_BY_LIMIT = _reason(
@@ -394,6 +394,12 @@ BASELINE_UNUSABLE = _reason(
     "Use maxDifference for numbers that may be negative.",
     _W,
 )
+NEGATIVE_NUMBER = _reason(
+    "NegativeNumber",
+    "Green's number is negative, so that it is no share of blue's. {detail}",
+    "Look at what is counted; use maxDifference for numbers that may be negative.",
+    _W,
+)
 TOO_FEW_SAMPLES = _reason("TooFewSamples", "The window has too few scrapes: {detail}", "Make the window longer or scrape more often.", _W)
 NOT_CONFIRMED = _reason(
     "NotConfirmed", "A measurement failed, but not yet as often as the plan asks: {detail}", "It is measured again by itself."
@@ -411,6 +417,9 @@ WORSE_UNPROVEN = _reason(
     "It looks on until the deadline, then waits for a person: look at green's failures; penstock rollback goes back, penstock resume "
     "measures anew.",
     _W,
+)
+NOT_CONCLUDED = _reason(
+    "NotConcluded", "Another check gave the evidence against green before this one came to an end. {detail}", "Nothing to do."
 )
 NO_EVIDENCE_AGAINST = _reason("NoEvidenceAgainst", "{detail}", "Nothing to do.")
 SCORE_PASSED = _reason("ScorePassed", "{detail}", "Nothing to do.")
@@ -467,6 +476,7 @@ FAULTS: dict[str, str] = {
     "timeout": PROMETHEUS_TIMEOUT,
     "server-error": PROMETHEUS_ERROR,
     "bad-query": QUERY_REFUSED,
+    "not-executed": QUERY_REFUSED,
     "unreadable": ANSWER_UNREADABLE,
     "too-large": ANSWER_TOO_LARGE,
     "unauthorized": PROMETHEUS_UNAUTHORIZED,

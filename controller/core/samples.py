@@ -17,15 +17,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis import sequential as library
+from analysis.latency import Buckets, read_buckets
 from analysis.model import Arm, Counted, Series
 from analysis.threshold import Reading
-from analysis.usable import clean, spoilt
+from analysis.usable import clean, in_words, spoilt
 from controller.api.plan_checks import REQUESTS_COUNTED, BuiltIn, Check, Trigger
 from controller.core import asking, reasons, traffic
 from controller.core.commands import Subject
 from controller.core.queries import Mesh, Pair, is_failed, member_of, pair_of
 from controller.core.readings import Context, Counts, Failures, answer_of, oldest_sample
-from controller.core.world import Measured, Observed
+from controller.core.world import Measured, Measurement, Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +91,47 @@ def _failures(arm: traffic.ArmTraffic, after: float, begun: float) -> Failures:
     return Failures(n, arm.failing.since(after, begun), behind=n)
 
 
-def unusable(subject: Subject, observed: Observed, measured: Measured, check: Check) -> str:
-    """What a counter behind a limit on requests is that cannot be counted any more, in words; "" where all can, or are not asked for here.
+def unusable(subject: Subject, observed: Observed, measured: Measured, check: Check) -> Reading | None:
+    """Why the number of a limit on built-in requests or latency is none; None where its counters can be counted, or are not asked for.
 
-    Prometheus takes a counter that falls below 0 for a restart, and goes on: what failed behind it would be missing.
+    Prometheus computes on: it takes a counter that falls below 0 for a restart, so that what failed behind it would be missing.
     """
+    if subject.plan is None or check.limit is None:
+        return None
+    if check.builtin is BuiltIn.LATENCY:
+        found = (_standing(measured.answers.get(asking.standing_key(check.name, arm))) for arm in Arm)
+        return next((reading for reading in found if reading is not None), None)
+    if check.builtin not in REQUESTS_COUNTED or asking.TRAFFIC not in measured.answers:
+        return None
+    return _ending(subject, observed, measured, check)
+
+
+def _ending(subject: Subject, observed: Observed, measured: Measured, check: Check) -> Reading | None:
+    """What the traffic query's samples end in behind a limit on requests."""
     plan = subject.plan
-    if plan is None or check.limit is None or check.builtin not in REQUESTS_COUNTED or asking.TRAFFIC not in measured.answers:
-        return ""
-    if not asking.in_traffic(plan, check, observed.routed):
-        return ""
+    if plan is None or check.limit is None or not asking.in_traffic(plan, check, observed.routed):
+        return None
     found = sides(measured, asking.TRAFFIC, (_pair(subject, observed, check),), asking.mesh_of(subject, observed.cluster))
     every = (*found.green, *found.blue) if check.limit.relative else found.green
     newest = max((one.samples[-1].time for one in every), default=-math.inf)
     patience = traffic.GAP_SCRAPES * plan.traffic.scrape_interval
     held = spoilt((one, clean(one)) for one in every).holding(newest, patience)
-    return held[0].words if held else ""
+    return Reading(reason=reasons.UNUSABLE_COUNTER, detail=held[0].words) if held else None
+
+
+def _standing(measurement: Measurement | None) -> Reading | None:
+    """What is wrong with one version's buckets at the window's end (`queries.newest_buckets`); None where nothing is."""
+    if measurement is None:
+        return None
+    answer = answer_of(measurement)
+    if isinstance(answer, Reading):
+        return answer
+    ending = [one for one in answer.series if any(key == "__name__" for key, _ in one.labels)]
+    if ending:
+        words = f"{in_words(ending[0].labels)} is {ending[0].samples[-1].value:g}"
+        return Reading(reason=reasons.UNUSABLE_COUNTER, detail=words)
+    found = read_buckets({Arm.CANDIDATE: answer.series}) if answer.series else Buckets()
+    return Reading(reason=found.fault, detail=found.detail) if found.fault else None
 
 
 def requests(measured: Measured, pairs: tuple[Pair, ...], mesh: Mesh) -> traffic.Traffic:

@@ -152,7 +152,8 @@ def verdict(w: World) -> WindowVerdict:
     asked = (asking.gate_key(name, Arm.CANDIDATE) for check in asking.gates_of(w.plan, w.stage) for name in asking.gate_names(check))
     if any(key not in w.measured.answers for key in asked):
         return WindowVerdict(Outcome.INCONCLUSIVE, pending=True)
-    broken = {check.name: samples.unusable(w.subject, w.observed, w.measured, check) for check in checks}
+    found = {check.name: samples.unusable(w.subject, w.observed, w.measured, check) for check in checks}
+    broken = {name: reading for name, reading in found.items() if reading is not None}
     around = replace(context(w), sequential=sequential.at_window_end(w, window), unusable=broken)
     answer = judging.judge_stage(checks, window, w.measured, w.stage_status.checks, around)
     return WindowVerdict(

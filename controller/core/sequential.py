@@ -145,10 +145,10 @@ def _counting(w: World, check: Check, state: State | None, back: float) -> Count
     if state is not None:
         return Counting(check, state.cursor.until - back, shared=_shared(w, check), edges=edges_of(state))
     setting, begins = tested(w, check), marks_in(w, check)[0].since
-    blind = setting.assumed and setting.kind is Kind.ERRORS
     # At home nobody is at the clone, whose pods would say nothing about the original's.
-    past = begins if blind and not is_home(w) else None
-    return Counting(check, begins - max(back, bursts.SECONDS if blind else 0.0), shared=_shared(w, check), past=past)
+    past = begins if setting.assumed and not is_home(w) else None
+    scrapes = bursts.SECONDS if setting.assumed and setting.kind is Kind.ERRORS else 0.0
+    return Counting(check, begins - max(back, scrapes), shared=_shared(w, check), past=past)
 
 
 def edges_of(state: State | None) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from analysis.model import Labels, Sample, Series
+from controller.core.asking import PAST
 from controller.core.world import Measurement
 from controller.ports import Answer, AnswerFault, ProbeResult
 
@@ -100,6 +101,7 @@ class Writer:
     _labels: dict[int, int] = field(default_factory=dict)
     _queries: dict[int, int] = field(default_factory=dict)
     _seen: dict[tuple[str, int], _Known] = field(default_factory=dict)
+    _counts: dict[tuple[str, int], int] = field(default_factory=dict)
     _turn: _Turn = field(default_factory=lambda: _turn(_NOTHING.times, [], _NOTHING.times))
 
     def answer(self, key: str, measurement: Measurement) -> Line:
@@ -127,6 +129,8 @@ class Writer:
         if number_ is None:
             number_ = self._labels[name] = len(self._labels)
             self.fresh.append({"k": "series", "id": number_, "labels": dict(series.labels)})
+        if key.startswith(PAST):
+            return self._once((key, number_), series)
         before = self._seen.get((key, number_), _NOTHING)
         turn = self._turn = self._turn.of(before.times, [sample.time for sample in series.samples])
         values = array("d", [sample.value for sample in series.samples])
@@ -134,6 +138,12 @@ class Writer:
         if before.values[turn.gone :] == values[: turn.kept]:
             return number_, turn.gone, _Known(turn.fresh, values[turn.kept :])
         return number_, len(before.times), _Known(turn.times, values)
+
+    def _once(self, place: tuple[str, int], series: Series) -> "Fresh":
+        """A series that hardly any other look sees again: of its samples, many thousand for each release, only the number is remembered."""
+        known, times = self._counts.get(place, 0), array("d", [sample.time for sample in series.samples])
+        self._counts[place] = len(times)
+        return place[1], known, _Known(times, array("d", [sample.value for sample in series.samples]))
 
     def _query(self, query: str) -> int:
         name = hash(query)

@@ -24,7 +24,7 @@ from controller.evidence.bundle import Bundle, BundleError
 from controller.evidence.raw import Counted, RawSamples, Requests, counted_of
 from controller.evidence.replay import Difference, Step, Tally, replay, tally
 from controller.report import kayenta
-from controller.times import unix
+from controller.times import rfc3339, unix
 
 RATIO_ALPHA = 0.05
 """The confidence sequence of the ratio covers it with 95 %, at every moment at once."""
@@ -124,6 +124,7 @@ class Facts:
     Attributes:
         outcome: succeeded, rolled-back, halted, refused or running; of a past window passed, failed or open.
         sentence: the verdict, in one sentence.
+        ended: when it ended, Unix seconds; of one that runs on, the time of its last record.
         blast: how far it went, as terms and values.
         weights: green's percent as seen on the routes, by time; each holds until the next.
         notes: what a reader must know before trusting it.
@@ -152,6 +153,11 @@ class Facts:
     difference: Difference | None = None
     totals: Requests | None = field(default=None)
     again: tuple[str, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still under way."""
+        return self.outcome == "running"
 
     @property
     def title(self) -> str:
@@ -185,7 +191,7 @@ def facts_of(bundle: Bundle) -> Facts:
         stages=tuple(stages_of(status, bundle.history, counts, ended)),
         checks=tuple(in_order(checks_of(steps, status, plan, counts))), entries=entries,
         requests=tuple(entry for entry in entries if entry.kind == "request"),
-        notes=tuple(notes_of(bundle, status, found)),
+        notes=tuple(notes_of(bundle, status, found, ended)),
         looks=found.looks, decisions=found.decisions, difference=found.difference, totals=totals,
         again=tuple(replays(str(meta.get("namespace", "")), str(meta["name"]))),
     )  # fmt: skip
@@ -282,10 +288,13 @@ def entries_of(history: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         yield Entry(at, str(record.get("kind", "")), str(record.get("reason", "")), str(record.get("message", "")), stage)
 
 
-def notes_of(bundle: Bundle, status: ReleaseStatus, found: Tally) -> Iterator[str]:
-    """What a reader must know."""
+def notes_of(bundle: Bundle, status: ReleaseStatus, found: Tally, until: float) -> Iterator[str]:
+    """What a reader must know; of a release that runs on, until when its record goes."""
     if OUTCOMES.get(status.phase.value) is None:
-        yield "The release is still under way: this is what had been decided when the report was made."
+        yield (
+            f"The release is still under way: requests and figures are those up to its last record, {rfc3339(until)}. "
+            "What was seen since then comes with the next one; penstock get shows where it stands."
+        )
     if not bundle.segments:
         yield "There is no evidence: nothing was decided yet, or it could not be kept."
     if missing := found.end_missing(status.phase.value):
@@ -393,9 +402,9 @@ def _ratios(place: str, kind: str, status: ReleaseStatus, plan: PlanSpec | None,
         return
     setting = sequential.setting_of(plan, check)
     state = next((sequential.read(one, setting) for one in status.sequential if one.name == check.name), None)
-    known = [one.dispersion for one in setting.known] or [setting.dispersion if state is None else state.setting(setting).dispersion]
+    spread = (setting if state is None else state.setting(setting)).dispersion_of(float("inf"))
     for stage, until in zip(status.stages, [*(one.shifted_at for one in status.stages[1:]), float("inf")], strict=True):
-        yield from _in_stage(stage, until or float("inf"), counts, known[0])
+        yield from _in_stage(stage, until or float("inf"), counts, spread)
 
 
 def _in_stage(stage: StageStatus, until: float, counts: Counted, spread: Dispersion) -> Iterator[Ratio]:

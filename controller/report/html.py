@@ -95,7 +95,7 @@ def head(facts: Facts) -> Iterator[str]:
     ended = f"{clock(facts.ended)}, after {seconds(facts.ended - facts.started)}" if facts.started and facts.ended > facts.started else "-"
     day = rfc3339(facts.started)[:10] if facts.started else "-"
     about = [("Plan", escape(facts.plan)), *([("Revision", escape(facts.revision))] if facts.revision else []), ("Day", day)]
-    times = [("Began", clock(facts.started)), ("Ended", ended)]
+    times = [("Began", clock(facts.started)), ("Recorded until" if facts.running else "Ended", ended)]
     for term, value in [*((escape(a), escape(b)) for a, b in facts.blast), *about, *times]:
         yield f"<div><dt>{term}</dt><dd>{value}</dd></div>"
     yield "</dl>"
@@ -197,15 +197,21 @@ def table(check: CheckFacts, most: int) -> Iterator[str]:
             *map(figure_of, numbers),
             f"{point.n:,.0f}" if point.n is not None else "-",
         ]
-        cells += [figure_of(point.ln_e)] if sequential else []
+        cells += [figure_of(point.ln_e, LN_E_DIGITS)] if sequential else []
         mark = MARKS.get(point.outcome, escape(point.outcome))
         yield f"<tr>{''.join(f'<td>{cell}' for cell in [*cells, mark])}"  # a cell ends where the next begins: rows are most of a page
     yield "</tbody></table></div></details>"
 
 
-def figure_of(value: float | None) -> str:
-    """A number in a table."""
-    return "-" if value is None else f"{value:.6g}"
+LN_E_DIGITS = 6
+"""Digits behind the point of ln E in a table: it begins at 0 but for what floats lose."""
+
+
+def figure_of(value: float | None, digits: int | None = None) -> str:
+    """A number in a table, with at most so many digits behind its point."""
+    if value is None:
+        return "-"
+    return f"{value if digits is None else round(value, digits) + 0.0:.6g}"
 
 
 def decisions(facts: Facts) -> Iterator[str]:

@@ -35,7 +35,8 @@ def _markdown(facts: Facts) -> Iterator[str]:
     if facts.started:
         took = seconds(max(0.0, facts.ended - facts.started))
         revision = f", revision {plain(facts.revision)}" if facts.revision else ""
-        yield f"- Began {rfc3339(facts.started)}, took {took}; plan {plain(facts.plan)}{revision}"
+        lasted = f"recorded for {took}" if facts.running else f"took {took}"
+        yield f"- Began {rfc3339(facts.started)}, {lasted}; plan {plain(facts.plan)}{revision}"
     yield from (f"- Note: {plain(note)}" for note in facts.notes)
     if facts.stages:
         yield from ("", "| stage | weight | window | green | blue | verdict |", "|---|---|---|---|---|---|")

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import sequential
 from analysis.apart import SECONDS, STEP, widest
-from analysis.bursts import raised
+from analysis.bursts import beyond, raised
 from analysis.counters import Scrapes
 from analysis.model import Arm, Counted, Sample, Series
 from analysis.rate import Dispersion
@@ -97,5 +97,63 @@ class TestRaised:
         arms = {Arm.BASELINE: every, Arm.CANDIDATE: Counted()}
         begun = [sequential.begin(Setting(Kind.ERRORS, assumed=assumed), arms, START, TENS, every).state for assumed in (True, False)]
 
-        assert begun[0].raised.widest > 5
-        assert begun[1].raised is None
+        assert begun[0].raised[0].widest > 5
+        assert begun[1].raised == ()
+
+
+class TestLatency:
+    """Latency's dispersion at each edge, from how slow the pods were minute by minute."""
+
+    EDGES = (100.0, 250.0)
+
+    def buckets(self, *, drift=0.0, burst=1, pods=4, steps=90, seed=1):
+        """Pods of 4,000 requests a minute, a tenth slower than the first edge, 1 % than the second; slow ones come `burst` together."""
+        rng, keep = np.random.default_rng(seed), math.exp(-1 / MEMORY_STEPS)
+        series = []
+        for pod in range(pods):
+            log, counts = 0.0, np.zeros((3, steps + 1))
+            for step in range(steps):
+                log = keep * log + drift * math.sqrt(1 - keep * keep) * rng.standard_normal()
+                slow = burst * rng.binomial(4000 // burst, 0.1 * math.exp(log))
+                slower = burst * rng.binomial(slow // burst, 0.1)
+                counts[:, step + 1] = counts[:, step] + [4000 - slow, 4000 - slower, 4000]
+            times = [START - STEP * (steps - index) for index in range(steps + 1)]
+            for le, row in zip(("100", "250", "+Inf"), counts, strict=True):
+                series.append(Series((("le", le), ("pod", f"b-{pod}")), tuple(map(Sample, times, map(float, 1000 + row)))))
+        return Counted(buckets=tuple(series))
+
+    def found(self, **how):
+        return beyond(ASSUMED, self.buckets(**how), self.EDGES, START, TENS)
+
+    def test_pods_that_are_slow_alike_keep_what_is_assumed(self):
+        assert [self.found(seed=seed) for seed in range(10)] == [()] * 10
+
+    def test_pods_that_wander_are_seen_where_it_shows_between_the_versions(self):
+        wide, narrow = self.found(drift=0.2)
+
+        assert wide.widest > 5
+        assert wide.widest > narrow.widest > 2
+
+    def test_slow_requests_that_come_together_are_seen_in_every_scrape(self):
+        for spread in self.found(burst=8):
+            assert 5 < spread.bursts < 12
+
+    def test_so_they_are_with_a_single_pod(self):
+        assert all(spread.bursts > 5 for spread in self.found(burst=8, pods=1))
+
+    def test_ten_minutes_say_nothing(self):
+        assert self.found(burst=8, pods=1, steps=10) == ()
+
+    def test_a_check_begins_with_them_and_its_state_keeps_them(self):
+        setting = Setting(Kind.LATENCY, assumed=True)
+        arms = {Arm.BASELINE: self.buckets(), Arm.CANDIDATE: Counted()}
+        begun = sequential.begin(setting, arms, START, TENS, self.buckets(drift=0.2)).state
+
+        assert [spread.widest > 2 for spread in begun.raised] == [True, True]
+        assert sequential.State.from_json(begun.to_json(), setting) == begun
+        assert begun.setting(setting).dispersion_of(250.0) == begun.raised[1]
+
+    def test_a_measured_or_written_dispersion_is_nobody_s_to_raise(self):
+        arms = {Arm.BASELINE: self.buckets(), Arm.CANDIDATE: Counted()}
+
+        assert sequential.begin(Setting(Kind.LATENCY), arms, START, TENS, self.buckets(drift=0.2)).state.raised == ()

@@ -1,6 +1,7 @@
 """One alpha over all checks, verdicts at a window's end, and their sentences."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,18 @@ class TestWindowEnd:
         without = conclude(seen(check="latency", candidate_n=0, candidate=None, missing=reasons.NO_SERIES), evidence(errors=9.0))
 
         assert (without.outcome, without.reason) == (Outcome.INCONCLUSIVE, reasons.NO_SERIES)
+
+    def test_a_check_that_shows_nothing_does_not_fail_with_the_one_that_does(self):
+        """A latency that is better than blue's would be called a failure in a report, and in a pipeline."""
+        found = conclude(seen(check="latency", ln_e=-1.0), evidence(errors=9.0))
+
+        assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, reasons.NOT_CONCLUDED)
+
+    def test_what_would_have_been_enough_alone_fails_beside_the_cause(self):
+        both = seen(check="latency", ln_e=math.log(100 / 0.3) + 0.1)
+
+        assert conclude(replace(both, weight=0.3), evidence(errors=9.0)).outcome is Outcome.FAIL
+        assert conclude(replace(both, weight=0.2), evidence(errors=9.0)).outcome is Outcome.INCONCLUSIVE
 
     def test_missing_data_is_inconclusive_by_its_own_word(self):
         verdict = conclude(seen(missing=reasons.NO_SERIES), evidence())

@@ -132,11 +132,11 @@ class TestRestarts:
 
     def test_a_raised_dispersion_survives_with_it_and_divides_the_evidence(self):
         begun = sequential.begin(ERRORS, World(green=0.02, share=0.5).arms(START - 200, math.inf), START).state
-        raised = replace(begun, raised=Dispersion(6, 6))
+        raised = replace(begun, raised=(Dispersion(6, 6),))
         calm, guarded = (go(World(green=0.02, share=0.5), state=state) for state in (begun, raised))
 
         assert State.from_json(guarded.to_json(), ERRORS) == guarded
-        assert guarded.raised == Dispersion(6, 6)
+        assert guarded.raised == (Dispersion(6, 6),)
         assert 0 < sequential.ln_e(ERRORS, guarded) < sequential.ln_e(ERRORS, calm) / 2
         needed = [sequential.seen("errors", ERRORS, one, weight=1.0, window=Window(START, START + 600)).needed for one in (calm, guarded)]
         assert needed[1] == pytest.approx(3 * needed[0])
@@ -385,6 +385,7 @@ class TestEarly:
         assert State.from_json(text, EARLY) == state
         assert len(text) < 4096 / 5  # five edges fit
 
+    @pytest.mark.long
     def test_a_releases_with_the_rate_of_the_margin_seldom_passes(self):
         """The bound for one stage is 1/beta = 20: at the very margin at most 5 % reach it at any time."""
         marks, reached = (Mark(START, "1", early=True),), 0

@@ -99,6 +99,16 @@ class TestLimits:
     def test_a_ratio_to_a_negative_number_means_nothing(self):
         assert ask(1, -1, max_ratio=2).reason == reasons.BASELINE_UNUSABLE
 
+    @pytest.mark.parametrize("limit", [{"max_ratio": 2}, {"min_ratio": 0.5}])
+    def test_nor_is_a_negative_number_any_share_of_a_positive_one(self, limit):
+        found = ask(-1, 10, **limit)
+
+        assert (found.outcome, found.reason) == (INCONCLUSIVE, reasons.NEGATIVE_NUMBER)
+
+    def test_a_negative_number_may_be_below_a_limit_and_beside_a_difference(self):
+        assert ask(-1, max=2).outcome is PASS
+        assert ask(-1, -2, max_difference=2).outcome is PASS
+
     def test_too_few_requests_are_inconclusive_even_where_the_line_is_crossed(self):
         verdict = ask(100, n=99, min_n=100, max=5)
 

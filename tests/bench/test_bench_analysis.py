@@ -3,6 +3,7 @@
 import pytest
 
 from bench.analysis import code_of, engine, holds_alpha, otherwise
+from bench.analysis_latency import HEALTHY, chunk
 from bench.analysis_worlds import worlds
 
 WORLDS = {world.name: world for world in worlds()}
@@ -16,6 +17,7 @@ def test_comments_and_docstrings_are_no_other_engine_and_a_number_is():
     assert code_of(plain) != code_of(plain.replace("+ 1", "+ 2"))
 
 
+@pytest.mark.long
 def test_a_cell_has_the_same_fingerprint_again_and_another_cell_another_one():
     here, there = WORLDS["0.5 % @50"], WORLDS["1 % @50"]
     found = engine(here)
@@ -52,3 +54,12 @@ def test_healthy_simulated_releases_that_go_back_too_often_refute_the_bound():
     assert otherwise([RELEASE | {"seconds": 60.0}] * 3 + [RELEASE] * 3) == [
         "3 of 6 healthy simulated releases were rolled back, alpha is 0.01"
     ]
+
+
+@pytest.mark.parametrize("cell", [pytest.param(HEALTHY[7], marks=pytest.mark.long), HEALTHY[15]], ids=lambda cell: cell.name)
+def test_what_a_release_sees_of_its_latency_keeps_healthy_ones_that_a_dispersion_of_2_sends_back(cell):
+    """Each chunk also asks the product what it sees, from counters."""
+    _, (two, product) = chunk((cell, 0, 60))
+    back = [sum(time is not None for time in times) for times in (two, product)]
+
+    assert back[1] == 0 < back[0]

@@ -9,6 +9,7 @@ from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, NAMESPACE, RefusedError
 from controller.runtime.lease import micro_time
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
+from tests.sizes import most_telling
 
 WINDOW = {"window": {"openedAt": 1000.0, "lastSample": 1030.0, "ran": 30.0}}
 
@@ -84,7 +85,7 @@ def test_a_step_loses_only_what_the_command_beside_it_says(step, left):
     assert without(step, "rollback") == left
 
 
-@pytest.mark.parametrize("scenario", ["healthy", "fails-at-25"])
+@pytest.mark.parametrize("scenario", most_telling("fails-at-25", of=["healthy", "fails-at-25"]))
 def test_no_answer_names_the_same_verb_twice(scenario):
     terminal = a_terminal(scenario)
     for seconds in (5, 30, 60, 150, 3600):

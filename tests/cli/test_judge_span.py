@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.cli.main import run
 from tests.cli.test_judge import ARMS, BEGIN, LOOKS, STEP, WINDOW, as_dump, judged, release
 
 
@@ -19,6 +20,23 @@ def told(capsys, tmp_path, series, *more):
     path = tmp_path / "samples"
     path.write_text(as_dump(series))
     return judged(capsys, *ARMS, *WINDOW, "--file", str(path), *more)
+
+
+def test_a_histogram_that_cannot_be_read_is_named_with_its_version(capsys, tmp_path):
+    series = {
+        labels: samples
+        for labels, samples in release().items()
+        if not {("destination_workload", "shop-green"), ("le", "+Inf")} <= set(labels)
+    }
+    code, _ = told(capsys, tmp_path, series)
+    path = tmp_path / "samples"
+    run(["judge", *ARMS, *WINDOW, "--file", str(path)])
+    said = capsys.readouterr().err
+
+    assert code == 4
+    assert "A histogram of the candidate cannot be read: the histogram " in said
+    assert 'destination_workload="shop-green"' in said
+    assert "has no +Inf bucket." in said
 
 
 @pytest.mark.parametrize(("workload", "arm"), [("shop", "baseline"), ("shop-green", "candidate")])

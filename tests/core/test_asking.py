@@ -68,22 +68,31 @@ class TestTraffic:
         assert asked(Wanted(traffic_since=5000))["traffic"].query.endswith("[30s]")
 
 
+def gates(asks):
+    return {key: ask for key, ask in asks.items() if key.startswith("gate/")}
+
+
 class TestGates:
     WANTED = Wanted(gate=Window(600, 960))
 
     def test_a_relative_check_is_asked_of_both_colours_at_the_windows_end(self):
         asks = asked(self.WANTED)
 
-        assert set(asks) == {"gate/p99/candidate", "gate/p99/baseline", "gate/cpu/candidate"}
+        assert set(gates(asks)) == {"gate/p99/candidate", "gate/p99/baseline", "gate/cpu/candidate"}
         assert {ask.time for ask in asks.values()} == {960}
-        assert all("[360s]" in ask.query for ask in asks.values())
+        assert all("[360s]" in ask.query for ask in gates(asks).values())
+
+    def test_behind_a_quantile_it_is_asked_of_the_same_versions_whether_their_buckets_can_be_counted(self):
+        asks = asked(self.WANTED)
+
+        assert asks.keys() - gates(asks) == {"standing/p99/candidate", "standing/p99/baseline"}
 
     def test_at_a_hundred_percent_blue_is_not_asked_where_its_numbers_were_judged_before(self):
         known = [CheckStatus(name=name, baseline=200.0) for name in ("p99", "late")]
 
         asks = asked(self.WANTED, subject(stage=1, weight=100, baseline=known))
 
-        assert set(asks) == {"gate/p99/candidate", "gate/cpu/candidate", "gate/late/candidate"}
+        assert set(gates(asks)) == {"gate/p99/candidate", "gate/cpu/candidate", "gate/late/candidate"}
 
     def test_after_an_instant_switch_blue_is_asked_as_of_just_before_it(self):
         """A single stage of 100 %, or a promotion: blue's numbers were never judged, so its last window before the switch counts."""

@@ -102,6 +102,15 @@ class TestNoData:
         assert (fired([asked], [poll(asked, number(good), before=outage)]) is not None) is (good > 100)
 
 
+@pytest.mark.parametrize(
+    ("green", "blue", "reason"), [(1.0, -0.5, reasons.BASELINE_UNUSABLE), (-0.2, 0.5, reasons.NEGATIVE_NUMBER)], ids=["blue", "green"]
+)
+def test_a_negative_number_in_a_ratio_is_no_answer_and_both_numbers_are_told(green, blue, reason):
+    status = gate(check(max_ratio=2), number(green), number(blue))
+
+    assert (status.outcome, status.reason, status.detail) == (INCONCLUSIVE, reason, f"({green:g} vs {blue:g})")
+
+
 class TestAnswerOfAHealthyPrometheus:
     def test_a_clock_within_five_seconds_is_no_skew(self):
         answer = Answer(series=number(1).series, result_type="vector", server_time=NOW - 5)

@@ -55,6 +55,24 @@ def apart():
     return tuple(series)
 
 
+def histogram(workload, pod, count, step, *, until=NOW - 10, slow=lambda _: 0.1):
+    """Buckets of 1,000 requests a step, of which a share was slower than 100 ms, and half of those slower than 250."""
+    shares = [slow(k) for k in range(count)]
+    below = {"100": [1 - one for one in shares], "250": [1 - one / 2 for one in shares], "+Inf": [1.0] * count}
+    for le, parts in below.items():
+        labels = {"destination_workload": workload, "destination_workload_namespace": "shop", "le": le, "pod": pod}
+        times = [until - step * (count - 1 - k) for k in range(count)]
+        yield Series(tuple(sorted(labels.items())), tuple(map(Sample, times, accumulate(1000.0 * part for part in parts))))
+
+
+def slow_apart():
+    """Two pods of blue, minute by minute before the first weight: for ten minutes one is slow half as often again, then the other."""
+    for pod in (0, 1):
+        yield from histogram(
+            "shop", f"shop-{pod}", 90, 60.0, until=NOW - 190, slow=lambda minute, pod=pod: (0.08, 0.12)[(minute // 10 + pod) % 2]
+        )
+
+
 def counted(blue=(950.0, 10.0), green=(50.0, 1.0), **answer):
     series = (
         rows("shop", "200", blue[0], 90_000.0), rows("shop", "500", blue[1], 900.0),
@@ -93,7 +111,7 @@ class TestAsking:
         """One query brings the split, the window's progress and the ticks; latency asks once more, for both colours."""
         asks = self.asks(released())
 
-        assert set(asks) == {"traffic", "ticks/slow", "past/errors/"}
+        assert set(asks) == {"traffic", "ticks/slow", "past/errors/", "past/slow/"}
         assert "istio_request_duration_milliseconds_bucket" in asks["ticks/slow"].query
         assert 'destination_workload=~"shop|shop-green"' in asks["ticks/slow"].query
 
@@ -118,7 +136,14 @@ class TestAsking:
         assert first.query.startswith("(sum by (cluster,grpc_response_status,instance,job,namespace,node,pod,")
         assert first.query.endswith('(istio_requests_total{reporter="destination",' + BLUE + "}))[5400s:60s]")
         assert first.time == NOW - 190
-        assert [one.past for one in sequential.due(with_status(begun))] == [None, None]
+        assert [one.past for one in sequential.due(with_status(begun)) if one.check.name == "errors"] == [None]
+
+    def test_of_latency_the_buckets_of_its_pods_are_asked_for(self):
+        first = self.asks(released())["past/slow/"]
+
+        assert first.query.startswith("(sum by (cluster,instance,job,namespace,node,pod,le) ({__name__=~")
+        assert first.query.endswith('reporter="destination",' + BLUE + "}))[5400s:60s]")
+        assert first.time == NOW - 190
 
     def test_of_counters_of_the_plan_s_own_both_are_asked_pod_by_pod(self):
         own = {"name": "orders", "method": "sequential", "counters": {"total": "orders_total", "bad": "orders_failed_total"}}
@@ -129,7 +154,7 @@ class TestAsking:
 
     @pytest.mark.parametrize("known", [{"dispersion": 2}, {"measured": MEASURED}])
     def test_what_somebody_measured_or_wrote_down_is_not_asked_for(self, known):
-        assert not [key for key in self.asks(released(analysis=known)) if key.startswith("past/")]
+        assert not [key for key in self.asks(released(analysis=known)) if key.startswith("past/errors/")]
 
     def test_another_provider_is_asked_for_samples_of_its_own(self):
         asks = self.asks(released(checks=[ERRORS | {"provider": "other"}]))
@@ -239,6 +264,21 @@ class TestActing:
 
         assert ("raised" in state) is raised
         assert not raised or state["raised"][1] > 5 > state["raised"][0]
+
+    @pytest.mark.parametrize("wandered", [True, False])
+    def test_how_slow_blue_pods_were_before_raises_latency_s_at_each_edge(self, wandered):
+        measured = {
+            asking.TRAFFIC: Measurement(counted()),
+            "ticks/slow": Measurement(Answer(series=tuple(histogram("shop", "client", 30, 10.0)), result_type="matrix")),
+            "past/slow/": Measurement(Answer(series=tuple(slow_apart() if wandered else ()), result_type="matrix")),
+        }
+        w = released().world()
+        found = decide(w.subject, w.observed, Measured(measured), w.now).status.sequential
+        state = json.loads(next(one.state for one in found if one.name == "slow"))
+
+        assert [line[0] for line in state["lines"]] == [100.0, 250.0]
+        assert ("raised" in state) is wandered
+        assert not wandered or (min(state["raised"][1::2]) > 5 and len(state["raised"]) == 4)
 
     def test_a_steady_blue_leaves_the_assumed_dispersion(self):
         assert "raised" not in decided(released(), counted())[0].status.sequential[0].state

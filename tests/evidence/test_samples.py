@@ -1,12 +1,14 @@
 """Answers as lines and back: the very same numbers, however Prometheus behaves."""
 
 import math
+import tracemalloc
 
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.model import Sample, Series
+from controller.core.asking import past_key
 from controller.core.world import Measurement
 from controller.evidence.samples import Reader, Writer
 from controller.ports import Answer, AnswerFault, ProbeResult
@@ -38,6 +40,18 @@ def lines_of(*measurements):
     return [writer.answer("traffic", one) for one in measurements]
 
 
+def remembered(key, measurement):
+    """Bytes that a writer holds after it has written this."""
+    writer = Writer()
+    tracemalloc.start()
+    try:
+        writer.answer(key, measurement)
+        writer.fresh.clear()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
 class TestRoundTrip:
     def test_a_range_that_moves_on_is_read_back_as_it_was_asked(self):
         one = matrix((LABELS, [(10.0, 1.0), (20.0, 2.5), (30.0, 4.0)]))
@@ -64,6 +78,19 @@ class TestRoundTrip:
         answers = [matrix((LABELS, samples)) for samples in seen]
 
         assert through(*answers) == answers
+
+    def test_what_is_asked_once_is_read_back_however_often_it_is_asked(self):
+        seen = [[(10.0, 1.0), (20.0, 2.0)], [(10.0, 1.0), (20.0, 2.0), (30.0, 3.0)], [(30.0, 3.0)], []]
+        answers = [matrix((LABELS, samples), (OTHER, [(10.0, 7.0)])) for samples in seen]
+
+        assert through(*answers, key=past_key("latency")) == answers
+
+    def test_of_what_is_asked_once_the_samples_are_not_remembered(self):
+        """An hour and a half of every bucket of every pod, for each release that runs."""
+        every = matrix(*[((("pod", str(pod)),), [(60.0 * step, step * 7.0) for step in range(90)]) for pod in range(300)])
+        kept = {key: remembered(key, every) for key in ("traffic", past_key("latency"))}
+
+        assert kept[past_key("latency")] < kept["traffic"] / 3
 
     def test_infinities_are_read_back(self):
         answers = [matrix((LABELS, [(10.0, math.inf), (20.0, -math.inf)]))]

@@ -13,6 +13,7 @@ from controller.report.facts import Point, facts_of
 from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, check_plots, room_for, short, svg, thin, ticks
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Act
+from controller.times import rfc3339
 from tests.evidence.recorded import FIRST, HWAYO, KAYENTA, SEQUENTIAL, bundle_from, recorded
 from tests.report.browser import browser, written
 from tests.stories import scenario_of
@@ -71,6 +72,7 @@ class TestFacts:
         assert (at_25.weight, at_25.verdict) == (25, "")
         assert at_25.green > before["nGreen"]
 
+    @pytest.mark.long
     def test_a_stage_that_was_skipped_names_who_asked(self):
         """The status knows only the request; a history without it (of an older version) leaves "a person"."""
         sims, people = [], [Act.model_validate({"at": "4m", "verb": "promote", "actor": "bob"})]
@@ -111,12 +113,21 @@ class TestFacts:
         assert "[900s:30s]" in check.queries["Error rate, green"]
         assert "canary: Error rate, both versions" in page
 
+    def test_evidence_that_has_not_begun_is_0_in_the_table(self):
+        assert [html.figure_of(value, html.LN_E_DIGITS) for value in (1.1e-16, -2e-16, -0.288461, None)] == ["0", "0", "-0.288461", "-"]
+        assert html.figure_of(1.1e-16) == "1.1e-16"
+
     def test_a_release_that_is_under_way_says_so(self):
         bundle = recorded(FIRST, "healthy")
-        early = replace(bundle, segments=bundle.segments[:5], release={**bundle.release, "status": {**bundle.status, "phase": "Measuring"}})
+        status = {**bundle.status, "phase": "Measuring", "finishedAt": 0.0, "rollback": None}
+        early = replace(bundle, segments=bundle.segments[:5], release={**bundle.release, "status": status})
+        facts = facts_of(early)
+        until = rfc3339(facts.ended)
 
-        assert facts_of(early).outcome == "running"
-        assert "still under way" in " ".join(facts_of(early).notes)
+        assert facts.outcome == "running"
+        assert f"still under way: requests and figures are those up to its last record, {until}." in " ".join(facts.notes)
+        assert ("Recorded until" in html.html(facts), "Ended" in html.html(facts)) == (True, False)
+        assert ", recorded for " in texts.markdown(facts)
 
     def test_a_release_without_any_decision_has_a_report(self):
         empty = replace(recorded(FIRST, "fails-at-5"), segments=(), parts=(), history=())
@@ -146,11 +157,13 @@ class TestPage:
         assert "default-src 'none'" in page
         assert not [attrs for _, attrs in tags if attrs.get("src") or attrs.get("href", "#").startswith(("http", "//"))]
 
+    @pytest.mark.long
     def test_a_long_release_with_many_checks_stays_small(self, hwayo):
         assert len(html.html(hwayo).encode()) < 400_000
         whole = facts_of(recorded(HWAYO, "healthy"))
         assert len(html.html(whole).encode()) < 400_000
 
+    @pytest.mark.long
     def test_five_sequential_checks_over_seventy_five_minutes_stay_below_400_kilobytes(self):
         facts = facts_of(recorded(SEQUENTIAL, "sequential-healthy"))
         errors, latency, *others = facts.checks

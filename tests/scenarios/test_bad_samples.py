@@ -6,6 +6,8 @@ from functools import cache
 import pytest
 
 from analysis.model import Sample, Series
+from controller.core import reasons
+from controller.core.queries import LATENCY
 from controller.simulator.invariants import watch
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import START
@@ -57,6 +59,12 @@ NEVER = {
 """What makes at least one of the two checks impossible to judge."""
 
 
+HISTOGRAMS = {
+    "no +Inf": reasons.NO_INF_BUCKET, "edges that are no numbers": reasons.BAD_BUCKET_EDGE, "falling counts": reasons.FALLING_BUCKETS,
+}  # fmt: skip
+BUCKETS = f"{LATENCY}_bucket"
+
+
 def backwards(one):
     return replace(one, samples=one.samples[::-1])
 
@@ -66,19 +74,20 @@ def twice(one):
 
 
 class Spoilt:
-    """Raw samples of a Prometheus, each series changed from a moment on."""
+    """Raw samples of a Prometheus, each series changed from a moment on; of buckets also how they stand."""
 
     def __init__(self, inner, clock, change):
         self.inner, self.clock, self.change = inner, clock, change
 
     def query(self, promql, time):
         answer = self.inner.query(promql, time)
-        if answer.result_type != "matrix" or self.clock.time < START + SPOILT_FROM:
+        standing = f",le) ({BUCKETS}" in promql
+        if not (answer.result_type == "matrix" or standing) or self.clock.time < START + SPOILT_FROM:
             return answer
         return replace(answer, series=tuple(one for one in map(self.change, answer.series) if one is not None))
 
 
-def released(change):
+def released(change, plan="short.yaml"):
     """Invariants are watched, and everything that a release of the story with these samples leaves."""
     folder, scenario = story("sequential-healthy")
     kept = []
@@ -87,7 +96,7 @@ def released(change):
         sim.prometheus.inner = Spoilt(sim.prometheus.inner, sim.clock, change)
         kept.append(watch(sim))
 
-    shorter = scenario.model_copy(update={"plan": "short.yaml", "expect": scenario.expect.model_copy(update={"phase": None})})
+    shorter = scenario.model_copy(update={"plan": plan, "expect": scenario.expect.model_copy(update={"phase": None})})
     result = run_scenario(shorter, folder, prepare=prepare)
     return result.status, kept[0].finish()
 
@@ -97,7 +106,7 @@ def undisturbed():
     return released(lambda one: one)[0]
 
 
-@pytest.mark.parametrize("name", most_telling("NaN in the counters of failures", "no series", "falling counts", of=NEVER))
+@pytest.mark.parametrize("name", most_telling("NaN in the counters of failures", "no series", of=NEVER))
 def test_what_cannot_be_counted_is_never_a_pass(name):
     status, breaches = released(NEVER[name])
 
@@ -106,6 +115,25 @@ def test_what_cannot_be_counted_is_never_a_pass(name):
     assert [stage.verdict for stage in status.stages if stage.verdict == "pass"] == []
 
 
+@pytest.mark.long
+def test_a_limit_on_latency_passes_where_its_buckets_can_be_counted():
+    status, breaches = released(lambda one: one, "limited.yaml")
+
+    assert (status.phase, breaches) == ("Succeeded", [])
+
+
+@pytest.mark.parametrize("name", HISTOGRAMS)
+def test_nor_is_it_where_a_limit_on_latency_gets_its_number_all_the_same(name):
+    status, breaches = released(NEVER[name], "limited.yaml")
+    (latency,) = status.stages[0].checks
+
+    assert breaches == []
+    assert status.phase != "Succeeded"
+    assert latency.reason == HISTOGRAMS[name]
+    assert latency.value > 0
+
+
+@pytest.mark.long
 def test_samples_that_come_twice_count_once():
     status, breaches = released(twice)
 
@@ -114,6 +142,7 @@ def test_samples_that_come_twice_count_once():
     assert [one.state for one in status.sequential] == [one.state for one in undisturbed().sequential]
 
 
+@pytest.mark.long
 def test_samples_in_the_wrong_order_are_judged_in_the_right_one_and_nothing_goes_on_without_fresh_ones():
     """No Prometheus answers so; what stands in its place might. To the drain its newest sample is an old one."""
     status, breaches = released(backwards)
@@ -145,6 +174,7 @@ def stalled(errors):
     return result, kept[0].finish()
 
 
+@pytest.mark.long
 def test_failures_while_nothing_was_scraped_are_no_pass_although_one_scrape_may_not_decide():
     """Half of green's requests failed, and all that shows it is one tick. It is healthy again, so that a person is asked."""
     base = story("sequential-healthy")[1].versions[0]

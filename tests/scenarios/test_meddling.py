@@ -185,7 +185,7 @@ class TestTheRoute:
         assert story.weights == {"v1": 97, "v2": 3}
         assert story.breaches == []
 
-    @pytest.mark.parametrize("weights", [(0, 0), (None, None)])
+    @pytest.mark.parametrize("weights", [(0, 0), pytest.param((None, None), marks=pytest.mark.long)])
     @pytest.mark.parametrize("when", STAGES)
     def test_weights_that_mean_nothing_are_put_right_at_once(self, when, weights):
         """All 0 and all absent send to all pods of the host, whatever was granted."""
@@ -201,6 +201,7 @@ class TestTheRoute:
         assert (story.status["phase"], story.status["reason"]) == ("Holding", "RouteChanged")
         assert "no http rule that sends to blue or green" in story.status["message"]
 
+    @pytest.mark.long
     @pytest.mark.parametrize("when", STAGES)
     def test_a_new_rule_to_blue_is_held_until_a_person_gives_green_its_share_there(self, when):
         """Else its users stay on a version that goes after the success, and the route is never given back."""
@@ -342,7 +343,7 @@ class TestAnEpochThatSomebodyWrote:
 
 
 class TestGreensCluster:
-    @pytest.mark.parametrize("deed", [without_green_subset, delete(DESTINATION_RULE, "shop")])
+    @pytest.mark.parametrize("deed", [without_green_subset, pytest.param(delete(DESTINATION_RULE, "shop"), marks=pytest.mark.long)])
     @pytest.mark.parametrize("when", STAGES)
     def test_without_its_subset_everybody_goes_back_soon(self, when, deed):
         """Its whole share of the users gets 503 until then, and no metric has a colour for it."""
@@ -365,6 +366,7 @@ class TestGreensCluster:
 
         assert story.status["rollback"]["reason"] == "HoldDeadline"
 
+    @pytest.mark.long
     @pytest.mark.parametrize("when", most_telling(CLUSTER, of=[PREPARING, CLUSTER, MEASURING]))
     def test_green_gets_no_more_while_the_service_is_deleted(self, when):
         story = told((when, delete(SERVICE, "shop")))
@@ -451,6 +453,7 @@ class TestWorkloads:
         assert "registry.example/shop:by-hand in mid-release, and registry.example/shop:2.0 was being prepared" in said
         assert story.breaches == []
 
+    @pytest.mark.long
     def test_after_the_success_both_versions_have_an_autoscaler_with_its_owners_minimum(self):
         """In the retention green grows with its load, and blue is its owner's to scale again."""
         seen: list[dict[str, int]] = []
@@ -465,6 +468,7 @@ class TestWorkloads:
         assert seen == [{"shop": 3}, {"shop": 2, "shop-green": 2}]
         assert story.breaches == []
 
+    @pytest.mark.long
     def test_a_name_that_somebody_took_keeps_the_old_version_and_is_said_to_who_waits(self):
         """Else the next release would wait for ever, and nobody could see for what."""
         spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 3}
@@ -478,6 +482,7 @@ class TestWorkloads:
         assert "HorizontalPodAutoscaler shop/shop-green exists and is not of this release" in taken.status["retention"]["kept"]
         assert (waiting["phase"], waiting["reason"], waiting["hold"]["waitsFor"]) == ("Queued", "WaitingForOldVersion", "operator")
 
+    @pytest.mark.long
     def test_it_goes_on_when_the_name_is_free(self):
         spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 3}
         freed = told(
@@ -489,6 +494,7 @@ class TestWorkloads:
         assert (freed.status["retention"]["done"], freed.status["retention"].get("kept", "")) == (True, "")
         assert freed.kube.get(RELEASE, "shop", "shop-v3")["status"]["phase"] != "Queued"
 
+    @pytest.mark.long
     def test_taking_a_success_back_leaves_the_first_versions_autoscaler_alone(self):
         """Green's, which the success made, goes with green."""
         images = {"shop": "registry.example/shop:1.0"}
@@ -527,6 +533,7 @@ class TestWorkloads:
 
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
 
+    @pytest.mark.long
     def test_somebody_elses_green_is_named_as_such(self):
         story = told((MEASURING, make_again("shop-green")))
 
@@ -550,8 +557,19 @@ class TestWorkloads:
         assert story.kube.get(RELEASE, "shop", "shop-v3")["status"]["phase"] != "Queued"
 
 
+CONTRADICTIONS = [
+    (SHIFTED, {"phase": "Returning"}, "Returning"),
+    (MEASURING, {"phase": "Returning"}, "Returning"),
+    (BAKING, {"phase": "Returning"}, "Returning"),
+    (BAKING, {"phase": "Measuring"}, "Measuring in the last stage"),
+    (SHIFTED, {"grant": 0, "weight": 0}, "grant"),
+    (SHIFTED, {"stages": [{"weight": 5, "enteredAt": 0, "verdict": "pass"}]}, "verdict"),
+]
+FIXED = [{"blueSlot": 1}, {"objects": []}, {"capacity": []}, {"mode": "host", "greenSubset": ""}]
+
+
 class TestTheRecords:
-    @pytest.mark.parametrize("restarted", [True, False])
+    @pytest.mark.parametrize("restarted", most_telling(True, of=[True, False]))
     def test_without_its_frozen_plan_a_release_stops_and_rollback_works(self, restarted):
         """The live plan was edited, so it is good for the way back alone."""
 
@@ -591,17 +609,7 @@ class TestTheRecords:
         assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
         assert story.breaches == []
 
-    @pytest.mark.parametrize(
-        ("when", "edit", "word"),
-        [
-            (SHIFTED, {"phase": "Returning"}, "Returning"),
-            (MEASURING, {"phase": "Returning"}, "Returning"),
-            (BAKING, {"phase": "Returning"}, "Returning"),
-            (BAKING, {"phase": "Measuring"}, "Measuring in the last stage"),
-            (SHIFTED, {"grant": 0, "weight": 0}, "grant"),
-            (SHIFTED, {"stages": [{"weight": 5, "enteredAt": 0, "verdict": "pass"}]}, "verdict"),
-        ],
-    )
+    @pytest.mark.parametrize(("when", "edit", "word"), most_telling(*CONTRADICTIONS[-2:], of=CONTRADICTIONS))
     def test_a_status_that_contradicts_itself_halts_and_moves_nothing_toward_green(self, when, edit, word):
         story = told((when, edit_status(**edit)))
 
@@ -611,7 +619,7 @@ class TestTheRecords:
         assert blue["image"] == "registry.example/shop:1.0"
         assert story.status["maxWeight"] <= (100 if when == BAKING else 5)
 
-    @pytest.mark.parametrize("phase", ["RolledBack", "Refused"])
+    @pytest.mark.parametrize("phase", most_telling("RolledBack", of=["RolledBack", "Refused"]))
     def test_an_end_that_somebody_wrote_is_made_true_and_said(self, phase):
         """The API server keeps it, and nobody would look at green's share any more."""
         story = told((MEASURING, edit_status(phase=phase, weight=0, finishedAt=START + MEASURING)), limit="4m")
@@ -628,7 +636,7 @@ class TestTheRecords:
         assert (story.status["phase"], story.weights["v1"]) == (Phase.HALTED, 100)
         assert "beside a recorded rollback" in story.status["message"]
 
-    @pytest.mark.parametrize("edit", [{"blueSlot": 1}, {"objects": []}, {"capacity": []}, {"mode": "host", "greenSubset": ""}], ids=str)
+    @pytest.mark.parametrize("edit", most_telling(FIXED[0], of=FIXED), ids=str)
     @pytest.mark.parametrize("back", most_telling(False, of=[False, True]))
     def test_who_is_blue_and_what_was_borrowed_cannot_be_edited(self, edit, back):
         """A flipped blueSlot would send everybody to green, by the drift as by the rollback; an emptied list leaves a minimum raised."""
@@ -705,6 +713,7 @@ class TestTheFinalizer:
         assert story.status["phase"] == "Halted"
         assert story.weights == {"v1": 95, "v2": 5}
 
+    @pytest.mark.long
     def test_somebody_who_takes_it_off_again_and_again_stops_nothing(self):
         story = told(*((when, self.TAKEN_OFF) for when in range(20, 400, 7)))
 

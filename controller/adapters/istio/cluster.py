@@ -246,7 +246,7 @@ class _SubsetReader:
 
     def _service(self, host: str, pair: HostPair) -> Obj | None:
         """The Service behind a host, which both subsets share."""
-        return get_or_none(self.kube, SERVICE, *pair.services[pair.hosts.index(host)])
+        return get_or_none(self.kube, SERVICE, *pair.service(host))
 
     def _deployment(self, pair: HostPair, slot: int) -> Obj | None:
         return get_or_none(self.kube, DEPLOYMENT, *pair.workloads[slot])

@@ -98,7 +98,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         green_subset=sides.green_subset,
         blue_labels=clusters.blue_labels,
         green_labels=clusters.green_labels,
-        routed=frozenset(service for pair in pairs for service in pair.services),
+        routed=frozenset(service for pair in pairs for service in pair.all_services),
         cluster_ready=clusters.ready,
         cluster_gone=clusters.gone,
         blue_lost=clusters.blue_lost,

@@ -18,8 +18,9 @@ from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn
 from controller.cli.judge_prometheus import read_prometheus
 from controller.cli.judge_selectors import BUCKETS, selector
+from controller.core.asking import TARGETS
 from controller.core.buckets import bucket_labels
-from controller.core.queries import LATENCY, Mesh, Naming, build_checks_queries, latency_selector, pair_of
+from controller.core.queries import LATENCY, Mesh, Naming, build_checks_queries, latency_selector, newest_buckets, over_window, pair_of
 
 BINARY = shutil.which("prometheus")
 
@@ -130,6 +131,21 @@ def test_a_question_for_some_edges_finds_a_native_histogram_whole(prometheus):
 
     assert some.fault is None
     assert len(some.series) == len(every.series) == 30
+
+
+def test_the_pods_of_before_are_seen_in_its_sums_too(prometheus):
+    """A sum over a native histogram is one: what a release looks back on step by step are its buckets."""
+    found = prometheus.query(over_window(f"sum by ({TARGETS},le) ({latency_selector(ASKED)})", 30, 1), time.time())
+    by = {dict(series.labels)["le"]: series.samples[-1].value for series in found.series}
+
+    assert (found.fault, found.warnings, len(by)) == (None, (), 30)
+    assert by["64"] == sum(value <= 64 for value in VALUES[: int(by["+Inf"])])
+
+
+def test_it_has_no_buckets_that_could_contradict_each_other(prometheus):
+    found = prometheus.query(newest_buckets(ASKED, TARGETS), time.time())
+
+    assert (found.fault, found.series, found.warnings) == (None, (), ())
 
 
 def test_the_built_in_latency_check_has_its_one_number(prometheus):
