@@ -378,8 +378,8 @@ BASELINE_UNUSABLE = _reason(
     "Use maxDifference for numbers that may be negative.",
     _W,
 )
-CANDIDATE_UNUSABLE = _reason(
-    "CandidateUnusable",
+NEGATIVE_RATIO = _reason(
+    "NegativeRatio",
     "Green's number is negative, so that it is no share of blue's. {detail}",
     "Look at what is counted; use maxDifference for numbers that may be negative.",
     _W,
