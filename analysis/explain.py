@@ -20,7 +20,7 @@ _MISSING = {
     reasons.WRONG_TYPE: "the answer was of another type than expected",
     reasons.BASELINE_MISSING: "the baseline had no number",
     reasons.BASELINE_UNUSABLE: "the baseline's number cannot be compared with",
-    reasons.NEGATIVE_RATIO: "the candidate's number is negative, so that it is no share of the baseline's",
+    reasons.NEGATIVE_NUMBER: "the candidate's number is negative, so that it is no share of the baseline's",
     reasons.UNUSABLE_COUNTER: "a counter's newest samples are no counts (NaN, infinite, negative or beyond 2^53)",
     reasons.TOO_FEW_SAMPLES: "there were too few samples",
     reasons.NOT_CONFIRMED: "it was not confirmed by further measurements",

@@ -17,7 +17,7 @@ WRONG_TYPE = "WrongResultType"
 UNUSABLE_COUNTER = "UnusableCounter"
 BASELINE_MISSING = "BaselineMissing"
 BASELINE_UNUSABLE = "BaselineUnusable"
-NEGATIVE_RATIO = "NegativeRatio"
+NEGATIVE_NUMBER = "NegativeNumber"
 TOO_FEW_REQUESTS = "TooFewRequests"
 TOO_FEW_SAMPLES = "TooFewSamples"
 NOT_CONFIRMED = "NotConfirmed"
@@ -34,7 +34,7 @@ MISSING_DATA = frozenset(
         UNUSABLE_COUNTER,
         BASELINE_MISSING,
         BASELINE_UNUSABLE,
-        NEGATIVE_RATIO,
+        NEGATIVE_NUMBER,
     }
 )
 """The words of an answer that cannot be judged: never a pass and never a failure."""

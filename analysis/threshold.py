@@ -210,7 +210,7 @@ def _relative_fault(lines: Iterable[tuple[Line, float]], value: float, baseline:
     # "20 % more than -3" means nothing, nor is -3 a fifth of anything.
     if not any(line in _RATIOS for line in relative) or min(value, baseline.value) >= 0:
         return ""
-    return reasons.BASELINE_UNUSABLE if baseline.value < 0 else reasons.NEGATIVE_RATIO
+    return reasons.BASELINE_UNUSABLE if baseline.value < 0 else reasons.NEGATIVE_NUMBER
 
 
 def _decided(question: Question, decision: tuple[Outcome, Line, float], value: float, baseline: Reading | None) -> Verdict:

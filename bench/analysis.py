@@ -131,7 +131,7 @@ def known(cells: list[World], *, any_engine: bool = False) -> dict[tuple[str, in
     if not RESULTS.exists():
         return {}
     lines = (json.loads(line) for line in RESULTS.read_text().splitlines() if line.strip())
-    prints = {cell.name: engine(cell) for cell in cells}
+    prints = {} if any_engine else {cell.name: engine(cell) for cell in cells}
     return {(one["cell"], one["chunk"]): one for one in lines if any_engine or one["engine"] == prints.get(one["cell"])}
 
 

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from controller.adapters import records
 from controller.adapters.istio.rollback import roll_back_routes
-from controller.adapters.istio.subsets import ensure_subset, remove_subset
+from controller.adapters.istio.subsets import claim_rules, ensure_subset, remove_subset
 from controller.adapters.istio.writes import claim_routes, close_routes, open_routes, set_weight
 from controller.adapters.pruning import prune
 from controller.adapters.workloads import teardown
@@ -66,6 +66,7 @@ def _routes(
     match command:
         case ClaimRoutes():
             claim_routes(kube, subject, traffic, epoch)
+            claim_rules(kube, subject, traffic, epoch)
         case OpenRoutes():
             open_routes(kube, subject, traffic, epoch)
         case SetWeight(weight, stamp):

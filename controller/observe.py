@@ -8,7 +8,7 @@ on the phase: a release that waits in a stage needs a handful of reads, all from
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from controller.adapters import records
+from controller.adapters import marks, records
 from controller.adapters.istio.view import TrafficView, observe_traffic
 from controller.adapters.pruning import read_finished
 from controller.adapters.questions import doubtful, unaskable, unknown_providers
@@ -155,7 +155,7 @@ class Surroundings:
 
 
 def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, live: bool, index: Kube | None = None) -> Snapshot | None:
-    """Look once. None where the Release is gone. Raises `KubeError`s.
+    """Look once. None where the Release is gone. Raises `KubeError`s, and `Deposed` where a later leader wrote its status.
 
     `index` is where the other releases of the plan are found; `kube` itself if absent.
     """
@@ -171,6 +171,7 @@ def observe(key: tuple[str, str], kube: Kube, ports: Ports, memo: Parsed, *, liv
     if subject.uid != early.uid or subject.status.blue_slot != early.status.blue_slot or subject.status.plan_hash != early.status.plan_hash:
         # The Release was replaced, or moved on so far that the targets were looked at with the wrong eyes: look again.
         return observe(key, kube, ports, memo, live=live, index=index)
+    marks.check_status_epoch(obj, subject.status.epoch, ports.epoch)
     return Snapshot(subject, for_the_core(subject, around, kube, ports, live=live), obj, around.plan, around.traffic, around.members)
 
 
@@ -227,6 +228,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         routes=traffic.routes,
         members=members.members,
         objects=(*traffic.objects, *members.objects),
+        rules=traffic.rules,
         cluster_ready=traffic.cluster_ready,
         cluster_gone=traffic.cluster_gone,
         blue_lost=traffic.blue_lost,

@@ -52,6 +52,7 @@ NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 EVENT = Kind("", "v1", "Event", "events")
 ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+SUBJECT_ACCESS_REVIEW = Kind("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False)
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 
@@ -150,6 +151,9 @@ class AnswerFault(StrEnum):
     TIMEOUT = "timeout"
     SERVER_ERROR = "server-error"
     BAD_QUERY = "bad-query"
+    """It is no query to this Prometheus, and never will be one."""
+    NOT_EXECUTED = "not-executed"
+    """It was refused for what it found, or by something in between: another time it may be answered."""
     UNREADABLE = "unreadable"
     TOO_LARGE = "too-large"
     UNAUTHORIZED = "unauthorized"

@@ -34,7 +34,7 @@ LONGEST = (
 )  # fmt: skip
 
 # How `--dist loadgroup` hands out the offline suite. One worker runs a whole file, which has fixtures and caches of its own, but for:
-# files that share recorded bundles, and sandboxes, whose worker mostly waits while the others have the cores;
+# files that share recorded bundles or import scipy, and sandboxes, whose worker mostly waits while the others have the cores;
 TOGETHER = {
     "tests/sandbox/": "sandboxes",
     "tests/cli/test_cli_evidence.py": "bundles",
@@ -42,6 +42,11 @@ TOGETHER = {
     "tests/evidence/test_record_and_replay.py": "bundles",
     "tests/report/test_report.py": "bundles",
     "tests/examples/test_examples.py": "bundles",
+    "tests/analysis/test_gauge.py": "scipy",
+    "tests/analysis/test_kayenta.py": "scipy",
+    "tests/analysis/test_rate.py": "scipy",
+    "tests/analysis/test_slo.py": "scipy",
+    "tests/core/test_traffic.py": "scipy",
 }
 # files whose tests share simulated stories: each story is handed out by itself, but for those of which a bundle is looked at;
 BY_STORY = (
@@ -124,11 +129,17 @@ def pytest_testnodedown(node: Any) -> None:
     stash[LEFT] = max(stash.get(LEFT, 0), getattr(node, "workeroutput", {}).get("long", 0))
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
     """Thousands of tests and everything imported stay until the end: the garbage collector need not look at them again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -108,8 +108,7 @@ class KubeClient:
             if labels:
                 params["label_selector"] = labels
             answer = self._json("list", kind, path, **params)
-            metadata = answer.get("metadata") or {}
-            items = answer.get("items") or []
+            metadata, items = answer["metadata"], answer["items"] or []
             for item in items:  # the server leaves these out of typed lists
                 item.setdefault("apiVersion", kind.api_version)
                 item.setdefault("kind", kind.kind)
@@ -185,12 +184,14 @@ class KubeClient:
             kind, body = event["type"], event["object"]
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise not_kubernetes(response.status, response.headers, line, self.server) from error
+        if not isinstance(body, dict):
+            raise not_kubernetes(response.status, response.headers, line, self.server)
         if kind == "ERROR":
             raise error_of_event(body, self.server)
         return WatchEvent(kind, body)
 
     def _json(self, verb: str, kind: Kind | None, path: str, *, named: str = "", **params: Any) -> dict[str, Any]:
-        """Send, read the whole answer, decode. An answer that is not about the object that was `named` comes from something else."""
+        """Send, read the whole answer, decode. One that is no list, or not about the object that was `named`, comes from something else."""
         started = time.perf_counter()
         patience = (self._limits.connect, self._limits.list_read if verb == "list" else self._limits.read)
         response = self._send(verb, kind, path, patience, started, **params)
@@ -205,7 +206,7 @@ class KubeClient:
             answer = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise not_kubernetes(response.status, response.headers, data, self.server) from error
-        if not isinstance(answer, dict) or (named and _name_of(answer) != named):
+        if not isinstance(answer, dict) or (named and _name_of(answer) != named) or (verb == "list" and not _is_list(answer)):
             raise not_kubernetes(response.status, response.headers, data, self.server)
         return answer
 
@@ -268,3 +269,11 @@ def _name_of(answer: dict[str, Any]) -> Any:
     """The name of an object that may be anything."""
     meta = answer.get("metadata")
     return meta.get("name") if isinstance(meta, dict) else None
+
+
+def _is_list(answer: dict[str, Any]) -> bool:
+    """Whether this is a list of objects. One without its items would read as an empty one, and everything would count as deleted."""
+    items = answer.get("items", ...)
+    if not isinstance(answer.get("metadata"), dict) or not (items is None or isinstance(items, list)):
+        return False
+    return all(isinstance(item, dict) and isinstance(item.get("metadata"), dict) for item in items or ())

@@ -7,7 +7,7 @@ higher one (S9). The marks are also how a later leader, or a later release, tell
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.api.base import NAME_LENGTH
+from controller.api.base import EPOCH_LEAP, NAME_LENGTH
 from controller.ports import Obj
 
 FIELD_MANAGER = "penstock"
@@ -87,10 +87,19 @@ def epoch_of(obj: Obj) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0  # noqa: PLR2004 - more digits is garbage
 
 
+def outranks(found: int, ours: int) -> bool:
+    """Whether the epoch that was found is that of a later leader than ours; one that leaps is nobody's."""
+    return 0 < found - ours <= EPOCH_LEAP
+
+
 def check_epoch(obj: Obj, epoch: int) -> None:
-    """Raise `Deposed` where the object carries a higher epoch than ours. To be asked before every write."""
-    found = epoch_of(obj)
-    if found > epoch:
+    """Raise `Deposed` where the object carries a later leader's epoch. To be asked before every write."""
+    check_status_epoch(obj, epoch_of(obj), epoch)
+
+
+def check_status_epoch(obj: Obj, found: int, epoch: int) -> None:
+    """Likewise of the epoch in a status of ours."""
+    if outranks(found, epoch):
         raise Deposed(found, epoch, where(obj))
 
 

@@ -18,17 +18,17 @@ from controller.ports import Answer, AnswerFault
 MESSAGE_LENGTH = 300
 
 _STATUS_FAULTS = {
-    400: AnswerFault.BAD_QUERY,
+    400: AnswerFault.NOT_EXECUTED,
     401: AnswerFault.UNAUTHORIZED,
     403: AnswerFault.UNAUTHORIZED,
     407: AnswerFault.UNAUTHORIZED,
     408: AnswerFault.TIMEOUT,
-    422: AnswerFault.BAD_QUERY,
+    422: AnswerFault.NOT_EXECUTED,
     504: AnswerFault.TIMEOUT,
 }
 _ERROR_TYPES = {
     "bad_data": AnswerFault.BAD_QUERY,
-    "execution": AnswerFault.BAD_QUERY,
+    "execution": AnswerFault.NOT_EXECUTED,
     "timeout": AnswerFault.TIMEOUT,
     "canceled": AnswerFault.TIMEOUT,
 }

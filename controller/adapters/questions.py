@@ -1,14 +1,13 @@
 """What of a plan's questions nobody could answer, found at the start of a release, before anything is touched.
 
 Nothing is asked here: whether a query is good PromQL is known to the Prometheus that gets it, so that what our own parser does not
-know (an extension, a function of a newer version) is a warning.
+know (an extension, a function of a newer version) is a warning, until it is tried (`core.trials`).
 """
-
-from collections.abc import Iterator
 
 from controller.api.plan import PlanSpec
 from controller.core import reasons
 from controller.core.queries import Place, fill, parameters_of
+from controller.core.trials import own_queries
 from controller.core.world import Problem
 from controller.ports import PrometheusProviders
 
@@ -25,11 +24,11 @@ def unknown_providers(plan: PlanSpec, known: PrometheusProviders) -> tuple[Probl
 def unaskable(plan: PlanSpec) -> tuple[Problem, ...]:
     """Queries with a parameter that does not exist or cannot stand there: they could never be sent."""
     found = []
-    for name, text in queries_of(plan):
+    for own in own_queries(plan):
         try:
-            parameters_of(text)
+            parameters_of(own.text)
         except ValueError as error:
-            found.append(Problem(reasons.PLAN_INVALID, f"{name}: {error}"))
+            found.append(Problem(reasons.PLAN_INVALID, f"{own.name}: {error}"))
     return tuple(found)
 
 
@@ -39,22 +38,9 @@ def doubtful(plan: PlanSpec) -> tuple[Problem, ...]:
 
     bad = {problem.detail.partition(":")[0] for problem in unaskable(plan)}
     return tuple(
-        Problem(reasons.QUERY_DOUBTFUL, f"{name}: {problem}")
-        for name, text in queries_of(plan)
-        if name not in bad
-        for problem in check_query(fill(text, SAMPLE, SAMPLE_SECONDS))
+        Problem(reasons.QUERY_DOUBTFUL, f"{own.name}: {problem}")
+        for own in own_queries(plan)
+        if own.name not in bad
+        for problem in check_query(fill(own.text, SAMPLE, SAMPLE_SECONDS))
         if problem.kind is ProblemKind.SYNTAX
     )
-
-
-def queries_of(plan: PlanSpec) -> Iterator[tuple[str, str]]:
-    """The name and the text of everything that the plan's author has written as PromQL."""
-    for check in plan.checks:
-        counters = check.counters.selectors if check.counters is not None else ()
-        metrics = check.kayenta.metrics if check.kayenta is not None else ()
-        for text in (check.query, *counters, *(metric.query for metric in metrics)):
-            if text:
-                yield check.name, text
-    for trigger in plan.triggers:
-        if trigger.query:
-            yield trigger.name, trigger.query

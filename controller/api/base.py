@@ -16,6 +16,12 @@ GROUP = "penstock.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
+EPOCH_LEAP = 1_000_000_000
+"""An epoch that is so much higher than all others was written by somebody's hand: each leadership takes only one more than the last.
+
+Were it believed, the next epochs would find no room above it, and a fence of numbers that nobody can exceed holds nobody off.
+"""
+
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 MINUTE = 60.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from controller.api.base import DURATION_PATTERN, GROUP, NAME_LENGTH, VERSION, format_duration
+from controller.api.base import DURATION_PATTERN, EPOCH_LEAP, GROUP, NAME_LENGTH, VERSION, format_duration
 from controller.api.plan import PlanSpec, PlanStatus
 from controller.api.release import ReleaseSpec, ReleaseStatus, RequestSpec, RequestStatus
 
@@ -67,7 +67,8 @@ TRIGGER_RULES = [
 LIMITS = ("max", "min", "below", "maxRatio", "minRatio", "maxDifference", "minDifference")
 LIMIT_RULE = (" || ".join(f"has(self.{name})" for name in LIMITS), "give at least one limit")
 IMMUTABLE = ("self == oldSelf", "the spec is immutable; make a new object")
-EPOCH_RULE = ("self >= oldSelf", "the epoch never falls: a newer leader has written")
+EPOCH_RULE = (f"self >= oldSelf || oldSelf - self > {EPOCH_LEAP}", "the epoch never falls: a newer leader has written")
+"""One that leaps above all others was written by hand, and is taken back."""
 ENDED = (
     "has(oldSelf.phase) && has(oldSelf.finishedAt) && oldSelf.finishedAt > 0.0 && (oldSelf.phase == 'Refused' "
     "|| (oldSelf.phase == 'RolledBack' && (!has(oldSelf.weight) || oldSelf.weight == 0)) "

@@ -32,7 +32,9 @@ class Member(Model):
     """One workload that moves with the release, and the Service through which it is reached."""
 
     name: Name = Field(description="Name of the member in this plan; `--image NAME=REF` refers to it.")
-    workload: Name = Field(description="Name of the Deployment in the first slot; in the second slot its suffix is appended.")
+    workload: Name = Field(
+        description="Name of the Deployment, to which each slot's suffix is appended: by default none in the first, -green in the second."
+    )
     service: Name | None = Field(default=None, description="Name of its Service; the workload's name if absent.")
     container: Name | None = Field(default=None, description="Container that gets the new image; the first one if absent.")
     config_maps: Annotated[list[ObjectName], Field(max_length=32)] = Field(
@@ -48,7 +50,7 @@ class Member(Model):
 
     @property
     def service_name(self) -> str:
-        """The Service's name in the first slot."""
+        """The Service's name, without a slot's suffix."""
         return self.service or self.workload
 
 
@@ -58,7 +60,9 @@ class Slot(Model):
     name: Name = Field(description="Word for this place in reports.")
     namespace: Name | None = Field(default=None, description="Namespace of its workloads and Services; the plan's own if absent.")
     suffix: Annotated[str, Field(max_length=20, pattern="^(-[a-z0-9]+)*$")] = Field(
-        default="", description="Appended to workload and Service names in this place, such as -green."
+        default="",
+        description="Appended to workload and Service names in this place, such as -green. Not to the Service where subsets tell the versions apart: "
+        "they share it.",
     )
 
 

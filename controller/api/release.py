@@ -180,6 +180,7 @@ class RollbackStatus(StatusModel):
     healthy_at: float = Field(default=0.0, description="Blue's probes passed.")
     drained_at: float = Field(default=0.0, description="No traffic on green any more.")
     gone_at: float = Field(default=0.0, description="Green taken down.")
+    left: str = Field(default="", description="What of green a deleted release left standing, and why.")
     max_weight: int = Field(default=0, description="Most traffic that green ever had, percent.")
     exposed_seconds: float = Field(default=0.0, description="For how long green had traffic.")
     overruns: list[str] = Field(default=[], description="Budgets that were overrun.")
@@ -291,12 +292,17 @@ class ReleaseStatus(StatusModel):
     retention: RetentionStatus | None = Field(default=None, description="After success.")
     objects: list[ManagedObject] = Field(default=[], description="The resolved list.")
     added: dict[str, str] = Field(
-        default={}, description="What was added to each VirtualService, as its annotation says: taken out again if somebody takes that off."
+        default={},
+        description="What was added to each VirtualService and DestinationRule, as its annotation says, or said.",
     )
     capacity: list[CapacityStatus] = Field(default=[], description="Blue's size as it was found.")
     images_before: dict[str, str] = Field(default={}, description="Images that served at the start, by member.")
+    templates_before: dict[str, str] = Field(default={}, description="Digests of the pod templates that served at the start, by member.")
     images_ready: dict[str, str] = Field(
         default={}, description="Images of green as it was made, or of an adopted one when it was ready, by member: what is judged."
+    )
+    templates_ready: dict[str, str] = Field(
+        default={}, description="Digests of green's pod templates when it was ready, by member: another one was never judged."
     )
     warnings: list[str] = Field(default=[], description="What is legal but should be said, as it was found at the start.")
     drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")

@@ -7,7 +7,7 @@ policy takes about half a second to bite.
 from typing import Any
 
 from controller.adapters import marks
-from controller.api.base import GROUP, VERSION
+from controller.api.base import EPOCH_LEAP, GROUP, VERSION
 
 API = "admissionregistration.k8s.io/v1"
 LABELS = {"app.kubernetes.io/name": "penstock", "app.kubernetes.io/managed-by": "penstock-install"}
@@ -23,7 +23,8 @@ BOUNDED = f"!has(object.spec.http) || {ROUTED}.all(r, r.route.all(d, !has(d.weig
 DIGITS = "matches('^[0-9]{1,18}$')"
 NUMBERED = f"{_OLD_NOTES} && '{marks.EPOCH}' in oldObject.metadata.annotations && oldObject.metadata.annotations['{marks.EPOCH}'].{DIGITS}"
 TOUCHED = f"{_NOTES} && '{marks.EPOCH}' in object.metadata.annotations && object.metadata.annotations['{marks.EPOCH}'].{DIGITS}"
-RISING = f"!({TOUCHED}) || int(object.metadata.annotations['{marks.EPOCH}']) >= int(oldObject.metadata.annotations['{marks.EPOCH}'])"
+_NEW, _OLD = (f"int({which}.metadata.annotations['{marks.EPOCH}'])" for which in ("object", "oldObject"))
+RISING = f"!({TOUCHED}) || {_NEW} >= {_OLD} || {_OLD} - {_NEW} > {EPOCH_LEAP}"
 NAMED_ACTOR = "!has(object.spec.actor) || object.spec.actor == '' || object.spec.actor == request.userInfo.username"
 
 
@@ -103,6 +104,8 @@ def alerts() -> Object:
               "A watch of the controller fails: its readiness probe says which, often for want of a right."),
         alert("PenstockNamespaceLost", "max by (namespace) (penstock_namespace_lost) > 0", "2m", "critical",
               "The controller may not read namespace {{ $labels.namespace }}: nobody watches the releases there."),
+        alert("PenstockReleaseUnattended", "max by (namespace) (penstock_releases_unattended) > 0", "1m", "critical",
+              "The controller can do nothing for releases in {{ $labels.namespace }}: its log says why, often for want of a right."),
         alert("PenstockPrometheusUnusable",
               'sum by (provider) (rate(penstock_queries_total{result!~"ok|empty"}[5m]))'
               " / sum by (provider) (rate(penstock_queries_total[5m])) > 0.5",

@@ -7,7 +7,7 @@ can be named. What a file is, is seen in its first characters.
 import codecs
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -25,6 +25,9 @@ _SAY_EVERY = 2_000_000
 """Lines between two words of progress; some ten seconds."""
 
 MOST_JSON_BYTES = 200_000_000
+_WORDS = 3
+"""Of a line of text: a series, a value and a timestamp."""
+
 _MILLISECONDS_FROM = 1e11
 """A timestamp from here on is in milliseconds (Prometheus's text and promtool), below it in seconds (OpenMetrics)."""
 
@@ -115,7 +118,7 @@ def _json(path: Path, warnings: list[str]) -> Iterator[tuple[Labels, Sample]]:
 
 
 def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple[Labels, Sample]]:
-    known: dict[tuple[str, str], Labels] = {}
+    known: dict[str, Labels] = {}
     quick = tuple(metrics) if "" not in metrics else ()
     held, line, number = False, "", 0
     for number, line in enumerate(lines, start=1):
@@ -123,26 +126,45 @@ def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple
             say(f"{path}: {number:,} lines are read.")
         if line.startswith("#") or not line.strip():
             continue
+        # Most lines are one more sample of a series that was read before: what stands before the last two words says which.
+        if (sample := _again(known, line)) is not None:
+            yield sample
+            continue
         # The first line shows what the file is: one of another kind must not look like a file without these series.
         first, held = not held, True
         if quick and not first and not any(name in line for name in quick):
             continue
-        # An exemplar stands behind the sample; a native histogram in place of its value.
-        found = _LINE.match(line.partition(" # ")[0])
-        if found is None:
-            if "} {" in line:
-                continue
-            raise CommandError(ExitCode.USAGE, f"{path}:{number}: found {_short(line)}, expected a series, a value and a timestamp.")
-        value, time = _number(found[3]), _number(found[4])
-        if value is None or time is None or not math.isfinite(time):
-            raise CommandError(ExitCode.USAGE, f"{path}:{number}: found {_short(line)}, expected numbers for value and timestamp.")
-        key = found[1] or "", found[2] or ""
-        if key not in known:
-            known[key] = _labels(*key, f"{path}:{number}")
-        yield known[key], Sample(time / 1000 if abs(time) >= _MILLISECONDS_FROM else time, value)
+        if (sample := _parsed(known, line, f"{path}:{number}")) is not None:
+            yield sample
     if not held:
         raise _empty(path)
     _refuse_cut(line, f"{path}:{number}")
+
+
+def _again(known: Mapping[str, Labels], line: str) -> tuple[Labels, Sample] | None:
+    """A line whose series is known; None for any other one."""
+    words = line.rsplit(None, 2)
+    labels = known.get(words[0])
+    if labels is None or len(words) != _WORDS or (sample := _sample(words[1], words[2])) is None:
+        return None
+    return labels, sample
+
+
+def _parsed(known: dict[str, Labels], line: str, where: str) -> tuple[Labels, Sample] | None:
+    """Any line; None for a native histogram. Its series is known from then on. Raises `CommandError`."""
+    # An exemplar stands behind the sample; a native histogram in place of its value.
+    found = _LINE.match(line.partition(" # ")[0])
+    if found is None:
+        if "} {" in line:
+            return None
+        raise CommandError(ExitCode.USAGE, f"{where}: found {_short(line)}, expected a series, a value and a timestamp.")
+    sample = _sample(found[3], found[4])
+    if sample is None:
+        raise CommandError(ExitCode.USAGE, f"{where}: found {_short(line)}, expected numbers for value and timestamp.")
+    series = line[: found.start(3)].rstrip()
+    if series not in known:
+        known[series] = _labels(found[1] or "", found[2] or "", where)
+    return known[series], sample
 
 
 def _refuse_cut(last: str, where: str) -> None:
@@ -180,11 +202,13 @@ def _plain(text: str) -> str:
     return re.sub(r'\\[n"\\]', lambda found: _ESCAPES[found[0]], text)
 
 
-def _number(text: str) -> float | None:
+def _sample(value: str, time: str) -> Sample | None:
+    """Of two numbers; None where they are none."""
     try:
-        return float(text)
+        at, held = float(time), float(value)
     except ValueError:
         return None
+    return Sample(at / 1000 if abs(at) >= _MILLISECONDS_FROM else at, held) if math.isfinite(at) else None
 
 
 def _short(text: str) -> str:

@@ -1,30 +1,78 @@
-"""Whether a controller leads, by the Lease: without one nothing of a release moves, whatever its status says goes on by itself.
+"""Whether a controller can act on a release: one leads, and it has its rights there. Without both nothing of a release moves.
 
-Where nobody may read the Lease, or it lies elsewhere, nothing is said: not knowing is no news.
+Its status would say for ever that all goes on by itself. Where nobody may read the Lease, or ask for others' rights, or where the
+controller lies elsewhere, nothing is said: not knowing is no news.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from controller.cli.host import Session
-from controller.cli.words import span
-from controller.ports import LEASE, KubeError
-from controller.runtime.lease import vacancy, view_of
+from controller.cli.words import record, span
+from controller.ports import LEASE, RELEASE, SUBJECT_ACCESS_REVIEW, KubeError
+from controller.runtime.lease import LeaseView, vacancy, view_of
 
 SLACK_SECONDS = 10.0
 """So much longer than its lease a holder may be silent: clocks differ, and another replica takes over meanwhile."""
 
+SILENT_SECONDS = 90.0
+"""A controller writes about a release that it watches about once a minute: whoever does has its rights."""
 
-def nobody_leads(session: Session) -> str:
-    """Why nothing goes on, a sentence; "" where a controller leads, and where it cannot be told."""
+
+def nobody_acts(session: Session, namespace: str, silent: float = SILENT_SECONDS) -> str:
+    """Why nothing goes on with a release there, a sentence; "" where a controller acts, and where it cannot be told.
+
+    Args:
+        session: to ask with.
+        namespace: of the release.
+        silent: for how long nothing was written about it, seconds; its rights are only asked for where that is long.
+    """
+    lease = _lease(session)
+    if lease is None:
+        return ""
+    return _unled(session, lease) or (_rightless(session, namespace) if silent >= SILENT_SECONDS else "")
+
+
+def _lease(session: Session) -> LeaseView | None:
     from controller.cli.install_objects import NAME, SYSTEM
 
     try:
-        lease = view_of(session.kube.get(LEASE, SYSTEM, NAME))
+        return view_of(session.kube.get(LEASE, SYSTEM, NAME))
     except KubeError:
-        return ""
+        return None
+
+
+def _unled(session: Session, lease: LeaseView) -> str:
+    from controller.cli.install_objects import NAME, SYSTEM
+
     silent = vacancy(lease, session.now)
     if not lease.renewed or silent <= lease.duration + SLACK_SECONDS:
         return ""
     held = f", which {lease.holder} held" if lease.holder else ", which nobody holds"
     return (
-        f"No controller leads: the Lease {SYSTEM}/{NAME}{held}, was not renewed for {span(silent)}. "
-        "Nothing moves until one does, and traffic stays as it is."
+        f"No controller leads: the Lease {SYSTEM}/{NAME}{held}, was not renewed for {span(silent)}. Nothing moves until one does, and "
+        f"traffic stays as it is. Look at its pods (Deployment {SYSTEM}/{NAME})."
+    )
+
+
+def _rightless(session: Session, namespace: str) -> str:
+    """That the installed controller may not write about releases there: somebody took its Role or RoleBinding away."""
+    from controller.cli.install_objects import NAME, SYSTEM
+
+    user = f"system:serviceaccount:{SYSTEM}:{NAME}"
+    asked = {"namespace": namespace, "verb": "patch", "group": RELEASE.group, "resource": RELEASE.plural, "subresource": "status"}
+    body: Mapping[str, Any] = {
+        "apiVersion": SUBJECT_ACCESS_REVIEW.api_version,
+        "kind": SUBJECT_ACCESS_REVIEW.kind,
+        "spec": {"user": user, "groups": ["system:serviceaccounts", f"system:serviceaccounts:{SYSTEM}"], "resourceAttributes": asked},
+    }
+    try:
+        status = record(session.kube.create(SUBJECT_ACCESS_REVIEW, "", body).get("status"))
+    except KubeError:
+        return ""
+    if status.get("allowed") is not False or status.get("evaluationError"):
+        return ""
+    return (
+        f"The controller has no rights in namespace {namespace} any more: {user} may not patch releases/status there. Nothing moves until "
+        f"`penstock install --namespace {namespace}` has given them back, and traffic stays as it is."
     )

@@ -8,9 +8,9 @@ import orjson
 from controller.adapters.kube_errors import ConfigError
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say
-from controller.cli.leading import nobody_leads
+from controller.cli.leading import nobody_acts
 from controller.cli.reversal import no_way_back
-from controller.cli.view import FINAL, ReleaseView, view_of
+from controller.cli.view import FINAL, ReleaseView, updated_at, view_of
 from controller.cli.words import created_at, full_stop, record, text
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, KubeError, NotFoundError, Obj, UnavailableError
 
@@ -76,8 +76,11 @@ def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def seen_now(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> ReleaseView:
     """The release as people see it now, with the way back only where it still exists, and with what keeps everything from moving."""
-    way, led = no_way_back(session, release, plan), nobody_leads(session)
-    return view_of(release, plan, now=session.now, divisor=session.divisor, no_way_back=way, leaderless=led)
+    meta, status = record(release.get("metadata")), record(release.get("status"))
+    silent = session.now - max(updated_at(status), created_at(release))
+    stuck = nobody_acts(session, text(meta.get("namespace")), silent) if text(status.get("phase")) not in FINAL else ""
+    way = no_way_back(session, release, plan)
+    return view_of(release, plan, now=session.now, divisor=session.divisor, no_way_back=way, leaderless=stuck)
 
 
 def plan_edits(session: Session, release: Obj, plan: Mapping[str, Any] | None) -> list[str]:

@@ -13,13 +13,13 @@ import typer
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
-from controller.cli.leading import nobody_leads
+from controller.cli.leading import nobody_acts
 from controller.cli.read import insist, plan_in_force, release_of
 from controller.cli.view import planned_stages
 from controller.cli.wait import parse_timeout
-from controller.cli.words import record, rows, span, text, whole
+from controller.cli.words import full_stop, record, rows, span, text, whole
 from controller.core.reasons import BLUE_GONE
-from controller.ports import RELEASE_REQUEST, ConflictError, Obj, UnavailableError
+from controller.ports import RELEASE_REQUEST, ConflictError, KubeError, Obj, UnavailableError
 
 POLL_SECONDS = 0.2
 
@@ -203,6 +203,17 @@ def ask(
         raise CommandError(ExitCode.REFUSED, next_step(text(status.get("reason"))))
 
 
+def without_plan(session: Session, request: Obj) -> str:
+    """Why a controller that leads leaves the request standing: the release has no plan any more to go back by; "" otherwise."""
+    from controller.core.reasons import PLAN_LOST, next_step
+
+    try:
+        status = record(release_of(session, text(record(request.get("spec")).get("release"))).get("status"))
+    except (KubeError, CommandError):
+        return ""
+    return f"{full_stop(text(status.get('message')))} {next_step(PLAN_LOST)}" if status.get("reason") == PLAN_LOST else ""
+
+
 def answered(session: Session, name: str, seconds: float) -> Obj:
     """The request with the controller's answer. Raises where none comes in time; the request stays."""
     end = session.now + seconds
@@ -214,7 +225,7 @@ def answered(session: Session, name: str, seconds: float) -> Obj:
         if text(record(request.get("status")).get("state")):
             return request
         if session.now >= end:
-            led = nobody_leads(session)
+            stuck = nobody_acts(session, session.namespace) or without_plan(session, request)
             unanswered = f"No controller has answered within {seconds:g} s; the request stays until one does: penstock get request {name}"
-            raise CommandError(ExitCode.TIMED_OUT, f"{led} {unanswered}".strip())
+            raise CommandError(ExitCode.TIMED_OUT, f"{stuck} {unanswered}".strip())
         session.host.sleep(POLL_SECONDS)

@@ -67,7 +67,7 @@ class ReleaseView:
         tightest: name of the check that a rollback or a hold is about, else of the one closest to its limit; "" without numbers.
         next: what happens next, a sentence. `can`: what a person can do. `command`: the one command to stop it, or to go on.
         command_does: what that command does.
-        leaderless: why nothing moves, a sentence; "" where a controller leads, or nobody can tell.
+        leaderless: why nothing moves, a sentence; "" where a controller acts, or nobody can tell.
         home: it succeeded by `finish: home`: the original serves everybody with the new image, so that green's weight is 0.
     """
 
@@ -127,7 +127,7 @@ def view_of(
         now: Unix seconds.
         divisor: by what the controller divides the plan's durations.
         no_way_back: why a success cannot be taken back any more, a sentence; "" where it can.
-        leaderless: why nothing moves, a sentence; "" where a controller leads.
+        leaderless: why nothing moves, a sentence; "" where a controller acts.
     """
     meta, spec, status = record(release.get("metadata")), record(release.get("spec")), record(release.get("status"))
     phase = text(status.get("phase")) or "Queued"
@@ -147,7 +147,7 @@ def view_of(
         weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
         actor=text(record(spec.get("origin")).get("actor")),
         stages=stages, checks=checks, tightest=tightest_of(status, checks),
-        next=NOBODY_LEADS if leaderless else next_of(phase, status, stages, now),
+        next=NOBODY_ACTS if leaderless else next_of(phase, status, stages, now),
         can="" if leaderless else can,
         command=command, command_does=does, deleting="deletionTimestamp" in meta,
         notes=(*filter(None, [leaderless]), *notes_of(status, now)), home=at_home(status),
@@ -205,7 +205,7 @@ def notes_of(status: Mapping[str, Any], now: float) -> tuple[str, ...]:
         notes.append("Blue has no ready pod: nobody could be put back on it.")
     changed = text(status.get("blueChanged"))
     if changed and text(status.get("phase")) not in FINAL:
-        notes.append(f"Blue was given another image, which nobody has judged: {changed}.")
+        notes.append(f"Blue was changed, and nobody has judged what it runs: {changed}.")
     rollback = record(status.get("rollback"))
     if rollback.get("blueUnhealthy") is True:
         notes.append("Blue was not healthy when it had to take everything.")
@@ -387,9 +387,7 @@ NEXT = {
 }
 
 
-NOBODY_LEADS = (
-    "Nothing, until a controller leads: look at its pods (Deployment penstock-system/penstock), or put the weights to 100 and 0 by hand."
-)
+NOBODY_ACTS = "Nothing, until a controller can act on it: see to that, or put the weights to 100 and 0 by hand."
 
 
 def next_of(phase: str, status: Mapping[str, Any], stages: tuple[StageView, ...], now: float) -> str:

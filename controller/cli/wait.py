@@ -129,11 +129,11 @@ def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_da
 
 
 def tell_leadership(leaderless: str, led: bool) -> bool:  # noqa: FBT001 - what was told last
-    """Say once that nobody leads, and once that somebody does again; whether a controller leads."""
+    """Say once that nobody can act on it, and once that somebody can again; whether a controller acts."""
     if leaderless and led:
         say(leaderless)
     elif not leaderless and not led:
-        say("A controller leads again.")
+        say("A controller acts on it again.")
     return not leaderless
 
 

@@ -10,7 +10,7 @@ blue's health, not for a notification, not for the store.
 from dataclasses import dataclass, replace
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
-from controller.core import gates, owed, phases, reasons, seen
+from controller.core import deletion, gates, owed, phases, reasons, seen
 from controller.core.beginning import lost_marks
 from controller.core.commands import (
     ClaimRoutes,
@@ -184,7 +184,7 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     exposed = w.now - w.status.exposed_since if w.status.exposed_since else 0.0
     done = rollback.model_copy(update={"traffic_at": w.now, "exposed_seconds": exposed, "overruns": _overruns(w, rollback, traffic=w.now)})
     status = w.status.model_copy(update={"weight": 0, "observed_weight": 0, "rollback": done})
-    if missing and w.status.exposed_since:
+    if missing and w.status.exposed_since and not w.subject.deleted:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = f"VirtualService {', '.join(missing)} is gone: Istio now sends to all pods of its hosts"
         return halt(w, reasons.TARGET_GONE, detail, rollback=owed, weight=0)
@@ -246,26 +246,35 @@ def tearing_down(w: World) -> Decision:
     lent = None if rollback.gone_at else put_back(w)
     if lent:
         return lent
-    if not rollback.drained_at:
+    if not (rollback.drained_at or rollback.gone_at):
         return drain(w, rollback)
-    if w.observed.unreadable:  # perhaps green is all that is left of the service
-        if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
-            return halt(w, reasons.RIGHTS_MISSING, w.observed.unreadable)
-        return wait(w, reasons.RIGHTS_MISSING, w.observed.unreadable, until=w.now + UNREAD_SECONDS)
-    if not w.plan.rollback.keep_green and not w.observed.green_gone:
-        absent = blue_gone(w)
-        if absent:
-            # All the traffic is on blue by now, as was asked. Green is all that is left of the service.
-            return halt(w, reasons.GREEN_KEPT, f"{absent} (blue) is gone")
-        if w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS:
-            lingering = ", ".join(lingers(w, m.green) for m in w.observed.members if m.green.found) or "something that it brought"
-            return halt(w, reasons.GREEN_STAYS, lingering)
-        return back(w.status, RemoveGreen())
+    removing = None if rollback.left else remove(w, rollback)
+    if removing:
+        return removing
     if not rollback.gone_at:
         late = w.now > rollback.drained_at + w.plan.rollback.teardown
         gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
         return stored(w.status.model_copy(update={"rollback": gone}))
     return give_back(w, rollback)
+
+
+def remove(w: World, rollback: RollbackStatus) -> Decision | None:
+    """Take green down, unless it is all that is left of the service; None when it is gone, or kept by the plan."""
+    overdue = w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS
+    if w.observed.unreadable:  # perhaps green is all that is left of the service
+        if overdue:
+            return halt(w, reasons.RIGHTS_MISSING, w.observed.unreadable)
+        return wait(w, reasons.RIGHTS_MISSING, w.observed.unreadable, until=w.now + UNREAD_SECONDS)
+    if w.plan.rollback.keep_green or w.observed.green_gone:
+        return None
+    absent = blue_gone(w)
+    if absent:
+        # All the traffic is on blue by now, as was asked. Green is all that is left of the service.
+        return deletion.stops(w, rollback, reasons.GREEN_KEPT, f"{absent} (blue) is gone")
+    if overdue:
+        lingering = ", ".join(lingers(w, m.green) for m in w.observed.members if m.green.found) or "something that it brought"
+        return deletion.stops(w, rollback, reasons.GREEN_STAYS, lingering)
+    return back(w.status, RemoveGreen())
 
 
 def put_back(w: World) -> Decision | None:
@@ -306,7 +315,9 @@ def bare_blue(w: World) -> str:
 
 def once_more(w: World, rollback: RollbackStatus) -> Decision:
     """Green got traffic again, or a lost route is back. Green is never taken down under users (rule 6): blue, drain and teardown anew."""
-    anew = rollback.model_copy(update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0})
+    anew = rollback.model_copy(
+        update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0, "left": ""}
+    )
     status = moved(w, Phase.ROLLING_BACK, rollback.reason, rollback=anew).model_copy(update={"message": rollback.message})
     return back(status, RollBackRoutes(f"{w.subject.uid}/{status.phase_counter}"))
 
@@ -316,17 +327,18 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
     opens = rollback.traffic_at + w.drain_seconds
     if w.now < opens:
         return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
-    quiet = seen.no_traffic(w)
+    quiet = seen.no_traffic(w) or deletion.nothing_left(w)
     if quiet or (not w.status.max_weight and not seen.reached(w)):
         bare = bare_blue(w)
         if bare:
-            overdue = w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline
-            return halt(w, reasons.GREEN_KEPT, bare) if overdue else wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
+            if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
+                return deletion.stops(w, rollback, reasons.GREEN_KEPT, bare)
+            return wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
         lost = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)
         gone = f"; {lost} is gone, so that Istio sends to all pods of its hosts" if lost else ""
-        return halt(w, reasons.DRAIN_UNKNOWN, seen.why_not_quiet(w) + gone)
+        return deletion.stops(w, rollback, reasons.DRAIN_UNKNOWN, seen.why_not_quiet(w) + gone)
     return wait(w, reasons.DRAINING, "waits until no traffic is seen", until=w.now + seen.look_again(w))
 
 
@@ -337,7 +349,8 @@ def give_back(w: World, rollback: RollbackStatus) -> Decision:
         return back(w.status, *commands)
     other = gates.other_blue(w)
     judged_by_nobody = f" Nobody has judged what blue runs: {other}." if other else ""
-    detail = f"{rollback.message.rstrip('.')}. {summary(rollback)}{judged_by_nobody}"
+    left = f" {reasons.say(reasons.GREEN_LEFT, rollback.left)}" if rollback.left else ""
+    detail = f"{rollback.message.rstrip('.')}. {summary(rollback)}{left}{judged_by_nobody}"
     status = moved(w, Phase.ROLLED_BACK, reasons.ROLLED_BACK, detail, grant=0)
     return stored(status, record(w, RecordKind.FINISHED, reasons.ROLLED_BACK, detail))
 

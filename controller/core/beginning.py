@@ -38,6 +38,7 @@ def identify(w: World) -> Decision:
                 CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
             ],
             "images_before": {m.name: m.blue.image for m in observed.members},
+            "templates_before": {m.name: m.blue.template for m in observed.members},
             "objects": listed(w),
             "warnings": [in_words(warning) for warning in warnings],
         }
@@ -60,16 +61,19 @@ MOST_ADDED = 4_000
 
 
 def added(w: World) -> dict[str, str]:
-    """What was added to each route, by namespace/name, as the annotations say; as it was recorded where somebody took one off."""
-    seen = {f"{r.namespace}/{r.name}": r.added for r in w.observed.routes if r.added and r.owner in ("", w.subject.uid)}
-    known = {**w.status.added, **seen}
+    """What was added to each route and each DestinationRule, as the annotations say; as it was recorded where somebody took one off."""
+    routes = {f"{r.namespace}/{r.name}": r.added for r in w.observed.routes if r.added and r.owner in ("", w.subject.uid)}
+    rules = {rule.title: rule.added for rule in w.observed.rules if rule.added}
+    known = {**w.status.added, **routes, **rules}
     return known if sum(map(len, known.values())) <= MOST_ADDED else w.status.added
 
 
 def lost_marks(w: World) -> bool:
-    """Whether somebody took our marks off a route that this release has opened: whose it is, or what was added to it."""
+    """Whether somebody took our marks off what this release has opened: whose a route is, or what was added to it or to green's cluster."""
     if not w.status.added:
         return False
+    if any(not rule.added and w.status.added.get(rule.title) for rule in w.observed.rules):
+        return True
     mine = [r for r in w.observed.routes if r.found and r.owner in ("", w.subject.uid)]
     return any(not r.owner or (not r.added and w.status.added.get(f"{r.namespace}/{r.name}")) for r in mine)
 

@@ -1,7 +1,7 @@
-"""What happens to blue while green has traffic, and is only said: that it has no pods, or that it was given another image.
+"""What happens to blue while green has traffic, and is only said: that it has no pods, or that it was changed.
 
 Nothing else follows from either. While blue answers nobody, each raise of a green that was judged is a gain for its users. And a blue
-with another image is still what its users would go back to, so that green is held against it, and no rollback waits.
+that was changed is still what its users would go back to, so that green is held against it, and no rollback waits.
 """
 
 from dataclasses import replace

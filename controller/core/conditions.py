@@ -19,7 +19,7 @@ def derive(subject: Subject, status: ReleaseStatus, observed: Observed, now: flo
     wanted = conditions(status, subject.generation, now)
     if wanted != status.conditions:
         update["conditions"] = wanted
-    if status is not subject.status and status.epoch < epoch:
+    if status is not subject.status and status.epoch != epoch:
         update["epoch"] = epoch
     if observed.routes and status.observed_weight != observed.green_weight and status is not subject.status:
         update["observed_weight"] = observed.green_weight

@@ -16,6 +16,7 @@ from controller.core import (
     blue,
     breach,
     conditions,
+    deletion,
     drift,
     finishing,
     forward,
@@ -23,6 +24,8 @@ from controller.core import (
     homeward,
     missing,
     outage,
+    preparing,
+    queueing,
     readings,
     reasons,
     requests,
@@ -99,9 +102,10 @@ def unusable(w: World) -> Decision | None:
         return stored(moved(w, Phase.REFUSED, word, detail), record(w, RecordKind.FINISHED, word, detail))
     if w.status.phase is Phase.HALTED:
         return Decision(status=w.status)
-    only = "the live plan differs, so that it serves for the way back alone" if w.subject.plan is not None else "the routes cannot be told"
-    detail = f"the frozen plan {w.status.plan_hash} is gone, {only}"
-    return halt(w, reasons.HALTED, detail)
+    frozen = f"the frozen plan {w.status.plan_hash} is gone"
+    if w.subject.plan is None:
+        return halt(w, reasons.PLAN_LOST, f"{frozen}, and there is no ReleasePlan {w.subject.spec.plan} that can be used")
+    return halt(w, reasons.HALTED, f"{frozen}, the live plan differs, so that it serves for the way back alone")
 
 
 def going_back(w: World) -> bool:
@@ -118,8 +122,10 @@ def asked_back(w: World) -> Decision | None:
 
 def deleted(w: World) -> Decision | None:
     """A deleted Release rolls back first; its finalizer goes when it has ended (S17)."""
-    if not w.subject.deleted or w.status.phase in BACKWARD or (w.status.phase is Phase.HALTED and w.status.rollback):
+    if not w.subject.deleted or w.status.phase in BACKWARD:
         return None
+    if w.status.phase is Phase.HALTED and w.status.rollback:
+        return deletion.let_go(w, w.status.rollback)
     return backward.abandon(w, reasons.RELEASE_DELETED)
 
 
@@ -127,7 +133,7 @@ def superseded(w: World) -> Decision | None:
     """A newer release takes this one's place: back first, in order."""
     if w.status.phase in BACKWARD or w.status.phase is Phase.QUEUED or w.status.rollback:
         return None
-    rival = forward.superseder(w)
+    rival = queueing.superseder(w)
     return backward.abandon(w, reasons.SUPERSEDED, rival.name) if rival else None
 
 
@@ -207,9 +213,9 @@ def phase_step(w: World) -> Decision:
     """One branch a phase."""
     match w.status.phase:
         case Phase.QUEUED:
-            return forward.queued(w)
+            return queueing.queued(w)
         case Phase.PREPARING:
-            return forward.preparing(w)
+            return preparing.preparing(w)
         case Phase.SHIFTING:
             return forward.shifting(w)
         case Phase.MEASURING | Phase.BAKING:

@@ -1,4 +1,4 @@
-"""The way to green: Queued, Preparing, Shifting, Measuring, Baking. One step a look.
+"""The way to green, stage by stage: Shifting, Measuring, Baking. One step a look.
 
 Toward green everything explains itself: the verdict is written, then the grant, then the weight, then
 `status.weight`, each in its own look at the world (design, rule 1). A step is never combined with the
@@ -8,247 +8,21 @@ next one, so that a crash between any two leaves something that the next control
       |-- write ---->|-- observed --->|- warm-up ->|==== window ====>|-- verdict, gates --> next grant
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from analysis.model import Outcome
-from controller.api.plan import GreenSource
-from controller.api.release import HoldStatus, Phase, ReleaseStatus, StageStatus, WindowStatus
-from controller.core import backward, cautions, finishing, gates, missing, reasons, seen, sequential
-from controller.core.beginning import added, identify, listed, refuse, refuse_prepared
+from controller.api.release import Phase, StageStatus, WindowStatus
+from controller.core import backward, cautions, finishing, gates, reasons, seen, sequential
+from controller.core.beginning import added
 from controller.core.commands import (
-    AddFinalizer,
-    ClaimRoutes,
     Decision,
-    FreezePlan,
     KeepCapacity,
-    LockPlan,
-    MakeGreen,
-    OpenRoutes,
     RecordKind,
     SetWeight,
     SizeGreen,
 )
 from controller.core.steps import DATA_DEADLINE_SECONDS, POLL_SECONDS, World, act, hold, moved, record, set_stage, stored, wait
 from controller.core.traffic import SplitVerdict
-from controller.core.words import is_used, many
-from controller.core.world import Rival
-
-
-def queued(w: World) -> Decision:
-    """Wait for the plan's lock, freeze the plan, begin. What is refused already now is so before anybody gives way to it."""
-    if w.observed.problems:
-        return refuse_prepared(w)
-    if not w.subject.finalizer:
-        return act(w, AddFinalizer())
-    if not w.observed.plan_found and w.subject.spec.kind != "reverse":
-        return refuse(w, reasons.PLAN_MISSING, w.subject.spec.plan)
-    newer = superseder(w)
-    if newer:
-        return stored(moved(w, Phase.ROLLED_BACK, reasons.SUPERSEDED, newer.name))
-    ahead = [rival for rival in w.observed.rivals if is_ahead(w, rival)]
-    if ahead:
-        return behind(w, min(ahead, key=lambda rival: rival.created))
-    w = w.with_status(w.status.model_copy(update={"hold": None})) if w.status.hold is not None else w  # nobody is waited for any more
-    unlocked = lock(w)
-    if unlocked:
-        return unlocked
-    if not w.status.plan_hash:
-        # Decided once, here; the plan that has this hash is stored by the next write, unless it is edited in between (`decide.unusable`).
-        return stored(w.status.model_copy(update={"plan_hash": w.observed.plan_hash, "started_at": w.now}))
-    if w.observed.frozen != w.status.plan_hash:
-        return act(w, FreezePlan(w.status.plan_hash))
-    status = moved(w, Phase.PREPARING, reasons.PREPARING_GREEN, "looks at what is there")
-    return stored(
-        status, record(w, RecordKind.STARTED, reasons.PREPARING_GREEN, w.subject.spec.revision, images=dict(w.subject.spec.images))
-    )
-
-
-def lock(w: World) -> Decision | None:
-    """Take the plan's lock, or wait for it; None once it is held.
-
-    A success is taken back after its plan was deleted, too: without a plan nobody else can begin.
-    """
-    if not w.observed.plan_found:
-        return None
-    if w.observed.lock_gone:
-        # Nobody is left to give it back. The routes are looked at like at every start: refused where no version has 100 %.
-        return act(w, LockPlan())
-    if w.observed.lock not in ("", w.subject.uid):
-        return wait(w, reasons.WAITING_FOR_PLAN, w.observed.lock_name or w.observed.lock, until=w.now + POLL_SECONDS)
-    return None if w.observed.lock else act(w, LockPlan())
-
-
-def behind(w: World, first: Rival) -> Decision:
-    """Wait for that release, and say what keeps it: requests to its old version may never end, and then a person is waited for."""
-    word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_OLD if first.kept else reasons.WAITING_FOR_PLAN
-    detail = f"{first.name}: {first.kept}" if word == reasons.WAITING_FOR_OLD else first.name
-    decision = wait(w, word, detail, until=w.now + POLL_SECONDS)
-    status = decision.status.model_copy(update={"hold": for_person(w, word, detail) if is_used(first.kept) else None})
-    return replace(decision, status=status, store=(status.message, status.hold) != (w.status.message, w.status.hold))
-
-
-def for_person(w: World, reason: str, detail: str) -> HoldStatus:
-    """What a queued release says of the person whom it waits for; it goes on by itself once the reason is gone."""
-    since = w.status.hold.since if w.status.hold is not None else w.now
-    return HoldStatus(
-        reason=reason,
-        since=since,
-        then="wait",
-        waits_for="operator",
-        phase=Phase.QUEUED,
-        detail=detail,
-        message=reasons.say(reason, detail),
-    )
-
-
-def is_ahead(w: World, rival: Rival) -> bool:
-    """Whether that release must end, or have its retention ended, before this one may begin."""
-    if rival.phase is not Phase.QUEUED:
-        return True
-    if supersedes(w, rival):
-        return False
-    place = w.subject.created if w.observed.place is None else w.observed.place
-    return rival.order < (place, w.subject.created, w.subject.uid)
-
-
-def supersedes(w: World, rival: Rival) -> bool:
-    """Whether this release takes the place of that one."""
-    spec = w.subject.spec
-    if rival.name in (spec.supersedes, spec.reverse_of):
-        return True
-    newer = (w.subject.created, w.subject.uid) > (rival.created, rival.uid)
-    return newer and (spec.kind == "reverse" or (w.subject.plan is not None and w.plan.concurrency == "supersede"))
-
-
-def superseder(w: World) -> Rival | None:
-    """The release that takes the place of this one, if there is one.
-
-    A reverse release takes a success back, and waits for nothing: a release that runs meanwhile ends first. One that is queued keeps
-    its place behind it.
-    """
-    forward, running = w.subject.spec.kind != "reverse", w.status.phase is not Phase.QUEUED
-    for rival in w.observed.rivals:
-        newer = (rival.created, rival.uid) > (w.subject.created, w.subject.uid)
-        taken_back = newer and rival.reverse and forward and running
-        if rival.supersedes == w.subject.name or taken_back or (newer and w.subject.plan is not None and w.plan.concurrency == "supersede"):
-            return rival
-    return None
-
-
-def preparing(w: World) -> Decision:
-    """Bring green up beside blue, without giving it a single request."""
-    if w.status.blue_slot < 0:
-        return identify(w)
-    if w.observed.problems and all(route.owner != w.subject.uid for route in w.observed.routes):
-        if touched(w):  # the routes were ours, and somebody took them away: what was made for green goes, and blue gets its own back
-            return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
-        return refuse_prepared(w)
-    claimed = all(route.owner == w.subject.uid for route in w.observed.routes)
-    if w.now > w.status.phase_since + w.plan.preparation.deadline and (not claimed or not made(w) or unready(w)):
-        # A green that got ready while no controller looked is not sent away for that.
-        return backward.roll_back(w, reasons.PREPARATION_DEADLINE, unready(w) or "not all of it could be made")
-    if not claimed:
-        return act(w, ClaimRoutes())
-    if any(m.blue.hpa and m.blue.hpa_min < m.blue.replicas for m in w.observed.members):
-        return act(w, KeepCapacity())
-    return still_ending(w) or bring_up(w)
-
-
-def touched(w: World) -> bool:
-    """Whether this release has made or changed something already, besides the routes."""
-    before = {c.member: c for c in w.status.capacity}
-    made_ours = any(m.green.found and m.green.made and m.green.revision == w.subject.spec.revision for m in w.observed.members)
-    raised = any(m.blue.hpa and m.name in before and m.blue.hpa_min > before[m.name].hpa_min for m in w.observed.members)
-    return made_ours or raised
-
-
-def bring_up(w: World) -> Decision:
-    """Make what is missing, wait until it is ready, and give its cluster time to reach the proxies."""
-    if not made(w):
-        return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing")
-    images = missing.images_seen(w)
-    if len(listed(w)) > len(w.status.objects) or images != w.status.images_ready:
-        return stored(w.status.model_copy(update={"objects": listed(w), "images_ready": images}))
-    other = missing.other_images(w)
-    if other:
-        return backward.roll_back(w, reasons.TARGET_GONE, other)
-    lacking = unready(w)
-    if lacking and not w.subject.spec.now:
-        unready_now = w.status.model_copy(update={"ready_at": 0.0, "probe_passes": 0})
-        return wait(w, reasons.PREPARING_GREEN, lacking, until=w.now + 2.0, status=unready_now)
-    if not all(route.has_green for route in w.observed.routes if route.found):
-        return act(w, OpenRoutes())
-    unproven = probes_to_go(w)
-    if unproven:
-        return wait(w, reasons.PREPARING_GREEN, unproven.words, until=w.now + PROBE_PAUSE_SECONDS, status=unproven.status)
-    if not w.status.ready_at:
-        return stored(w.status.model_copy(update={"ready_at": w.now, "images_ready": missing.images_now(w), "added": added(w)}))
-    opens = w.status.ready_at + w.plan.preparation.route_delay
-    if w.now < opens and not w.subject.spec.now:
-        return wait(w, reasons.WAITING_FOR_CLUSTER, until=opens)
-    if w.observed.problems:
-        # What was fine at the start is not any more, or only the live endpoints show it: nobody has got a request yet.
-        return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
-    return enter_stage(w, 0)
-
-
-def still_ending(w: World) -> Decision | None:
-    """Wait for the last pods of what was just scaled to nothing in green's place, as the old version is at the next start; None without."""
-    if w.subject.spec.kind == "reverse" or w.plan.preparation.green is not GreenSource.CLONE:
-        return None  # that one is only sized again, whatever pods it still has
-    others = [m.green for m in w.observed.members if m.green.found and m.green.revision != w.subject.spec.revision]
-    ending = [view for view in others if not view.replicas and not (view.empty and view.current)]
-    words = f"{gates.named(ending)} in green's place, the version before, is still ending"
-    return wait(w, reasons.PREPARING_GREEN, words, until=w.now + 1.0) if ending else None
-
-
-def made(w: World) -> bool:
-    """Whether everything of green stands, ready or not, its cluster included."""
-    return w.observed.green_made and w.observed.cluster_ready
-
-
-PROBE_PAUSE_SECONDS = 1.0
-"""Between two probes of the same readiness; more often would count one moment twice."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unproven:
-    """Probes that must still pass in a row."""
-
-    status: ReleaseStatus
-    words: str
-
-
-def probes_to_go(w: World) -> Unproven | None:
-    """Whether green's probes must pass more often before it counts as ready; None where they have, or there are none."""
-    attempts = max((member.probe.attempts for member in w.plan.all_members if member.probe is not None), default=0)
-    status = w.status
-    if status.ready_at or status.probe_passes >= attempts or w.subject.spec.now:
-        return None
-    if w.now - status.probed_at >= PROBE_PAUSE_SECONDS * 0.9:
-        status = status.model_copy(update={"probe_passes": status.probe_passes + 1, "probed_at": w.now})
-    if status.probe_passes >= attempts:
-        return None
-    return Unproven(status, f"health probes passed {status.probe_passes} of {many(attempts, 'time')}")
-
-
-def unready(w: World) -> str:
-    """What green still lacks, in words; empty when it is ready."""
-    lacking = []
-    for member in w.observed.members:
-        green, needed = member.green, gates.needed_replicas(w, member.name)
-        where = f"{green.namespace}/{green.name}"
-        if green.stuck:
-            lacking.append(f"{where}: {green.stuck}")
-        elif not green.current and green.available >= needed:
-            lacking.append(f"{where} is replacing its pods")
-        elif green.available < needed:
-            lacking.append(f"{where} has {green.available} of {many(needed, 'pod')} available")
-        elif green.restarts > w.plan.preparation.restarts:
-            lacking.append(f"{where} restarted {many(green.restarts, 'time')} (limit {w.plan.preparation.restarts})")
-        elif green.endpoints < needed:
-            lacking.append(f"{where} has {green.endpoints} of {many(needed, 'ready endpoint')}")
-    return "; ".join(lacking) or seen.failing_probes(w)
 
 
 def enter_stage(w: World, index: int, *, skipped: str = "") -> Decision:

@@ -157,15 +157,22 @@ def deleted_blue(w: World) -> str:
 
 
 def other_blue(w: World) -> str:
-    """Which Deployments of blue run another image than the one that served at the start, in words; "" where none does.
+    """Which Deployments of blue run something else than what served at the start, in words; "" where none does.
 
     In the return of `finish: home` it is this release that gives blue another one, and a reverse release leaves blue behind.
     """
     if w.status.returning is not None or w.subject.spec.kind == "reverse":
         return ""
-    before = w.status.images_before
-    changed = [m for m in w.observed.members if before.get(m.name, m.blue.image) != m.blue.image and not gone(m.blue)]
-    return "; ".join(f"{named([m.blue])} runs {m.blue.image}, and had {before[m.name]}" for m in changed)[:OTHER_BLUE_LENGTH]
+    there = [(m.name, m.blue) for m in w.observed.members if not gone(m.blue)]
+    return "; ".join(f"{named([blue])} {what}" for name, blue in there if (what := _otherwise(w, name, blue)))[:OTHER_BLUE_LENGTH]
+
+
+def _otherwise(w: World, member: str, blue: WorkloadView) -> str:
+    """What blue runs instead of what served at the start, in words; "" where it is the same."""
+    image, template = w.status.images_before.get(member, blue.image), w.status.templates_before.get(member, blue.template)
+    if image != blue.image:
+        return f"runs {blue.image}, and had {image}"
+    return f"runs {blue.image} with another pod template" if template != blue.template else ""
 
 
 def blue_shrunk(w: World) -> bool:

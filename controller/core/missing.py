@@ -9,11 +9,11 @@ where it stands, because that is all that is left.
 from dataclasses import replace
 
 from controller.api.plan import GreenSource
-from controller.api.release import Phase
+from controller.api.release import Phase, ReleaseStatus
 from controller.core import backward, gates, reasons
 from controller.core.commands import Decision, KeepCapacity, RecordKind
 from controller.core.phases import BACKWARD
-from controller.core.steps import World, halt, record, stored
+from controller.core.steps import World, halt, hold, record, stored
 from controller.core.world import MemberView
 from controller.ports import DEPLOYMENT
 
@@ -35,7 +35,7 @@ def answer(w: World) -> Decision | None:
         return None if w.status.phase is Phase.HALTED else stop(w, detail)
     if green:
         return backward.roll_back(w, reasons.TARGET_GONE, f"{gates.named(green)} (green) is gone, or another one stands in its place")
-    return backward.roll_back(w, reasons.TARGET_GONE, other) if other else made_again(w)
+    return backward.roll_back(w, reasons.TARGET_GONE, other) if other else changed(w) or made_again(w)
 
 
 def made_again(w: World) -> Decision | None:
@@ -81,6 +81,26 @@ def other_images(w: World) -> str:
         for m in w.observed.members
         if ready.get(m.name) and m.green.image != ready[m.name]
     )
+
+
+def as_judged(w: World) -> ReleaseStatus:
+    """The status that holds green to what it is now: whatever else runs later was not judged."""
+    templates = {m.name: m.green.template for m in w.observed.members}
+    return w.status.model_copy(update={"images_ready": images_now(w), "templates_ready": templates})
+
+
+def changed(w: World) -> Decision | None:
+    """Somebody gave green another pod template, of the same image: what was counted speaks of pods that are not there any more.
+
+    Its pods may serve well, so that nobody is moved: a person says whether they are judged from this stage on (`resume`), or go.
+    """
+    known = w.status.templates_ready
+    other = [m.green for m in w.observed.members if m.green.found and known.get(m.name, m.green.template) != m.green.template]
+    if not other or w.asks_person:
+        return None
+    shows = "; ".join(f"kubectl rollout history deployment/{view.name} -n {view.namespace}" for view in other)
+    detail = f"{gates.named(other)} (green) was given another pod template than the one that was being judged ({shows} lists them)"
+    return hold(w, reasons.GREEN_CHANGED, detail, phase=w.standing, waits_for="operator")
 
 
 def stop(w: World, detail: str) -> Decision:

@@ -4,7 +4,7 @@ from analysis.model import Window
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import Phase, StageStatus
-from controller.core import asking, polls, sequential
+from controller.core import asking, polls, sequential, trials
 from controller.core.phases import BACKWARD, WATCHED
 from controller.core.steps import World
 from controller.core.world import Ask
@@ -24,12 +24,13 @@ def asks(w: World) -> tuple[Ask, ...]:
     if w.subject.plan is None or w.status.blue_slot < 0 or going_back(w):
         return ()
     w = w.at_home
-    return asking.asks_for(w.subject, w.observed, w.now, wanted(w), metrics(w))
+    return (*asking.asks_for(w.subject, w.observed, w.now, wanted(w), metrics(w)), *trials.asks(w))
 
 
 def going_back(w: World) -> bool:
     """A rollback is asked for and not yet begun: nothing that is measured could change it, and a slow Prometheus must not delay it."""
-    return w.asked_back and w.status.phase not in BACKWARD
+    begun = w.status.phase in BACKWARD or (w.status.rollback is not None and not w.rollback_requested)
+    return w.asked_back and not begun
 
 
 def metrics(w: World) -> asking.Metrics:

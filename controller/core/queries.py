@@ -139,7 +139,7 @@ class Naming:
 
 
 def pair_of(plan: PlanSpec, member: Member, naming: Naming) -> Pair:
-    """Blue's and green's place of a member. In subset mode both stand behind the first slot's Service."""
+    """Blue's and green's place of a member. In subset mode both stand behind one Service in the first slot, whose name has no suffix."""
     return _pair(member.workload, member.service_name, tuple((slot.namespace, slot.suffix) for slot in plan.slots), naming)
 
 
@@ -147,7 +147,7 @@ def pair_of(plan: PlanSpec, member: Member, naming: Naming) -> Pair:
 def _pair(workload: str, service_name: str, slots: tuple[tuple[str | None, str], ...], naming: Naming) -> Pair:
     def place(index: int, colour: str, revision: str) -> Place:
         namespace, suffix = slots[index]
-        home_namespace, home_suffix = slots[0] if naming.mode == "subset" else slots[index]
+        home_namespace, home_suffix = (slots[0][0], "") if naming.mode == "subset" else slots[index]
         service = service_name + home_suffix
         return Place(
             namespace=namespace or naming.namespace,

@@ -136,13 +136,11 @@ HOLD_KEPT = _reason(
 BLUE_REFILLED = _reason("BlueHasPodsAgain", "Blue has ready pods again: {detail}", "Look at why its pods went.", _W)
 BLUE_CHANGED = _reason(
     "BlueWasChanged",
-    "Blue was given another image, which nobody has judged, and a rollback would put everybody on it: {detail}",
-    "Put the image back on blue, unless it is meant to serve. The release goes on, and compares with what blue runs now.",
+    "Blue was changed, so that nobody has judged what it runs, and a rollback would put everybody on it: {detail}",
+    "Put blue back to what it was, unless it is meant to serve. The release goes on, and compares with what blue runs now.",
     _C,
 )
-BLUE_AS_BEFORE = _reason(
-    "BlueIsAsBefore", "Blue runs the image again that served at the start: {detail}", "Look at who changed it for a time.", _W
-)
+BLUE_AS_BEFORE = _reason("BlueIsAsBefore", "Blue runs again what served at the start: {detail}", "Look at who changed it for a time.", _W)
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason(
     "ClusterGone",
@@ -165,6 +163,12 @@ DRAIN_UNKNOWN = _reason(
 )
 GREEN_STAYS = _reason(
     "GreenStays", "Green has no traffic, but does not go away: {detail}", "Look at its finalizers and events, then penstock resume.", _W
+)
+GREEN_LEFT = _reason(
+    "GreenLeft",
+    "The deleted Release has ended, and leaves green standing at weight 0. {detail}",
+    "Look whether anybody asks green, then delete its workloads by hand, or start the next release in its place.",
+    _W,
 )
 # Triggers, gates and the way back.
 CHECK_FAILED = _reason("CheckFailed", "{detail}", "penstock why shows the query and both numbers.", _C)
@@ -264,6 +268,12 @@ RELEASE_MISSING = _reason("ReleaseMissing", "There is no release {detail}, nothi
 WRONG_RELEASE = _reason("WrongRelease", "It was meant for another release of this name.", "Look again with penstock get.", _W)
 # Refusals before anything is touched.
 PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the ReleasePlan, then penstock start.", _W)
+PLAN_LOST = _reason(
+    "PlanLost",
+    "Stopped for a person, because nobody can tell any more which routes these are: {detail}",
+    "Apply the ReleasePlan again: a penstock rollback, or a deletion, that waits then goes back by it. Until then the weights can only be set by hand.",
+    _C,
+)
 PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)
 RELEASE_INVALID = _reason("ReleaseInvalid", "The release cannot be used: {detail}", "Start a new one with penstock start.", _W)
 RELEASE_UNREAD = _reason(
@@ -307,6 +317,12 @@ MIXED_REVERSE = _reason("NothingToReverse", "There is no version to go back to: 
 ACTION_REFUSED = _reason("ActionRefused", "The cluster refused a step: {detail}", "Remove what is in the way; the release tries again.", _W)
 SCHEMA_OLD = _reason(
     "SchemaOld", "The installed CRDs are older than this controller: {detail}", "Run penstock install of this version.", _W
+)
+GREEN_CHANGED = _reason(
+    "GreenChanged",
+    "Green was changed in mid-release: {detail}",
+    "penstock resume judges it as it is now, from this stage on; penstock rollback puts everybody on blue.",
+    _W,
 )
 ROUTE_CHANGED = _reason(
     "RouteChanged", "The route was changed in mid-release: {detail}", "Put it right, then penstock resume; or penstock rollback.", _W
@@ -378,8 +394,8 @@ BASELINE_UNUSABLE = _reason(
     "Use maxDifference for numbers that may be negative.",
     _W,
 )
-NEGATIVE_RATIO = _reason(
-    "NegativeRatio",
+NEGATIVE_NUMBER = _reason(
+    "NegativeNumber",
     "Green's number is negative, so that it is no share of blue's. {detail}",
     "Look at what is counted; use maxDifference for numbers that may be negative.",
     _W,
@@ -460,6 +476,7 @@ FAULTS: dict[str, str] = {
     "timeout": PROMETHEUS_TIMEOUT,
     "server-error": PROMETHEUS_ERROR,
     "bad-query": QUERY_REFUSED,
+    "not-executed": QUERY_REFUSED,
     "unreadable": ANSWER_UNREADABLE,
     "too-large": ANSWER_TOO_LARGE,
     "unauthorized": PROMETHEUS_UNAUTHORIZED,

@@ -136,6 +136,7 @@ def forward_effect(w: World, request: RequestView, who: str) -> Decision:
     """What every other verb does."""
     if request.spec.verb is not Verb.PAUSE:
         w = w.with_status(bets.gone_on(w))
+        w = w.with_status(missing.as_judged(w)) if w.status.hold and w.status.hold.reason == reasons.GREEN_CHANGED else w
     match request.spec.verb:
         case Verb.PAUSE:
             return pause(w, who)

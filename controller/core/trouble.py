@@ -7,8 +7,8 @@ then; on the way back nothing is given up, the sentence only says what is in the
 A look that ended in a defect of ours is answered in the same way: nobody judges green meanwhile.
 """
 
-from controller.api.release import Phase, ReleaseStatus, StageStatus
-from controller.core import backward, finishing, gates, reasons
+from controller.api.release import Phase, ReleaseStatus, RollbackStatus, StageStatus
+from controller.core import backward, deletion, finishing, gates, reasons
 from controller.core.commands import Decision, RecordKind
 from controller.core.phases import BACKWARD, FINAL, false_end
 from controller.core.steps import DATA_DEADLINE_SECONDS, World, halt, hold, moved, record, saying, stored, wait
@@ -34,8 +34,8 @@ def refused(w: World, code: int, sentence: str) -> Decision:
             return hold(w, word, sentence, phase=w.status.phase, until=w.now + DATA_DEADLINE_SECONDS, then=then)
         case Phase.HALTED if code == OUR_DEFECT:
             return Decision(status=w.status, wake_at=w.now + RETRY_SECONDS)  # a person is asked already, and shall know what for
-        case Phase.TEARING_DOWN if _teardown_late(w):
-            return halt(w, word, sentence)
+        case Phase.TEARING_DOWN if (late := _late_teardown(w)) is not None:
+            return deletion.stops(w, late, word, sentence)
         case phase if phase in FINAL:
             return finishing.refused(w, sentence)
         case phase:
@@ -44,9 +44,12 @@ def refused(w: World, code: int, sentence: str) -> Decision:
             return Decision(status=status, store=w.status.reason != word, wake_at=w.now + pause)
 
 
-def _teardown_late(w: World) -> bool:
+def _late_teardown(w: World) -> RollbackStatus | None:
+    """The rollback whose teardown was tried for long enough; None of another one, and where green is left standing anyway."""
     rollback = w.status.rollback
-    return rollback is not None and bool(rollback.drained_at) and w.now > rollback.drained_at + backward.TEARDOWN_PATIENCE_SECONDS
+    if rollback is None or not rollback.drained_at or rollback.left:
+        return None
+    return rollback if w.now > rollback.drained_at + backward.TEARDOWN_PATIENCE_SECONDS else None
 
 
 def damaged(w: World) -> Decision | None:

@@ -69,6 +69,24 @@ class RouteView:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleView:
+    """One DestinationRule that green's cluster stands in.
+
+    Attributes:
+        added: what Penstock added to it (annotation); "" if nothing, or where somebody took the annotation off.
+    """
+
+    namespace: str
+    name: str
+    added: str = ""
+
+    @property
+    def title(self) -> str:
+        """How the release remembers it, beside its VirtualServices."""
+        return f"DestinationRule {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadView:
     """One member in one slot.
 
@@ -79,6 +97,7 @@ class WorkloadView:
         restarts: most restarts of one of its pods.
         endpoints: ready endpoints of its Service (host mode) or of its subset's pods (subset mode).
         image: of the container that the plan moves.
+        template: digest of its pod template, but for what a mere restart writes there.
         revision: the `penstock.dev/revision` annotation; "" on workloads that we never wrote.
         made: it carries our mark of having made it.
         stuck: why its pods do not come up, in Kubernetes's own words ("ImagePullBackOff"); "" if fine.
@@ -98,6 +117,7 @@ class WorkloadView:
     restarts: int = 0
     endpoints: int = 0
     image: str = ""
+    template: str = ""
     revision: str = ""
     made: bool = False
     stuck: str = ""
@@ -166,6 +186,7 @@ class Observed:
         lock, lock_name: uid and name of the release that holds the plan.
         blue_slot: slot that serves, -1 where it cannot be told (then `problems` says why).
         objects: what was seen of the resolved list, with uids.
+        rules: the DestinationRules of others in which green's cluster stands.
         cluster_ready: green's Service or subset, and what blue needs of the same, exist as they should.
         blue_lost: what of blue's own Services and subsets is not there, in words: its requests get errors.
         cluster_gone: green's Service or subset is not there at all, or selects other pods: its requests get errors.
@@ -199,6 +220,7 @@ class Observed:
     routes: tuple[RouteView, ...] = ()
     members: tuple[MemberView, ...] = ()
     objects: tuple[ManagedObject, ...] = ()
+    rules: tuple[RuleView, ...] = ()
     cluster_ready: bool = False
     cluster_gone: bool = False
     blue_lost: tuple[str, ...] = ()

@@ -168,6 +168,7 @@ class Controller:
         self.metrics.depth.set(self.queue.depth())
         self.metrics.leading.set(1 if self.leader.epoch else 0)
         self.metrics.lost_namespaces(self._reach.lost())
+        self.metrics.left_alone(self._workers.undecided() if self.leader.epoch else ())
         self.metrics.watch_trouble.set(sum(1 for informer in self._informers if informer.trouble))
         return self.metrics.text()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Event, Lock
 
+from controller.api.base import EPOCH_LEAP
 from controller.ports import LEASE, Clock, ConflictError, Kube, KubeError, NotFoundError, Obj
 from controller.runtime.contracts import NotLeading, Steady
 from controller.runtime.lease import (
@@ -136,7 +137,10 @@ class Leader:
         """Take the Lease with an epoch above all; a conflict means that somebody was quicker."""
         with self._lock:
             floor = self._floor
-        epoch = next_epoch(view.epoch, self._epochs(action is Action.CREATE or not view.epoch), floor)
+        found = self._epochs(action is Action.CREATE or not view.epoch)
+        if view.epoch - max(found, floor) > EPOCH_LEAP:
+            found = self._epochs(True)  # somebody wrote the one of the Lease by hand
+        epoch = next_epoch(view.epoch, found, floor)
         started = self._steady()
         try:
             self._write(view, action, started, epoch)

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from controller.adapters.marks import EPOCH, epoch_of, mapping, metadata
+from controller.api.base import EPOCH_LEAP
 from controller.ports import LEASE, Obj
 from controller.times import unix
 
@@ -161,12 +162,22 @@ def micro_time(wall: float) -> str:
 
 def next_epoch(*found: int) -> int:
     """One more than the highest epoch that was found anywhere."""
-    return 1 + max(found, default=0)
+    return 1 + highest(found)
+
+
+def highest(epochs: Iterable[int]) -> int:
+    """The highest epoch that leaders can have taken, each one more than the last: what leaps above the others was written by hand."""
+    top = 0
+    for epoch in sorted(epochs):
+        if epoch - top > EPOCH_LEAP:
+            break
+        top = max(top, epoch)
+    return top
 
 
 def highest_epoch(objects: Iterable[Obj]) -> int:
     """The highest epoch among objects: the annotation, or the status of our own kinds."""
-    return max((max(epoch_of(obj), status_epoch(obj)) for obj in objects), default=0)
+    return highest(epoch for obj in objects for epoch in (epoch_of(obj), status_epoch(obj)))
 
 
 def status_epoch(obj: Obj) -> int:

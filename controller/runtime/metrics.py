@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from controller.adapters.marks import mapping
 from controller.api.release import Phase
 from controller.ports import RELEASE, Answer, Kube, Obj, Prometheus, PrometheusProviders
+from controller.runtime.contracts import Key
 
 REACTION_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0)
 LATE_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
@@ -51,6 +52,12 @@ class Metrics:
         self.leading = Gauge("penstock_leading", "1 while this process leads.", registry=registry)
         self.epoch = Gauge("penstock_epoch", "Epoch of this process's last leadership.", registry=registry)
         self.lost = Gauge("penstock_namespace_lost", "1 for each namespace in which a watch is refused.", ["namespace"], registry=registry)
+        self.unattended = Gauge(
+            "penstock_releases_unattended",
+            "Unfinished releases whose last look came to no decision: rights that were taken away, for example.",
+            ["namespace"],
+            registry=registry,
+        )
         self.watch_trouble = Gauge("penstock_watch_trouble", "Watches that are failing now.", registry=registry)
 
     def request_done(self, verb: str, resource: str, code: int, seconds: float) -> None:
@@ -87,6 +94,12 @@ class Metrics:
         self.lost.clear()
         for namespace in namespaces:
             self.lost.labels(namespace).set(1)
+
+    def left_alone(self, keys: Iterable[Key]) -> None:
+        """The releases that nobody could decide anything for when they were looked at last, and no others."""
+        self.unattended.clear()
+        for namespace, count in Tally(namespace for namespace, _ in keys).items():
+            self.unattended.labels(namespace).set(count)
 
     def text(self) -> str:
         """The exposition format."""

@@ -63,6 +63,7 @@ class Workers:
         self._is_unfinished, self._on_deposed = is_unfinished, on_deposed
         self._urgent: set[Key] = set()
         self._in_a_row: dict[Key, int] = {}
+        self._undecided: set[Key] = set()
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
 
@@ -90,6 +91,10 @@ class Workers:
     def alive(self) -> bool:
         """Whether no worker has died."""
         return all(thread.is_alive() for thread in self._threads)
+
+    def undecided(self) -> set[Key]:
+        """Unfinished releases whose last look came to no decision."""
+        return {key for key in self._undecided.copy() if self._is_unfinished(key)}
 
     def _run(self, last: Lane) -> None:
         while not self._stopping.is_set():
@@ -121,6 +126,7 @@ class Workers:
             self._on_deposed(stop.epoch)
         except KubeError as error:
             self._metrics.faults.inc()
+            self._undecided.add(key)
             self._again_later(key, str(error), at_least=error.retry_after)
         except Exception:
             self._metrics.defects.inc()
@@ -135,6 +141,7 @@ class Workers:
     def _settle(self, key: Key, outcome: Outcome, now: float) -> None:
         """Put the key back as the outcome asks."""
         (self._urgent.add if outcome.urgent else self._urgent.discard)(key)
+        (self._undecided.add if outcome.decision is None and outcome.error else self._undecided.discard)(key)
         patient = not is_exposed(outcome) or sent_back(outcome)
         urgent = outcome.urgent and not patient
         self._queue.hush(key, quiet=patient and self._is_unfinished(key))

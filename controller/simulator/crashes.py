@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from controller.ports import ConflictError, Kind, Kube, KubeError, Listing, Obj, Patch, UnavailableError
 from controller.simulator.footprint import Footprint, Recorder, differences, fought_over
+from controller.simulator.landmarks import Landmark, Mark, survey
 from controller.simulator.run import Result, run_scenario
-from controller.simulator.run import at_rest as came_to_rest
-from controller.simulator.scenario import START, Scenario
+from controller.simulator.scenario import Scenario
 from controller.simulator.simulation import ControllerKilled, Simulation
 
 
@@ -166,17 +166,21 @@ class Rehearsal:
     """The undisturbed run.
 
     Attributes:
-        rests: what stood just before each later release was started, by virtual time: everything was at rest there.
+        landmarks: what stood at the first look of each phase.
     """
 
     writes: tuple[Write, ...]
     footprint: Footprint
     result: Result
-    rests: Mapping[float, Footprint] = field(default_factory=dict)
+    landmarks: Mapping[Mark, Landmark] = field(default_factory=dict)
 
 
 class Checks(Protocol):
-    """A checker at the end of a run."""
+    """A checker of a run."""
+
+    @property
+    def breaches(self) -> list[str]:
+        """All so far, as sentences."""
 
     def finish(self) -> list[str]:
         """All breaches, as sentences."""
@@ -190,20 +194,6 @@ Client = Callable[[Kube, Point | None], CrashingKube]
 """Makes the controller's client of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """A moment of a run in which every release has come to rest, just before the next one is started."""
-
-    time: float
-    footprint: Footprint
-    breaches: tuple[str, ...]
-    settled: bool
-    """No write of the controller is still on its way."""
-
-
-BEFORE_START_SECONDS = 1.0
-
-
 def play(
     scenario: Scenario,
     folder: Path,
@@ -211,32 +201,32 @@ def play(
     watch: Watcher | None = None,
     *,
     client: Client = CrashingKube,
-    at_rest: Callable[[Rest], None] = lambda _rest: None,
+    sound: Callable[[Landmark], None] = lambda _landmark: None,
 ) -> Rehearsal:
-    """Run a scenario with one write failing, or none. Breaches of the watcher are among the result's problems."""
-    kept: list[tuple[CrashingKube, Recorder, Checks | None]] = []
-    rests: dict[float, Footprint] = {}
+    """Run a scenario with one write failing, or none. Breaches of the watcher are among the result's problems.
 
-    def look(sim: Simulation, time: float) -> None:
-        if all(came_to_rest(sim.release(key)) for key in sim.owners.unfinished()):
-            kube, recorder, checks = kept[0]
-            rests[time] = recorder.seen()
-            at_rest(Rest(time, rests[time], tuple(checks.finish() if checks else ()), kube.settled))
+    `sound` is told of each landmark without a breach so far and with nothing under way.
+    """
+    kept: list[tuple[CrashingKube, Recorder, Checks | None]] = []
+    landmarks: dict[Mark, Landmark] = {}
+
+    def reached(landmark: Landmark) -> None:
+        landmarks[landmark.mark] = landmark
+        kube, _, checks = kept[0]
+        if kube.settled and not (checks and checks.breaches):
+            sound(landmark)
 
     def prepare(sim: Simulation) -> None:
         kube = client(sim.kube, point)
         sim.kube = sim.cache = kube
         kube.pause = lambda seconds: hand_over(sim, kube.inner, seconds)
         kept.append((kube, Recorder(sim), watch(sim) if watch else None))
-        for act in scenario.people:
-            if act.verb == "start":
-                time = START + act.at - BEFORE_START_SECONDS
-                sim.at(time, partial(look, sim, time))
+        survey(sim, kept[0][1], reached)
 
     result = run_scenario(scenario, folder, prepare=prepare)
     kube, recorder, checks = kept[0]
     result.problems += checks.finish() if checks else []
-    return Rehearsal(tuple(kube.writes), recorder.seen(), result, rests)
+    return Rehearsal(tuple(kube.writes), recorder.seen(), result, landmarks)
 
 
 def hand_over(sim: Simulation, client: Kube, seconds: float) -> None:

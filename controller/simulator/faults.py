@@ -37,17 +37,15 @@ KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, DEPLOYM
 
 def arrange(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:
     """Put a fault into the simulation's future."""
-    begin, end = START + fault.at, START + fault.at + fault.lasts
     if fault.kind == "pause":
         replicas(sim)
     if fault.kind in LATE_READS:
         late_cache(sim)
     struck = Struck()
-    times = list(_times(begin, end, fault.every))
-    for time in times:
+    for time in times_of(fault):
         sim.at(time, lambda: strike(sim, key, fault, struck))
     if fault.lasts and not fault.every:
-        sim.at(end, lambda: relieve(sim, key, fault, struck))
+        sim.at(START + fault.at + fault.lasts, lambda: relieve(sim, key, fault, struck))
 
 
 @dataclass(slots=True)
@@ -57,11 +55,13 @@ class Struck:
     name: str = ""
 
 
-def _times(begin: float, end: float, every: float | None) -> Iterator[float]:
-    yield begin
-    while every and begin + every <= end:
-        begin += every
-        yield begin
+def times_of(fault: Fault) -> Iterator[float]:
+    """When it strikes, Unix seconds."""
+    time = START + fault.at
+    yield time
+    while fault.every and time + fault.every <= START + fault.at + fault.lasts:
+        time += fault.every
+        yield time
 
 
 def strike(sim: Simulation, key: tuple[str, str], fault: Fault, struck: Struck) -> None:

@@ -65,10 +65,15 @@ RELEASE_FACTS = (
 
 
 class Recorder:
-    """Listens to the commits of a run and keeps its footprint."""
+    """Listens to the commits of a run and keeps its footprint.
+
+    Attributes:
+        deeds: when the controller changed anything, virtual Unix seconds, in order.
+    """
 
     def __init__(self, sim: Simulation) -> None:
         self.print = Footprint()
+        self.deeds: list[float] = []
         self._server = sim.server
         self._effects: dict[str, tuple[str, str]] = {}
         sim.server.on_commit(self.commit)
@@ -82,15 +87,17 @@ class Recorder:
         if commit.field_manager != OURS:
             return
         if commit.old is None:
-            self.print.creates[place] += 1
+            count = self.print.creates
         elif commit.new is None:
-            self.print.deletes[place] += 1
+            count = self.print.deletes
+        elif self._effect(place, kind, commit.old) != self._effect(place, kind, commit.new):
+            count = self.print.updates
+        elif stamp_of(commit.old) != stamp_of(commit.new):
+            count = self.print.stamps
         else:
-            old, new = self._effect(place, kind, commit.old), self._effect(place, kind, commit.new)
-            if old != new:
-                self.print.updates[place] += 1
-            elif stamp_of(commit.old) != stamp_of(commit.new):
-                self.print.stamps[place] += 1
+            return
+        count[place] += 1
+        self.deeds.append(commit.time)
 
     def _effect(self, place: str, kind: str, obj: Obj) -> str:
         """The effect of an object, worked out once for what is new in one commit and old in the next."""

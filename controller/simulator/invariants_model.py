@@ -93,10 +93,11 @@ class ReleaseFacts:
         return self.plan is not None and any(place in self.services(slot) for slot in (0, 1))
 
     def services(self, slot: int) -> list[Place]:
-        """Services of a slot."""
+        """Services of a slot; where subsets tell the versions apart, the one without a suffix that both stand behind."""
         assert self.plan is not None  # noqa: S101 - asked by side() and by those who looked
         where = self.plan.slots[slot]
-        return [(where.namespace or self.namespace, member.service_name + where.suffix) for member in self.plan.all_members]
+        suffix = "" if self.status.get("mode") == "subset" else where.suffix
+        return [(where.namespace or self.namespace, member.service_name + suffix) for member in self.plan.all_members]
 
     def workloads(self, slot: int) -> dict[Place, str]:
         """Deployments of a slot, with their members' names."""

@@ -204,7 +204,10 @@ def _ended(book: Book, facts: ReleaseFacts, before: Mapping[str, Any], after: Ma
 
 def _rolled_back(book: Book, facts: ReleaseFacts, after: Mapping[str, Any]) -> None:
     assert facts.plan is not None  # noqa: S101 - _ended() has looked
+    left = (after.get("rollback") or {}).get("left", "")  # of a deleted release, and said
     for place in facts.workloads(1 - after["blueSlot"]):
+        if "/".join(place) in left:
+            continue
         green = book.find("Deployment", place)
         if green is not None and (green.get("spec") or {}).get("replicas", 1) > 0 and not facts.plan.rollback.keep_green:
             book.breach(

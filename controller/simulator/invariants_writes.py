@@ -23,7 +23,7 @@ def epoch(book: Book, kind: str, old: Obj | None, new: Obj | None) -> None:
         was, now = ((o.get("status") or {}).get("epoch", 0) for o in (old or {}, new))
     else:
         was, now = marks.epoch_of(old) if old else 0, marks.epoch_of(new)
-    if now < was:
+    if marks.outranks(was, now):
         book.breach("S9", f"{where}: the epoch fell from {was} to {now}")
     if not now:
         book.breach("S9", f"{where} was written without an epoch")

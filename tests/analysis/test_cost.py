@@ -8,6 +8,7 @@ from analysis import sequential
 from analysis.model import Arm
 from analysis.rate import Dispersion
 from analysis.sequential import Kind, Known, Mark, Setting
+from tests.sizes import most_telling
 
 TICKS = 300
 MOST_MS = 1.0
@@ -39,7 +40,7 @@ def follow(setting, lines, *, alone):
     return state, min(spent)
 
 
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("alone", most_telling(True, of=[False, True]))
 @pytest.mark.parametrize(("setting", "lines"), [(ERRORS, 1), (LATENCY, 5)], ids=["errors", "latency"])
 def test_a_tick_costs_less_than_a_millisecond_and_a_state_weighs_less_than_four_kilobytes(setting, lines, alone):
     state, milliseconds = follow(setting, lines, alone=alone)

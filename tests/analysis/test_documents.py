@@ -90,6 +90,7 @@ def test_the_figures_are_written_from_the_committed_results():
     assert with_summary(README.read_text(), cells, results) == README.read_text()
 
 
+@pytest.mark.long
 def test_the_pictures_are_the_engines_own_output():
     from bench.analysis_pictures import PICTURES
 

@@ -5,8 +5,6 @@ import math
 import random
 
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
 
 from analysis.gauge import (
     GaugeState,
@@ -46,6 +44,9 @@ class TestOracles:
 
     @pytest.mark.parametrize(("s", "v"), [(0, 0), (5, 10), (-20, 3), (30, 100)])
     def test_the_one_sided_mixture_is_its_integral(self, s, v):
+        from scipy.integrate import quad
+        from scipy.stats import norm
+
         rho = 12.6
         mixed, _ = quad(lambda x: 2 * norm.pdf(x, scale=1 / math.sqrt(rho)) * math.exp(x * s - x * x * v / 2), 0, 10, epsabs=1e-13)
 

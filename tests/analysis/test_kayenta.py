@@ -9,7 +9,6 @@ from statistics import NormalDist
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import mannwhitneyu, rankdata
 
 from analysis.kayenta import (
     Classified,
@@ -397,11 +396,15 @@ class TestAgainstScipy:
     @given(SAMPLES)
     @settings(max_examples=60, deadline=None)
     def test_ranks(self, values):
+        from scipy.stats import rankdata
+
         assert mid_ranks(values) == pytest.approx(list(rankdata(values)))
 
     @given(SAMPLES, SAMPLES)
     @settings(max_examples=60, deadline=None)
     def test_the_statistic_gives_scipys_p_value(self, x, y):
+        from scipy.stats import mannwhitneyu
+
         if len(set(x + y)) == 1:
             return
         statistic = shift_statistic(0, 0, x, y)

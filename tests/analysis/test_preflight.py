@@ -71,6 +71,7 @@ class TestReplaying:
 
         assert (found.stretches, found.releases) == (3, 24)
 
+    @pytest.mark.long
     def test_independent_requests_leave_the_dispersion_as_it_was_measured(self):
         given = asked(past(4))
         found = preflight.preflight([given], STAGES, 0.01)
@@ -78,6 +79,7 @@ class TestReplaying:
         assert (found.rollbacks, found.left, found.asked) == (0, 0, (given,))
         assert found.at_most == pytest.approx(1 - 0.05 ** (1 / 12))
 
+    @pytest.mark.long
     def test_bursts_that_were_not_measured_raise_the_dispersion_until_the_past_is_quiet(self):
         found = preflight.preflight([asked(past(4, burst=12), phi=1.0)], STAGES, 0.01)
 
@@ -86,11 +88,13 @@ class TestReplaying:
         assert found.left <= 0.02 * found.releases
         assert found.asked[0].setting.known[0].dispersion.bursts > 2
 
+    @pytest.mark.long
     def test_bursts_that_were_measured_do_not(self):
         found = preflight.preflight([asked(past(4, burst=12))], STAGES, 0.01)
 
         assert found.rollbacks <= 0.02 * found.releases
 
+    @pytest.mark.long
     def test_each_half_is_tried_with_what_the_other_half_says(self):
         """Of a day that was calm until noon, the noon's bursts are what tomorrow may bring; the whole day's average hides it."""
         calm, bursty = past(4), past(4, burst=12, seed=2)
@@ -103,6 +107,7 @@ class TestReplaying:
         assert tried.asked[0].setting.known[0].dispersion.bursts > 1.2 * whole.bursts
         assert tried.left <= 0.02 * tried.releases
 
+    @pytest.mark.long
     def test_a_dispersion_is_raised_only_so_far(self):
         """A pod that fails half of its requests is a sick pod, and no dispersion makes it a healthy candidate."""
         broken = past(1, worse=0, rate=0.18)

@@ -110,6 +110,7 @@ class TestVerdict:
     def test_arms_that_are_scraped_at_other_moments_are_judged_alike(self, offset):
         assert outcome(judged(both(1, offset=offset))) is Outcome.PASS
 
+    @pytest.mark.long
     def test_healthy_candidates_rarely_fail(self):
         """At alpha 10 %: a bound that a broken engine would not keep."""
         count = size(10, 60)

@@ -10,6 +10,7 @@ from analysis.counters import Cursor
 from analysis.gauge import GaugeState, GaugeTest, Pair
 from analysis.model import Arm
 from analysis.sequential import Kind, Line, Mark, Setting, State
+from tests.sizes import most_telling
 
 BOUND = math.log(100)
 RELEASES = 20
@@ -36,9 +37,12 @@ def objective(draw, baseline, candidate):
     return back, asks
 
 
+BOTH = [(0.005, 0.005, (False, False)), (0.04, 0.04, (False, True)), (0.005, 0.04, (True, True)), (0.02, 0.008, (False, False))]
+
+
 @pytest.mark.parametrize(
     ("baseline", "candidate", "expected"),
-    [(0.005, 0.005, (False, False)), (0.04, 0.04, (False, True)), (0.005, 0.04, (True, True)), (0.02, 0.008, (False, False))],
+    most_telling(*BOTH[1:3], of=BOTH),
     ids=["healthy", "an incident of both", "a bad candidate", "only the baseline"],
 )
 def test_an_objective_goes_back_for_the_candidate_alone_and_asks_whenever_it_is_broken(baseline, candidate, expected):

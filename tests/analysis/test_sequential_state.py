@@ -385,6 +385,7 @@ class TestEarly:
         assert State.from_json(text, EARLY) == state
         assert len(text) < 4096 / 5  # five edges fit
 
+    @pytest.mark.long
     def test_a_releases_with_the_rate_of_the_margin_seldom_passes(self):
         """The bound for one stage is 1/beta = 20: at the very margin at most 5 % reach it at any time."""
         marks, reached = (Mark(START, "1", early=True),), 0

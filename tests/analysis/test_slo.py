@@ -4,8 +4,6 @@ import json
 import math
 
 import pytest
-from scipy.special import betainc
-from scipy.stats import beta
 
 from analysis import slo
 from analysis.model import Tick
@@ -74,7 +72,10 @@ class TestEvidence:
 
 
 class TestDefaultLimit:
+    @pytest.mark.long
     def test_it_is_what_the_upper_bound_of_the_last_window_tolerates(self):
+        from scipy.stats import beta
+
         assert default_limit(3, 4000) == pytest.approx(1.1 * beta.ppf(0.99, 4, 3997) + 0.0005)
 
     def test_without_requests_everything_is_tolerated(self):
@@ -84,6 +85,8 @@ class TestDefaultLimit:
 class TestNumbers:
     @pytest.mark.parametrize(("bad", "n"), [(0, 10), (1, 10), (10, 10), (3, 5000), (200, 2000), (1, 1_000_000)])
     def test_exact_limits_are_scipys(self, bad, n):
+        from scipy.stats import beta
+
         low = beta.ppf(0.01, bad, n - bad + 1) if bad else 0.0
         high = beta.ppf(0.99, bad + 1, n - bad) if bad < n else 1.0
 
@@ -93,4 +96,6 @@ class TestNumbers:
         ("x", "a", "b"), [(0.01, 0.5, 0.5), (0.3, 5, 2000), (0.0026, 5, 2000), (0.5, 40_000, 41_000), (0, 1, 1), (1, 1, 1)]
     )
     def test_the_incomplete_beta_function_is_scipys(self, x, a, b):
+        from scipy.special import betainc
+
         assert incomplete_beta(x, a, b) == pytest.approx(betainc(a, b, x), rel=1e-9, abs=1e-300)

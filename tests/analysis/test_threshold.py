@@ -103,7 +103,7 @@ class TestLimits:
     def test_nor_is_a_negative_number_any_share_of_a_positive_one(self, limit):
         found = ask(-1, 10, **limit)
 
-        assert (found.outcome, found.reason) == (INCONCLUSIVE, reasons.NEGATIVE_RATIO)
+        assert (found.outcome, found.reason) == (INCONCLUSIVE, reasons.NEGATIVE_NUMBER)
 
     def test_a_negative_number_may_be_below_a_limit_and_beside_a_difference(self):
         assert ask(-1, max=2).outcome is PASS

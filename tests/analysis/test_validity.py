@@ -14,7 +14,7 @@ from analysis.counters import Counter, Cursor, Scrapes, difference, ticks
 from analysis.model import Arm, Sample, Series, Tick
 from analysis.numbers import lower_bound
 from analysis.rate import Dispersion, RateTest, promotion_test, run, start, step
-from tests.sizes import size
+from tests.sizes import most_telling, size
 
 STAGES = (("5", 0.05, 120), ("25", 0.25, 120), ("50", 0.5, 120))
 ALPHA = 0.01
@@ -44,7 +44,7 @@ def rolled_back(seed, test, rates, runs, **more):
 
 
 class TestFalseRollbacks:
-    @pytest.mark.parametrize(("seed", "p_hist"), [(1, 0.01), (2, 0.001)])
+    @pytest.mark.parametrize(("seed", "p_hist"), most_telling((1, 0.01), of=[(1, 0.01), (2, 0.001)]))
     def test_at_the_boundary_of_the_null_they_are_within_alpha(self, seed, p_hist):
         """Watched every 10 s for an hour; history may be wrong by ten times, that costs power and never validity."""
         times = rolled_back(seed, RateTest(p_hist=p_hist, **FREE), (1.1 * 0.01 + 0.0005, 0.01), size(40, 300))
@@ -52,6 +52,7 @@ class TestFalseRollbacks:
 
         assert lower_bound(false, len(times), 0.95) <= ALPHA
 
+    @pytest.mark.long
     def test_bursts_of_three_are_kept_within_alpha_by_the_guard(self):
         guarded = RateTest(p_hist=0.01, dispersion=Dispersion(3, 3))
         times = rolled_back(3, guarded, (0.01, 0.01), size(30, 200), burst=3)
@@ -120,6 +121,7 @@ class TestEarlyPromotion:
 
         assert sorted(times)[20] <= median + 20
 
+    @pytest.mark.long
     def test_a_candidate_at_the_margin_is_promoted_in_no_more_than_its_share_of_beta(self):
         rng = np.random.default_rng(8)
         early = sum(seconds_to_promotion(rng, 0.25, 50, p=0.01, p_candidate=0.02) < math.inf for _ in range(100))

@@ -17,6 +17,7 @@ def test_comments_and_docstrings_are_no_other_engine_and_a_number_is():
     assert code_of(plain) != code_of(plain.replace("+ 1", "+ 2"))
 
 
+@pytest.mark.long
 def test_a_cell_has_the_same_fingerprint_again_and_another_cell_another_one():
     here, there = WORLDS["0.5 % @50"], WORLDS["1 % @50"]
     found = engine(here)

@@ -31,8 +31,8 @@ def tab(host, line):
 @pytest.fixture(scope="module")
 def terminal():
     """In front of a release that runs and one that has ended; nobody changes them."""
-    terminal = a_terminal()
-    terminal.until_phase("Succeeded")
+    terminal = a_terminal("fails-at-25")
+    terminal.until_phase("RolledBack")
     terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0", "--revision", "v3")
     terminal.until(terminal.sim.clock.time - START + 60)
     return terminal

@@ -71,6 +71,7 @@ def ended():
 
 
 class TestBundle:
+    @pytest.mark.long
     def test_a_bundle_of_the_cluster_is_replayed_as_it_was(self, ended, tmp_path):
         told = penstock("bundle", "shop-v2", host=ended.host())
         (tmp_path / "a.penstock").write_bytes(told.body)
@@ -92,6 +93,7 @@ class TestBundle:
         assert told.code == 2
         assert told.err == "A bundle is no text: write it into a file, as in `penstock bundle shop-v2 > shop-v2.penstock`.\n"
 
+    @pytest.mark.long
     def test_a_running_release_has_what_was_decided_so_far(self, tmp_path):
         terminal = a_terminal("healthy")
         terminal.until(500)
@@ -132,6 +134,7 @@ class TestBundle:
 
 
 class TestReplay:
+    @pytest.mark.long
     def test_many_are_a_table(self, folder):
         told = penstock("replay", folder, "--jobs", "1")
 
@@ -203,6 +206,9 @@ class TestReplay:
         assert found["decisions"] > 20
 
 
+SIGNALS = [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.killpg), (signal.SIGTERM, os.kill)]
+
+
 class TestOtherPolicy:
     def test_a_tighter_trigger_would_have_gone_back_sooner(self, folder):
         told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.limit.maxDifference=2", "-o", "json")
@@ -221,9 +227,7 @@ class TestOtherPolicy:
         assert "not back on blue then; the record ends there: for how long more were hurt nobody has seen" in told.out
         assert re.search(r"in the minute before, green had 1,\d{3} requests, \d\d of which failed", told.out)
 
-    @pytest.mark.parametrize(
-        "name", most_telling("fails-at-25", "sequential-errors", of=["fails-at-25", "healthy", "sequential-errors", "slow-at-25"])
-    )
+    @pytest.mark.parametrize("name", most_telling("fails-at-25", of=["fails-at-25", "healthy", "sequential-errors", "slow-at-25"]))
     def test_the_same_policy_gives_the_same_release(self, folder, name):
         plan = next(iter(recorded({"slow-at-25": HWAYO, "sequential-errors": SEQUENTIAL}.get(name, FIRST), name).plans.values()))
         weight = plan["stages"][0]["weight"]
@@ -231,6 +235,7 @@ class TestOtherPolicy:
 
         assert "the same weights at the same times" in told.out
 
+    @pytest.mark.long
     def test_a_smaller_alpha_needs_more_evidence(self, folder):
         found = json.loads(penstock("replay", folder / "sequential-errors.penstock", "--set", "alpha=0.0001", "-o", "json").out)
 
@@ -238,6 +243,7 @@ class TestOtherPolicy:
         assert not found["with"]["back"]
         assert found["beyondTheRecord"]
 
+    @pytest.mark.long
     def test_a_larger_alpha_would_have_gone_back_sooner_and_spared_users(self, folder):
         found = json.loads(penstock("replay", folder / "sequential-errors.penstock", "--set", "alpha=0.2", "-o", "json").out)
 
@@ -255,6 +261,7 @@ class TestOtherPolicy:
         assert told.code == 0, told.err
         assert "back to blue from 25 %" in told.out
 
+    @pytest.mark.long
     def test_a_policy_that_asks_for_more_would_have_waited_and_the_weights_are_named(self, folder):
         told = penstock("replay", folder / "healthy.penstock", "--set", "stages.5.window=20m")
 
@@ -276,18 +283,21 @@ class TestOtherPolicy:
         assert found.analysis.measured.hours == 24
         assert any(check.sequential for check in found.checks)
 
+    @pytest.mark.long
     def test_what_the_record_cannot_answer_is_named(self, folder):
         """The latency of a threshold check was answered with a number; for another quantile nobody asked."""
         told = penstock("replay", folder / "slow-at-25.penstock", "--set", "checks.latency-p95.quantile=0.5")
 
         assert re.search(r"not in the record, so without an answer from \d\d:\d\d:\d\d on: gate/latency-p95/candidate", told.out)
 
+    @pytest.mark.long
     def test_what_is_the_same_only_as_far_as_known_says_so(self, folder):
         """After a minute nobody asked for the latency, and from the recorded question on both ask the same."""
         told = penstock("replay", folder / "slow-at-25.penstock", "--set", "stages.5.window=1m")
 
         assert "so        no other weight, as far as the record has answers" in told.out
 
+    @pytest.mark.long
     def test_a_controller_that_was_killed_is_no_difference_between_two_policies(self, tmp_path):
         """What it lost between two records, it lost for both."""
         told = penstock("replay", saved(tmp_path, "restarted", recorded(FIRST, "restart")), "--set", "stages.5.weight=5")
@@ -295,12 +305,14 @@ class TestOtherPolicy:
         assert "the same weights at the same times" in told.out
         assert re.search(r"the record goes on (\d times|once) from what was stored", told.out)
 
+    @pytest.mark.long
     def test_an_error_rate_over_another_range_is_evaluated_from_the_raw_samples(self, folder):
         told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.range=2m")
 
         assert told.code == 0
         assert "not in the record" not in told.out
 
+    @pytest.mark.long
     def test_many_are_a_table_with_what_it_would_have_spared(self, folder):
         told = penstock("replay", folder, "--set", "triggers.errors.limit.maxDifference=2", "--jobs", "2")
 
@@ -309,6 +321,7 @@ class TestOtherPolicy:
         assert re.search(r" -\d+s +[1-9]\d* of [1-9]\d* less", told.out)
         assert "the same" in told.out
 
+    @pytest.mark.long
     def test_what_would_have_parted_at_the_very_end_has_no_time_between(self, tmp_path):
         saved(tmp_path, "first", recorded(FIRST, "fails-at-25"))
         saved(tmp_path, "second", recorded(FIRST, "fails-at-25"))
@@ -337,7 +350,7 @@ class TestOtherPolicy:
         assert told.code == 2
         assert told.err.endswith(sentence)
 
-    @pytest.mark.parametrize(("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.killpg), (signal.SIGTERM, os.kill)])
+    @pytest.mark.parametrize(("number", "send"), most_telling(SIGNALS[0], of=SIGNALS))
     def test_ctrl_c_and_sigterm_among_many_bundles_are_one_sentence(self, number, send, folder, tmp_path):
         """They go to every process of the group, whose helpers would each print a traceback, or to us alone, and would leave them behind.
 
@@ -385,13 +398,14 @@ class TestReport:
 
     def test_a_status_that_cannot_be_read_is_named(self, folder, tmp_path):
         """Somebody's edited bundle, or another version's: no defect of ours."""
-        whole = open_bundle(folder / "healthy.penstock")
+        whole = open_bundle(folder / "fails-at-25.penstock")
         edited = replace(whole, release={**whole.release, "status": {**whole.status, "epoch": "many"}})
         told = penstock("report", saved(tmp_path, "edited", edited))
 
         assert told.code == 3
         assert told.err.endswith("edited.penstock: the release's status cannot be read (epoch: found 'many', expected a whole number).\n")
 
+    @pytest.mark.long
     def test_a_report_of_a_running_release(self):
         terminal = a_terminal("healthy")
         terminal.until(400)
@@ -413,7 +427,8 @@ class TestReport:
 
         assert told.err.startswith(f"The report of shop/shop-v2 is in {tmp_path / 'r.html'} (")
 
-    @pytest.mark.parametrize("way", most_telling("home", of=["home", "back"]))
+    @pytest.mark.long
+    @pytest.mark.parametrize("way", ["home", "back"])
     def test_releases_that_go_home_or_back_have_bundles_and_reports_like_any_other(self, tmp_path, way):
         """A return to the original, and a rollback after a success, are decided again, and told."""
         if way == "home":

@@ -18,6 +18,7 @@ from controller.cli.main import COMMANDS, app, run
 from controller.core.reasons import REASONS
 from controller.ports import UnavailableError
 from tests.cli.cli_bed import LOST, a_terminal, refusing
+from tests.sizes import most_telling
 
 SERVER = "https://api"
 PLAN = "examples/first-release/plan.yaml"
@@ -209,6 +210,9 @@ def modules_after(*words):
     return set(done.stderr.splitlines()[-1].split())
 
 
+LIGHT = [["version"], ["help", "exit-codes"], ["get", "--kubeconfig", "/none"]]
+
+
 def test_help_imports_neither_client_nor_models():
     """Start-up is counted in modules here, because time is not the same everywhere."""
     loaded = modules_after("--help")
@@ -217,7 +221,7 @@ def test_help_imports_neither_client_nor_models():
     assert len(loaded) < 320
 
 
-@pytest.mark.parametrize("words", [["version"], ["help", "exit-codes"], ["get", "--kubeconfig", "/none"]], ids=" ".join)
+@pytest.mark.parametrize("words", most_telling(LIGHT[-1], of=LIGHT), ids=" ".join)
 def test_a_light_command_imports_neither_client_nor_plans(words):
     """typer itself brings pydantic where a command has parameters; our models are what counts."""
     loaded = modules_after(*words)
@@ -234,6 +238,7 @@ def test_every_command_of_the_table_that_is_installed_has_its_own_help():
             assert "Usage:" in out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_offers_commands(shell):
     env = {"_PENSTOCK_COMPLETE": f"complete_{shell}", "COMP_WORDS": "penstock ro", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "penstock ro"}
@@ -243,7 +248,7 @@ def test_completion_offers_commands(shell):
     assert "rollback" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["help", "reasons"], ["help", "words"]], ids=" ".join)
+@pytest.mark.parametrize("words", most_telling(["help", "words"], of=[["help", "reasons"], ["help", "words"]]), ids=" ".join)
 def test_a_reader_that_has_gone_ends_it_quietly_and_never_with_0(words):
     """`penstock wait ... | head -1` must not tell a pipeline that the release has got there."""
     code = "import sys, time; from controller.cli.main import run; sys.stdin.read(); sys.exit(run(sys.argv[1:]))"
@@ -257,7 +262,10 @@ def test_a_reader_that_has_gone_ends_it_quietly_and_never_with_0(words):
     assert (process.returncode, said) == (130, "")
 
 
-@pytest.mark.parametrize("words", [["version"], ["--help"], ["help", "reasons"], ["plan", PLAN, "--mode", "subset"]], ids=" ".join)
+PRINTED = [["version"], ["--help"], ["help", "reasons"], ["plan", PLAN, "--mode", "subset"]]
+
+
+@pytest.mark.parametrize("words", most_telling(["version"], of=PRINTED), ids=" ".join)
 def test_a_full_disk_is_one_sentence_and_1(words):
     """Whoever reads the file believes that it is all of it."""
     with Path("/dev/full").open("w") as full:

@@ -5,10 +5,11 @@ import pytest
 from controller.cli.living import sentence_now, unconfirmed, without
 from controller.cli.view import view_of
 from controller.core import reasons
-from controller.ports import LEASE, NAMESPACE
+from controller.ports import LEASE, NAMESPACE, SUBJECT_ACCESS_REVIEW, RefusedError
 from controller.runtime.lease import micro_time
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
+from tests.sizes import most_telling
 
 WINDOW = {"window": {"openedAt": 1000.0, "lastSample": 1030.0, "ran": 30.0}}
 
@@ -84,7 +85,7 @@ def test_a_step_loses_only_what_the_command_beside_it_says(step, left):
     assert without(step, "rollback") == left
 
 
-@pytest.mark.parametrize("scenario", ["healthy", "fails-at-25"])
+@pytest.mark.parametrize("scenario", most_telling("fails-at-25", of=["healthy", "fails-at-25"]))
 def test_no_answer_names_the_same_verb_twice(scenario):
     terminal = a_terminal(scenario)
     for seconds in (5, 30, 60, 150, 3600):
@@ -134,7 +135,7 @@ class TestNobodyLeads:
     def test_get_and_why_say_what_to_do(self, terminal):
         leased(terminal, 90, holder="")
 
-        assert "Next: Nothing, until a controller leads" in " ".join(terminal.penstock("why", "shop-v2").out.split())
+        assert "Next: Nothing, until a controller can act on it" in " ".join(terminal.penstock("why", "shop-v2").out.split())
         assert "which nobody holds" in terminal.penstock("why", "shop-v2").out
 
     @pytest.mark.parametrize("seconds_ago", [0, 15, -60])
@@ -154,4 +155,52 @@ class TestNobodyLeads:
         terminal.controller_runs = True
         said = terminal.penstock("wait", "shop-v2", "--timeout", "8s").err
 
-        assert said.index("No controller leads") < said.index("A controller leads again.")
+        assert said.index("No controller leads") < said.index("A controller acts on it again.")
+
+
+class TestNobodyMayAct:
+    """The namespace took the controller's rights back in mid-release: it can neither move anybody nor write that down."""
+
+    WORDS = (("get", "shop-v2"), ("why", "shop-v2"), ("wait", "shop-v2", "--timeout", "1s"), ("rollback", "shop-v2"))
+
+    @staticmethod
+    def terminal(allowed, *, silent=120.0):
+        terminal = a_terminal()
+        terminal.until_phase("Measuring")
+        terminal.controller_runs = False
+        terminal.sim.clock.time += silent
+        leased(terminal, 0)
+        create, asked = terminal.kube.create, []
+
+        def review(kind, namespace, body):
+            if kind != SUBJECT_ACCESS_REVIEW:
+                return create(kind, namespace, body)
+            asked.append(body["spec"])
+            if allowed is None:
+                raise RefusedError(403, "Forbidden", "alice cannot create subjectaccessreviews")
+            return {**body, "status": {"allowed": allowed}}
+
+        terminal.kube.create = review
+        return terminal, asked
+
+    @pytest.mark.parametrize("words", WORDS, ids=lambda words: words[0])
+    def test_is_said_instead_of_that_it_goes_on_by_itself(self, words):
+        terminal, asked = self.terminal(False)
+        result = terminal.penstock(*words)
+        said = " ".join((result.out + result.err).replace("!", "").split())
+
+        assert "The controller has no rights in namespace shop any more" in said
+        assert "penstock install --namespace shop" in said
+        assert "It goes on by itself" not in said
+        assert asked[0]["user"] == "system:serviceaccount:penstock-system:penstock"
+        assert asked[0]["resourceAttributes"]["namespace"] == "shop"
+
+    @pytest.mark.parametrize("allowed", [True, None], ids=["it has them", "nobody may ask"])
+    def test_who_has_its_rights_or_cannot_be_asked_about_is_no_news(self, allowed):
+        assert "rights" not in self.terminal(allowed)[0].penstock("get", "shop-v2").out
+
+    def test_who_wrote_a_moment_ago_is_not_asked_about(self):
+        terminal, asked = self.terminal(False, silent=0.0)
+
+        assert "rights" not in terminal.penstock("get", "shop-v2").out
+        assert asked == []

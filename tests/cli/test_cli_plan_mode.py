@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.cli.cli_bed import FOLDER, a_terminal
@@ -51,6 +52,7 @@ def test_the_cluster_tells_by_the_route_that_is_there():
     assert 'destination_workload=~"shop|shop-green"' in result.out
 
 
+@pytest.mark.long
 def test_after_a_success_the_cluster_tells_that_the_other_slot_serves():
     terminal = a_terminal()
     terminal.until_phase("Succeeded")

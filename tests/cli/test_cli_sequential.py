@@ -28,6 +28,7 @@ def after(name):
     return Terminal(sim)
 
 
+@pytest.mark.long
 def test_get_shows_the_evidence_while_the_window_runs():
     made = terminal("sequential-healthy")
     made.until(600)
@@ -62,6 +63,7 @@ def test_history_has_the_decision_with_its_numbers(name):
     assert re.search(r"rollback .*latency: .* e-value [\d,]+ of 100", told)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-healthy"])
 def test_history_has_the_evidence_of_every_stage_that_passed(name):
     told = after(name).penstock("history", "shop-v2", "-n", "shop").out
@@ -89,6 +91,7 @@ def test_why_says_which_check_asks_for_a_person_and_what_going_on_means(name, at
     assert re.search(rf"> {words.partition(':')[0]} ", made.penstock("get", "shop-v2", "-n", "shop").out)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-own-healthy"])
 def test_why_names_the_two_counters_of_each_colour(name):
     told = after(name).penstock("why", "shop-v2", "-n", "shop").out

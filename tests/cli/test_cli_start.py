@@ -22,6 +22,7 @@ class TestStart:
         assert (spec["revision"], spec["images"]) == ("2-0", {"shop": IMAGE})
         assert spec["origin"] == {"actor": "alice", "commit": "abc123", "run": "https://github.com/shop/shop/actions/runs/7"}
 
+    @pytest.mark.long
     def test_waiting_for_it_ends_with_its_success(self):
         result = idle().penstock("start", "shop", "--image", f"shop={IMAGE}", "--wait")
 
@@ -102,6 +103,7 @@ class TestSupersede:
         terminal.sleep(5)
         return terminal.penstock("start", "shop", "--image", f"registry.example/shop:{number}.0", *words)
 
+    @pytest.mark.long
     def test_the_new_release_takes_the_place_before_those_that_were_queued(self):
         terminal = a_terminal()
         terminal.until_phase("Measuring")
@@ -115,6 +117,7 @@ class TestSupersede:
         assert [terminal.phase(name) for name in ("shop-v2", "shop-3-0")] == ["RolledBack", "Queued"]
         assert terminal.release("shop-3-0")["status"]["message"] == "Waits for release shop-4-0 of the same plan."
 
+    @pytest.mark.long
     def test_the_place_of_a_queued_one_is_taken_too(self):
         terminal = a_terminal()
         terminal.until_phase("Measuring")

@@ -1,21 +1,42 @@
 """Commands on a live simulated release: answers, exit codes, and what is never done."""
 
 import json
+from functools import cache
 
 import pytest
 import yaml
 
-from controller.ports import DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.ports import CONFIG_MAP, DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
 from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.faults_api import OURS
 from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
+from tests.sizes import most_telling
 
 
 def requests_of(terminal):
     return InMemoryKube(terminal.sim.server).list(RELEASE_REQUEST, "shop").items
+
+
+class TestWithoutAnyPlan:
+    def test_a_rollback_says_what_it_waits_for_instead_of_that_nobody_answers(self):
+        """The frozen plan and the live one were deleted, and a new controller cannot tell the routes: the request waits for the plan."""
+        terminal = a_terminal()
+        terminal.until(100)
+        kube = InMemoryKube(terminal.sim.server)
+        for kind in (CONFIG_MAP, RELEASE_PLAN):
+            for item in kube.list(kind, "shop").items:
+                kube.delete(kind, "shop", item["metadata"]["name"], uid=item["metadata"]["uid"])
+        terminal.sim.restart_controller()
+        terminal.until(102)
+
+        result = terminal.penstock("rollback", "shop-v2")
+
+        assert result.code == 5
+        assert "there is no ReleasePlan shop that can be used. Apply the ReleasePlan again" in result.err
+        assert "the request stays until one does" in result.err
 
 
 class TestPauseAndResume:
@@ -122,6 +143,14 @@ class TestTowardGreen:
         assert terminal.release()["status"]["weight"] == 25
 
 
+NOTHING_BACK = [
+    ({}, "it does not name the release that it takes back (spec.reverseOf)."),
+    ({"reverseOf": "nope"}, "the plan has no release nope."),
+    ({"reverseOf": "shop-v2"}, "only a success is taken back."),
+]
+STEERED = [["pause"], ["resume"], ["advance", "--reason", "x", "--yes"]]
+
+
 class TestRollback:
     def test_it_never_asks_and_needs_no_reason(self):
         terminal = a_terminal(asks=True)
@@ -163,6 +192,7 @@ class TestRollback:
         assert (result.code, result.out) == (0, "accepted: Nothing to do: everybody is on blue, the release is RolledBack\n")
         assert requests_of(terminal)[0]["status"]["state"] == "accepted"
 
+    @pytest.mark.long
     def test_of_a_rolled_back_one_whose_route_was_moved_since_is_refused_and_says_where_it_is(self):
         """Somebody gave its green's place traffic after the end: "everybody is on blue" would be a lie."""
         terminal = a_terminal("fails-at-25")
@@ -179,7 +209,7 @@ class TestRollback:
         assert result.code == 6
         assert "VirtualService shop/shop has 40 % where its green was" in result.out
 
-    @pytest.mark.parametrize("words", [["pause"], ["resume"], ["advance", "--reason", "x", "--yes"]], ids=" ".join)
+    @pytest.mark.parametrize("words", most_telling(STEERED[0], of=STEERED), ids=" ".join)
     def test_what_has_ended_can_be_neither_paused_nor_resumed_nor_advanced(self, words):
         terminal = a_terminal("fails-at-25")
         terminal.until_phase("RolledBack")
@@ -190,6 +220,7 @@ class TestRollback:
         assert result.out == f"refused: The release has ended, nothing was done: it is RolledBack, there is nothing to {words[0]}\n"
         assert requests_of(terminal)[0]["status"]["state"] == "refused"
 
+    @pytest.mark.long
     def test_of_one_whose_route_leads_elsewhere_since_it_says_so(self):
         terminal = a_terminal("fails-at-25")
         terminal.until_phase("RolledBack")
@@ -213,6 +244,7 @@ class TestRollback:
         assert (spec["kind"], spec["reverseOf"], spec["now"]) == ("reverse", "shop-v2", True)
         assert spec["images"] == {"shop": "registry.example/shop:1.0"}
 
+    @pytest.mark.long
     def test_of_a_success_whose_old_version_is_gone_nothing_is_offered_and_nothing_made(self):
         """The reverse release's old version is the clone, which is deleted at the end of its retention."""
         terminal = a_terminal()
@@ -231,6 +263,7 @@ class TestRollback:
         assert (result.code, result.out, result.err) == (6, "", f"{gone}\n")
         assert set(terminal.releases()) == {"shop-v2", "shop-v2-back"}
 
+    @pytest.mark.long
     def test_a_success_that_was_taken_back_says_so_and_offers_no_second_time(self):
         terminal = a_terminal()
         terminal.until_phase("Succeeded")
@@ -257,6 +290,7 @@ class TestRollback:
         assert terminal.phase("shop-v2-back") == "Succeeded"
         assert terminal.release("shop-v2-back")["status"]["planHash"] == terminal.release()["status"]["planHash"]
 
+    @pytest.mark.long
     def test_and_after_its_plan_was_given_other_routes(self):
         terminal = a_terminal()
         terminal.until_phase("Succeeded")
@@ -267,6 +301,7 @@ class TestRollback:
 
         assert (result.code, terminal.phase("shop-v2-back")) == (0, "Succeeded")
 
+    @pytest.mark.long
     def test_where_the_controller_refuses_it_the_command_says_so(self):
         """The route has been taken away since: nothing would be put back, whatever the release's object says."""
         terminal = a_terminal()
@@ -279,14 +314,7 @@ class TestRollback:
         assert (result.code, result.out, terminal.phase("shop-v2-back")) == (6, "", "Refused")
         assert "Release shop-v2-back was refused, nothing was changed:" in result.err
 
-    @pytest.mark.parametrize(
-        ("named", "why"),
-        [
-            ({}, "it does not name the release that it takes back (spec.reverseOf)."),
-            ({"reverseOf": "nope"}, "the plan has no release nope."),
-            ({"reverseOf": "shop-v2"}, "only a success is taken back."),
-        ],
-    )
+    @pytest.mark.parametrize(("named", "why"), most_telling(NOTHING_BACK[-1], of=NOTHING_BACK))
     def test_a_reverse_release_that_takes_nothing_back_is_refused_before_anybody_gives_way(self, named, why):
         terminal = a_terminal()
         terminal.until_phase("Measuring")
@@ -301,6 +329,7 @@ class TestRollback:
         assert terminal.release("back")["status"]["message"].endswith(why)
         assert terminal.release()["status"]["phase"] not in ("RollingBack", "TearingDown", "RolledBack")
 
+    @pytest.mark.long
     @pytest.mark.parametrize("by_hand", [True, False])
     def test_a_success_whose_old_version_has_made_room_for_a_later_release_is_not_taken_back_to_that_one(self, by_hand):
         """Nobody gives way to it: the later release is brought up where the old version was, which runs nowhere any more."""
@@ -323,6 +352,7 @@ class TestRollback:
         assert "Deployment shop/shop runs registry.example/shop:3.0 by now, and had registry.example/shop:1.0." in said
         assert terminal.phase("shop-v3") not in ("RollingBack", "TearingDown", "RolledBack")
 
+    @pytest.mark.long
     def test_a_success_whose_old_version_was_deleted_is_refused_before_anybody_gives_way(self):
         terminal = a_terminal()
         terminal.until_phase("Succeeded")
@@ -360,6 +390,7 @@ class TestRetry:
         assert (result.code, result.out) == (0, "shop-v2-r2\n")
         assert (spec["retryOf"], spec["revision"], spec["images"]) == ("shop-v2", "v2-r2", {"shop": "registry.example/shop:2.0"})
 
+    @pytest.mark.long
     def test_a_second_retry_while_the_first_runs_is_refused(self):
         terminal = a_terminal("fails-at-25")
         terminal.until_phase("RolledBack")
@@ -367,6 +398,7 @@ class TestRetry:
 
         assert terminal.penstock("retry", "shop-v2").code == 6
 
+    @pytest.mark.long
     def test_of_a_success_it_is_refused(self):
         terminal = a_terminal()
         terminal.until_phase("Succeeded")
@@ -382,13 +414,19 @@ class TestRetry:
         assert terminal.penstock("retry", "shop-v2").code == 6
 
 
+@cache
+def unasked():
+    """A terminal for commands that end before they ask anybody."""
+    return a_terminal(started=False)
+
+
 class TestNamesThatCannotBe:
     """A variable of a pipeline that was never set is an empty name; asked for, the API server would answer with the list."""
 
     @pytest.mark.parametrize("name", ["", "a/../b", "A B", "shop-"])
     @pytest.mark.parametrize("verb", ["get", "why", "history", "wait", "watch", "pause", "resume", "rollback", "retry", "start"])
     def test_are_a_usage_error_before_anything_is_asked(self, verb, name):
-        result = a_terminal().penstock(verb, name)
+        result = unasked().penstock(verb, name)
 
         assert result.code == 2
         assert f"found {name!r}, expected a name of lower-case letters, digits and dashes" in " ".join(result.err.split())
@@ -397,6 +435,7 @@ class TestNamesThatCannotBe:
         assert a_terminal().penstock("get", "-n", "a/../b").code == 2
 
 
+@pytest.mark.long
 def test_promote_at_the_last_stage_does_not_say_that_it_skips_the_bake():
     terminal = a_terminal()
     terminal.until_phase("Baking")
@@ -407,6 +446,7 @@ def test_promote_at_the_last_stage_does_not_say_that_it_skips_the_bake():
     assert "Green has all the traffic already: there is no stage to skip." in result.err
 
 
+@pytest.mark.long
 def test_promote_goes_on_without_a_deleted_blue_and_says_what_that_means():
     terminal = a_terminal()
     terminal.until(100)

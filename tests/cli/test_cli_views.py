@@ -2,6 +2,7 @@
 
 import os
 import re
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -24,25 +25,31 @@ MOMENTS = [
 
 
 @cache
-def at(scenario, seconds):
-    """A terminal at a moment of a scenario, for all who only look."""
-    terminal = a_terminal(scenario)
-    terminal.until(seconds)
-    return terminal
+def moments(scenario):
+    """What a view is drawn from, at each moment of a scenario: one run of it for all who only look."""
+    terminal, found = a_terminal(scenario), {}
+    for seconds in sorted(at for name, at in MOMENTS if name == scenario):
+        terminal.until(seconds)
+        found[seconds] = seen(terminal)
+    return found
 
 
-def picture(terminal, width, *, colour=False):
-    kube = InMemoryKube(terminal.sim.server)
-    plan = with_defaults(kube.get(RELEASE_PLAN, "shop", "shop")["spec"])
-    now = terminal.sim.clock.time
-    return render(view_of(terminal.release(), plan, now=now), width, now, colour=colour)
+def seen(terminal):
+    """The release, its plan and the time."""
+    plan = InMemoryKube(terminal.sim.server).get(RELEASE_PLAN, "shop", "shop")
+    return deepcopy((terminal.release(), with_defaults(plan["spec"]), terminal.sim.clock.time))
+
+
+def picture(what, width, *, colour=False):
+    release, plan, now = what
+    return render(view_of(release, plan, now=now), width, now, colour=colour)
 
 
 @pytest.mark.parametrize("width", [60, 110])
 @pytest.mark.parametrize(("scenario", "seconds"), MOMENTS)
 def test_the_live_view_is_as_it_was_looked_at(scenario, seconds, width):
     """PENSTOCK_GOLDEN=write draws the pictures again; look at the difference before committing it."""
-    drawn = "\n".join(picture(at(scenario, seconds), width)) + "\n"
+    drawn = "\n".join(picture(moments(scenario)[seconds], width)) + "\n"
     file = GOLDEN / f"{scenario}-{seconds}-{width}.txt"
     if os.environ.get("PENSTOCK_GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
@@ -53,13 +60,13 @@ def test_the_live_view_is_as_it_was_looked_at(scenario, seconds, width):
 
 @pytest.mark.parametrize("width", [1, 20, 37, 80])
 def test_no_line_is_wider_than_the_terminal(width):
-    assert max(map(len, picture(at("fails-at-25", 430), width))) <= max(width, 20)
+    assert max(map(len, picture(moments("fails-at-25")[430], width))) <= max(width, 20)
 
 
 def test_colours_add_nothing_but_colours():
-    terminal = at("healthy", 200)
-    coloured = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in picture(terminal, 100, colour=True)]
-    assert coloured == picture(terminal, 100)
+    what = moments("healthy")[200]
+    coloured = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in picture(what, 100, colour=True)]
+    assert coloured == picture(what, 100)
 
 
 NONSENSE = [
@@ -97,12 +104,25 @@ def test_a_status_that_was_edited_to_nonsense_is_still_shown(status, words):
     assert terminal.penstock(*words).code == 0
 
 
+@cache
+def measuring():
+    """A terminal in front of a release in its first window, for all who only look."""
+    terminal = a_terminal()
+    terminal.until(100)
+    return terminal
+
+
+@cache
+def rolled_back():
+    """A terminal in front of a release that went back, for all who only look."""
+    terminal = a_terminal("fails-at-25")
+    terminal.until_phase("RolledBack")
+    return terminal
+
+
 class TestTables:
     def test_a_table_is_aligned_and_tells_the_story(self):
-        terminal = a_terminal()
-        terminal.until(100)
-
-        assert terminal.penstock("get").out == (
+        assert measuring().penstock("get").out == (
             "NAME      PLAN   REVISION   PHASE       GREEN   REASON      AGE\n"
             "shop-v2   shop   v2         Measuring   5 %     Measuring   1m40s\n"
         )
@@ -116,10 +136,7 @@ class TestTables:
         ],
     )  # fmt: skip
     def test_every_format_is_data_on_stdout_alone(self, words, begins):
-        terminal = a_terminal()
-        terminal.until(100)
-
-        result = terminal.penstock("get", *words)
+        result = measuring().penstock("get", *words)
 
         assert (result.code, result.err) == (0, "")
         if words[-1] == "yaml":
@@ -139,16 +156,14 @@ class TestTables:
 
 class TestWhyAndHistory:
     def test_why_has_the_numbers_the_query_and_the_way_on(self):
-        terminal = a_terminal("fails-at-25")
-        terminal.until_phase("RolledBack")
-
-        out = terminal.penstock("why", "shop-v2").out
+        out = rolled_back().penstock("why", "shop-v2").out
 
         assert "errors: 7.06 % vs 0.1 % (+6.96 points, limit +5 points, n = 1,017)" in out
         assert 'Query: both: istio_requests_total{reporter="source",destination_workload=~"shop|shop-green"' in out
         assert "Green: at most 25 % of the traffic, for 6m47s." in out
         assert "penstock retry shop-v2 -n shop tries the same version again." in out
 
+    @pytest.mark.long
     def test_why_of_a_rollback_that_a_person_asked_for_blames_no_check(self):
         terminal = a_terminal()
         terminal.until(500)
@@ -163,10 +178,7 @@ class TestWhyAndHistory:
         assert out.count("penstock retry") == 1
 
     def test_history_has_every_decision_and_the_evidence_before_what_rests_on_it(self):
-        terminal = a_terminal("fails-at-25")
-        terminal.until_phase("RolledBack")
-
-        kinds = [line.split()[1] for line in terminal.penstock("history", "shop-v2").out.splitlines() if line.startswith("20")]
+        kinds = [line.split()[1] for line in rolled_back().penstock("history", "shop-v2").out.splitlines() if line.startswith("20")]
 
         assert kinds == ["started", "warning", "grant", "verdict", "grant", "rollback", "finished"]
 
@@ -197,19 +209,20 @@ def test_tightness_is_the_used_part_of_the_room(check, used):
     assert tightness_of(check) == (None if used is None else pytest.approx(used))
 
 
+@pytest.mark.long
 def test_the_return_to_the_original_stands_below_the_stages():
     """`finish: home`: the return is judged like a stage, and is shown like one."""
     terminal = a_terminal()
     terminal.plan_patch(finish={"mode": "home"})
     terminal.until_phase("Returning")
-    rising = picture(terminal, 100)
+    rising = picture(seen(terminal), 100)
     terminal.until(terminal.sim.clock.time - START + 200)
-    judging = picture(terminal, 100)
+    judging = picture(seen(terminal), 100)
     terminal.until_phase("Succeeded")
 
     assert next(line for line in rising if line.startswith("  home")).split()[2:] == ["comes", "up"]
     assert "judging" in next(line for line in judging if line.startswith("  home"))
-    assert "passed" in next(line for line in picture(terminal, 100) if line.startswith("  home"))
+    assert "passed" in next(line for line in picture(seen(terminal), 100) if line.startswith("  home"))
 
 
 def test_a_success_that_went_home_does_not_look_like_a_green_without_traffic():
@@ -217,7 +230,7 @@ def test_a_success_that_went_home_does_not_look_like_a_green_without_traffic():
     terminal.plan_patch(finish={"mode": "home"})
     terminal.until_phase("Succeeded")
 
-    assert "home, on the new image" in "\n".join(picture(terminal, 100))
+    assert "home, on the new image" in "\n".join(picture(seen(terminal), 100))
     assert terminal.penstock("get").out.splitlines()[1].split()[3:5] == ["Succeeded", "home"]
     assert terminal.penstock("why", "shop-v2").out.startswith("shop/shop-v2 is Succeeded at home, on the new image")
     assert " home  Green serves everybody" in terminal.penstock("wait", "shop-v2").out

@@ -6,7 +6,6 @@ import pytest
 
 from controller.ports import DEPLOYMENT, RELEASE
 from tests.cli.cli_bed import a_terminal
-from tests.sizes import most_telling
 
 FORMATTED = [["wait", "shop-v2"], ["start", "shop", "--image", "r.example/shop:3.0", "--wait"]]
 
@@ -30,6 +29,7 @@ class TestWait:
         assert result.code == 3
         assert "7.06 % vs 0.1 % (+6.96 points, limit +5 points, n = 1,017)" in result.err
 
+    @pytest.mark.long
     def test_a_rollback_that_is_waited_for_is_0(self):
         assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "rolledback").code == 0
 
@@ -41,6 +41,7 @@ class TestWait:
         assert terminal.penstock("wait", "shop-v2").code == 4
         assert terminal.penstock("wait", "shop-v2", "--for", "held").code == 0
 
+    @pytest.mark.long
     def test_a_time_out_is_5_and_the_release_goes_on(self):
         terminal = a_terminal()
 
@@ -63,6 +64,7 @@ class TestWait:
         assert result.code == 2
         assert result.err == "Release shop-v2 has 4 stages (5, 25, 50, 100 %), so it never reaches stage 9.\n"
 
+    @pytest.mark.long
     def test_ended_is_0_whatever_the_end(self):
         assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "ended").code == 0
 
@@ -76,7 +78,8 @@ class TestWait:
         assert (result.code, result.err) == (0, "Release shop-v2 is Halted.\n")
         assert terminal.penstock("wait", "shop-v2").code == 4
 
-    @pytest.mark.parametrize("words", most_telling(FORMATTED[0], of=FORMATTED), ids=" ".join)
+    @pytest.mark.long
+    @pytest.mark.parametrize("words", FORMATTED, ids=" ".join)
     def test_with_a_format_stdout_is_that_object_alone(self, words):
         terminal = a_terminal(started=words[0] == "wait")
 
@@ -94,6 +97,7 @@ class TestWait:
     def test_what_cannot_be_understood_is_2(self, words):
         assert a_terminal().penstock("wait", "shop-v2", *words).code == 2
 
+    @pytest.mark.long
     def test_a_loss_of_the_api_server_is_said_once_and_ridden_out(self):
         terminal = a_terminal()
         start = terminal.sim.clock.time
@@ -135,18 +139,21 @@ class TestWait:
 
 
 class TestWatch:
+    @pytest.mark.long
     def test_without_a_terminal_it_prints_plain_lines_and_ends_with_the_release(self):
         result = a_terminal("fails-at-25").penstock("watch", "shop-v2")
 
         assert result.code == 3
         assert "\x1b" not in result.out
 
+    @pytest.mark.long
     def test_on_a_terminal_that_cannot_draw_it_prints_plain_lines_too(self):
         result = a_terminal("fails-at-25", is_terminal=True, environ={"TERM": "dumb"}).penstock("watch", "shop-v2")
 
         assert result.code == 3
         assert "\x1b" not in result.out
 
+    @pytest.mark.long
     def test_on_a_terminal_it_draws_until_the_release_ends_and_leaves_the_last_view(self):
         result = a_terminal("fails-at-25", is_terminal=True, environ={"NO_COLOR": "1"}).penstock("watch", "shop-v2")
 

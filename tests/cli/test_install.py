@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from controller.api.validate_yaml import LOADER
 from controller.cli.install_kinds import ROLE, ROLE_BINDING
 from controller.ports import CONFIG_MAP, DEPLOYMENT, NAMESPACE, RELEASE
 from controller.simulator.apiserver.client import InMemoryKube
@@ -14,10 +15,14 @@ def terminal():
     return a_terminal(started=False)
 
 
+def objects_of(text):
+    return yaml.load_all(text, Loader=LOADER)
+
+
 def printed(terminal, *flags):
     result = terminal.penstock("install", "--dry-run", *flags)
     assert result.code == 0, result.err
-    return [(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]) for o in yaml.safe_load_all(result.out)], result.out
+    return [(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]) for o in objects_of(result.out)], result.out
 
 
 def test_the_crds_come_first(terminal):
@@ -43,7 +48,7 @@ def test_cluster_wide_is_one_cluster_role_and_no_role_elsewhere(terminal):
 
 def test_a_green_namespace_gets_a_role_that_writes_no_release(terminal):
     _, text = printed(terminal, "-n", "shop", "--green-namespace", "shop-green")
-    roles = {o["metadata"]["namespace"]: o for o in yaml.safe_load_all(text) if o["kind"] == "Role"}
+    roles = {o["metadata"]["namespace"]: o for o in objects_of(text) if o["kind"] == "Role"}
     resources = {resource for rule in roles["shop-green"]["rules"] for resource in rule["resources"]}
 
     assert "deployments" in resources
@@ -53,14 +58,14 @@ def test_a_green_namespace_gets_a_role_that_writes_no_release(terminal):
 
 def test_secrets_are_given_by_name_only(terminal):
     _, text = printed(terminal, "-n", "shop", "--secret", "db")
-    rules = [rule for o in yaml.safe_load_all(text) if o["kind"] == "Role" for rule in o["rules"] if rule["resources"] == ["secrets"]]
+    rules = [rule for o in objects_of(text) if o["kind"] == "Role" for rule in o["rules"] if rule["resources"] == ["secrets"]]
 
     assert [(rule.get("resourceNames"), rule["verbs"]) for rule in rules] == [(["db"], ["get", "patch", "delete"]), (None, ["create"])]
 
 
 def test_the_address_of_prometheus_is_the_default_provider(terminal):
     _, text = printed(terminal, "--prometheus", "http://prometheus.monitoring:9090")
-    data = next(o for o in yaml.safe_load_all(text) if o["kind"] == "ConfigMap")["data"]
+    data = next(o for o in objects_of(text) if o["kind"] == "ConfigMap")["data"]
 
     assert yaml.safe_load(data["providers.yaml"])["providers"][0]["url"] == "http://prometheus.monitoring:9090"
 

@@ -413,6 +413,9 @@ class TestBadInput:
         [
             ('istio_requests_total{a="b"} 1\n', "found 'istio_requests_total{a=\"b\"} 1', expected a series, a value and a timestamp"),
             ('istio_requests_total{a="b"} one 1700000000\n', "expected numbers for value and timestamp"),
+            ('istio_requests_total{a="b"} 1 1700000000\nistio_requests_total{a="b"} 1\n', "samples:2: found 'istio_requests_total{a="),
+            ('istio_requests_total{a="b"} 1 1700000000\nistio_requests_total{a="b"}\n', "expected a series, a value and a timestamp"),
+            ('istio_requests_total{a="b"} 1 1700000000\nistio_requests_total{a="b"} one 1700000015\n', "expected numbers for value and"),
             ("istio_requests_total{a=b} 1 1700000000\n", 'expected label="value"'),
             ('istio_requests_total{a="b"} 1 1700000000\nistio_requests_total{a="b"} 2 17', "the file may be cut"),
             ('istio_requests_total{a="b"} 1 1700000000\nup{job="', "samples:2: found a last line 'up{job=\"', expected a line feed"),
@@ -447,6 +450,7 @@ class TestBadInput:
 
         assert judged(capsys, *ARMS, *WINDOW, "--file", str(path))[0] == 0
 
+    @pytest.mark.long
     def test_samples_that_are_no_numbers_are_no_samples(self, capsys, tmp_path):
         series = release()
         broken = {

@@ -13,6 +13,7 @@ from controller.simulator.promql.provider import SimulatedPrometheus
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import load
 from tests.docs.pages import ROOT
+from tests.sizes import most_telling
 
 STORIES = ROOT / "tests" / "scenarios"
 HWAYO = ROOT / "examples" / "hwayo" / "scenarios" / "fails-by-gate.yaml"
@@ -44,7 +45,7 @@ def judge(capsys, monkeypatch):
     return judged
 
 
-@pytest.mark.parametrize(("name", "code"), [("kayenta-healthy", 0), ("kayenta-errors", 3)])
+@pytest.mark.parametrize(("name", "code"), most_telling(("kayenta-errors", 3), of=[("kayenta-healthy", 0), ("kayenta-errors", 3)]))
 def test_kayentas_judge_gives_the_releases_own_sentence(name, code, judge):
     result, plan, prometheus = played(STORIES / "kayenta" / "scenarios.yaml", name)
     stage = result.status.stages[1]
@@ -65,6 +66,7 @@ def test_counters_of_ones_own_go_back_at_the_releases_own_sample(judge):
     assert (one["n"], one["candidate"], one["baseline"]) == (check.n, pytest.approx(check.value), pytest.approx(check.baseline))
 
 
+@pytest.mark.long
 def test_a_gauge_asks_for_a_person_when_the_release_did(judge):
     result, plan, prometheus = played(STORIES / "sequential" / "scenarios.yaml", "sequential-gauge-leaks")
     held = next(line for line in result.transcript if "A check asks for a person" in line.text)
@@ -77,6 +79,7 @@ def test_a_gauge_asks_for_a_person_when_the_release_did(judge):
     assert held.text.partition("heap: ")[2].split(" (")[0] == found["beside"][0]["sentence"].partition("heap: ")[2].split(" (")[0]
 
 
+@pytest.mark.long
 def test_a_stage_of_hwayo_passes_with_the_releases_own_numbers_and_its_health_probe_is_left_out(judge):
     """Members in two namespaces, login counters of another member, limits on CPU and memory, eight triggers."""
     result, plan, prometheus = played(HWAYO, "slow-at-25")

@@ -31,6 +31,7 @@ from tests.cli.test_judge import (
     simulated,
 )
 from tests.docs.pages import ROOT
+from tests.sizes import most_telling
 
 HEAP = 'avg(heap_bytes{app="$workload"})'
 FAILED = 'sum(rate(paid_total{app="$workload",result="error"}[$window]))'
@@ -118,7 +119,7 @@ def answers(found):
 
 
 class TestEveryKind:
-    @pytest.mark.parametrize("source", ["openmetrics", "range query", "prometheus"])
+    @pytest.mark.parametrize("source", most_telling("prometheus", of=["openmetrics", "range query", "prometheus"]))
     def test_every_source_gives_the_same_answer_about_every_kind(self, source, capsys, tmp_path, monkeypatch):
         series = world()
         asked = asked_of(tmp_path, series, CHECKS.values(), triggers=TRIGGERS.values())
@@ -219,6 +220,7 @@ class TestEveryKind:
         assert BEGIN < found["stoppedAt"] == found["checks"][0]["alertedAt"]
         assert found["sentence"].startswith("slo: the limit is broken beyond doubt, whatever the baseline does: 0.5 % vs 0.5 % (")
 
+    @pytest.mark.long
     @pytest.mark.parametrize("green_errors", [0.005, 0.004])
     def test_the_row_and_the_report_of_such_an_objective_say_what_the_headline_says(self, green_errors, capsys, tmp_path):
         objective = [{"name": "slo", "builtin": "error-rate", "method": "sequential", "limit": {"max": 0.1}}]
@@ -378,6 +380,7 @@ class TestSequential:
     def of(self, capsys, tmp_path, series, *, analysis=None, checks=SEQUENTIAL, more=()):
         return judged(capsys, *asked_of(tmp_path, series, checks, analysis=analysis), *more)[1]
 
+    @pytest.mark.long
     def test_its_alpha_tolerance_and_weights_are_those_of_a_release(self, capsys, tmp_path):
         bad = release(0.03)
         usual = self.of(capsys, tmp_path, bad)
@@ -438,6 +441,7 @@ class TestSequential:
         assert found["checks"][0]["check"] == "cart-errors"
         assert [round(one["candidate"]) for one in found["checks"]] == [3, 0]
 
+    @pytest.mark.long
     def test_a_trigger_about_another_member_counts_that_members_failed_requests(self, capsys, tmp_path):
         """A tenth of the shop's requests: its 12 % are fewer failed ones than it needs, those of the shop would be enough."""
         trigger = {**TRIGGERS["rate"], "member": "cart", "minFailed": 2_000}
@@ -465,6 +469,7 @@ class TestFiles:
 
         assert judged(capsys, *asked_of(tmp_path, series, [counted]))[0] == 0
 
+    @pytest.mark.long
     def test_two_files_with_the_same_samples_are_one(self, capsys, tmp_path):
         asked = asked_of(tmp_path, world(), [CHECKS["scored"], CHECKS["queried"]])
 
@@ -472,6 +477,7 @@ class TestFiles:
 
 
 class TestReport:
+    @pytest.mark.long
     def test_the_page_has_every_check_its_query_and_the_command_that_does_it_again(self, capsys, tmp_path):
         asked = asked_of(tmp_path, world(heap=1.6), CHECKS.values(), triggers=[TRIGGERS["rate"]])
         assert run(["judge", *asked, "-o", "html"]) == 3

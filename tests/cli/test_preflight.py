@@ -27,6 +27,7 @@ from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 from tests.cli.test_judge import simulated
 from tests.docs.pages import ROOT, agrees, commands
+from tests.sizes import most_telling
 
 BEGIN = 1_700_000_000
 STEP = 50
@@ -137,6 +138,7 @@ def as_json(flown, name, **spec):
     return code, json.loads(out) if out else err
 
 
+@pytest.mark.long
 def test_yaml_of_a_plan_in_a_file_needs_no_cluster(folder, samples, monkeypatch, capsys):
     monkeypatch.setenv("KUBECONFIG", str(folder / "nowhere"))
     words = ["--file", samples("quiet"), *WINDOW, str(BEGIN + 7 * 3600)]
@@ -158,6 +160,7 @@ def test_the_page_shows_what_is_printed(folder, samples, capsys):
 
 
 class TestMeasuring:
+    @pytest.mark.long
     def test_independent_requests_are_measured_as_such_and_blue_is_not_rolled_back(self, flown):
         code, found = as_json(flown, "quiet")
         errors, latency = found["measured"]["checks"]
@@ -171,11 +174,13 @@ class TestMeasuring:
         assert found["releases"]["count"] > 16
         assert found["releases"]["rolledBack"] == 0
 
+    @pytest.mark.long
     def test_edges_that_cannot_be_tested_are_named_with_blues_share(self, flown):
         _, found = as_json(flown, "quiet")
 
         assert [(one["edge"], round(one["percent"])) for one in found["pasts"][1]["unusableEdges"]] == [(25, 80), (2500, 0)]
 
+    @pytest.mark.long
     def test_where_all_of_blue_lies_in_one_bucket_its_upper_edge_is_measured(self, flown):
         code, found = as_json(flown, "quick")
         latency = found["measured"]["checks"][1]
@@ -184,6 +189,7 @@ class TestMeasuring:
         assert [(one["edge"], round(one["percent"])) for one in found["pasts"][1]["unusableEdges"]] == [(25, 100), (500, 0), (2500, 0)]
         assert found["releases"]["rolledBack"] == 0
 
+    @pytest.mark.long
     def test_bursts_are_measured_and_blue_is_not_rolled_back_for_them(self, flown):
         code, found = as_json(flown, "bursts")
 
@@ -191,6 +197,7 @@ class TestMeasuring:
         assert found["measured"]["checks"][0]["lines"][0]["bursts"] == pytest.approx(8, rel=0.15)
         assert found["releases"]["rate"] <= 0.02
 
+    @pytest.mark.long
     def test_stages_that_are_too_short_for_the_effect_are_named(self, flown):
         _, found = as_json(flown, "bursts", stages='[{"weight": 1, "window": "2m"}, {"weight": 50}, {"weight": 100}]')
         short = {(one["check"], one["weight"]) for one in found["detects"] if one["too_short"]}
@@ -198,6 +205,7 @@ class TestMeasuring:
         assert ("error-rate", 1) in short
         assert ("error-rate", 50) not in short
 
+    @pytest.mark.long
     def test_a_sick_pod_ends_with_3_because_no_dispersion_helps(self, flown):
         """Whoever gets it is worse, and at 100 % nobody can tell it from a bad version."""
         code, out, err = flown("sick")
@@ -206,12 +214,14 @@ class TestMeasuring:
         assert "Blue would be rolled back in favour of itself" in err
         assert "stage of 50 % is too short for error-rate" in out
 
+    @pytest.mark.long
     def test_too_few_requests_for_every_stage_end_with_3(self, flown):
         code, _, err = flown("quiet", stages='[{"weight": 1, "window": "2m"}, {"weight": 100}]')
 
         assert code == 3
         assert "No stage is long enough for error-rate to find what a pass must be able to show: too few requests" in err
 
+    @pytest.mark.long
     def test_a_rate_below_one_in_ten_seconds_is_a_rate_too(self, flown):
         """It names no option that this command does not have."""
         _, out, _ = flown("rare")
@@ -219,6 +229,7 @@ class TestMeasuring:
         assert "(at 0.0" in out
         assert "--rps" not in out
 
+    @pytest.mark.long
     def test_callers_are_split_where_the_pods_report_nothing(self, flown):
         """In subset mode the callers name the workload, too."""
         _, found = as_json(flown, "callers", traffic='{"virtualService": "shop", "destinationRule": "shop", "scrapeInterval": "50s"}')
@@ -270,6 +281,7 @@ class TestMeasuring:
             f"{samples('empty')}: found no sample, expected OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`.\n",
         )
 
+    @pytest.mark.long
     def test_prometheus_gives_the_same_numbers_piece_by_piece(self, flown, folder, capsys, monkeypatch):
         prometheus = simulated(day(7))
         monkeypatch.setattr(preflight, "connected", lambda _url: prometheus)
@@ -297,6 +309,7 @@ class TestProviders:
         monkeypatch.setattr(preflight.HttpProviders, "provider", lambda _self, name: servers.get(name or next(iter(servers))))
         return ["--providers", str(path), *WINDOW, str(BEGIN + 7 * 3600), "--dry-run", "-o", "json"]
 
+    @pytest.mark.long
     def test_each_check_asks_its_own(self, tmp_path, monkeypatch, capsys):
         words = self.provided(tmp_path, monkeypatch, usual=simulated(day(7, pods=2)), mesh=simulated(day(7, pods=2, burst=8)))
 
@@ -353,6 +366,7 @@ class TestEveryPlan:
         assert kube.get(RELEASE_PLAN, "shop", "shop")["status"]["measured"]["hours"] == pytest.approx(7, abs=0.1)
         assert "measured" not in kube.get(RELEASE_PLAN, "shop", "later").get("status", {})
 
+    @pytest.mark.long
     def test_dry_run_stores_nothing(self, tmp_path, monkeypatch):
         found, kube = self.swept(tmp_path, monkeypatch, simulated(day(7, pods=2)), "--dry-run")
 
@@ -395,8 +409,11 @@ def own(*, burst):
     return {tuple(sorted(labels.items())): samples for labels, samples in found.values()}
 
 
+FAILED = {"bad": 'lost_total{workload="$workload"}'}
+
+
 class TestOwnCounters:
-    @pytest.mark.parametrize("counted", [{"bad": 'lost_total{workload="$workload"}'}, {"good": 'paid_total{workload="$workload"}'}])
+    @pytest.mark.parametrize("counted", most_telling(FAILED, of=[FAILED, {"good": 'paid_total{workload="$workload"}'}]))
     def test_counters_of_the_plans_own_are_measured_and_stored_for_these_counters_alone(self, counted, tmp_path, capsys):
         write(tmp_path / "samples", own(burst=8))
         counters = {"total": 'payments_total{workload="$workload"}', **counted}
@@ -414,6 +431,7 @@ class TestOwnCounters:
         other = spec.checks[0].model_copy(update={"counters": spec.checks[0].counters.model_copy(update={"total": "other_total"})})
         assert [len(measured_of(spec, check)) for check in (spec.checks[0], other)] == [1, 0]
 
+    @pytest.mark.long
     @pytest.mark.parametrize(("name", "said"), [("lost_total", ""), ("lots_total", 'lots_total{workload="shop"}')])
     def test_a_counter_of_failures_that_blue_never_had_is_named(self, name, said, tmp_path, capsys):
         write(tmp_path / "samples", own(burst=8))
@@ -451,6 +469,7 @@ class TestPrinting:
         assert "What sequential checks find, on average" in out
         assert "Nothing was stored." in err
 
+    @pytest.mark.long
     def test_yaml_is_a_part_of_a_plan(self, flown):
         more = yaml.safe_load(flown("pair", "-o", "yaml")[1])
         spec = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}, **more})
@@ -520,6 +539,7 @@ class TestStoring:
         terminal.until_phase("Succeeded")
         assert [stage["verdict"] for stage in terminal.release()["status"]["stages"]] == ["pass"] * 4
 
+    @pytest.mark.long
     def test_measuring_again_changes_nothing_that_runs(self, samples):
         terminal = a_terminal()
         terminal.until_phase("Measuring")
@@ -530,6 +550,7 @@ class TestStoring:
         assert terminal.release()["status"]["planHash"] == before
         assert "spec.analysis.measured" in terminal.penstock("why", "shop-v2", "-n", "shop").out
 
+    @pytest.mark.long
     def test_a_file_is_stored_for_the_plan_of_its_name_and_only_where_there_is_one(self, folder, samples):
         terminal, words = a_terminal(started=False), ["--file", samples("pair"), *WINDOW, BEGIN + 7 * 3600]
         written = Path(plan(folder / "stored.yaml"))
@@ -542,6 +563,7 @@ class TestStoring:
         assert refused.code == 6
         assert "There is no plan other in namespace shop to store this for" in refused.err
 
+    @pytest.mark.long
     def test_the_plan_goes_on_by_its_own_dispersion_and_says_so(self, samples):
         terminal = a_terminal(started=False)
         terminal.plan_patch(analysis={"dispersion": 3})

@@ -12,6 +12,7 @@ from controller.cli.preflight_gauges import of_pods
 from controller.core.tested import gauge_test
 from tests.cli.test_judge import simulated
 from tests.cli.test_preflight import BEGIN, STEP, WINDOW, day, plan, write
+from tests.sizes import most_telling
 
 HOURS = 6.5
 NOISE = 0.1
@@ -59,6 +60,7 @@ def test_the_variance_between_halves_of_blue_is_what_the_check_is_tested_by(tmp_
     assert test.variance == gauge["variance"]
 
 
+@pytest.mark.long
 def test_a_file_of_the_same_samples_gives_the_same_variance(tmp_path, monkeypatch, capsys):
     asked = [flown(tmp_path, monkeypatch, capsys, file=file)[1] for file in (False, True)]
 
@@ -66,18 +68,15 @@ def test_a_file_of_the_same_samples_gives_the_same_variance(tmp_path, monkeypatc
     assert asked[1]["measured"]["gauges"] == asked[0]["measured"]["gauges"]
 
 
-@pytest.mark.parametrize(
-    ("more", "why"),
-    [
-        ({"query": 'sum(heap_bytes) / sum(up{workload="$workload"})'}, "a selector of the query has no braces"),
-        ({"query": 'heap_bytes{pod=~"$workload-.*"}'}, "the query gives"),
-        ({"query": 'avg(nothing{pod=~"$workload-.*"})'}, "its query has no numbers above 0 of both halves"),
-        (
-            {"file": True, "query": 'avg(heap_bytes{pod=~"$workload-.*"}) * histogram_count(x{})'},
-            "the query cannot be evaluated over a file: ",
-        ),
-    ],
-)
+NO_HALVES = [
+    ({"query": 'sum(heap_bytes) / sum(up{workload="$workload"})'}, "a selector of the query has no braces"),
+    ({"query": 'heap_bytes{pod=~"$workload-.*"}'}, "the query gives"),
+    ({"query": 'avg(nothing{pod=~"$workload-.*"})'}, "its query has no numbers above 0 of both halves"),
+    ({"file": True, "query": 'avg(heap_bytes{pod=~"$workload-.*"}) * histogram_count(x{})'}, "the query cannot be evaluated over a file: "),
+]
+
+
+@pytest.mark.parametrize(("more", "why"), most_telling(NO_HALVES[0], of=NO_HALVES))
 def test_a_gauge_that_cannot_be_halved_says_why_and_keeps_its_threshold(more, why, tmp_path, monkeypatch, capsys):
     _, found = flown(tmp_path, monkeypatch, capsys, **more)
 

@@ -77,6 +77,7 @@ class TestSimulate:
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5"]) == 0
         assert "=> as expected: RolledBack, green had at most 5 %" in capsys.readouterr().out
 
+    @pytest.mark.long
     def test_a_run_otherwise_than_expected_ends_with_3_and_names_the_command_that_repeats_it(self, tmp_path, capsys):
         for name in ("plan.yaml", "world.yaml"):
             (tmp_path / name).write_text((FIRST / name).read_text())
@@ -93,6 +94,7 @@ class TestSimulate:
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--trace"]) == 0
         assert "penstock changes VirtualService shop/shop" in capsys.readouterr().out
 
+    @pytest.mark.long
     def test_several_runs_rise_their_seeds(self, capsys):
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "2", "-o", "json"]) == 0
         assert '"seed": 1' in capsys.readouterr().out
@@ -112,6 +114,7 @@ class TestSimulate:
         assert run(["simulate", str(path)]) == 3
         assert "expect.phase" in capsys.readouterr().err
 
+    @pytest.mark.long
     def test_ctrl_c_ends_with_130_and_says_how_far_it_was(self):
         code = "import sys; from controller.cli.main import run; sys.exit(run(sys.argv[1:]))"
         command = [sys.executable, "-c", code, "simulate", str(FIRST), "--scenario", "fails-at-5", "--runs", "100000", "-o", "json"]

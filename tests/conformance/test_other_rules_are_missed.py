@@ -17,6 +17,7 @@ from controller.simulator.apiserver.store import ApiServer
 from tests.conformance.conftest import our_server
 from tests.conformance.test_every_rule_is_missed import goes_as_before
 from tests.conformance.test_same_answers import CASES
+from tests.sizes import most_telling
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,14 @@ SWITCHES = {
 }
 
 
-@pytest.mark.parametrize("name", SWITCHES)
+TELLING = (
+    "a watch begins after its revision", "one revision for all kinds", "lists are filtered by labels",
+    "foreground deletion leaves a finalizer",
+    "equal values are shared", "a merge patch deletes with null", "enumerations",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", most_telling(*TELLING, of=SWITCHES))
 def test_a_server_without_it_is_caught(name, monkeypatch):
     switch = SWITCHES[name]
     cases = [case for case in CASES if case.startswith(f"{switch.file}:")]

@@ -63,7 +63,7 @@ def polled(builder, answer, *, name="errors", **others):
 
 
 def polled_status(builder):
-    """The status after a look at which the checks have begun."""
+    """The status after a look at which the check of errors has begun."""
     w = builder.world()
     return decide(w.subject, w.observed, Measured({asking.TRAFFIC: Measurement(both(green=(99, 1)))}), w.now).status
 
@@ -77,8 +77,8 @@ class TestWhatIsAsked:
         first = a_release().at_stage(1)
         begun = replace(first, status=polled_status(first))
 
-        assert set(asks(first)) == {"traffic", "ticks/latency", "past/error-rate/"}
-        assert set(asks(begun)) == {"traffic", "ticks/latency"}
+        assert set(asks(first)) == {"traffic", "ticks/latency", "past/error-rate/", "past/latency/"}
+        assert set(asks(begun)) == {"traffic", "ticks/latency", "past/latency/"}, "latency was not answered, so that it has not begun"
 
     def test_the_traffic_query_reaches_back_by_the_range_and_three_scrapes(self):
         assert asks(released({"range": "3m"}))["traffic"].query.endswith("[225s]")

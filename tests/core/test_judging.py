@@ -103,7 +103,7 @@ class TestNoData:
 
 
 @pytest.mark.parametrize(
-    ("green", "blue", "reason"), [(1.0, -0.5, reasons.BASELINE_UNUSABLE), (-0.2, 0.5, reasons.NEGATIVE_RATIO)], ids=["blue", "green"]
+    ("green", "blue", "reason"), [(1.0, -0.5, reasons.BASELINE_UNUSABLE), (-0.2, 0.5, reasons.NEGATIVE_NUMBER)], ids=["blue", "green"]
 )
 def test_a_negative_number_in_a_ratio_is_no_answer_and_both_numbers_are_told(green, blue, reason):
     status = gate(check(max_ratio=2), number(green), number(blue))

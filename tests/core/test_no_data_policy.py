@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from controller.simulator.definitions import load_objects
 from controller.simulator.run import run_objects
 from controller.simulator.scenario import Fault, load
@@ -26,6 +28,7 @@ def test_rollback_is_what_happens_by_default_at_the_deadline():
     assert outage("rollback", "20m").status.rollback.reason == "NoDataDeadline"
 
 
+@pytest.mark.long
 def test_hold_goes_on_waiting_and_goes_on_by_itself_when_the_data_are_back():
     result = outage("hold", "20m")
 

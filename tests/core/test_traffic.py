@@ -3,7 +3,6 @@
 import math
 
 import pytest
-from scipy import stats
 
 from analysis.model import Sample, Series
 from controller.api.release import WindowStatus
@@ -101,6 +100,8 @@ class TestBinomial:
     @pytest.mark.parametrize("n", [1, 7, 200, 15_000, 1_000_000])
     @pytest.mark.parametrize("p", [0.0, 0.001, 0.05, 0.5, 0.99, 1.0])
     def test_the_tails_are_scipys(self, n, p):
+        from scipy import stats
+
         for k in {0, n // 20, round(n * p), min(n, round(n * p) + round(3 * math.sqrt(n * p * (1 - p))) + 1), n}:
             less, more = tails(k, n, p)
             assert less == pytest.approx(stats.binom.cdf(k, n, p), rel=1e-6, abs=1e-12)
@@ -175,6 +176,8 @@ class TestSettled:
         assert settled(Traffic(), Split(since=0, percent=5)).no_data
 
     def test_a_correct_split_is_refused_at_most_once_in_a_hundred(self):
+        from scipy import stats
+
         refused = sum(weight for k in range(201) if min(tails(k, 200, 0.05)) < 0.005 for weight in [stats.binom.pmf(k, 200, 0.05)])
 
         assert refused <= 0.01

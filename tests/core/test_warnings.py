@@ -82,4 +82,4 @@ def test_what_blue_runs_instead_is_said_at_once_and_stays_in_view():
     (entry,) = decision.records
     assert (decision.store, entry.kind, entry.reason) == (True, RecordKind.WARNING, reasons.BLUE_CHANGED)
     (note,) = notes_of(decision.status.model_dump(mode="json", by_alias=True), NOW)
-    assert note == "Blue was given another image, which nobody has judged: Deployment shop/shop runs shop:1-hotfix, and had shop:1."
+    assert note == "Blue was changed, and nobody has judged what it runs: Deployment shop/shop runs shop:1-hotfix, and had shop:1."

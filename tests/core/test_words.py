@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from controller.api.release import CapacityStatus, WindowStatus
-from controller.core.forward import unready
+from controller.core.preparing import unready
 from controller.core.readings import Context, lacking
 from controller.core.words import many
 from tests.core.releases import a_release

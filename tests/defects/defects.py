@@ -11,7 +11,7 @@ from controller import act, observe, reconcile
 from controller.adapters import marks
 from controller.adapters.istio import patches, rollback, writes
 from controller.adapters.workloads import change
-from controller.core import backward, breach, forward, gates, judging, outage, reasons, requests
+from controller.core import backward, breach, forward, gates, judging, outage, preparing, reasons, requests
 from controller.core.commands import Direction, SetWeight
 from controller.core.steps import stored
 from controller.ports import RELEASE
@@ -24,7 +24,7 @@ REAL = {
     "build_rollback_patch": patches.build_rollback_patch,
     "send": writes.send,
     "observe": observe.observe,
-    "wait": forward.wait,
+    "wait": preparing.wait,
     "lease_step": lease.lease_step,
 }
 
@@ -178,7 +178,7 @@ def no_route_delay():
     def hasty(w, reason, *args, **more):
         return forward.enter_stage(w, 0) if reason == reasons.WAITING_FOR_CLUSTER else REAL["wait"](w, reason, *args, **more)
 
-    return replaced((forward, "wait", hasty), (gates, "travelling", lambda _w: ""))
+    return replaced((preparing, "wait", hasty), (gates, "travelling", lambda _w: ""))
 
 
 def delete_without_preconditions():

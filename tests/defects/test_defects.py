@@ -113,13 +113,13 @@ FOUND_ALONE = [
 ]
 
 
-AGAIN = (defects.unchanged_is_skipped, defects.no_route_delay)
-"""Defects whose invariants others of these break, too."""
+TELLING = (defects.grant_before_verdict, defects.weight_before_grant, defects.whole_http, defects.delete_without_preconditions)
+"""Defects that every run puts in."""
 
 
 @pytest.mark.parametrize(
     ("defect", "scenario", "said"),
-    most_telling(*(one for one in FOUND_ALONE if one[0] not in AGAIN), of=FOUND_ALONE),
+    most_telling(*(one for one in FOUND_ALONE if one[0] in TELLING), of=FOUND_ALONE),
     ids=[defect.__name__ for defect, _, _ in FOUND_ALONE],
 )
 def test_a_defect_is_found_in_one_run(defect, scenario, said):
@@ -132,6 +132,7 @@ def test_a_defect_is_found_in_one_run(defect, scenario, said):
     assert any(sentence.startswith(said) for sentence in found), found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("defect", "said"), [(defects.no_resource_version, "S8"), (defects.lower_epoch, "S9")])
 def test_a_defect_is_found_where_two_leaders_act(defect, said):
     numbers = route_writes("fails-at-25")
@@ -179,6 +180,7 @@ def late(scenario: Scenario, number: int) -> list[str]:
     return checks[0].finish()
 
 
+@pytest.mark.long
 def test_a_late_rollback_after_a_success_is_found():
     assert not [p for p in deposed_rollback() if p.startswith("S")]
 
@@ -248,6 +250,7 @@ def with_a_namesake() -> list[str]:
     return [sentence for sentence in alone(story("fails-at-25", limit="1h"), prepare) if sentence.startswith(("S", "L"))]
 
 
+@pytest.mark.long
 def test_a_namesake_that_is_taken_down_is_found():
     assert not with_a_namesake()
 
@@ -292,6 +295,7 @@ def beside_a_broken_one() -> list[str]:
     return alone(rivals.model_copy(update={"people": [act]}), prepare, folder)
 
 
+@pytest.mark.long
 def test_a_broken_release_that_goes_first_is_found():
     assert not beside_a_broken_one()
 
@@ -310,6 +314,7 @@ def test_not_a_number_that_counts_as_good_is_found():
     assert any(sentence.startswith("S13") for sentence in found), found
 
 
+@pytest.mark.long
 def test_a_query_of_many_series_whose_last_one_counts_is_found():
     """Every answer has two series, of which the last is good: no number, so never a pass."""
     faults = [{"kind": "prometheus-many", "at": "1m", "lasts": "60m"}]

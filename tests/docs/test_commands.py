@@ -12,6 +12,7 @@ from controller.cli.main import app, run
 from controller.core import reasons
 from tests.cli.cli_bed import a_terminal
 from tests.docs.pages import ROOT, agrees, commands, pages
+from tests.sizes import most_telling
 
 EVERY = [command for page in pages() for command in commands(page)]
 OFFLINE = {"validate", "plan", "simulate", "version", "help"}
@@ -31,7 +32,11 @@ def is_offline(words):
 OFFLINE_COMMANDS = [c for c in EVERY if len(c.parts) == 1 and any(is_offline(words) for words in penstock_words(c))]
 
 
-@pytest.mark.parametrize("command", OFFLINE_COMMANDS, ids=str)
+QUICK = [command for command in OFFLINE_COMMANDS if penstock_words(command)[0][0] != "simulate" or command.page == "README.md"]
+"""What simulates whole releases is run for the README alone in every run."""
+
+
+@pytest.mark.parametrize("command", most_telling(*QUICK, of=OFFLINE_COMMANDS), ids=str)
 def test_a_command_that_needs_no_cluster_prints_what_the_page_shows(command, monkeypatch):
     monkeypatch.chdir(ROOT)
     out, err = io.StringIO(), io.StringIO()
@@ -60,7 +65,7 @@ def test_the_first_release_of_the_readme_goes_as_it_says():
 BUNDLED = {"simulate", "replay", "report"}
 
 
-@pytest.mark.parametrize("page", ["replaying.md", "reading.md"])
+@pytest.mark.parametrize("page", most_telling("reading.md", of=["replaying.md", "reading.md"]))
 def test_the_commands_about_bundles_go_one_after_the_other_as_the_page_says(page, tmp_path, monkeypatch):
     """Each needs what one before it has written; the pages say /tmp, and the test has a folder of its own."""
     monkeypatch.chdir(ROOT)

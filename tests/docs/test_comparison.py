@@ -11,6 +11,7 @@ from controller.simulator.scenario import Pods, load
 SCENARIOS = Path(__file__).parents[2] / "examples" / "first-release" / "scenarios"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("image", "age"), [("*:1.0", 690.0), ("*:2.0", 390.0)], ids=["blue", "green"])
 def test_pods_that_are_not_ready_any_more_delay_no_rollback(image, age):
     """They begin to crash while green has 25 %, just before its errors are seen; blue's are five minutes older."""

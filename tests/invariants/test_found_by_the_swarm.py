@@ -25,6 +25,7 @@ def advanced_in_the_bake():
     return scenario, play(scenario, FOLDER, None, watch)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", most_telling(Mode.ERROR, of=[Mode.ERROR, Mode.CRASH_BEFORE, Mode.CONFLICT, Mode.LATE_3]))
 def test_a_request_that_ends_the_release_is_accepted_although_its_first_answer_is_lost(mode):
     """Seed 40: the answer met a 500, the next look saw a release that had ended, and refused what had been done."""
@@ -35,6 +36,7 @@ def test_a_request_that_ends_the_release_is_accepted_although_its_first_answer_i
     assert play(scenario, FOLDER, Point(answers[0], mode), watch).result.problems == []
 
 
+@pytest.mark.long
 def test_an_advance_while_the_last_weight_is_still_on_the_way_is_refused():
     """Seed 1385: it ended the release from Shifting, which no table allows, so that every look failed."""
     scenario = healthy(people=[{"at": "1105s", "verb": "advance"}], expect={"phase": "Succeeded", "minWeight": 100})
@@ -57,6 +59,7 @@ def test_green_has_nothing_any_more_once_its_subset_is_deleted():
     assert story.status.rollback.reason == "ClusterGone"
 
 
+@pytest.mark.long
 def test_green_gets_no_more_before_the_proxies_know_its_pods_again():
     """Seed 900: the gate opened the moment the pods were back, and the weight was there before the endpoints."""
     away = {"kind": "unready", "at": "370s", "lasts": "10s", "target": "Deployment shop/shop-green"}

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from controller.api.crd import FOLDER, definitions, render
+from controller.api.validate_yaml import LOADER
 
 
 @pytest.mark.parametrize("name", definitions())
@@ -50,7 +51,8 @@ def test_get_releases_alone_tells_the_story():
 
 
 def test_short_names_and_category():
-    names = {kind["spec"]["names"]["kind"]: kind["spec"]["names"] for kind in map(yaml.safe_load, map(render, definitions().values()))}
+    written = (yaml.load(render(one), Loader=LOADER) for one in definitions().values())
+    names = {kind["spec"]["names"]["kind"]: kind["spec"]["names"] for kind in written}
 
     short = {kind: found["shortNames"] for kind, found in names.items()}
 

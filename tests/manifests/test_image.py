@@ -81,6 +81,7 @@ def test_every_source_exists_and_is_not_kept_from_the_build() -> None:
     assert [source for source in sources if f"!{source}" not in ignored] == []
 
 
+@pytest.mark.long
 def test_the_wheel_has_every_file_of_the_packages(image: Image) -> None:
     packed = {name for name in zipfile.ZipFile(image.wheel).namelist() if ".dist-info/" not in name}
     there = {str(path.relative_to(image.source)) for name in ("analysis", "controller") for path in (image.source / name).rglob("*.*")}
@@ -88,6 +89,7 @@ def test_the_wheel_has_every_file_of_the_packages(image: Image) -> None:
     assert packed == {name for name in there if (image.source / name).is_file()}
 
 
+@pytest.mark.long
 def test_the_entrypoint_is_installed_and_runs_from_there(image: Image, tmp_path: Path) -> None:
     (entrypoint,) = re.findall(r'^ENTRYPOINT \["/opt/penstock/bin/(\w+)"\]', DOCKERFILE, re.MULTILINE)
     where = run(image.bin / "python", "-c", "import controller; print(controller.__file__)", cwd=tmp_path)
@@ -96,12 +98,14 @@ def test_the_entrypoint_is_installed_and_runs_from_there(image: Image, tmp_path:
     assert run(image.bin / entrypoint, "--version", cwd=tmp_path).startswith("penstock ")
 
 
+@pytest.mark.long
 def test_its_command_is_one_and_has_what_the_deployment_asks_for(image: Image, tmp_path: Path) -> None:
     (command,) = re.findall(r'^CMD \["(\w+)"\]', DOCKERFILE, re.MULTILINE)
 
     assert "--config" in run(image.bin / "penstock", command, "--help", cwd=tmp_path)
 
 
+@pytest.mark.long
 def test_bytecode_is_compiled_by_the_line_that_stands_there(image: Image, tmp_path: Path) -> None:
     (line,) = re.findall(r"/opt/penstock/bin/(python -m compileall [^&]*)", DOCKERFILE)
     run(*line.replace("python", str(image.bin / "python"), 1).replace("/opt/penstock", str(image.bin.parent)).split(), cwd=tmp_path)

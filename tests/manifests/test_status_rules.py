@@ -59,6 +59,14 @@ def test_the_epoch_of_a_status_never_falls(kube, kind):
         write(kube, kind, epoch=7)
 
 
+@pytest.mark.parametrize("kind", list(SPECS), ids=lambda kind: kind.kind)
+def test_an_epoch_that_leaps_above_all_others_is_taken_back(kube, kind):
+    """Somebody wrote it by hand: no leader could ever exceed it, and nothing could be written any more."""
+    made(kube, kind, epoch=9 * 10**17)
+
+    assert write(kube, kind, epoch=7)["epoch"] == 7
+
+
 @pytest.mark.parametrize("end", ENDS, ids=str)
 def test_a_release_that_has_ended_stays_as_it_ended(kube, end):
     made(kube, RELEASE, **end)

@@ -6,6 +6,7 @@
     --jobs N              processes, as many as there are cores if absent
     --last NAME ...       these scenarios after the others
     --minutes N           begin no run later than that; what was not reached is said
+    --whole               each run to its end, also where it has come back to the undisturbed one
     --brief               only what failed, and the counts
     --only "FILE SCENARIO NUMBER MODE"   one cell, with all that differs: how a failing cell is replayed
 
@@ -37,10 +38,10 @@ def known(state: Path, mark: str) -> dict[str, list[str]]:
     return {line["cell"]: line["found"] for line in lines if line["mark"] == mark}
 
 
-def run(chosen: list[Cell], jobs: int, until: float) -> dict[Cell, list[str]]:
+def run(chosen: list[Cell], jobs: int, until: float, *, whole: bool) -> dict[Cell, list[str]]:
     """Run what is not yet known, and remember it."""
     STATE.parent.mkdir(exist_ok=True)
-    mark = fingerprint()
+    mark = fingerprint() + (" whole" if whole else "")
     done = known(STATE, mark)
     results = {cell: done[cell.title] for cell in chosen if cell.title in done}
     todo = [cell for cell in chosen if cell not in results]
@@ -56,7 +57,7 @@ def run(chosen: list[Cell], jobs: int, until: float) -> dict[Cell, list[str]]:
                 count = len(results) - known_before
                 print(f"{count} of {len(todo)} cells, {said[0] - began:.0f} s: {cell.file} {cell.scenario}", file=sys.stderr)
 
-        run_cells(todo, jobs, heard, until=until)
+        run_cells(todo, jobs, heard, until=until, whole=whole)
     return results
 
 
@@ -92,6 +93,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--last", nargs="*", default=[])
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--whole", action="store_true")
     parser.add_argument("--brief", action="store_true")
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
@@ -104,7 +106,7 @@ def main() -> int:
     chosen = list(sample(asked.examples, asked.sample, asked.seed)) if asked.sample else list(cells(asked.examples))
     chosen.sort(key=lambda cell: asked.last.index(cell.scenario) + 1 if cell.scenario in asked.last else 0)
     clean = {(file, name): rehearsal(file, name).result.problems for file in files(asked.examples) for name in scenarios_of(file)}
-    results = run(chosen, asked.jobs, began + 60 * asked.minutes)
+    results = run(chosen, asked.jobs, began + 60 * asked.minutes, whole=asked.whole)
     if not asked.brief:
         print_matrix(results)
     failed = {cell: found for cell, found in results.items() if found}

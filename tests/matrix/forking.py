@@ -3,6 +3,7 @@
 A run up to a write is the same for every way in which that write can fail, so it is run once. The child goes on
 from exactly the state that a run of its own would have reached, which `test_matrix.py` checks. Where the controller
 is killed after one write or before the next one of the same look, nothing tells these two apart: they are run once.
+A child that has come back to the undisturbed run ends there (`controller.simulator.landmarks`), unless it is to be run whole.
 """
 
 import gc
@@ -17,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from controller.ports import Kube
-from controller.simulator.crashes import Checks, CrashingKube, Mode, Point, Rest, compare, play
-from controller.simulator.footprint import differences, fought_over
+from controller.simulator.crashes import Checks, CrashingKube, Mode, Point, compare, play
 from controller.simulator.invariants import watch
+from controller.simulator.landmarks import Landmark, rejoined
 from controller.simulator.simulation import Simulation
 from tests.matrix.plans import ROOT, Cell, rehearsal, scenarios_of
 
@@ -125,8 +126,10 @@ def _by_write(chosen: Iterable[Cell]) -> dict[int, list[Mode]]:
     return found
 
 
-def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: Heard, *, until: float = math.inf) -> list[int]:
-    """Run the chosen cells of one scenario of one file; none begins after `until` (`time.monotonic`).
+def run_story(
+    file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: Heard, *, until: float = math.inf, whole: bool = False
+) -> list[int]:
+    """Run the chosen cells of one scenario of one file; none begins after `until` (`time.monotonic`); with `whole` each to its end.
 
     Returns the writes before which a crash was taken for one after the write before.
     """
@@ -139,11 +142,9 @@ def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: He
         clients.append(ForkingKube(inner, by_write, lambda number, mode: children.fork(Cell(file, name, number, mode))))
         return clients[0]
 
-    def at_rest(rest: Rest) -> None:
-        """Where everything is at rest just as it was undisturbed, what comes later would come out as undisturbed, too."""
-        if not clients[0].pipe or not rest.settled or rest.breaches or rest.time not in clean.rests:
-            return
-        if not differences(clean.rests[rest.time], rest.footprint, fought=fought_over(scenario)):
+    def sound(landmark: Landmark) -> None:
+        """A child that has come back to the undisturbed run would come out as that."""
+        if clients[0].pipe and not whole and rejoined(scenario, clean.landmarks, landmark):
             answer(clients[0].pipe, [])
 
     def watching(sim: Simulation) -> Checks:
@@ -153,7 +154,7 @@ def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: He
     gc.collect()
     gc.freeze()  # what exists now is never collected by a child, so that its pages stay shared
     try:
-        other = play(scenario, (ROOT / file).parent, None, watching, client=client, at_rest=at_rest)
+        other = play(scenario, (ROOT / file).parent, None, watching, client=client, sound=sound)
         found = compare(scenario, clean, other)
     except BaseException as error:  # noqa: BLE001 - a child answers whatever happens to it
         found = [f"{type(error).__name__}: {error}"]
@@ -169,11 +170,11 @@ def run_story(file: str, name: str, chosen: Iterable[Cell], jobs: int, heard: He
     return clients[0].twins
 
 
-def run_cells(chosen: Iterable[Cell], jobs: int, heard: Heard, *, until: float = math.inf) -> None:
-    """Run all chosen cells, story by story, as far as time goes (`time.monotonic`)."""
+def run_cells(chosen: Iterable[Cell], jobs: int, heard: Heard, *, until: float = math.inf, whole: bool = False) -> None:
+    """Run all chosen cells, story by story, as far as time goes (`time.monotonic`); with `whole` each to its end."""
     stories: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in chosen:
         stories[cell.file, cell.scenario].append(cell)
     for (file, name), mine in stories.items():
         if time.monotonic() < until:
-            run_story(file, name, mine, jobs, heard, until=until)
+            run_story(file, name, mine, jobs, heard, until=until, whole=whole)

@@ -15,9 +15,9 @@ from tests.matrix.plans import ROOT, Cell, cells_of, rehearsal, run_cell, sample
 from tests.sizes import size
 
 SEED = int(os.environ.get("PENSTOCK_MATRIX_SEED", "1"))
-CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(6, 80)))
+CELLS = int(os.environ.get("PENSTOCK_MATRIX_CELLS", size(4, 80)))
 """How many cells of some scenarios of all examples."""
-STORIES = size(2, 6)
+STORIES = size(1, 6)
 
 
 def command(cell: Cell) -> str:
@@ -25,10 +25,10 @@ def command(cell: Cell) -> str:
     return f'python -m tests.matrix --only "{cell.file} {cell.scenario} {cell.number} {cell.mode}"'
 
 
-def found(chosen: list[Cell], jobs: int) -> dict[Cell, list[str]]:
+def found(chosen: list[Cell], jobs: int, *, whole: bool = False) -> dict[Cell, list[str]]:
     """What each cell found."""
     answers: dict[Cell, list[str]] = {}
-    run_cells(chosen, jobs, answers.__setitem__)
+    run_cells(chosen, jobs, answers.__setitem__, whole=whole)
     return answers
 
 
@@ -39,13 +39,14 @@ def test_a_write_that_fails_in_any_way_changes_neither_the_end_nor_the_number_of
         pytest.fail(f"{len(failed)} of {len(chosen)} cells: {failed}", pytrace=False)
 
 
+@pytest.mark.long
 def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
     chosen = [cell for cell in cells_of(file, name) if cell.number % 13 == 3][:: size(3, 1)]
     # With another footprint to compare with every cell has something to find.
     rehearsal(file, name).footprint.creates["Deployment nowhere/none"] = 1
     try:
-        forked = found(chosen, jobs=2)
+        forked = found(chosen, jobs=2, whole=True)
         alone = {cell: run_cell(cell) for cell in chosen}
     finally:
         rehearsal.cache_clear()
@@ -54,6 +55,7 @@ def test_a_forked_run_finds_what_a_run_of_its_own_finds():
     assert all(alone.values())
 
 
+@pytest.mark.long
 def test_when_time_is_up_no_further_cell_begins():
     file, name = "examples/first-release/scenarios/fails-elsewhere.yaml", "fails-at-5"
     reached: list[Cell] = []

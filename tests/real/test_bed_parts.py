@@ -207,6 +207,7 @@ class TestMissingParts:
         clean = {"HOME": str(tmp_path), "PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path), **env}
         return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
 
+    @pytest.mark.long
     def test_the_closing_lines_say_what_was_skipped_and_how_to_get_it(self, tmp_path):
         done = self.run_without_go(tmp_path)
 
@@ -214,6 +215,7 @@ class TestMissingParts:
         assert "Skipped 2 tests on the real API server, because" in done.stdout
         assert "run `python -m tests.bed.binaries`" in done.stdout
 
+    @pytest.mark.long
     def test_on_continuous_integration_a_missing_part_is_a_failure(self, tmp_path):
         done = self.run_without_go(tmp_path, CI="true")
 
@@ -263,6 +265,7 @@ def a_program(folder, said):
 
 
 class TestTheOrderOfFiles:
+    @pytest.mark.long
     def test_the_longest_begin_first(self):
         words = ("-m", "bed or prometheus", "--collect-only", "tests/real")
         argv = [sys.executable, "-m", "pytest", *words]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,10 +58,11 @@ def again(scene: Scene) -> Program:
 
 def test_a_new_controller_leads_without_what_it_may_not_read(scene: Scene) -> None:
     well, lost, split = scene.shop(long_stage), scene.shop(long_stage), scene.shop(long_stage, two_namespaces=True)
+    own = scene.shop(long_stage)
     scene.start_controller()
-    for shop in (well, split):
+    for shop in (well, split, own):
         shop.start("v2")
-    for shop in (well, split):
+    for shop in (well, split, own):
         shop.measures_at(25)
     bindings = [take_rights(scene, lost.namespace), take_rights(scene, split.green_namespace)]
     program = again(scene)
@@ -97,6 +101,29 @@ def test_green_is_gone_back_from_by_its_triggers_while_its_namespace_may_not_be_
     scene.api.apply([binding])
     shop.reaches("RolledBack")
     assert scene.faults() == []
+
+
+def test_a_release_whose_own_namespace_is_lost_is_told_to_who_asks_and_alarms(scene: Scene) -> None:
+    """Nobody can write into its status that nobody looks after it: the controller's metrics say so, and the command line."""
+    shop = Shop(scene.api, scene.exporter, scene.namespaces[-1], "shop", "shop", ("shop",))
+    shop.release = "to-v2"
+    shop.measures_at(25)
+    binding = take_rights(scene, shop.namespace)
+    shop.fails(shop.idle(), 0.6)  # a trigger demands the way back, which the controller may not write
+    alarm = f'penstock_releases_unattended{{namespace="{shop.namespace}"}} 1.0'
+    program = scene.controllers.programs[-1]
+    eventually(lambda: alarm in scene.controllers.page(program, "/metrics"), 60, "an alarm")
+
+    kubeconfig = str(scene.bed.kubeconfig("admin"))
+    command = [str(Path(sys.executable).parent / "penstock"), "rollback", shop.release, "-n", shop.namespace, "--kubeconfig", kubeconfig]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert asked.returncode == 5
+    assert f"The controller has no rights in namespace {shop.namespace} any more" in asked.stderr
+
+    scene.api.apply([binding])
+    shop.reaches("RolledBack")
+    assert alarm not in scene.controllers.page(program, "/metrics")
+    assert scene.controllers.defects() == []
 
 
 def test_a_namespace_that_is_deleted_in_mid_release_goes_away(scene: Scene) -> None:

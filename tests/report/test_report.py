@@ -72,6 +72,7 @@ class TestFacts:
         assert (at_25.weight, at_25.verdict) == (25, "")
         assert at_25.green > before["nGreen"]
 
+    @pytest.mark.long
     def test_a_stage_that_was_skipped_names_who_asked(self):
         """The status knows only the request; a history without it (of an older version) leaves "a person"."""
         sims, people = [], [Act.model_validate({"at": "4m", "verb": "promote", "actor": "bob"})]
@@ -156,11 +157,13 @@ class TestPage:
         assert "default-src 'none'" in page
         assert not [attrs for _, attrs in tags if attrs.get("src") or attrs.get("href", "#").startswith(("http", "//"))]
 
+    @pytest.mark.long
     def test_a_long_release_with_many_checks_stays_small(self, hwayo):
         assert len(html.html(hwayo).encode()) < 400_000
         whole = facts_of(recorded(HWAYO, "healthy"))
         assert len(html.html(whole).encode()) < 400_000
 
+    @pytest.mark.long
     def test_five_sequential_checks_over_seventy_five_minutes_stay_below_400_kilobytes(self):
         facts = facts_of(recorded(SEQUENTIAL, "sequential-healthy"))
         errors, latency, *others = facts.checks

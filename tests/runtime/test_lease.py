@@ -6,10 +6,11 @@ import pytest
 from fakes import FakeKube, Wall
 
 from controller.adapters.marks import EPOCH
+from controller.api.base import EPOCH_LEAP
 from controller.ports import LEASE, UnavailableError
 from controller.runtime.contracts import NotLeading
 from controller.runtime.leader import Leader
-from controller.runtime.lease import GRACE, Action, LeaseSettings, LeaseState, LeaseView, lease_step, micro_time, view_of
+from controller.runtime.lease import GRACE, Action, LeaseSettings, LeaseState, LeaseView, highest_epoch, lease_step, micro_time, view_of
 
 
 class Candidate:
@@ -195,6 +196,31 @@ def test_an_object_with_a_higher_epoch_makes_the_leader_come_back_above_it(kube)
     one.run_to(8.0)
 
     assert one.leader.epoch == 10
+
+
+def test_an_epoch_that_somebody_wrote_on_the_lease_by_hand_is_not_gone_on_from(kube):
+    """From there the next epochs would soon be numbers that nobody can exceed, and that hold nobody off."""
+    one = Candidate(kube, "one", found=7)
+    one.run_to(5.0)
+    kube.patch(LEASE, "ns", "penstock", {"metadata": {"annotations": {EPOCH: "9" * 18}}})
+    one.run_to(20.0)
+    two = Candidate(kube, "two", found=7)
+    two.run_to(60.0)
+
+    assert (one.leader.epoch, two.leader.epoch) == (9, 10)
+    assert one.live_asked == [True, False, True], "the API server itself is asked, as after the loss of the Lease"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "top"),
+    [((3, 9 * 10**17), 3), ((2**61,), 0), ((3, 4, 5), 5), ((3, EPOCH_LEAP), EPOCH_LEAP), ((), 0)],
+    ids=["one leaps", "only one, and it leaps", "a row", "just no leap", "none"],
+)
+def test_the_highest_epoch_is_one_that_leaders_can_have_come_to(epochs, top):
+    objects = [{"metadata": {"annotations": {EPOCH: str(number)}}} for number in epochs]
+    statuses = [{"status": {"epoch": number}} for number in epochs]
+
+    assert (highest_epoch(objects), highest_epoch(statuses)) == (top, top)
 
 
 def test_epochs_that_cannot_be_read_stop_the_taking(kube):

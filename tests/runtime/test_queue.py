@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from controller.runtime.queue import TURNS, URGENT_MAX_DELAY, Lane, WorkQueue
+from tests.sizes import size
 
 A, B, C = ("n", "a"), ("n", "b"), ("n", "c")
 
@@ -334,4 +335,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueModel = QueueMachine.TestCase
-TestQueueModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestQueueModel.settings = settings(max_examples=size(25, 60), stateful_step_count=40, deadline=None)

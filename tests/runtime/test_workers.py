@@ -104,6 +104,20 @@ def test_a_failing_release_is_tried_again_and_delays_no_other(it, error):
     assert it.due_in() == 0.05
 
 
+@pytest.mark.parametrize("answer", [UnavailableError(503, "X", "down"), Outcome(wake_at=5.0, error="The API server refused (403)")])
+def test_a_release_for_which_nothing_could_be_decided_is_counted_until_something_is(it, answer):
+    """Its rights were taken away, for example: nobody watches its users, and that is an alarm."""
+    it.answers[A] = answer
+    it.queue.add(A)
+    it.turn()
+    assert it.workers.undecided() == {A}
+
+    it.answers[A] = Outcome(decision=decided(0))
+    it.queue.add(A)
+    it.turn()
+    assert it.workers.undecided() == set()
+
+
 def test_a_defect_is_counted_and_logged_with_its_trace(it, caplog):
     it.answers[A] = ValueError("a defect")
     it.queue.add(A)

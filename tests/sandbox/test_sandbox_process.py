@@ -10,6 +10,7 @@ from controller.cli.main import run
 from controller.ports import DEPLOYMENT, RELEASE_PLAN, VIRTUAL_SERVICE, Patch
 
 
+@pytest.mark.long
 def test_every_command_of_a_release_works_against_it_and_ctrl_c_ends_it(sandbox):
     it = sandbox("--example", "first-release", "--speed", "40")
     children = it.children()
@@ -31,6 +32,7 @@ def test_every_command_of_a_release_works_against_it_and_ctrl_c_ends_it(sandbox)
     assert not any(map(alive, children))
 
 
+@pytest.mark.long
 def test_it_is_uninstalled_in_mid_stage_installed_again_and_goes_on(sandbox):
     """`uninstall` takes the controller's process away, `install` brings it back: the Deployment stands for it."""
     it = sandbox("--example", "first-release", "--speed", "40")
@@ -82,6 +84,7 @@ def weights(kube, *shares):
     return [{"op": "add", "path": f"/spec/http/0/route/{index}/weight", "value": share} for index, share in enumerate(shares)]
 
 
+@pytest.mark.long
 def test_a_killed_controller_is_started_again_and_kill_9_of_the_sandbox_leaves_none_behind(sandbox):
     it = sandbox("--speed", "40")
     (first,) = it.children()
@@ -109,6 +112,7 @@ def test_an_unknown_example_is_a_sentence_that_names_those_there_are(capsys):
     assert "first-release" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_kubeconfig_that_cannot_be_written_is_a_sentence(capsys, tmp_path):
     code = run(["sandbox", "--kubeconfig", str(tmp_path / "none" / "file")])
 

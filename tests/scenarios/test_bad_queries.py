@@ -1,4 +1,4 @@
-"""Queries of a plan that nobody can answer: said at the start of a release, before green gets anything, or with its first weight."""
+"""Queries of a plan that nobody can answer: said at the start of a release, and refused before green gets anything."""
 
 from pathlib import Path
 
@@ -6,19 +6,23 @@ import pytest
 
 from controller.simulator.definitions import load_objects
 from controller.simulator.run import run_objects
+from controller.simulator.scenario import Fault
 from tests.stories import scenario_of
 
 FIRST = Path(__file__).parents[2] / "examples" / "first-release"
 GOOD = 'sum(rate(jobs_total{workload="$workload"}[$window]))'
 
 
-def released(**spec):
-    """The ten-line plan with more in it, released in its world; what the release says at the end."""
+NEWER = {"name": "mine", "query": 'sum(newer(jobs{a="$workload"}))', "limit": {"max": 1}}
+
+
+def released(faults=(), seconds=60.0, **spec):
+    """The ten-line plan with more in it, released in its world; what the release says after so many seconds."""
     objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
     plan = next(one for one in objects if one["kind"] == "ReleasePlan")
     plan["spec"] |= spec
     scenario = scenario_of(FIRST / "scenarios", "healthy")
-    return run_objects(scenario.model_copy(update={"limit": 60.0}), objects).status
+    return run_objects(scenario.model_copy(update={"limit": seconds, "faults": list(faults)}), objects).status
 
 
 @pytest.mark.parametrize(
@@ -40,11 +44,33 @@ def test_a_parameter_that_nobody_can_fill_in_is_refused_before_anything_is_touch
 
 def test_what_is_no_promql_that_we_know_is_said_at_the_start_with_its_place():
     """Only the Prometheus that gets it knows: it may be newer than our parser, or speak more than PromQL."""
-    status = released(checks=[{"name": "mine", "query": 'sum(newer(jobs{a="$workload"}))', "limit": {"max": 1}}])
+    status = released(checks=[NEWER], seconds=15.0)
 
     said = [warning for warning in status.warnings if "mine" in warning]
     assert status.phase != "Refused"
     assert said == ["Prometheus may refuse a query of the plan: mine: line 1, column 5: unknown function with name 'newer'"]
+
+
+@pytest.mark.parametrize("spec", [{"checks": [NEWER]}, {"triggers": [NEWER]}])
+def test_what_its_prometheus_refuses_as_no_query_goes_back_before_green_has_had_a_request(spec):
+    status = released(**spec, seconds=900.0)
+
+    assert (status.phase, status.rollback.reason, status.max_weight, status.exposed_since) == ("RolledBack", "QueryRefused", 0, 0.0)
+    assert "mine: 1:5: parse error: unknown function" in status.rollback.message
+
+
+@pytest.mark.parametrize("kind", ["prometheus-down", "prometheus-error", "prometheus-slow"])
+def test_a_prometheus_that_is_away_when_queries_are_tried_refuses_none(kind):
+    status = released([Fault(kind=kind, at=0.0, lasts=50.0)], checks=[{"name": "mine", "query": GOOD, "limit": {"max": 1}}])
+
+    assert (status.weight, status.rollback) == (5, None)
+
+
+def test_a_query_that_fails_for_what_it_finds_may_be_answered_later():
+    many = 'istio_requests_total{destination_workload=~"$workload.*"} / on (reporter) istio_requests_total'
+    status = released(checks=[{"name": "mine", "query": many, "limit": {"max": 1}}])
+
+    assert (status.weight, status.rollback) == (5, None)
 
 
 def test_a_good_query_has_nothing_said_about_it():

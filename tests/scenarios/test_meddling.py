@@ -161,6 +161,12 @@ def other_image(kube: InMemoryKube, name: str = "shop-green", image: str = "regi
     kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
 
 
+def another_environment(kube: InMemoryKube, name: str = "shop-green") -> None:
+    containers = copy.deepcopy(kube.get(DEPLOYMENT, "shop", name)["spec"]["template"]["spec"]["containers"])
+    containers[0]["env"] = [{"name": "CACHE", "value": "off"}]
+    kube.patch(DEPLOYMENT, "shop", name, {"spec": {"template": {"spec": {"containers": containers}}}})
+
+
 def blue_runs(version: str) -> Deed:
     return lambda kube: other_image(kube, "shop", f"registry.example/shop:{version}")
 
@@ -179,7 +185,7 @@ class TestTheRoute:
         assert story.weights == {"v1": 97, "v2": 3}
         assert story.breaches == []
 
-    @pytest.mark.parametrize("weights", [(0, 0), (None, None)])
+    @pytest.mark.parametrize("weights", [(0, 0), pytest.param((None, None), marks=pytest.mark.long)])
     @pytest.mark.parametrize("when", STAGES)
     def test_weights_that_mean_nothing_are_put_right_at_once(self, when, weights):
         """All 0 and all absent send to all pods of the host, whatever was granted."""
@@ -195,6 +201,7 @@ class TestTheRoute:
         assert (story.status["phase"], story.status["reason"]) == ("Holding", "RouteChanged")
         assert "no http rule that sends to blue or green" in story.status["message"]
 
+    @pytest.mark.long
     @pytest.mark.parametrize("when", STAGES)
     def test_a_new_rule_to_blue_is_held_until_a_person_gives_green_its_share_there(self, when):
         """Else its users stay on a version that goes after the success, and the route is never given back."""
@@ -273,6 +280,24 @@ class TestOurMarks:
         assert {key: seen[1].get(key) for key in MARKS} == {key: seen[0].get(key) for key in MARKS}
         assert story.breaches == []
 
+    @pytest.mark.parametrize("when", most_telling(MEASURING, of=[SHIFTED, MEASURING]))
+    def test_and_on_the_destination_rule_of_greens_subset(self, when):
+        """By it the next release but one takes the subset away."""
+        seen: list[str] = []
+        look = lambda kube: seen.append(kube.get(DESTINATION_RULE, "shop", "shop")["metadata"]["annotations"].get(MARKS[2], ""))  # noqa: E731
+        story = told((when - 0.1, look), (when, unmarked(DESTINATION_RULE, "shop")), (when + 12, look))
+
+        assert story.status["phase"] == "Succeeded"
+        assert (seen[1], bool(seen[0])) == (seen[0], True)
+        assert story.breaches == []
+
+    @pytest.mark.parametrize("when", most_telling(152.0, of=[MEASURING, 152.0]))
+    def test_so_that_greens_subset_goes_with_green(self, when):
+        story = told((when, unmarked(DESTINATION_RULE, "shop")), people=self.BACK)
+        rule = story.kube.get(DESTINATION_RULE, "shop", "shop")
+
+        assert (story.status["phase"], [subset["name"] for subset in rule["spec"]["subsets"]]) == ("RolledBack", ["v1"])
+
     def test_so_that_greens_destination_goes_with_green(self):
         story = told((MEASURING, unmarked(VIRTUAL_SERVICE, "shop")), people=self.BACK)
 
@@ -290,8 +315,35 @@ class TestOurMarks:
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
 
 
+class TestAnEpochThatSomebodyWrote:
+    """By hand, and higher than any leader's: it is not gone on from, and it stops nobody."""
+
+    HUGE = 9 * 10**17
+
+    @pytest.mark.parametrize("kind", [VIRTUAL_SERVICE, DEPLOYMENT, DESTINATION_RULE], ids=lambda kind: kind.kind)
+    def test_on_an_object_it_is_overwritten(self, kind):
+        name = "shop-green" if kind == DEPLOYMENT else "shop"
+        deed = patch(kind, name, {"metadata": {"annotations": {"penstock.dev/epoch": str(self.HUGE)}}})
+        story = told((MEASURING, deed), people=({"at": "100s", "verb": "rollback"},))
+
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+        assert story.breaches == []
+
+    def test_in_the_status_it_is_taken_back(self):
+        story = told((MEASURING, edit_status(epoch=self.HUGE)))
+
+        assert (story.status["phase"], story.status["epoch"]) == ("Succeeded", 1)
+        assert story.breaches == []
+
+    def test_a_later_leaders_in_the_status_stops_this_one(self):
+        """What a deposed leader reads there is decided by another one: nothing is written over it."""
+        story = told((MEASURING, edit_status(epoch=2)), limit="4m")
+
+        assert (story.status["phase"], story.status["weight"]) == ("Measuring", 5)
+
+
 class TestGreensCluster:
-    @pytest.mark.parametrize("deed", [without_green_subset, delete(DESTINATION_RULE, "shop")])
+    @pytest.mark.parametrize("deed", [without_green_subset, pytest.param(delete(DESTINATION_RULE, "shop"), marks=pytest.mark.long)])
     @pytest.mark.parametrize("when", STAGES)
     def test_without_its_subset_everybody_goes_back_soon(self, when, deed):
         """Its whole share of the users gets 503 until then, and no metric has a colour for it."""
@@ -314,6 +366,7 @@ class TestGreensCluster:
 
         assert story.status["rollback"]["reason"] == "HoldDeadline"
 
+    @pytest.mark.long
     @pytest.mark.parametrize("when", most_telling(CLUSTER, of=[PREPARING, CLUSTER, MEASURING]))
     def test_green_gets_no_more_while_the_service_is_deleted(self, when):
         story = told((when, delete(SERVICE, "shop")))
@@ -331,6 +384,31 @@ class TestWorkloads:
         assert "shop:by-hand" in story.status["rollback"]["message"]
         assert story.sizes == {"shop": 3}
 
+    @pytest.mark.parametrize("when", STAGES)
+    def test_another_environment_of_green_waits_for_a_person(self, when):
+        """`kubectl set env`: the image is the same, and what was counted speaks of other pods all the same."""
+        story = told((when, another_environment))
+
+        assert (story.status["phase"], story.status["reason"], story.status["hold"]["waitsFor"]) == ("Holding", "GreenChanged", "operator")
+        assert "Deployment shop/shop-green (green) was given another pod template" in story.status["message"]
+        assert story.breaches == []
+
+    def test_who_resumes_has_the_stage_judged_anew(self):
+        story = told((MEASURING, another_environment), people=({"at": "200s", "verb": "resume"},))
+        stage = story.status["stages"][0]
+
+        assert (story.status["phase"], story.weights["v2"]) == ("Succeeded", 100)
+        assert stage["window"]["openedAt"] > START + 200
+        assert story.breaches == []
+
+    def test_a_restart_of_greens_pods_is_no_change(self):
+        """`kubectl rollout restart`: the same pods again."""
+        template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
+        story = told((MEASURING, patch(DEPLOYMENT, "shop-green", {"spec": {"template": template}})))
+
+        assert story.status["phase"] == "Succeeded"
+        assert story.breaches == []
+
     @pytest.mark.parametrize("when", [pytest.param(PREPARING, marks=pytest.mark.long), *STAGES])
     def test_another_image_of_blue_is_said_once_and_stops_nothing(self, when):
         """Everybody would be put back on it, and nobody has judged it."""
@@ -340,6 +418,13 @@ class TestWorkloads:
         assert (story.status["phase"], story.weights["v2"], len(said)) == ("Succeeded", 100, 1)
         assert "Deployment shop/shop runs registry.example/shop:by-hand, and had registry.example/shop:1.0" in said[0]
         assert story.breaches == []
+
+    def test_another_environment_of_blue_is_said_too(self):
+        story = told((MEASURING, lambda kube: another_environment(kube, "shop")))
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "BlueWasChanged"]
+
+        assert (story.status["phase"], len(said)) == ("Succeeded", 1)
+        assert "Deployment shop/shop runs registry.example/shop:1.0 with another pod template" in said[0]
 
     def test_a_rollback_to_it_names_what_nobody_has_judged(self):
         story = told((MEASURING, blue_runs("by-hand")), people=({"at": "100s", "verb": "rollback"},))
@@ -368,6 +453,7 @@ class TestWorkloads:
         assert "registry.example/shop:by-hand in mid-release, and registry.example/shop:2.0 was being prepared" in said
         assert story.breaches == []
 
+    @pytest.mark.long
     def test_after_the_success_both_versions_have_an_autoscaler_with_its_owners_minimum(self):
         """In the retention green grows with its load, and blue is its owner's to scale again."""
         seen: list[dict[str, int]] = []
@@ -382,6 +468,7 @@ class TestWorkloads:
         assert seen == [{"shop": 3}, {"shop": 2, "shop-green": 2}]
         assert story.breaches == []
 
+    @pytest.mark.long
     def test_a_name_that_somebody_took_keeps_the_old_version_and_is_said_to_who_waits(self):
         """Else the next release would wait for ever, and nobody could see for what."""
         spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 3}
@@ -395,6 +482,7 @@ class TestWorkloads:
         assert "HorizontalPodAutoscaler shop/shop-green exists and is not of this release" in taken.status["retention"]["kept"]
         assert (waiting["phase"], waiting["reason"], waiting["hold"]["waitsFor"]) == ("Queued", "WaitingForOldVersion", "operator")
 
+    @pytest.mark.long
     def test_it_goes_on_when_the_name_is_free(self):
         spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 3}
         freed = told(
@@ -406,6 +494,7 @@ class TestWorkloads:
         assert (freed.status["retention"]["done"], freed.status["retention"].get("kept", "")) == (True, "")
         assert freed.kube.get(RELEASE, "shop", "shop-v3")["status"]["phase"] != "Queued"
 
+    @pytest.mark.long
     def test_taking_a_success_back_leaves_the_first_versions_autoscaler_alone(self):
         """Green's, which the success made, goes with green."""
         images = {"shop": "registry.example/shop:1.0"}
@@ -444,6 +533,7 @@ class TestWorkloads:
 
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
 
+    @pytest.mark.long
     def test_somebody_elses_green_is_named_as_such(self):
         story = told((MEASURING, make_again("shop-green")))
 
@@ -467,8 +557,19 @@ class TestWorkloads:
         assert story.kube.get(RELEASE, "shop", "shop-v3")["status"]["phase"] != "Queued"
 
 
+CONTRADICTIONS = [
+    (SHIFTED, {"phase": "Returning"}, "Returning"),
+    (MEASURING, {"phase": "Returning"}, "Returning"),
+    (BAKING, {"phase": "Returning"}, "Returning"),
+    (BAKING, {"phase": "Measuring"}, "Measuring in the last stage"),
+    (SHIFTED, {"grant": 0, "weight": 0}, "grant"),
+    (SHIFTED, {"stages": [{"weight": 5, "enteredAt": 0, "verdict": "pass"}]}, "verdict"),
+]
+FIXED = [{"blueSlot": 1}, {"objects": []}, {"capacity": []}, {"mode": "host", "greenSubset": ""}]
+
+
 class TestTheRecords:
-    @pytest.mark.parametrize("restarted", [True, False])
+    @pytest.mark.parametrize("restarted", most_telling(True, of=[True, False]))
     def test_without_its_frozen_plan_a_release_stops_and_rollback_works(self, restarted):
         """The live plan was edited, so it is good for the way back alone."""
 
@@ -485,17 +586,30 @@ class TestTheRecords:
         assert story.weights == {"v1": 100}
         assert story.breaches == []
 
-    @pytest.mark.parametrize(
-        ("when", "edit", "word"),
-        [
-            (SHIFTED, {"phase": "Returning"}, "Returning"),
-            (MEASURING, {"phase": "Returning"}, "Returning"),
-            (BAKING, {"phase": "Returning"}, "Returning"),
-            (BAKING, {"phase": "Measuring"}, "Measuring in the last stage"),
-            (SHIFTED, {"grant": 0, "weight": 0}, "grant"),
-            (SHIFTED, {"stages": [{"weight": 5, "enteredAt": 0, "verdict": "pass"}]}, "verdict"),
-        ],
-    )
+    def test_without_any_plan_it_says_so_and_goes_back_as_soon_as_there_is_one(self):
+        """Neither a rollback nor a deletion can be done until then: both wait, and the words say for what."""
+        kept: list[Any] = []
+
+        def lose(kube):
+            for item in kube.list(CONFIG_MAP, "shop").items:
+                if item["metadata"]["name"].startswith("penstock-plan"):
+                    kube.delete(CONFIG_MAP, "shop", item["metadata"]["name"], uid=item["metadata"]["uid"])
+            kept.append(kube.get(RELEASE_PLAN, "shop", "shop"))
+            delete(RELEASE_PLAN, "shop")(kube)
+
+        def apply(kube):
+            kept.append(kube.get(RELEASE, "shop", "shop-v2")["status"])
+            meta = {"name": "shop", "namespace": "shop"}
+            kube.create(RELEASE_PLAN, "shop", {key: kept[0][key] for key in ("apiVersion", "kind", "spec")} | {"metadata": meta})
+
+        asks = {"at": "100s", "verb": "rollback"}
+        story = told((MEASURING, lose), (140.0, apply), people=(asks,), faults=[{"kind": "crash", "at": "90s"}])
+
+        assert (kept[1]["phase"], kept[1]["reason"], kept[1]["weight"]) == ("Halted", "PlanLost", 5)
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+        assert story.breaches == []
+
+    @pytest.mark.parametrize(("when", "edit", "word"), most_telling(*CONTRADICTIONS[-2:], of=CONTRADICTIONS))
     def test_a_status_that_contradicts_itself_halts_and_moves_nothing_toward_green(self, when, edit, word):
         story = told((when, edit_status(**edit)))
 
@@ -505,7 +619,7 @@ class TestTheRecords:
         assert blue["image"] == "registry.example/shop:1.0"
         assert story.status["maxWeight"] <= (100 if when == BAKING else 5)
 
-    @pytest.mark.parametrize("phase", ["RolledBack", "Refused"])
+    @pytest.mark.parametrize("phase", most_telling("RolledBack", of=["RolledBack", "Refused"]))
     def test_an_end_that_somebody_wrote_is_made_true_and_said(self, phase):
         """The API server keeps it, and nobody would look at green's share any more."""
         story = told((MEASURING, edit_status(phase=phase, weight=0, finishedAt=START + MEASURING)), limit="4m")
@@ -522,7 +636,7 @@ class TestTheRecords:
         assert (story.status["phase"], story.weights["v1"]) == (Phase.HALTED, 100)
         assert "beside a recorded rollback" in story.status["message"]
 
-    @pytest.mark.parametrize("edit", [{"blueSlot": 1}, {"objects": []}, {"capacity": []}, {"mode": "host", "greenSubset": ""}], ids=str)
+    @pytest.mark.parametrize("edit", most_telling(FIXED[0], of=FIXED), ids=str)
     @pytest.mark.parametrize("back", most_telling(False, of=[False, True]))
     def test_who_is_blue_and_what_was_borrowed_cannot_be_edited(self, edit, back):
         """A flipped blueSlot would send everybody to green, by the drift as by the rollback; an emptied list leaves a minimum raised."""
@@ -560,6 +674,46 @@ class TestTheFinalizer:
         assert "shop-green" not in story.sizes
         assert story.kube.list(RELEASE, "shop").items == []
 
+    def test_a_release_that_waits_for_a_person_ends_when_it_is_deleted_and_leaves_green_standing(self):
+        """Nobody could say that green gets no traffic, and nobody is left to be asked."""
+        story = told(
+            (1030.0, delete(RELEASE, "shop-v2")),
+            people=({"at": "100s", "verb": "rollback"},),
+            faults=[{"kind": "prometheus-down", "at": "90s", "lasts": "5h"}],
+            limit="30m",
+        )
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "GreenLeft"]
+
+        assert story.kube.list(RELEASE, "shop").items == []
+        assert (story.weights, story.sizes) == ({"v1": 100}, {"shop": 3, "shop-green": 3})
+        assert len(said) == 1
+        assert "Deployment shop/shop-green: Green is at weight 0, but nobody can say that it gets no traffic" in said[0]
+        assert story.breaches == []
+
+    def test_one_that_is_deleted_in_mid_release_does_not_wait_for_a_person_either(self):
+        story = told((100.0, delete(RELEASE, "shop-v2")), faults=[{"kind": "prometheus-down", "at": "90s", "lasts": "5h"}], limit="30m")
+
+        assert story.kube.list(RELEASE, "shop").items == []
+        assert story.weights == {"v1": 100}
+        assert story.breaches == []
+
+    def test_an_application_that_is_deleted_with_its_release_goes_as_a_whole(self):
+        """`helm uninstall` in mid-release: a route that is gone for good sends nobody to green."""
+        parts = [(VIRTUAL_SERVICE, "shop"), (DEPLOYMENT, "shop"), (DEPLOYMENT, "shop-green"), (SERVICE, "shop"), (DESTINATION_RULE, "shop")]
+        gone = [(MEASURING, delete(kind, name)) for kind, name in parts]
+        story = told(*gone, (MEASURING + 1, delete(RELEASE, "shop-v2")), users=[], limit="10m")
+
+        assert story.kube.list(RELEASE, "shop").items == []
+
+    def test_while_users_are_on_green_a_deletion_waits_for_the_route(self):
+        """Its mark says that it is another release's: nothing is written there, and the finalizer stays."""
+        mark = patch(VIRTUAL_SERVICE, "shop", {"metadata": {"annotations": {"penstock.dev/owner": "somebody-else"}}})
+        story = told((MEASURING, mark), (MEASURING + 20, delete(RELEASE, "shop-v2")), limit="40m")
+
+        assert story.status["phase"] == "Halted"
+        assert story.weights == {"v1": 95, "v2": 5}
+
+    @pytest.mark.long
     def test_somebody_who_takes_it_off_again_and_again_stops_nothing(self):
         story = told(*((when, self.TAKEN_OFF) for when in range(20, 400, 7)))
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from controller.adapters import records
 from controller.ports import CONFIG_MAP, EVENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST
 from controller.simulator.apiserver.client import InMemoryKube
@@ -13,6 +15,7 @@ from tests.scenarios.newer import newer_definition
 HERE = Path(__file__).parent / "subset"
 
 
+@pytest.mark.long
 def test_a_release_that_cannot_be_read_is_refused_and_the_next_one_of_its_plan_runs():
     base = next(s for s in load(HERE / "scenarios.yaml") if s.name == "subset-in-a-row")
     kept = []
@@ -34,6 +37,7 @@ def test_a_release_that_cannot_be_read_is_refused_and_the_next_one_of_its_plan_r
     assert result.problems == []
 
 
+@pytest.mark.long
 def test_a_request_that_cannot_be_read_is_answered():
     base = next(s for s in load(HERE / "scenarios.yaml") if s.name == "subset-in-a-row")
     kept = []
@@ -73,7 +77,7 @@ class TestAnUpgradeInMidRelease:
             sim.at(START + 120, lambda: upgrade(sim))
             sim.at(START + 180, lambda: found.append(InMemoryKube(sim.server).get(RELEASE, "shop", "shop-v2")["status"]))
 
-        run_scenario(base.model_copy(update={"people": []}), HERE, prepare=prepare)
+        run_scenario(base.model_copy(update={"people": [], "limit": 240.0}), HERE, prepare=prepare)
         return found[0]
 
     def test_a_plan_that_nobody_edited_is_not_said_to_be_changed(self, monkeypatch):

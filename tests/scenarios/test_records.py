@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import orjson
+import pytest
 
 from controller.ports import CONFIG_MAP
 from controller.simulator.apiserver.client import InMemoryKube
@@ -39,6 +40,7 @@ def test_a_rollback_by_triggers_together_has_the_numbers_and_the_query_of_each()
     assert [part in query for part, query in zip(asked, rollback["queries"], strict=True)] == [True] * 3
 
 
+@pytest.mark.long
 def test_a_verdict_has_the_numbers_and_the_queries_of_both_versions():
     verdict = records("first-release", "healthy.yaml", "healthy")["verdict"][0]
 

@@ -10,12 +10,14 @@ from controller.simulator.faults_api import OURS
 from controller.simulator.scenario import START
 from tests.evidence.recorded import bundle_from, replayed
 from tests.scenarios.test_meddling import MEASURING, SHIFTED, told, weigh
+from tests.sizes import most_telling
 
 LATER = MEASURING + 20
 ASKED = {"at": f"{LATER:.0f}s", "verb": "rollback", "actor": "alice", "reason": "callers complain"}
 DENIED = (403, "admission webhook denied the request: a freeze is on")
 DOWN = (500, "failed calling webhook: connection refused")
 CHANGED = (409, "admission webhook denied the request: somebody is at it")
+ANSWERS = {"denied": DENIED, "webhook-down": DOWN, "conflict": CHANGED}
 
 
 def frozen(*, answer=DENIED, since=MEASURING, until=None):
@@ -48,8 +50,9 @@ def answer_to(story):
     return next(o["status"] for o in story.kube.list(RELEASE_REQUEST, "shop").items)
 
 
-@pytest.mark.parametrize("answer", [DENIED, DOWN, CHANGED], ids=["denied", "webhook-down", "conflict"])
+@pytest.mark.parametrize("answer", most_telling("denied", of=ANSWERS))
 def test_the_release_says_that_it_goes_back_and_cannot_and_who_asked(answer):
+    answer = ANSWERS[answer]
     story = asked(answer=answer)
     status = story.status
 
@@ -81,6 +84,7 @@ def test_it_goes_on_trying_and_everybody_is_on_blue_a_second_after_the_write_is_
     assert replayed(bundle_from(story.sim)).difference is None
 
 
+@pytest.mark.long
 def test_a_trigger_that_cannot_put_anybody_back_keeps_its_reason_and_its_numbers():
     bad = [{"errors": 0.4}]
     story = told(prepared=frozen(since=SHIFTED + 1), versions=bad, limit="6m")
@@ -90,6 +94,7 @@ def test_a_trigger_that_cannot_put_anybody_back_keeps_its_reason_and_its_numbers
     assert story.breaches == []
 
 
+@pytest.mark.long
 def test_weights_that_somebody_puts_on_blue_by_hand_are_seen_and_green_stays_up_without_our_mark():
     story = asked((LATER + 60, weigh(100, 0)))
 
@@ -99,6 +104,7 @@ def test_weights_that_somebody_puts_on_blue_by_hand_are_seen_and_green_stays_up_
     assert story.breaches == []
 
 
+@pytest.mark.long
 def test_and_green_goes_when_our_mark_is_taken_at_last():
     story = asked((LATER + 60, weigh(100, 0)), until=LATER + 120)
 

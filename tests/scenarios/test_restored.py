@@ -4,6 +4,8 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
+
 from controller.api.release import Phase
 from controller.ports import RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE, Patch
 from controller.simulator.apiserver.client import InMemoryKube
@@ -41,6 +43,7 @@ def weights(sim):
     return {entry["destination"]["subset"]: entry.get("weight") for entry in route}
 
 
+@pytest.mark.long
 def test_the_refusal_says_which_weights_stand_and_the_command_that_puts_them_right():
     result, sim = restored_at(9)
     shared = weights(sim)

@@ -50,6 +50,7 @@ def test_a_rollback_keeps_the_evidence_that_caused_it(name):
     assert '"lnE"' in records
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-healthy"])
 def test_a_stage_passes_with_the_numbers_of_every_sequential_check(name):
     result, _ = played(name)
@@ -59,6 +60,7 @@ def test_a_stage_passes_with_the_numbers_of_every_sequential_check(name):
         assert all(check.ln_e < check.ln_bound and check.n > 100 for check in stage.checks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-healthy"])
 def test_the_state_of_a_whole_release_stays_small(name):
     result, _ = played(name)
@@ -67,6 +69,7 @@ def test_the_state_of_a_whole_release_stays_small(name):
     assert len(result.status.model_dump_json(by_alias=True)) < 16_384
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sequential-early"])
 def test_a_stage_passes_early_once_green_is_shown_to_be_within_the_margin_and_never_at_100_percent(name):
     first, second, bake = played(name)[0].status.stages
@@ -122,6 +125,7 @@ def with_failures_counted(tmp_path, name):
     return result.status.warnings, [entry["reason"] for entry in read_history(kube, release)]
 
 
+@pytest.mark.long
 def test_a_counter_of_failures_that_nobody_has_ever_seen_is_said_once_when_the_first_stage_passes(tmp_path):
     warnings, reasons = with_failures_counted(tmp_path, "lots_total")
     said = "A stage passed on a counter of failures of which neither version has ever shown a series: payments counts lots_total{"
@@ -130,6 +134,7 @@ def test_a_counter_of_failures_that_nobody_has_ever_seen_is_said_once_when_the_f
     assert reasons.count("FailuresUnseen") == 1
 
 
+@pytest.mark.long
 def test_one_that_counts_failures_is_not(tmp_path):
     warnings, reasons = with_failures_counted(tmp_path, "lost_total")
 

@@ -12,13 +12,14 @@ from tests import sizes
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_the_closing_line_counts_the_long_tests_that_were_left_out_also_where_workers_collect_them():
-    """In a pytest of its own over a file with one of them, of which nothing else runs."""
+    """In a pytest of its own over a file with two of them, of which nothing else runs."""
     command = [sys.executable, "-m", "pytest", "tests/docs/test_determinism.py", "-n", "1", "-m", "bed and not long"]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PENSTOCK_", "PYTEST_"))}
     done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False, timeout=120)
 
-    assert "Sizes: quick; 1 long test was left out (`make test-all` runs everything, in the thorough sizes)." in done.stdout
+    assert "Sizes: quick; 2 long tests were left out (`make test-all` runs everything, in the thorough sizes)." in done.stdout
 
 
 def test_a_run_that_leaves_out_no_long_test_does_not_speak_of_them():

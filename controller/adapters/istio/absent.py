@@ -34,9 +34,8 @@ def _services(kube: Kube, sides: Sides, routed: Sequence[str]) -> Iterator[Probl
     """Hosts of blue without a Service: green's own is brought along."""
     for host in routed:
         pair = sides.pair(host)
-        slot = pair.hosts.index(host) if pair is not None else -1
-        if pair is None or not (sides.mode == SUBSET or slot == sides.blue_slot):
+        if pair is None or not (sides.mode == SUBSET or host == pair.hosts[sides.blue_slot]):
             continue
-        if get_or_none(kube, SERVICE, *pair.services[slot]) is None:
-            place = "/".join(pair.services[slot])
+        if get_or_none(kube, SERVICE, *pair.service(host)) is None:
+            place = "/".join(pair.service(host))
             yield Problem(reasons.WORKLOAD_MISSING, f"Service {place} was not found, so host {host} leads nowhere")

@@ -1,10 +1,11 @@
 """Finding blue: the slot, or the subset, that every deciding rule sends everything to. Asked once, before the status knows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from controller.adapters.istio.rules import FULL, Rule, listed_as
-from controller.adapters.istio.sides import HOST, SUBSET, HostPair
+from controller.adapters.istio.rules import FULL, Rule, Target, listed_as
+from controller.adapters.istio.sides import HOST, SUBSET, HostPair, names_one
 from controller.api.plan import VirtualServiceRef
 from controller.core import reasons
 from controller.core.world import Problem
@@ -23,18 +24,18 @@ class Serving:
 def find_blue(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs: Sequence[HostPair]) -> Serving:
     """Blue by the weights of all VirtualServices together."""
     slots = {host: slot for pair in pairs for slot, host in enumerate(pair.hosts)}
-    deciding = [rule for ref, rules in routes for rule in _deciding(rules, ref, slots)]
+    deciding = [rule for ref, rules in routes for rule in _deciding(rules, ref, pairs)]
     if not deciding:
-        wanted = ", ".join(host for pair in pairs for host in pair.hosts)
+        wanted = ", ".join(host for pair in pairs for host in pair.all_hosts)
         return Serving(problem=Problem(reasons.BLUE_UNKNOWN, f"no http rule sends to one of {wanted}"))
-    subsets = {bool(target.subset) for rule in deciding for target in rule.targets if target.host in slots}
+    subsets = {bool(target.subset) for rule in deciding for target in rule.targets if names_one(target.host, target.subset, pairs)}
     if subsets == {True, False}:
         sentence = "some destinations of the plan's hosts name a subset and some do not; name one on all, or on none"
         return Serving(problem=Problem(reasons.ROUTE_UNSUITABLE, sentence))
     mode = SUBSET if subsets == {True} else HOST
     found: set[str | int] = set()
     for rule in deciding:
-        shares = _shares(rule, slots, mode)
+        shares = _shares(rule, pairs, {} if mode == SUBSET else slots)
         full = [key for key, share in shares.items() if share == FULL]
         if len(full) != 1 or any(share for key, share in shares.items() if key != full[0]):
             numbers = ((key, "no usable weight" if share is None else f"{share} %") for key, share in shares.items())
@@ -48,24 +49,33 @@ def find_blue(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs:
     return Serving(mode, subset=key) if isinstance(key, str) else Serving(mode, slot=key)
 
 
-def _shares(rule: Rule, slots: dict[str, int], mode: str) -> dict[str | int, int | None]:
-    keys = dict.fromkeys(slots[t.host] if mode == HOST else t.subset for t in rule.targets if t.host in slots)
-    return {
-        key: rule.percent(lambda t, key=key: t.host in slots and key == (slots[t.host] if mode == HOST else t.subset))  # type: ignore[misc]
-        for key in keys
-    }
+def _shares(rule: Rule, pairs: Sequence[HostPair], slots: Mapping[str, int]) -> dict[str | int, int | None]:
+    """What each version gets: by slot where a host stands in one, else by subset."""
+
+    def version(target: Target) -> str | int:
+        return slots.get(target.host, target.subset)
+
+    def is_version(target: Target, key: str | int) -> bool:
+        return names_one(target.host, target.subset, pairs) and key == version(target)
+
+    keys = dict.fromkeys(version(target) for target in rule.targets if names_one(target.host, target.subset, pairs))
+    return {key: rule.percent(partial(is_version, key=key)) for key in keys}
 
 
 def _word(key: str | int, pairs: Sequence[HostPair]) -> str:
     return f"subset {key}" if isinstance(key, str) else pairs[0].hosts[key]
 
 
-def _deciding(rules: Sequence[Rule], ref: VirtualServiceRef, slots: dict[str, int]) -> Sequence[Rule]:
+def _deciding(rules: Sequence[Rule], ref: VirtualServiceRef, pairs: Sequence[HostPair]) -> Sequence[Rule]:
     """The rules that tell who serves: the named ones; else those that name two versions; else the catch-all; else all."""
-    ours = [rule for rule in rules if listed_as(rule, ref) is None and any(target.host in slots for target in rule.targets)]
+    ours = [
+        rule
+        for rule in rules
+        if listed_as(rule, ref) is None and any(names_one(target.host, target.subset, pairs) for target in rule.targets)
+    ]
     if ref.routes:
         return [rule for rule in ours if rule.name in ref.routes]
     end = next((rule.index for rule in rules if rule.catch_all), len(rules))
     live = [rule for rule in ours if rule.index <= end]
-    both = [rule for rule in live if len({(t.host, t.subset) for t in rule.targets if t.host in slots}) > 1]
+    both = [rule for rule in live if len({(t.host, t.subset) for t in rule.targets if names_one(t.host, t.subset, pairs)}) > 1]
     return both or [rule for rule in live if rule.catch_all] or live

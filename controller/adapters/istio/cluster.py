@@ -14,7 +14,7 @@ from controller.adapters.istio.sides import HOST, HostPair, Sides, resolve_host
 from controller.api.plan import GreenSource, PlanSpec
 from controller.core import reasons
 from controller.core.commands import Subject
-from controller.core.world import Problem
+from controller.core.world import Problem, RuleView
 from controller.ports import DEPLOYMENT, DESTINATION_RULE, SERVICE, Kind, Kube, NotFoundError, Obj
 
 NAME_LIMIT = 40
@@ -31,6 +31,7 @@ class Cluster:
         wanted: the subset as it should stand (subset mode) or the trafficPolicy (host mode); None where nothing is to be written.
         ready: it stands as it should.
         gone: it is not there, or selects other pods, so that requests to it get errors.
+        added: our annotation on the DestinationRule of others (subset mode); "" where there is none.
         service_found: the Services of both colours exist (in subset mode they are one).
     """
 
@@ -42,7 +43,13 @@ class Cluster:
     wanted: Obj | None = None
     ready: bool = False
     gone: bool = False
+    added: str = ""
     service_found: bool = True
+
+    @property
+    def view(self) -> RuleView:
+        """The DestinationRule in the core's words."""
+        return RuleView(self.namespace, self.name, self.added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +246,7 @@ class _SubsetReader:
 
     def _service(self, host: str, pair: HostPair) -> Obj | None:
         """The Service behind a host, which both subsets share."""
-        return get_or_none(self.kube, SERVICE, *pair.services[pair.hosts.index(host)])
+        return get_or_none(self.kube, SERVICE, *pair.service(host))
 
     def _deployment(self, pair: HostPair, slot: int) -> Obj | None:
         return get_or_none(self.kube, DEPLOYMENT, *pair.workloads[slot])
@@ -308,7 +315,7 @@ class _SubsetReader:
         if blue.get("trafficPolicy"):
             wanted["trafficPolicy"] = blue["trafficPolicy"]
         gone = standing is None or standing.get("labels") != labels
-        if standing is not None and name not in read_added(rule).subsets:
-            return replace(_part(host, marks.metadata(rule), None, ready=not gone), gone=gone)
-        ready = standing is not None and dict(standing) == wanted
-        return replace(_part(host, marks.metadata(rule), wanted if labels else None, ready=ready), gone=gone)
+        part = replace(_part(host, marks.metadata(rule), None, ready=not gone), gone=gone, added=marks.annotation(rule, marks.ADDED))
+        if standing is not None and name not in read_added(rule, self.subject.status.added.get(part.view.title, "")).subsets:
+            return part
+        return replace(part, wanted=wanted if labels else None, ready=standing is not None and dict(standing) == wanted)

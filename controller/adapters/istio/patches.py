@@ -107,7 +107,7 @@ def build_close_patch(draft: Draft, serving: Side) -> Patch:
             ops.append({"op": "replace", "path": marks.pointer(*path, "destination", "subset"), "value": before})
         else:
             ops.append({"op": "remove", "path": marks.pointer(*path)})
-    hosts = [host for pair in draft.sides.pairs for host in pair.hosts] if draft.sides.known else []
+    hosts = [host for pair in draft.sides.pairs for host in pair.all_hosts] if draft.sides.known else []
     gone = {place_key(*draft.sides.place(idle, host)) for host in hosts}
     made = [rule for rule in parse_rules(draft.obj, draft.cluster_domain).rules if rule.name and rule.name in added.bypass]
     for rule in sorted(made, key=lambda rule: -rule.index):

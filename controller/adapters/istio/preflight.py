@@ -230,7 +230,7 @@ def _ports(kube: Kube, route: Route, sides: Sides) -> Iterator[Problem]:
         pair = sides.pair(host)
         if pair is None:
             continue
-        service = get_or_none(kube, SERVICE, *pair.services[pair.hosts.index(host)])
+        service = get_or_none(kube, SERVICE, *pair.service(host))
         ports = marks.items(marks.mapping((service or {}).get("spec")).get("ports"))
         if len(ports) > 1:
             sentence = f"{route.title} names no port for {host}, whose Service has {len(ports)} ports; name destination.port.number"

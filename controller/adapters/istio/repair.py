@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from controller.adapters.istio.added import place_key, read_added
 from controller.adapters.istio.preflight import Route
 from controller.adapters.istio.rules import FULL, Target, listed_as
-from controller.adapters.istio.sides import HostPair
+from controller.adapters.istio.sides import HostPair, names_one
 
 
 def repair_words(routes: Sequence[Route], pairs: Sequence[HostPair]) -> str:
     """One kubectl command for each VirtualService whose rules share requests between versions; "" where none does."""
-    hosts = {host for pair in pairs for host in pair.hosts}
     shared = [
         (route, rule)
         for route in routes
         if route.obj is not None
         for rule in route.parsed.rules
-        if len(rule.targets) > 1 and listed_as(rule, route.ref) is None and all(target.host in hosts for target in rule.targets)
+        if len(rule.targets) > 1
+        and listed_as(rule, route.ref) is None
+        and all(names_one(target.host, target.subset, pairs) for target in rule.targets)
     ]
     if not shared:
         return ""

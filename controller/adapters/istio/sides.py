@@ -1,13 +1,13 @@
 """Blue and green in the words of a VirtualService: hosts of two slots, or subsets of one host."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.adapters.istio.routing_parse import resolve_host
 from controller.api.plan import PlanSpec, VirtualServiceRef
 
-__all__ = ["HOST", "SUBSET", "HostPair", "Side", "Sides", "host_pairs", "namespaces_of", "resolve_host", "target_namespace"]
+__all__ = ["HOST", "SUBSET", "HostPair", "Side", "Sides", "host_pairs", "names_one", "namespaces_of", "resolve_host", "target_namespace"]
 
 HOST = "host"
 SUBSET = "subset"
@@ -27,12 +27,38 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostPair:
-    """One member's Service in the two slots: complete host, namespace and name of each."""
+    """One member in the two slots.
+
+    Attributes:
+        hosts, services: of the Service of each slot: complete host; namespace and name.
+        shared_host, shared_service: of the one that both versions stand behind where subsets tell them apart: its name has no suffix.
+        workloads: namespace and name of the Deployment of each slot.
+    """
 
     member: str
     hosts: tuple[str, str]
     services: tuple[tuple[str, str], tuple[str, str]]
+    shared_host: str
+    shared_service: tuple[str, str]
     workloads: tuple[tuple[str, str], tuple[str, str]]
+
+    @property
+    def all_hosts(self) -> tuple[str, ...]:
+        """Every host by which a version of it may be asked."""
+        return tuple(dict.fromkeys((*self.hosts, self.shared_host)))
+
+    @property
+    def all_services(self) -> tuple[tuple[str, str], ...]:
+        """The Services behind them."""
+        return tuple(dict.fromkeys((*self.services, self.shared_service)))
+
+    def service(self, host: str) -> tuple[str, str]:
+        """Namespace and name of the Service behind one of these hosts."""
+        return self.all_services[self.all_hosts.index(host)]
+
+    def names(self, host: str, subset: str) -> bool:
+        """Whether a destination names a version of it: without a subset the shared Service names none, unless it is a slot's own."""
+        return host in self.hosts or (host == self.shared_host and bool(subset))
 
 
 def host_pairs(plan: PlanSpec, namespace: str, cluster_domain: str) -> tuple[HostPair, ...]:
@@ -42,9 +68,17 @@ def host_pairs(plan: PlanSpec, namespace: str, cluster_domain: str) -> tuple[Hos
     for member in plan.all_members:
         services = tuple((slot.namespace or namespace, member.service_name + slot.suffix) for slot in (first, second))
         workloads = tuple((slot.namespace or namespace, member.workload + slot.suffix) for slot in (first, second))
-        hosts = tuple(f"{name}.{place}.svc.{cluster_domain}" for place, name in services)
-        pairs.append(HostPair(member.name, (hosts[0], hosts[1]), (services[0], services[1]), (workloads[0], workloads[1])))
+        shared = (services[0][0], member.service_name)
+        hosts = [f"{name}.{place}.svc.{cluster_domain}" for place, name in (*services, shared)]
+        pairs.append(
+            HostPair(member.name, (hosts[0], hosts[1]), (services[0], services[1]), hosts[2], shared, (workloads[0], workloads[1]))
+        )
     return tuple(pairs)
+
+
+def names_one(host: str, subset: str, pairs: Iterable[HostPair]) -> bool:
+    """Whether a destination names a version of some member; `host` is resolved."""
+    return any(pair.names(host, subset) for pair in pairs)
 
 
 def target_namespace(ref: VirtualServiceRef, namespace: str) -> str:
@@ -84,7 +118,8 @@ class Sides:
         if pair is None:
             return Side.OTHER
         if self.mode == HOST:
-            return Side.BLUE if host == pair.hosts[self.blue_slot] else Side.GREEN
+            sides = {pair.hosts[self.blue_slot]: Side.BLUE, pair.hosts[1 - self.blue_slot]: Side.GREEN}
+            return sides.get(host, Side.OTHER)
         if subset == self.blue_subset:
             return Side.BLUE
         return Side.GREEN if subset and subset == self.green_subset else Side.STALE
@@ -95,7 +130,7 @@ class Sides:
 
     def pair(self, host: str) -> HostPair | None:
         """The member behind a host."""
-        return next((pair for pair in self.pairs if host in pair.hosts), None)
+        return next((pair for pair in self.pairs if host in pair.all_hosts), None)
 
     def place(self, side: Side, host: str) -> tuple[str, str]:
         """Host and subset that stand for `side` where `host` stands now."""

@@ -17,10 +17,10 @@ from controller.core.commands import Subject
 from controller.ports import DESTINATION_RULE, VIRTUAL_SERVICE, ConflictError, Kube, NotFoundError, Obj, RefusedError
 
 
-def build_subset_patch(rule: Obj, wanted: Obj, epoch: int) -> Patch:
+def build_subset_patch(rule: Obj, wanted: Obj, epoch: int, recorded: str = "") -> Patch:
     """Put a subset into a DestinationRule, or bring the one that we added back to what it should be; others stay as they are."""
     standing = subsets_of(rule)
-    added = read_added(rule)
+    added = read_added(rule, recorded)
     index = next((i for i, entry in enumerate(standing) if entry.get("name") == wanted["name"]), None)
     if index is not None and (standing[index] == wanted or wanted["name"] not in added.subsets):
         return []
@@ -36,9 +36,9 @@ def build_subset_patch(rule: Obj, wanted: Obj, epoch: int) -> Patch:
     return [*tests, *marks.guard_ops(rule), change, *marks.annotation_ops(rule, annotations)]
 
 
-def build_subset_removal(rule: Obj, name: str, epoch: int) -> Patch:
+def build_subset_removal(rule: Obj, name: str, epoch: int, recorded: str = "") -> Patch:
     """Take out a subset that we added; empty where it is not there or not ours."""
-    added = read_added(rule)
+    added = read_added(rule, recorded)
     index = next((i for i, entry in enumerate(subsets_of(rule)) if entry.get("name") == name), None)
     if name not in added.subsets:
         return []
@@ -59,6 +59,25 @@ def build_policy_patch(rule: Obj, policy: Obj, epoch: int) -> Patch:
     ]
 
 
+def claim_rules(kube: Kube, subject: Subject, view: TrafficView, epoch: int) -> None:
+    """Write what was added to a DestinationRule back on it, where somebody took that off: a later release takes the subset away by it."""
+    for part in view.clusters:
+        recorded = subject.status.added.get(part.view.title, "")
+        if recorded and not part.added:
+            rule = _fresh(kube, part, epoch)
+            notes = {marks.ADDED: recorded, marks.EPOCH: str(epoch)}
+            send(kube, DESTINATION_RULE, rule, [*marks.guard_ops(rule), *marks.annotation_ops(rule, notes)])
+
+
+def _fresh(kube: Kube, part: Cluster, epoch: int) -> Obj:
+    """The DestinationRule, which must still be the one that this reconcile decided on."""
+    rule = kube.get(DESTINATION_RULE, part.namespace, part.name)
+    marks.check_epoch(rule, epoch)
+    if marks.metadata(rule).get("resourceVersion") != part.resource_version:
+        raise ConflictError(CONFLICT, "Conflict", f"{marks.where(rule)} was written since it was read")
+    return rule
+
+
 def ensure_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int) -> None:
     """Make green's clusters stand as blue's do; what is ready is left alone. The Service of host mode is the workloads' affair."""
     for part in view.clusters:
@@ -67,11 +86,10 @@ def ensure_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int) -
         if not part.uid:
             kube.create(DESTINATION_RULE, part.namespace, _new_rule(subject, part, epoch))
             continue
-        rule = kube.get(DESTINATION_RULE, part.namespace, part.name)
-        marks.check_epoch(rule, epoch)
-        if marks.metadata(rule).get("resourceVersion") != part.resource_version:
-            raise ConflictError(CONFLICT, "Conflict", f"{marks.where(rule)} was written since it was read")
-        patch = build_subset_patch(rule, part.wanted, epoch) if view.mode == SUBSET else build_policy_patch(rule, part.wanted, epoch)
+        rule, recorded = _fresh(kube, part, epoch), subject.status.added.get(part.view.title, "")
+        patch = (
+            build_subset_patch(rule, part.wanted, epoch, recorded) if view.mode == SUBSET else build_policy_patch(rule, part.wanted, epoch)
+        )
         send(kube, DESTINATION_RULE, rule, patch)
 
 
@@ -107,8 +125,9 @@ def remove_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *
         except NotFoundError:
             continue
         marks.check_epoch(rule, epoch)
-        if find_subset(rule, name) is not None or name in read_added(rule).subsets:
-            send(kube, DESTINATION_RULE, rule, build_subset_removal(rule, name, epoch))
+        recorded = subject.status.added.get(part.view.title, "")
+        if find_subset(rule, name) is not None or name in read_added(rule, recorded).subsets:
+            send(kube, DESTINATION_RULE, rule, build_subset_removal(rule, name, epoch, recorded))
 
 
 def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> bool:

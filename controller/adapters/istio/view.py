@@ -14,12 +14,12 @@ from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
 from controller.adapters.istio.repair import repair_words
 from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, parse_rules, reachable, split_rules
-from controller.adapters.istio.sides import Side, Sides, host_pairs, target_namespace
+from controller.adapters.istio.sides import SUBSET, Side, Sides, host_pairs, target_namespace
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.api.release import ManagedObject
 from controller.core import reasons
 from controller.core.commands import Subject
-from controller.core.world import Problem, RouteView
+from controller.core.world import Problem, RouteView, RuleView
 from controller.ports import VIRTUAL_SERVICE, Kube, NotFoundError, Obj, RefusedError
 
 FORBIDDEN = 403
@@ -37,7 +37,7 @@ class TrafficView:
         cluster_ready: green's Service or subset exists as it should, and blue's Service.
         cluster_gone: green's Service or subset is not there, or selects other pods.
         blue_lost: what of blue's own Services and subsets is not there, in words.
-        clusters: green's cluster for each host.
+        clusters: green's cluster for each host; `rules` the DestinationRules of others in which they stand.
         bypass_only: namespace and name of VirtualServices without a managed rule; they come first on the way back.
         objects: what was found here, for the resolved list of the release.
         problems: why the release must not start, or what was found broken in mid-release.
@@ -55,6 +55,7 @@ class TrafficView:
     cluster_gone: bool = False
     blue_lost: tuple[str, ...] = ()
     clusters: tuple[Cluster, ...] = ()
+    rules: tuple[RuleView, ...] = ()
     bypass_only: frozenset[tuple[str, str]] = frozenset()
     objects: tuple[ManagedObject, ...] = ()
     sides: Sides = field(default_factory=Sides)
@@ -97,11 +98,12 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         green_subset=sides.green_subset,
         blue_labels=clusters.blue_labels,
         green_labels=clusters.green_labels,
-        routed=frozenset(service for pair in pairs for service in pair.services),
+        routed=frozenset(service for pair in pairs for service in pair.all_services),
         cluster_ready=clusters.ready,
         cluster_gone=clusters.gone,
         blue_lost=clusters.blue_lost,
         clusters=clusters.parts,
+        rules=tuple(dict.fromkeys(part.view for part in clusters.parts if part.uid)) if sides.mode == SUBSET else (),
         objects=_objects(seen, clusters.rules),
         bypass_only=_bypass_only(seen, sides),
         sides=sides,

@@ -4,8 +4,11 @@ Cheap in the steady state: one Deployment a colour and member, and what the `Loo
 cache these reads cost nothing; live (before green is given more) they are the few that the decision rests on.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+
+import orjson
 
 from controller.adapters import marks
 from controller.adapters.workloads.places import (
@@ -245,10 +248,24 @@ def of_deployment(deployment: Obj, member: Member) -> WorkloadView:
         current=seen and updated >= wanted and total == updated,
         empty=not number(deployment, "status", "readyReplicas"),
         image=image_of(deployment, member),
+        template=digest_of(marks.mapping(dig(deployment, "spec", "template"))),
         revision=marks.annotation(deployment, marks.REVISION),
         made=marks.is_made(deployment),
         stuck=_stuck_by_condition(deployment),
     )
+
+
+RESTARTS = ("kubectl.kubernetes.io/", "penstock.dev/")
+"""Annotations of a pod template that say when its pods were begun anew, and by whom: the pods are the same ones."""
+
+
+def digest_of(template: Obj) -> str:
+    """A pod template in 12 letters: another one makes other pods. "" where there is none."""
+    if not template:
+        return ""
+    notes = {key: value for key, value in marks.mapping(dig(template, "metadata", "annotations")).items() if not key.startswith(RESTARTS)}
+    told = {**template, "metadata": {"labels": marks.mapping(dig(template, "metadata", "labels")), "annotations": notes}}
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
 def _stuck_by_condition(deployment: Obj) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from analysis.model import Labels, Sample, Series
 from controller.ports import Answer, AnswerFault
 from controller.simulator.promql.engine import Engine, MatrixResult, Result, ScalarResult, StringResult, VectorResult
-from controller.simulator.promql.errors import QueryError
+from controller.simulator.promql.errors import BadQueryError, QueryError
 from controller.simulator.promql.storage import OutOfOrderError, Store
 
 _MESSAGE_LENGTH = 300
@@ -27,11 +27,12 @@ class SimulatedPrometheus:
         self._engine, self._now = engine, now
 
     def query(self, promql: str, time: float) -> Answer:
-        """The instant query at `time`; what HTTP answers with 400 or 422 is a bad query here too."""
+        """The instant query at `time`."""
         try:
             result = self._engine.query(promql, time)
         except QueryError as error:
-            return Answer(fault=AnswerFault.BAD_QUERY, message=str(error)[:_MESSAGE_LENGTH], server_time=self._now())
+            fault = AnswerFault.BAD_QUERY if isinstance(error, BadQueryError) else AnswerFault.NOT_EXECUTED
+            return Answer(fault=fault, message=str(error)[:_MESSAGE_LENGTH], server_time=self._now())
         return answer(result, self._now())
 
 

@@ -66,6 +66,42 @@ class TestWhoIsBlue:
         assert (view.blue_slot, view.problems, view.cluster_ready) == (0, (), True)
 
 
+NAMED = {**PLAN, "workload": "api", "slots": [{"name": "v1", "suffix": "-v1"}, {"name": "v2", "suffix": "-v2"}]}
+
+
+class TestTwoNamesWithASuffix:
+    """`api-v1` and `api-v2`, behind one Service `api` or one each."""
+
+    @staticmethod
+    def bed(*targets):
+        bed = Bed()
+        for name in ("v1", "v2"):
+            bed.deployment(f"api-{name}", {"app": "api", "version": name})
+            bed.service(f"api-{name}", selector={"app": "api", "version": name})
+        bed.service("api", selector={"app": "api"})
+        bed.destination_rule(*({"name": name, "labels": {"version": name}} for name in ("v1", "v2")))
+        bed.route(rule(*targets))
+        return bed
+
+    @pytest.mark.parametrize(("subset", "slot"), [("v1", 0), ("v2", 1)])
+    def test_subsets_of_the_service_that_both_stand_behind(self, subset, slot):
+        view = self.bed(to("api", subset=subset)).look(subject({**NAMED, "preparation": {"green": "adopt"}}), first=True)
+
+        assert (view.mode, view.blue_slot, view.blue_subset, view.problems) == ("subset", slot, subset, ())
+        assert ("shop", "api") in view.routed
+
+    def test_a_service_each(self):
+        view = self.bed(to("api-v1", 0), to("api-v2", 100)).look(subject(NAMED), first=True)
+
+        assert (view.mode, view.blue_slot, view.problems) == ("host", 1, ())
+
+    def test_the_service_that_both_stand_behind_names_no_version_without_a_subset(self):
+        bed = self.bed(to("api", 100))
+
+        assert refused(bed, NAMED) == {reasons.BLUE_UNKNOWN}
+        assert "no http rule sends to one of api-v1.shop.svc.cluster.local, api-v2.shop.svc.cluster.local" in words(bed, NAMED)
+
+
 class TestShares:
     KNOWN = subject(blue_slot=0, mode="host")
 

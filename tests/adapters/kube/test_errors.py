@@ -175,6 +175,29 @@ class TestLists:
         assert [item["metadata"]["name"] for item in kube.list(RELEASE).items] == ["c"]
         assert "limit" not in server.requests[2][1]
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"metadata": {"resourceVersion": "5"}, "items": ["a", 7]},
+            {"metadata": {"resourceVersion": "5"}, "items": [{"name": "a"}]},
+            {"metadata": {"resourceVersion": "5"}, "items": "none"},
+            {"metadata": [], "items": []},
+            {"ok": True},
+        ],
+        ids=str,
+    )
+    def test_what_is_no_list_of_objects_is_not_from_kubernetes(self, server, kube, body):
+        """Without its items it would read as an empty one: everything that was there would count as deleted."""
+        server.script = [answer(200, body)]
+
+        with pytest.raises(UnavailableError, match="is not from Kubernetes"):
+            kube.list(RELEASE, "shop")
+
+    def test_a_typed_list_of_nothing_may_say_null(self, server, kube):
+        server.script = [answer(200, {"metadata": {"resourceVersion": "5"}, "items": None})]
+
+        assert kube.list(RELEASE, "shop").items == []
+
 
 def line(type_: str, name: str, revision: str) -> bytes:
     return f'{{"type":"{type_}","object":{{"metadata":{{"name":"{name}","resourceVersion":"{revision}"}}}}}}\n'.encode()

@@ -182,6 +182,7 @@ class TestLatencyTails:
         assert part.counts[Arm.CANDIDATE, math.inf] == 7
         assert part.counts[Arm.BASELINE, math.inf] == 10
 
+    @pytest.mark.long
     @pytest.mark.parametrize(("median", "found"), [(40, False), (60, True)])
     def test_a_sequential_check_finds_the_slower_version_by_them_and_not_its_equal(self, median, found):
         setting = Setting(Kind.LATENCY, delta=0.001)

@@ -278,7 +278,7 @@ class TestCredentials:
         with server(answering(http(body, "422 Unprocessable Entity"))) as (url, _):
             answer = client(url, basicAuth=auth, headers={"X-Scope-OrgID": "tenant-of-team"}).query("up", 1)
 
-        assert answer.fault is AnswerFault.BAD_QUERY
+        assert answer.fault is AnswerFault.NOT_EXECUTED
         assert "geheim" not in answer.message
         assert pair not in answer.message
         assert "tenant" not in answer.message

@@ -55,7 +55,7 @@ BAD = {
     "200 with an error": (200, b'{"status":"error","errorType":"internal","error":"boom"}', AnswerFault.SERVER_ERROR, "boom"),
     "200 with a bad query": (200, b'{"status":"error","errorType":"bad_data","error":"parse error"}', AnswerFault.BAD_QUERY, "parse error"),
     "400": (400, b'{"status":"error","errorType":"bad_data","error":"1:3: unexpected"}', AnswerFault.BAD_QUERY, "1:3"),
-    "422 many-to-many": (422, b'{"status":"error","errorType":"execution","error":"many-to-many"}', AnswerFault.BAD_QUERY, "many"),
+    "422 many-to-many": (422, b'{"status":"error","errorType":"execution","error":"many-to-many"}', AnswerFault.NOT_EXECUTED, "many"),
     "503 query timed out": (503, b'{"status":"error","errorType":"timeout","error":"query timed out"}', AnswerFault.TIMEOUT, "timed out"),
     "504 of a proxy": (504, b"<html>gateway timeout", AnswerFault.TIMEOUT, "504"),
     "500 text": (500, b"oops", AnswerFault.SERVER_ERROR, "oops"),

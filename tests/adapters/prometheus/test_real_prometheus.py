@@ -60,13 +60,17 @@ def test_a_range_gives_raw_samples_and_the_servers_clock(prometheus):
 
 
 @pytest.mark.parametrize(
-    ("query", "words"),
-    [("sum(", "parse error"), ("up * on() group_left() (up or vector(1))", "many-to-many"), ("nosuch(up)", "unknown function")],
+    ("query", "words", "fault"),
+    [
+        ("sum(", "parse error", AnswerFault.BAD_QUERY),
+        ("nosuch(up)", "unknown function", AnswerFault.BAD_QUERY),
+        ("up * on() group_left() (up or vector(1))", "many-to-many", AnswerFault.NOT_EXECUTED),
+    ],
 )
-def test_a_bad_query_is_refused_in_prometheuss_own_words(prometheus, query, words):
+def test_a_bad_query_is_refused_in_prometheuss_own_words(prometheus, query, words, fault):
     answer = prometheus.query(query, time.time())
 
-    assert answer.fault is AnswerFault.BAD_QUERY
+    assert answer.fault is fault
     assert words in answer.message
 
 

@@ -21,7 +21,7 @@ def server():
 
 @pytest.fixture
 def client(server):
-    with HttpFront(server) as front, httpx.Client(base_url=front.url, timeout=5) as client:
+    with HttpFront(server) as front, httpx.Client(base_url=front.url, timeout=5, verify=False) as client:
         yield client
 
 

@@ -135,9 +135,16 @@ def test_the_port_answers_with_samples_and_the_servers_clock(engine):
     assert prometheus.query("'x'", 1001).result_type == "string"
 
 
-@pytest.mark.parametrize("query", ["sum(", "load * on() load", "holt_winters(load[5m], 0.1, 0.1)"])
-def test_a_query_that_cannot_be_answered_is_a_fault_and_no_exception(engine, query):
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ("sum(", AnswerFault.BAD_QUERY),
+        ("holt_winters(load[5m], 0.1, 0.1)", AnswerFault.BAD_QUERY),
+        ("load * on() load", AnswerFault.NOT_EXECUTED),
+    ],
+)
+def test_a_query_that_cannot_be_answered_is_a_fault_and_no_exception(engine, query, fault):
     answer = SimulatedPrometheus(engine, lambda: 1002.0).query(query, 1001)
 
-    assert (answer.fault, answer.series) == (AnswerFault.BAD_QUERY, ())
+    assert (answer.fault, answer.series) == (fault, ())
     assert answer.message

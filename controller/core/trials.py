@@ -1,0 +1,79 @@
+"""Queries that the plan's author wrote are tried before green gets its first request: only their Prometheus knows whether it takes them.
+
+    Preparing   green is ready | route delay |  trial  | first weight
+                                             each query once; one that is no query there ends the release
+
+What our own parser does not know (an extension, a function of a newer version) is a warning at the start and nothing more. A trial
+that nobody answers says nothing: what a Prometheus that is away means, the checks say when they are due.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.api.plan import PlanSpec
+from controller.api.release import Phase
+from controller.core.asking import QUERY_TIMEOUT_SECONDS, naming_of
+from controller.core.queries import fill, member_of, pair_of
+from controller.core.steps import World
+from controller.core.world import Ask
+from controller.ports import AnswerFault
+
+WINDOW_SECONDS = 60.0
+"""What $window is in a trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """One query of a plan's author: the check or trigger it belongs to, and whom it asks about what."""
+
+    name: str
+    text: str
+    member: str | None
+    provider: str
+
+
+def own_queries(plan: PlanSpec) -> Iterator[Own]:
+    """Everything that the plan's author has written as PromQL."""
+    for check in plan.checks:
+        counters = check.counters.selectors if check.counters is not None else ()
+        metrics = check.kayenta.metrics if check.kayenta is not None else ()
+        for text in (check.query, *counters, *(metric.query for metric in metrics)):
+            if text:
+                yield Own(check.name, text, check.member, check.provider)
+    for trigger in plan.triggers:
+        if trigger.query:
+            yield Own(trigger.name, trigger.query, trigger.member, trigger.provider)
+
+
+def trial_key(number: int) -> str:
+    """Key of the answer to the plan's own query of this number."""
+    return f"trial/{number}"
+
+
+def due(w: World) -> bool:
+    """Whether nothing else stands before green's first request; not of a release that waits for nothing, or judges nothing."""
+    spec, ready = w.subject.spec, w.status.ready_at
+    if w.status.phase is not Phase.PREPARING or not ready or spec.now or spec.kind == "reverse":
+        return False
+    return w.now >= ready + w.plan.preparation.route_delay
+
+
+def asks(w: World) -> Iterator[Ask]:
+    """Each query once, about green; one whose parameters have no value here is left out, as when it is due."""
+    for number, own in enumerate(own_queries(w.plan) if due(w) else ()):
+        try:
+            member = member_of(w.plan, own.member)
+            place = pair_of(w.plan, member, naming_of(w.subject, w.observed, member.name, w.observed.domain)).green
+            query = fill(own.text, place, WINDOW_SECONDS)
+        except ValueError:
+            continue
+        yield Ask(key=trial_key(number), query=query, time=w.now, provider=own.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+
+def refused(w: World) -> str:
+    """Which of them is no query to its Prometheus, in its words; "" where none is known to be that."""
+    for number, own in enumerate(own_queries(w.plan)):
+        answer = w.measured.answers.get(trial_key(number))
+        if answer is not None and answer.answer.fault is AnswerFault.BAD_QUERY:
+            return f"{own.name}: {answer.answer.message}"
+    return ""
