@@ -99,7 +99,7 @@ def unusable(subject: Subject, observed: Observed, measured: Measured, check: Ch
     if subject.plan is None or check.limit is None:
         return None
     if check.builtin is BuiltIn.LATENCY:
-        found = (_standing(measured.answers.get(asking.standing_key(check.name, arm))) for arm in Arm)
+        found = (_standing(arm, measured.answers.get(asking.standing_key(check.name, arm))) for arm in Arm)
         return next((reading for reading in found if reading is not None), None)
     if check.builtin not in REQUESTS_COUNTED or asking.TRAFFIC not in measured.answers:
         return None
@@ -119,7 +119,7 @@ def _ending(subject: Subject, observed: Observed, measured: Measured, check: Che
     return Reading(reason=reasons.UNUSABLE_COUNTER, detail=held[0].words) if held else None
 
 
-def _standing(measurement: Measurement | None) -> Reading | None:
+def _standing(arm: Arm, measurement: Measurement | None) -> Reading | None:
     """What is wrong with one version's buckets at the window's end (`queries.newest_buckets`); None where nothing is."""
     if measurement is None:
         return None
@@ -130,7 +130,7 @@ def _standing(measurement: Measurement | None) -> Reading | None:
     if ending:
         words = f"{in_words(ending[0].labels)} is {ending[0].samples[-1].value:g}"
         return Reading(reason=reasons.UNUSABLE_COUNTER, detail=words)
-    found = read_buckets({Arm.CANDIDATE: answer.series}) if answer.series else Buckets()
+    found = read_buckets({arm: answer.series}) if answer.series else Buckets()
     return Reading(reason=found.fault, detail=found.detail) if found.fault else None
 
 

@@ -57,7 +57,7 @@ def test_only_the_composition_reads_the_wall_clock_for_the_core():
     assert reading == []
 
 
-TWO_VOCABULARIES = ("arms.py", "asking.py", "judging.py", "kayenta.py", "gauges.py", "samples.py", "seen.py", "sentences.py")
+TWO_VOCABULARIES = ("arms.py", "asking.py", "judging.py", "kayenta.py", "gauges.py", "seen.py", "sentences.py")
 """Where blue and green become baseline and candidate."""
 
 
