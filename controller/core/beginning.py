@@ -38,7 +38,7 @@ def identify(w: World) -> Decision:
                 CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
             ],
             "images_before": {m.name: m.blue.image for m in observed.members},
-            "templates_before": {m.name: m.blue.template for m in observed.members},
+            "templates_before": {m.name: m.blue.template for m in observed.members if m.blue.template},
             "objects": listed(w),
             "warnings": [in_words(warning) for warning in warnings],
         }
