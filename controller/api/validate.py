@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import yaml
@@ -60,13 +60,27 @@ def validate_file(path: Path, *, scenarios: Scenarios | None = None, providers: 
     """
     size = path.stat().st_size
     if size > MAX_BYTES:
-        hint = "split the plan, or move its comments elsewhere"
-        return [Finding("error", "", 1, f"a file of {size:,} bytes", f"at most {MAX_BYTES:,}", hint)]
+        return [_too_large(f"a file of {size:,} bytes")]
+    with path.open("rb") as file:
+        return validate_stream(file, folder=path.parent, scenarios=scenarios, providers=providers)
+
+
+def validate_stream(
+    file: BinaryIO, *, folder: Path | None = None, scenarios: Scenarios | None = None, providers: frozenset[str] | None = None
+) -> list[Finding]:
+    """As `validate_file`, of what can be read once; what a scenario names lies in `folder`."""
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        return [_too_large(f"more than {MAX_BYTES:,} bytes")]
     try:
-        text = path.read_text(encoding="utf-8")
+        text = data.decode()
     except UnicodeDecodeError as error:
         return [Finding("error", "", 1, f"a byte that is no text at position {error.start}", "UTF-8", "save the file as UTF-8")]
-    return validate_text(text, folder=path.parent, scenarios=scenarios, providers=providers)
+    return validate_text(text, folder=folder, scenarios=scenarios, providers=providers)
+
+
+def _too_large(found: str) -> Finding:
+    return Finding("error", "", 1, found, f"at most {MAX_BYTES:,}", "split the plan, or move its comments elsewhere")
 
 
 def validate_text(

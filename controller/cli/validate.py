@@ -1,17 +1,23 @@
 """`penstock validate FILE...`: every error of plans, releases, requests and scenarios at once, with line numbers."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from controller.api.validate import Finding, Scenarios, has_ours, validate_file
+from controller.api.validate import Finding, Scenarios, has_ours, validate_file, validate_stream
 from controller.cli.exits import CommandError, ExitCode, file_fault
 from controller.cli.host import check_format, print_object, say, tell
 from controller.core.words import many
 
+STDIN = Path("-")
+
 FilesArgument = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="Files, or folders: the .yaml and .yml files below with something of ours.")
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="Files, or folders: the .yaml and .yml files below with something of ours; - is standard input."
+    ),
 ]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
 
@@ -22,7 +28,7 @@ def command(files: FilesArgument, output: FormatOption = "") -> None:
     Ends with 0 where there is no error, with 3 where there is one; warnings alone end with 0.
     """
     check_format(output, ("", "json"))
-    found = [(path, validate_file(path, scenarios=scenario_rules())) for path in listed(files)]
+    found = [(path, findings_of(path)) for path in listed(files)]
     if output == "json":
         print_object([{"file": str(path), **as_json(finding)} for path, findings in found for finding in findings], "json")
     else:
@@ -35,6 +41,16 @@ def command(files: FilesArgument, output: FormatOption = "") -> None:
 validate = command
 
 
+def findings_of(path: Path) -> list[Finding]:
+    """All findings of a file, of what a pipe brings, or of standard input."""
+    if path == STDIN:
+        return validate_stream(sys.stdin.buffer, scenarios=scenario_rules())
+    if path.is_fifo():
+        with path.open("rb") as pipe:
+            return validate_stream(pipe, scenarios=scenario_rules())
+    return validate_file(path, scenarios=scenario_rules())
+
+
 def scenario_rules() -> Scenarios:
     """What the simulator knows of scenario files."""
     from controller.simulator.scenario import Scenario, with_base
@@ -44,7 +60,7 @@ def scenario_rules() -> Scenarios:
 
 
 def listed(files: list[Path]) -> list[Path]:
-    """The files, folders replaced by the files in them that are ours. Raises a usage error for what is not there."""
+    """The files and pipes, folders replaced by the files in them that are ours. Raises a usage error for what is not there."""
     out: list[Path] = []
     for path in files:
         if path.is_dir():
@@ -52,7 +68,7 @@ def listed(files: list[Path]) -> list[Path]:
             if not inside:
                 raise CommandError(ExitCode.USAGE, f"{path}: found no plan and no scenario, expected .yaml files with one.")
             out += inside
-        elif path.is_file():
+        elif path == STDIN or path.is_file() or path.is_fifo():
             out.append(path)
         else:
             raise CommandError(ExitCode.USAGE, f"{path}: there is no such file or folder.")
@@ -81,7 +97,7 @@ def _is_ours(path: Path) -> bool:
 
 def line_of(path: Path, finding: Finding) -> str:
     """`file:line: error: path: found X, expected Y; do Z`."""
-    return f"{path}:{finding.line}: {finding.severity}: {finding}"
+    return f"{'standard input' if path == STDIN else path}:{finding.line}: {finding.severity}: {finding}"
 
 
 def as_json(finding: Finding) -> dict[str, Any]:

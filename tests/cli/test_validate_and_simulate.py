@@ -1,9 +1,12 @@
 """`penstock validate`, `plan` and `simulate`, as a shell sees them: output, talk and exit codes."""
 
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,27 @@ class TestValidate:
         captured = capsys.readouterr()
         assert f"{path}:10: error: spec.stages[0].weight: found 5 at the last stage, expected 100" in captured.out
         assert captured.err == "1 file: 1 error, 0 warnings.\n"
+
+    def test_what_another_program_renders_is_read_from_standard_input_and_from_a_pipe(self, tmp_path, monkeypatch, capsys):
+        wrong = (FIRST / "plan.yaml").read_bytes() + b"  stages: [{weight: 5}]\n"
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(wrong)))
+        pipe = tmp_path / "rendered"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(wrong,))
+        writer.start()
+
+        assert run(["validate", "-", str(pipe)]) == 3
+        writer.join()
+        assert [line.partition(": found")[0] for line in capsys.readouterr().out.splitlines()] == [
+            "standard input:10: error: spec.stages[0].weight",
+            f"{pipe}:10: error: spec.stages[0].weight",
+        ]
+
+    def test_a_pipe_that_never_ends_is_not_read_to_its_end(self, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"#" * 3_000_000)))
+
+        assert run(["validate", "-"]) == 3
+        assert "standard input:1: error: the file: found more than 1,0" in capsys.readouterr().out
 
     def test_json_is_a_list_of_findings(self, capsys):
         assert run(["validate", str(HWAYO / "as-written.yaml"), "-o", "json"]) == 0
