@@ -233,7 +233,7 @@ class Journal:
             subject = seen.subject
             head = {
                 "k": "segment", "format": FORMAT, "epoch": epoch, "since": self._since, "divisor": divisor, "uid": subject.uid,
-                "name": subject.name,
+                "name": subject.name, "build": worlds.BUILD,
             }  # fmt: skip
             self._open.add(orjson.dumps(head))
         return self._open

@@ -34,6 +34,7 @@ class Look:
         since: when that leader began to keep the release's record; a number counts from there.
         left: looks just before this one that were left out for want of room.
         divisor: what that leader divided the plan's durations by.
+        build: what added its numbers up (`worlds.BUILD`); "" where an older version kept it.
         subject: without the status that it found.
         found: the whole status where the line has it; None where it follows from the look before.
         read: the status was read anew: it need not follow from the look before.
@@ -54,6 +55,7 @@ class Look:
     out: Mapping[str, Any] | None = None
     refused: tuple[int, str] | None = None
     divisor: float = 1.0
+    build: str = ""
     since: float = 0.0
     left: int = 0
     thinned: bool = False
@@ -68,6 +70,7 @@ class _Reading:
     since: float = 0.0
     left: int = 0
     divisor: float = 1.0
+    build: str = ""
     answers: Reader = field(default_factory=Reader)
     parts: dict[int, Any] = field(default_factory=dict)
     subject: Subject | None = None
@@ -100,7 +103,7 @@ class _Reading:
             subject=replace(self.subject, plan=self.plan, resource_version=self.version),
             observed=self.observed, found=found, read=bool(line.get("read")), measured=measured, values=line.get("v", {}), out=out,
             refused=(int(refused[0]), str(refused[1])) if refused else None, divisor=self.divisor, since=self.since, left=left,
-            thinned=bool(line.get("thin")),
+            thinned=bool(line.get("thin")), build=self.build,
         )  # fmt: skip
 
     def _found(self, line: Mapping[str, Any]) -> ReleaseStatus | None:
@@ -162,6 +165,7 @@ def looks_of(lines: Iterable[Line], plans: Mapping[str, PlanSpec]) -> Iterator[L
                     check_format(line["format"])
                     reading.epoch, reading.divisor = int(line["epoch"]), float(line["divisor"])
                     reading.since, reading.left = float(line["since"]), int(line.get("left", 0))
+                    reading.build = str(line.get("build", ""))
                 case "series" | "query":
                     reading.answers.define(line)
                 case "look":

@@ -106,6 +106,7 @@ def replay(looks: Iterable[Look]) -> Iterator[Step]:
     near = 0.0
     for number, look in enumerate(looks, start=1):
         found = look.found or status
+        near = near if look.build == worlds.BUILD else worlds.NEAR
         difference = _missing(number, look, before) or _found_otherwise(number, look, status, near)
         near = worlds.NEAR if look.thinned else near  # counts were added up in another order than raw samples are
         before, shown = look, found or shown

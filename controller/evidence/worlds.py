@@ -5,6 +5,8 @@ A decision is only ever compared, so it is written and never read back.
 """
 
 import math
+import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from enum import Enum
@@ -164,7 +166,10 @@ def decision_line(before: ReleaseStatus, decision: Decision) -> dict[str, Any]:
 
 
 NEAR = 1e-9
-"""Numbers that were added up in another order agree at least so far: of their size, or of one."""
+"""Numbers that were added up in another order, or by another build, agree at least so far: of their size, or of one."""
+
+BUILD = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor} {platform.machine()}"
+"""What adds numbers up here. `sum` rounds otherwise from Python 3.12 on, and so may another processor's logarithm."""
 
 
 def first_difference(before: Any, after: Any, path: str = "", *, near: float = 0.0) -> tuple[str, Any, Any] | None:
