@@ -5,6 +5,7 @@ know (an extension, a function of a newer version) is a warning, until it is tri
 """
 
 from controller.api.plan import PlanSpec
+from controller.api.plan_checks import Check, Trigger
 from controller.core import reasons
 from controller.core.queries import Place, fill, parameters_of
 from controller.core.trials import own_queries
@@ -30,6 +31,30 @@ def unaskable(plan: PlanSpec) -> tuple[Problem, ...]:
         except ValueError as error:
             found.append(Problem(reasons.PLAN_INVALID, f"{own.name}: {error}"))
     return tuple(found)
+
+
+def unknown_names(plan: PlanSpec) -> tuple[Problem, ...]:
+    """Members, groups and stages that checks and triggers name and the plan does not have: nobody would be asked, or nothing would act."""
+    members, groups = {member.name for member in plan.all_members}, {group.name for group in plan.groups}
+    weights = {stage.weight for stage in plan.stages}
+    everything: tuple[Check | Trigger, ...] = (*plan.checks, *plan.triggers)
+    found = [
+        f"{asked.name}: found the member {asked.member}, expected one of {', '.join(sorted(members))}"
+        for asked in everything
+        if asked.member is not None and asked.member not in members
+    ]
+    found += [
+        f"{check.name}: found a stage of {weight} %, expected one of {', '.join(map(str, sorted(weights)))}"
+        for check in plan.checks
+        for weight in check.stages
+        if weight not in weights
+    ]
+    found += [
+        f"{trigger.name}: found the group {trigger.together}, expected a name under groups"
+        for trigger in plan.triggers
+        if trigger.together and trigger.together not in groups
+    ]
+    return tuple(Problem(reasons.PLAN_INVALID, words) for words in found)
 
 
 def doubtful(plan: PlanSpec) -> tuple[Problem, ...]:

@@ -24,12 +24,17 @@ WINDOW_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """One query of a plan's author: the check or trigger it belongs to, and whom it asks about what."""
+    """One query of a plan's author: the check or trigger it belongs to, and whom it asks about what.
+
+    Attributes:
+        acts: it belongs to one that is not only observed.
+    """
 
     name: str
     text: str
     member: str | None
     provider: str
+    acts: bool
 
 
 def own_queries(plan: PlanSpec) -> Iterator[Own]:
@@ -39,10 +44,10 @@ def own_queries(plan: PlanSpec) -> Iterator[Own]:
         metrics = check.kayenta.metrics if check.kayenta is not None else ()
         for text in (check.query, *counters, *(metric.query for metric in metrics)):
             if text:
-                yield Own(check.name, text, check.member, check.provider)
+                yield Own(check.name, text, check.member, check.provider, acts=not check.observe)
     for trigger in plan.triggers:
         if trigger.query:
-            yield Own(trigger.name, trigger.query, trigger.member, trigger.provider)
+            yield Own(trigger.name, trigger.query, trigger.member, trigger.provider, acts=not trigger.observe)
 
 
 def trial_key(number: int) -> str:
@@ -59,8 +64,10 @@ def due(w: World) -> bool:
 
 
 def asks(w: World) -> Iterator[Ask]:
-    """Each query once, about green; one whose parameters have no value here is left out, as when it is due."""
+    """Each query once, about green; left out is what is only observed, and one whose parameters have no value here, as when it is due."""
     for number, own in enumerate(own_queries(w.plan) if due(w) else ()):
+        if not own.acts:
+            continue
         try:
             member = member_of(w.plan, own.member)
             place = pair_of(w.plan, member, naming_of(w.subject, w.observed, member.name, w.observed.domain)).green
@@ -71,9 +78,10 @@ def asks(w: World) -> Iterator[Ask]:
 
 
 def refused(w: World) -> str:
-    """Which of them is no query to its Prometheus, in its words; "" where none is known to be that."""
+    """All of them that are no query to their Prometheus, in its words; "" where none is known to be that."""
+    found = []
     for number, own in enumerate(own_queries(w.plan)):
         answer = w.measured.answers.get(trial_key(number))
         if answer is not None and answer.answer.fault is AnswerFault.BAD_QUERY:
-            return f"{own.name}: {answer.answer.message}"
-    return ""
+            found.append(f"{own.name}: {answer.answer.message}")
+    return "; ".join(dict.fromkeys(found))

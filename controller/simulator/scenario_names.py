@@ -102,10 +102,10 @@ def known_names(data: Mapping[str, Any], objects: list[dict[str, Any]]) -> Known
     for one in objects:
         found.setdefault(one["kind"], set()).add(f"{one['metadata'].get('namespace', 'default')}/{one['metadata']['name']}")
     specs = [_spec(plan) for plan in plans]
-    slots = [slot for spec in specs if spec is not None for slot in spec.slots]
     for kind in SLOTTED:
         names = {place.partition("/")[2] for place in found.get(kind, ())}
-        found.setdefault(kind, set()).update(f"{slot.namespace or home}/{name}{slot.suffix}" for slot in slots for name in names)
+        made = {place for spec in specs if spec is not None for name in names for place in _beside(name, spec, home)}
+        found.setdefault(kind, set()).update(made)
     releases = {_release_name(data, plans[0]["metadata"]["name"])} | {
         act["release"] for act in _rows(data, "people") if act.get("verb") == "start" and isinstance(act.get("release"), str)
     }
@@ -117,6 +117,13 @@ def known_names(data: Mapping[str, Any], objects: list[dict[str, Any]]) -> Known
         plans=frozenset(plan["metadata"]["name"] for plan in plans),
         hosts=frozenset(_hosts(objects)),
     )
+
+
+def _beside(name: str, spec: PlanSpec, home: str) -> Iterator[str]:
+    """Where an object of this name stands in each slot, by the slot whose suffix it carries; nowhere where it carries none of them."""
+    own = max((slot.suffix for slot in spec.slots if name.endswith(slot.suffix)), key=len, default=None)
+    if own is not None:
+        yield from (f"{slot.namespace or home}/{name.removesuffix(own)}{slot.suffix}" for slot in spec.slots)
 
 
 def _hosts(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller.cli.main import run
+from controller.simulator.scenario_names import known_names
 
 ROOT = Path(__file__).resolve().parents[2]
 HWAYO, FIRST = ROOT / "examples/hwayo", ROOT / "examples/first-release"
@@ -149,6 +150,21 @@ class TestSimulate:
             assert "Interrupted in run" in process.stderr.read().splitlines()[-1]
 
             assert process.wait(timeout=30) == 130
+
+
+class TestNamesOfSlots:
+    def test_what_a_release_makes_beside_a_first_version_that_has_a_suffix_may_be_named(self):
+        """`reviews-v1` is cloned as `reviews-v2`: a story may say how that one behaves, and nothing is called `reviews-v1-v2`."""
+        plan = {"kind": "ReleasePlan", "metadata": {"name": "reviews", "namespace": "shop"}}
+        slots = [{"name": "v1", "suffix": "-v1"}, {"name": "v2", "suffix": "-v2"}]
+        plan["spec"] = {"workload": "reviews", "traffic": {"virtualService": "reviews"}, "slots": slots}
+        there = [{"kind": kind, "metadata": {"name": "reviews-v1", "namespace": "shop"}} for kind in ("Deployment", "Service")]
+        shared = {"kind": "Service", "metadata": {"name": "reviews", "namespace": "shop"}}
+
+        known = known_names({}, [plan, *there, shared])
+
+        assert known.workloads == {"reviews-v1", "reviews-v2"}
+        assert known.objects["Service"] == {"shop/reviews-v1", "shop/reviews-v2", "shop/reviews"}
 
 
 class TestFolders:

@@ -59,6 +59,42 @@ def test_what_its_prometheus_refuses_as_no_query_goes_back_before_green_has_had_
     assert "mine: 1:5: parse error: unknown function" in status.rollback.message
 
 
+def test_all_that_its_prometheus_refuses_is_named_at_once():
+    other = {"name": "other", "query": 'sum(older(jobs{a="$workload"}))', "limit": {"max": 1}}
+    status = released(checks=[NEWER, other], seconds=120.0)
+
+    assert "mine: 1:5: parse error" in status.rollback.message
+    assert "; other: 1:5: parse error" in status.rollback.message
+
+
+@pytest.mark.parametrize("spec", [{"checks": [{**NEWER, "observe": True}]}, {"triggers": [{**NEWER, "observe": True}]}])
+def test_what_is_only_observed_never_sends_green_back_also_where_it_is_no_query(spec):
+    status = released(**spec)
+
+    assert (status.weight, status.rollback) == (5, None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"checks": [{"name": "mine", "query": GOOD, "limit": {"max": 1}, "member": "nope"}]}, "mine: found the member nope"),
+        ({"checks": [{"name": "errors", "builtin": "error-rate", "member": "nope"}]}, "errors: found the member nope"),
+        ({"triggers": [{"name": "mine", "builtin": "error-rate", "limit": {"max": 1}, "member": "nope"}]}, "mine: found the member nope"),
+        (
+            {"checks": [{"name": "errors", "builtin": "error-rate", "stages": [33]}]},
+            "errors: found a stage of 33 %, expected one of 5, 25,",
+        ),
+        ({"triggers": [{"name": "mine", "query": GOOD, "limit": {"max": 1}, "together": "nope"}]}, "mine: found the group nope"),
+    ],
+)
+def test_a_name_that_the_plan_does_not_have_is_refused_before_anything_is_touched(spec, words):
+    """Nobody could put such a question: the release would wait for its answer for ever, with green at its first weight."""
+    status = released(**spec)
+
+    assert (status.phase, status.reason, status.max_weight) == ("Refused", "PlanInvalid", 0)
+    assert words in status.message
+
+
 @pytest.mark.parametrize("kind", ["prometheus-down", "prometheus-error", "prometheus-slow"])
 def test_a_prometheus_that_is_away_when_queries_are_tried_refuses_none(kind):
     status = released([Fault(kind=kind, at=0.0, lasts=50.0)], checks=[{"name": "mine", "query": GOOD, "limit": {"max": 1}}])
