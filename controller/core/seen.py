@@ -149,8 +149,9 @@ def verdict(w: World) -> WindowVerdict:
     if w.subject.spec.kind == "reverse":
         return WindowVerdict(Outcome.PASS, detail="a reverse release is watched by the triggers alone")
     checks = asking.checks_of(w.plan, w.stage)
-    asked = (asking.gate_key(name, Arm.CANDIDATE) for check in asking.gates_of(w.plan, w.stage) for name in asking.gate_names(check))
-    if any(key not in w.measured.answers for key in asked):
+    gates = {asking.gate_key(name, Arm.CANDIDATE) for check in asking.gates_of(w.plan, w.stage) for name in asking.gate_names(check)}
+    # A question that cannot be put (a parameter without a value) is none that an answer is waited for: its check is inconclusive.
+    if any(ask.key in gates and ask.key not in w.measured.answers for ask in needs.asks(w)):
         return WindowVerdict(Outcome.INCONCLUSIVE, pending=True)
     found = {check.name: samples.unusable(w.subject, w.observed, w.measured, check) for check in checks}
     broken = {name: reading for name, reading in found.items() if reading is not None}
