@@ -68,6 +68,7 @@ def done(bed, penstock, tmp_path_factory):
         does("operator", "get", "plans", "shop")
         does("operator", "start", "shop", "--image", "registry.example/shop:2.0", "--name", "two")
         with_weight(bed, SHOP, "two")
+        does("operator", "get", "two")  # while it runs: only then it matters whether a controller leads
         for verb in ("pause", "resume", "rollback"):
             does("operator", verb, "two", "--timeout", "20s")
         ended(bed, SHOP, "two")
