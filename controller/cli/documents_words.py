@@ -17,7 +17,7 @@ PHASES: dict[Phase, str] = {
     Phase.ROLLING_BACK: "Every route goes to blue; then blue's pods and probes are looked at.",
     Phase.TEARING_DOWN: "Blue has everything. Green drains, then goes.",
     Phase.SUCCEEDED: "Green serves everybody. The old version is kept for the retention time.",
-    Phase.ROLLED_BACK: "Everybody is on blue, green is gone.",
+    Phase.ROLLED_BACK: "Everybody is on blue; green is gone, or stays without traffic.",
     Phase.REFUSED: "Nothing was touched; the reason says what is in the way.",
     Phase.HALTED: "Stopped for a person. Never toward green by itself; `penstock rollback` works.",
 }

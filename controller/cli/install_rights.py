@@ -17,6 +17,7 @@ from controller.ports import (
     EVENT,
     HPA,
     LEASE,
+    LOCAL_ACCESS_REVIEW,
     NAMESPACE,
     POD,
     PVC,
@@ -110,12 +111,15 @@ HOME: tuple[Right, ...] = (
 )
 """In the controller's own namespace."""
 
+_WHETHER_WATCHED = Right(LOCAL_ACCESS_REVIEW, ("create",), "see whether the controller still has its rights there")
+
 OPERATOR: tuple[Right, ...] = (
     Right(RELEASE, ("get", "list", "create", "delete"), "look, start, retry, take a success back; end one for good"),
     Right(RELEASE_PLAN, ("get", "list"), "start, and see by which plan a release goes"),
     Right(RELEASE_REQUEST, ("get", "list", "create"), "pause, resume, advance, promote, rollback, and their answers"),
     Right(CONFIG_MAP, ("get", "list"), "history, why, bundle and report: frozen plans, records, evidence"),
     Right(DEPLOYMENT, ("get",), "see whether a success can still be taken back"),
+    _WHETHER_WATCHED,
 )
 """What a person needs who runs releases in a namespace; to copy."""
 
@@ -124,6 +128,7 @@ PIPELINE: tuple[Right, ...] = (
     Right(RELEASE_PLAN, ("get",), "start"),
     Right(RELEASE_REQUEST, ("get", "create"), "roll back"),
     Right(CONFIG_MAP, ("get",), "the frozen plan: which stages a release has"),
+    _WHETHER_WATCHED,
 )
 """What a pipeline needs that starts releases, waits for them, and rolls back; to copy."""
 

@@ -350,9 +350,19 @@ def give_back(w: World, rollback: RollbackStatus) -> Decision:
     other = gates.other_blue(w)
     judged_by_nobody = f" Nobody has judged what blue runs: {other}." if other else ""
     left = f" {reasons.say(reasons.GREEN_LEFT, rollback.left)}" if rollback.left else ""
-    detail = f"{rollback.message.rstrip('.')}. {summary(rollback)}{left}{judged_by_nobody}"
+    detail = f"{became_of_green(w, rollback)}: {rollback.message.rstrip('.')}. {summary(rollback)}{left}{judged_by_nobody}"
     status = moved(w, Phase.ROLLED_BACK, reasons.ROLLED_BACK, detail, grant=0)
     return stored(status, record(w, RecordKind.FINISHED, reasons.ROLLED_BACK, detail))
+
+
+def became_of_green(w: World, rollback: RollbackStatus) -> str:
+    """What is left of green at the end, in words: what others made, or the plan keeps, is not deleted."""
+    there = [m.green for m in w.observed.members if m.green.found and not m.green.terminating]
+    if rollback.left or w.observed.unreadable:
+        return "green has no traffic any more"
+    if not there:
+        return "green is gone"
+    return "green stays without traffic" if any(view.replicas for view in there) else "green is scaled to zero"
 
 
 def summary(rollback: RollbackStatus) -> str:

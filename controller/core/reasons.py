@@ -216,7 +216,7 @@ UNTAKEN = frozenset({ROLLBACK_REFUSED, BACK_BY_HAND})
 """Of a way back that is decided, and whose write the cluster does not take."""
 DRAINING = _reason("Draining", "Blue has all traffic; green drains: {detail}", "It goes on by itself.")
 TEARING_DOWN = _reason("TearingDown", "Takes green down.", "It goes on by itself.")
-ROLLED_BACK = _reason("RolledBack", "Everybody is on blue, green is gone: {detail}", "penstock why, then penstock retry.", _C)
+ROLLED_BACK = _reason("RolledBack", "Everybody is on blue, {detail}", "penstock why, then penstock retry.", _C)
 BREACH = _reason(
     "InvariantBreach",
     "The world broke a rule that must hold: {detail}",

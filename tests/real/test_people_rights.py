@@ -7,10 +7,11 @@ import pytest
 
 from controller.adapters.kube import Limits
 from controller.adapters.kube_config import connect
-from controller.cli.host import Host
+from controller.cli.host import Host, Session
 from controller.cli.install_files import FOLDER, OPERATORS, PIPELINES
 from controller.cli.install_objects import SYSTEM, Options, access, home_objects, namespaces
 from controller.cli.install_rights import LEADER_READER, OPERATOR, PIPELINE
+from controller.cli.leading import nobody_acts
 from controller.cli.main import run
 from tests.bed.api import documents
 from tests.bed.cluster import Bed, User
@@ -88,7 +89,21 @@ def done(bed, penstock, tmp_path_factory):
         does("operator", "promote", "shop-4-0", "--reason", "enough", "--yes", "--timeout", "20s")
         eventually(lambda: status(bed, SHOP, "shop-4-0").get("phase") == "Succeeded", 60, "a success")
         does("operator", "get", "shop-4-0")
+        for user in USERS:  # the commands ask it about a release of which nobody wrote for 90 s
+            codes[user, "whether the controller acts"] = (0, told(bed, user))
     return codes
+
+
+def told(bed, user):
+    """What a command tells this user about a controller that is silent, at first and without its rights."""
+    binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SHOP}/rolebindings/penstock"
+    session = Session(Host(asks=False), connect(str(bed.kubeconfig(user, namespace=SHOP)), "").kube, SHOP, user)
+    whole, kept = nobody_acts(session, SHOP), bed.admin.get(binding)
+    bed.admin.delete(binding)
+    lost = eventually(lambda: nobody_acts(session, SHOP), 20, "the loss of the rights")
+    kept["metadata"] = {key: kept["metadata"][key] for key in ("name", "namespace", "labels")}
+    bed.admin.apply([kept])
+    return whole, lost
 
 
 def asked(bed, user):
@@ -105,6 +120,14 @@ def test_the_commands_are_refused_nothing_and_every_verb_is_used(bed, done, user
     assert {words: said for words, (code, said) in done.items() if code} == {}
     assert {one for one in found if one[3] == 403} == set()
     assert given - {one[:3] for one in found} == set()
+
+
+@pytest.mark.parametrize("user", list(USERS))
+def test_both_are_told_when_the_controller_has_lost_its_rights(done, user):
+    _, (whole, lost) = done[user, "whether the controller acts"]
+
+    assert whole == ""
+    assert f"The controller has no rights in namespace {SHOP} any more" in lost
 
 
 @pytest.mark.parametrize(
