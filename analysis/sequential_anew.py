@@ -3,7 +3,7 @@
 The evidence of a release is one bet, over all its stages and pauses: that is what its bound is about. A bet ends only where it
 has been won and somebody has decided what follows from that. The next one is another test, with another alpha:
 
-    overruled     the bound was reached, and a person goes on all the same
+    overruled     the bound was reached, and a person goes on all the same; or the candidate is another one now
     acknowledged  the objective was broken, everything stopped for it, and a person goes on
     moved         the candidate has been judged; now it is the baseline, and the same version elsewhere is the candidate
 

@@ -1,4 +1,5 @@
-"""Where a release begins a new bet: after a person has overruled one that was won, and at the return of `finish: home`.
+"""Where a release begins a new bet: after a person has overruled one that was won, or has another green judged, and at the return of
+`finish: home`.
 
 The evidence of a release is one bet; what was not won goes on (`analysis.sequential_anew`). Whoever pauses and resumes often
 enough must not be able to put the bound off, and whoever has seen that it was reached, and goes on, must not be stopped by it again.
@@ -8,24 +9,27 @@ from analysis import sequential_anew
 from analysis.gauge import GaugeState
 from analysis.sequential_state import State
 from controller.api.release import ReleaseStatus, SequentialStatus
-from controller.core import gauges, homeward, sequential
+from controller.core import gauges, homeward, reasons, sequential
 from controller.core.gauges import GaugeLook
 from controller.core.steps import World
 from controller.core.tested import what_is_tested
 
 
 def gone_on(w: World) -> ReleaseStatus:
-    """The status when a person goes on: with a new bet in the place of each that was won, from the newest counted sample on."""
+    """The status when a person goes on: with a new bet in the place of each that was won, from the newest counted sample on.
+
+    Likewise in the place of all where green's pods are others than those that were bet about: nothing that these did is theirs.
+    """
     tally = sequential.counted(w.at_home)
     if tally is None:
         return w.status
-    asked = w.status.hold.check if w.status.hold is not None else ""
-    states: dict[str, State | GaugeState] = {one.check.name: _went_on(one, asked) for one in tally.gauges}
+    asked, other = (w.status.hold.check, w.status.hold.reason == reasons.GREEN_CHANGED) if w.status.hold is not None else ("", False)
+    states: dict[str, State | GaugeState] = {one.check.name: _went_on(one, asked, other=other) for one in tally.gauges}
     for one in tally.checks:
         state, setting = one.steps[-1] if one.steps else one.state, sequential.tested(w.at_home, one.check)
         if state is None:
             continue
-        if tally.cause is not None and not one.check.observe:
+        if other or (tally.cause is not None and not one.check.observe):
             state = sequential_anew.overruled(setting, state)
         elif one.check.name == asked or sequential.alerting(w, one):
             state = sequential_anew.acknowledged(setting, state)
@@ -34,8 +38,8 @@ def gone_on(w: World) -> ReleaseStatus:
     return status.model_copy(update={"sequential": sequential.stated(status, states)})
 
 
-def _went_on(one: GaugeLook, asked: str) -> GaugeState:
-    return gauges.acknowledged(one.state) if one.check.name == asked or gauges.alerting(one) else one.state
+def _went_on(one: GaugeLook, asked: str, *, other: bool) -> GaugeState:
+    return gauges.acknowledged(one.state) if other or one.check.name == asked or gauges.alerting(one) else one.state
 
 
 def at_new_place(w: World) -> list[SequentialStatus]:

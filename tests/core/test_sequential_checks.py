@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import pytest
 
+from analysis import sequential as library
 from analysis.model import Outcome, Sample, Series
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import Tolerance
@@ -307,6 +308,19 @@ class TestActing:
 
         assert first.sequential == second.sequential != kept.sequential
         assert first.stages[0].checks == second.stages[0].checks
+
+    @pytest.mark.parametrize(("reason", "forgotten"), [(reasons.GREEN_CHANGED, True), (reasons.PAUSED, False)])
+    def test_what_other_pods_of_green_did_is_not_held_against_those_that_a_person_wants_judged(self, reason, forgotten):
+        """`GreenChanged`, then resume: each bet begins anew. A mere pause forgets nothing, or whoever pauses often could put the bound off."""
+        builder, worse = released(), counted(green=(50.0, 1.5))
+        status = decided(builder, worse)[0].status
+        held = replace(builder, status=status).holding(reason, waits_for="operator")
+        after = decided(held.asked(Verb.RESUME), worse)[0].status
+        test = what_is_tested(builder.plan).settings["errors"]
+        before, now = (library.ln_e(test, sequential.read(one.sequential[0], test)) for one in (status, after))
+
+        assert (after.phase, before > 0.5) == (Phase.SHIFTING, True)
+        assert now == pytest.approx(0.0 if forgotten else before, abs=1e-9)
 
     def test_an_edited_state_begins_again_instead_of_breaking_the_release(self):
         builder = released(checks=[ERRORS])
