@@ -1,5 +1,4 @@
-"""Where a release begins a new bet: after a person has overruled one that was won, or has another green judged, and at the return of
-`finish: home`.
+"""Where a release begins a new bet: after a person has overruled a won one or has another green judged, and at the return home.
 
 The evidence of a release is one bet; what was not won goes on (`analysis.sequential_anew`). Whoever pauses and resumes often
 enough must not be able to put the bound off, and whoever has seen that it was reached, and goes on, must not be stopped by it again.

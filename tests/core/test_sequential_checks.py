@@ -311,7 +311,7 @@ class TestActing:
 
     @pytest.mark.parametrize(("reason", "forgotten"), [(reasons.GREEN_CHANGED, True), (reasons.PAUSED, False)])
     def test_what_other_pods_of_green_did_is_not_held_against_those_that_a_person_wants_judged(self, reason, forgotten):
-        """`GreenChanged`, then resume: each bet begins anew. A mere pause forgets nothing, or whoever pauses often could put the bound off."""
+        """`GreenChanged`, then resume: each bet begins anew. A mere pause forgets nothing."""
         builder, worse = released(), counted(green=(50.0, 1.5))
         status = decided(builder, worse)[0].status
         held = replace(builder, status=status).holding(reason, waits_for="operator")
