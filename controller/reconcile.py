@@ -151,13 +151,15 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
 
 
 def answer_for_nobody(key: Key, ports: Ports, cache: Kube) -> None:
-    """Requests that name a release which is not there are refused: nobody else would ever answer them."""
+    """Requests that name a release which is not there are refused: nobody else would ever answer them.
+
+    Those of the API server itself: a cache that is behind goes on showing one as unanswered that is answered.
+    """
     namespace, name = key
-    asked = records.read_requests(cache, namespace, name)
-    if not asked or observing.read_release(ports.kube, key) is not None:
+    if not records.read_requests(cache, namespace, name) or observing.read_release(ports.kube, key) is not None:
         return
-    for view in asked:
-        with suppress(RefusedError, NotFoundError):  # one that cannot be answered is not tried for ever
+    for view in records.read_requests(ports.kube, namespace, name):
+        with suppress(RefusedError, NotFoundError, ConflictError):  # one that cannot be answered is not tried for ever
             records.answer_request(ports.kube, namespace, view, requests.for_nobody(view), epoch=ports.epoch, now=ports.clock.now())
 
 

@@ -15,6 +15,7 @@ from controller.api.plan import PlanSpec
 from controller.core.reasons import ROLLBACK_REFUSED
 from controller.ports import Obj
 from controller.simulator.apiserver.storage import Commit
+from controller.simulator.faults import LATE_READS
 from controller.simulator.invariants_book import Breach
 from controller.simulator.invariants_model import FINAL, ReleaseFacts, splits
 from controller.simulator.invariants_pods import EmptyGreen
@@ -145,7 +146,7 @@ class Checker:
                 del self._drifted[place]
 
     def _cut_off(self, since: float) -> bool:
-        kinds = {"api-down", "stale-reads", "api-conflict", "api-lost-answer", "clock-jump"}
+        kinds = {"api-down", "api-conflict", "api-lost-answer", "clock-jump", *LATE_READS}
         spans = [(START + f.at, START + f.at + f.lasts) for f in self.sim.scenario.faults if f.kind in kinds]
         return any(begin <= self.sim.clock.time and end + DRIFT_SECONDS >= since for begin, end in spans)
 

@@ -6,7 +6,9 @@ from functools import cache
 import pytest
 import yaml
 
+from controller.adapters.records import read_requests
 from controller.ports import CONFIG_MAP, DEPLOYMENT, RELEASE, RELEASE_PLAN, RELEASE_REQUEST, VIRTUAL_SERVICE
+from controller.reconcile import Memo, reconcile
 from controller.simulator import people
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.apiserver.errors import ApiError
@@ -70,11 +72,23 @@ class TestPauseAndResume:
         assert len(requests_of(terminal)) == 1
 
 
-def asks(terminal, release, **spec):
+class StandsStill(InMemoryKube):
+    """A cache that has heard nothing since the last `listen`."""
+
+    def listen(self):
+        self.heard = InMemoryKube.list(self, RELEASE_REQUEST, "shop")
+
+    def list(self, kind, *where, **selected):
+        return self.heard if kind is RELEASE_REQUEST else super().list(kind, *where, **selected)
+
+
+def asks(terminal, release, seen_by=None, **spec):
     """A request that somebody applies without the command; its answer."""
     body = {"apiVersion": RELEASE_REQUEST.api_version, "kind": "ReleaseRequest", "metadata": {"name": "by-hand"}}
     kube = InMemoryKube(terminal.sim.server, user="bob", field_manager="kubectl")
     kube.create(RELEASE_REQUEST, "shop", {**body, "spec": {"release": release, "verb": "rollback", **spec}})
+    if seen_by is not None:
+        seen_by.listen()
     terminal.sleep(5)
     return kube.get(RELEASE_REQUEST, "shop", "by-hand")["status"]
 
@@ -88,6 +102,17 @@ class TestRequestsByHand:
         assert (answer["state"], answer["reason"]) == ("refused", "ReleaseMissing")
         assert answer["message"] == "There is no release shop-v9, nothing was done."
         assert terminal.phase() == "Measuring"
+
+    def test_a_cache_that_still_shows_it_unanswered_keeps_no_worker_busy(self):
+        """Seed 50640 of the swarm: the second answer met a conflict, which was tried again at once, as often as a second has room for."""
+        terminal = a_terminal()
+        terminal.until(10)
+        late = StandsStill(terminal.sim.server)
+        asks(terminal, "shop-v9", seen_by=late)
+        outcome = reconcile(("shop", "shop-v9"), terminal.sim.ports, Memo(), cache=late)
+
+        assert [view.name for view in read_requests(late, "shop", "shop-v9")] == ["by-hand"]
+        assert (outcome.again, outcome.wake_at, outcome.error) == (False, None, "")
 
     def test_an_expected_stage_is_named_as_it_is_written_and_as_people_count(self):
         terminal = a_terminal()
