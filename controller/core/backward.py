@@ -91,11 +91,16 @@ def roll_back(
     entry = record(w, RecordKind.ROLLBACK, reason, detail, **data)
     records = (*also, entry)
     left = Because(rollback=rollback, stage=w.stage_status if status.stage >= 0 else None, records=list(records))
-    command = RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", left.text())
-    commands: tuple[Command, ...] = (command,) if w.observed.routes else ()
-    if status.returning is not None and gates.home_lacks(w, status.images_before):
-        commands = (UpdateHome(back=True),)  # the routes follow when the old version is up (old_version_rises)
-    return back(after, *commands, records=records)
+    return back(after, *first_writes(w, RollBackRoutes(f"{w.subject.uid}/{after.phase_counter}", left.text())), records=records)
+
+
+def first_writes(w: World, routes: RollBackRoutes) -> tuple[Command, ...]:
+    """What a rollback begins with: the routes; after `finish: home` the original, and the routes when that is up (`old_version_rises`)."""
+    if gates.lost_original(w):
+        return ()
+    if w.status.returning is not None and gates.home_lacks(w, w.status.images_before):
+        return (UpdateHome(back=True),)
+    return (routes,) if w.observed.routes else ()
 
 
 def take_up(w: World, because: str) -> Decision:
@@ -158,11 +163,15 @@ def old_version_rises(w: World, rollback: RollbackStatus) -> Decision | None:
     """After `finish: home` gave the original the new image, the old version runs nowhere: it comes up before it gets the traffic.
 
     Moving the traffic first would only move it to the new version in another place, or to pods that are being
-    replaced. It waits no longer than the plan allows blue to get ready, then the traffic goes whatever the pods say.
+    replaced. It waits no longer than the plan allows blue to get ready, then the traffic goes whatever the pods say. Where the
+    original is deleted nobody is sent there: a person makes it again, and it goes on (`halted`).
     None in every other rollback, and when it is up.
     """
     if w.status.returning is None:
         return None
+    lost = gates.lost_original(w)
+    if lost:
+        return halt(w, reasons.HOME_MISSING, f"{lost}; the clone has {w.observed.green_weight} %")
     lacking = gates.home_lacks(w, w.status.images_before)
     due = rollback.decided_at + w.plan.rollback.blue_ready
     if not lacking or w.now >= due:
@@ -267,7 +276,7 @@ def remove(w: World, rollback: RollbackStatus) -> Decision | None:
         return wait(w, reasons.RIGHTS_MISSING, w.observed.unreadable, until=w.now + UNREAD_SECONDS)
     if w.plan.rollback.keep_green or w.observed.green_gone:
         return None
-    absent = blue_gone(w)
+    absent = gates.deleted_blue(w)
     if absent:
         # All the traffic is on blue by now, as was asked. Green is all that is left of the service.
         return deletion.stops(w, rollback, reasons.GREEN_KEPT, f"{absent} (blue) is gone")
@@ -319,7 +328,7 @@ def once_more(w: World, rollback: RollbackStatus) -> Decision:
         update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0, "left": ""}
     )
     status = moved(w, Phase.ROLLING_BACK, rollback.reason, rollback=anew).model_copy(update={"message": rollback.message})
-    return back(status, RollBackRoutes(f"{w.subject.uid}/{status.phase_counter}"))
+    return back(status, *first_writes(w, RollBackRoutes(f"{w.subject.uid}/{status.phase_counter}")))
 
 
 def drain(w: World, rollback: RollbackStatus) -> Decision:
@@ -402,6 +411,8 @@ def halted(w: World) -> Decision:
     """Waits for a person; a rollback that is owed still acts."""
     rollback = w.status.rollback
     writable = all(r.found and not foreign(w, r.owner) for r in w.observed.routes)
+    if rollback and gates.lost_original(w):
+        return Decision(status=w.status, wake_at=w.now + seen.look_again(w))  # it goes on once the original is there again
     if rollback and not rollback.traffic_at and writable:
         return once_more(w, rollback)  # the route is back; the reason, and the time since when users wait for blue, stay
     if rollback and rollback.traffic_at and any(r.found and not r.blue_only and not foreign(w, r.owner) for r in w.observed.routes):

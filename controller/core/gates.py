@@ -156,6 +156,15 @@ def deleted_blue(w: World) -> str:
     return named([m.blue for m in w.observed.members if gone(m.blue)]) if w.subject.spec.kind == "forward" else ""
 
 
+def lost_original(w: World) -> str:
+    """Why nobody can be put back on the original of `finish: home`: it is deleted, or another one stands there; "" where it is there."""
+    if w.status.returning is None:
+        return ""
+    others = [m for m in w.observed.members if not gone(m.blue) and replaced(w, m.blue)]
+    strange = [f"{named([m.blue])} is another one, with {m.blue.image}, and had {w.status.images_before.get(m.name)}" for m in others]
+    return "; ".join([words for words in (deleted_blue(w), *strange) if words])
+
+
 def other_blue(w: World) -> str:
     """Which Deployments of blue run something else than what served at the start, in words; "" where none does.
 

@@ -23,6 +23,8 @@ EXPOSED = frozenset({Phase.SHIFTING, Phase.MEASURING, Phase.BAKING, Phase.HOLDIN
 
 def answer(w: World) -> Decision | None:
     """The decision that a deleted workload causes; None where all are there."""
+    if w.status.phase is Phase.HALTED and w.status.rollback and gates.lost_original(w):
+        return made_again(w)
     if w.status.stage < 0 or w.standing is Phase.RETURNING or w.status.rollback:
         return None
     if w.status.phase not in EXPOSED | {Phase.HALTED}:
@@ -35,13 +37,15 @@ def answer(w: World) -> Decision | None:
         return None if w.status.phase is Phase.HALTED else stop(w, detail)
     if green:
         return backward.roll_back(w, reasons.TARGET_GONE, f"{gates.named(green)} (green) is gone, or another one stands in its place")
-    return backward.roll_back(w, reasons.TARGET_GONE, other) if other else changed(w) or made_again(w)
+    if other:
+        return backward.roll_back(w, reasons.TARGET_GONE, other)
+    return changed(w) or (None if w.status.phase is Phase.HALTED else made_again(w))
 
 
 def made_again(w: World) -> Decision | None:
     """A blue that somebody made again with the image that it had is blue: its new uid is written down, so that it can be looked after."""
     fresh = [m.blue for m in w.observed.members if is_blue_again(w, m)]
-    if not fresh or w.status.phase is Phase.HALTED:
+    if not fresh:
         return None
     places = {(view.namespace, view.name, view.uid) for view in fresh}
     found = [o for o in w.observed.objects if o.kind == DEPLOYMENT.kind and (o.namespace, o.name, o.uid) in places]

@@ -64,6 +64,12 @@ HOME_GONE = _reason(
     "Put the Deployment back, then penstock resume; or leave it as it is.",
     _C,
 )
+HOME_MISSING = _reason(
+    "OriginalMissing",
+    "Nobody can be put back on the original, which is gone: {detail}",
+    "Make the Deployment again with the image that it had: the release then goes back to it by itself.",
+    _C,
+)
 RETURN_DRIFT = _reason(
     "ReturnTakenBack",
     "Somebody gave the clone its traffic back, it serves again: {detail}",

@@ -4,6 +4,7 @@ from controller.ports import Obj
 from controller.simulator.invariants_book import Book
 from controller.simulator.invariants_model import Place, ReleaseFacts, service_of
 from controller.simulator.mesh.mesh import ProxyState
+from controller.simulator.scenario import START
 from controller.simulator.simulation import Simulation
 
 RACE_SECONDS = 1.0
@@ -18,8 +19,10 @@ class DataPlane:
 
     def __init__(self, sim: Simulation, book: Book) -> None:
         self._sim, self._book = sim, book
-        stopped = sum(fault.lasts for fault in sim.scenario.faults if fault.kind == "control-plane-down")
-        self._slowest = max((users.delay for users in sim.scenario.users), default=0.0) + DEBOUNCE_SECONDS + stopped
+        silent = [(START + fault.at, START + fault.at + fault.lasts) for fault in sim.scenario.faults if fault.kind == "control-plane-down"]
+        late = max((users.delay for users in sim.scenario.users), default=0.0) + DEBOUNCE_SECONDS
+        self._slowest = late + sum(end - begin for begin, end in silent)
+        self._untold = [(begin, end + late) for begin, end in silent]
 
     def updated(self, state: ProxyState, now: float) -> None:
         """S4: no proxy sends to a cluster that it does not know or that it sees no ready endpoint of, where our weights lead there."""
@@ -33,6 +36,8 @@ class DataPlane:
                 facts = self._ours_of(cluster.host) if outcome.flag in ("NC", "UH") else None
                 if facts is None or (outcome.flag == "UH" and self._lost_pods(facts, cluster.host, cluster.subset)):
                     continue  # answered, or nobody of ours routed it so
+                if any(begin <= facts.shifted_at <= end for begin, end in self._untold):
+                    continue  # raised while no proxy was told anything, which nobody can see before there are requests
                 what = "does not know" if outcome.flag == "NC" else "sees no ready endpoint of"
                 share = 100 * outcome.fraction
                 self._book.now = now
