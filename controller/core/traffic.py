@@ -311,7 +311,7 @@ def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: f
 
     Only samples after `last_sample` count, so that the same answer twice changes nothing. Time without
     samples of one colour for more than three scrapes is a gap: it is left out of `ran`, and the window
-    lengthens by it. At 100 % blue has no requests and is not waited for.
+    lengthens by it; `apart` counts samples that follow a gap each, as where scrapes are rarer than the plan says. At 100 % blue has no requests and is not waited for.
     """
     if traffic.fault:
         return window
@@ -326,6 +326,7 @@ def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: f
         update={
             "last_sample": until,
             "ran": window.ran + max(0.0, covered),
+            "apart": 0 if covered > 0 else window.apart + 1,
             "n_green": window.n_green + _counted(traffic.green, window, after, until),
             "n_blue": window.n_blue + _counted(traffic.blue, window, after, until),
         }
