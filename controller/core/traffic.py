@@ -73,6 +73,11 @@ class ArmTraffic:
         """Requests whose increment ends within `(after, until]`."""
         return sum([increment.requests for increment in self.increments if after < increment.end <= until])
 
+    def shared_out(self, after: float, until: float) -> float:
+        """Requests within `(after, until]`, as if those of each increment came evenly spread."""
+        parts = ((min(one.end, until) - max(one.start, after), one) for one in self.increments if after < one.end and one.start < until)
+        return sum([one.requests * overlap / (one.end - one.start) for overlap, one in parts])
+
     def since(self, after: float, begun: float) -> float:
         """Requests whose increment ends after the one moment, and began at the other or later."""
         return sum([increment.requests for increment in self.increments if increment.end > after and increment.start >= begun])
@@ -311,7 +316,8 @@ def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: f
 
     Only samples after `last_sample` count, so that the same answer twice changes nothing. Time without
     samples of one colour for more than three scrapes is a gap: it is left out of `ran`, and the window
-    lengthens by it; `apart` counts samples that follow a gap each, as where scrapes are rarer than the plan says. At 100 % blue has no requests and is not waited for.
+    lengthens by it; `apart` counts samples that follow a gap each, as where scrapes are rarer than the
+    plan says. At 100 % blue has no requests and is not waited for.
     """
     if traffic.fault:
         return window
