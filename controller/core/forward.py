@@ -142,7 +142,7 @@ def stalled(w: World, window: WindowStatus) -> str:
     if seen.clocks_differ(w):
         return seen.why_blind(w)
     if silent <= limit:
-        return rare(w) if window.apart >= RARE_SAMPLES else ""
+        return rare(w) if (window.apart or 0) >= RARE_SAMPLES else ""
     blind = seen.why_blind(w)
     awaited = seen.awaited(w)
     return f"no sample of {awaited[0] if len(awaited) == 1 else 'both versions'} since {silent:.0f} s{f': {blind}' if blind else ''}"

@@ -332,7 +332,7 @@ def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: f
         update={
             "last_sample": until,
             "ran": window.ran + max(0.0, covered),
-            "apart": 0 if covered > 0 else window.apart + 1,
+            "apart": None if covered > 0 else (window.apart or 0) + 1,
             "n_green": window.n_green + _counted(traffic.green, window, after, until),
             "n_blue": window.n_blue + _counted(traffic.blue, window, after, until),
         }

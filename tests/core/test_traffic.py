@@ -236,7 +236,7 @@ class TestWindow:
             window = advanced(window, read(*(series(colour, [10 * t for t in range(minutes)], step=60) for colour in ("green", "blue"))))
 
         assert (window.last_sample, window.ran, window.apart) == (180, 0, 3)
-        assert advanced(window, steady(95, 5)).apart == 0
+        assert advanced(window, steady(95, 5)).apart is None
 
     def test_gaps_of_both_colours_that_overlap_are_left_out_once(self):
         green = [*range(5), *[None] * 5, *range(10, 20)]
