@@ -228,7 +228,7 @@ def decisions(facts: Facts) -> Iterator[str]:
 
 def entry_table(caption: str, entries: Sequence[Entry]) -> Iterator[str]:
     """Records as rows."""
-    yield wide(caption)
+    yield wide(caption, ' class="entries"')
     yield '<thead><tr><th scope="col">At</th><th scope="col">What</th>'
     yield '<th scope="col" class="n">Stage</th><th scope="col">Sentence</th></tr></thead><tbody>'
     for entry in entries:

@@ -410,6 +410,23 @@ class TestBrowser:
         assert page.value("getComputedStyle(document.querySelector('svg.still')).clipPath") == "none"
         assert page.value("getComputedStyle(document.querySelector('.uplot')).display") == "none"
 
+    def test_on_paper_no_heading_stands_alone_on_a_page_that_an_open_check_has_left(self, page, failed, tmp_path):
+        """An open check is longer than what is left of its page, so it may be broken; its figures and rows are not."""
+        page.open(written(tmp_path, "report.html", html.html(failed)), media="print")
+
+        def style(selector, name):
+            return page.value(f"getComputedStyle(document.querySelector('{selector}')).{name}")
+
+        assert [style(one, "breakInside") for one in ("details[open]", "details:not([open])", "figure", "tr")] == ["auto", *["avoid"] * 3]
+        assert {style(one, "breakAfter") for one in ("h2", "summary", "thead")} == {"avoid"}
+
+    def test_a_telephone_shows_whole_sentences_without_moving_them_sideways(self, page, failed, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(failed)), width=360)
+        cut = "[...document.querySelectorAll('.wide')].filter((box) => box.querySelector('.entries') && box.scrollWidth > box.clientWidth).length"
+
+        assert page.value(cut) == 0
+        assert page.value("document.documentElement.scrollWidth") == 360
+
     def test_a_screen_reader_finds_a_sentence_for_each_figure_that_is_drawn(self, page, failed, tmp_path):
         """Of a canvas it sees nothing."""
         page.open(written(tmp_path, "report.html", html.html(failed)))
