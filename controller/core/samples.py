@@ -9,16 +9,16 @@ built-in share of failed requests counts what the traffic query brings:
 
 Its range ends at the newest sample of either colour, so that both are counted over the same time and a scrape that is late changes
 nothing. A target that was silent is left out where it would bring requests from before the range and what the query reaches
-further back.
+further back, and so is what a target counted in the scrape in which it began again.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from analysis import sequential as library
 from analysis.latency import Buckets, read_buckets
-from analysis.model import Arm, Counted, Series
+from analysis.model import Arm, Counted, Labels, Series
 from analysis.threshold import Reading
 from analysis.usable import clean, in_words, spoilt
 from controller.api.plan_checks import BuiltIn, Check, Trigger
@@ -82,13 +82,14 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
     if oldest_sample(context) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
     after, begun = found.scraped - trigger.range, context.now - trigger.range - asking.SPARE_SCRAPES * context.scrape_interval
-    green, blue = (_failures(arm, after, begun) for arm in (found.green, found.blue))
+    resets = found.resets
+    green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))
     return Counts(green, blue)
 
 
-def _failures(arm: traffic.ArmTraffic, after: float, begun: float) -> Failures:
-    n = arm.since(after, begun)
-    return Failures(n, arm.failing.since(after, begun), behind=n)
+def _failures(arm: traffic.ArmTraffic, after: float, begun: float, resets: Mapping[Labels, Collection[float]]) -> Failures:
+    n = arm.surely_since(after, begun, resets)
+    return Failures(n, arm.failing.surely_since(after, begun, resets), behind=n)
 
 
 def unusable(subject: Subject, observed: Observed, measured: Measured, check: Check) -> Reading | None:
