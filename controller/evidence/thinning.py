@@ -184,7 +184,8 @@ def _family(labels: Labels) -> Labels:
 def _summed(parts: Iterable[Series], resets: Mapping[Labels, set[float]]) -> tuple[Sample, ...]:
     """A part that appears later counts from 0, because its target was scraped before; one that ends stays where it was.
 
-    Where a part began again the sum does, too: a trigger counts nothing of a scrape in which its target began again.
+    Where requests are counted and a part began again the sum does, too: a trigger counts nothing of a scrape in which its target began
+    again. Buckets go on, because those of one histogram would be taken to begin again together.
     """
     grown: dict[float, float] = {}
     fallen: set[float] = set()
@@ -195,7 +196,7 @@ def _summed(parts: Iterable[Series], resets: Mapping[Labels, set[float]]) -> tup
         for before, after in pairwise(one.samples):
             gained = after.value if after.time in reset else after.value - before.value
             grown[after.time] = grown.get(after.time, 0.0) + gained
-            if after.time in reset:
+            if after.value < before.value and not any(name == "le" for name, _ in one.labels):
                 fallen.add(after.time)
     total = 0.0
     samples = []
