@@ -438,6 +438,15 @@ class TestBrowser:
         assert any(one.startswith("Green's share of the traffic over time") for one in read)
         assert page.value("document.querySelector('.drawn svg.still').getBoundingClientRect().height") <= 1
 
+    def test_a_screen_reader_goes_from_check_to_check_by_headings_that_name_them(self, page, hwayo, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(hwayo)))
+        page.send("Accessibility.enable")
+        nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+        read = [one["name"]["value"] for one in nodes if one.get("role", {}).get("value") == "heading" and not one.get("ignored")]
+
+        for check in hwayo.checks:
+            assert any(check.name in heading for heading in read), check.name
+
     def test_the_keyboard_reaches_the_checks_and_opens_them(self, page, failed, tmp_path):
         page.open(written(tmp_path, "report.html", html.html(failed)))
         page.value("document.querySelectorAll('summary')[2].focus()")
