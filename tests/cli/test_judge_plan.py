@@ -498,7 +498,7 @@ class TestReport:
         assert all(f"<strong>{name}" in page for name in (*CHECKS, "rate"))
         assert "heap_bytes{app=&quot;shop-green&quot;}" in page
         assert "scored: heap, both versions" in page
-        assert "<h3>Query, green total</h3>" in page
+        assert "<h4>Query, green total</h4>" in page
         assert "A release would have stopped for a person at" in page
         assert run([*shlex.split(again)[1:], "-o", "html"]) == 3
         assert capsys.readouterr().out == page
