@@ -15,6 +15,8 @@ _OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "Mat
 _ONE_SERIES_CALLS = ("absent", "absent_over_time", "vector")
 _COUNTERS = ("_total", "_count", "_sum", "_bucket")
 """How the names of counters end, by Prometheus's own custom."""
+_RATES = ("rate", "irate", "increase")
+"""Functions that take a counter which falls for one that began again."""
 _OF_GROWTH = frozenset(
     {
         "rate", "irate", "increase", "delta", "idelta", "deriv", "resets", "changes", "absent", "absent_over_time", "present_over_time",
@@ -102,6 +104,50 @@ class Facts:
     def metrics(self) -> tuple[str, ...]:
         """The metrics that are read, each once."""
         return tuple(dict.fromkeys(selector.metric for selector in self.selectors if selector.metric))
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """A selector of counters whose growth a query computes with.
+
+    Attributes:
+        selector: as text, with its offset and without its range.
+        quantile: they are all buckets of histograms, of which a quantile is taken.
+    """
+
+    selector: str
+    quantile: bool
+
+
+def growing(text: str) -> tuple[Growing, ...]:
+    """The counters that the query reads as such, each once; of one metric each, since only that can be compared with itself.
+
+    Raises:
+        PromqlSyntaxError: it is not PromQL.
+    """
+    calls = [node for node in _walk(parse(text)) if isinstance(node, pp.Call)]
+    quantiles = {
+        node.prettify() for call in calls if call.func.name == "histogram_quantile" for node in _instants(call) if _all_buckets(node)
+    }
+    read = dict.fromkeys(
+        node.prettify() for call in calls if call.func.name in _RATES for node in _instants(call) if _selector(node, None).metric
+    )
+    return tuple(Growing(selector, selector in quantiles) for selector in read)
+
+
+def _instants(expr: Any) -> Iterator[Any]:
+    """The selectors within an expression, without their ranges."""
+    for node in _walk(expr):
+        match node:
+            case pp.VectorSelector():
+                yield node
+            case pp.MatrixSelector():
+                yield node.vector_selector
+
+
+def _all_buckets(node: Any) -> bool:
+    selector = _selector(node, None)
+    return selector.metric.endswith("_bucket") and not any(matcher.name == "le" for matcher in selector.matchers)
 
 
 def facts(text: str) -> Facts:

@@ -118,6 +118,7 @@ class WindowStatus(StatusModel):
     opened_at: float = Field(default=0.0, description="Start of the judged time: settled, then warm-up.")
     last_sample: float = Field(default=0.0, description="Newest sample that both arms have, as of `ran`.")
     ran: float = Field(default=0.0, description="Seconds of the window that both arms have samples for.")
+    apart: int | None = Field(default=None, description="Samples in a row, up to the newest one, that came too far apart to count.")
     n_green: float = Field(default=0.0, description="Requests of green in it.")
     n_blue: float = Field(default=0.0, description="Requests of blue in it.")
 

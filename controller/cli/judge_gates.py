@@ -22,8 +22,9 @@ from controller.cli.judge_queries import COUNTED, SOME_BLUE, Queries, arms_asked
 from controller.cli.judge_sources import Samples
 from controller.core import judging, reasons
 from controller.core.arms import colour_of
-from controller.core.asking import gate_key, gate_names, metric_name
+from controller.core.asking import gate_key, gate_names, metric_name, standing_key
 from controller.core.readings import Context
+from controller.core.samples import standing
 from controller.core.tested import by_limit
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer
@@ -65,9 +66,14 @@ class Bench:
         return summed(self.ticks(member, window.start), window)
 
     def unreadable(self, check: Check) -> Reading | None:
-        """Why a limit on latency has no number: a histogram of a version that it is about contradicts itself; None where none does."""
-        if check.builtin is not BuiltIn.LATENCY or check.limit is None:
+        """Why a limit has no number: a counter behind it is none, or a histogram contradicts itself; None where all can be counted."""
+        if check.limit is None:
             return None
+        if check.builtin is not BuiltIn.LATENCY:
+            keys = {arm: standing_key(check.name, arm) for arm in arms_asked(check)}
+            asked = {arm: self.queries.texts[key] for arm, key in keys.items() if self.queries.texts.get(key)}
+            found = (standing(arm, Measurement(self.samples.at(query, self.window.end), query=query)) for arm, query in asked.items())
+            return next((one for one in found if one is not None), None)
         counted = self.counters.members[self.places.member(check.member)]
         read = (read_buckets({arm: counted[arm].buckets}) for arm in arms_asked(check) if arm in counted and counted[arm].buckets)
         return next((Reading(reason=one.fault, detail=one.detail) for one in read if one.fault), None)

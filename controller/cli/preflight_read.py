@@ -170,6 +170,11 @@ class Past:
         return math.fsum(part.end - part.start for part in self.parts)
 
     @property
+    def until(self) -> float:
+        """Up to when it was counted, Unix seconds; 0 where nothing was."""
+        return self.parts[-1].end if self.parts else 0.0
+
+    @property
     def n(self) -> float:
         """Requests."""
         return math.fsum(row[0] for part in self.parts for row in part.counts.values())
@@ -275,6 +280,8 @@ def _without(found: Iterable[Series], wanted: Selector) -> str:
         return f"there are no samples of {wanted.text}"
     if not any(map(math.isfinite, values)):
         return f"the samples of {wanted.text} are no numbers"
+    if all(value < 0 or not math.isfinite(value) for value in values):
+        return f"the samples of {wanted.text} are negative"
     return f"the samples of {wanted.text} count no request"
 
 

@@ -205,18 +205,26 @@ def sentences(told: Told) -> Iterator[str]:
             f"No stage is long enough for {' and '.join(told.blind)} to find what a pass must be able to show: too few requests, or pods "
             "of blue that differ too much. Lengthen the stages, ask for a larger effect, or judge by thresholds."
         )
-    for key, past in told.pasts.items():
-        if past.unseen:
-            yield (
-                f"{_called(told.spec, key)}: no sample of {past.unseen} in all this time, so that blue has never failed, or there is "
-                "no such counter: look at the metric's name and labels."
-            )
+    yield from _doubts(told)
     if told.missing:
         yield told.missing
     if told.kept:
         yield told.kept
     elif told.usable:
         yield "Nothing was stored."
+
+
+def _doubts(told: Told) -> Iterator[str]:
+    """What of blue was not seen."""
+    counted = min((past.until for past in told.pasts.values() if past.until), default=told.until)
+    if told.until - counted > _FIVE_MINUTES:
+        yield f"After {clock(counted)} nothing of blue was counted: there are no samples then, or the newest of some counter are no counts."
+    for key, past in told.pasts.items():
+        if past.unseen:
+            yield (
+                f"{_called(told.spec, key)}: no sample of {past.unseen} in all this time, so that blue has never failed, or there is "
+                "no such counter: look at the metric's name and labels."
+            )
 
 
 def as_json(told: Told) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def _saved(step: Step, recorded: Stand, other: Stand, steps: Sequence[Step], mem
         return None
     until = next((one.look.at for one in steps if one.look.at > step.look.at and _back(one.subject.status)), steps[-1].look.at)
     scrape = step.subject.plan.traffic.scrape_interval if step.subject.plan else 0.0
-    requests = found.between(step.look.at, until + scrape)
+    requests = found.green_within(step.look.at, until + scrape)
     return Hurt(requests.green, requests.green_failed)
 
 

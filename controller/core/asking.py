@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from analysis import apart, counters
 from analysis.model import Arm, Window
 from controller.api.plan import Member, PlanSpec, Probe, Stage, TrafficMetrics
-from controller.api.plan_checks import FAILED_SHARES, BuiltIn, Check, HttpProbe, Trigger
+from controller.api.plan_checks import FAILED_SHARES, REQUESTS_COUNTED, BuiltIn, Check, HttpProbe, Trigger
 from controller.core.arms import arms_asked, arms_compared, blue_serves, colour_of
 from controller.core.buckets import bucket_labels
 from controller.core.commands import Subject
@@ -27,6 +27,7 @@ from controller.core.queries import (
     latency_selector,
     member_of,
     newest_buckets,
+    newest_counters,
     over_window,
     pair_of,
     requests_of,
@@ -78,7 +79,7 @@ def metric_name(check: str, metric: str) -> str:
 
 
 def standing_key(name: str, arm: Arm) -> str:
-    """Key of how the buckets behind a limit on latency stand at the window's end."""
+    """Key of how the counters behind a limit stand at the window's end, where the traffic query does not bring them."""
     return f"standing/{name}/{arm}"
 
 
@@ -213,6 +214,11 @@ def in_traffic(plan: PlanSpec, asked: Check | Trigger, routed: tuple[str, ...] =
     if asked.provider or plan.traffic.metrics is TrafficMetrics.NONE:
         return False
     return not routed or member_of(plan, asked.member).name in routed
+
+
+def counts_behind(plan: PlanSpec, check: Check, routed: tuple[str, ...] = ()) -> bool:
+    """Whether the traffic query brings the counters that the number of a check rests on."""
+    return check.builtin in REQUESTS_COUNTED and in_traffic(plan, check, routed)
 
 
 def is_counted(plan: PlanSpec, trigger: Trigger, routed: tuple[str, ...] = ()) -> bool:
@@ -368,10 +374,16 @@ class _Asker:
             except ValueError:
                 continue
             yield Ask(key=gate_key(check.name, arm), query=query, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
-            if check.builtin is BuiltIn.LATENCY:
-                buckets = newest_buckets(answered_of(self.mesh, (self.pair(check.member).of(colour_of(arm)),)), TARGETS)
+            behind = self.behind(check, colour_of(arm), query)
+            if behind:
                 key = standing_key(check.name, arm)
-                yield Ask(key=key, query=buckets, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+                yield Ask(key=key, query=behind, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def behind(self, check: Check, colour: str, query: str) -> str:
+        """How the counters stand that the query computes with; "" where there are none, or the traffic query brings them."""
+        if check.builtin is BuiltIn.LATENCY:
+            return newest_buckets(answered_of(self.mesh, (self.pair(check.member).of(colour),)), TARGETS)
+        return "" if counts_behind(self.plan, check, self.metrics.routed) else newest_counters(query, TARGETS)
 
     def scored(self, check: Check, window: Window) -> Iterator[Ask]:
         """The values of each metric at every step of the window, of both colours."""

@@ -22,7 +22,7 @@ from controller.core.commands import (
     SizeGreen,
 )
 from controller.core.steps import DATA_DEADLINE_SECONDS, POLL_SECONDS, World, act, hold, moved, record, set_stage, stored, wait
-from controller.core.traffic import SplitVerdict
+from controller.core.traffic import GAP_SCRAPES, SplitVerdict
 
 
 def enter_stage(w: World, index: int, *, skipped: str = "") -> Decision:
@@ -131,17 +131,30 @@ def progress(w: World, remaining: float) -> Decision:
     return wait(w, word, detail, until=w.now + min(remaining, seen.look_again(w)), status=w.status)
 
 
+RARE_SAMPLES = 3
+"""So many samples in a row of which each came too late to count are no outage: Prometheus scrapes more rarely than the plan says."""
+
+
 def stalled(w: World, window: WindowStatus) -> str:
-    """For how long no sample came, in words, and why where that is known; empty while that is normal."""
+    """For how long no sample came that counts, in words, and why where that is known; empty while that is normal."""
     silent = w.now - max(window.last_sample, w.stage_status.settled_at)
     limit = max(POLL_SECONDS * 3, w.plan.traffic.scrape_interval * 4) + w.stage.warm_up
     if seen.clocks_differ(w):
         return seen.why_blind(w)
     if silent <= limit:
-        return ""
+        return rare(w) if (window.apart or 0) >= RARE_SAMPLES else ""
     blind = seen.why_blind(w)
     awaited = seen.awaited(w)
     return f"no sample of {awaited[0] if len(awaited) == 1 else 'both versions'} since {silent:.0f} s{f': {blind}' if blind else ''}"
+
+
+def rare(w: World) -> str:
+    """That the samples come too far apart to be judged."""
+    scrape = w.plan.traffic.scrape_interval
+    return (
+        f"samples come more than {GAP_SCRAPES * scrape:g} s apart, and traffic.scrapeInterval says {scrape:g} s; "
+        "such gaps are not judged, so write there how often Prometheus scrapes"
+    )
 
 
 THEN = {"rollback": "rollback", "hold": "wait"}

@@ -239,6 +239,27 @@ def newest_buckets(labels: str, by: str) -> str:
     return f"{buckets} < 0 or {buckets} > {MOST_COUNT:.0f} or {buckets} != {buckets} or sum by ({by},le) ({buckets})"
 
 
+@lru_cache(maxsize=QUERIES_KEPT)
+def newest_counters(query: str, by: str) -> str:
+    """What stands behind a query that computes with the growth of counters; "" where it reads none, or is none that we know.
+
+    As `newest_buckets`. But a counter of seconds or bytes may be as large as it likes, and buckets are added up only where a quantile is
+    taken of all of them.
+    """
+    from controller.api.promql_facts import growing  # noqa: PLC0415 - the parser is needed by few plans, and at the ends of windows alone
+    from controller.api.promql_syntax import PromqlSyntaxError  # noqa: PLC0415 - likewise
+
+    try:
+        read = growing(query)
+    except PromqlSyntaxError:
+        return ""
+    parts = [part for one in read for part in (f"{one.selector} < 0", f"{one.selector} == Inf", f"{one.selector} != {one.selector}")]
+    sums = [f"sum by ({by},le) ({one.selector})" for one in read if one.quantile]
+    # Of two elements with the same labels `or` keeps the first: what is added up of each histogram gets a label of its own.
+    parts += [f'label_replace({text}, "histogram", "{number}", "", "")' if number else text for number, text in enumerate(sums)]
+    return " or ".join(parts)
+
+
 def over_window(query: str, seconds: float, step: float) -> str:
     """The query's value at every multiple of the step within so many seconds: a range of values for an instant query."""
     return f"({query})[{duration(seconds)}:{duration(step)}]"

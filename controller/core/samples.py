@@ -9,19 +9,19 @@ built-in share of failed requests counts what the traffic query brings:
 
 Its range ends at the newest sample of either colour, so that both are counted over the same time and a scrape that is late changes
 nothing. A target that was silent is left out where it would bring requests from before the range and what the query reaches
-further back.
+further back, and so is what a target counted in the scrape in which it began again.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from analysis import sequential as library
 from analysis.latency import Buckets, read_buckets
-from analysis.model import Arm, Counted, Series
+from analysis.model import Arm, Counted, Labels, Series
 from analysis.threshold import Reading
 from analysis.usable import clean, in_words, spoilt
-from controller.api.plan_checks import REQUESTS_COUNTED, BuiltIn, Check, Trigger
+from controller.api.plan_checks import BuiltIn, Check, Trigger
 from controller.core import asking, reasons, traffic
 from controller.core.commands import Subject
 from controller.core.queries import Mesh, Pair, is_failed, member_of, pair_of
@@ -82,34 +82,33 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
     if oldest_sample(context) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
     after, begun = found.scraped - trigger.range, context.now - trigger.range - asking.SPARE_SCRAPES * context.scrape_interval
-    green, blue = (_failures(arm, after, begun) for arm in (found.green, found.blue))
+    resets = found.resets
+    green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))
     return Counts(green, blue)
 
 
-def _failures(arm: traffic.ArmTraffic, after: float, begun: float) -> Failures:
-    n = arm.since(after, begun)
-    return Failures(n, arm.failing.since(after, begun), behind=n)
+def _failures(arm: traffic.ArmTraffic, after: float, begun: float, resets: Mapping[Labels, Collection[float]]) -> Failures:
+    n = arm.surely_since(after, begun, resets)
+    return Failures(n, arm.failing.surely_since(after, begun, resets), behind=n)
 
 
 def unusable(subject: Subject, observed: Observed, measured: Measured, check: Check) -> Reading | None:
-    """Why the number of a limit on built-in requests or latency is none; None where its counters can be counted, or are not asked for.
+    """Why the number of a limit is none; None where the counters behind it can be counted, or are not asked for.
 
     Prometheus computes on: it takes a counter that falls below 0 for a restart, so that what failed behind it would be missing.
     """
     if subject.plan is None or check.limit is None:
         return None
-    if check.builtin is BuiltIn.LATENCY:
-        found = (_standing(arm, measured.answers.get(asking.standing_key(check.name, arm))) for arm in Arm)
-        return next((reading for reading in found if reading is not None), None)
-    if check.builtin not in REQUESTS_COUNTED or asking.TRAFFIC not in measured.answers:
-        return None
-    return _ending(subject, observed, measured, check)
+    if asking.counts_behind(subject.plan, check, observed.routed):
+        return _ending(subject, observed, measured, check)
+    found = (standing(arm, measured.answers.get(asking.standing_key(check.name, arm))) for arm in Arm)
+    return next((reading for reading in found if reading is not None), None)
 
 
 def _ending(subject: Subject, observed: Observed, measured: Measured, check: Check) -> Reading | None:
     """What the traffic query's samples end in behind a limit on requests."""
     plan = subject.plan
-    if plan is None or check.limit is None or not asking.in_traffic(plan, check, observed.routed):
+    if plan is None or check.limit is None or asking.TRAFFIC not in measured.answers:
         return None
     found = sides(measured, asking.TRAFFIC, (_pair(subject, observed, check),), asking.mesh_of(subject, observed.cluster))
     every = (*found.green, *found.blue) if check.limit.relative else found.green
@@ -119,8 +118,8 @@ def _ending(subject: Subject, observed: Observed, measured: Measured, check: Che
     return Reading(reason=reasons.UNUSABLE_COUNTER, detail=held[0].words) if held else None
 
 
-def _standing(arm: Arm, measurement: Measurement | None) -> Reading | None:
-    """What is wrong with one version's buckets at the window's end (`queries.newest_buckets`); None where nothing is."""
+def standing(arm: Arm, measurement: Measurement | None) -> Reading | None:
+    """What is wrong with the counters behind one version's number (`queries.newest_counters`, `newest_buckets`); None where nothing is."""
     if measurement is None:
         return None
     answer = answer_of(measurement)

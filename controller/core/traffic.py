@@ -15,7 +15,7 @@ A release reads the same query for four things: has the shift arrived (`settled`
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -42,12 +42,14 @@ _NO_CLUSTER = frozenset({"", "unknown"})
 class Increment(NamedTuple):
     """`requests` within `(start, end]`, both of them sample times of one series' target, Unix seconds.
 
-    A named tuple, because each look makes a dozen.
+    A named tuple, because each look makes a dozen. `fell`: the counter began again within it.
     """
 
     start: float
     end: float
     requests: float
+    target: Labels = ()
+    fell: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,25 @@ class ArmTraffic:
         """Requests whose increment ends within `(after, until]`."""
         return sum([increment.requests for increment in self.increments if after < increment.end <= until])
 
+    def shared_out(self, after: float, until: float) -> float:
+        """Requests within `(after, until]`, as if those of each increment came evenly spread."""
+        parts = ((min(one.end, until) - max(one.start, after), one) for one in self.increments if after < one.end and one.start < until)
+        return sum([one.requests * overlap / (one.end - one.start) for overlap, one in parts])
+
     def since(self, after: float, begun: float) -> float:
         """Requests whose increment ends after the one moment, and began at the other or later."""
         return sum([increment.requests for increment in self.increments if increment.end > after and increment.start >= begun])
+
+    def surely_since(self, after: float, begun: float, resets: Mapping[Labels, Collection[float]]) -> float:
+        """As `since`, without what a target counted while it began again.
+
+        One of its counters has fallen then, and another one may have begun again and have passed its old value unseen: which share of
+        all requests failed nobody knows.
+        """
+        if not resets:
+            return self.since(after, begun)
+        counted = (one for one in self.increments if one.end > after and one.start >= begun)
+        return sum([one.requests for one in counted if not any(one.start < time <= one.end for time in resets.get(one.target, ()))])
 
     @property
     def failing(self) -> "ArmTraffic":
@@ -98,6 +116,15 @@ class Traffic:
     fault: str = ""
     detail: str = ""
     scraped: float = -math.inf
+
+    @property
+    def resets(self) -> dict[Labels, list[float]]:
+        """When which target was seen to have begun again."""
+        found: dict[Labels, list[float]] = {}
+        for one in (*self.blue.increments, *self.green.increments):
+            if one.fell:
+                found.setdefault(one.target, []).append(one.end)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +232,8 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraf
     for series in every:
         samples = [sample for sample in series.samples if 0 <= sample.value < math.inf]
         times.update([sample.time for sample in samples])
-        grown = _differences(samples, targets[_target(series.labels)])
+        target = _target(series.labels)
+        grown = _differences(samples, target, targets[target])
         increments += grown
         if grown and is_failed(dict(series.labels)):
             failed += grown
@@ -217,17 +245,18 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraf
 _BY_END = attrgetter("end")
 
 
-def _differences(samples: Sequence[Sample], scrapes: Sequence[float]) -> list[Increment]:
+def _differences(samples: Sequence[Sample], target: Labels, scrapes: Sequence[float]) -> list[Increment]:
     if not samples:
         return []
     found = []
     first = samples[0]
     if first.value > 0 and scrapes[0] < first.time:
-        found.append(Increment(scrapes[bisect_left(scrapes, first.time) - 1], first.time, first.value))
+        found.append(Increment(scrapes[bisect_left(scrapes, first.time) - 1], first.time, first.value, target))
     for before, after in pairwise(samples):
-        gained = after.value - before.value if after.value >= before.value else after.value
-        if gained > 0:
-            found.append(Increment(before.time, after.time, gained))
+        fell = after.value < before.value
+        gained = after.value if fell else after.value - before.value
+        if gained > 0 or fell:
+            found.append(Increment(before.time, after.time, gained, target, fell))
     return found
 
 
@@ -311,7 +340,8 @@ def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: f
 
     Only samples after `last_sample` count, so that the same answer twice changes nothing. Time without
     samples of one colour for more than three scrapes is a gap: it is left out of `ran`, and the window
-    lengthens by it. At 100 % blue has no requests and is not waited for.
+    lengthens by it; `apart` counts samples that follow a gap each, as where scrapes are rarer than the
+    plan says. At 100 % blue has no requests and is not waited for.
     """
     if traffic.fault:
         return window
@@ -326,6 +356,7 @@ def advance_window(window: WindowStatus, traffic: Traffic, *, scrape_interval: f
         update={
             "last_sample": until,
             "ran": window.ran + max(0.0, covered),
+            "apart": None if covered > 0 else (window.apart or 0) + 1,
             "n_green": window.n_green + _counted(traffic.green, window, after, until),
             "n_blue": window.n_blue + _counted(traffic.blue, window, after, until),
         }

@@ -86,6 +86,11 @@ class Counted:
             blue.between(after, until), blue.failing.between(after, until),
         )  # fmt: skip
 
+    def green_within(self, after: float, until: float) -> Requests:
+        """Green's requests of a time that begins and ends between scrapes: those of a scrape are taken as evenly spread."""
+        green = self.every.green
+        return Requests(green.shared_out(after, until), green.failing.shared_out(after, until))
+
 
 def counted(look: Look, raw: RawSamples) -> Counted | None:
     """The requests of the release that a look is of; None where they are not counted, or cannot be told apart.

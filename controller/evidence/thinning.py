@@ -182,8 +182,13 @@ def _family(labels: Labels) -> Labels:
 
 
 def _summed(parts: Iterable[Series], resets: Mapping[Labels, set[float]]) -> tuple[Sample, ...]:
-    """A part that appears later counts from 0, because its target was scraped before; one that ends stays where it was."""
+    """A part that appears later counts from 0, because its target was scraped before; one that ends stays where it was.
+
+    Where requests are counted and a part began again the sum does, too: a trigger counts nothing of a scrape in which its target began
+    again. Buckets go on, because those of one histogram would be taken to begin again together.
+    """
     grown: dict[float, float] = {}
+    fallen: set[float] = set()
     for one in parts:
         reset = resets[_family(one.labels)]
         first = one.samples[0]
@@ -191,5 +196,11 @@ def _summed(parts: Iterable[Series], resets: Mapping[Labels, set[float]]) -> tup
         for before, after in pairwise(one.samples):
             gained = after.value if after.time in reset else after.value - before.value
             grown[after.time] = grown.get(after.time, 0.0) + gained
+            if after.value < before.value and not any(name == "le" for name, _ in one.labels):
+                fallen.add(after.time)
     total = 0.0
-    return tuple(Sample(time, total := total + grown[time]) for time in sorted(grown))
+    samples = []
+    for time in sorted(grown):
+        total = grown[time] if time in fallen and grown[time] < total else total + grown[time]
+        samples.append(Sample(time, total))
+    return tuple(samples)

@@ -156,12 +156,13 @@ def checks(facts: Facts, plots: _Drawn) -> Iterator[str]:
         is_open = check.cause or check.outcome == "fail" or (number == 0 and facts.outcome != "succeeded")
         because = " - the cause of the rollback" if check.cause else ""
         yield f'<details{" open" if is_open else ""} class="{check.outcome or "open"}"><summary>'
-        yield f'<span class="mark">{MARKS[check.outcome]}</span> <strong>{escape(check.name)}</strong> ({KINDS[check.kind]}){because}<br>'
+        yield f'<h3><span class="mark">{MARKS[check.outcome]}</span> <strong>{escape(check.name)}</strong> ({KINDS[check.kind]}){because}'
+        yield "</h3><br>"
         yield f"{escape(check.sentence)}</summary>"
         for plot in check_plots(check, f"c{number}"):
             yield from figure(plot, facts, plots)
         for colour, query in sorted(check.queries.items()):
-            yield f"<h3>Query{'' if colour == 'both' else f', {escape(colour)}'}</h3><pre><code>{escape(query)}</code></pre>"
+            yield f"<h4>Query{'' if colour == 'both' else f', {escape(colour)}'}</h4><pre><code>{escape(query)}</code></pre>"
         yield from table(check, min(MOST_ROWS, PAGE_ROWS // len(facts.checks)))
         yield "</details>"
     yield "</section>"
@@ -228,7 +229,7 @@ def decisions(facts: Facts) -> Iterator[str]:
 
 def entry_table(caption: str, entries: Sequence[Entry]) -> Iterator[str]:
     """Records as rows."""
-    yield wide(caption)
+    yield wide(caption, ' class="entries"')
     yield '<thead><tr><th scope="col">At</th><th scope="col">What</th>'
     yield '<th scope="col" class="n">Stage</th><th scope="col">Sentence</th></tr></thead><tbody>'
     for entry in entries:

@@ -217,8 +217,13 @@ class TestOtherPolicy:
         assert found["with"]["back"]
         assert found["with"]["at"] < found["recordEnd"]["at"]
         assert found["with"]["weight"] == 25
-        assert 0 < found["spared"]["failed"] < found["spared"]["requests"]
         assert not found["beyondTheRecord"]
+
+    def test_the_requests_that_it_would_have_spared_are_those_of_the_seconds_between_whenever_the_scrapes_were(self, folder):
+        """A quarter of 100 requests a second, of which 8 % failed, for 20 s."""
+        told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.limit.maxDifference=2", "-o", "json")
+
+        assert json.loads(told.out)["spared"] == {"requests": pytest.approx(500, rel=0.05), "failed": pytest.approx(40, rel=0.05)}
 
     def test_a_looser_one_would_have_gone_on_and_the_record_ends_there(self, folder):
         told = penstock("replay", folder / "fails-at-25.penstock", "--set", "triggers.errors.limit.maxDifference=50")

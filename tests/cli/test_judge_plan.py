@@ -173,6 +173,17 @@ class TestEveryKind:
         assert (code, limit["outcome"], limit["reason"]) == (4, "inconclusive", "FallingBuckets")
         assert "counts less below a larger edge" in limit["sentence"]
 
+    def test_a_limit_on_a_query_of_its_own_says_which_counter_behind_it_is_none(self, capsys, tmp_path):
+        series = world(paid=0.05)
+        for labels, samples in series.items():
+            if ("result", "error") in labels and ("app", "shop-green") in labels:
+                samples[-1] = (samples[-1][0], -1)
+        code, found = judged(capsys, *asked_of(tmp_path, series, [CHECKS["queried"]]))
+        (limit,) = found["beside"]
+
+        assert (code, limit["outcome"], limit["reason"]) == (4, "inconclusive", "UnusableCounter")
+        assert "is -1" in limit["sentence"]
+
     @pytest.mark.parametrize(("change", "name"), [({"green_errors": 0.05}, "rate"), ({"heap": 1.6}, "asked")])
     def test_a_trigger_goes_back_at_its_poll(self, change, name, capsys, tmp_path):
         quiet = [{**CHECKS["unmeasured"], "limit": {"maxRatio": 3}}]
@@ -487,7 +498,7 @@ class TestReport:
         assert all(f"<strong>{name}" in page for name in (*CHECKS, "rate"))
         assert "heap_bytes{app=&quot;shop-green&quot;}" in page
         assert "scored: heap, both versions" in page
-        assert "<h3>Query, green total</h3>" in page
+        assert "<h4>Query, green total</h4>" in page
         assert "A release would have stopped for a person at" in page
         assert run([*shlex.split(again)[1:], "-o", "html"]) == 3
         assert capsys.readouterr().out == page

@@ -93,6 +93,11 @@ MAKE = {
     "others": lambda: {tuple((key, value.replace("shop", "cart")) for key, value in labels): at for labels, at in day(2).items()},
     "rare": lambda: day(6.5, n=1, errors=0.2),
     "unnumbered": lambda: {labels: [(time, "NaN") for time, _ in at] for labels, at in day(2).items()},
+    "negative": lambda: {labels: [(time, -1 - count) for time, count in at] for labels, at in day(2).items()},
+    "spoilt": lambda: {
+        labels: [(time, "NaN" if time > BEGIN + 5400 and ("pod", "shop-1") in labels else count) for time, count in at]
+        for labels, at in day(2).items()
+    },
     "idle": lambda: {labels: [(time, 7) for time, _ in at] for labels, at in day(2).items()},
     "empty": dict,
 }
@@ -267,6 +272,19 @@ class TestMeasuring:
 
         assert "are no numbers" in err
         assert "nan" not in out
+
+    def test_negative_counters_are_called_so(self, flown):
+        code, _, err = flown("negative")
+
+        assert code == 4
+        assert re.search(r"the samples of istio_requests_total\{.*?\} are negative", err)
+
+    def test_a_counter_that_ends_in_what_is_no_count_ends_the_time_of_blue_and_it_says_when(self, flown):
+        _, _, err = flown("spoilt")
+
+        assert "1.5 hours of blue are too few" in err
+        assert "After 2023-11-14 23:4" in err
+        assert "nothing of blue was counted: there are no samples then, or the newest of some counter are no counts." in err
 
     def test_nothing_found_names_what_was_looked_for(self, flown):
         _, found = as_json(flown, "others")

@@ -82,10 +82,10 @@ class TestGates:
         assert {ask.time for ask in asks.values()} == {960}
         assert all("[360s]" in ask.query for ask in gates(asks).values())
 
-    def test_behind_a_quantile_it_is_asked_of_the_same_versions_whether_their_buckets_can_be_counted(self):
+    def test_behind_a_number_it_is_asked_of_the_same_versions_whether_their_counters_can_be_counted(self):
         asks = asked(self.WANTED)
 
-        assert asks.keys() - gates(asks) == {"standing/p99/candidate", "standing/p99/baseline"}
+        assert asks.keys() - gates(asks) == {"standing/p99/candidate", "standing/p99/baseline", "standing/cpu/candidate"}
 
     def test_at_a_hundred_percent_blue_is_not_asked_where_its_numbers_were_judged_before(self):
         known = [CheckStatus(name=name, baseline=200.0) for name in ("p99", "late")]

@@ -185,6 +185,26 @@ class TestWhatIsCounted:
 
         assert polled(released(), answer).value == 0
 
+    @pytest.mark.parametrize("thin", [False, True], ids=["raw samples", "counts"])
+    def test_a_scrape_in_which_a_target_began_again_is_left_out_since_half_of_its_counters_may_have_hidden_it(self, thin):
+        """A caller begins again: of green's good requests 900 became 905, all of them new, which looks like five; its failed ones fell."""
+        hidden = [
+            one if i < 18 else Sample(one.time, 905.0 + 90 * (i - 18))
+            for i, one in enumerate(rows("shop-green", "200", [90], base=-720).samples)
+        ]
+        fallen = [one if i < 18 else Sample(one.time, 10.0 * (i - 17)) for i, one in enumerate(rows("shop-green", "503", [10]).samples)]
+        odd = [replace(one, samples=tuple(samples)) for one, samples in zip(both().series, (hidden, fallen), strict=False)]
+        calm = both(pod="other").series
+        every = (*odd, *both().series[2:], *calm)
+
+        found = polled(released(), answered(*(merged(every) if thin else every)))
+        assert (found.outcome, found.n, found.value) == (FAIL, 700, pytest.approx(10))
+
+    def test_targets_that_begin_again_at_every_scrape_say_nothing(self):
+        again = [replace(one, samples=tuple(Sample(s.time, 100.0 - i) for i, s in enumerate(one.samples))) for one in both().series]
+
+        assert polled(released(), answered(*again)).outcome is INCONCLUSIVE
+
     def test_only_the_requests_of_its_own_member_count(self):
         members = [{"name": "web", "workload": "shop"}, {"name": "api", "workload": "api"}]
         there = released({"member": "web"}, workload=None, members=members)

@@ -229,6 +229,15 @@ class TestWindow:
         assert advanced(self.OPEN, read(series("green", short)), needs_blue=False).ran == 60
         assert advanced(self.OPEN, read(series("green", long)), needs_blue=False).ran == 0
 
+    def test_samples_that_each_follow_a_gap_are_told_from_one_outage(self):
+        """A Prometheus that scrapes once a minute never lets a window of 15 s scrapes run on: that is no silence."""
+        window = WindowStatus()
+        for minutes in (2, 3, 4):
+            window = advanced(window, read(*(series(colour, [10 * t for t in range(minutes)], step=60) for colour in ("green", "blue"))))
+
+        assert (window.last_sample, window.ran, window.apart) == (180, 0, 3)
+        assert advanced(window, steady(95, 5)).apart is None
+
     def test_gaps_of_both_colours_that_overlap_are_left_out_once(self):
         green = [*range(5), *[None] * 5, *range(10, 20)]
         blue = [*range(7), *[None] * 5, *range(12, 20)]

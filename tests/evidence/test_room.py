@@ -222,8 +222,10 @@ class TestCounts:
     def test_one_that_ends_stays_where_it_was(self):
         assert grown(merged((series([1, 2, 3]), series([7, None, None], response_code="201")))) == {("a", "200"): [1, 1]}
 
-    def test_a_reset_counts_what_came_after_it(self):
-        assert grown(merged((series([100, 150, 20]), series([40, 41, 1], response_code="201")))) == {("a", "200"): [51, 21]}
+    def test_a_reset_counts_what_came_after_it_and_is_one_in_the_sum_too(self):
+        (one,) = merged((series([100, 150, 20]), series([40, 41, 1], response_code="201")))
+
+        assert [sample.value for sample in one.samples] == [140, 191, 21]
 
     def test_buckets_of_one_histogram_are_reset_together(self):
         name = "istio_request_duration_milliseconds_bucket"

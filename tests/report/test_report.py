@@ -410,6 +410,23 @@ class TestBrowser:
         assert page.value("getComputedStyle(document.querySelector('svg.still')).clipPath") == "none"
         assert page.value("getComputedStyle(document.querySelector('.uplot')).display") == "none"
 
+    def test_on_paper_no_heading_stands_alone_on_a_page_that_an_open_check_has_left(self, page, failed, tmp_path):
+        """An open check is longer than what is left of its page, so it may be broken; its figures and rows are not."""
+        page.open(written(tmp_path, "report.html", html.html(failed)), media="print")
+
+        def style(selector, name):
+            return page.value(f"getComputedStyle(document.querySelector('{selector}')).{name}")
+
+        assert [style(one, "breakInside") for one in ("details[open]", "details:not([open])", "figure", "tr")] == ["auto", *["avoid"] * 3]
+        assert {style(one, "breakAfter") for one in ("h2", "summary", "thead")} == {"avoid"}
+
+    def test_a_telephone_shows_whole_sentences_without_moving_them_sideways(self, page, failed, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(failed)), width=360)
+        cut = "[...document.querySelectorAll('.entries')].filter((one) => one.parentElement.scrollWidth > one.parentElement.clientWidth)"
+
+        assert page.value(f"{cut}.length") == 0
+        assert page.value("document.documentElement.scrollWidth") == 360
+
     def test_a_screen_reader_finds_a_sentence_for_each_figure_that_is_drawn(self, page, failed, tmp_path):
         """Of a canvas it sees nothing."""
         page.open(written(tmp_path, "report.html", html.html(failed)))
@@ -420,6 +437,15 @@ class TestBrowser:
         assert page.value("document.querySelectorAll('figure.drawn').length") > 0
         assert any(one.startswith("Green's share of the traffic over time") for one in read)
         assert page.value("document.querySelector('.drawn svg.still').getBoundingClientRect().height") <= 1
+
+    def test_a_screen_reader_goes_from_check_to_check_by_headings_that_name_them(self, page, hwayo, tmp_path):
+        page.open(written(tmp_path, "report.html", html.html(hwayo)))
+        page.send("Accessibility.enable")
+        nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+        read = [one["name"]["value"] for one in nodes if one.get("role", {}).get("value") == "heading" and not one.get("ignored")]
+
+        for check in hwayo.checks:
+            assert any(check.name in heading for heading in read), check.name
 
     def test_the_keyboard_reaches_the_checks_and_opens_them(self, page, failed, tmp_path):
         page.open(written(tmp_path, "report.html", html.html(failed)))

@@ -20,7 +20,17 @@ from controller.cli.judge_prometheus import read_prometheus
 from controller.cli.judge_selectors import BUCKETS, selector
 from controller.core.asking import TARGETS
 from controller.core.buckets import bucket_labels
-from controller.core.queries import LATENCY, Mesh, Naming, build_checks_queries, latency_selector, newest_buckets, over_window, pair_of
+from controller.core.queries import (
+    LATENCY,
+    Mesh,
+    Naming,
+    build_checks_queries,
+    latency_selector,
+    newest_buckets,
+    newest_counters,
+    over_window,
+    pair_of,
+)
 
 BINARY = shutil.which("prometheus")
 
@@ -143,9 +153,11 @@ def test_the_pods_of_before_are_seen_in_its_sums_too(prometheus):
 
 
 def test_it_has_no_buckets_that_could_contradict_each_other(prometheus):
-    found = prometheus.query(newest_buckets(ASKED, TARGETS), time.time())
+    own = newest_counters(f"histogram_quantile(0.9, sum(rate({LATENCY}{{{ASKED}}}[30s])))", TARGETS)
 
-    assert (found.fault, found.series, found.warnings) == (None, (), ())
+    for query in (newest_buckets(ASKED, TARGETS), own):
+        found = prometheus.query(query, time.time())
+        assert (found.fault, found.series, found.warnings) == (None, (), ())
 
 
 def test_the_built_in_latency_check_has_its_one_number(prometheus):
