@@ -34,7 +34,7 @@ from controller.core import (
     trouble,
 )
 from controller.core.commands import AddFinalizer, ClaimRoutes, Decision, RecordKind, Subject
-from controller.core.phases import BACKWARD, FINAL, WATCHED
+from controller.core.phases import BACKWARD, CHECKPOINTED, FINAL, WATCHED
 from controller.core.sentences import explain
 from controller.core.steps import World, halt, hold, moved, record, stored
 from controller.core.world import Measured, Observed
@@ -196,7 +196,7 @@ def step(w: World, watched: seen.Watch) -> Decision:
     checkpoint = seen.checkpoint_due(w, decision.status)
     arrived = carried.status.ready_at != w.status.ready_at and not w.names_person
     worth = decision.store or arrived or bool(notes) or (w.subject.plan is not None and seen.worth_writing(w, watched.status)) or checkpoint
-    status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in WATCHED else decision.status
+    status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in CHECKPOINTED else decision.status
     wake = min((t for t in (decision.wake_at, watched.next_at) if t is not None), default=None)
     return Decision(
         status=status,
