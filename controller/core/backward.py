@@ -188,7 +188,7 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     if missing and w.status.exposed_since and not w.subject.deleted:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = f"VirtualService {', '.join(missing)} is gone: Istio now sends to all pods of its hosts"
-        return halt(w, reasons.TARGET_GONE, detail, rollback=owed, weight=0)
+        return halt(w, reasons.ROUTE_GONE, detail, rollback=owed, weight=0)
     if others and w.status.exposed_since:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = ", ".join(

@@ -197,7 +197,14 @@ PREPARATION_DEADLINE = _reason(
 ROLLBACK_REQUESTED = _reason("RollbackRequested", "Rollback asked by {detail}.", "penstock retry starts again.", _W)
 RELEASE_DELETED = _reason("ReleaseDeleted", "The Release was deleted in mid-release.", "Nothing to do.", _W)
 SUPERSEDED = _reason("Superseded", "Release {detail} took its place.", "Watch that one.", _W)
-TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back; penstock rollback puts everybody on blue.", _C)
+TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back, then penstock retry.", _C)
+ROUTE_GONE = _reason(
+    "RouteGone",
+    "{detail}",
+    "Put the VirtualService back, then everybody is put on blue. Until then only green's Deployment scaled to 0 (kubectl scale) keeps "
+    "requests from it; where the route is gone for good, delete the Release.",
+    _C,
+)
 BLUE_GONE = _reason(
     "BlueGone",
     "{detail}",

@@ -131,7 +131,7 @@ class TestARouteInANamespaceThatCannotBeReadAnyMore:
     def test_is_gone_where_everything_can_be_read(self):
         gone = replace(self.BACK, route=replace(self.BACK.route, found=False))
 
-        assert (gone.decided().status.phase, gone.decided().status.reason) == (Phase.HALTED, reasons.TARGET_GONE)
+        assert (gone.decided().status.phase, gone.decided().status.reason) == (Phase.HALTED, reasons.ROUTE_GONE)
 
     @pytest.mark.parametrize(("ago", "kept"), [(300, True), (601, False)])
     def test_keeps_a_deleted_release_that_has_ended_for_ten_minutes(self, ago, kept):
