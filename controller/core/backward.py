@@ -10,7 +10,7 @@ blue's health, not for a notification, not for the store.
 from dataclasses import dataclass, replace
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
-from controller.core import deletion, fights, gates, owed, phases, reasons, seen
+from controller.core import deletion, fights, gates, owed, phases, readings, reasons, seen
 from controller.core.beginning import lost_marks
 from controller.core.commands import (
     ClaimRoutes,
@@ -140,6 +140,8 @@ def rolling_back(w: World) -> Decision:
     """Repeat until every route that exists is on blue and stamped; then look how blue does."""
     rollback = _rollback(w)
     stamp = w.subject.stamp if w.status.phase is Phase.ROLLING_BACK else ""
+    if ahead := counted_anew(w, rollback):
+        return ahead
     if not rollback.traffic_at:
         rising = old_version_rises(w, rollback)
         if rising:
@@ -153,6 +155,13 @@ def rolling_back(w: World) -> Decision:
             return untaken(w, Decision(status=w.status), w.observed.unreadable)  # perhaps it only may not be read
         return traffic_on_blue(w, rollback)
     return verify_blue(w, rollback)
+
+
+def counted_anew(w: World, rollback: RollbackStatus) -> Decision | None:
+    """Begin anew what is counted from times that are still to come; None where there are none."""
+    times = ("failed_at", "decided_at", "traffic_at", "ready_at", "healthy_at", "drained_at")
+    ahead = {name: w.now for name in times if readings.of_another_clock(getattr(rollback, name), w.now)}
+    return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update=ahead)})) if ahead else None
 
 
 def old_version_rises(w: World, rollback: RollbackStatus) -> Decision | None:
@@ -246,8 +255,8 @@ def tearing_down(w: World) -> Decision:
     if any(not r.blue_only for r in routes):
         return once_more(w, rollback)
     lent = None if rollback.gone_at else put_back(w)
-    if lent:
-        return lent
+    if waiting := counted_anew(w, rollback) or lent:
+        return waiting
     if not (rollback.drained_at or rollback.gone_at):
         return drain(w, rollback)
     removing = None if rollback.left else remove(w, rollback)
