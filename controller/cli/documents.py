@@ -32,7 +32,7 @@ from controller.cli.info import WORDS
 from controller.cli.main import COMMANDS, module_of
 from controller.cli.plan import limit_words
 from controller.cli.plan_detect import tolerance_words
-from controller.core import asking, backward, drift, outage, readings, steps, traffic
+from controller.core import asking, deletion, fights, outage, readings, steps, traffic
 from controller.core.judging import UNITS, unit_of
 from controller.core.phases import BACKWARD, FINAL, TRANSITIONS, WATCHED
 from controller.core.queries import Mesh, Naming, build_checks_queries, member_of, pair_of
@@ -202,13 +202,13 @@ def constant_table() -> str:
         ("hold for data where no check says otherwise", span(steps.DATA_DEADLINE_SECONDS), "As `NoData.deadline`."),
         ("another look where nothing is due", span(steps.POLL_SECONDS), "As the interval of a trigger."),
         ("progress that is not urgent is written at most every", span(steps.CHECKPOINT_SECONDS), "A restart finds the rest in Prometheus."),
-        ("corrections that make a fight", f"{drift.FIGHT_WRITES} in {span(drift.FIGHT_SECONDS)}", "A tool is at work, not a person."),
+        ("corrections that make a fight", f"{fights.FIGHT_WRITES} in {span(fights.FIGHT_SECONDS)}", "A tool is at work, not a person."),
         (
             "no ready pod of green while it has traffic, in all in one stage",
             span(outage.GRACE_SECONDS),
             "One missed readiness probe of the usual period (10 s), and the time that its news takes.",
         ),
-        ("a teardown that is refused is tried for", span(backward.TEARDOWN_PATIENCE_SECONDS), "Then a person is asked."),
+        ("a teardown that is refused is tried for", span(deletion.TEARDOWN_PATIENCE_SECONDS), "Then a person is asked."),
     )
     return "\n".join(["| what | value | why |", "|---|---|---|", *(f"| {what} | {value} | {why} |" for what, value, why in rows)])
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.cli.host import Session
-from controller.cli.words import record, span
-from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, RELEASE, KubeError
-from controller.runtime.lease import LeaseView, vacancy, view_of
+from controller.cli.words import record, rows, span, text
+from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, RELEASE, KubeError, Obj
+from controller.runtime.lease import vacancy, view_of
+from controller.times import unix
 
 SLACK_SECONDS = 10.0
 """So much longer than its lease a holder may be silent: clocks differ, and another replica takes over meanwhile."""
@@ -27,25 +28,27 @@ def nobody_acts(session: Session, namespace: str, silent: float = SILENT_SECONDS
         namespace: of the release.
         silent: for how long nothing was written about it, seconds; its rights are only asked for where that is long.
     """
-    lease = _lease(session)
-    if lease is None:
+    found = _lease(session)
+    if found is None:
         return ""
-    return _unled(session, lease) or (_rightless(session, namespace) if silent >= SILENT_SECONDS else "")
+    return _unled(session, found) or (_rightless(session, namespace) if silent >= SILENT_SECONDS else "")
 
 
-def _lease(session: Session) -> LeaseView | None:
+def _lease(session: Session) -> Obj | None:
     from controller.cli.install_objects import NAME, SYSTEM
 
     try:
-        return view_of(session.kube.get(LEASE, SYSTEM, NAME))
+        return session.kube.get(LEASE, SYSTEM, NAME)
     except KubeError:
         return None
 
 
-def _unled(session: Session, lease: LeaseView) -> str:
+def _unled(session: Session, found: Obj) -> str:
     from controller.cli.install_objects import NAME, SYSTEM
 
-    silent = vacancy(lease, session.now)
+    lease = view_of(found)
+    written = written_at(found)
+    silent = session.now - written if written else vacancy(lease, session.now)
     if not lease.renewed or silent <= lease.duration + SLACK_SECONDS:
         return ""
     held = f", which {lease.holder} held" if lease.holder else ", which nobody holds"
@@ -53,6 +56,15 @@ def _unled(session: Session, lease: LeaseView) -> str:
         f"No controller leads: the Lease {SYSTEM}/{NAME}{held}, was not renewed for {span(silent)}. Nothing moves until one does, and "
         f"traffic stays as it is. Look at its pods (Deployment {SYSTEM}/{NAME})."
     )
+
+
+def written_at(found: Obj) -> float:
+    """When the Lease was written last, by the API server's own clock: the holder's may go otherwise. 0 where that is not told."""
+    times = [text(entry.get("time")) for entry in rows(record(found.get("metadata")).get("managedFields"))]
+    try:
+        return max(map(unix, times), default=0.0)
+    except ValueError:
+        return 0.0
 
 
 def _rightless(session: Session, namespace: str) -> str:

@@ -135,7 +135,8 @@ def view_of(
     namespace, name = text(meta.get("namespace")), text(meta.get("name"))
     stages = stages_of(spec, status, plan, now, divisor)
     checks = checks_of(status)
-    command, does = command_of(phase, name, namespace) if not no_way_back else ("", "")
+    on_its_way = phase == "Halted" and bool(status.get("rollback"))  # asking once more changes nothing: `can` says what does
+    command, does = command_of(phase, name, namespace) if not (no_way_back or on_its_way) else ("", "")
     leaderless = leaderless if phase not in FINAL else ""
     can = no_way_back or without(reasons.next_step(reason) if reason else "", verb_of(command))
     return ReleaseView(

@@ -68,15 +68,15 @@ def story(release: Obj, view: ReleaseView, queries: Mapping[str, dict[str, str]]
 def culprits_of(view: ReleaseView, rollback: Mapping[str, Any], hold: Mapping[str, Any]) -> list[Any]:
     """The checks that the answer is about: what caused a rollback or a hold, else what fails, else what has no answer, else the tightest.
 
-    A rollback that no check caused (a person asked, a deadline passed) is about what fails, if anything does.
+    A rollback that no check caused (a person asked, a deadline passed, green's pods went) is about what fails, if anything does.
     """
     caused = text(rollback.get("check")) or text(hold.get("check"))
     named = [check for check in view.checks if check.name == caused]
     failing = [check for check in view.checks if check.mark is Mark.BAD]
     silent = [check for check in view.checks if check.mark is Mark.WAIT]
     tight = [check for check in view.checks if check.name == view.tightest]
-    if rollback and not caused:
-        return failing
+    if rollback:
+        return named or failing
     return named or failing or silent or tight
 
 

@@ -10,7 +10,7 @@ blue's health, not for a notification, not for the store.
 from dataclasses import dataclass, replace
 
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, RollbackStatus
-from controller.core import deletion, gates, owed, phases, reasons, seen
+from controller.core import deletion, fights, gates, owed, phases, readings, reasons, seen
 from controller.core.beginning import lost_marks
 from controller.core.commands import (
     ClaimRoutes,
@@ -31,9 +31,6 @@ from controller.core.owed import Because
 from controller.core.steps import CHECKPOINT_SECONDS, World, act, back, halt, moved, record, saying, stored, wait
 from controller.core.words import many
 from controller.core.world import RouteView, WorkloadView
-
-TEARDOWN_PATIENCE_SECONDS = 600.0
-"""How long a teardown is tried before a person is asked; green has no traffic meanwhile."""
 
 UNREAD_SECONDS = 5.0
 """So often it is looked whether what was refused can be read again."""
@@ -148,15 +145,28 @@ def rolling_back(w: World) -> Decision:
     """Repeat until every route that exists is on blue and stamped; then look how blue does."""
     rollback = _rollback(w)
     stamp = w.subject.stamp if w.status.phase is Phase.ROLLING_BACK else ""
+    if ahead := counted_anew(w, rollback):
+        return ahead
     if not rollback.traffic_at:
         rising = old_version_rises(w, rollback)
         if rising:
             return rising
         mine = [r for r in w.observed.routes if r.found and not foreign(w, r.owner)]
         if any(not r.blue_only or r.stamp != stamp for r in mine):
-            return back(w.status, RollBackRoutes(stamp))
+            taken = [r for r in mine if not r.blue_only and r.stamp == stamp]  # our write stood there already
+            status, records = fought(w, taken)
+            return back(status, RollBackRoutes(stamp), records=records)
+        if w.observed.unreadable and w.status.exposed_since and any(not r.found for r in w.observed.routes):
+            return untaken(w, Decision(status=w.status), w.observed.unreadable)  # perhaps it only may not be read
         return traffic_on_blue(w, rollback)
     return verify_blue(w, rollback)
+
+
+def counted_anew(w: World, rollback: RollbackStatus) -> Decision | None:
+    """Begin anew what is counted from times that are still to come; None where there are none."""
+    times = ("failed_at", "decided_at", "traffic_at", "ready_at", "healthy_at", "drained_at")
+    ahead = {name: w.now for name in times if readings.of_another_clock(getattr(rollback, name), w.now)}
+    return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update=ahead)})) if ahead else None
 
 
 def old_version_rises(w: World, rollback: RollbackStatus) -> Decision | None:
@@ -196,7 +206,7 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     if missing and w.status.exposed_since and not w.subject.deleted:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = f"VirtualService {', '.join(missing)} is gone: Istio now sends to all pods of its hosts"
-        return halt(w, reasons.TARGET_GONE, detail, rollback=owed, weight=0)
+        return halt(w, reasons.ROUTE_GONE, detail, rollback=owed, weight=0)
     if others and w.status.exposed_since:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = ", ".join(
@@ -220,12 +230,13 @@ def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
     over = w.now >= rollback.traffic_at + w.plan.rollback.blue_ready + w.plan.rollback.blue_healthy
     if "healthy_at" in update or over:
         if "healthy_at" not in update:
-            update |= {"blue_unhealthy": True, "overruns": [*rollback.overruns, "blue"]}
+            update |= {"blue_unhealthy": True, "overruns": over_budget(rollback, "blue")}
         done = rollback.model_copy(update=update)
         word = reasons.BLUE_UNHEALTHY if done.blue_unhealthy else reasons.DRAINING
         detail = blue.detail if done.blue_unhealthy else f"for {w.drain_seconds:.0f} s"
         entries = (record(w, RecordKind.WARNING, word, detail),) if done.blue_unhealthy else ()
-        return stored(moved(w, Phase.TEARING_DOWN, word, detail, rollback=done), *entries)
+        kept = {} if done.blue_unhealthy else still_fought(w)
+        return stored(moved(w, Phase.TEARING_DOWN, word, detail, rollback=done).model_copy(update=kept), *entries)
     status = w.status.model_copy(update={"rollback": rollback.model_copy(update=update)}) if update else w.status
     if update:
         return stored(status)
@@ -253,8 +264,8 @@ def tearing_down(w: World) -> Decision:
     if any(not r.blue_only for r in routes):
         return once_more(w, rollback)
     lent = None if rollback.gone_at else put_back(w)
-    if lent:
-        return lent
+    if waiting := counted_anew(w, rollback) or lent:
+        return waiting
     if not (rollback.drained_at or rollback.gone_at):
         return drain(w, rollback)
     removing = None if rollback.left else remove(w, rollback)
@@ -262,17 +273,18 @@ def tearing_down(w: World) -> Decision:
         return removing
     if not rollback.gone_at:
         late = w.now > rollback.drained_at + w.plan.rollback.teardown
-        gone = rollback.model_copy(update={"gone_at": w.now, "overruns": [*rollback.overruns, *(["teardown"] if late else [])]})
+        overruns = over_budget(rollback, "teardown") if late else rollback.overruns
+        gone = rollback.model_copy(update={"gone_at": w.now, "overruns": overruns})
         return stored(w.status.model_copy(update={"rollback": gone}))
     return give_back(w, rollback)
 
 
 def remove(w: World, rollback: RollbackStatus) -> Decision | None:
     """Take green down, unless it is all that is left of the service; None when it is gone, or kept by the plan."""
-    overdue = w.now > rollback.drained_at + TEARDOWN_PATIENCE_SECONDS
+    overdue = w.now > rollback.drained_at + deletion.TEARDOWN_PATIENCE_SECONDS
     if w.observed.unreadable:  # perhaps green is all that is left of the service
         if overdue:
-            return halt(w, reasons.RIGHTS_MISSING, w.observed.unreadable)
+            return deletion.stops(w, rollback, reasons.RIGHTS_MISSING, w.observed.unreadable)
         return wait(w, reasons.RIGHTS_MISSING, w.observed.unreadable, until=w.now + UNREAD_SECONDS)
     if w.plan.rollback.keep_green or w.observed.green_gone:
         return None
@@ -327,13 +339,36 @@ def once_more(w: World, rollback: RollbackStatus) -> Decision:
     anew = rollback.model_copy(
         update={"traffic_at": 0.0, "ready_at": 0.0, "healthy_at": 0.0, "drained_at": 0.0, "gone_at": 0.0, "left": ""}
     )
-    status = moved(w, Phase.ROLLING_BACK, rollback.reason, rollback=anew).model_copy(update={"message": rollback.message})
-    return back(status, *first_writes(w, RollBackRoutes(f"{w.subject.uid}/{status.phase_counter}")))
+    told = {"message": rollback.message, **still_fought(w)}
+    status = moved(w, Phase.ROLLING_BACK, rollback.reason, rollback=anew).model_copy(update=told)
+    taken = [r for r in w.observed.routes if rollback.traffic_at and r.found and not r.blue_only and not foreign(w, r.owner)]
+    status, records = fought(w.with_status(status), taken)
+    return back(status, *first_writes(w, RollBackRoutes(f"{w.subject.uid}/{status.phase_counter}")), records=records)
+
+
+def fought(w: World, routes: list[RouteView]) -> tuple[ReleaseStatus, tuple[Record, ...]]:
+    """The status that counts what somebody took from blue again, and names who keeps at it; with the record of a fight that begins."""
+    if not routes or not w.status.max_weight:
+        return w.status, ()
+    drift = fights.counted(w)
+    status = w.status.model_copy(update={"drift": drift})
+    if not fights.goes_on(drift):
+        return status, ()
+    begins = w.status.reason != reasons.ROLLBACK_FOUGHT
+    entry = record(w, RecordKind.WARNING, reasons.ROLLBACK_FOUGHT, fights.words(routes))
+    return saying(status, reasons.ROLLBACK_FOUGHT, fights.words(routes)), (entry,) if begins else ()
+
+
+def still_fought(w: World) -> dict[str, str]:
+    """The words of a fight, which stand until green has had no weight for as long as it drains; empty where there is none."""
+    return {"reason": w.status.reason, "message": w.status.message} if w.status.reason == reasons.ROLLBACK_FOUGHT else {}
 
 
 def drain(w: World, rollback: RollbackStatus) -> Decision:
     """Weight 0 for the drain time, and no traffic seen (rule 6)."""
     opens = rollback.traffic_at + w.drain_seconds
+    if w.now < opens and still_fought(w):
+        return Decision(status=w.status, wake_at=opens)
     if w.now < opens:
         return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
     quiet = seen.no_traffic(w) or deletion.nothing_left(w)
@@ -428,7 +463,12 @@ def _rollback(w: World) -> RollbackStatus:
 
 def _overruns(w: World, rollback: RollbackStatus, *, traffic: float) -> list[str]:
     late = traffic > rollback.decided_at + w.plan.rollback.traffic
-    return [*rollback.overruns, *(["traffic"] if late else [])]
+    return over_budget(rollback, "traffic") if late else rollback.overruns
+
+
+def over_budget(rollback: RollbackStatus, budget: str) -> list[str]:
+    """The budgets that were overrun, with this one: each once, however often the way back begins anew."""
+    return [*rollback.overruns, *([budget] if budget not in rollback.overruns else [])]
 
 
 def is_backward(status: ReleaseStatus) -> bool:

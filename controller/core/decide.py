@@ -9,7 +9,7 @@ step of the phase.
 from dataclasses import replace
 from typing import assert_never
 
-from controller.api.release import Phase
+from controller.api.release import HoldStatus, Phase
 from controller.core import (
     backward,
     beginning,
@@ -34,7 +34,7 @@ from controller.core import (
     trouble,
 )
 from controller.core.commands import AddFinalizer, ClaimRoutes, Decision, RecordKind, Subject
-from controller.core.phases import BACKWARD, FINAL, WATCHED
+from controller.core.phases import BACKWARD, CHECKPOINTED, FINAL, WATCHED
 from controller.core.sentences import explain
 from controller.core.steps import World, halt, hold, moved, record, stored
 from controller.core.world import Measured, Observed
@@ -196,7 +196,7 @@ def step(w: World, watched: seen.Watch) -> Decision:
     checkpoint = seen.checkpoint_due(w, decision.status)
     arrived = carried.status.ready_at != w.status.ready_at and not w.names_person
     worth = decision.store or arrived or bool(notes) or (w.subject.plan is not None and seen.worth_writing(w, watched.status)) or checkpoint
-    status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in WATCHED else decision.status
+    status = decision.status.model_copy(update={"checkpoint_at": w.now}) if worth and w.status.phase in CHECKPOINTED else decision.status
     wake = min((t for t in (decision.wake_at, watched.next_at) if t is not None), default=None)
     return Decision(
         status=status,
@@ -237,7 +237,7 @@ def holding(w: World) -> Decision:
     held = w.status.hold
     if held is None:
         return stored(moved(w, Phase.SHIFTING, reasons.SETTLING, "the reason of the hold was lost"))
-    if held.until is not None and w.now >= held.until:
+    if held.until is not None and w.now >= held.until and not data_are_back(w, held):
         return hold_deadline(w)
     if not held.tries_again:
         return Decision(status=w.status, wake_at=held.until)
@@ -266,6 +266,18 @@ def holding(w: World) -> Decision:
         )
         return stored(back_to, *tried.records)  # a verdict that the first data after the hold complete has its record too
     return tried
+
+
+def data_are_back(w: World, held: HoldStatus) -> bool:
+    """Whether the very look that finds the deadline over finds data, too.
+
+    Nobody may have looked for a while, or the clock was set: green is not sent away for a time in which nobody asked.
+    """
+    if held.reason != reasons.NO_DATA or outage.waiting_for_pods(w) or w.observed.unreadable:
+        return False
+    tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
+    settled = held.phase is Phase.SHIFTING and tried.status.phase in (Phase.MEASURING, Phase.BAKING)
+    return settled or (tried.status.phase is held.phase and _moving_again(w, tried))
 
 
 def _moving_again(w: World, tried: Decision) -> bool:

@@ -2,21 +2,14 @@
 
 from dataclasses import replace
 
-from controller.api.release import DriftStatus, Phase, ReleaseStatus
-from controller.core import backward, forward, reasons, returning
+from controller.api.release import Phase, ReleaseStatus
+from controller.core import backward, fights, forward, reasons, returning
 from controller.core.commands import Decision, RecordKind, SetWeight
 from controller.core.steps import World, back, moved, record, set_stage, stored
 from controller.core.world import RouteView
 
-FIGHT_WRITES = 3
-"""Corrections within `FIGHT_SECONDS` that make a persistent fighter (L4)."""
-
-FIGHT_SECONDS = 60.0
-
 STEADY = frozenset({Phase.MEASURING, Phase.BAKING, Phase.HOLDING, Phase.HALTED})
 """No weight of ours is under way in these."""
-
-IGNORE = "/spec/http/*/route/*/weight"
 
 
 def answer(w: World) -> Decision | None:
@@ -84,7 +77,7 @@ def moved_by_others(w: World) -> Decision | None:
         return obey(w, below)
     aside = [r for r in w.observed.routes if r.aside and not r.problems]
     if aside and status.weight and status.phase is w.standing and weights_stand(w):
-        words = f"a rule of {_titles(aside)} sends to blue alone{_writer(aside[0])}; penstock resume gives green its share there"
+        words = f"a rule of {_titles(aside)} sends to blue alone{fights.writer(aside[0])}; penstock resume gives green its share there"
         return forward.hold_for_person(w, reasons.ROUTE_CHANGED, words, phase=status.phase)
     return None
 
@@ -144,29 +137,21 @@ def is_rollback_stamp(w: World, route: RouteView) -> bool:
 
 def correct(w: World, routes: list[RouteView]) -> Decision:
     """Put green back to what it may have, at once; hold where somebody keeps at it."""
-    drift = counted(w)
+    drift = fights.counted(w)
     status = w.status.model_copy(update={"drift": drift})
-    names = ", ".join(f"{r.namespace}/{r.name} had {r.green_weight} %{_writer(r)}" for r in routes)
     command = SetWeight(w.status.weight, stamp=f"{w.subject.uid}/{w.status.phase_counter}")
-    if drift.count >= FIGHT_WRITES and w.status.phase is not Phase.HOLDING and w.status.phase is not Phase.HALTED:
-        detail = f"{names}; the field to ignore is {IGNORE}"
-        held = forward.hold_for_person(w.with_status(status), reasons.FIGHTER, detail, phase=w.status.phase)
+    if fights.goes_on(drift) and w.status.phase is not Phase.HOLDING and w.status.phase is not Phase.HALTED:
+        held = forward.hold_for_person(w.with_status(status), reasons.FIGHTER, fights.words(routes), phase=w.status.phase)
         return back(held.status, command, records=held.records)
+    names = fights.had(routes)
     entry = record(w, RecordKind.HOLD, reasons.DRIFT_CORRECTED, names)
     return back(reopened(w.with_status(status), names), command, records=(entry,))
-
-
-def counted(w: World) -> DriftStatus:
-    """One more correction; the count begins anew after a while."""
-    drift = w.status.drift
-    fresh = w.now - drift.since <= FIGHT_SECONDS
-    return DriftStatus(count=drift.count + 1, since=drift.since) if fresh else DriftStatus(count=1, since=w.now)
 
 
 def take_up(w: World, routes: list[RouteView]) -> Decision:
     """A correction stands on the route with this very phase's stamp, but nobody could write it down: its window is owed anew."""
     names = ", ".join(f"{r.namespace}/{r.name}" for r in routes)
-    status = w.status.model_copy(update={"drift": counted(w)})
+    status = w.status.model_copy(update={"drift": fights.counted(w)})
     return stored(reopened(w.with_status(status), names), record(w, RecordKind.HOLD, reasons.DRIFT_CORRECTED, names))
 
 
@@ -181,7 +166,7 @@ def reopened(w: World, names: str) -> ReleaseStatus:
 def obey(w: World, routes: list[RouteView]) -> Decision:
     """A kubectl edit toward blue must stick: hold at what is there."""
     lowest = w.observed.lowest_weight
-    names = ", ".join(f"{r.namespace}/{r.name} has {r.green_weight} %, {w.status.weight} % was set{_writer(r)}" for r in routes)
+    names = ", ".join(f"{r.namespace}/{r.name} has {r.green_weight} %, {w.status.weight} % was set{fights.writer(r)}" for r in routes)
     status = w.status.model_copy(update={"weight": lowest, "observed_weight": lowest})
     if w.status.phase is Phase.HALTED:  # it waits for a person already, and goes on doing so for its own reason
         entry = record(w, RecordKind.HOLD, reasons.DRIFT_TO_BLUE, names)
@@ -191,11 +176,6 @@ def obey(w: World, routes: list[RouteView]) -> Decision:
 
 def _titles(routes: list[RouteView]) -> str:
     return ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in routes)
-
-
-def _writer(route: RouteView) -> str:
-    """By whom, where that can be told: a tool does it again after each resume, until it is told to ignore the field."""
-    return f" (by {route.foreign})" if route.foreign else ""
 
 
 def _phase_to_resume(w: World) -> Phase:

@@ -2,7 +2,7 @@
 
 from controller.api.plan import GreenSource
 from controller.api.release import Phase, ReleaseStatus, RetentionStatus, StageStatus, Verb
-from controller.core import backward, gates, reasons, seen
+from controller.core import backward, deletion, gates, reasons, seen
 from controller.core.commands import (
     AnswerRequest,
     CloseRoutes,
@@ -69,6 +69,9 @@ def finished(w: World) -> Decision:
     commands = leftovers(w)
     if commands:
         return act(w, *commands)
+    if w.observed.unreadable and deletion.given_up(w):
+        entry = record(w, RecordKind.WARNING, reasons.LEFT_UNSEEN, w.observed.unreadable)
+        return stored(w.status, entry, commands=(DropFinalizer(),))
     if w.observed.unreadable:
         return Decision(status=w.status, wake_at=w.now + LOOK_SECONDS)  # what is left cannot be seen: it is neither removed nor forgotten
     if w.status.phase is Phase.SUCCEEDED:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from analysis.model import Outcome
 from controller.api.release import Phase, StageStatus, WindowStatus
-from controller.core import backward, cautions, finishing, gates, reasons, seen, sequential
+from controller.core import backward, cautions, finishing, gates, readings, reasons, seen, sequential
 from controller.core.beginning import added
 from controller.core.commands import (
     Decision,
@@ -71,6 +71,8 @@ def lacking_pods(w: World) -> Decision | None:
 
 def settle(w: World) -> Decision:
     """Open the window once the observed split agrees with the granted one."""
+    if readings.of_another_clock(w.stage_status.shifted_at, w.now):
+        return stored(set_stage(w.status, shifted_at=w.now))
     split = seen.split(w)
     if split.settled:
         window = WindowStatus(opened_at=split.at + w.stage.warm_up, last_sample=split.at + w.stage.warm_up)

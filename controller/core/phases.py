@@ -39,6 +39,9 @@ FINAL = frozenset({P.SUCCEEDED, P.ROLLED_BACK, P.REFUSED})
 WATCHED = frozenset({P.SHIFTING, P.MEASURING, P.HOLDING, P.BAKING, P.RETURNING, P.HALTED})
 """Triggers act in these while green may have traffic."""
 
+CHECKPOINTED = WATCHED | {P.PREPARING}
+"""Progress that changes no phase and no streak is written once a minute in these: people read it."""
+
 BACKWARD = frozenset({P.ROLLING_BACK, P.TEARING_DOWN})
 """Once here, nothing raises green's weight (S8)."""
 

@@ -45,7 +45,7 @@ def touched(w: World) -> bool:
 def bring_up(w: World) -> Decision:
     """Make what is missing, wait until it is ready, and give its cluster time to reach the proxies."""
     if not made(w):
-        return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing")
+        return act(w, MakeGreen(), reason=reasons.PREPARING_GREEN, detail="makes what is missing, then waits for its pods")
     images = missing.images_seen(w)
     if len(listed(w)) > len(w.status.objects) or images != w.status.images_ready:
         return stored(w.status.model_copy(update={"objects": listed(w), "images_ready": images}))
@@ -54,8 +54,10 @@ def bring_up(w: World) -> Decision:
         return backward.roll_back(w, reasons.TARGET_GONE, other)
     lacking = unready(w)
     if lacking and not w.subject.spec.now:
-        unready_now = w.status.model_copy(update={"ready_at": 0.0, "probe_passes": 0})
-        return wait(w, reasons.PREPARING_GREEN, lacking, until=w.now + 2.0, status=unready_now)
+        proven = w.status.ready_at or w.status.probe_passes
+        unready_now = w.status.model_copy(update={"ready_at": 0.0, "probe_passes": 0}) if proven else w.status
+        word = reasons.GREEN_STUCK if stuck(w) else reasons.PREPARING_GREEN
+        return wait(w, word, lacking, until=w.now + 2.0, status=unready_now)
     if not all(route.has_green for route in w.observed.routes if route.found):
         return act(w, OpenRoutes())
     unproven = probes_to_go(w)
@@ -111,6 +113,11 @@ def probes_to_go(w: World) -> Unproven | None:
     if status.probe_passes >= attempts:
         return None
     return Unproven(status, f"health probes passed {status.probe_passes} of {many(attempts, 'time')}")
+
+
+def stuck(w: World) -> bool:
+    """Whether a member of green does not come up by itself (its image, a quota, a crash): a person is told at once, not at the deadline."""
+    return any(member.green.stuck or member.green.restarts > w.plan.preparation.restarts for member in w.observed.members)
 
 
 def unready(w: World) -> str:

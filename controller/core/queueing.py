@@ -79,10 +79,14 @@ def for_person(w: World, reason: str, detail: str) -> HoldStatus:
 
 
 def is_ahead(w: World, rival: Rival) -> bool:
-    """Whether that release must end, or have its retention ended, before this one may begin."""
+    """Whether that release must end, or have its retention ended, before this one may begin.
+
+    Whoever holds the plan's lock has had its turn: of two that were made in the same second the one that goes first may have come after
+    the other had taken it, and each would wait for the other for ever.
+    """
     if rival.phase is not Phase.QUEUED:
         return True
-    if supersedes(w, rival):
+    if supersedes(w, rival) or w.observed.lock == w.subject.uid:
         return False
     place = w.subject.created if w.observed.place is None else w.observed.place
     return rival.order < (place, w.subject.created, w.subject.uid)

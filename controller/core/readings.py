@@ -82,6 +82,14 @@ class Counts:
         return self.green.n if self.fault is None else None
 
 
+def of_another_clock(time: float, now: float) -> bool:
+    """Whether a time that we wrote down is still to come: our clock was set back since, or another controller's goes ahead of it.
+
+    Whatever is counted from it begins anew, or it would last for as much longer.
+    """
+    return time > now + MAX_SKEW_SECONDS
+
+
 def oldest_sample(context: Context) -> float:
     """The age from which on a sample says nothing about now, seconds."""
     return max(3 * context.scrape_interval, MAX_SKEW_SECONDS)

@@ -26,6 +26,12 @@ SUPERSEDING = _reason(
     "Superseding", "Waits until release {detail}, whose place it takes, has given the plan back.", "It goes on by itself."
 )
 PREPARING_GREEN = _reason("PreparingGreen", "Brings green up: {detail}", "It goes on by itself until the preparation deadline.")
+GREEN_STUCK = _reason(
+    "GreenStuck",
+    "Green does not come up: {detail}",
+    "Look at green's pods and their events; it goes on by itself once they are ready, and back at the preparation deadline.",
+    _W,
+)
 WAITING_FOR_CLUSTER = _reason(
     "WaitingForCluster", "Green is ready; its cluster travels to the proxies before the first weight.", "It goes on by itself."
 )
@@ -176,6 +182,12 @@ GREEN_LEFT = _reason(
     "Look whether anybody asks green, then delete its Deployment: the next release needs its place.",
     _W,
 )
+LEFT_UNSEEN = _reason(
+    "LeftUnseen",
+    "The deleted Release has ended on blue, and what it may have left cannot be read: {detail}",
+    "Nothing to do where that namespace is gone; else look there for green's Deployment and destination.",
+    _W,
+)
 # Triggers, gates and the way back.
 CHECK_FAILED = _reason("CheckFailed", "{detail}", "penstock why shows the query and both numbers.", _C)
 TRIGGER_FIRED = _reason("TriggerFired", "{detail}", "penstock why shows the query and both numbers.", _C)
@@ -191,7 +203,14 @@ PREPARATION_DEADLINE = _reason(
 ROLLBACK_REQUESTED = _reason("RollbackRequested", "Rollback asked by {detail}.", "penstock retry starts again.", _W)
 RELEASE_DELETED = _reason("ReleaseDeleted", "The Release was deleted in mid-release.", "Nothing to do.", _W)
 SUPERSEDED = _reason("Superseded", "Release {detail} took its place.", "Watch that one.", _W)
-TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back; penstock rollback puts everybody on blue.", _C)
+TARGET_GONE = _reason("TargetGone", "{detail}", "Put the object back, then penstock retry.", _C)
+ROUTE_GONE = _reason(
+    "RouteGone",
+    "{detail}",
+    "Put the VirtualService back, then everybody is put on blue. Until then only green's Deployment scaled to 0 (kubectl scale) keeps "
+    "requests from it; where the route is gone for good, delete the Release.",
+    _C,
+)
 BLUE_GONE = _reason(
     "BlueGone",
     "{detail}",
@@ -220,6 +239,12 @@ BACK_BY_HAND = _reason(
 )
 UNTAKEN = frozenset({ROLLBACK_REFUSED, BACK_BY_HAND})
 """Of a way back that is decided, and whose write the cluster does not take."""
+ROLLBACK_FOUGHT = _reason(
+    "RollbackFought",
+    "Another writer keeps giving green requests, and each time everybody is put back on blue: {detail}",
+    "Stop that writer, or tell it to ignore /spec/http/*/route/*/weight; green goes when it has had no weight for as long as it drains.",
+    _C,
+)
 DRAINING = _reason("Draining", "Blue has all traffic; green drains: {detail}", "It goes on by itself.")
 TEARING_DOWN = _reason("TearingDown", "Takes green down.", "It goes on by itself.")
 ROLLED_BACK = _reason("RolledBack", "Everybody is on blue, {detail}", "penstock why, then penstock retry.", _C)

@@ -329,9 +329,10 @@ def checkpoint_due(w: World, status: ReleaseStatus) -> bool:
     """Whether progress that nobody needs at once is written now (design, Records).
 
     What is overdue, because nobody looked for a while, waits for this release's place in the minute: a controller that
-    starts again finds it overdue for all its releases, and polls come first.
+    starts again finds it overdue for all its releases, and polls come first. A preparation may wait for the same thing for long: what
+    it waits for is known from an earlier look, and still to be written.
     """
-    if status is w.status or w.status.phase is Phase.PREPARING:
+    if status is w.status and w.status.phase is not Phase.PREPARING:
         return False
     uid, last = w.subject.uid, w.status.checkpoint_at
     overdue = w.now - rhythm.free_after(uid, last, CHECKPOINT_SECONDS) + CHECKPOINT_EARLY_SECONDS

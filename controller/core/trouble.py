@@ -49,7 +49,7 @@ def _late_teardown(w: World) -> RollbackStatus | None:
     rollback = w.status.rollback
     if rollback is None or not rollback.drained_at or rollback.left:
         return None
-    return rollback if w.now > rollback.drained_at + backward.TEARDOWN_PATIENCE_SECONDS else None
+    return rollback if w.now > rollback.drained_at + deletion.TEARDOWN_PATIENCE_SECONDS else None
 
 
 def damaged(w: World) -> Decision | None:

@@ -1,13 +1,18 @@
 """What stands in a status is brought up to the moment at which it is read, and nothing is said twice."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from controller.cli.leading import nobody_acts
 from controller.cli.living import sentence_now, unconfirmed, without
 from controller.cli.view import view_of
 from controller.core import reasons
 from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, NAMESPACE, RefusedError
 from controller.runtime.lease import micro_time
 from controller.simulator.apiserver.client import InMemoryKube
+from controller.simulator.scenario import START
+from controller.times import rfc3339
 from tests.cli.cli_bed import a_terminal
 from tests.sizes import most_telling
 
@@ -143,6 +148,16 @@ class TestNobodyLeads:
         leased(terminal, seconds_ago)
 
         assert "leads" not in terminal.penstock("get", "shop-v2").out
+
+    @pytest.mark.parametrize(("renewed", "written", "led"), [(-600, -1, True), (600, -90, False)])
+    def test_a_holder_whose_clock_goes_otherwise_is_known_by_the_api_servers(self, renewed, written, led):
+        """Ten minutes behind it leads all the same; ten minutes ahead it is missed as soon as any other."""
+        noted = [{"manager": "penstock", "time": rfc3339(START + written)}, {"manager": "kubectl", "time": rfc3339(START - 3600)}]
+        spec = {"holderIdentity": "penstock-7c-x", "renewTime": micro_time(START + renewed), "leaseDurationSeconds": 10}
+        lease = {"metadata": {"managedFields": noted}, "spec": spec}
+        session = SimpleNamespace(now=START, kube=SimpleNamespace(get=lambda *_: lease))
+
+        assert (nobody_acts(session, "shop", silent=0.0) == "") is led
 
     def test_without_a_lease_or_the_right_to_read_it_nothing_is_said(self, terminal):
         assert "leads" not in terminal.penstock("get", "shop-v2").out

@@ -11,7 +11,8 @@ import pytest
 from controller.cli.read import with_defaults
 from controller.cli.render import render
 from controller.cli.view import tightness_of, view_of
-from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, Listing, Patch
+from controller.cli.why import culprits_of
+from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE, Listing, Patch
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.scenario import START
 from tests.cli.cli_bed import a_terminal
@@ -176,6 +177,30 @@ class TestWhyAndHistory:
         assert "failing sample" not in out
         assert "Query" not in out
         assert out.count("penstock retry") == 1
+
+    def test_why_of_a_rollback_that_missing_pods_caused_shows_no_check_that_is_well(self):
+        terminal = rolled_back()
+        status = terminal.release()["status"]
+        well = [{**check, "outcome": "pass"} for check in status["triggers"]]
+        gone = {**status["rollback"], "reason": "NoReadyPods", "check": "ready-pods"}
+        stages = [{**stage, "checks": [{**check, "outcome": "pass"} for check in stage.get("checks", ())]} for stage in status["stages"]]
+        release = {**terminal.release(), "status": {**status, "rollback": gone, "triggers": well, "stages": stages}}
+        view = view_of(release, None, now=START)
+
+        assert list(culprits_of(view, gone, {})) == []
+
+    def test_a_release_that_lost_its_route_says_what_helps_until_it_is_back(self):
+        terminal = a_terminal()
+        terminal.until(500)
+        kube = InMemoryKube(terminal.sim.server, user="bob")
+        kube.delete(VIRTUAL_SERVICE, "shop", "shop", uid=kube.get(VIRTUAL_SERVICE, "shop", "shop")["metadata"]["uid"])
+        terminal.until_phase("Halted")
+        out = terminal.penstock("why", "shop-v2").out
+
+        assert "VirtualService shop/shop is gone: Istio now sends to all pods of its hosts" in out
+        assert "Put the VirtualService back" in out
+        assert "kubectl scale" in out
+        assert "penstock rollback" not in out
 
     def test_history_has_every_decision_and_the_evidence_before_what_rests_on_it(self):
         kinds = [line.split()[1] for line in rolled_back().penstock("history", "shop-v2").out.splitlines() if line.startswith("20")]

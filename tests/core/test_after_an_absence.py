@@ -26,6 +26,17 @@ class TestAHoldForData:
         assert decision.status.stages[-1].verdict is Outcome.PASS
         assert [entry.kind for entry in decision.records] == [RecordKind.VERDICT]
 
+    def test_one_whose_deadline_passed_while_nobody_looked_goes_on_where_there_are_data(self):
+        stages = [{"weight": 50, "window": "20m"}, {"weight": 100}]
+        held = a_release().with_plan(**by_clock(stages=stages)).at_stage(1).holding(reasons.NO_DATA, until=NOW - 100)
+
+        assert held.decided().status.phase is Phase.MEASURING
+
+    def test_and_goes_back_where_there_are_none(self):
+        held = a_release().at_stage(1).holding(reasons.NO_DATA, until=NOW - 100)
+
+        assert (held.decided().status.phase, held.decided().status.rollback.reason) == (Phase.ROLLING_BACK, reasons.NO_DATA_DEADLINE)
+
 
 class TestThePreparationsDeadline:
     def test_a_green_that_got_ready_meanwhile_goes_on(self):

@@ -1,5 +1,7 @@
 """Prometheus's clock and ours: what is asked for one moment must not be answered for another."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.model import Sample, Series
@@ -42,3 +44,30 @@ def test_a_release_holds_at_once_and_names_the_clocks(phase, skew):
 
     assert (decision.status.phase, decision.status.reason) == (Phase.HOLDING, reasons.NO_DATA)
     assert "clock differs from the controller's: 3,600.0 s" in decision.status.message
+
+
+@pytest.mark.parametrize("phase", [Phase.ROLLING_BACK, Phase.TEARING_DOWN])
+def test_a_way_back_whose_clock_was_set_back_drains_for_as_long_as_the_plan_says_and_no_longer(phase):
+    times = {"traffic_at": NOW + 600, "ready_at": NOW + 600, "healthy_at": NOW + 600}
+    back = a_release().at_stage(2).rolling_back(phase, **times)
+
+    rollback = back.decided().status.rollback
+    again = replace(back, status=back.status.model_copy(update={"rollback": rollback})).decided()
+
+    assert (rollback.traffic_at, rollback.ready_at, rollback.decided_at) == (NOW, NOW, NOW - 50)
+    assert again.status.rollback.traffic_at == NOW
+
+
+def test_clocks_of_two_controllers_that_differ_by_seconds_change_nothing():
+    rollback = a_release().at_stage(2).rolling_back(Phase.TEARING_DOWN, traffic_at=NOW + 4).decided().status.rollback
+
+    assert rollback.traffic_at == NOW + 4
+
+
+def test_a_split_is_looked_for_since_now_where_the_clock_was_set_back():
+    release = a_release().at_stage(2, Phase.SHIFTING)
+    stages = [*release.status.stages[:-1], release.status.stages[-1].model_copy(update={"shifted_at": NOW + 600})]
+
+    decision = replace(release, status=release.status.model_copy(update={"stages": stages})).decided()
+
+    assert decision.status.stages[-1].shifted_at == NOW

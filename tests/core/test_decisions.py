@@ -528,8 +528,18 @@ class TestARequestThatCannotBeRead:
 
 
 class TestTheQueue:
+    def test_of_two_that_were_made_in_the_same_second_the_one_that_has_the_lock_goes_on_and_the_other_waits(self):
+        """The earlier one took the lock before there was the other, whose uid comes first."""
+        ahead = Rival("other", "00-uid", Phase.QUEUED, 5_000.0)
+        holder = a_release().seeing(rivals=(ahead,), frozen="")
+        other = a_release().seeing(lock="theirs", lock_name="other")
+
+        assert (holder.decided().status.plan_hash, holder.decided().status.reason) == ("hash", "")
+        assert holder.seeing(lock="").decided().status.reason == reasons.WAITING_FOR_PLAN
+        assert (other.decided().status.reason, other.decided().commands) == (reasons.WAITING_FOR_PLAN, ())
+
     def test_an_older_release_goes_first(self):
-        decision = a_release().with_rival(Phase.QUEUED, created=1_000).decided()
+        decision = a_release().with_rival(Phase.QUEUED, created=1_000).seeing(lock="").decided()
 
         assert (decision.status.reason, decision.commands) == (reasons.WAITING_FOR_PLAN, ())
 

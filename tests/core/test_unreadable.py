@@ -114,3 +114,49 @@ class TestAnOlderSchema:
         assert (said.status.phase, said.status.reason, said.store, said.commands) == (phase, reasons.SCHEMA_OLD, True, ())
         assert self.OLD in said.status.message
         assert not replace(release, status=said.status).decided().store
+
+
+class TestARouteInANamespaceThatCannotBeReadAnyMore:
+    BACK = a_release().at_stage(2).rolling_back()
+    ENDED = a_release().at_stage(2).seeing(lock="")
+
+    def test_is_not_taken_for_gone_on_the_way_back_which_is_tried_every_second(self):
+        owed = replace(self.BACK, status=self.BACK.status.model_copy(update={"weight": 25}))
+        decision = decided(owed, routes=False)
+
+        assert (decision.status.phase, decision.status.reason) == (Phase.ROLLING_BACK, reasons.ROLLBACK_REFUSED)
+        assert (decision.status.weight, decision.wake_at) == (25, NOW + 1)
+        assert REFUSED in decision.status.message
+
+    def test_is_gone_where_everything_can_be_read(self):
+        gone = replace(self.BACK, route=replace(self.BACK.route, found=False))
+
+        assert (gone.decided().status.phase, gone.decided().status.reason) == (Phase.HALTED, reasons.ROUTE_GONE)
+
+    @pytest.mark.parametrize(("ago", "kept"), [(300, True), (601, False)])
+    def test_keeps_a_deleted_release_that_has_ended_for_ten_minutes(self, ago, kept):
+        ended = self.ENDED.in_phase(Phase.ROLLED_BACK, finished_at=NOW - ago, weight=0)
+        decision = decided(replace(ended, deleted=True), routes=False)
+
+        assert names(decision) == ([] if kept else ["DropFinalizer"])
+        assert [entry.reason for entry in decision.records] == ([] if kept else [reasons.LEFT_UNSEEN])
+
+    def test_keeps_one_that_is_not_deleted_for_ever(self):
+        assert names(decided(self.ENDED.in_phase(Phase.ROLLED_BACK, finished_at=NOW - 9000, weight=0), routes=False)) == []
+
+    def test_a_deleted_one_whose_teardown_cannot_look_ends_and_names_what_it_leaves(self):
+        since = NOW - 700
+        back = (
+            a_release().at_stage(2).rolling_back(Phase.TEARING_DOWN, traffic_at=since, ready_at=since, healthy_at=since, drained_at=since)
+        )
+        decision = decided(replace(back, deleted=True), routes=False)
+
+        assert decision.status.phase is Phase.TEARING_DOWN
+        assert REFUSED in decision.status.rollback.left
+
+    @pytest.mark.parametrize(("traffic_at", "phase"), [(NOW - 700, Phase.TEARING_DOWN), (0.0, Phase.HALTED)])
+    def test_one_that_was_halted_and_is_deleted_ends_only_where_everybody_was_put_on_blue(self, traffic_at, phase):
+        halted = a_release().at_stage(2).rolling_back(traffic_at=traffic_at)
+        halted = replace(halted, status=halted.status.model_copy(update={"phase": Phase.HALTED}), deleted=True)
+
+        assert decided(halted, routes=False).status.phase is phase
