@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.cli.read import with_defaults
-from controller.cli.render import render
+from controller.cli.render import fitted, render
 from controller.cli.view import tightness_of, view_of
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, Listing, Patch
 from controller.simulator.apiserver.client import InMemoryKube
@@ -56,6 +56,23 @@ def test_the_live_view_is_as_it_was_looked_at(scenario, seconds, width):
         file.write_text(drawn, encoding="utf-8")
 
     assert file.read_text(encoding="utf-8") == drawn
+
+
+@pytest.mark.parametrize("height", [1, 3, 6, 12, 18, 23, 40])
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_short_terminal_loses_the_middle_and_not_the_command_that_stops_it(width, height):
+    """Phase and traffic, and what a person can do, are what a screen is for; what is cut between them is said."""
+    release, plan, now = moments("healthy")[200]
+    view = view_of(release, plan, now=now)
+    whole, short = render(view, width, now), fitted(view, width, height, now)
+
+    assert len(short) <= height
+    assert short[-1] == whole[-1]
+    if height >= 12:
+        assert short[:3] == whole[:3]
+        assert any(line.startswith("Stop  penstock rollback shop-v2") for line in short)
+    lost = [line for line in whole if line and line not in short]
+    assert not lost or height < 6 or f"… {len(lost)} more line" in "\n".join(short)
 
 
 @pytest.mark.parametrize("width", [1, 20, 37, 80])
