@@ -115,6 +115,27 @@ class TestSimulate:
         assert "OTHERWISE THAN EXPECTED: phase: found Succeeded, expected RolledBack" in captured.out
         assert f"penstock simulate {path} --scenario healthy --seed 7 --trace" in captured.out
 
+    def test_a_release_that_is_refused_says_what_helps(self, tmp_path, capsys):
+        """Most first worlds have one Service for everything, and no label that names the version."""
+        for name in ("plan.yaml", "world.yaml", "scenarios/healthy.yaml"):
+            text = (FIRST / name).read_text(encoding="utf-8")
+            (tmp_path / Path(name).name).write_text(
+                text.replace("../", "").replace("subset: v1", "").replace("{host: shop, }", "{host: shop}")
+            )
+
+        assert run(["simulate", str(tmp_path / "healthy.yaml")]) == 3
+        told = capsys.readouterr().out
+        assert "Service shop/shop (app=shop) would select both colours" in told
+        assert "what helps: Give blue's pods a label that names their version" in told
+
+    def test_a_release_that_the_api_server_does_not_take_is_named_with_its_file(self, tmp_path, capsys):
+        for name in ("plan.yaml", "world.yaml", "scenarios/healthy.yaml"):
+            text = (FIRST / name).read_text(encoding="utf-8").replace("../", "")
+            (tmp_path / Path(name).name).write_text(text.replace("name: shop\n  namespace", f"name: {'s' * 62}\n  namespace"))
+
+        assert run(["simulate", str(tmp_path / "healthy.yaml")]) == 3
+        assert "scenario 'healthy' cannot be run: the API server refuses its release" in capsys.readouterr().err
+
     def test_the_trace_has_every_write(self, capsys):
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--trace"]) == 0
         assert "penstock changes VirtualService shop/shop" in capsys.readouterr().out

@@ -84,6 +84,26 @@ def test_every_other_name_is_looked_up_too(folder, more, path, words):
     assert words in sentence
 
 
+@pytest.mark.parametrize(
+    ("more", "path", "words"),
+    [
+        ("people: [{at: 1m, verb: start}]\n", "people[0]", "start without release and revision"),
+        ("people: [{at: 1m, verb: start, release: x}]\n", "people[0]", "start without revision"),
+        ("people: [{at: 1m, verb: start, release: x, revision: 2.0.1}]\n", "people[0].revision", "'2.0.1'"),
+    ],
+)
+def test_a_release_that_somebody_starts_is_as_a_cluster_would_take_it(folder, more, path, words):
+    """Else the run itself would end, by words of the API server that name no line."""
+    [(found, sentence)] = said(folder, more)
+
+    assert found == path
+    assert words in sentence
+
+
+def test_a_revision_that_no_release_can_have_is_an_error(folder):
+    assert [path for path, _ in said(folder, story=STORY.replace("revision: v2", 'revision: "2.0"'))] == ["release.revision"]
+
+
 def test_users_of_a_host_that_nobody_has_are_an_error(folder):
     [(path, sentence)] = said(folder, story=STORY.replace("host: shop.", "host: shp."))
 
