@@ -237,8 +237,14 @@ def limit_words(limit: Limit | None, unit: str = "") -> str:
         "max": "at most {}{}", "min": "at least {}{}", "below": "below {}{}", "max_ratio": "at most {} times blue",
         "min_ratio": "at least {} times blue", "max_difference": "at most {}{} above blue", "min_difference": "at least {}{} against blue",
     }  # fmt: skip
-    behind = f" {unit}" if unit else ""
-    return " and ".join(text.format(f"{value:g}", behind) for name, text in words.items() if (value := getattr(limit, name)) is not None)
+    given = [(name, text, value) for name, text in words.items() if (value := getattr(limit, name)) is not None]
+    return " and ".join(text.format(f"{value:g}", _behind(unit, name)) for name, text, value in given)
+
+
+def _behind(unit: str, line: str) -> str:
+    """A limit's unit: two percentages differ by points."""
+    told = "points" if unit == "%" and line.endswith("_difference") else unit
+    return f" {told}" if told else ""
 
 
 def stage_lines(spec: PlanSpec, steps: list[Step]) -> list[str]:
