@@ -300,7 +300,7 @@ REFERENCE_MISSING = _reason(
 SELECTOR_OVERLAP = _reason(
     "SelectorOverlap",
     "{detail}",
-    "Give blue a label that green does not have, in its selector and in the Service's; a clone keeps all labels but those that name the version.",
+    "Give blue's pods a label that names their version, such as version: v1, and put it into the selector that is named; a clone gets its own.",
     _W,
 )
 GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the field and say gitops: ignored in the plan.", _W)
