@@ -11,6 +11,7 @@ import pytest
 from controller.cli.read import with_defaults
 from controller.cli.render import fitted, render
 from controller.cli.view import tightness_of, view_of
+from controller.cli.why import way_back
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, Listing, Patch
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.scenario import START
@@ -266,3 +267,9 @@ def test_what_happens_at_the_deadline_of_a_hold_is_said_as_it_is_going_to_happen
     status = {"phase": "Holding", "returnedAt": returned, "hold": {"reason": "NoData", "since": 1.0, "until": 100.0, "then": then}}
 
     assert view_of({"metadata": {}, "spec": {}, "status": status}, now=40.0).next.endswith(f"(in 1m) {words}.")
+
+
+def test_a_green_that_never_had_traffic_is_not_told_in_percents():
+    """It is the first thing that people ask after a rollback in the preparation."""
+    assert list(way_back({"message": "x", "maxWeight": 0}))[:2] == ["Cause: x", "Green: never had traffic."]
+    assert "Green: at most 5 % of the traffic, for 40s." in list(way_back({"maxWeight": 5, "exposedSeconds": 40}))
