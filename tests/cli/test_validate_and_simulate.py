@@ -76,6 +76,11 @@ class TestPlan:
         assert 'user_login_success_total{namespace="hwayo-production-green",workload="auth-service"}[1800s]' in out
         assert "VirtualService hwayo-production/hwayo-canary: the weights of weighted" in out
 
+    def test_the_difference_of_two_percentages_is_in_points(self, capsys):
+        """5 % above blue would be a ratio to most readers."""
+        assert run(["plan", str(FIRST / "plan.yaml"), "--mode", "subset"]) == 0
+        assert "errors (trigger): at most 5 points above blue;" in capsys.readouterr().out
+
     def test_relative_limits_show_blues_query_too(self, capsys):
         assert run(["plan", str(THRESHOLDS), "-o", "json"]) == 0
         questions = {one["name"]: one for one in json.loads(capsys.readouterr().out)["questions"]}
