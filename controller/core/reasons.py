@@ -271,7 +271,7 @@ PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the R
 PLAN_LOST = _reason(
     "PlanLost",
     "Stopped for a person, because nobody can tell any more which routes these are: {detail}",
-    "Apply the ReleasePlan again: a penstock rollback, or a deletion, that waits then goes back by it. Until then the weights can only be set by hand.",
+    "Apply the ReleasePlan again: a rollback or a deletion that waits then goes back by it. Until then the weights can only be set by hand.",
     _C,
 )
 PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)
