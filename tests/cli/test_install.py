@@ -156,6 +156,18 @@ class TestTheListOfNamespaces:
         kube.delete(DEPLOYMENT, "penstock-system", "penstock", uid=gone["metadata"]["uid"])
         assert terminal.penstock("install", "-n", "shop", "--controller-namespace", "elsewhere").code == 0
 
+    def test_from_all_namespaces_to_some_no_release_is_left_alone(self, terminal, kube):
+        """`--namespace` narrows an installation that watches everything; a release elsewhere would run on unwatched."""
+        terminal.penstock("install", "--cluster-wide")
+        body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r"}}
+        kube.create(RELEASE, "other", body | {"spec": {"plan": "p", "revision": "v2", "images": {"shop": "shop:2"}}})
+
+        refused = terminal.penstock("install", "--namespace", "shop")
+
+        assert refused.code == 6
+        assert "other/r still runs or keeps its old version: add --namespace other, or let it end first" in refused.err
+        assert terminal.penstock("install", "--namespace", "shop", "--namespace", "other").code == 0
+
     def test_one_whose_release_runs_is_not_dropped(self, terminal, kube):
         body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r"}}
         kube.create(RELEASE, "other", body | {"spec": {"plan": "p", "revision": "v2", "images": {"shop": "shop:2"}}})
