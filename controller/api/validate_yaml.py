@@ -4,6 +4,7 @@ A key that stands twice is legal for most parsers, and the second one wins witho
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,7 @@ def documents(text: str) -> tuple[list[Document], list[Finding]]:
             problems += [_infinite(document, path, value) for path, value in _odd_numbers(data)]
             found.append(document)
     except yaml.MarkedYAMLError as error:
-        problems.append(_not_yaml(error, text))
+        problems.append(not_yaml(error, text))
     except RecursionError:
         problems.append(Finding("error", "", 1, "brackets in brackets, deeper than can be read", "YAML"))
     except (yaml.YAMLError, ValueError) as error:
@@ -103,12 +104,17 @@ def documents(text: str) -> tuple[list[Document], list[Finding]]:
     return found, problems
 
 
-def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> Finding:
+_OF_A_CHART = re.compile(r"\{\{-?\s*(\.[A-Z]|include\b|template\b|if\b|range\b|with\b|toYaml\b|\$)")
+"""What Helm fills; the variables of Flagger's and Argo's own queries do not look so."""
+
+
+def not_yaml(error: yaml.MarkedYAMLError, text: str) -> Finding:
+    """What the parser stumbled over, where it has a name that people know: a chart's template, a tab."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     there = [*text.splitlines(), ""][min(line - 1, text.count("\n"))]
-    if "{{" in there:
-        hint = "write what the template makes into a file, or pipe it: helm template . | penstock validate -"
+    if "{{" in there or _OF_A_CHART.search(text):
+        hint = "render it first, as helm template does"
         return Finding("error", "", line, "a template, `{{`, that was not rendered", "YAML", hint)
     if "\t" in there[: len(there) - len(there.lstrip())]:
         return Finding("error", "", line, "a tab in front of the first word", "spaces", "YAML is indented with spaces only")

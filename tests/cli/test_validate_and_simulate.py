@@ -81,6 +81,13 @@ class TestPlan:
         assert run(["plan", str(FIRST / "plan.yaml"), "--mode", "subset"]) == 0
         assert "errors (trigger): at most 5 points above blue;" in capsys.readouterr().out
 
+    def test_a_revision_that_no_release_can_have_is_a_usage_error(self, capsys):
+        assert run(["plan", str(FIRST / "plan.yaml"), "--mode", "subset", "--revision", "2.0"]) == 2
+        assert (
+            capsys.readouterr().err
+            == "The revision '2.0' cannot be used: expected at most 40 lower-case letters, digits and dashes, such as 2-0.\n"
+        )
+
     def test_relative_limits_show_blues_query_too(self, capsys):
         assert run(["plan", str(THRESHOLDS), "-o", "json"]) == 0
         questions = {one["name"]: one for one in json.loads(capsys.readouterr().out)["questions"]}
