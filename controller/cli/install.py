@@ -186,8 +186,15 @@ def apply_all(session: Session, asked: Asked) -> None:
         take_rights(kube, name)
     if not options.cluster_wide:
         forget_cluster_wide(kube)
+    say_installed(options, named=bool(asked.image))
+
+
+def say_installed(options: Options, *, named: bool) -> None:
+    """What runs now, and what it still lacks; `named` is whether a flag named the image."""
     where = "all namespaces" if options.cluster_wide else ", ".join(options.watched)
     say(f"Installed {options.image} in {options.home}, for {where}.")
+    if not named and options.image == default_image():
+        say("That image names no registry: run `penstock install --image REGISTRY/penstock:TAG`, unless every node has it.")
     if not options.providers.get("providers"):
         say("It has no Prometheus yet: run `penstock install --prometheus URL`, or every check will be without data.")
 

@@ -156,6 +156,12 @@ class TestTheListOfNamespaces:
         kube.delete(DEPLOYMENT, "penstock-system", "penstock", uid=gone["metadata"]["uid"])
         assert terminal.penstock("install", "-n", "shop", "--controller-namespace", "elsewhere").code == 0
 
+    def test_an_image_that_no_registry_has_is_said_until_one_is_named(self, terminal):
+        """The default is what `docker build` of this version makes; in most clusters its pods would never start."""
+        assert "That image names no registry" in terminal.penstock("install").err
+        assert "That image" not in terminal.penstock("install", "--image", "registry.example/penstock:1").err
+        assert "That image names no registry" not in terminal.penstock("install").err
+
     def test_from_all_namespaces_to_some_no_release_is_left_alone(self, terminal, kube):
         """`--namespace` narrows an installation that watches everything; a release elsewhere would run on unwatched."""
         terminal.penstock("install", "--cluster-wide")
