@@ -339,8 +339,12 @@ class RequestSpec(Model):
 
     release: ReleaseName = Field(description="Name of the Release in the same namespace.")
     release_uid: Annotated[str, Field(max_length=64)] = Field(default="", description="Its uid, so that a namesake is never meant.")
-    verb: Verb = Field(description="What is asked.")
-    actor: Annotated[str, Field(max_length=256)] = Field(default="", description="Who asks.")
+    verb: Verb = Field(
+        description="What is asked: pause, resume, advance, promote, or rollback, which is never refused for what it expects."
+    )
+    actor: Annotated[str, Field(max_length=256)] = Field(
+        default="", description="Who asks, as the kubeconfig or the pipeline names them; it is recorded."
+    )
     reason: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why; needed for advance and promote.")
     expect: Expectation = Field(
         default_factory=Expectation, description="What the asker saw. Toward green the request is refused where it no longer holds."
