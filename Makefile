@@ -13,7 +13,7 @@ help:
 	@echo "make docs     write the generated documents and CRDs again"
 	@echo "make matrix   every crash point of every example's scenarios, with its log"
 	@echo "make bench    the table of figures; half an hour (.venv/bin/python -m bench --help chooses rows)"
-	@echo "make bench-analysis  false rollbacks and times to detect, by Monte Carlo (QUICK=1: a minute)"
+	@echo "make bench-analysis  false rollbacks and times to detect, by Monte Carlo (QUICK=1: half a minute)"
 	@echo "make soak     a hundred kills on a real API server"
 
 # setuptools warns of folders that are named like packages, which is what an editable install is made of: PYTHONWARNINGS.

@@ -43,13 +43,15 @@ class Origin(Model):
     commit: Annotated[str, Field(max_length=128)] = Field(default="", description="Commit that is released.")
 
 
+Revision = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""Name of a version: it becomes the name of a subset, and part of a release's."""
+
+
 class ReleaseSpec(Model):
     """What is asked for; immutable."""
 
     plan: Name = Field(description="Name of the ReleasePlan in the same namespace.")
-    revision: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
-        description="Name of the new version, fixed for the release's life."
-    )
+    revision: Revision = Field(description="Name of the new version, fixed for the release's life.")
     images: Annotated[dict[str, Annotated[str, Field(max_length=512)]], Field(max_length=32)] = Field(
         default={}, description="New image by member name; members that are not named keep theirs. Empty when green is adopted."
     )
@@ -328,9 +330,9 @@ class Verb(StrEnum):
 class Expectation(Model):
     """What the asker saw; a request toward green is refused where it no longer holds."""
 
-    phase: Phase | None = Field(default=None, description="Phase.")
-    stage: int | None = Field(default=None, description="Index of the stage, from 0, as in its status; -1 before the first.")
-    revision: str | None = Field(default=None, description="Revision.")
+    phase: Phase | None = Field(default=None, description="Phase in which the release must be; any if absent.")
+    stage: int | None = Field(default=None, description="Index of the stage, from 0, as in its status; -1 before the first; any if absent.")
+    revision: str | None = Field(default=None, description="Revision that must be the green one; any if absent.")
 
 
 class RequestSpec(Model):
@@ -338,10 +340,16 @@ class RequestSpec(Model):
 
     release: ReleaseName = Field(description="Name of the Release in the same namespace.")
     release_uid: Annotated[str, Field(max_length=64)] = Field(default="", description="Its uid, so that a namesake is never meant.")
-    verb: Verb = Field(description="What is asked.")
-    actor: Annotated[str, Field(max_length=256)] = Field(default="", description="Who asks.")
+    verb: Verb = Field(
+        description="What is asked: pause, resume, advance, promote, or rollback, which is never refused for what it expects."
+    )
+    actor: Annotated[str, Field(max_length=256)] = Field(
+        default="", description="Who asks, as the kubeconfig or the pipeline names them; it is recorded."
+    )
     reason: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why; needed for advance and promote.")
-    expect: Expectation = Field(default_factory=Expectation, description="What the asker saw.")
+    expect: Expectation = Field(
+        default_factory=Expectation, description="What the asker saw. Toward green the request is refused where it no longer holds."
+    )
 
 
 class RequestStatus(StatusModel):

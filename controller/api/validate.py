@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from controller.api.base import API_VERSION, GROUP, shown
+from controller.api.base import API_VERSION, GROUP, NAME_LENGTH, shown
 from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseSpec, RequestSpec
 from controller.api.validate_kayenta import kayenta_notes
@@ -31,6 +31,7 @@ MAX_BYTES = 1_000_000
 
 SPECS: dict[str, type[BaseModel]] = {"ReleasePlan": PlanSpec, "Release": ReleaseSpec, "ReleaseRequest": RequestSpec}
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?\Z")
+_LABEL = re.compile(rf"(?=.{{1,{NAME_LENGTH}}}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -98,10 +99,26 @@ def validate_text(
         elif not isinstance(data, dict) or "kind" not in data or is_ours(data):
             known += 1
             problems += _object(document, providers)
+    problems += _named_twice(found)
     if not known and not problems:
         expected, hint = f"a document of kind {', '.join(SPECS)}, or a scenario", "name another file"
         problems.append(Finding("error", "", 1, "nothing of Penstock's", expected, hint))
     return sorted(set(problems), key=lambda one: (one.line, one.severity, one.path, one.found))
+
+
+def _named_twice(found: Iterable[Document]) -> list[Finding]:
+    """Objects of ours that a file has twice: whoever applies it keeps the last one and hears nothing."""
+    problems, known = [], set[tuple[str, ...]]()
+    for document in found:
+        meta = document.data.get("metadata") if isinstance(document.data, dict) and is_ours(document.data) else None
+        if not isinstance(meta, dict) or not meta.get("name"):
+            continue
+        key = (str(document.data.get("kind")), str(meta.get("namespace", "")), str(meta["name"]))
+        if key in known:
+            what, hint = f"{key[0]} {shown(key[2])} a second time", "remove or rename one: applied, the first would be lost silently"
+            problems.append(_error(document, ("metadata", "name"), what, "each object once", hint))
+        known.add(key)
+    return problems
 
 
 def has_ours(path: Path, scenarios: Scenarios) -> bool:
@@ -184,12 +201,20 @@ def _envelope(document: Document, data: dict[str, Any]) -> list[Finding]:
     elif not metadata.get("name") and not metadata.get("generateName"):
         problems.append(_error(document, ("metadata", "name"), "nothing", "a name", "plans are started by name"))
     else:
-        for field in ("name", "namespace"):
-            value = metadata.get(field)
-            if value is not None and not (isinstance(value, str) and _NAME.match(value)):
-                expected = "a name of lower-case letters, digits and hyphens"
-                problems.append(_error(document, ("metadata", field), shown(value), expected, "the API server takes no other"))
+        problems += _names(document, kind, metadata)
     return problems
+
+
+def _names(document: Document, kind: Any, metadata: Mapping[str, Any]) -> Iterator[Finding]:
+    """Name and namespace; a plan's name stands in each of its releases, and in their labels."""
+    for field in ("name", "namespace"):
+        value = metadata.get(field)
+        if value is not None and not (isinstance(value, str) and _NAME.match(value)):
+            expected = "a name of lower-case letters, digits and hyphens"
+            yield _error(document, ("metadata", field), shown(value), expected, "the API server takes no other")
+        elif field == "name" and value and kind == "ReleasePlan" and not _LABEL.match(value):
+            expected = f"at most {NAME_LENGTH} lower-case letters, digits and hyphens"
+            yield _error(document, ("metadata", field), shown(value), expected, "no release could name this plan")
 
 
 def _modelled(document: Document, model: type[BaseModel], data: Any, top: tuple[str, ...]) -> list[Finding]:

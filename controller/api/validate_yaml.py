@@ -4,6 +4,7 @@ A key that stands twice is legal for most parsers, and the second one wins witho
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -94,15 +95,29 @@ def documents(text: str) -> tuple[list[Document], list[Finding]]:
             problems += [_infinite(document, path, value) for path, value in _odd_numbers(data)]
             found.append(document)
     except yaml.MarkedYAMLError as error:
-        problems.append(_not_yaml(error))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.append(Finding("error", "", 1, f"text that is not YAML ({str(error).splitlines()[0]})", "YAML"))
+        problems.append(not_yaml(error, text))
+    except RecursionError:
+        problems.append(Finding("error", "", 1, "brackets in brackets, deeper than can be read", "YAML"))
+    except (yaml.YAMLError, ValueError) as error:
+        hint = "save the file as UTF-8" if "\0" in text else ""
+        problems.append(Finding("error", "", 1, f"text that is not YAML ({str(error).splitlines()[0]})", "YAML", hint))
     return found, problems
 
 
-def _not_yaml(error: yaml.MarkedYAMLError) -> Finding:
+_OF_A_CHART = re.compile(r"\{\{-?\s*(\.[A-Z]|include\b|template\b|if\b|range\b|with\b|toYaml\b|\$)")
+"""What Helm fills; the variables of Flagger's and Argo's own queries do not look so."""
+
+
+def not_yaml(error: yaml.MarkedYAMLError, text: str) -> Finding:
+    """What the parser stumbled over, where it has a name that people know: a chart's template, a tab."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    there = [*text.splitlines(), ""][min(line - 1, text.count("\n"))]
+    if "{{" in there or _OF_A_CHART.search(text):
+        hint = "render it first, as helm template does"
+        return Finding("error", "", line, "a template, `{{`, that was not rendered", "YAML", hint)
+    if "\t" in there[: len(there) - len(there.lstrip())]:
+        return Finding("error", "", line, "a tab in front of the first word", "spaces", "YAML is indented with spaces only")
     hint = "quote a text that contains `: ` or `#`, indent with spaces, close every bracket"
     return Finding("error", "", line, f"text that is not YAML at column {column}: {error.problem or error}", "YAML", hint)
 

@@ -15,7 +15,7 @@ from typing import Any
 from controller.api.base import API_VERSION, format_duration, shown
 from controller.api.plan import PlanSpec
 from controller.api.validate import MAX_BYTES
-from controller.api.validate_yaml import LOADER
+from controller.api.validate_yaml import LOADER, not_yaml
 from controller.cli.exits import CommandError, ExitCode, file_fault
 
 Data = Mapping[str, Any]
@@ -120,10 +120,6 @@ def read_text(path: Path) -> str:
         raise refused(f"{path}: a byte that is no text at position {error.start}, expected UTF-8.") from error
 
 
-_OF_A_CHART = re.compile(r"\{\{-?\s*(\.[A-Z]|include\b|template\b|if\b|range\b|with\b|toYaml\b|\$)")
-"""What Helm fills; the variables of Flagger's and Argo's own queries do not look so."""
-
-
 def read_documents(path: Path) -> list[dict[str, Any]]:
     """All objects of a YAML or JSON file, `List`s opened. Raises `CommandError` naming the line."""
     import yaml
@@ -132,9 +128,8 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
     try:
         found = list(yaml.load_all(text, Loader=LOADER))
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        template = "; it is a chart's template: render it first, as by helm template" if _OF_A_CHART.search(text) else ""
-        raise refused(f"{path}:{line}: this is no YAML: {error.problem or error.context}{template}.") from error
+        fault = not_yaml(error, text)
+        raise refused(f"{path}:{fault.line}: {fault.sentence}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise refused(f"{path}: this is no YAML: {' '.join(str(error).split())[:200]}.") from error
     objects: list[dict[str, Any]] = []
@@ -142,7 +137,7 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
         objects += [item for item in listed(one.get("items")) if isinstance(item, dict)] if _is_list(one) else []
         objects += [one] if isinstance(one, dict) and not _is_list(one) else []
         if one is not None and not isinstance(one, dict):
-            raise refused(f"{path}: found {type(one).__name__} as a document, expected objects with apiVersion and kind.")
+            raise refused(f"{path}: found {shown(one)}, expected objects with apiVersion and kind.")
     return objects
 
 

@@ -121,7 +121,7 @@ def _reasons() -> None:
     from controller.core.reasons import REASONS
 
     for word, reason in REASONS.items():
-        tell(f"{word} ({reason.severity})\n    {reason.say('...')}\n    What to do: {reason.next_step}")
+        tell(f"{word} ({reason.severity})\n    {reason.say('…')}\n    What to do: {reason.next_step}")
 
 
 def _command_help(ctx: typer.Context, topic: str) -> None:

@@ -20,7 +20,7 @@ from controller.cli.host import Session, check_name_of, say, tell
 from controller.cli.install_kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KINDS, ROLE, find
 from controller.cli.install_namespaces import check_dropped, check_not_taken, still_watched, take_rights
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects, copied_labels, default_image
-from controller.cli.naming import NamingError, revision_of
+from controller.cli.naming import NamingError, revision_of, with_tag
 from controller.cli.uninstall import uninstall
 from controller.ports import CONFIG_MAP, CRD, DEPLOYMENT, NAMESPACE, Kind, Kube, KubeError, NotFoundError, Obj, Patch
 from controller.runtime.config import ControllerConfig
@@ -109,7 +109,7 @@ def check_asked(asked: Asked) -> None:
             revision_of(asked.image)
         except NamingError as error:
             what = f"--image {asked.image} has neither a tag nor a digest, so nobody could tell which controller runs"
-            raise CommandError(ExitCode.USAGE, f"{what}: write {asked.image}:TAG.") from error
+            raise CommandError(ExitCode.USAGE, f"{what}: write {with_tag(asked.image)}.") from error
     if asked.prometheus:
         try:
             PrometheusConfig.model_validate(providers_of(asked.prometheus))
@@ -186,8 +186,15 @@ def apply_all(session: Session, asked: Asked) -> None:
         take_rights(kube, name)
     if not options.cluster_wide:
         forget_cluster_wide(kube)
+    say_installed(options, named=bool(asked.image))
+
+
+def say_installed(options: Options, *, named: bool) -> None:
+    """What runs now, and what it still lacks; `named` is whether a flag named the image."""
     where = "all namespaces" if options.cluster_wide else ", ".join(options.watched)
     say(f"Installed {options.image} in {options.home}, for {where}.")
+    if not named and options.image == default_image():
+        say("That image names no registry: run `penstock install --image REGISTRY/penstock:TAG`, unless every node has it.")
     if not options.providers.get("providers"):
         say("It has no Prometheus yet: run `penstock install --prometheus URL`, or every check will be without data.")
 

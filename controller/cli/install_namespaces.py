@@ -32,13 +32,15 @@ def still_watched(session: Session, options: Options, named: tuple[str, ...], dr
         dropped: namespaces that the flags take out.
 
     Raises:
-        CommandError: a release of a dropped one still runs, a named one is being deleted, or none with plans would be left.
+        CommandError: a release of one that is watched no longer still runs, a named one is being deleted, or none with plans would be left.
     """
     strange = [name for name in dropped if options.cluster_wide or name not in options.watched]
     if strange:
         raise CommandError(ExitCode.USAGE, f"{', '.join(strange)} is not watched: there is nothing to drop.")
     for name in dropped:
         check_quiet(session.kube, name)
+    if not options.cluster_wide and not options.settings.get("namespaces"):
+        check_elsewhere(session.kube, options.watched)
     left = {name for name in options.watched if name not in dropped and is_there(session.kube, name, asked=name in named)}
     plans = tuple(name for name in options.namespaces if name in left)
     if options.namespaces and not plans:
@@ -80,11 +82,15 @@ def is_there(kube: Kube, name: str, *, asked: bool) -> bool:
 
 def held(kube: Kube, namespace: str) -> list[Obj]:
     """Releases there that have our finalizer."""
+    return [one for one in _releases(kube, namespace) if marks.FINALIZER in marks.items(metadata(one).get("finalizers"))]
+
+
+def _releases(kube: Kube, namespace: str) -> list[Obj]:
+    """Those of a namespace, or of all; none where the cluster does not know them."""
     try:
-        found = kube.list(RELEASE, namespace).items
+        return list(kube.list(RELEASE, namespace).items)
     except NotFoundError:
         return []
-    return [one for one in found if marks.FINALIZER in marks.items(metadata(one).get("finalizers"))]
 
 
 def way_out(releases: list[Obj]) -> str:
@@ -99,11 +105,25 @@ def check_quiet(kube: Kube, namespace: str) -> None:
     there = find(kube, NAMESPACE, "", namespace)
     if not there or metadata(there).get("deletionTimestamp"):
         return
-    busy = held(kube, namespace)
-    busy += [one for one in kube.list(RELEASE, namespace).items if is_running(one) and one not in busy]
+    busy = unfinished(kube, namespace)
     if busy:
         sentence = f"{names(busy)} still runs or keeps its old version: roll it back or let it end, then drop {namespace}."
         raise CommandError(ExitCode.REFUSED, sentence)
+
+
+def check_elsewhere(kube: Kube, watched: tuple[str, ...]) -> None:
+    """From all namespaces to some of them: refuse to leave releases of the others alone."""
+    busy = [one for one in unfinished(kube, "") if metadata(one)["namespace"] not in watched]
+    if busy:
+        others = " ".join(f"--namespace {name}" for name in sorted({metadata(one)["namespace"] for one in busy}))
+        sentence = f"All namespaces are watched, and {names(busy)} still runs or keeps its old version: add {others}, or let it end first."
+        raise CommandError(ExitCode.REFUSED, sentence)
+
+
+def unfinished(kube: Kube, namespace: str) -> list[Obj]:
+    """Releases that run, or that have not given everything back; of all namespaces where none is named."""
+    found = _releases(kube, namespace)
+    return [one for one in found if is_running(one) or marks.FINALIZER in marks.items(metadata(one).get("finalizers"))]
 
 
 def take_rights(kube: Kube, namespace: str) -> None:

@@ -69,11 +69,17 @@ def unconfirmed(status: Mapping[str, Any], updated: float, now: float) -> str:
     return f"Nothing was written about it for {span(silent)}; a controller that looks after it writes about once a minute: {wants}."
 
 
+_CLAUSES = re.compile(r"([;.] |, (?=(?:then |or )?penstock ))")
+"""Between two things that can be done. Other commas stand inside of one: `shows both rates, the requests and the e-value`."""
+
+
 def without(step: str, *verbs: str) -> str:
     """A next step without the clauses that name these verbs; "" where nothing is left of it."""
-    parts = re.split(r"([;,.] )", step.rstrip("."))
-    kept = ""
+    parts = _CLAUSES.split(step.rstrip("."))
+    kept, between = "", ""
     for clause, mark in zip(parts[::2], ["", *parts[1::2]], strict=True):
+        between = max(between, mark, key=[", ", "; ", ". "].index) if between and mark else between or mark
         if not any(re.search(rf"\bpenstock {verb}\b", clause) for verb in verbs if verb):
-            kept += f"{mark if kept else ''}{clause}"
-    return f"{kept}." if kept else ""
+            kept, between = f"{kept}{between}{clause}" if kept else clause, ""
+    kept = re.sub(r"^(then|or) ", "", kept)
+    return f"{kept if kept.startswith('penstock ') else kept[:1].upper() + kept[1:]}." if kept else ""

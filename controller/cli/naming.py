@@ -36,7 +36,14 @@ def revision_of(image: str) -> str:
         return slug(tag)
     if exact:
         return slug(hexadecimal[:DIGEST_DIGITS])
-    raise NamingError(f"The image {image!r} has neither a tag nor a digest, so nobody could tell what was released: write {image}:TAG.")
+    raise NamingError(
+        f"The image {image!r} has neither a tag nor a digest, so nobody could tell what was released: write {with_tag(image)}."
+    )
+
+
+def with_tag(image: str) -> str:
+    """How an image without a tag is to be written; `shop:` has its colon already."""
+    return f"{image.rstrip(':@')}:TAG"
 
 
 def images_by_member(given: Iterable[str], members: Sequence[str]) -> dict[str, str]:

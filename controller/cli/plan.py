@@ -16,6 +16,7 @@ from controller.api.validate import as_sent, validate_file
 from controller.cli import plan_detect
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
+from controller.cli.naming import REVISION_LENGTH, NamingError, checked
 from controller.cli.plan_mode import mode_of
 from controller.cli.validate import line_of
 from controller.core.asking import checks_of, counted_by, is_counted, metric_name, probe_url
@@ -79,6 +80,7 @@ def command(
     check_format(output, ("", "json"))
     if mode not in ("", "host", "subset"):
         raise typer.BadParameter(f"found {mode!r}, expected host or subset", param_hint="--mode")
+    check_revision(revision)
     name, namespace, spec = read(file)
     kube = open_session(ctx, namespace, context, kubeconfig).kube if cluster else None
     told = mode_of(spec, (namespace, name), mode, kube)
@@ -229,6 +231,14 @@ def _repeat(trigger: Trigger) -> str:
     return f"{repeat.consecutive} failures in a row, asked" if (repeat.consecutive or 1) > 1 else "one failure, asked"
 
 
+def check_revision(revision: str) -> None:
+    """Refuse to show queries that no release could send."""
+    try:
+        checked("revision", revision, REVISION_LENGTH)
+    except NamingError as error:
+        raise CommandError(ExitCode.USAGE, str(error)) from error
+
+
 def limit_words(limit: Limit | None, unit: str = "") -> str:
     """The limits in words, with their unit where they have one."""
     if limit is None:
@@ -237,8 +247,14 @@ def limit_words(limit: Limit | None, unit: str = "") -> str:
         "max": "at most {}{}", "min": "at least {}{}", "below": "below {}{}", "max_ratio": "at most {} times blue",
         "min_ratio": "at least {} times blue", "max_difference": "at most {}{} above blue", "min_difference": "at least {}{} against blue",
     }  # fmt: skip
-    behind = f" {unit}" if unit else ""
-    return " and ".join(text.format(f"{value:g}", behind) for name, text in words.items() if (value := getattr(limit, name)) is not None)
+    given = [(name, text, value) for name, text in words.items() if (value := getattr(limit, name)) is not None]
+    return " and ".join(text.format(f"{value:g}", _behind(unit, name)) for name, text, value in given)
+
+
+def _behind(unit: str, line: str) -> str:
+    """A limit's unit: two percentages differ by points."""
+    told = "points" if unit == "%" and line.endswith("_difference") else unit
+    return f" {told}" if told else ""
 
 
 def stage_lines(spec: PlanSpec, steps: list[Step]) -> list[str]:

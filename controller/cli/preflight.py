@@ -31,6 +31,7 @@ PROVIDERS_HELP = "The controller's file of Prometheus providers: each check asks
 HOURS_HELP = "Time of blue that is looked at, where --from does not say when it begins."
 CONFIG_HELP = "The controller's own configuration: every plan in its namespaces, asked of its providers, in place of PLAN."
 USAGE = "Name a plan, and where blue's samples are: --prometheus URL, --providers FILE or --file PATH; or --config FILE for every plan."
+NO_SOURCE = "Where are blue's samples? Write penstock preflight {} --prometheus URL, or --providers FILE, or --file PATH."
 DRY_HELP = "Print only; store nothing."
 FORMAT_HELP = "json for machines; yaml to paste into the plan: of a plan in a file it only prints, and needs no cluster."
 HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1, max=10_000)]
@@ -66,7 +67,10 @@ def preflight(
     the controller is looked at, and 0 means that each of them could be.
     """
     check_format(output, ("", "json", "yaml"))
-    if [bool(prometheus), bool(providers), bool(file), bool(config)].count(True) != 1 or bool(plan) == bool(config):
+    given = [bool(prometheus), bool(providers), bool(file), bool(config)].count(True)
+    if plan and not given:
+        raise CommandError(ExitCode.USAGE, NO_SOURCE.format(plan))
+    if given != 1 or bool(plan) == bool(config):
         raise CommandError(ExitCode.USAGE, USAGE)
     host = host_of(ctx)
     window = _window(host, since, until, hours)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from controller.cli.view import CheckView, Mark, ReleaseView, StageView
 from controller.cli.words import span
-from controller.core.words import visible
+from controller.core.words import many, visible
 
 GLYPHS = {Mark.GOOD: "✔", Mark.BAD: "✖", Mark.WAIT: "‖", Mark.RUN: "▶", Mark.REST: "·"}
 COLOURS = {Mark.GOOD: "32", Mark.BAD: "31", Mark.WAIT: "33", Mark.RUN: "36", Mark.REST: "2"}
@@ -66,8 +66,26 @@ def render(view: ReleaseView, width: int, now: float, *, colour: bool = False) -
         colour: with ANSI colours.
     """
     width = max(NARROWEST, width)
-    lines = [*_head(view, width, now), *_stages(view.stages), *_checks(view, width), *_foot(view, width)]
-    return [painted(parts, width, colour=colour) for parts in lines]
+    above, foot = _sections(view, width, now)
+    return [painted(parts, width, colour=colour) for parts in (*above, *foot)]
+
+
+def fitted(view: ReleaseView, width: int, height: int, now: float, *, colour: bool = False) -> list[str]:
+    """The view on a screen of so many lines: the begin stays, and the command that stops it; how much is cut from between is said."""
+    width = max(NARROWEST, width)
+    above, foot = _sections(view, width, now)
+    if len(above) + len(foot) > height:
+        above, foot = [line for line in above if line[0].text], foot[1:]
+        room = height - len(foot)
+        if len(above) > room:
+            kept = max(0, room - 1)
+            above = [*above[:kept], [Part(f"  … {many(len(above) - kept, 'more line')} on a taller screen", DIM)]]
+    return [painted(parts, width, colour=colour) for parts in (*above, *foot)][-height:]
+
+
+def _sections(view: ReleaseView, width: int, now: float) -> tuple[list[list[Part]], list[list[Part]]]:
+    """What is so, and below it what happens next and what a person can do."""
+    return [*_head(view, width, now), *_stages(view.stages), *_checks(view, width)], _foot(view, width)
 
 
 def _head(view: ReleaseView, width: int, now: float) -> list[list[Part]]:

@@ -24,9 +24,9 @@ LOOK_SECONDS = 0.5
 def sandbox(
     *,
     example: Annotated[str, typer.Option("--example", help="hwayo, first-release, conea or symbol-mapper.")] = "first-release",
-    folder: Annotated[str, typer.Option("--dir", help="A folder of your own with scenarios/*.yaml, instead of an example.")] = "",
+    folder: Annotated[str, typer.Option("--dir", help="A folder of your own with scenarios below it, instead of an example.")] = "",
     speed: Annotated[float, typer.Option("--speed", min=1, max=1000, help="Every duration is divided by this.")] = 30.0,
-    scenario: Annotated[str, typer.Option("--scenario", help="Which scenario of it: how its users and versions behave.")] = "healthy",
+    scenario: Annotated[str, typer.Option("--scenario", help="Which scenario of it; healthy, or the only one there is, if absent.")] = "",
     kubeconfig: Annotated[str, typer.Option("--kubeconfig", help="Write the kubeconfig to this file, too.", show_default=False)] = "",
 ) -> None:
     """Serve a simulated cluster with the production controller until Ctrl-C; every other command works against it."""

@@ -21,6 +21,7 @@ import controller
 from controller.adapters.kube_errors import ConfigError
 from controller.adapters.marks import mapping
 from controller.cli.install_objects import NAME, SYSTEM, Options, all_objects
+from controller.cli.simulate import files_of
 from controller.cli.words import full_stop
 from controller.ports import DEPLOYMENT, LEASE, Obj
 from controller.simulator.apiserver.errors import ApiError
@@ -39,6 +40,7 @@ def examples_beside(package: Path) -> Path:
 
 
 EXAMPLES = examples_beside(Path(controller.__file__).parents[1])
+USUAL = "healthy"
 LEASE_SECONDS, RENEW_SECONDS = 4.0, 1.0
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -76,20 +78,27 @@ def examples() -> list[str]:
     return sorted(path.parent.name for path in EXAMPLES.glob("*/scenarios") if any(path.glob("*.yaml")))
 
 
-def find_story(example: Path, name: str) -> Story:
-    """The scenario of that name in a folder such as `examples/hwayo`. Raises `ConfigError` with what there is."""
+def find_story(folder: Path, name: str = "") -> Story:
+    """The scenario of that name below a folder such as `examples/hwayo`; else `healthy`, or the only one. Raises `ConfigError`."""
     found: dict[str, tuple[Scenario, Path]] = {}
-    for file in sorted(example.glob("scenarios/*.yaml")):
+    for file in files_of(folder) if folder.is_dir() else ():
         try:
             found |= {scenario.name: (scenario, file.parent) for scenario in load(file)}
         except (ValidationError, yaml.YAMLError, OSError, TypeError) as error:
             raise ConfigError(f"The scenario file {file} cannot be used: penstock validate {file} says why.") from error
     if not found:
-        known = f"the examples are: {', '.join(examples())}" if examples() else "run it in a clone of the sources, or give --dir"
-        raise ConfigError(f"There are no scenarios in {example}/scenarios; {known}.")
-    if name not in found:
-        raise ConfigError(f"There is no scenario {name!r} in {example}/scenarios; there are: {', '.join(sorted(found))}.")
-    return story_of(*found[name])
+        raise ConfigError(f"{_no_scenarios(folder)}.")
+    wanted = name or (next(iter(found)) if len(found) == 1 else USUAL)
+    if wanted not in found:
+        raise ConfigError(f"There is no scenario {wanted!r} in {folder}; --scenario takes one of {', '.join(sorted(found))}.")
+    return story_of(*found[wanted])
+
+
+def _no_scenarios(folder: Path) -> str:
+    if folder.parent != EXAMPLES:
+        return f"There are no scenarios in {folder}" if folder.is_dir() else f"{folder}: there is no such folder"
+    known = f"the examples are: {', '.join(examples())}" if examples() else "run it in a clone of the sources, or give --dir"
+    return f"There is no example {folder.name!r}; {known}"
 
 
 def story_of(scenario: Scenario, folder: Path) -> Story:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controller.api.release import Phase
 from controller.api.validate import validate_file
 from controller.api.validate_yaml import documents
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import check_format, print_object, say, tell
 from controller.cli.validate import line_of, scenario_rules, text_of, yaml_files
 from controller.cli.words import full_stop
+from controller.core.vocabulary import next_step
 from controller.core.words import many
 
 if TYPE_CHECKING:
@@ -188,6 +190,8 @@ def story(one: Found, result: "Result", writes: list[str]) -> list[str]:
     if not result.problems:
         return [*lines, f"  => as expected: {outcome(result)}"]
     lines += [f"  => OTHERWISE THAN EXPECTED: {problem}" for problem in result.problems]
+    if result.status is not None and result.status.phase in (Phase.REFUSED, Phase.HALTED, Phase.HOLDING):
+        lines.append(f"  what helps: {next_step(result.status.reason)}")
     return [*lines, f"  repeat it: {repeat(one, result.seed)}"]
 
 

@@ -84,13 +84,18 @@ def start(
         ),
     ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the success, as `penstock wait` does.")] = False,
-    timeout: Annotated[str, typer.Option("--timeout", help="With --wait: stop waiting after this time.")] = "45m",
+    timeout: Annotated[
+        str, typer.Option("--timeout", help="With --wait: stop waiting after this time; the release goes on. 0s: never.")
+    ] = "45m",
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
     kubeconfig: hosts.KubeconfigOption = "",
     output: hosts.ObjectOption = "",
 ) -> None:
-    """Start a release of a plan."""
+    """Start a release of a plan.
+
+    With --wait the exit code says how it ended: `penstock help exit-codes`.
+    """
     hosts.check_format(output, hosts.OBJECT_FORMATS)
     seconds = waiting.parse_timeout(timeout)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)

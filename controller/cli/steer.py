@@ -15,7 +15,7 @@ from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
 from controller.cli.leading import nobody_acts
 from controller.cli.read import insist, plan_in_force, release_of
-from controller.cli.view import planned_stages
+from controller.cli.view import FINAL, planned_stages
 from controller.cli.wait import parse_timeout
 from controller.cli.words import full_stop, record, rows, span, text, whole
 from controller.core.reasons import BLUE_GONE
@@ -134,8 +134,10 @@ def _forward(session: Session, name: str, verb: str, reason: str, *, seconds: fl
     if not reason.strip():
         raise CommandError(ExitCode.USAGE, f"`penstock {verb}` skips what would have been judged: say why with --reason.")
     release = release_of(session, name)
-    say(skipped_words(verb, release, plan_in_force(session, release), session.divisor))
-    if not yes:
+    ended = text(record(release.get("status")).get("phase")) in FINAL  # nothing is skipped then, and the controller says so
+    if not ended:
+        say(skipped_words(verb, release, plan_in_force(session, release), session.divisor))
+    if not yes and not ended:
         if not session.host.asks:
             raise CommandError(ExitCode.USAGE, f"Nobody can be asked here: give --yes to {verb}.")
         if not session.host.confirm(f"{verb.capitalize()} {name}?"):
@@ -165,7 +167,7 @@ def skipped_words(verb: str, release: Obj, plan: Any, divisor: float = 1.0) -> s
         if verb == "promote":
             return "Green has all the traffic already: there is no stage to skip."
         return f"Skips the rest of the bake at {weight} %{judged}."
-    also = f" and the stages of {', '.join(between)}" if between else ""
+    also = f" and the stage{'s' * (len(between) > 1)} of {', '.join(between)}" if between else ""
     return f"Skips the rest of the stage of {weight} %{judged}{also}; green gets {target} % next."
 
 

@@ -87,7 +87,8 @@ def verdict_sentence(goal: Goal, code: ExitCode, release: Obj) -> str:
         case ExitCode.REFUSED:
             return f"Release {name} was refused before anything was touched: {message}"
         case _:
-            return f"Release {name} ended as {phase}, which is not {goal.word}: {message}"
+            wanted = f"stage {goal.stage}" if goal.word == "stage" else goal.word
+            return f"Release {name} ended as {phase}, which is not {wanted}: {message}"
 
 
 def check_reachable(session: Session, name: str, goal: Goal) -> None:

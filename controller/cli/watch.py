@@ -12,7 +12,7 @@ from controller.cli import wait as waiting
 from controller.cli.exits import ExitCode
 from controller.cli.host import Session, say
 from controller.cli.read import Follower
-from controller.cli.render import render
+from controller.cli.render import fitted, render
 from controller.cli.view import ReleaseView
 
 FRAME_SECONDS = 1.0
@@ -25,11 +25,10 @@ ENDS = {"Succeeded": ExitCode.REACHED, "RolledBack": ExitCode.NO, "Refused": Exi
 def frame(view: ReleaseView, session: Session, *, lost: bool) -> str:
     """One screen: as many lines as there is room for, each cleared to its end."""
     width, height = session.host.size()
-    lines = render(view, width, session.now, colour=session.host.colour)
-    if lost:
-        lines = ["The API server does not answer; this is what was seen last.", *lines]
-    shown = lines[: max(1, height - 1)]
-    return HOME + "".join(f"{line}{CLEAR_LINE}\r\n" for line in shown) + CLEAR_REST
+    above = ["The API server does not answer; this is what was seen last."] if lost else []
+    room = max(1, height - 1 - len(above))
+    lines = [*above, *fitted(view, width, room, session.now, colour=session.host.colour)]
+    return HOME + "".join(f"{line}{CLEAR_LINE}\r\n" for line in lines) + CLEAR_REST
 
 
 def live(session: Session, name: str) -> ExitCode:

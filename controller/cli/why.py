@@ -87,7 +87,9 @@ def way_back(rollback: Mapping[str, Any]) -> Iterator[str]:
     decided, traffic = number(rollback.get("decidedAt")), number(rollback.get("trafficAt"))
     failed, gone = number(rollback.get("failedAt")), number(rollback.get("goneAt"))
     exposed = number(rollback.get("exposedSeconds"))
-    yield f"Green: at most {number(rollback.get('maxWeight')):.0f} % of the traffic{f', for {span(exposed)}' if exposed else ''}."
+    most = number(rollback.get("maxWeight"))
+    had = f"at most {most:.0f} % of the traffic{f', for {span(exposed)}' if exposed else ''}"
+    yield f"Green: {had if most or exposed else 'never had traffic'}."
     times = [f"decided {clock(decided)} UTC"] if decided else []
     began = "the evidence began to grow" if rollback.get("reason") == reasons.EVIDENCE_AGAINST else "the first failing sample"
     times += [f"{span(decided - failed)} after {began}"] if decided and failed and text(rollback.get("check")) else []

@@ -411,11 +411,13 @@ def became_of_green(w: World, rollback: RollbackStatus) -> str:
 
 def summary(rollback: RollbackStatus) -> str:
     """What the failure cost: most traffic and for how long, time to detect and to recover, budgets that were overrun."""
-    words = [f"Green had at most {rollback.max_weight} %, for {rollback.exposed_seconds:.0f} s"]
+    exposed = bool(rollback.max_weight or rollback.exposed_seconds)
+    words = [f"Green had at most {rollback.max_weight} %, for {rollback.exposed_seconds:.0f} s" if exposed else "Green never had traffic"]
     if rollback.check:
         began = BEGAN.get(rollback.reason, "the first bad answer")
         words.append(f"decided {max(0.0, rollback.decided_at - rollback.failed_at):.0f} s after {began}")
-    words.append(f"everybody on blue {max(0.0, rollback.traffic_at - rollback.decided_at):.1f} s after the decision")
+    if exposed:
+        words.append(f"everybody on blue {max(0.0, rollback.traffic_at - rollback.decided_at):.1f} s after the decision")
     if rollback.overruns:
         words.append(f"over budget: {', '.join(rollback.overruns)}")
     return ", ".join(words) + "."

@@ -302,7 +302,7 @@ PLAN_MISSING = _reason("PlanMissing", "There is no plan {detail}.", "Apply the R
 PLAN_LOST = _reason(
     "PlanLost",
     "Stopped for a person, because nobody can tell any more which routes these are: {detail}",
-    "Apply the ReleasePlan again: a penstock rollback, or a deletion, that waits then goes back by it. Until then the weights can only be set by hand.",
+    "Apply the ReleasePlan again: a rollback or a deletion that waits then goes back by it. Until then the weights can only be set by hand.",
     _C,
 )
 PLAN_INVALID = _reason("PlanInvalid", "The plan cannot be used: {detail}", "penstock validate shows every error.", _W)
@@ -331,7 +331,7 @@ REFERENCE_MISSING = _reason(
 SELECTOR_OVERLAP = _reason(
     "SelectorOverlap",
     "{detail}",
-    "Give blue a label that green does not have, in its selector and in the Service's; a clone keeps all labels but those that name the version.",
+    "Give blue's pods a label that names their version, such as version: v1, and put it into the selector that is named; a clone gets its own.",
     _W,
 )
 GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the field and say gitops: ignored in the plan.", _W)

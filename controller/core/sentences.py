@@ -61,12 +61,12 @@ def _sequential(status: CheckStatus) -> str:
         told += f", within the margin {large(status.ln_early)} of {large(status.ln_early_bound or 0.0)}"
     if status.value is None:
         return f"no requests of both versions counted yet ({told})"
-    where = " when last judged" if status.remembered else ""
-    against = f" vs {quantity(status.baseline, status.unit)}{where}" if status.baseline is not None else ""
+    where = " when last judged" if status.remembered and status.baseline is not None else ""
+    against = f" vs {quantity(status.baseline, status.unit)}" if status.baseline is not None else ""
     inner = [f"limit {quantity(status.limit, status.unit)}"] if status.limit is not None else []
     inner += [f"n = {status.n:,.0f}"] if status.n is not None else []
     behind = f" {status.line}" if status.line else ""
-    return f"{quantity(status.value, status.unit)}{against}{behind} ({', '.join([*inner, told])})"
+    return f"{quantity(status.value, status.unit)}{against}{behind}{where} ({', '.join([*inner, told])})"
 
 
 def _paired(status: CheckStatus) -> str:

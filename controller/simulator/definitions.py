@@ -52,11 +52,18 @@ class WorldError(ValueError):
     """A file of Kubernetes objects that cannot be loaded; the sentence says where and why."""
 
 
+BOOKKEEPING = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})
+"""What a cluster's own API server wrote into an object's metadata, and the simulated one writes anew."""
+
+
 def load_objects(path: Path) -> list[dict[str, Any]]:
-    """All objects of a YAML file. Raises `WorldError` where something in it is no object, and OSError."""
+    """All objects of a YAML file, as manifests or as `kubectl get -o yaml` prints them.
+
+    Raises `WorldError` where something in it is no object, and OSError.
+    """
     try:
         with path.open(encoding="utf-8") as handle:
-            found = [document for document in yaml.load_all(handle, Loader=LOADER) if document]
+            found = [one for document in yaml.load_all(handle, Loader=LOADER) if document for one in _opened(document)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise WorldError(f"line {mark.line + 1 if mark else 1} is not YAML ({error.problem})") from error
@@ -65,8 +72,14 @@ def load_objects(path: Path) -> list[dict[str, Any]]:
     for number, document in enumerate(found, start=1):
         lacking = _lacking(document)
         if lacking:
-            raise WorldError(f"document {number} {lacking}")
-    return found
+            raise WorldError(f"object {number} {lacking}")
+    return [one | {"metadata": {k: v for k, v in one["metadata"].items() if k not in BOOKKEEPING}} for one in found]
+
+
+def _opened(document: Any) -> list[Any]:
+    """The items of a `List`, else the document itself."""
+    is_list = isinstance(document, dict) and str(document.get("kind", "")).endswith("List") and isinstance(document.get("items"), list)
+    return document["items"] if is_list else [document]
 
 
 def _lacking(document: Any) -> str:

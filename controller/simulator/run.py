@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.api.release import ReleaseStatus
 from controller.core.phases import FINAL
-from controller.ports import RELEASE, Obj
+from controller.ports import RELEASE, KubeError, Obj
 from controller.reconcile import Key, Outcome
 from controller.simulator import faults, people
 from controller.simulator.apiserver.errors import ApiError
@@ -113,7 +113,10 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
     if prepare is not None:
         prepare(sim)
     key = (namespace, name)
-    people.start(sim, namespace, plan_name, scenario.release, name=name)
+    try:
+        people.start(sim, namespace, plan_name, scenario.release, name=name)
+    except KubeError as error:
+        raise SimulationError(f"the API server refuses its release: {error}") from error
     for fault in scenario.faults:
         faults.arrange(sim, key, fault)
     for act in scenario.people:

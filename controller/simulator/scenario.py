@@ -12,7 +12,7 @@ import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from controller.api.base import Duration, Model, Name, Percent, shown
-from controller.api.release import Phase, Verb
+from controller.api.release import Phase, Revision, Verb
 from controller.api.validate import as_sent
 from controller.api.validate_yaml import LOADER
 
@@ -232,17 +232,24 @@ class Act(Model):
     actor: str = Field(default="alice", description="Who.")
     release: str = Field(default="", description="start: name of the further release; else the one that is meant (the first one if empty).")
     images: dict[str, str] = Field(default={}, description="start: its images.")
-    revision: str = Field(default="", description="start: its revision.")
+    revision: Revision = Field(default="", description="start: its revision.")
     plan: str = Field(default="", description="start: its plan, where the plan file holds several; the first one if empty.")
     kind: Literal["forward", "reverse"] = Field(default="forward", description="start: forward or reverse.")
     reverse_of: str = Field(default="", description="start: the release it takes back.")
+
+    @model_validator(mode="after")
+    def _starts_something(self) -> Self:
+        missing = [word for word in ("release", "revision") if self.verb == "start" and not getattr(self, word)]
+        if missing:
+            raise ValueError(f"found start without {' and '.join(missing)}, expected the name and the revision of a further release")
+        return self
 
 
 class ReleaseModel(Model):
     """The release that is started."""
 
     name: Name = Field(default="", validate_default=False, description="Its name; plan and revision if absent.")
-    revision: str = Field(default="v2", description="Its revision.")
+    revision: Revision = Field(default="v2", description="Its revision.")
     images: dict[str, str] = Field(default={}, description="Its images by member.")
 
 

@@ -102,6 +102,25 @@ class TestShapes:
         assert [one.expected for one in found] == ["YAML"]
         assert found[0].line >= 2
 
+    @pytest.mark.parametrize(
+        ("text", "line", "found"),
+        [
+            ("kind: ReleasePlan\nmetadata:\n\tname: shop\n", 3, "a tab in front of the first word"),
+            ("kind: ReleasePlan\nmetadata:\n  name: {{ .Release.Name }}\n", 3, "a template, `{{`, that was not rendered"),
+            ("{{- if .Values.canary }}\nkind: ReleasePlan\n{{- end }}\n", 1, "a template, `{{`, that was not rendered"),
+            (GOOD.encode("utf-16-le").decode(), 1, "text that is not YAML (unacceptable character"),
+            ("a: " + "[" * 3000 + "]" * 3000, 1, "brackets in brackets, deeper than can be read"),
+        ],
+    )
+    def test_what_people_feed_it_by_mistake_has_a_name(self, text, line, found):
+        """Instead of the words of the parser, which knows neither Helm nor editors."""
+        one = validate_text(text)
+
+        assert [(f.line, f.found[: len(found)]) for f in one] == [(line, found)]
+
+    def test_a_file_in_utf_16_says_how_to_save_it(self):
+        assert validate_text(GOOD.encode("utf-16-le").decode())[0].hint == "save the file as UTF-8"
+
     def test_all_errors_come_at_once_in_the_order_of_the_file(self):
         checks = "  checks: [{name: a, builtin: nope, limit: {max: 1}}]\n"
         found = validate_text(GOOD + "  stages: [{weight: 50}, {weight: 20, window: 5}]\n" + checks + "  nope: 1\n")
@@ -120,6 +139,21 @@ class TestEnvelope:
         one = next(one for one in validate_text(GOOD.replace("v1alpha1", "v2")) if one.path == "apiVersion")
 
         assert "use a newer one" in one.hint
+
+    @pytest.mark.parametrize("name", ["shop.web", "s" * 64])
+    def test_a_plan_that_no_release_could_name_is_refused(self, name):
+        """The API server takes such a plan, and then no Release of it."""
+        one = validate_text(GOOD.replace("name: shop", f"name: {name}", 1))
+
+        assert [(f.path, f.hint) for f in one] == [("metadata.name", "no release could name this plan")]
+
+    def test_an_object_that_a_file_has_twice_is_not_lost_silently(self):
+        """Whoever applies the file keeps the second one."""
+        other = GOOD.replace("name: shop", "name: cart", 1)
+
+        assert [(f.document, f.path, f.found) for f in validate_text(f"{GOOD}---\n{other}---\n{GOOD}")] == [
+            (3, "metadata.name", "ReleasePlan 'shop' a second time")
+        ]
 
     def test_an_unknown_kind_of_ours_is_named(self):
         assert "kind" in {one.path for one in validate_text(GOOD.replace("ReleasePlan", "ReleaseFlan"))}

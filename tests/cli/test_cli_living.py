@@ -8,6 +8,7 @@ from controller.cli.leading import nobody_acts
 from controller.cli.living import sentence_now, unconfirmed, without
 from controller.cli.view import view_of
 from controller.core import reasons
+from controller.core.vocabulary import REASONS
 from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, NAMESPACE, RefusedError
 from controller.runtime.lease import micro_time
 from controller.simulator.apiserver.client import InMemoryKube
@@ -56,6 +57,35 @@ class TestTheSentence:
         assert "1m15s of 5m" in got
         assert "Judges the window: 75 of 300 s" in got
         assert "Judges the window: 75 of 300 s" in why
+
+
+class TestWhatCanBeDone:
+    """A step less the command that stands below it, or that the reader has just typed."""
+
+    @pytest.mark.parametrize(
+        ("reason", "verb", "left"),
+        [
+            (reasons.EVIDENCE_AGAINST, "why", ""),
+            (reasons.SCORE_FAILED, "why", ""),
+            (reasons.ROLLED_BACK, "why", "penstock retry."),
+            (reasons.DRIFT_TO_BLUE, "rollback", "penstock resume goes on from there."),
+            (reasons.WORSE_UNPROVEN, "rollback", "green's failures; penstock resume measures anew."),
+            (reasons.DRAIN_UNKNOWN, "resume", "Bring Prometheus back."),
+            (reasons.PLAN_LOST, "rollback", reasons.next_step(reasons.PLAN_LOST)),
+        ],
+    )
+    def test_it_loses_a_whole_clause_or_nothing(self, reason, verb, left):
+        found = without(reasons.next_step(reason), verb)
+
+        assert found.endswith(left) if left else found == ""
+
+    @pytest.mark.parametrize("verb", ["why", "rollback", "resume", "retry", "advance", "promote"])
+    def test_whatever_it_loses_what_is_left_begins_as_a_sentence_or_as_a_command(self, verb):
+        """`why` once ended in "Can: the requests and the e-value."."""
+        left = {word: without(known.next_step, verb) for word, known in REASONS.items()}
+
+        assert [word for word, step in left.items() if step and not (step[0].isupper() or step.startswith("penstock "))] == []
+        assert [word for word, step in left.items() if f"penstock {verb} " in step] == []
 
 
 class TestAStatusThatNobodyConfirms:

@@ -80,6 +80,7 @@ class TestStart:
         [
             (["shop"], 2, "Which image? Write --image shop=REGISTRY/NAME:TAG."),
             (["shop", "--image", "registry.example:5000/shop"], 2, "neither a tag nor a digest"),
+            (["shop", "--image", "registry.example/shop:"], 2, "write registry.example/shop:TAG."),
             (["shop", "--image", "cart=x:1"], 2, "The plan has no member 'cart'; it has shop."),
             (["shp", "--image", IMAGE], 3, "There is no plan shp in namespace shop. There are: shop."),
             (["shop", "--image", IMAGE, "--supersede", "nope"], 3, "There is no release nope"),

@@ -159,6 +159,26 @@ class TestTowardGreen:
         assert terminal.questions == ["Advance shop-v2?"]
         assert requests_of(terminal) == []
 
+    @pytest.mark.parametrize("verb", ["advance", "promote"])
+    def test_of_a_release_that_has_ended_nobody_is_asked_anything(self, verb):
+        """Nothing would be skipped: the answer is the controller's, as of every other verb."""
+        terminal = a_terminal("fails-at-25", asks=True)
+        terminal.until_phase("RolledBack")
+
+        result = terminal.penstock(verb, "shop-v2", "--reason", "x")
+
+        assert result.code == 6
+        assert result.out.startswith("refused: The release has ended, nothing was done")
+        assert terminal.questions == []
+        assert "Skips" not in result.err
+
+    def test_one_stage_that_is_skipped_is_one(self):
+        terminal = a_terminal()
+        terminal.until(100)
+        terminal.penstock("advance", "shop-v2", "--reason", "x", "--yes")
+
+        assert "unjudged and the stage of 50 %; green gets 100 % next" in terminal.penstock("promote", "shop-v2", "--reason", "x").err
+
     def test_an_advance_carries_the_stage_and_revision_that_were_seen(self):
         terminal = a_terminal()
         terminal.until(100)

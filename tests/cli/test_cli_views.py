@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from controller.cli.read import with_defaults
-from controller.cli.render import render
+from controller.cli.render import fitted, render
 from controller.cli.view import tightness_of, view_of
-from controller.cli.why import culprits_of
+from controller.cli.why import culprits_of, way_back
 from controller.ports import CONFIG_MAP, RELEASE, RELEASE_PLAN, VIRTUAL_SERVICE, Listing, Patch
 from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.scenario import START
@@ -57,6 +57,23 @@ def test_the_live_view_is_as_it_was_looked_at(scenario, seconds, width):
         file.write_text(drawn, encoding="utf-8")
 
     assert file.read_text(encoding="utf-8") == drawn
+
+
+@pytest.mark.parametrize("height", [1, 3, 6, 12, 18, 23, 40])
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_short_terminal_loses_the_middle_and_not_the_command_that_stops_it(width, height):
+    """Phase and traffic, and what a person can do, are what a screen is for; what is cut between them is said."""
+    release, plan, now = moments("healthy")[200]
+    view = view_of(release, plan, now=now)
+    whole, short = render(view, width, now), fitted(view, width, height, now)
+
+    assert len(short) <= height
+    assert short[-1] == whole[-1]
+    if height >= 12:
+        assert short[:3] == whole[:3]
+        assert any(line.startswith("Stop  penstock rollback shop-v2") for line in short)
+    lost = [line for line in whole if line and line not in short]
+    assert not lost or height <= 6 or f"… {len(lost)} more line" in "\n".join(short)
 
 
 @pytest.mark.parametrize("width", [1, 20, 37, 80])
@@ -274,3 +291,9 @@ def test_what_happens_at_the_deadline_of_a_hold_is_said_as_it_is_going_to_happen
     status = {"phase": "Holding", "returnedAt": returned, "hold": {"reason": "NoData", "since": 1.0, "until": 100.0, "then": then}}
 
     assert view_of({"metadata": {}, "spec": {}, "status": status}, now=40.0).next.endswith(f"(in 1m) {words}.")
+
+
+def test_a_green_that_never_had_traffic_is_not_told_in_percents():
+    """It is the first thing that people ask after a rollback in the preparation."""
+    assert list(way_back({"message": "x", "maxWeight": 0}))[:2] == ["Cause: x", "Green: never had traffic."]
+    assert "Green: at most 5 % of the traffic, for 40s." in list(way_back({"maxWeight": 5, "exposedSeconds": 40}))

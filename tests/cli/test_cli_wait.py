@@ -28,6 +28,8 @@ class TestWait:
 
         assert result.code == 3
         assert "7.06 % vs 0.1 % (+6.96 points, limit +5 points, n = 1,017)" in result.err
+        later = terminal.penstock("wait", "shop-v2", "--for", "stage=3")
+        assert (later.code, "ended as RolledBack, which is not stage 3: " in later.err) == (3, True)
 
     @pytest.mark.long
     def test_a_rollback_that_is_waited_for_is_0(self):

@@ -123,7 +123,7 @@ class TestFlagger:
         path = tmp_path / "canary.yaml"
         path.write_text('kind: Canary\nmetadata:\n  labels: {{- include "x.labels" . | nindent 4 }}\nspec: {}\n')
 
-        assert "render it first, as by helm template" in imported("flagger", path, code=3)[1].err
+        assert "render it first, as helm template does" in imported("flagger", path, code=3)[1].err
 
     def test_steps_become_stages_and_a_last_one_of_100(self, imported):
         ((plan,), _) = imported("flagger", FILES / "podinfo.yaml")

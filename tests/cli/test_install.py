@@ -156,6 +156,24 @@ class TestTheListOfNamespaces:
         kube.delete(DEPLOYMENT, "penstock-system", "penstock", uid=gone["metadata"]["uid"])
         assert terminal.penstock("install", "-n", "shop", "--controller-namespace", "elsewhere").code == 0
 
+    def test_an_image_that_no_registry_has_is_said_until_one_is_named(self, terminal):
+        """The default is what `docker build` of this version makes; in most clusters its pods would never start."""
+        assert "That image names no registry" in terminal.penstock("install").err
+        assert "That image" not in terminal.penstock("install", "--image", "registry.example/penstock:1").err
+        assert "That image names no registry" not in terminal.penstock("install").err
+
+    def test_from_all_namespaces_to_some_no_release_is_left_alone(self, terminal, kube):
+        """`--namespace` narrows an installation that watches everything; a release elsewhere would run on unwatched."""
+        terminal.penstock("install", "--cluster-wide")
+        body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r"}}
+        kube.create(RELEASE, "other", body | {"spec": {"plan": "p", "revision": "v2", "images": {"shop": "shop:2"}}})
+
+        refused = terminal.penstock("install", "--namespace", "shop")
+
+        assert refused.code == 6
+        assert "other/r still runs or keeps its old version: add --namespace other, or let it end first" in refused.err
+        assert terminal.penstock("install", "--namespace", "shop", "--namespace", "other").code == 0
+
     def test_one_whose_release_runs_is_not_dropped(self, terminal, kube):
         body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r"}}
         kube.create(RELEASE, "other", body | {"spec": {"plan": "p", "revision": "v2", "images": {"shop": "shop:2"}}})

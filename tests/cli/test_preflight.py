@@ -404,6 +404,11 @@ class TestEveryPlan:
         assert run(["preflight", *words]) == 2
         assert capsys.readouterr().err.startswith("Name a plan, and where blue's samples are")
 
+    def test_a_plan_alone_is_asked_where_its_samples_are(self, capsys):
+        """A release's own note names `penstock preflight PLAN`; what is missing is said by the whole command."""
+        assert run(["preflight", "shop"]) == 2
+        assert "Write penstock preflight shop --prometheus URL" in capsys.readouterr().err
+
     def test_a_configuration_without_providers_asks_nobody(self, tmp_path, capsys):
         (tmp_path / "controller.yaml").write_text("namespaces: [shop]\n")
 

@@ -76,6 +76,18 @@ class TestPlan:
         assert 'user_login_success_total{namespace="hwayo-production-green",workload="auth-service"}[1800s]' in out
         assert "VirtualService hwayo-production/hwayo-canary: the weights of weighted" in out
 
+    def test_the_difference_of_two_percentages_is_in_points(self, capsys):
+        """5 % above blue would be a ratio to most readers."""
+        assert run(["plan", str(FIRST / "plan.yaml"), "--mode", "subset"]) == 0
+        assert "errors (trigger): at most 5 points above blue;" in capsys.readouterr().out
+
+    def test_a_revision_that_no_release_can_have_is_a_usage_error(self, capsys):
+        assert run(["plan", str(FIRST / "plan.yaml"), "--mode", "subset", "--revision", "2.0"]) == 2
+        assert (
+            capsys.readouterr().err
+            == "The revision '2.0' cannot be used: expected at most 40 lower-case letters, digits and dashes, such as 2-0.\n"
+        )
+
     def test_relative_limits_show_blues_query_too(self, capsys):
         assert run(["plan", str(THRESHOLDS), "-o", "json"]) == 0
         questions = {one["name"]: one for one in json.loads(capsys.readouterr().out)["questions"]}
@@ -114,6 +126,27 @@ class TestSimulate:
         captured = capsys.readouterr()
         assert "OTHERWISE THAN EXPECTED: phase: found Succeeded, expected RolledBack" in captured.out
         assert f"penstock simulate {path} --scenario healthy --seed 7 --trace" in captured.out
+
+    def test_a_release_that_is_refused_says_what_helps(self, tmp_path, capsys):
+        """Most first worlds have one Service for everything, and no label that names the version."""
+        for name in ("plan.yaml", "world.yaml", "scenarios/healthy.yaml"):
+            text = (FIRST / name).read_text(encoding="utf-8")
+            (tmp_path / Path(name).name).write_text(
+                text.replace("../", "").replace("subset: v1", "").replace("{host: shop, }", "{host: shop}")
+            )
+
+        assert run(["simulate", str(tmp_path / "healthy.yaml")]) == 3
+        told = capsys.readouterr().out
+        assert "Service shop/shop (app=shop) would select both colours" in told
+        assert "what helps: Give blue's pods a label that names their version" in told
+
+    def test_a_release_that_the_api_server_does_not_take_is_named_with_its_file(self, tmp_path, capsys):
+        for name in ("plan.yaml", "world.yaml", "scenarios/healthy.yaml"):
+            text = (FIRST / name).read_text(encoding="utf-8").replace("../", "")
+            (tmp_path / Path(name).name).write_text(text.replace("name: shop\n  namespace", f"name: {'s' * 62}\n  namespace"))
+
+        assert run(["simulate", str(tmp_path / "healthy.yaml")]) == 3
+        assert "scenario 'healthy' cannot be run: the API server refuses its release" in capsys.readouterr().err
 
     def test_the_trace_has_every_write(self, capsys):
         assert run(["simulate", str(FIRST), "--scenario", "fails-at-5", "--trace"]) == 0

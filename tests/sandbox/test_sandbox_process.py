@@ -2,11 +2,13 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from sandbox_bed import alive
 
 from controller.cli.main import run
+from controller.cli.sandbox_world import EXAMPLES, find_story
 from controller.ports import DEPLOYMENT, RELEASE_PLAN, VIRTUAL_SERVICE, Patch
 
 
@@ -103,6 +105,18 @@ def test_an_unknown_scenario_is_a_sentence_that_names_those_there_are(capsys):
 
     assert code == 2
     assert "There is no scenario 'nonsense'" in capsys.readouterr().err
+
+
+def test_a_folder_of_ones_own_needs_no_folder_named_scenarios_and_no_scenario_named_healthy(tmp_path, capsys):
+    """What `penstock simulate` runs is what the sandbox serves."""
+    for name in ("plan.yaml", "world.yaml", "scenarios/fails-at-25.yaml"):
+        (tmp_path / Path(name).name).write_text((EXAMPLES / "first-release" / name).read_text(encoding="utf-8").replace("../", ""))
+
+    assert find_story(tmp_path).scenario.name == "fails-at-25"
+
+    (tmp_path / "fails-at-25.yaml").unlink()
+    assert run(["sandbox", "--dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"There are no scenarios in {tmp_path}.\n"
 
 
 def test_an_unknown_example_is_a_sentence_that_names_those_there_are(capsys):

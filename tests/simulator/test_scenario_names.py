@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from controller.api.validate import validate_file
 from controller.cli.main import run
@@ -84,6 +85,36 @@ def test_every_other_name_is_looked_up_too(folder, more, path, words):
     assert words in sentence
 
 
+@pytest.mark.parametrize(
+    ("more", "path", "words"),
+    [
+        ("people: [{at: 1m, verb: start}]\n", "people[0]", "start without release and revision"),
+        ("people: [{at: 1m, verb: start, release: x}]\n", "people[0]", "start without revision"),
+        ("people: [{at: 1m, verb: start, release: x, revision: 2.0.1}]\n", "people[0].revision", "'2.0.1'"),
+    ],
+)
+def test_a_release_that_somebody_starts_is_as_a_cluster_would_take_it(folder, more, path, words):
+    """Else the run itself would end, by words of the API server that name no line."""
+    [(found, sentence)] = said(folder, more)
+
+    assert found == path
+    assert words in sentence
+
+
+def test_a_revision_that_no_release_can_have_is_an_error(folder):
+    assert [path for path, _ in said(folder, story=STORY.replace("revision: v2", 'revision: "2.0"'))] == ["release.revision"]
+
+
+def test_a_world_may_be_what_kubectl_printed_of_a_cluster(folder):
+    """`kubectl get deployment,service,virtualservice -o yaml`: one List, with what the server wrote into each object."""
+    found = list(yaml.safe_load_all((folder / "world.yaml").read_text(encoding="utf-8")))
+    for number, one in enumerate(found):
+        one["metadata"] |= {"uid": f"u{number}", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 3}
+    (folder / "world.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": found}), encoding="utf-8")
+
+    assert said(folder) == []
+
+
 def test_users_of_a_host_that_nobody_has_are_an_error(folder):
     [(path, sentence)] = said(folder, story=STORY.replace("host: shop.", "host: shp."))
 
@@ -101,9 +132,9 @@ def test_a_reason_that_does_not_exist_is_an_error(folder):
     ("text", "words"),
     [
         ("a: [", "line 2 is not YAML"),
-        ("- 1\n", "document 1 is no mapping"),
-        ("kind: Service\n", "document 1 has no apiVersion"),
-        ("apiVersion: v1\nkind: Service\n", "document 1 (Service) has no metadata.name"),
+        ("- 1\n", "object 1 is no mapping"),
+        ("kind: Service\n", "object 1 has no apiVersion"),
+        ("apiVersion: v1\nkind: Service\n", "object 1 (Service) has no metadata.name"),
         ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n", "(Deployment a) has no spec.template.spec.containers"),
         ("apiVersion: example.dev/v1\nkind: Thing\nmetadata: {name: a}\n", 'Thing default/a: no matches for kind "Thing"'),
     ],
