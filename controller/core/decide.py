@@ -277,11 +277,14 @@ def data_are_back(w: World, held: HoldStatus) -> bool:
         return False
     tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
     settled = held.phase is Phase.SHIFTING and tried.status.phase in (Phase.MEASURING, Phase.BAKING)
-    return settled or (tried.status.phase is held.phase and _moving_again(w, tried))
+    answered = held.phase is Phase.PREPARING and tried.status.phase is Phase.PREPARING and tried.store
+    return settled or answered or (tried.status.phase is held.phase and _moving_again(w, tried))
 
 
 def _moving_again(w: World, tried: Decision) -> bool:
     """The window has grown since the hold began: there are data again."""
+    if w.status.stage < 0:
+        return False
     if w.standing is Phase.RETURNING:
         before, after = homeward.begun(w.status).window, homeward.begun(tried.status).window
     else:

@@ -73,6 +73,8 @@ def traffic_since(w: World) -> float | None:
     status = w.status
     if w.plan.traffic.metrics is TrafficMetrics.NONE:
         return None
+    if trials.due(w):
+        return w.now
     if status.phase is Phase.TEARING_DOWN and status.rollback is not None:
         if status.rollback.drained_at or status.rollback.gone_at:
             return None  # nothing rests on it any more, and a Prometheus that hangs must not hold up the end

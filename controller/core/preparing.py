@@ -7,11 +7,11 @@ routes claimed   green made, ready   its cluster on the routes   probes pass   r
 from dataclasses import dataclass
 
 from controller.api.plan import GreenSource
-from controller.api.release import ReleaseStatus
+from controller.api.release import Phase, ReleaseStatus
 from controller.core import backward, forward, gates, missing, reasons, seen, trials
 from controller.core.beginning import added, identify, listed, refuse_prepared
 from controller.core.commands import ClaimRoutes, Decision, KeepCapacity, MakeGreen, OpenRoutes
-from controller.core.steps import World, act, stored, wait
+from controller.core.steps import World, act, hold, saying, stored, wait
 from controller.core.words import many
 
 
@@ -72,7 +72,24 @@ def bring_up(w: World) -> Decision:
         # What was fine at the start is not any more, or only the live endpoints show it: nobody has got a request yet.
         return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
     bad = trials.refused(w)
-    return backward.roll_back(w, reasons.QUERY_REFUSED, bad) if bad else forward.enter_stage(w, 0)
+    return backward.roll_back(w, reasons.QUERY_REFUSED, bad) if bad else first_weight(w)
+
+
+def first_weight(w: World) -> Decision:
+    """The first grant, once somebody could see green fail; after a hold this phase itself looks once more, more closely than that does."""
+    blind = nobody_judges(w).rstrip(".")
+    if blind:
+        until, then = w.now + forward.no_data_deadline(w), forward.THEN[forward.no_data_then(w)]
+        return hold(w, reasons.NO_DATA, blind, phase=Phase.PREPARING, until=until, then=then)
+    if w.status.hold is not None:
+        return stored(saying(w.status, reasons.PREPARING_GREEN, "Prometheus answers again"))
+    return forward.enter_stage(w, 0)
+
+
+def nobody_judges(w: World) -> str:
+    """Why nobody could judge green now, in words; "" where somebody could, or nothing was asked (`trials.due`)."""
+    found = seen.read_traffic(w)
+    return reasons.say(found.fault, found.detail) if found is not None and found.fault else trials.unanswered(w)
 
 
 def still_ending(w: World) -> Decision | None:

@@ -1,10 +1,11 @@
-"""Queries that the plan's author wrote are tried before green gets its first request: only their Prometheus knows whether it takes them.
+"""Before green gets its first request: whether anybody can judge it.
 
     Preparing   green is ready | route delay |  trial  | first weight
-                                             each query once; one that is no query there ends the release
+                                             each query of the plan's author once, and the traffic query
 
-What our own parser does not know (an extension, a function of a newer version) is a warning at the start and nothing more. A trial
-that nobody answers says nothing: what a Prometheus that is away means, the checks say when they are due.
+Only their Prometheus knows whether it takes the author's queries: one that is no query there ends the release. What our own parser
+does not know (an extension, a function of a newer version) is a warning at the start and nothing more. Where nobody answers, or by
+another clock, the release holds (`preparing.first_weight`): nobody would see green fail. That there are no samples yet says nothing.
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ from dataclasses import dataclass
 
 from controller.api.plan import PlanSpec
 from controller.api.release import Phase
+from controller.core import reasons
 from controller.core.asking import QUERY_TIMEOUT_SECONDS, naming_of
 from controller.core.queries import fill, member_of, pair_of
 from controller.core.steps import World
 from controller.core.world import Ask
 from controller.ports import AnswerFault
+
+_ANSWERED = (None, AnswerFault.BAD_QUERY, AnswerFault.NOT_EXECUTED)
+"""What a Prometheus that is there answers: it may not be able to execute a query for what there is without green's requests."""
 
 WINDOW_SECONDS = 60.0
 """What $window is in a trial."""
@@ -58,7 +63,7 @@ def trial_key(number: int) -> str:
 def due(w: World) -> bool:
     """Whether nothing else stands before green's first request; not of a release that waits for nothing, or judges nothing."""
     spec, ready = w.subject.spec, w.status.ready_at
-    if w.status.phase is not Phase.PREPARING or not ready or spec.now or spec.kind == "reverse":
+    if w.standing is not Phase.PREPARING or w.asks_person or not ready or spec.now or spec.kind == "reverse":
         return False
     return w.now >= ready + w.plan.preparation.route_delay
 
@@ -85,3 +90,12 @@ def refused(w: World) -> str:
         if answer is not None and answer.answer.fault is AnswerFault.BAD_QUERY:
             found.append(f"{own.name}: {answer.answer.message}")
     return "; ".join(dict.fromkeys(found))
+
+
+def unanswered(w: World) -> str:
+    """Why nobody answers a query of the plan's author, in words; "" where all were answered, or none was asked."""
+    for number, own in enumerate(own_queries(w.plan)):
+        found = w.measured.answers.get(trial_key(number))
+        if found is not None and found.answer.fault not in _ANSWERED:
+            return f"{own.name}: {reasons.say(reasons.FAULTS[found.answer.fault], found.answer.message)}"
+    return ""

@@ -172,7 +172,7 @@ class TestAsking:
         reverse = replace(reverse, spec=reverse.spec.model_copy(update={"kind": "reverse"}))
 
         assert "ticks/slow" not in self.asks(reverse)
-        assert self.asks(a_release().with_plan(**SPEC).in_phase(Phase.PREPARING)).keys() <= {"probe/shop/green"}
+        assert self.asks(a_release().with_plan(**SPEC).in_phase(Phase.PREPARING)).keys() <= {"probe/shop/green", "traffic"}
 
     def test_a_question_whose_range_has_changed_is_asked_again(self):
         """Progress was lost between two looks: the answer that was there does not reach back far enough."""

@@ -95,11 +95,36 @@ def test_a_name_that_the_plan_does_not_have_is_refused_before_anything_is_touche
     assert words in status.message
 
 
-@pytest.mark.parametrize("kind", ["prometheus-down", "prometheus-error", "prometheus-slow"])
-def test_a_prometheus_that_is_away_when_queries_are_tried_refuses_none(kind):
-    status = released([Fault(kind=kind, at=0.0, lasts=50.0)], checks=[{"name": "mine", "query": GOOD, "limit": {"max": 1}}])
+MINE = [{"name": "mine", "query": GOOD, "limit": {"max": 1}}]
 
-    assert (status.weight, status.rollback) == (5, None)
+
+@pytest.mark.parametrize(
+    "spec", [{}, {"checks": MINE}, {"checks": MINE, "triggers": [], "traffic": {"virtualService": "shop", "metrics": "none"}}]
+)
+@pytest.mark.parametrize("kind", ["prometheus-down", "prometheus-error", "prometheus-slow"])
+def test_green_gets_no_request_while_nobody_could_judge_it(kind, spec):
+    """Its share of the users would have nobody who sees it fail, for as long as the plan waits for data."""
+    away = [Fault(kind=kind, at=0.0, lasts=50.0)]
+    during, after = released(away, seconds=45.0, **spec), released(away, seconds=100.0, **spec)
+
+    assert (during.phase, during.reason, during.max_weight, during.hold.phase) == ("Holding", "NoData", 0, "Preparing")
+    assert (after.weight, after.rollback, after.hold) == (5, None, None)
+
+
+def test_where_nobody_could_judge_it_for_too_long_green_goes_without_a_request():
+    status = released([Fault(kind="prometheus-down", at=0.0, lasts=3_600.0)], seconds=1_200.0)
+
+    assert (status.phase, status.rollback.reason, status.max_weight) == ("RolledBack", "NoDataDeadline", 0)
+    assert status.message.endswith("connection refused. Green never had traffic.")
+
+
+def test_a_service_without_a_request_has_no_samples_and_may_begin():
+    """No samples are no fault: what is not called yet cannot be counted."""
+    objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
+    scenario = scenario_of(FIRST / "scenarios", "healthy")
+    scenario = scenario.model_copy(update={"limit": 60.0, "users": []})
+
+    assert run_objects(scenario, objects).status.weight == 5
 
 
 def test_a_query_that_fails_for_what_it_finds_may_be_answered_later():
