@@ -40,7 +40,8 @@ def _shrunk(book: Book, facts: ReleaseFacts, colour: str, place: Place, left: in
         elif any(share < FULL - EPSILON for share in shares.values()):
             book.breach("S5", f"{what} while green has {min(shares.values()):.0f} %")
         return
-    home = facts.phase in ("Returning", "Succeeded") and facts.status.get("returnedAt")
+    hold = facts.status.get("hold") or {}  # a step that was refused is tried again from its hold
+    home = (hold.get("phase") or facts.phase) in ("Returning", "Succeeded") and facts.status.get("returnedAt")
     if facts.phase != "TearingDown" and not home:
         book.breach("S6", f"{what} in phase {facts.phase}")
     high = max(shares.values(), default=0.0)
