@@ -6,10 +6,12 @@ a later stage.
 """
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from controller.api.release import Phase
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
@@ -18,7 +20,7 @@ from controller.cli.read import insist, plan_in_force, release_of
 from controller.cli.view import FINAL, planned_stages
 from controller.cli.wait import parse_timeout
 from controller.cli.words import full_stop, record, rows, span, text, whole
-from controller.core.reasons import BLUE_GONE
+from controller.core.reasons import BLUE_GONE, NO_DATA
 from controller.ports import RELEASE_REQUEST, ConflictError, KubeError, Obj, UnavailableError
 
 POLL_SECONDS = 0.2
@@ -152,6 +154,8 @@ def skipped_words(verb: str, release: Obj, plan: Any, divisor: float = 1.0) -> s
     stages, index = planned_stages(spec, plan, divisor), whole(status.get("stage"), -1)
     begun = rows(status.get("stages"))
     if not 0 <= index < len(stages):
+        if stages and _unjudgeable(status):
+            return f"Nobody could see green fail now; it gets {stages[-1 if verb == 'promote' else 0][0]} % next all the same."
         return "No stage has begun, so there is nothing to skip yet."
     weight, window = stages[index]
     if verb == "promote" and text(status.get("reason")) == BLUE_GONE:
@@ -169,6 +173,11 @@ def skipped_words(verb: str, release: Obj, plan: Any, divisor: float = 1.0) -> s
         return f"Skips the rest of the bake at {weight} %{judged}."
     also = f" and the stage{'s' * (len(between) > 1)} of {', '.join(between)}" if between else ""
     return f"Skips the rest of the stage of {weight} %{judged}{also}; green gets {target} % next."
+
+
+def _unjudgeable(status: Mapping[str, Any]) -> bool:
+    """Whether green waits for its first request because nobody could judge it."""
+    return text(status.get("phase")) == Phase.HOLDING and text(status.get("reason")) == NO_DATA
 
 
 def ask(

@@ -90,7 +90,7 @@ def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
     if verb is Verb.PROMOTE and missing.can_go_without(w):
         gate = gates.green_capacity(w)
         return None if gate.open else (gate.reason, gate.detail)
-    if standing not in GATED or w.status.stage < 0:
+    if (standing not in GATED or w.status.stage < 0) and not unjudgeable(w):
         first = f": penstock resume first, then penstock {verb}" if w.status.phase is Phase.HALTED and w.status.weight else ""
         return reasons.NOT_NOW, f"it is {w.status.phase}{first}"
     if verb is Verb.ADVANCE and w.last_stage and (w.status.phase is Phase.SHIFTING or w.status.weight < w.stage.weight):
@@ -99,6 +99,12 @@ def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
         return reasons.NOT_NOW, "it has all the traffic already"
     gate = gates.green_capacity(w)
     return None if gate.open else (gate.reason, gate.detail)
+
+
+def unjudgeable(w: World) -> bool:
+    """Whether green is ready and waits for its first request because nobody could judge it: a person may take that on themselves."""
+    hold = w.status.hold
+    return w.status.phase is Phase.HOLDING and hold is not None and (hold.phase, hold.reason) == (Phase.PREPARING, reasons.NO_DATA)
 
 
 def unmet_expectation(w: World, request: RequestView) -> str:

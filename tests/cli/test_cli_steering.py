@@ -72,6 +72,22 @@ class TestPauseAndResume:
         assert len(requests_of(terminal)) == 1
 
 
+class TestWithoutPrometheus:
+    @pytest.mark.parametrize(("verb", "weight"), [("advance", 5), ("promote", 100)])
+    def test_a_person_may_give_green_its_first_request_although_nobody_could_see_it_fail(self, verb, weight):
+        terminal = a_terminal()
+        terminal.sim.prometheus.fault = "prometheus-down"
+        terminal.until(25)
+        before = terminal.releases()["shop-v2"]["status"]
+
+        result = terminal.penstock(verb, "shop-v2", "--yes", "--reason", "an urgent fix")
+
+        assert (before["hold"]["reason"], before.get("weight", 0)) == ("NoData", 0)
+        assert result.code == 0
+        assert f"Nobody could see green fail now; it gets {weight} % next all the same." in result.err
+        assert terminal.releases()["shop-v2"]["status"]["grant"] == weight
+
+
 class StandsStill(InMemoryKube):
     """A cache that has heard nothing since the last `listen`."""
 
