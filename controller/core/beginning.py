@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from controller.api.release import CapacityStatus, ManagedObject, Phase
+from controller.core import reasons
 from controller.core.cautions import WARNINGS, cautions, in_words
 from controller.core.commands import Decision, Record, RecordKind
 from controller.core.steps import World, moved, record, stored
@@ -19,7 +20,7 @@ def refuse_prepared(w: World) -> Decision:
     """Refuse with the first problem's reason and everybody's words."""
     first = w.observed.problems[0]
     detail = "; ".join(problem.detail for problem in w.observed.problems if problem.reason == first.reason)
-    others = [f"{problem.reason}: {problem.detail}" for problem in w.observed.problems if problem.reason != first.reason]
+    others = [reasons.say(problem.reason, problem.detail).rstrip(".") for problem in w.observed.problems if problem.reason != first.reason]
     return refuse(w, first.reason, "; ".join([detail, *others])[:1500])
 
 
