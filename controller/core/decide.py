@@ -31,6 +31,7 @@ from controller.core import (
     requests,
     returning,
     seen,
+    teardown,
     trouble,
 )
 from controller.core.commands import AddFinalizer, ClaimRoutes, Decision, RecordKind, Subject
@@ -139,7 +140,7 @@ def superseded(w: World) -> Decision | None:
 
 def _backward(w: World) -> Decision | None:
     if w.status.phase in BACKWARD:
-        return requests.answer_first(w) or (backward.rolling_back(w) if w.status.phase is Phase.ROLLING_BACK else backward.tearing_down(w))
+        return requests.answer_first(w) or (backward.rolling_back(w) if w.status.phase is Phase.ROLLING_BACK else teardown.tearing_down(w))
     return None
 
 
@@ -301,7 +302,7 @@ def hold_deadline(w: World) -> Decision:
         return returning.return_failed(w, reasons.RETURN_UNJUDGED, held.detail)
     if held.then == "halt":
         return halt(w, held.reason, held.detail)
-    bare = "" if gates.deleted_blue(w) else backward.bare_blue(w)  # what becomes of a deleted one, `missing` decides
+    bare = "" if gates.deleted_blue(w) else teardown.bare_blue(w)  # what becomes of a deleted one, `missing` decides
     if held.then == "wait" or bare:
         again = held.model_copy(update={"until": None, "waits_for": "operator", "then": "wait"})
         entry = record(w, RecordKind.HOLD, reasons.HOLD_KEPT, bare) if bare else None

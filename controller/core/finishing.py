@@ -2,7 +2,7 @@
 
 from controller.api.plan import GreenSource
 from controller.api.release import Phase, ReleaseStatus, RetentionStatus, StageStatus, Verb
-from controller.core import backward, deletion, gates, reasons, seen
+from controller.core import backward, deletion, gates, reasons, seen, teardown
 from controller.core.commands import (
     AnswerRequest,
     CloseRoutes,
@@ -159,7 +159,7 @@ def leftovers(w: World) -> tuple[Command, ...]:
         return ()
     home = w.plan.finish.mode == "home" and w.status.returned_at > 0
     serving = "green" if w.status.phase is Phase.SUCCEEDED and not home else "blue"
-    commands = backward.borrowed(w, serving=serving)
+    commands = teardown.borrowed(w, serving=serving)
     if serving == "green" and still_used(w):
         # A route that somebody leads to the old version again is not given back: `retention` says so, and waits for its end.
         return tuple(command for command in commands if not isinstance(command, CloseRoutes))

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from analysis.model import Outcome
 from controller.api.release import Phase, StageStatus, WindowStatus
-from controller.core import backward, bets, finishing, forward, gates, homeward, reasons, seen
+from controller.core import bets, finishing, forward, gates, homeward, reasons, seen, teardown
 from controller.core.commands import Decision, RecordKind, RemoveClone, SetWeight, UpdateHome
 from controller.core.phases import FULL
 from controller.core.sentences import explain
@@ -120,7 +120,7 @@ def leave_clone(w: World) -> Decision:
     if w.now < drained:
         return wait(w, reasons.RETURNING, "the clone drains", until=drained)
     if not w.observed.green_gone:
-        foreign = ", ".join(backward.lingers(w, m.green) for m in w.observed.members if backward.is_strangers(w, m.green))
+        foreign = ", ".join(teardown.lingers(w, m.green) for m in w.observed.members if teardown.is_strangers(w, m.green))
         if foreign:  # the original has passed and serves; what stands in the clone's place is nobody's that we know
             return hold(w, reasons.GREEN_STAYS, foreign, phase=Phase.RETURNING, waits_for="operator", then="wait")
         return still_asked(w) or act(w, RemoveClone())
