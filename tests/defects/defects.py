@@ -11,7 +11,7 @@ from controller import act, observe, reconcile
 from controller.adapters import marks
 from controller.adapters.istio import patches, rollback, writes
 from controller.adapters.workloads import change
-from controller.core import backward, breach, forward, gates, judging, outage, preparing, reasons, requests
+from controller.core import breach, forward, gates, judging, outage, preparing, reasons, requests, teardown
 from controller.core.commands import Direction, SetWeight
 from controller.core.steps import stored
 from controller.ports import RELEASE
@@ -88,7 +88,7 @@ def weight_before_grant():
 
 def no_drain():
     return replaced(
-        (backward, "drain", lambda w, r: stored(w.status.model_copy(update={"rollback": r.model_copy(update={"drained_at": w.now})})))
+        (teardown, "drain", lambda w, r: stored(w.status.model_copy(update={"rollback": r.model_copy(update={"drained_at": w.now})})))
     )
 
 

@@ -57,7 +57,7 @@ class TestReplay:
         found = replayed(recorded(folder, name))
 
         assert found.difference is None
-        assert found.looks > 30
+        assert found.looks > 25
         assert found.decisions > 10
 
     @pytest.mark.long
