@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.simulator.crashes import Mode, Point, play
 from controller.simulator.definitions import load_objects
+from controller.simulator.invariants import watch
 from controller.simulator.run import run_objects
 from controller.simulator.scenario import Fault
 from tests.stories import scenario_of
@@ -138,3 +140,13 @@ def test_a_good_query_has_nothing_said_about_it():
     status = released(checks=[{"name": "mine", "query": GOOD, "limit": {"max": 1}}])
 
     assert not [warning for warning in status.warnings if "query" in warning]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", [Mode.CRASH_BEFORE, Mode.CRASH_AFTER, Mode.CONFLICT])
+def test_a_controller_that_is_killed_while_it_waits_for_prometheus_goes_on_waiting(mode):
+    scenario = scenario_of(FIRST / "scenarios", "healthy")
+    away = scenario.model_copy(update={"faults": [Fault(kind="prometheus-down", at=0.0, lasts=50.0)]})
+
+    for number in range(1, 30, 3):
+        assert play(away, FIRST / "scenarios", Point(number, mode), watch).result.problems == []
