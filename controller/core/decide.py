@@ -238,13 +238,16 @@ def holding(w: World) -> Decision:
     held = w.status.hold
     if held is None:
         return stored(moved(w, Phase.SHIFTING, reasons.SETTLING, "the reason of the hold was lost"))
-    if held.until is not None and w.now >= held.until and not data_are_back(w, held):
+    over, waits = held.until is not None and w.now >= held.until, outage.waiting_for_pods(w) or bool(w.observed.unreadable)
+    if over and (waits or held.reason != reasons.NO_DATA or not held.tries_again):
         return hold_deadline(w)
     if not held.tries_again:
         return Decision(status=w.status, wake_at=held.until)
-    if outage.waiting_for_pods(w) or w.observed.unreadable:
+    if waits:
         return Decision(status=w.status, wake_at=min(t for t in (held.until, w.now + seen.look_again(w)) if t is not None))
     tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
+    if over and not data_are_back(w, held, tried):
+        return hold_deadline(w)
     still = tried.status.phase is Phase.HOLDING and tried.status.reason == held.reason
     if still or (not tried.store and tried.status.phase is held.phase and not _moving_again(w, tried)):
         if still and tried.status.hold is not None:  # the same hold, with the numbers of now
@@ -269,14 +272,11 @@ def holding(w: World) -> Decision:
     return tried
 
 
-def data_are_back(w: World, held: HoldStatus) -> bool:
-    """Whether the very look that finds the deadline over finds data, too.
+def data_are_back(w: World, held: HoldStatus, tried: Decision) -> bool:
+    """Whether the very look that finds the deadline of a hold without data over finds data, too.
 
     Nobody may have looked for a while, or the clock was set: green is not sent away for a time in which nobody asked.
     """
-    if held.reason != reasons.NO_DATA or outage.waiting_for_pods(w) or w.observed.unreadable:
-        return False
-    tried = phase_step(w.with_status(w.status.model_copy(update={"phase": held.phase})))
     settled = held.phase is Phase.SHIFTING and tried.status.phase in (Phase.MEASURING, Phase.BAKING)
     answered = held.phase is Phase.PREPARING and tried.status.phase is Phase.PREPARING and tried.store
     return settled or answered or (tried.status.phase is held.phase and _moving_again(w, tried))

@@ -117,14 +117,7 @@ def progress(w: World, remaining: float) -> Decision:
     silent = stalled(w, window)
     detail = f"{window.ran:.0f} of {w.stage.window:.0f} s"
     if silent:
-        return hold(
-            w,
-            reasons.NO_DATA,
-            f"{silent} ({detail} judged)",
-            phase=w.status.phase,
-            until=w.now + no_data_deadline(w),
-            then=THEN[no_data_then(w)],
-        )
+        return hold_for_data(w, f"{silent} ({detail} judged)", phase=w.status.phase)
     word = reasons.BAKING if w.status.phase is Phase.BAKING else reasons.MEASURING
     if w.now < window.opened_at:
         return wait(
@@ -161,6 +154,11 @@ def rare(w: World) -> str:
 
 THEN = {"rollback": "rollback", "hold": "wait"}
 """The plan's word for the end of a hold without data, in the hold's."""
+
+
+def hold_for_data(w: World, detail: str, *, phase: Phase) -> Decision:
+    """Wait for data, as long as the plan's least patient check does."""
+    return hold(w, reasons.NO_DATA, detail, phase=phase, until=w.now + no_data_deadline(w), then=THEN[no_data_then(w)])
 
 
 def no_data_deadline(w: World) -> float:

@@ -11,7 +11,7 @@ from controller.api.release import Phase, ReleaseStatus
 from controller.core import backward, forward, gates, missing, reasons, seen, trials
 from controller.core.beginning import added, identify, listed, refuse_prepared
 from controller.core.commands import ClaimRoutes, Decision, KeepCapacity, MakeGreen, OpenRoutes
-from controller.core.steps import World, act, hold, saying, stored, wait
+from controller.core.steps import World, act, saying, stored, wait
 from controller.core.words import many
 
 
@@ -77,19 +77,12 @@ def bring_up(w: World) -> Decision:
 
 def first_weight(w: World) -> Decision:
     """The first grant, once somebody could see green fail; after a hold this phase itself looks once more, more closely than that does."""
-    blind = nobody_judges(w).rstrip(".")
+    blind = seen.why_unread(w) or trials.unanswered(w)  # asked for where `trials.due`
     if blind:
-        until, then = w.now + forward.no_data_deadline(w), forward.THEN[forward.no_data_then(w)]
-        return hold(w, reasons.NO_DATA, blind, phase=Phase.PREPARING, until=until, then=then)
+        return forward.hold_for_data(w, blind, phase=Phase.PREPARING)
     if w.status.hold is not None:
         return stored(saying(w.status, reasons.PREPARING_GREEN, "Prometheus answers again"))
     return forward.enter_stage(w, 0)
-
-
-def nobody_judges(w: World) -> str:
-    """Why nobody could judge green now, in words; "" where somebody could, or nothing was asked (`trials.due`)."""
-    found = seen.read_traffic(w)
-    return reasons.say(found.fault, found.detail) if found is not None and found.fault else trials.unanswered(w)
 
 
 def still_ending(w: World) -> Decision | None:

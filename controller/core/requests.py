@@ -86,11 +86,10 @@ def skip_refused(w: World, verb: Verb, why: str) -> tuple[str, str] | None:
     """Why a gate may not be skipped now."""
     if not why.strip():
         return reasons.REASON_NEEDED, ""
-    standing = w.status.hold.phase if w.status.phase is Phase.HOLDING and w.status.hold else w.status.phase
     if verb is Verb.PROMOTE and missing.can_go_without(w):
         gate = gates.green_capacity(w)
         return None if gate.open else (gate.reason, gate.detail)
-    if (standing not in GATED or w.status.stage < 0) and not unjudgeable(w):
+    if (w.standing not in GATED or w.status.stage < 0) and not unjudgeable(w):
         first = f": penstock resume first, then penstock {verb}" if w.status.phase is Phase.HALTED and w.status.weight else ""
         return reasons.NOT_NOW, f"it is {w.status.phase}{first}"
     if verb is Verb.ADVANCE and w.last_stage and (w.status.phase is Phase.SHIFTING or w.status.weight < w.stage.weight):

@@ -94,8 +94,7 @@ def measure(w: World, home: StageStatus) -> Decision:
     stalled = forward.stalled(at, window)
     detail = f"{window.ran:.0f} of {at.stage.window:.0f} s judged"
     if stalled:
-        until, then = w.now + forward.no_data_deadline(w), forward.THEN[forward.no_data_then(w)]
-        return hold(w, reasons.NO_DATA, f"{stalled} ({detail})", phase=Phase.RETURNING, until=until, then=then)
+        return forward.hold_for_data(w, f"{stalled} ({detail})", phase=Phase.RETURNING)
     return wait(w, reasons.RETURNING, detail, until=w.now + min(remaining, seen.look_again(w)), status=w.status)
 
 

@@ -79,13 +79,17 @@ def read_traffic(w: World) -> traffic.Traffic | None:
     return w.measured.once((asking.TRAFFIC, naming), read)
 
 
+def why_unread(w: World) -> str:
+    """Why nothing can be read off the traffic query, a sentence without its full stop; empty where something can, or it was not asked."""
+    found = read_traffic(w)
+    return reasons.say(found.fault, found.detail).rstrip(".") if found is not None and found.fault else ""
+
+
 def why_blind(w: World) -> str:
     """What is wrong with the answer to the traffic query, a sentence without its full stop; empty where it has what is waited for."""
     found = read_traffic(w)
-    if found is None:
-        return ""
-    if found.fault:
-        return reasons.say(found.fault, found.detail).rstrip(".")
+    if found is None or found.fault:
+        return why_unread(w)
     empty = [name for name, arm in zip(awaited(w), (found.green, found.blue), strict=False) if arm.newest == -math.inf]
     return f"the answer has no sample of {' and '.join(empty[::-1])} that can be counted" if empty else ""
 

@@ -18,7 +18,7 @@ from controller.core.asking import QUERY_TIMEOUT_SECONDS, naming_of
 from controller.core.queries import fill, member_of, pair_of
 from controller.core.steps import World
 from controller.core.world import Ask
-from controller.ports import AnswerFault
+from controller.ports import Answer, AnswerFault
 
 _ANSWERED = (None, AnswerFault.BAD_QUERY, AnswerFault.NOT_EXECUTED)
 """What a Prometheus that is there answers: it may not be able to execute a query for what there is without green's requests."""
@@ -84,18 +84,20 @@ def asks(w: World) -> Iterator[Ask]:
 
 def refused(w: World) -> str:
     """All of them that are no query to their Prometheus, in its words; "" where none is known to be that."""
-    found = []
-    for number, own in enumerate(own_queries(w.plan)):
-        answer = w.measured.answers.get(trial_key(number))
-        if answer is not None and answer.answer.fault is AnswerFault.BAD_QUERY:
-            found.append(f"{own.name}: {answer.answer.message}")
+    found = (f"{own.name}: {answer.message}" for own, answer in _answers(w) if answer.fault is AnswerFault.BAD_QUERY)
     return "; ".join(dict.fromkeys(found))
 
 
 def unanswered(w: World) -> str:
     """Why nobody answers a query of the plan's author, in words; "" where all were answered, or none was asked."""
+    for own, answer in _answers(w):
+        if answer.fault not in _ANSWERED:
+            return f"{own.name}: {reasons.say(reasons.FAULTS[answer.fault], answer.message)}".rstrip(".")
+    return ""
+
+
+def _answers(w: World) -> Iterator[tuple[Own, Answer]]:
     for number, own in enumerate(own_queries(w.plan)):
         found = w.measured.answers.get(trial_key(number))
-        if found is not None and found.answer.fault not in _ANSWERED:
-            return f"{own.name}: {reasons.say(reasons.FAULTS[found.answer.fault], found.answer.message)}"
-    return ""
+        if found is not None:
+            yield own, found.answer

@@ -28,7 +28,7 @@ from controller.simulator.apiserver.client import InMemoryKube
 from controller.simulator.faults_api import FaultyKube, admission, broken, forbidden, throttled, unauthorized
 from controller.simulator.lagging import LaggingCache
 from controller.simulator.replicas import Replicas
-from controller.simulator.scenario import START, Fault
+from controller.simulator.scenario import Fault
 from controller.simulator.simulation import Simulation, SimulationError
 from controller.simulator.workloads.behaviour import PodBehaviour
 
@@ -45,7 +45,7 @@ def arrange(sim: Simulation, key: tuple[str, str], fault: Fault) -> None:
     for time in times_of(fault):
         sim.at(time, lambda: strike(sim, key, fault, struck))
     if fault.lasts and not fault.every:
-        sim.at(START + fault.at + fault.lasts, lambda: relieve(sim, key, fault, struck))
+        sim.at(fault.span[1], lambda: relieve(sim, key, fault, struck))
 
 
 @dataclass(slots=True)
@@ -57,9 +57,9 @@ class Struck:
 
 def times_of(fault: Fault) -> Iterator[float]:
     """When it strikes, Unix seconds."""
-    time = START + fault.at
+    time, end = fault.span
     yield time
-    while fault.every and time + fault.every <= START + fault.at + fault.lasts:
+    while fault.every and time + fault.every <= end:
         time += fault.every
         yield time
 

@@ -50,7 +50,7 @@ class Checker:
         self._plane = DataPlane(sim, self.history.book)
         self._turns = Turns(sim, self.history.book)
         self._pods = EmptyGreen(sim, self.history.book)
-        self._faults = [(START + f.at, START + f.at + f.lasts) for f in sim.scenario.faults]
+        self._faults = [f.span for f in sim.scenario.faults]
         for shelf in sim.server.registry.shelves():
             for obj in shelf.all(""):
                 self.history.commit(sim.clock.time, shelf.kind.kind, None, obj, "setup")
@@ -147,7 +147,7 @@ class Checker:
 
     def _cut_off(self, since: float) -> bool:
         kinds = {"api-down", "api-conflict", "api-lost-answer", "clock-jump", *LATE_READS}
-        spans = [(START + f.at, START + f.at + f.lasts) for f in self.sim.scenario.faults if f.kind in kinds]
+        spans = [f.span for f in self.sim.scenario.faults if f.kind in kinds]
         return any(begin <= self.sim.clock.time and end + DRIFT_SECONDS >= since for begin, end in spans)
 
     # The end.

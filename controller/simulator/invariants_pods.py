@@ -3,7 +3,6 @@
 from controller.ports import Obj
 from controller.simulator.invariants_book import EPSILON, Book
 from controller.simulator.invariants_model import FINAL, Place, ReleaseFacts
-from controller.simulator.scenario import START
 from controller.simulator.simulation import Simulation
 
 ALLOWED_SECONDS = 45.0
@@ -21,7 +20,7 @@ class EmptyGreen:
         self._empty: dict[Place, float] = {}
         self._back: dict[Place, float] = {}
         self._told: set[str] = set()
-        spans = [(START + f.at, START + f.at + f.lasts) for f in sim.scenario.faults if not harmless(f.kind)]
+        spans = [f.span for f in sim.scenario.faults if not harmless(f.kind)]
         self._cut_off = [(begin - ALLOWED_SECONDS, end + ALLOWED_SECONDS) for begin, end in spans]
 
     def deployment(self, now: float, new: Obj | None) -> None:

@@ -4,7 +4,6 @@ from controller.ports import Obj
 from controller.simulator.invariants_book import Book
 from controller.simulator.invariants_model import Place, ReleaseFacts, service_of
 from controller.simulator.mesh.mesh import ProxyState
-from controller.simulator.scenario import START
 from controller.simulator.simulation import Simulation
 
 RACE_SECONDS = 1.0
@@ -19,7 +18,7 @@ class DataPlane:
 
     def __init__(self, sim: Simulation, book: Book) -> None:
         self._sim, self._book = sim, book
-        silent = [(START + fault.at, START + fault.at + fault.lasts) for fault in sim.scenario.faults if fault.kind == "control-plane-down"]
+        silent = [fault.span for fault in sim.scenario.faults if fault.kind == "control-plane-down"]
         late = max((users.delay for users in sim.scenario.users), default=0.0) + DEBOUNCE_SECONDS
         self._slowest = late + sum(end - begin for begin, end in silent)
         self._untold = [(begin, end + late) for begin, end in silent]

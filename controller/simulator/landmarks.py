@@ -83,7 +83,7 @@ def changes(scenario: Scenario) -> Iterator[float]:
     yield from (START + act.at for act in scenario.people)
     for fault in scenario.faults:
         yield from times_of(fault)
-        yield START + fault.at + fault.lasts
+        yield fault.span[1]
     for pods in scenario.pods:
         yield from chain.from_iterable((START + span.after, START + span.until) for span in pods.unready)
     yield from (START + step.after for step in _steps(scenario))

@@ -222,6 +222,11 @@ class Fault(Model):
     )
     colour: Literal["green", "blue", "both"] = Field(default="green", description="probe: whose health probe fails.")
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """From when to when it lasts, Unix seconds."""
+        return START + self.at, START + self.at + self.lasts
+
 
 class Act(Model):
     """Something a person or a pipeline does."""

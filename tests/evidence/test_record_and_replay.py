@@ -57,7 +57,7 @@ class TestReplay:
         found = replayed(recorded(folder, name))
 
         assert found.difference is None
-        assert found.looks > 25
+        assert found.looks > (25 if name == "never-ready" else 30)  # one that waits for pods finds nothing new at most looks
         assert found.decisions > 10
 
     @pytest.mark.long

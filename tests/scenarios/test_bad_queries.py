@@ -18,13 +18,13 @@ GOOD = 'sum(rate(jobs_total{workload="$workload"}[$window]))'
 NEWER = {"name": "mine", "query": 'sum(newer(jobs{a="$workload"}))', "limit": {"max": 1}}
 
 
-def released(faults=(), seconds=60.0, **spec):
-    """The ten-line plan with more in it, released in its world; what the release says after so many seconds."""
+def released(faults=(), seconds=60.0, story=None, **spec):
+    """The ten-line plan with more in it, released in its world; what it says after so many seconds. `story` changes the scenario."""
     objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
     plan = next(one for one in objects if one["kind"] == "ReleasePlan")
     plan["spec"] |= spec
     scenario = scenario_of(FIRST / "scenarios", "healthy")
-    return run_objects(scenario.model_copy(update={"limit": seconds, "faults": list(faults)}), objects).status
+    return run_objects(scenario.model_copy(update={"limit": seconds, "faults": list(faults), **(story or {})}), objects).status
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,7 @@ def test_where_nobody_could_judge_it_for_too_long_green_goes_without_a_request()
 
 def test_a_service_without_a_request_has_no_samples_and_may_begin():
     """No samples are no fault: what is not called yet cannot be counted."""
-    objects = [*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml")]
-    scenario = scenario_of(FIRST / "scenarios", "healthy")
-    scenario = scenario.model_copy(update={"limit": 60.0, "users": []})
-
-    assert run_objects(scenario, objects).status.weight == 5
+    assert released(story={"users": []}).weight == 5
 
 
 def test_a_query_that_fails_for_what_it_finds_may_be_answered_later():
