@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -80,9 +81,14 @@ class Program:
         if self.running:
             os.killpg(self.pid, number)
 
-    def pause(self) -> None:
-        """Freeze it (SIGSTOP): its sockets stay open and silent."""
+    def pause(self, seconds: float = 10.0) -> None:
+        """Freeze it (SIGSTOP): its sockets stay open and silent. Returns when all its threads stand still.
+
+        Raises:
+            ProgramError: it still runs after `seconds`.
+        """
         self.signal(signal.SIGSTOP)
+        self.wait_until(lambda: _stands_still(self.pid), seconds)
 
     def resume(self) -> None:
         """Let a frozen program go on (SIGCONT)."""
@@ -123,6 +129,15 @@ class Program:
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _stands_still(pid: int) -> bool:
+    """Whether the kernel has stopped every thread of a process."""
+    states = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            states.append((thread / "stat").read_text().rpartition(")")[2].split()[0])
+    return all(state in "TtZX" for state in states)
 
 
 def _die_with(parent: int) -> Callable[[], None]:

@@ -85,7 +85,7 @@ def browser():
     """A page of a browser of its own."""
     import websocket
 
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:  # its helpers write there until the last moment
         command = [
             CHROMIUM,
             "--headless=new",

@@ -7,7 +7,6 @@ import contextlib
 import json
 import math
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from promql_comparison import tidy
 from promql_dataset import RANGE, TIMES, dataset
 
 from controller.simulator.promql.gomath import is_stale
+from tests.bed.processes import PortLease
 
 HERE = Path(__file__).parent
 ANSWERS = HERE / "answers.json"
@@ -72,10 +72,9 @@ def write_request(series):
 @contextlib.contextmanager
 def prometheus():
     """An HTTP client to a Prometheus that holds the dataset."""
-    with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-        free.close()
+    ports = PortLease()
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"127.0.0.1:{ports.take()}"
         config, log = Path(folder, "empty.yml"), Path(folder, "log")
         config.touch()
         command = [BINARY, f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
@@ -90,6 +89,7 @@ def prometheus():
         finally:
             process.terminate()
             process.wait(30)
+            ports.release()
 
 
 def wait_ready(client, process, log):
