@@ -15,5 +15,5 @@ if command -v go >/dev/null 2>&1 || [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     "$BIN/python" -m tests.bed.binaries >/dev/null
 fi
 echo "== The tests on real components"
-# Most of their time they wait for a release: a worker more here too, whole files, the longest first.
-"$BIN/python" -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder -m "bed or prometheus or browser"
+# Most of their time they wait for a release: more workers than cores, whole files, the longest first. Each has a cluster of its own, of 1 GB.
+"$BIN/python" -m pytest tests -n 4 --dist loadfile --no-loadscope-reorder -m "bed or prometheus or browser"
