@@ -75,12 +75,14 @@ def schema_refusal() -> Refusal:
 
 def production_parts(config: ControllerConfig) -> Parts:
     """Everything that the runtime runs."""
+    providers = load_config(Path(config.providers)) if config.providers else PrometheusConfig()
     return Parts(
         reconcile=Loop(Memo()),
-        prometheus=HttpProviders(load_config(Path(config.providers)) if config.providers else PrometheusConfig()),
+        prometheus=HttpProviders(providers),
         prober=HttpProber(config.probe_proxy),
         clock=WallClock(),
         schema_refusal=schema_refusal(),
+        provider_names=tuple(provider.name for provider in providers.providers),
     )
 
 

@@ -292,7 +292,8 @@ def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
 def answer(ask: Ask, ports: Ports) -> Measurement:
     """One question; a fault is an answer."""
     if ask.url:
-        return Measurement(answer=needs.NO_ANSWER, probe=ports.prober.probe(ask.url, timeout_seconds=ask.timeout))
+        found = ports.prober.probe(ask.url, timeout_seconds=ask.timeout, statuses=ask.statuses)
+        return Measurement(answer=needs.NO_ANSWER, probe=found)
     provider = ports.prometheus.provider(ask.provider)
     if provider is None:
         return Measurement(answer=needs.unknown_provider(ask.provider), query=ask.query)

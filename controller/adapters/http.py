@@ -47,13 +47,13 @@ class HttpProber:
             event_hooks={"request": [_has_a_port]},
         )
 
-    def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
-        """One GET; the body is not read. The limit is for everything, redirects included."""
+    def probe(self, url: str, *, timeout_seconds: float, statuses: tuple[int, ...] = ()) -> ProbeResult:
+        """One GET; the body is not read. The limit is for everything, redirects included, which are an answer where statuses are named."""
         import httpx  # noqa: PLC0415 - see the module's docstring
 
         begun = time.monotonic()
         try:
-            with self._client.stream("GET", url, timeout=timeout_seconds) as response:
+            with self._client.stream("GET", url, timeout=timeout_seconds, follow_redirects=not statuses) as response:
                 status = response.status_code
         except httpx.TimeoutException:
             return ProbeResult(ok=False, message=f"no answer within {timeout_seconds:g} s", seconds=time.monotonic() - begun)
@@ -64,7 +64,8 @@ class HttpProber:
         seconds = time.monotonic() - begun
         if seconds > timeout_seconds:
             return ProbeResult(ok=False, message=f"an answer only after {seconds:.1f} s, limit {timeout_seconds:g} s", seconds=seconds)
-        return ProbeResult(ok=status in _HEALTHY, message=f"HTTP {status}", seconds=seconds)
+        wanted = f", expected {' or '.join(map(str, statuses))}" if statuses and status not in statuses else ""
+        return ProbeResult(ok=status in (statuses or _HEALTHY), message=f"HTTP {status}{wanted}", seconds=seconds)
 
     def close(self) -> None:
         """Close the client, if there was a probe."""

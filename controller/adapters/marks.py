@@ -28,6 +28,8 @@ STAMP = "penstock.dev/stamp"
 BECAUSE = "penstock.dev/because"
 """Beside a rollback's stamp: why, as JSON, until the record of it is written (and for whoever reads the object)."""
 ADDED = "penstock.dev/added"
+PROVIDERS = "penstock.dev/providers"
+"""On the Lease: names of the Prometheus providers that the leader knows, the default one first, with commas between."""
 
 
 class Deposed(Exception):  # noqa: N818 - a state that ends the reconcile, not a mistake of anybody

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from controller.api.base import MINUTE, Duration, Model, Name, ObjectName
 from controller.api.measured import Measured
-from controller.api.plan_checks import Analysis, Check, Group, Trigger, default_checks, default_triggers
+from controller.api.plan_checks import HEALTHY_STATUSES, Analysis, Check, Group, Statuses, Trigger, default_checks, default_triggers
 
 T = TypeVar("T")
 
 
 class Probe(Model):
-    """An HTTP health probe that every ready member must answer with 200-399, asked by the controller."""
+    """An HTTP health probe that every ready member must pass, asked by the controller."""
 
     path: Annotated[str, Field(max_length=512, pattern="^/")] = Field(description="Path of the GET request, such as /health.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="Port of the member's Service.")
@@ -26,6 +26,7 @@ class Probe(Model):
         default=3, description="Probes in a row that must succeed before the member counts as ready."
     )
     timeout: Duration = Field(default=3.0, description="Time limit of one probe.")
+    statuses: Statuses = Field(default=[], description=HEALTHY_STATUSES)
 
 
 class Member(Model):

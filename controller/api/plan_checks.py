@@ -359,12 +359,17 @@ class Check(CheckBase):
         return math.ceil(round(TAIL_REQUESTS / (1 - self.quantile), 6)) if self.builtin is BuiltIn.LATENCY else 0
 
 
+Statuses = Annotated[list[Annotated[int, Field(ge=100, le=599)]], Field(max_length=16)]
+HEALTHY_STATUSES = "Statuses that are healthy, and redirects are not followed; if absent 200-399, behind up to three redirects."
+
+
 class HttpProbe(Model):
     """A health probe that is watched all the time."""
 
     path: Annotated[str, Field(max_length=512, pattern="^/")] = Field(description="Path of the GET request.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="Port of the member's Service.")
     timeout: Duration = Field(default=3.0, description="Time limit of one probe.")
+    statuses: Statuses = Field(default=[], description=HEALTHY_STATUSES)
 
 
 class Trigger(Model):

@@ -21,7 +21,7 @@ from controller.api.validate_kayenta import kayenta_notes
 from controller.api.validate_plan import rules
 from controller.api.validate_queries import notes, provider_notes
 from controller.api.validate_words import translate
-from controller.api.validate_yaml import Document, Finding, documents, dotted
+from controller.api.validate_yaml import Document, Finding, documents
 from controller.api.validate_yaml import Path as Path_
 
 __all__ = ["MAX_BYTES", "Finding", "Scenarios", "has_ours", "plan_findings", "validate_file", "validate_text"]
@@ -170,7 +170,7 @@ def _object(document: Document, providers: frozenset[str] | None) -> list[Findin
         every = [*rules(spec), *kayenta_notes(spec), *notes(spec, namespace), *provider_notes(spec, providers)]
         for severity, path, what, expected, hint in every:
             place = ("spec", *path)
-            problems.append(Finding(severity, dotted(place), document.line(place), what, expected, hint, document.number))
+            problems.append(Finding(severity, document.place(place), document.line(place), what, expected, hint, document.number))
     if model is ReleaseSpec:
         problems += _images(document, spec.get("images"))
     return problems
@@ -235,7 +235,7 @@ def _images(document: Document, images: Any) -> list[Finding]:
             path = ("spec", "images", str(member))
             hint = "without one the node decides which version runs, and it may differ from pod to pod"
             line, expected = document.line(path), "an image with a tag or digest"
-            problems.append(Finding("warning", dotted(path), line, shown(image), expected, hint, document.number))
+            problems.append(Finding("warning", document.place(path), line, shown(image), expected, hint, document.number))
     return problems
 
 
@@ -273,4 +273,4 @@ def there(path: Path) -> bool:
 
 
 def _error(document: Document, path: tuple[str | int, ...], found: str, expected: str, hint: str = "") -> Finding:
-    return Finding("error", dotted(path), document.line(path), found, expected, hint, document.number)
+    return Finding("error", document.place(path), document.line(path), found, expected, hint, document.number)

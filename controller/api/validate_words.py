@@ -33,7 +33,7 @@ def translate(error: ErrorDetails, root: type[BaseModel], document: Document, to
     loc = _place(error)
     path = (*top, *loc)
     found, expected, hint = _words(error, root, loc)
-    return Finding("error", dotted(path), document.line(path), found, expected, hint, document.number)
+    return Finding("error", document.place(path), document.line(path), found, expected, hint, document.number)
 
 
 def in_words(error: ValidationError, root: type[BaseModel]) -> str:

@@ -55,11 +55,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One YAML document: its data, its nodes, and its number from 1."""
+    """One object of a file: its data, its nodes, the number of its YAML document from 1, and where in that it stands."""
 
     number: int
     data: Any
     node: yaml.Node
+    top: Path = ()
+
+    def place(self, path: Path) -> str:
+        """A field's path in the YAML document: `spec.stages[1].weight`, or `items[2].spec.stages[1].weight` in a list."""
+        return dotted((*self.top, *path))
 
     def line(self, path: Path) -> int:
         """The line of a field, or of the nearest thing above it that exists."""
@@ -81,7 +86,7 @@ def dotted(path: Path) -> str:
 
 
 def documents(text: str) -> tuple[list[Document], list[Finding]]:
-    """All documents of a file, and what is wrong with it as YAML."""
+    """All objects of a file, those in lists by themselves, and what is wrong with it as YAML."""
     found: list[Document] = []
     problems: list[Finding] = []
     try:
@@ -93,7 +98,7 @@ def documents(text: str) -> tuple[list[Document], list[Finding]]:
             data = yaml.SafeLoader("").construct_document(node)
             document = Document(number, data, node)
             problems += [_infinite(document, path, value) for path, value in _odd_numbers(data)]
-            found.append(document)
+            found += opened(document)
     except yaml.MarkedYAMLError as error:
         problems.append(not_yaml(error, text))
     except RecursionError:
@@ -102,6 +107,22 @@ def documents(text: str) -> tuple[list[Document], list[Finding]]:
         hint = "save the file as UTF-8" if "\0" in text else ""
         problems.append(Finding("error", "", 1, f"text that is not YAML ({str(error).splitlines()[0]})", "YAML", hint))
     return found, problems
+
+
+def is_list(data: Any) -> bool:
+    """Whether it is a list of objects, as `kubectl get -o yaml` writes one of several."""
+    return isinstance(data, dict) and str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list)
+
+
+def opened(document: Document) -> list[Document]:
+    """The objects of a list, each with its own place in the file; else the document itself."""
+    if not is_list(document.data):
+        return [document]
+    items, found = _below(document.node, "items"), []
+    for index, data in enumerate(document.data["items"]):
+        below = _below(items[0], index) if items else None
+        found.append(Document(document.number, data, below[0] if below else document.node, (*document.top, "items", index)))
+    return found
 
 
 _OF_A_CHART = re.compile(r"\{\{-?\s*(\.[A-Z]|include\b|template\b|if\b|range\b|with\b|toYaml\b|\$)")
@@ -151,7 +172,7 @@ def _twice(path: Path, key: yaml.Node, number: int) -> Finding:
 
 
 def _infinite(document: Document, path: Path, value: float) -> Finding:
-    return Finding("error", dotted(path), document.line(path), shown(value), "a finite number", "", document.number)
+    return Finding("error", document.place(path), document.line(path), shown(value), "a finite number", "", document.number)
 
 
 def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int] | None:

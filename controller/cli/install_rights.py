@@ -132,7 +132,9 @@ PIPELINE: tuple[Right, ...] = (
 )
 """What a pipeline needs that starts releases, waits for them, and rolls back; to copy."""
 
-LEADER_READER: tuple[Right, ...] = (Right(LEASE, ("get",), "see whether a controller leads", names=("penstock",)),)
+LEADER_READER: tuple[Right, ...] = (
+    Right(LEASE, ("get",), "see whether a controller leads, and which Prometheus providers it knows", names=("penstock",)),
+)
 """For both, in the controller's own namespace. Without it nothing is said about leadership."""
 
 NAMESPACE_MAKER: tuple[Right, ...] = (

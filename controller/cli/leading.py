@@ -7,9 +7,10 @@ controller lies elsewhere, nothing is said: not knowing is no news.
 from collections.abc import Mapping
 from typing import Any
 
+from controller.adapters.marks import PROVIDERS, annotation
 from controller.cli.host import Session
 from controller.cli.words import record, rows, span, text
-from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, RELEASE, KubeError, Obj
+from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, RELEASE, KubeError, NotFoundError, Obj, RefusedError
 from controller.runtime.lease import vacancy, view_of
 from controller.times import unix
 
@@ -32,6 +33,20 @@ def nobody_acts(session: Session, namespace: str, silent: float = SILENT_SECONDS
     if found is None:
         return ""
     return _unled(session, found) or (_rightless(session, namespace) if silent >= SILENT_SECONDS else "")
+
+
+def providers_known(session: Session) -> frozenset[str] | None:
+    """Names of the Prometheus providers that the controller knows, by its Lease; None where it does not say, or nobody may read it.
+
+    Raises `KubeError` where the API server does not answer.
+    """
+    from controller.cli.install_objects import NAME, SYSTEM
+
+    try:
+        names = annotation(session.kube.get(LEASE, SYSTEM, NAME), PROVIDERS)
+    except (NotFoundError, RefusedError):
+        return None
+    return frozenset(names.split(",")) if names else None
 
 
 def _lease(session: Session) -> Obj | None:

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from controller.api.base import format_duration
 from controller.api.plan import PlanSpec, Stage
 from controller.api.plan_checks import Check, Limit, Trigger
 from controller.api.plan_kayenta import Kayenta
 from controller.api.validate import as_sent, validate_file
+from controller.api.validate_yaml import documents
 from controller.cli import plan_detect
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
+from controller.cli.leading import providers_known
 from controller.cli.naming import REVISION_LENGTH, NamingError, checked
 from controller.cli.plan_mode import mode_of
 from controller.cli.validate import line_of
@@ -58,7 +59,13 @@ class Question:
 
 RPS_HELP = "Requests per second of both versions together: then it is said how long each stage takes to find a regression."
 RpsOption = Annotated[float, typer.Option("--rps", help=RPS_HELP, min=0, max=1_000_000_000, show_default=False)]
-ClusterOption = Annotated[bool, typer.Option("--cluster", help="Read the routes in the cluster to see the mode, and which version serves.")]
+ClusterOption = Annotated[
+    bool,
+    typer.Option(
+        "--cluster",
+        help="Ask the cluster for the mode, which version serves, and which Prometheus providers its controller knows.",
+    ),
+]
 
 
 def command(
@@ -81,8 +88,9 @@ def command(
     if mode not in ("", "host", "subset"):
         raise typer.BadParameter(f"found {mode!r}, expected host or subset", param_hint="--mode")
     check_revision(revision)
-    name, namespace, spec = read(file)
-    kube = open_session(ctx, namespace, context, kubeconfig).kube if cluster else None
+    session = open_session(ctx, "", context, kubeconfig) if cluster else None
+    name, namespace, spec = read(file, providers_known(session) if session else None)
+    kube = session.kube if session else None
     told = mode_of(spec, (namespace, name), mode, kube)
     if told.assumed and output != "json":
         say(f"{told.mode.capitalize()} mode is {told.why}.")
@@ -107,28 +115,29 @@ def command(
 plan = command
 
 
-def read(file: Path) -> tuple[str, str, PlanSpec]:
+def read(file: Path, providers: frozenset[str] | None = None) -> tuple[str, str, PlanSpec]:
     """Name, namespace and spec of the one plan of a file; its warnings go to stderr. Raises `CommandError`."""
-    found = read_object(file)
+    found = read_object(file, providers)
     meta = found["metadata"]
     return str(meta["name"]), str(meta.get("namespace") or "default"), PlanSpec.model_validate_json(as_sent(found["spec"]))
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path, providers: frozenset[str] | None = None) -> dict[str, Any]:
     """The one plan of a file, which is valid, as it stands there. As `read`."""
     if not file.is_file():
         found = "this is a folder, expected a file with a plan" if file.is_dir() else "there is no such file"
         raise CommandError(ExitCode.USAGE, f"{file}: {found}.")
-    findings = validate_file(file)
+    findings = validate_file(file, providers=providers)
     if any(one.severity == "error" for one in findings):
         raise CommandError(ExitCode.NO, "\n".join(line_of(file, one) for one in findings))
     for one in findings:
         say(line_of(file, one))
-    loaded = yaml.safe_load_all(file.read_text(encoding="utf-8"))
-    objects = [one for one in loaded if isinstance(one, dict) and one.get("kind") == "ReleasePlan"]
+    written, _ = documents(file.read_text(encoding="utf-8"))
+    objects = [one.data for one in written if isinstance(one.data, dict) and one.data.get("kind") == "ReleasePlan"]
     if len(objects) != 1:
         raise CommandError(ExitCode.NO, f"{file}: found {len(objects)} ReleasePlans, expected one.")
-    return objects[0]
+    plan: dict[str, Any] = objects[0]
+    return plan
 
 
 def timetable(spec: PlanSpec) -> list[Step]:
@@ -178,7 +187,8 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
         kind = "trigger" if check.together is None else f"trigger of group {check.together}"
         if check.probe is not None:
             green, blue = (f"GET {probe_url(check.probe, pair, colour)}" for colour in ("green", "blue"))
-            return Question(check.name, kind, "status 200-399", times, green, blue)
+            healthy = " or ".join(map(str, check.probe.statuses)) or "200-399"
+            return Question(check.name, kind, f"status {healthy}", times, green, blue)
         if is_counted(spec, check):
             selector = counted_by(check, Mesh(mode=naming.mode, reporter=spec.traffic.reporter), pair)
             times = f"{times}, counted over {format_duration(check.range)}, for both colours in one query"

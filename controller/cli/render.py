@@ -14,6 +14,8 @@ GLYPHS = {Mark.GOOD: "✔", Mark.BAD: "✖", Mark.WAIT: "‖", Mark.RUN: "▶", 
 COLOURS = {Mark.GOOD: "32", Mark.BAD: "31", Mark.WAIT: "33", Mark.RUN: "36", Mark.REST: "2"}
 BOLD, DIM = "1", "2"
 NARROWEST = 20
+PHASE_AND_TRAFFIC = 3
+"""Lines that the view begins with: which release, its phase, who has how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,17 @@ def render(view: ReleaseView, width: int, now: float, *, colour: bool = False) -
 
 
 def fitted(view: ReleaseView, width: int, height: int, now: float, *, colour: bool = False) -> list[str]:
-    """The view on a screen of so many lines: the begin stays, and the command that stops it; how much is cut from between is said."""
+    """The view on a screen of so many lines: phase and traffic stay, and the command that stops it; how much is cut from between is said.
+
+    What happens next goes only where it would take the place of these.
+    """
     width = max(NARROWEST, width)
     above, foot = _sections(view, width, now)
     if len(above) + len(foot) > height:
         above, foot = [line for line in above if line[0].text], foot[1:]
+        if len(foot) > height - PHASE_AND_TRAFFIC - 1:
+            rest = _command(view, width)
+            above, foot = [*above, *foot[: len(foot) - len(rest)]], rest
         room = height - len(foot)
         if len(above) > room:
             kept = max(0, room - 1)
@@ -147,10 +155,14 @@ def _foot(view: ReleaseView, width: int) -> list[list[Part]]:
     lines = [[Part("")], *wrapped(Part("Next  ", BOLD), view.next, width)]
     if view.can:
         lines += wrapped(Part("Can   ", BOLD), view.can, width)
-    if view.command:
-        word = "Stop  " if "puts" in view.command_does else "Try   "
-        lines += wrapped(Part(word, BOLD), f"{view.command}   ({view.command_does})", width)
-    return lines
+    return [*lines, *_command(view, width)]
+
+
+def _command(view: ReleaseView, width: int) -> list[list[Part]]:
+    if not view.command:
+        return []
+    word = "Stop  " if "puts" in view.command_does else "Try   "
+    return wrapped(Part(word, BOLD), f"{view.command}   ({view.command_does})", width)
 
 
 def line_of(view: ReleaseView, now: float) -> str:

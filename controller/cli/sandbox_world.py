@@ -169,7 +169,8 @@ class SandboxWorld:
 
     def start_controller(self) -> None:
         """Start it as a child that ends with this process (see `sandbox_child`)."""
-        command = [sys.executable, "-m", "controller.cli.sandbox_child", "controller", "--config", str(self.folder / "controller.yaml")]
+        module = ["-P", "-m", "controller.cli.sandbox_child"]  # -P: what lies in the folder that the person is in is not ours
+        command = [sys.executable, *module, "controller", "--config", str(self.folder / "controller.yaml")]
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0

@@ -8,7 +8,8 @@ import typer
 
 from controller.api.validate import Finding, Scenarios, has_ours, validate_file, validate_stream
 from controller.cli.exits import CommandError, ExitCode, file_fault
-from controller.cli.host import check_format, print_object, say, tell
+from controller.cli.host import ContextOption, KubeconfigOption, Session, check_format, open_session, print_object, say, tell
+from controller.cli.leading import providers_known
 from controller.core.words import many
 
 STDIN = Path("-")
@@ -19,16 +20,29 @@ FilesArgument = Annotated[
         metavar="FILE...", help="Files, or folders: the .yaml and .yml files below with something of ours; - is standard input."
     ),
 ]
+ClusterOption = Annotated[
+    bool,
+    typer.Option("--cluster", help="Ask the cluster which Prometheus providers its controller knows: a plan that names another is wrong."),
+]
 FormatOption = Annotated[str, typer.Option("--output", "-o", help="json for machines.", show_default=False)]
 
 
-def command(files: FilesArgument, output: FormatOption = "") -> None:
+def command(
+    ctx: typer.Context,
+    files: FilesArgument,
+    output: FormatOption = "",
+    *,
+    cluster: ClusterOption = False,
+    context: ContextOption = "",
+    kubeconfig: KubeconfigOption = "",
+) -> None:
     """Say everything that is wrong with plan and scenario files, and what is legal but unwise.
 
     Ends with 0 where there is no error, with 3 where there is one; warnings alone end with 0.
     """
     check_format(output, ("", "json"))
-    found = [(path, findings_of(path)) for path in listed(files)]
+    providers = known_by(open_session(ctx, "", context, kubeconfig)) if cluster else None
+    found = [(path, findings_of(path, providers)) for path in listed(files)]
     if output == "json":
         print_object([{"file": str(path), **as_json(finding)} for path, findings in found for finding in findings], "json")
     else:
@@ -41,14 +55,22 @@ def command(files: FilesArgument, output: FormatOption = "") -> None:
 validate = command
 
 
-def findings_of(path: Path) -> list[Finding]:
+def known_by(session: Session) -> frozenset[str] | None:
+    """The providers of the cluster's controller; where it does not say, that is said, and nothing is held against them."""
+    providers = providers_known(session)
+    if providers is None:
+        say("Which Prometheus providers the controller knows is not known here: no controller has led yet, or you may not read its Lease.")
+    return providers
+
+
+def findings_of(path: Path, providers: frozenset[str] | None = None) -> list[Finding]:
     """All findings of a file, of what a pipe brings, or of standard input."""
     if path == STDIN:
-        return validate_stream(sys.stdin.buffer, scenarios=scenario_rules())
+        return validate_stream(sys.stdin.buffer, scenarios=scenario_rules(), providers=providers)
     if path.is_fifo():
         with path.open("rb") as pipe:
-            return validate_stream(pipe, scenarios=scenario_rules())
-    return validate_file(path, scenarios=scenario_rules())
+            return validate_stream(pipe, scenarios=scenario_rules(), providers=providers)
+    return validate_file(path, scenarios=scenario_rules(), providers=providers)
 
 
 def scenario_rules() -> Scenarios:

@@ -15,6 +15,9 @@ from controller.core import reasons
 from controller.core.words import is_used, many
 
 FINAL = frozenset({"Succeeded", "RolledBack", "Refused"})
+FULL_PERCENT = 100.0
+"""As good as a share can be: an availability of 100 % has used nothing of its room, whatever the least allowed one is."""
+
 BACKWARD = frozenset({"RollingBack", "TearingDown"})
 
 
@@ -366,6 +369,8 @@ def tightness_of(of: Mapping[str, Any]) -> float | None:
     if line.endswith(("_ratio", "_difference")) and baseline is not None:
         room = limit - number(baseline)
         return (value - number(baseline)) / room if room else float(value != limit)
+    if line == "min" and text(of.get("unit")) == "%" and value <= FULL_PERCENT > limit:
+        return (FULL_PERCENT - value) / (FULL_PERCENT - limit)
     if line == "min":
         return limit / value if value > 0 else 1.0
     return value / limit if limit > 0 else float(value >= limit)

@@ -403,7 +403,7 @@ class _Asker:
             pair = self.pair(trigger.member)
             for arm in (Arm.CANDIDATE, Arm.BASELINE):
                 url = probe_url(trigger.probe, pair, colour_of(arm))
-                yield Ask(key=trigger_key(trigger.name, arm), time=self.now, url=url, timeout=trigger.probe.timeout)
+                yield _of_probe(trigger_key(trigger.name, arm), trigger.probe, url, self.now)
             return
         counted = is_counted(self.plan, trigger, self.metrics.routed)
         for arm, at in arms_asked(trigger, self.subject.status, self.now):
@@ -423,7 +423,11 @@ class _Asker:
 
     def probe(self, member: Member, probe: Probe, colour: str) -> Ask:
         url = probe_url(probe, self.pair(member.name), colour)
-        return Ask(key=probe_key(member.name, colour), time=self.now, url=url, timeout=probe.timeout)
+        return _of_probe(probe_key(member.name, colour), probe, url, self.now)
+
+
+def _of_probe(key: str, probe: HttpProbe | Probe, url: str, now: float) -> Ask:
+    return Ask(key=key, time=now, url=url, timeout=probe.timeout, statuses=tuple(probe.statuses))
 
 
 def colours_of(asked: Sequence[str]) -> str:

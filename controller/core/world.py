@@ -278,7 +278,7 @@ class Ask:
         query: PromQL, parameters filled in; "" for a probe.
         time: evaluation time, Unix seconds.
         provider: name of the Prometheus.
-        url: of a probe.
+        url: of a probe; `statuses`: those that are healthy, none for what usually is.
         timeout: seconds.
     """
 
@@ -288,6 +288,7 @@ class Ask:
     provider: str = ""
     url: str = ""
     timeout: float = 10.0
+    statuses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

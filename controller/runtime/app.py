@@ -184,7 +184,8 @@ class Controller:
 
     def _candidate(self, home: str) -> Leader:
         lease = self._config.lease
-        settings = LeaseSettings(lease.namespace or home, lease.name, process_identity(), lease.duration, lease.renew)
+        known = self._parts.provider_names
+        settings = LeaseSettings(lease.namespace or home, lease.name, process_identity(), lease.duration, lease.renew, known)
         kube = self._client.limited_to(lease.renew)
         return Leader(
             kube, settings, self._parts.clock, time.monotonic, epochs=self._highest_epoch, on_gain=self._gained, on_loss=self._lost

@@ -85,6 +85,7 @@ class Parts:
         prober: HTTP probes.
         clock: wall time.
         schema_refusal: asks whether the installed CRDs are those of this version.
+        provider_names: of the configuration, the default one first.
     """
 
     reconcile: Reconcile
@@ -92,6 +93,7 @@ class Parts:
     prober: Prober
     clock: Clock
     schema_refusal: Refusal
+    provider_names: tuple[str, ...] = ()
 
 
 Steady = Callable[[], float]

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from controller.adapters.marks import EPOCH, epoch_of, mapping, metadata
+from controller.adapters.marks import EPOCH, PROVIDERS, epoch_of, mapping, metadata
 from controller.api.base import EPOCH_LEAP
 from controller.ports import LEASE, Obj
 from controller.times import unix
@@ -34,6 +34,7 @@ class LeaseSettings:
         identity: of this process; a restarted one is another candidate.
         duration: after this much silence others take over.
         renew: between two renewals, and between two looks of a candidate.
+        providers: names of the Prometheus providers that this process knows, which its Lease tells whoever writes a plan.
     """
 
     namespace: str
@@ -41,6 +42,7 @@ class LeaseSettings:
     identity: str
     duration: float = 10.0
     renew: float = 2.0
+    providers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def body_of(settings: LeaseSettings, epoch: int, view: LeaseView, wall: float, *
     """The Lease as it shall be: a whole object for CREATE, else a merge patch conditional on what was read."""
     spec: dict[str, Any] = {"holderIdentity": settings.identity, "renewTime": micro_time(wall)}
     spec["leaseDurationSeconds"] = max(1, math.ceil(settings.duration))
-    meta: dict[str, Any] = {"annotations": {EPOCH: str(epoch)}}
+    meta: dict[str, Any] = {"annotations": {EPOCH: str(epoch), PROVIDERS: ",".join(settings.providers)}}
     if action is not Action.RENEW:
         spec |= {"acquireTime": micro_time(wall), "leaseTransitions": view.transitions + 1}
     if action is not Action.CREATE:

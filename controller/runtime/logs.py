@@ -8,7 +8,7 @@ from typing import TextIO
 
 import orjson
 
-FIELDS = ("release", "stage", "phase", "decision", "epoch", "seconds")
+FIELDS = ("release", "stage", "phase", "decision", "actions", "epoch", "seconds")
 """What a line may be about, given as `extra`."""
 
 

@@ -179,13 +179,17 @@ def sent_back(outcome: Outcome) -> bool:
 
 
 def _say(outcome: Outcome, about: dict[str, object]) -> None:
-    """One line for each look that did something."""
+    """One line for each look that did something or came to another answer: what was decided, and what is done for it."""
     decision = outcome.decision
     if decision is None:
         if outcome.error:
             log.warning("%s", outcome.error, extra=about)
         return
     status = decision.status
-    about = {**about, "stage": status.stage, "phase": status.phase.value, "decision": status.reason}
-    done = bool(decision.commands or decision.records)
-    log.log(logging.INFO if done else logging.DEBUG, "%s", status.message or status.reason or status.phase.value, extra=about)
+    about = {**about, "stage": status.stage, "phase": status.phase.value, "decision": status.reason or status.phase.value}
+    if decision.commands:
+        about["actions"] = [type(command).__name__ for command in decision.commands]
+    before = outcome.subject.status if outcome.subject is not None else status
+    another = (before.phase, before.reason, before.stage) != (status.phase, status.reason, status.stage)
+    news = bool(decision.commands or decision.records) or another
+    log.log(logging.INFO if news else logging.DEBUG, "%s", status.message or status.reason or status.phase.value, extra=about)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from controller.api.crd import definitions
-from controller.api.validate_yaml import LOADER
+from controller.api.validate_yaml import LOADER, is_list
 
 ISTIO_KINDS = (
     ("networking.istio.io", "VirtualService", "virtualservices", "vs"),
@@ -78,8 +78,7 @@ def load_objects(path: Path) -> list[dict[str, Any]]:
 
 def _opened(document: Any) -> list[Any]:
     """The items of a `List`, else the document itself."""
-    is_list = isinstance(document, dict) and str(document.get("kind", "")).endswith("List") and isinstance(document.get("items"), list)
-    return document["items"] if is_list else [document]
+    return document["items"] if is_list(document) else [document]
 
 
 def _lacking(document: Any) -> str:

@@ -158,10 +158,12 @@ class SimulatedProber:
 
     healthy: Callable[[str], bool]
 
-    def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
-        """One GET."""
-        ok = self.healthy(url)
-        return ProbeResult(ok=ok, message="" if ok else "503 Service Unavailable", seconds=min(0.01, timeout_seconds))
+    def probe(self, url: str, *, timeout_seconds: float, statuses: tuple[int, ...] = ()) -> ProbeResult:
+        """One GET, answered with 200 or 503."""
+        healthy = self.healthy(url)
+        ok = (200 if healthy else 503) in statuses if statuses else healthy
+        said = "200 OK" if healthy else "503 Service Unavailable"
+        return ProbeResult(ok=ok, message="" if ok else said, seconds=min(0.01, timeout_seconds))
 
 
 @dataclass(order=True, slots=True)

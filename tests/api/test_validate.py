@@ -135,6 +135,24 @@ class TestShapes:
 
 
 class TestEnvelope:
+    def test_a_list_is_looked_at_item_by_item(self):
+        """As `kubectl get releaseplans -o yaml` writes them: each error has its line, and its place in the list."""
+        items = "".join(f"- {line}" if i == 0 else f"  {line}" for i, line in enumerate(GOOD.splitlines(keepends=True)))
+        bad = items.replace("name: shop,", "name: other,") + "    concurency: queue\n"
+        listed = f"apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n{items}{bad}"
+
+        found = validate_text(listed)
+
+        assert [(one.path, one.line, one.hint) for one in found] == [("items[1].spec.concurency", 17, "did you mean 'concurrency'?")]
+        assert validate_text(listed.replace("    concurency: queue\n", "")) == []
+        assert "a second time" in validate_text(f"kind: List\nitems:\n{items}{items}")[0].found
+
+    def test_a_list_of_others_objects_has_nothing_of_ours(self):
+        listed = "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Service, metadata: {name: a}}]\n"
+
+        assert [one.found for one in validate_text(listed)] == ["nothing of Penstock's"]
+        assert [one.found for one in validate_text("apiVersion: v1\nkind: List\nitems: []\n")] == ["nothing of Penstock's"]
+
     def test_a_newer_version_of_the_api_is_refused(self):
         one = next(one for one in validate_text(GOOD.replace("v1alpha1", "v2")) if one.path == "apiVersion")
 

@@ -28,7 +28,7 @@ PLAN = {
     ],
     "triggers": [
         {"name": "errors", "builtin": "error-rate", "limit": {"max": 5}, "interval": "10s"},
-        {"name": "health", "probe": {"path": "/health", "timeout": "2s"}, "interval": "30s"},
+        {"name": "health", "probe": {"path": "/health", "timeout": "2s", "statuses": [200]}, "interval": "30s"},
     ],
 }
 
@@ -119,7 +119,7 @@ class TestTriggers:
 
         assert asks["trigger/health/candidate"].url == "http://web.prod-green.svc.cluster.local:80/health"
         assert asks["trigger/health/baseline"].url == "http://web.prod.svc.cluster.local:80/health"
-        assert asks["trigger/health/candidate"].timeout == 2
+        assert (asks["trigger/health/candidate"].timeout, asks["trigger/health/candidate"].statuses) == (2, (200,))
 
     @pytest.mark.parametrize(("polled_at", "due"), [(0, True), (986.8, True), (994, False), (1000, False), (4600, True)])
     def test_a_trigger_is_due_when_its_next_poll_has_come_or_the_clock_was_set_back(self, polled_at, due):

@@ -5,7 +5,7 @@ import random
 import pytest
 from fakes import FakeKube, Wall
 
-from controller.adapters.marks import EPOCH
+from controller.adapters.marks import EPOCH, PROVIDERS
 from controller.api.base import EPOCH_LEAP
 from controller.ports import LEASE, UnavailableError
 from controller.runtime.contracts import NotLeading
@@ -16,14 +16,14 @@ from controller.runtime.lease import GRACE, Action, LeaseSettings, LeaseState, L
 class Candidate:
     """One controller's leader loop with its own clock, which may stand still (`paused`)."""
 
-    def __init__(self, kube, name, *, skew=0.0, found=0):
+    def __init__(self, kube, name, *, skew=0.0, found=0, providers=()):
         self.wall = Wall(skew)
         self.found = found
         self.live_asked = []
         self.gained, self.lost = [], 0
         self.leader = Leader(
             kube,
-            LeaseSettings("ns", "penstock", name, duration=10.0, renew=2.0),
+            LeaseSettings("ns", "penstock", name, duration=10.0, renew=2.0, providers=providers),
             self.wall,
             self.wall.steady,
             epochs=self._epochs,
@@ -71,6 +71,15 @@ def test_the_first_candidate_makes_the_lease_and_leads_with_an_epoch_above_all(k
     assert one.live_asked == [True]
     assert lease(kube)["metadata"]["annotations"][EPOCH] == "8"
     assert lease(kube)["spec"]["holderIdentity"] == "one"
+
+
+def test_the_lease_tells_which_providers_its_holder_knows(kube):
+    """Whoever writes a plan may read the Lease, and not the configuration with its addresses; what the one before knew is gone."""
+    for name, known in (("one", ("default", "tenant")), ("two", ("default",))):
+        candidate = Candidate(kube, name, providers=known)
+        candidate.run_to(0.0)
+        assert lease(kube)["metadata"]["annotations"][PROVIDERS] == ",".join(known)
+        candidate.leader.resign()
 
 
 def test_times_have_six_digits():

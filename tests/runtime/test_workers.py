@@ -1,5 +1,6 @@
 """The boundary of one release: whatever goes wrong in one look, the others go on and this one is tried again."""
 
+import logging
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -7,8 +8,8 @@ import pytest
 from fakes import Wall
 
 from controller.adapters.marks import Deposed
-from controller.api.release import Phase
-from controller.core.commands import RollBackRoutes
+from controller.api.release import Phase, ReleaseStatus
+from controller.core.commands import Decision, RollBackRoutes, SetWeight
 from controller.ports import Ports, UnavailableError
 from controller.runtime.contracts import NotLeading
 from controller.runtime.metrics import Metrics
@@ -126,6 +127,25 @@ def test_a_defect_is_counted_and_logged_with_its_trace(it, caplog):
     assert it.metrics.registry.get_sample_value("penstock_reconcile_defects_total") == 1.0
     assert "other releases go on" in caplog.text
     assert "ValueError" in caplog.text
+
+
+def test_each_step_of_a_release_is_a_line_with_its_decision_and_what_is_done_for_it(it, caplog):
+    """What a Release that nobody has looked at yet has no reason for is still said; what is as it was is not."""
+    queued = ReleaseStatus(phase=Phase.QUEUED)
+    settling = ReleaseStatus(phase=Phase.SHIFTING, reason="Settling", stage=0, message="Waits.")
+    steps = [
+        (queued, Decision(queued, commands=(SetWeight(5),))),
+        (settling, Decision(settling.model_copy(update={"phase": Phase.MEASURING, "reason": "WarmingUp"}), store=True)),
+        (settling, Decision(settling, store=True)),
+    ]
+    with caplog.at_level(logging.INFO):
+        for before, decision in steps:
+            it.answers[A] = Outcome(subject=SimpleNamespace(status=before), decision=decision)
+            it.queue.add(A)
+            it.turn()
+
+    said = [(line.stage, line.phase, line.decision, getattr(line, "actions", None)) for line in caplog.records]
+    assert said == [(-1, "Queued", "Queued", ["SetWeight"]), (0, "Measuring", "WarmingUp", None)]
 
 
 def test_a_rollback_that_fails_is_tried_again_within_a_second_for_ever(it):

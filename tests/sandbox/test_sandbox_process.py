@@ -8,7 +8,7 @@ import pytest
 from sandbox_bed import alive
 
 from controller.cli.main import run
-from controller.cli.sandbox_world import EXAMPLES, find_story
+from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, find_story
 from controller.ports import DEPLOYMENT, RELEASE_PLAN, VIRTUAL_SERVICE, Patch
 
 
@@ -132,3 +132,12 @@ def test_a_kubeconfig_that_cannot_be_written_is_a_sentence(capsys, tmp_path):
 
     assert code == 2
     assert "cannot be written: No such file or directory." in capsys.readouterr().err
+
+
+def test_python_files_of_the_folder_that_it_is_started_in_are_none_of_its_business(tmp_path, monkeypatch):
+    """People start it in their own repositories, where a `yaml.py` or a package `controller` may lie."""
+    (tmp_path / "yaml.py").write_text("raise SystemExit('somebody else wrote this')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    with SandboxWorld(find_story(EXAMPLES / "first-release"), tmp_path / "box", speed=60) as world:
+        assert world.controller_pid

@@ -354,6 +354,16 @@ class TestProber:
         with server(answering(http(b"", status))) as (url, _):
             assert HttpProber().probe(url, timeout_seconds=5).ok is ok
 
+    @pytest.mark.parametrize(("status", "ok"), [("200 OK", True), ("204 No Content", False), ("302 Found", False), ("503 Oops", False)])
+    def test_where_statuses_are_named_no_other_is_healthy(self, status, ok):
+        """A page that sends its callers to another one ("under maintenance") is not the answer that was asked for."""
+        with server(answering(http(b"", status, ["Location: /elsewhere"]))) as (url, seen):
+            result = HttpProber().probe(url, timeout_seconds=5, statuses=(200, 201))
+
+        number = status[:3]
+        assert (result.ok, result.message) == (ok, f"HTTP {number}" if ok else f"HTTP {number}, expected 200 or 201")
+        assert len(seen) == 1
+
     def test_silence_fails_within_the_limit(self):
         with server(lambda _connection, stop: stop.wait(20)) as (url, _):
             result = HttpProber().probe(url, timeout_seconds=0.2)
