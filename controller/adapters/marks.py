@@ -28,6 +28,8 @@ STAMP = "penstock.dev/stamp"
 BECAUSE = "penstock.dev/because"
 """Beside a rollback's stamp: why, as JSON, until the record of it is written (and for whoever reads the object)."""
 ADDED = "penstock.dev/added"
+ARRIVED = "penstock.dev/arrived"
+"""On a Release: its resourceVersion when a controller first wrote to it, which nobody had changed before."""
 
 
 class Deposed(Exception):  # noqa: N818 - a state that ends the reconcile, not a mistake of anybody

@@ -528,6 +528,23 @@ class TestARequestThatCannotBeRead:
 
 
 class TestTheQueue:
+    @pytest.mark.parametrize("uid", ["00-uid", "ff-uid"])
+    def test_of_two_that_were_made_in_the_same_second_the_one_that_the_server_took_first_goes_first(self, uid):
+        """A script that starts two releases one after the other expects the second one to serve in the end."""
+        other = Rival("other", uid, Phase.QUEUED, 5_000.0, arrived=70)
+        mine = a_release().seeing(lock="", rivals=(other,))
+
+        assert replace(mine, arrived=71).decided().status.message == "Waits for release other of the same plan."
+        assert names(replace(mine, arrived=69).decided()) == ["LockPlan"]
+
+    @pytest.mark.parametrize("uid", ["00-uid", "ff-uid"])
+    def test_and_where_the_plan_supersedes_the_one_that_came_last_takes_the_place_of_the_other(self, uid):
+        other = Rival("other", uid, Phase.QUEUED, 5_000.0, arrived=70)
+        running = a_release().with_plan(concurrency="supersede").at_stage(2).seeing(rivals=(other,))
+
+        assert replace(running, arrived=69).decided().status.rollback.reason == reasons.SUPERSEDED
+        assert replace(running, arrived=71).decided().status.rollback is None
+
     def test_of_two_that_were_made_in_the_same_second_the_one_that_has_the_lock_goes_on_and_the_other_waits(self):
         """The earlier one took the lock before there was the other, whose uid comes first."""
         ahead = Rival("other", "00-uid", Phase.QUEUED, 5_000.0)
