@@ -17,9 +17,8 @@ def kube():
 
 
 def release(name, **metadata):
-    return {
-        "apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": name, **metadata}, "spec": {"plan": "shop", "revision": name},
-    }  # fmt: skip
+    spec = {"plan": "shop", "revision": name}
+    return {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": name, **metadata}, "spec": spec}
 
 
 def arrived(kube, name):
