@@ -246,11 +246,11 @@ def unlock_plan(kube: Kube, subject: Subject, plan: PlanView, images: dict[str, 
 def status_patch(subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> dict[str, Any]:
     """The merge patch from what is stored to what shall be: changed fields only, so that unknown ones survive.
 
-    The phase is always among them: `kubectl get` shows no default of ours, and a release that is queued has one, too.
+    Phase and weight are always among them: `kubectl get` shows no default of ours, and a release that is queued has both, too.
     """
     fields = type(after).model_fields
     differ = set(fields) if subject.damage else {name for name in fields if getattr(before, name) != getattr(after, name)}
-    changed = after.model_dump(mode="json", include=differ | {"phase"}) if differ else {}
+    changed = after.model_dump(mode="json", include=differ | {"phase", "weight"}) if differ else {}
     return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": changed}
 
 

@@ -180,6 +180,12 @@ class TestRequests:
         assert resumed.stages[-1].window == held.status.stages[-1].window
         assert answered(held, resumed) == "Done: resume; the window goes on with what was counted"
 
+    def test_a_resume_of_the_plans_own_hold_says_that_the_next_stage_begins(self):
+        held = a_release().with_plan(stages=[{"weight": 25, "hold": True}, {"weight": 100}]).at_stage(1).passed()
+        held = held.holding(reasons.MANUAL_HOLD, waits_for="operator").asked(Verb.RESUME)
+
+        assert answered(held, held.decided().status) == "Done: resume; the stage of 100 % begins"
+
     @pytest.mark.parametrize(
         ("reason", "seen"), [(reasons.PAUSED, 25), (reasons.DRIFT_TO_BLUE, 25), (reasons.FIGHTER, 25), (reasons.TOO_FEW_REQUESTS, 5)]
     )
