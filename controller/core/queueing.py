@@ -6,6 +6,7 @@ from controller.api.release import HoldStatus, Phase
 from controller.core import reasons
 from controller.core.beginning import refuse, refuse_prepared
 from controller.core.commands import AddFinalizer, Decision, FreezePlan, LockPlan, RecordKind
+from controller.core.phases import BACKWARD
 from controller.core.steps import POLL_SECONDS, World, act, moved, record, stored, wait
 from controller.core.words import is_used
 from controller.core.world import Rival
@@ -55,11 +56,23 @@ def lock(w: World) -> Decision | None:
 
 def behind(w: World, first: Rival) -> Decision:
     """Wait for that release, and say what keeps it: requests to its old version may never end, and then a person is waited for."""
-    word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_OLD if first.kept else reasons.WAITING_FOR_PLAN
+    word = waiting_for(w, first)
     detail = f"{first.name}: {first.kept}" if word == reasons.WAITING_FOR_OLD else first.name
     decision = wait(w, word, detail, until=w.now + POLL_SECONDS)
     status = decision.status.model_copy(update={"hold": for_person(w, word, detail) if is_used(first.kept) else None})
     return replace(decision, status=status, store=(status.message, status.hold) != (w.status.message, w.status.hold))
+
+
+def waiting_for(w: World, first: Rival) -> str:
+    """The word for what that release still has to do.
+
+    By a plan that supersedes it gives way only where its own frozen plan says so, too: not before it goes back that is known.
+    """
+    if first.kept:
+        return reasons.WAITING_FOR_OLD
+    asked = w.subject.spec.kind == "reverse" or first.name == w.subject.spec.supersedes
+    gives_way = asked or (supersedes(w, first) and first.phase in BACKWARD)
+    return reasons.SUPERSEDING if gives_way else reasons.WAITING_FOR_PLAN
 
 
 def for_person(w: World, reason: str, detail: str) -> HoldStatus:

@@ -612,6 +612,22 @@ class TestTheQueue:
 
         assert decision.status.rollback.reason == reasons.SUPERSEDED
 
+    def test_by_a_plan_that_supersedes_it_says_so_only_once_the_other_one_goes_back(self):
+        """The plan may have been edited while the other one runs, by whose frozen plan a newer release waits."""
+        newer = a_release().with_plan(concurrency="supersede")
+
+        def word(phase):
+            return newer.with_rival(phase, created=1_000).decided().status.reason
+
+        assert (word(Phase.MEASURING), word(Phase.ROLLING_BACK)) == (reasons.WAITING_FOR_PLAN, reasons.SUPERSEDING)
+
+    def test_a_release_that_takes_the_place_of_a_success_says_what_keeps_that_ones_old_version(self):
+        newer = replace(a_release(), spec=a_release().spec.model_copy(update={"supersedes": "other"}))
+        used = Rival("other", "r", Phase.SUCCEEDED, 1.0, kept="it still gets requests")
+
+        assert newer.seeing(rivals=(used,)).decided().status.reason == reasons.WAITING_FOR_OLD
+        assert newer.with_rival(Phase.MEASURING, created=1.0).decided().status.reason == reasons.SUPERSEDING
+
     def test_a_plan_that_supersedes_does_so_for_every_newer_release(self):
         builder = a_release().with_plan(concurrency="supersede").at_stage(2)
 
