@@ -28,7 +28,6 @@ from analysis.splits import measured, parted
 __all__ = ["Asked", "Counted", "Found", "Moment", "Past", "Retrospect", "judge", "past_of", "scrapes_of"]
 
 _HEAD = 0.1
-_ROUNDED = 1 + 1e-9
 _WINDOW = "window"
 
 
@@ -286,7 +285,7 @@ def _absent(asked: Asked) -> str:
 def _falls(part: Slice, edges: Sequence[float]) -> bool:
     """Whether some arm counts less below a larger edge: `read_buckets` looks at the newest scrape alone, and a fault may heal."""
     found = ((part.counts.get((arm, low), 0.0), part.counts.get((arm, high), 0.0)) for arm in Arm for low, high in pairwise(edges))
-    return any(below > above * _ROUNDED for below, above in found)
+    return any(below > above * latency.ROUNDED for below, above in found)
 
 
 # All together.

@@ -30,6 +30,8 @@ BECAUSE = "penstock.dev/because"
 ADDED = "penstock.dev/added"
 PROVIDERS = "penstock.dev/providers"
 """On the Lease: names of the Prometheus providers that the leader knows, the default one first, with commas between."""
+ARRIVED = "penstock.dev/arrived"
+"""On a Release: its resourceVersion when a controller first wrote to it, which nobody had changed before."""
 
 
 class Deposed(Exception):  # noqa: N818 - a state that ends the reconcile, not a mistake of anybody

@@ -83,7 +83,18 @@ def read_subject(obj: Obj) -> Subject:
         plan=None,
         damage=damage,
         unread=overlong(meta["name"]) or unread,
+        arrived=arrived(obj),
     )
+
+
+def arrived(obj: Obj) -> int:
+    """Which of two Releases of one second came first: the lower number; 0 where the server's versions are no numbers.
+
+    Times of creation are whole seconds. A store that counts its changes has given the later one the higher resourceVersion, as long as
+    nobody has changed either; what it was then is written down with our first write (`set_finalizer`).
+    """
+    number = marks.annotation(obj, marks.ARRIVED) or str(obj["metadata"].get("resourceVersion", ""))
+    return int(number) if number.isdecimal() else 0
 
 
 def overlong(name: str) -> str:
@@ -235,11 +246,11 @@ def unlock_plan(kube: Kube, subject: Subject, plan: PlanView, images: dict[str, 
 def status_patch(subject: Subject, before: ReleaseStatus, after: ReleaseStatus) -> dict[str, Any]:
     """The merge patch from what is stored to what shall be: changed fields only, so that unknown ones survive.
 
-    The phase is always among them: `kubectl get` shows no default of ours, and a release that is queued has one, too.
+    Phase and weight are always among them: `kubectl get` shows no default of ours, and a release that is queued has both, too.
     """
     fields = type(after).model_fields
     differ = set(fields) if subject.damage else {name for name in fields if getattr(before, name) != getattr(after, name)}
-    changed = after.model_dump(mode="json", include=differ | {"phase"}) if differ else {}
+    changed = after.model_dump(mode="json", include=differ | {"phase", "weight"}) if differ else {}
     return {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": changed}
 
 
@@ -256,11 +267,14 @@ def set_finalizer(kube: Kube, subject: Subject, current: Obj, epoch: int, *, pre
     """Add or remove our finalizer, leaving the others."""
     others = [f for f in current["metadata"].get("finalizers", ()) if f != FINALIZER]
     finalizers = [*others, FINALIZER] if present else others
+    annotations = {marks.EPOCH: str(epoch)}
+    if present and arrived(current):
+        annotations[marks.ARRIVED] = str(arrived(current))
     body = {
         "metadata": {
             "resourceVersion": current["metadata"]["resourceVersion"],
             "finalizers": finalizers,
-            "annotations": {marks.EPOCH: str(epoch)},
+            "annotations": annotations,
         }
     }
     kube.patch(RELEASE, subject.namespace, subject.name, body, Patch.MERGE)
@@ -377,7 +391,8 @@ def _rival(obj: Obj, subject: Subject) -> Rival | None:
         return None
     supersedes = spec.get("supersedes") or spec.get("reverseOf") or ""
     kept = str(retention.get("kept") or "")
-    return Rival(meta["name"], meta["uid"], phase, unix(meta.get("creationTimestamp", "")), supersedes, kept, spec.get("kind") == "reverse")
+    created, reverse = unix(meta.get("creationTimestamp", "")), spec.get("kind") == "reverse"
+    return Rival(meta["name"], meta["uid"], phase, created, supersedes, kept, reverse, arrived=arrived(obj))
 
 
 def emit_event(kube: Kube, subject: Subject, record: Record) -> None:

@@ -120,6 +120,27 @@ def _names(spec: dict[str, Any]) -> Iterator[Note]:
     workload = spec.get("workload")
     if workload and any(one.get("name") == workload for _, one in each(spec, "members")):
         yield "error", ("workload",), f"{shown(workload)} also under members", "either the short form or members", "remove `workload`"
+    yield from _same_objects(spec)
+
+
+def _same_objects(spec: dict[str, Any]) -> Iterator[Note]:
+    """Two members that are one Deployment, and two entries that are one VirtualService: each would undo what the other does."""
+    seen = {spec.get("workload")} if isinstance(spec.get("workload"), str) else set()
+    for index, one in each(spec, "members"):
+        workload = one.get("workload")
+        if isinstance(workload, str) and workload in seen and one.get("name") != spec.get("workload"):
+            path: Path = ("members", index, "workload")
+            yield "error", path, f"the workload {shown(workload)} a second time", "each workload once", "one member is one Deployment"
+        seen |= {workload} if isinstance(workload, str) else set()
+    traffic = part(spec, "traffic")
+    routes = [(traffic.get("virtualService"), None)]
+    for index, one in each(traffic, "virtualServices"):
+        key = (one.get("name"), one.get("namespace"))
+        if isinstance(key[0], str) and key in routes:
+            path = ("traffic", "virtualServices", index, "name")
+            hint = "list all its rules under `routes` of one entry"
+            yield "error", path, f"the VirtualService {shown(key[0])} a second time", "each VirtualService once", hint
+        routes.append(key)
 
 
 def _slots(spec: dict[str, Any]) -> Iterator[Note]:

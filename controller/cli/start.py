@@ -22,7 +22,7 @@ from controller.cli.naming import (
     release_name,
     revision_of,
 )
-from controller.cli.read import insist, release_of
+from controller.cli.read import insist, plan_in_force, release_of
 from controller.cli.view import FINAL
 from controller.cli.words import full_stop, record, rows, text
 from controller.ports import RELEASE, RELEASE_PLAN, ConflictError, KubeError, NotFoundError, Obj
@@ -186,7 +186,10 @@ def _existing(session: Session, name: str, spec: Mapping[str, Any], error: Confl
 def _behind(session: Session, plan: str, name: str, supersedes: str) -> str:
     """A word on the release that runs before this one, or whose place it takes, if there is one."""
     try:
-        active = text(record(session.kube.get(RELEASE_PLAN, session.namespace, plan).get("status")).get("activeName"))
+        live = session.kube.get(RELEASE_PLAN, session.namespace, plan)
+        active = text(record(live.get("status")).get("activeName"))
+        if not supersedes and _gives_way(session, live, active):
+            supersedes = active
         taken = session.kube.get(RELEASE, session.namespace, supersedes) if supersedes else {}
     except KubeError:
         return ""  # the release is created; this is only a word beside it
@@ -195,3 +198,12 @@ def _behind(session: Session, plan: str, name: str, supersedes: str) -> str:
     if active in ("", name):
         return ""
     return f" It waits for release {active}, which holds the plan (--supersede {active} would take its place)."
+
+
+def _gives_way(session: Session, plan: Obj, active: str) -> bool:
+    """Whether the release that runs is rolled back for a newer one: where the plan says so, and did when it was frozen."""
+    word = "supersede"
+    if not active or record(plan.get("spec")).get("concurrency") != word:
+        return False
+    frozen = plan_in_force(session, session.kube.get(RELEASE, session.namespace, active))
+    return frozen is not None and frozen.get("concurrency") == word

@@ -229,6 +229,8 @@ def command_of(phase: str, name: str, namespace: str) -> tuple[str, str]:
             return f"penstock retry {where}", "tries the same version again"
         case "RollingBack" | "TearingDown":
             return "", ""
+        case "" | "Queued":
+            return f"penstock rollback {where}", "takes it out of the queue"
         case _:
             return f"penstock rollback {where}", "puts everybody back on blue"
 

@@ -22,6 +22,7 @@ class Subject:
         finalizer: our finalizer is on it.
         damage: what of the stored status could not be read and was left out; "" if all could.
         unread: likewise of the spec, which cannot be mended: it is immutable.
+        arrived: rises with each release that is made: of two of one second it says which came first. 0 where the server does not tell.
     """
 
     namespace: str
@@ -37,6 +38,12 @@ class Subject:
     plan: PlanSpec | None
     damage: str = ""
     unread: str = ""
+    arrived: int = 0
+
+    @property
+    def born(self) -> tuple[float, int, str]:
+        """By what the releases of a plan are put in order; lower came first."""
+        return (self.created, self.arrived, self.uid)
 
     @property
     def stamp(self) -> str:

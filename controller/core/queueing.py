@@ -6,6 +6,7 @@ from controller.api.release import HoldStatus, Phase
 from controller.core import reasons
 from controller.core.beginning import refuse, refuse_prepared
 from controller.core.commands import AddFinalizer, Decision, FreezePlan, LockPlan, RecordKind
+from controller.core.phases import BACKWARD
 from controller.core.steps import POLL_SECONDS, World, act, moved, record, stored, wait
 from controller.core.words import is_used
 from controller.core.world import Rival
@@ -24,7 +25,7 @@ def queued(w: World) -> Decision:
         return stored(moved(w, Phase.ROLLED_BACK, reasons.SUPERSEDED, newer.name))
     ahead = [rival for rival in w.observed.rivals if is_ahead(w, rival)]
     if ahead:
-        return behind(w, min(ahead, key=lambda rival: rival.created))
+        return behind(w, min(ahead, key=lambda rival: rival.born))
     w = w.with_status(w.status.model_copy(update={"hold": None})) if w.status.hold is not None else w  # nobody is waited for any more
     unlocked = lock(w)
     if unlocked:
@@ -35,9 +36,7 @@ def queued(w: World) -> Decision:
     if w.observed.frozen != w.status.plan_hash:
         return act(w, FreezePlan(w.status.plan_hash))
     status = moved(w, Phase.PREPARING, reasons.PREPARING_GREEN, "looks at what is there")
-    return stored(
-        status, record(w, RecordKind.STARTED, reasons.PREPARING_GREEN, w.subject.spec.revision, images=dict(w.subject.spec.images))
-    )
+    return stored(status, record(w, RecordKind.STARTED, reasons.STARTED, w.subject.spec.revision, images=dict(w.subject.spec.images)))
 
 
 def lock(w: World) -> Decision | None:
@@ -57,11 +56,23 @@ def lock(w: World) -> Decision | None:
 
 def behind(w: World, first: Rival) -> Decision:
     """Wait for that release, and say what keeps it: requests to its old version may never end, and then a person is waited for."""
-    word = reasons.SUPERSEDING if supersedes(w, first) else reasons.WAITING_FOR_OLD if first.kept else reasons.WAITING_FOR_PLAN
+    word = waiting_for(w, first)
     detail = f"{first.name}: {first.kept}" if word == reasons.WAITING_FOR_OLD else first.name
     decision = wait(w, word, detail, until=w.now + POLL_SECONDS)
     status = decision.status.model_copy(update={"hold": for_person(w, word, detail) if is_used(first.kept) else None})
     return replace(decision, status=status, store=(status.message, status.hold) != (w.status.message, w.status.hold))
+
+
+def waiting_for(w: World, first: Rival) -> str:
+    """The word for what that release still has to do.
+
+    By a plan that supersedes it gives way only where its own frozen plan says so, too: not before it goes back that is known.
+    """
+    if first.kept:
+        return reasons.WAITING_FOR_OLD
+    asked = w.subject.spec.kind == "reverse" or first.name == w.subject.spec.supersedes
+    gives_way = asked or (supersedes(w, first) and first.phase in BACKWARD)
+    return reasons.SUPERSEDING if gives_way else reasons.WAITING_FOR_PLAN
 
 
 def for_person(w: World, reason: str, detail: str) -> HoldStatus:
@@ -81,15 +92,15 @@ def for_person(w: World, reason: str, detail: str) -> HoldStatus:
 def is_ahead(w: World, rival: Rival) -> bool:
     """Whether that release must end, or have its retention ended, before this one may begin.
 
-    Whoever holds the plan's lock has had its turn: of two that were made in the same second the one that goes first may have come after
-    the other had taken it, and each would wait for the other for ever.
+    Whoever holds the plan's lock has had its turn: one that goes first may have been seen, or have taken another's place, after the
+    other had taken it, and each would wait for the other for ever.
     """
     if rival.phase is not Phase.QUEUED:
         return True
     if supersedes(w, rival) or w.observed.lock == w.subject.uid:
         return False
     place = w.subject.created if w.observed.place is None else w.observed.place
-    return rival.order < (place, w.subject.created, w.subject.uid)
+    return rival.order < (place, w.subject.born)
 
 
 def supersedes(w: World, rival: Rival) -> bool:
@@ -97,7 +108,7 @@ def supersedes(w: World, rival: Rival) -> bool:
     spec = w.subject.spec
     if rival.name in (spec.supersedes, spec.reverse_of):
         return True
-    newer = (w.subject.created, w.subject.uid) > (rival.created, rival.uid)
+    newer = w.subject.born > rival.born
     return newer and (spec.kind == "reverse" or (w.subject.plan is not None and w.plan.concurrency == "supersede"))
 
 
@@ -109,7 +120,7 @@ def superseder(w: World) -> Rival | None:
     """
     forward, running = w.subject.spec.kind != "reverse", w.status.phase is not Phase.QUEUED
     for rival in w.observed.rivals:
-        newer = (rival.created, rival.uid) > (w.subject.created, w.subject.uid)
+        newer = rival.born > w.subject.born
         taken_back = newer and rival.reverse and forward and running
         if rival.supersedes == w.subject.name or taken_back or (newer and w.subject.plan is not None and w.plan.concurrency == "supersede"):
             return rival

@@ -25,6 +25,7 @@ WAITING_FOR_OLD = _reason(
 SUPERSEDING = _reason(
     "Superseding", "Waits until release {detail}, whose place it takes, has given the plan back.", "It goes on by itself."
 )
+STARTED = _reason("Started", "Begins, by the plan as it stands now: revision {detail}", "It goes on by itself.")
 PREPARING_GREEN = _reason("PreparingGreen", "Brings green up: {detail}", "It goes on by itself until the preparation deadline.")
 GREEN_STUCK = _reason(
     "GreenStuck",

@@ -30,7 +30,7 @@ def answer_first(w: World) -> Decision | None:
     backs = [r for r in w.observed.requests if r.spec.verb is Verb.ROLLBACK]
     request = (backs or list(w.observed.requests))[0]
     if request.uid in w.status.requests:
-        return act(w, _answer(request, reasons.ACCEPTED, done(w, request.spec.verb)))
+        return act(w, _answer(request, reasons.ACCEPTED, done(w, request)))
     refusal = refused(w, request)
     if refusal:
         return act(w, _answer(request, *refusal, accepted=False))
@@ -236,12 +236,15 @@ def goes_on(w: World) -> str:
     return "the window goes on with what was counted" if w.stage_status.window is not None else "what was seen of the split counts on"
 
 
-def done(w: World, verb: Verb) -> str:
+def done(w: World, request: RequestView) -> str:
     """What was done. The answer comes before the next step, so that a stage that has no weights yet was begun anew by this request."""
+    verb = request.spec.verb
     if verb is Verb.ROLLBACK and w.status.phase is Phase.ROLLING_BACK and w.status.reason in reasons.UNTAKEN:
         return f"{verb}. {w.status.message} {reasons.next_step(w.status.reason)}"
     if verb is not Verb.RESUME or w.status.stage < 0 or w.status.returning is not None:
         return verb
+    if w.status.phase is Phase.SHIFTING and w.status.stage and w.status.stages[w.status.stage - 1].skipped == request.uid:
+        return f"{verb}; the stage of {w.stage.weight} % begins"  # a manual hold was all that it waited for
     if w.status.phase is Phase.SHIFTING and not w.stage_status.shifted_at:
         anew = f"the stage of {w.stage.weight} % begins anew and counts from zero"
         return f"{verb}; {anew}, because the stop may have changed what was counted"

@@ -131,6 +131,7 @@ class World:
             s.plan,
             s.damage,
             s.unread,
+            s.arrived,
         )
         return World(subject, self.observed, self.now, self.measured)
 

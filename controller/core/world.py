@@ -156,6 +156,7 @@ class Rival:
         kept: why it still keeps its old version, in words; "" where it does not.
         reverse: it takes a success back.
         place: since when it stands in the queue, Unix seconds, where that is not its creation (`queue_place`).
+        arrived: as that of a `Subject`.
     """
 
     name: str
@@ -166,11 +167,17 @@ class Rival:
     kept: str = ""
     reverse: bool = False
     place: float | None = None
+    arrived: int = 0
 
     @property
-    def order(self) -> tuple[float, float, str]:
+    def born(self) -> tuple[float, int, str]:
+        """As that of a `Subject`."""
+        return (self.created, self.arrived, self.uid)
+
+    @property
+    def order(self) -> tuple[float, tuple[float, int, str]]:
         """Where it stands in the queue; lower goes first."""
-        return (self.created if self.place is None else self.place, self.created, self.uid)
+        return (self.created if self.place is None else self.place, self.born)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def stamp_of(obj: Obj) -> str:
     return marks.annotation(obj, marks.STAMP)
 
 
-OF_ONE_WRITE = frozenset({marks.EPOCH, marks.STAMP, marks.BECAUSE})
+OF_ONE_WRITE = frozenset({marks.EPOCH, marks.STAMP, marks.BECAUSE, marks.ARRIVED})
 """Annotations that tell which write it was, not what it wrote."""
 
 

@@ -41,7 +41,7 @@ def proxy_of(users: Users) -> ProxySpec:
 
 def source_of(users: Users) -> Source:
     """The users themselves."""
-    request = Request(users.host, path=users.path, headers=users.headers)
+    request = Request(users.host, users.port, path=users.path, headers=users.headers)
     return Source(users.name, users.name, request, steps(users.rps), grpc=users.grpc)
 
 

@@ -55,6 +55,9 @@ class Users(Model):
 
     name: Name = Field(default="users", description="Name of the source.")
     host: Annotated[str, Field(max_length=253)] = Field(description="Host that they ask for.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default=80, description="Port that they ask: one of the Service's, or of the Gateway."
+    )
     path: str = Field(default="/", description="Path of their requests.")
     headers: dict[str, str] = Field(default={}, description="Headers of their requests.")
     rps: RateList = Field(description="Requests per second: a number, or steps.")

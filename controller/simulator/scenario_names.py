@@ -40,6 +40,7 @@ class Known:
         releases: names of the releases that are started.
         plans: names of the plans.
         hosts: what users can ask for; those of routes may have wildcards.
+        ports: of the Services that have a name.
     """
 
     objects: Mapping[str, frozenset[str]]
@@ -47,6 +48,7 @@ class Known:
     releases: frozenset[str]
     plans: frozenset[str]
     hosts: frozenset[str]
+    ports: Mapping[str, frozenset[int]]
 
 
 def notes(data: Mapping[str, Any], own: Mapping[str, Any], folder: Path) -> Iterator[Note]:
@@ -116,6 +118,7 @@ def known_names(data: Mapping[str, Any], objects: list[dict[str, Any]]) -> Known
         releases=frozenset(releases),
         plans=frozenset(plan["metadata"]["name"] for plan in plans),
         hosts=frozenset(_hosts(objects)),
+        ports=_ports(objects),
     )
 
 
@@ -133,8 +136,24 @@ def _hosts(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if one["kind"] in ("VirtualService", "ServiceEntry") and isinstance(spec, Mapping) and isinstance(spec.get("hosts"), list):
             yield from map(str, spec["hosts"])
         if one["kind"] == "Service":
-            name = f"{meta['name']}.{meta.get('namespace', 'default')}"
-            yield from (meta["name"], name, f"{name}.svc", f"{name}.svc.cluster.local")
+            yield from _names_of(meta)
+
+
+def _names_of(service: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every name of a Service, by its metadata."""
+    name = f"{service['name']}.{service.get('namespace', 'default')}"
+    return service["name"], name, f"{name}.svc", f"{name}.svc.cluster.local"
+
+
+def _ports(objects: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[int]]:
+    """The ports of Services, by each of their names."""
+    found: dict[str, frozenset[int]] = {}
+    for one in objects:
+        listed = one["spec"].get("ports") if one["kind"] == "Service" and isinstance(one.get("spec"), Mapping) else None
+        ports = frozenset(port["port"] for port in listed or () if isinstance(port, Mapping) and isinstance(port.get("port"), int))
+        for name in _names_of(one["metadata"]) if ports else ():
+            found[name] = found.get(name, frozenset()) | ports
+    return found
 
 
 def _spec(plan: Mapping[str, Any]) -> PlanSpec | None:
@@ -162,6 +181,10 @@ def _users(data: Mapping[str, Any], known: Known) -> Iterator[Note]:
         host = one.get("host")
         if isinstance(host, str) and not any(fnmatchcase(host, pattern) for pattern in known.hosts):
             yield ("users", index, "host"), shown(host), f"a host of the world: {_list(known.hosts)}", "nobody answers there"
+        ports, port = known.ports.get(str(host), frozenset()), one.get("port", 80)
+        if ports and port not in ports and not one.get("gateway"):
+            expected = f"a port of that Service: {', '.join(map(str, sorted(ports)))}"
+            yield ("users", index, "port"), shown(port), expected, "no route is for another port, and nobody answers there"
 
 
 def _faults(data: Mapping[str, Any], known: Known) -> Iterator[Note]:

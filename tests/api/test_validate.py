@@ -211,6 +211,16 @@ class TestRulesAcrossFields:
 
         assert findings(body)[f"spec.{section}[1].name"].found == "the name 'a' a second time"
 
+    def test_a_workload_and_a_virtual_service_stand_in_a_plan_once(self):
+        """Two members that are one Deployment would each give it their image, and of two entries the second would be lost."""
+        found = findings("  members: [{name: a, workload: cart}, {name: b, workload: cart}, {name: c, workload: shop}]\n")
+        routes = "  traffic: {virtualServices: [{name: a}, {name: a, namespace: b}, {name: a}, {name: a, namespace: b}]}\n"
+        twice = findings(routes, HEAD + "  workload: shop\n")
+
+        assert [one for one in found if one.startswith("spec.members")] == ["spec.members[1].workload", "spec.members[2].workload"]
+        assert list(twice) == ["spec.traffic.virtualServices[2].name", "spec.traffic.virtualServices[3].name"]
+        assert twice["spec.traffic.virtualServices[2].name"].found == "the VirtualService 'a' a second time"
+
     def test_a_check_speaks_of_a_member_and_of_stages_that_exist(self):
         found = findings("  checks: [{name: a, builtin: cpu, member: nobody, stages: [7], limit: {max: 1}}]\n")
 

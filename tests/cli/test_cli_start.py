@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.ports import RELEASE_PLAN, Patch
 from tests.cli.cli_bed import a_terminal
 
 IMAGE = "registry.example/shop:2.0"
@@ -9,6 +10,10 @@ IMAGE = "registry.example/shop:2.0"
 
 def idle(**changes):
     return a_terminal(started=False, **changes)
+
+
+def supersede(terminal):
+    terminal.kube.patch(RELEASE_PLAN, "shop", "shop", {"spec": {"concurrency": "supersede"}}, Patch.MERGE)
 
 
 class TestStart:
@@ -68,6 +73,26 @@ class TestStart:
 
         assert result.code == 0
         assert "It waits for release shop-2-0" in result.err
+
+    def test_where_the_plan_supersedes_it_says_that_the_running_one_goes_back(self):
+        """And not that it waits, with an option that would change nothing."""
+        terminal = idle()
+        supersede(terminal)
+        terminal.penstock("start", "shop", "--image", IMAGE)
+        terminal.until(60)
+
+        second = terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0")
+
+        assert "It takes the place of release shop-2-0, which is rolled back first." in second.err
+        assert "--supersede" not in second.err
+
+    def test_a_release_whose_frozen_plan_queues_is_waited_for_after_the_plan_was_edited(self):
+        terminal = idle()
+        terminal.penstock("start", "shop", "--image", IMAGE)
+        terminal.until(60)
+        supersede(terminal)
+
+        assert "It waits for release shop-2-0" in terminal.penstock("start", "shop", "--image", "registry.example/shop:3.0").err
 
     def test_after_a_finished_one_of_that_name_the_name_gets_a_number(self):
         terminal = a_terminal("fails-at-25")

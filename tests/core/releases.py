@@ -51,6 +51,7 @@ class Builder:
     green: WorkloadView = GREEN
     route: RouteView = ROUTE
     now: float = NOW
+    arrived: int = 0
 
     def with_plan(self, **spec: Any) -> "Builder":
         return replace(self, plan=plan_of(**spec))
@@ -138,7 +139,9 @@ class Builder:
             cluster_ready=True,
             green_made=True,
         )
-        subject = Subject("shop", "shop-v2", UID, "7", 1, 5_000.0, self.deleted, self.finalizer, self.spec, self.status, self.plan)
+        subject = Subject(
+            "shop", "shop-v2", UID, "7", 1, 5_000.0, self.deleted, self.finalizer, self.spec, self.status, self.plan, arrived=self.arrived
+        )  # fmt: skip
         return World(subject, observed, self.now)
 
     def decided(self) -> Decision:

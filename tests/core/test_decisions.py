@@ -180,6 +180,12 @@ class TestRequests:
         assert resumed.stages[-1].window == held.status.stages[-1].window
         assert answered(held, resumed) == "Done: resume; the window goes on with what was counted"
 
+    def test_a_resume_of_the_plans_own_hold_says_that_the_next_stage_begins(self):
+        held = a_release().with_plan(stages=[{"weight": 25, "hold": True}, {"weight": 100}]).at_stage(1).passed()
+        held = held.holding(reasons.MANUAL_HOLD, waits_for="operator").asked(Verb.RESUME)
+
+        assert answered(held, held.decided().status) == "Done: resume; the stage of 100 % begins"
+
     @pytest.mark.parametrize(
         ("reason", "seen"), [(reasons.PAUSED, 25), (reasons.DRIFT_TO_BLUE, 25), (reasons.FIGHTER, 25), (reasons.TOO_FEW_REQUESTS, 5)]
     )
@@ -528,6 +534,23 @@ class TestARequestThatCannotBeRead:
 
 
 class TestTheQueue:
+    @pytest.mark.parametrize("uid", ["00-uid", "ff-uid"])
+    def test_of_two_that_were_made_in_the_same_second_the_one_that_the_server_took_first_goes_first(self, uid):
+        """A script that starts two releases one after the other expects the second one to serve in the end."""
+        other = Rival("other", uid, Phase.QUEUED, 5_000.0, arrived=70)
+        mine = a_release().seeing(lock="", rivals=(other,))
+
+        assert replace(mine, arrived=71).decided().status.message == "Waits for release other of the same plan."
+        assert names(replace(mine, arrived=69).decided()) == ["LockPlan"]
+
+    @pytest.mark.parametrize("uid", ["00-uid", "ff-uid"])
+    def test_and_where_the_plan_supersedes_the_one_that_came_last_takes_the_place_of_the_other(self, uid):
+        other = Rival("other", uid, Phase.QUEUED, 5_000.0, arrived=70)
+        running = a_release().with_plan(concurrency="supersede").at_stage(2).seeing(rivals=(other,))
+
+        assert replace(running, arrived=69).decided().status.rollback.reason == reasons.SUPERSEDED
+        assert replace(running, arrived=71).decided().status.rollback is None
+
     def test_of_two_that_were_made_in_the_same_second_the_one_that_has_the_lock_goes_on_and_the_other_waits(self):
         """The earlier one took the lock before there was the other, whose uid comes first."""
         ahead = Rival("other", "00-uid", Phase.QUEUED, 5_000.0)
@@ -588,6 +611,22 @@ class TestTheQueue:
         decision = a_release().at_stage(2).with_rival(Phase.QUEUED, created=9_000, supersedes="shop-v2").decided()
 
         assert decision.status.rollback.reason == reasons.SUPERSEDED
+
+    def test_by_a_plan_that_supersedes_it_says_so_only_once_the_other_one_goes_back(self):
+        """The plan may have been edited while the other one runs, by whose frozen plan a newer release waits."""
+        newer = a_release().with_plan(concurrency="supersede")
+
+        def word(phase):
+            return newer.with_rival(phase, created=1_000).decided().status.reason
+
+        assert (word(Phase.MEASURING), word(Phase.ROLLING_BACK)) == (reasons.WAITING_FOR_PLAN, reasons.SUPERSEDING)
+
+    def test_a_release_that_takes_the_place_of_a_success_says_what_keeps_that_ones_old_version(self):
+        newer = replace(a_release(), spec=a_release().spec.model_copy(update={"supersedes": "other"}))
+        used = Rival("other", "r", Phase.SUCCEEDED, 1.0, kept="it still gets requests")
+
+        assert newer.seeing(rivals=(used,)).decided().status.reason == reasons.WAITING_FOR_OLD
+        assert newer.with_rival(Phase.MEASURING, created=1.0).decided().status.reason == reasons.SUPERSEDING
 
     def test_a_plan_that_supersedes_does_so_for_every_newer_release(self):
         builder = a_release().with_plan(concurrency="supersede").at_stage(2)

@@ -87,6 +87,13 @@ def test_a_histogram_that_contradicts_itself_leaves_it_without_an_answer(counts,
     assert words in found.detail
 
 
+def test_counts_that_differ_by_less_than_adding_up_rounds_are_no_contradiction():
+    """A recording rule adds floats up, in another order for each bucket."""
+    found = verdict(look(), *counters(**{"100": 95.00000000000001}))
+
+    assert found.outcome is Outcome.PASS
+
+
 def test_one_faulty_pod_is_seen_beside_many_good_ones():
     """Added up over all pods its buckets would rise."""
     found = verdict(look(), *counters(**{"250": 60.0}), *[one for pod in "bcdefgh" for one in counters(pod=pod)])

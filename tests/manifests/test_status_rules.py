@@ -203,6 +203,17 @@ def test_a_release_that_had_such_a_number_before_is_mended_by_one_write(stored, 
     set_finalizer(kube, mended, kube.get(RELEASE, "shop", "x"), 1, present=True)
 
 
+def test_a_release_that_has_only_waited_shows_its_weight_too(kube):
+    """`kubectl get releases` prints what is stored: an empty column would say nothing of where the traffic is."""
+    kube.create(RELEASE, "shop", named("x"))
+    subject = read_subject(kube.get(RELEASE, "shop", "x"))
+
+    write_status(kube, subject, subject.status, subject.status.model_copy(update={"reason": "WaitingForPlan"}))
+
+    stored = kube.get(RELEASE, "shop", "x")["status"]
+    assert (stored["phase"], stored["weight"]) == ("Queued", 0)
+
+
 def named(name):
     return {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": name}, "spec": SPECS[RELEASE]}
 

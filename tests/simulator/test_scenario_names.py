@@ -56,6 +56,28 @@ def test_a_target_that_is_not_there_is_an_error_that_lists_what_is(folder, fault
     assert f"expected an object that is there: {there}; with another name the fault hits nothing" in sentence
 
 
+def test_users_who_ask_a_port_that_their_service_has_not_are_an_error(folder):
+    """Their requests would pass the routes by, and the story would speak of other users than those of the cluster."""
+    world = folder / "world.yaml"
+    world.write_text(world.read_text().replace("port: 80,", "port: 8000,"))
+
+    [(path, sentence)] = said(folder)
+
+    assert path == "users[0].port"
+    assert "found 80, expected a port of that Service: 8000;" in sentence
+    assert said(folder, story=STORY.replace("rps:", "port: 8000, rps:")) == []
+
+
+def test_users_ask_the_port_that_they_name(folder, capsys):
+    """They are split by the weights as they are at port 80, and nobody is left at the old version when it goes."""
+    world = folder / "world.yaml"
+    world.write_text(world.read_text().replace("port: 80,", "port: 8000,"))
+    (folder / "story.yaml").write_text(STORY.replace("rps:", "port: 8000, rps:"))
+
+    assert run(["simulate", str(folder / "story.yaml")]) == 0
+    assert "observed 50.0 %, granted 50 %" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("target", ["Deployment", "shop/shop", "Deployment shop/", "Deployment /shop", "Deploymnt shop/shop", "Pod shop/x"])
 def test_a_target_of_another_form_or_kind_is_an_error(folder, target):
     [(_, sentence)] = said(folder, f'faults: [{{kind: evict, at: 1m, target: "{target}"}}]\n')
