@@ -197,7 +197,7 @@ class PrometheusProviders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One HTTP probe: `ok` is a status in 200-399 within the time limit; `message` says what came instead."""
+    """One HTTP probe: `ok` is the status that was asked for, or any of 200-399, within the time limit; `message` says what came instead."""
 
     ok: bool
     message: str = ""
@@ -207,8 +207,8 @@ class ProbeResult:
 class Prober(Protocol):
     """HTTP health probes from where the controller stands. Never raises."""
 
-    def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
-        """One GET."""
+    def probe(self, url: str, *, timeout_seconds: float, status: int | None = None) -> ProbeResult:
+        """One GET. `status`: the only one that passes; any of 200-399 if absent."""
 
 
 class Clock(Protocol):

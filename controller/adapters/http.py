@@ -47,14 +47,14 @@ class HttpProber:
             event_hooks={"request": [_has_a_port]},
         )
 
-    def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
+    def probe(self, url: str, *, timeout_seconds: float, status: int | None = None) -> ProbeResult:
         """One GET; the body is not read. The limit is for everything, redirects included."""
         import httpx  # noqa: PLC0415 - see the module's docstring
 
         begun = time.monotonic()
         try:
             with self._client.stream("GET", url, timeout=timeout_seconds) as response:
-                status = response.status_code
+                found = response.status_code
         except httpx.TimeoutException:
             return ProbeResult(ok=False, message=f"no answer within {timeout_seconds:g} s", seconds=time.monotonic() - begun)
         except httpx.TooManyRedirects:
@@ -64,7 +64,9 @@ class HttpProber:
         seconds = time.monotonic() - begun
         if seconds > timeout_seconds:
             return ProbeResult(ok=False, message=f"an answer only after {seconds:.1f} s, limit {timeout_seconds:g} s", seconds=seconds)
-        return ProbeResult(ok=status in _HEALTHY, message=f"HTTP {status}", seconds=seconds)
+        ok = found in _HEALTHY if status is None else found == status
+        wanted = "" if ok or status is None else f", expected {status}"
+        return ProbeResult(ok=ok, message=f"HTTP {found}{wanted}", seconds=seconds)
 
     def close(self) -> None:
         """Close the client, if there was a probe."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from controller.api.base import MINUTE, Duration, Model, Name, ObjectName
 from controller.api.measured import Measured
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Probe(Model):
-    """An HTTP health probe that every ready member must answer with 200-399, asked by the controller."""
+    """An HTTP health probe that every ready member must pass, asked by the controller."""
 
     path: Annotated[str, Field(max_length=512, pattern="^/")] = Field(description="Path of the GET request, such as /health.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="Port of the member's Service.")
@@ -26,6 +26,9 @@ class Probe(Model):
         default=3, description="Probes in a row that must succeed before the member counts as ready."
     )
     timeout: Duration = Field(default=3.0, description="Time limit of one probe.")
+    status: Annotated[int, Field(ge=100, le=599)] | None = Field(
+        default=None, description="The only HTTP status that passes, such as 200; any of 200 to 399 if absent."
+    )
 
 
 class Member(Model):
@@ -45,6 +48,9 @@ class Member(Model):
     )
     environment: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default={}, description="Environment variables to set on the clone."
+    )
+    references: Annotated[dict[ObjectName, ObjectName], Field(max_length=32)] = Field(
+        default={}, description="ConfigMaps and Secrets that the clone refers to instead of blue's: old name to new name."
     )
     probe: Probe | None = Field(default=None, description="Health probe of this member.")
 
@@ -80,7 +86,21 @@ class Bypass(Model):
     header: Annotated[str, Field(max_length=128)] | None = Field(
         default=None, description="If the rule does not exist: make one in front, matching this header; removed at the end."
     )
-    value: Annotated[str, Field(max_length=128)] = Field(default="true", description="Exact value of the header.")
+    cookie: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s;=,]+$")] | None = Field(
+        default=None, description="Likewise, for requests with this cookie instead of a header."
+    )
+    value: Annotated[str, Field(max_length=128)] = Field(default="true", description="Exact value of the header, or of the cookie.")
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        if self.header is not None and self.cookie is not None:
+            raise ValueError("found header and cookie, expected one of the two")
+        return self
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether the plan says whose requests the rule is for."""
+        return self.header is not None or self.cookie is not None
 
 
 class VirtualServiceRef(Model):

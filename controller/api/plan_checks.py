@@ -365,6 +365,9 @@ class HttpProbe(Model):
     path: Annotated[str, Field(max_length=512, pattern="^/")] = Field(description="Path of the GET request.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="Port of the member's Service.")
     timeout: Duration = Field(default=3.0, description="Time limit of one probe.")
+    status: Annotated[int, Field(ge=100, le=599)] | None = Field(
+        default=None, description="The only HTTP status that passes, such as 200; any of 200 to 399 if absent."
+    )
 
 
 class Trigger(Model):

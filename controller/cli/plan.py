@@ -178,7 +178,7 @@ def _question(spec: PlanSpec, naming: Naming, check: Check | Trigger, window: fl
         kind = "trigger" if check.together is None else f"trigger of group {check.together}"
         if check.probe is not None:
             green, blue = (f"GET {probe_url(check.probe, pair, colour)}" for colour in ("green", "blue"))
-            return Question(check.name, kind, "status 200-399", times, green, blue)
+            return Question(check.name, kind, f"status {check.probe.status or '200-399'}", times, green, blue)
         if is_counted(spec, check):
             selector = counted_by(check, Mesh(mode=naming.mode, reporter=spec.traffic.reporter), pair)
             times = f"{times}, counted over {format_duration(check.range)}, for both colours in one query"

@@ -403,7 +403,9 @@ class _Asker:
             pair = self.pair(trigger.member)
             for arm in (Arm.CANDIDATE, Arm.BASELINE):
                 url = probe_url(trigger.probe, pair, colour_of(arm))
-                yield Ask(key=trigger_key(trigger.name, arm), time=self.now, url=url, timeout=trigger.probe.timeout)
+                yield Ask(
+                    key=trigger_key(trigger.name, arm), time=self.now, url=url, timeout=trigger.probe.timeout, status=trigger.probe.status
+                )
             return
         counted = is_counted(self.plan, trigger, self.metrics.routed)
         for arm, at in arms_asked(trigger, self.subject.status, self.now):
@@ -423,7 +425,7 @@ class _Asker:
 
     def probe(self, member: Member, probe: Probe, colour: str) -> Ask:
         url = probe_url(probe, self.pair(member.name), colour)
-        return Ask(key=probe_key(member.name, colour), time=self.now, url=url, timeout=probe.timeout)
+        return Ask(key=probe_key(member.name, colour), time=self.now, url=url, timeout=probe.timeout, status=probe.status)
 
 
 def colours_of(asked: Sequence[str]) -> str:

@@ -158,7 +158,7 @@ class SimulatedProber:
 
     healthy: Callable[[str], bool]
 
-    def probe(self, url: str, *, timeout_seconds: float) -> ProbeResult:
+    def probe(self, url: str, *, timeout_seconds: float, status: int | None = None) -> ProbeResult:  # noqa: ARG002 - healthy ones answer 200
         """One GET."""
         ok = self.healthy(url)
         return ProbeResult(ok=ok, message="" if ok else "503 Service Unavailable", seconds=min(0.01, timeout_seconds))

@@ -121,6 +121,13 @@ class TestTriggers:
         assert asks["trigger/health/baseline"].url == "http://web.prod.svc.cluster.local:80/health"
         assert asks["trigger/health/candidate"].timeout == 2
 
+    def test_a_probe_is_held_to_the_status_that_the_plan_names(self):
+        health = subject().plan.triggers[-1]
+        strict = health.model_copy(update={"probe": health.probe.model_copy(update={"status": 200})})
+
+        assert [ask.status for ask in asked(Wanted(triggers=(strict,))).values()] == [200, 200]
+        assert [ask.status for ask in asked(Wanted(triggers=(health,))).values()] == [None, None]
+
     @pytest.mark.parametrize(("polled_at", "due"), [(0, True), (986.8, True), (994, False), (1000, False), (4600, True)])
     def test_a_trigger_is_due_when_its_next_poll_has_come_or_the_clock_was_set_back(self, polled_at, due):
         found = subject(triggers=[CheckStatus(name="errors", polled_at=polled_at), CheckStatus(name="health", polled_at=999)])
