@@ -253,6 +253,7 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
         status.empty_since,
         status.blue_empty_since,
         status.blue_changed,
+        status.green_shrunk,
         status.returned_at,
         status.hold,
         status.rollback,
@@ -292,7 +293,7 @@ def measure(asks: tuple[Ask, ...], ports: Ports, known: Measured) -> Measured:
 def answer(ask: Ask, ports: Ports) -> Measurement:
     """One question; a fault is an answer."""
     if ask.url:
-        return Measurement(answer=needs.NO_ANSWER, probe=ports.prober.probe(ask.url, timeout_seconds=ask.timeout))
+        return Measurement(answer=needs.NO_ANSWER, probe=ports.prober.probe(ask.url, timeout_seconds=ask.timeout, status=ask.status))
     provider = ports.prometheus.provider(ask.provider)
     if provider is None:
         return Measurement(answer=needs.unknown_provider(ask.provider), query=ask.query)
