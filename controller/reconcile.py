@@ -253,6 +253,7 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
         status.empty_since,
         status.blue_empty_since,
         status.blue_changed,
+        status.green_shrunk,
         status.returned_at,
         status.hold,
         status.rollback,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from controller.api.base import MINUTE, Duration, Model, Name, ObjectName
 from controller.api.measured import Measured
@@ -47,6 +47,9 @@ class Member(Model):
     environment: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default={}, description="Environment variables to set on the clone."
     )
+    references: Annotated[dict[ObjectName, ObjectName], Field(max_length=32)] = Field(
+        default={}, description="ConfigMaps and Secrets that the clone refers to instead of blue's: old name to new name."
+    )
     probe: Probe | None = Field(default=None, description="Health probe of this member.")
 
     @property
@@ -81,7 +84,21 @@ class Bypass(Model):
     header: Annotated[str, Field(max_length=128)] | None = Field(
         default=None, description="If the rule does not exist: make one in front, matching this header; removed at the end."
     )
-    value: Annotated[str, Field(max_length=128)] = Field(default="true", description="Exact value of the header.")
+    cookie: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s;=,]+$")] | None = Field(
+        default=None, description="Likewise, for requests with this cookie instead of a header."
+    )
+    value: Annotated[str, Field(max_length=128)] = Field(default="true", description="Exact value of the header, or of the cookie.")
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        if self.header is not None and self.cookie is not None:
+            raise ValueError("found header and cookie, expected one of the two")
+        return self
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether the plan says whose requests the rule is for."""
+        return self.header is not None or self.cookie is not None
 
 
 class VirtualServiceRef(Model):

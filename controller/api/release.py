@@ -281,6 +281,7 @@ class ReleaseStatus(StatusModel):
         default=0.0, description="Since when nobody could be put back on blue, as it has no ready pod, Unix seconds; 0 while it has one."
     )
     blue_changed: str = Field(default="", description="What blue runs instead of what served at the start, in words; empty while nothing.")
+    green_shrunk: str = Field(default="", description="Which of green's Deployments somebody made smaller, in words; empty while none.")
     without_blue: str = Field(default="", description="Request by which a person went on although blue was deleted.")
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")

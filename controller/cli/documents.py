@@ -32,7 +32,7 @@ from controller.cli.info import WORDS
 from controller.cli.main import COMMANDS, module_of
 from controller.cli.plan import limit_words
 from controller.cli.plan_detect import tolerance_words
-from controller.core import asking, deletion, fights, outage, readings, steps, traffic
+from controller.core import asking, deletion, fights, outage, readings, settling, steps, traffic
 from controller.core.judging import UNITS, unit_of
 from controller.core.phases import BACKWARD, FINAL, TRANSITIONS, WATCHED
 from controller.core.queries import Mesh, Naming, build_checks_queries, member_of, pair_of
@@ -196,7 +196,7 @@ def constant_table() -> str:
         ("scrapes that a window must have", f"{readings.MIN_SCRAPES}", "Fewer show a moment, not a behaviour."),
         ("a gap in the data", f"{traffic.GAP_SCRAPES} scrapes", "A longer silence is not judged; the window lengthens by it."),
         ("difference between Prometheus's clock and ours", span(readings.MAX_SKEW_SECONDS), "Beyond it every answer is inconclusive."),
-        ("interval in which the observed split must lie", f"{100 * traffic.CONFIDENCE:g} %", "Counts of requests vary by chance."),
+        ("interval in which the observed split must lie", f"{100 * settling.CONFIDENCE:g} %", "Counts of requests vary by chance."),
         ("how far back the traffic query looks", span(asking.MAX_TRAFFIC_RANGE_SECONDS), "Raw samples of an hour may be too large."),
         ("deadline of one query", span(asking.QUERY_TIMEOUT_SECONDS), "An answer that comes later is of no use."),
         ("hold for data where no check says otherwise", span(steps.DATA_DEADLINE_SECONDS), "As `NoData.deadline`."),

@@ -218,11 +218,11 @@ stages:
     "Member": """
 members:
   - {name: web, workload: shop-web, configMaps: [shop-config]}
-  - {name: api, workload: shop-api, service: api, container: app, environment: {LOG_LEVEL: info}}
+  - {name: api, workload: shop-api, service: api, container: app, environment: {LOG_LEVEL: info}, references: {api-config: api-config-2}}
 """,
     "Probe": """
 members:
-  - {name: web, workload: shop-web, probe: {path: /health, port: 8080, attempts: 5, timeout: 2s}}
+  - {name: web, workload: shop-web, probe: {path: /health, port: 8080, attempts: 5, timeout: 2s, statuses: [200]}}
 """,
     "Slot": """
 slots:
@@ -243,7 +243,7 @@ traffic:
     "Bypass": """
 traffic:
   virtualServices:
-    - {name: shop, routes: [weighted], bypass: [{route: testers, header: x-tester, value: "yes"}]}
+    - {name: shop, routes: [weighted], bypass: [{route: testers, header: x-tester, value: "yes"}, {route: beta, cookie: beta, value: "1"}]}
 """,
     "Preparation": """
 preparation: {green: clone, deadline: 10m, restarts: 1, routeDelay: 12s, size: blue}

@@ -210,6 +210,9 @@ def notes_of(status: Mapping[str, Any], now: float) -> tuple[str, ...]:
     changed = text(status.get("blueChanged"))
     if changed and text(status.get("phase")) not in FINAL:
         notes.append(f"Blue was changed, and nobody has judged what it runs: {changed}.")
+    small = text(status.get("greenShrunk"))
+    if small and text(status.get("phase")) not in FINAL | BACKWARD:
+        notes.append(f"Green was made smaller than it was: {small}.")
     rollback = record(status.get("rollback"))
     if rollback.get("blueUnhealthy") is True:
         notes.append("Blue was not healthy when it had to take everything.")

@@ -85,7 +85,7 @@ def first_writes(w: World, routes: RollBackRoutes) -> tuple[Command, ...]:
     """What a rollback begins with: the routes; after `finish: home` the original, and the routes when that is up (`old_version_rises`)."""
     if gates.lost_original(w):
         return ()
-    if w.status.returning is not None and gates.home_lacks(w, w.status.images_before):
+    if w.status.returning is not None and gates.home_lacks(w, w.status.images_before, updated=False):
         return (UpdateHome(back=True),)
     return (routes,) if w.observed.routes else ()
 
@@ -172,11 +172,11 @@ def old_version_rises(w: World, rollback: RollbackStatus) -> Decision | None:
     lost = gates.lost_original(w)
     if lost:
         return halt(w, reasons.HOME_MISSING, f"{lost}; the clone has {w.observed.green_weight} %")
-    lacking = gates.home_lacks(w, w.status.images_before)
+    lacking = gates.home_lacks(w, w.status.images_before, updated=False)
     due = rollback.decided_at + w.plan.rollback.blue_ready
     if not lacking or w.now >= due:
         return None
-    if lacking == gates.OTHER_IMAGE:
+    if lacking == gates.OTHER_VERSION:
         return back(w.status, UpdateHome(back=True))
     return wait(w, reasons.ROLLING_BACK, f"the old version comes up again: {lacking}", until=min(due, w.now + 1.0))
 
@@ -210,16 +210,19 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
 
 
 def verify_blue(w: World, rollback: RollbackStatus) -> Decision:
-    """Blue's pods, then its probes, each with its budget; an overrun is said, never waited out."""
-    blue = blue_state(w)
+    """Blue's pods, then its probes, each with its budget; an overrun is said, never waited out.
+
+    Where green never had a request blue takes nothing back, so that nothing is waited for, and nothing said of it.
+    """
+    blue, takes = blue_state(w), bool(w.status.exposed_since or w.status.max_weight)
     update: dict[str, object] = {}
     if blue.ready and not rollback.ready_at:
         update["ready_at"] = w.now
     if blue.healthy and (blue.ready or rollback.ready_at) and not rollback.healthy_at:
         update["healthy_at"] = w.now
     over = w.now >= rollback.traffic_at + w.plan.rollback.blue_ready + w.plan.rollback.blue_healthy
-    if "healthy_at" in update or over:
-        if "healthy_at" not in update:
+    if "healthy_at" in update or over or not takes:
+        if "healthy_at" not in update and takes:
             update |= {"blue_unhealthy": True, "overruns": over_budget(rollback, "blue")}
         done = rollback.model_copy(update=update)
         word = reasons.BLUE_UNHEALTHY if done.blue_unhealthy else reasons.DRAINING

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from controller.api.release import CapacityStatus, ManagedObject, Phase
-from controller.core import reasons
+from controller.core import reasons, trials
 from controller.core.cautions import WARNINGS, cautions, in_words
 from controller.core.commands import Decision, Record, RecordKind
 from controller.core.steps import World, moved, record, stored
@@ -28,6 +28,9 @@ def identify(w: World) -> Decision:
     """Write down once which slot is blue, how the routes tell the versions apart, and blue's size."""
     if w.observed.problems:
         return refuse_prepared(w)
+    bad = trials.refused(w)
+    if bad:
+        return refuse(w, reasons.QUERY_REFUSED, bad)
     observed, warnings = w.observed, _warnings(w)
     status = w.status.model_copy(
         update={

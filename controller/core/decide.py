@@ -13,7 +13,6 @@ from controller.api.release import HoldStatus, Phase
 from controller.core import (
     backward,
     beginning,
-    blue,
     breach,
     conditions,
     deletion,
@@ -23,6 +22,7 @@ from controller.core import (
     gates,
     homeward,
     missing,
+    noticed,
     outage,
     preparing,
     queueing,
@@ -191,7 +191,7 @@ def alerted(w: World, watch: seen.Watch) -> Decision | None:
 
 def step(w: World, watched: seen.Watch) -> Decision:
     """The phase's own next step, with what the triggers saw carried along."""
-    looked_at, notes = blue.watched(w, outage.arrived(w, watched.status))
+    looked_at, notes = noticed.watched(w, outage.arrived(w, watched.status))
     carried = w.with_status(looked_at)
     decision = phase_step(carried)
     checkpoint = seen.checkpoint_due(w, decision.status)

@@ -52,11 +52,15 @@ def goes_home(w: World) -> bool:
 
 def succeed(w: World) -> Decision:
     """Success is written first; giving things back and the retention follow it."""
-    since = w.status.started_at or w.status.phase_since
-    detail = f"revision {w.subject.spec.revision}, {w.now - since:.0f} s after its start"
+    detail = in_words(w, w.now)
     retention = RetentionStatus(until=w.now + w.plan.finish.retention)
     status = moved(w, Phase.SUCCEEDED, reasons.SUCCEEDED, detail, retention=retention)
     return stored(status, record(w, RecordKind.FINISHED, reasons.SUCCEEDED, detail))
+
+
+def in_words(w: World, at: float) -> str:
+    """What has succeeded, and how long it took."""
+    return f"revision {w.subject.spec.revision}, {at - (w.status.started_at or w.status.phase_since):.0f} s after its start"
 
 
 def finished(w: World) -> Decision:
@@ -194,8 +198,15 @@ def retention(w: World) -> Decision | None:
 
 
 def retaining(w: World, before: RetentionStatus, **changed: object) -> ReleaseStatus:
-    """The status with what changed about the old version that is kept."""
-    return w.status.model_copy(update={"retention": before.model_copy(update=changed)})
+    """The status with what changed about the old version that is kept; that it serves again is what the release says first."""
+    kept = before.model_copy(update=changed)
+    status = w.status.model_copy(update={"retention": kept})
+    route = led_back(w) if kept.kept.startswith(HAS_TRAFFIC) else None
+    if route is not None:
+        old = FULL - route.green_weight
+        words = f"sends it {old} %" if old else "has a rule that sends to it alone"
+        return saying(status, reasons.OLD_VERSION_SERVES, f"VirtualService {route.namespace}/{route.name} {words}")
+    return saying(status, reasons.SUCCEEDED, in_words(w, status.finished_at)) if status.reason == reasons.OLD_VERSION_SERVES else status
 
 
 def refused(w: World, sentence: str) -> Decision:
@@ -227,9 +238,14 @@ def unscaled(w: World) -> bool:
     return any(m.blue.hpa and not m.green.hpa and not gates.gone(m.green) for m in w.observed.members)
 
 
+def led_back(w: World) -> RouteView | None:
+    """A route that somebody leads to the old version again; None where none is."""
+    return next((r for r in w.observed.routes if r.found and (r.green_weight < FULL or r.aside)), None)
+
+
 def still_used(w: World) -> str:
     """Whether somebody gave the old version traffic again, in words with the command that ends it: nothing goes under users (S5)."""
-    route = next((r for r in w.observed.routes if r.found and (r.green_weight < FULL or r.aside)), None)
+    route = led_back(w)
     if route is None:
         return ""
     return f"{HAS_TRAFFIC}; give it all to the new one by `kubectl edit virtualservice {route.name} -n {route.namespace}`"

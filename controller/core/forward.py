@@ -21,8 +21,9 @@ from controller.core.commands import (
     SetWeight,
     SizeGreen,
 )
+from controller.core.settling import SplitVerdict
 from controller.core.steps import DATA_DEADLINE_SECONDS, POLL_SECONDS, World, act, hold, moved, record, set_stage, stored, wait
-from controller.core.traffic import GAP_SCRAPES, SplitVerdict
+from controller.core.traffic import GAP_SCRAPES
 
 
 def enter_stage(w: World, index: int, *, skipped: str = "") -> Decision:

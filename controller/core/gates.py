@@ -96,20 +96,25 @@ def first_closed(w: World) -> Gate:
     return OPEN
 
 
-OTHER_BLUE_LENGTH = 300
-"""What is said of blue's other images is cut here: it stays small with any number of members."""
+WORDS_LENGTH = 300
+"""What is said of blue's other images, and of green's sizes, is cut here: it stays small with any number of members."""
 
-OTHER_IMAGE = "image"
-"""The original has not got the image that it shall have."""
+OTHER_VERSION = "version"
+"""The original has not got the version that it shall have."""
 
 
-def home_lacks(w: World, wanted: Mapping[str, str]) -> str:
-    """`OTHER_IMAGE` where the original has another image than the wanted one, else what its pods lack; empty when it is ready."""
+def home_lacks(w: World, wanted: Mapping[str, str], *, updated: bool) -> str:
+    """`OTHER_VERSION` where the original has another image than the wanted one, else what its pods lack; empty when it is ready.
+
+    Likewise where it was given this release's version and shall not have it (`updated`), or the other way round: a version may be the same
+    image in another environment.
+    """
     lacking = []
     for member in w.observed.members:
         blue, needed = member.blue, needed_replicas(w, member.name)
-        if wanted.get(member.name) and blue.image != wanted[member.name]:
-            return OTHER_IMAGE
+        other = wanted.get(member.name) and blue.image != wanted[member.name]
+        if other or (blue.updated_by == w.subject.uid) != updated:
+            return OTHER_VERSION
         if not blue.current:
             lacking.append(f"{blue.namespace}/{blue.name} is replacing its pods")
         elif blue.available < needed:
@@ -173,7 +178,7 @@ def other_blue(w: World) -> str:
     if w.status.returning is not None or w.subject.spec.kind == "reverse":
         return ""
     there = [(m.name, m.blue) for m in w.observed.members if not gone(m.blue)]
-    return "; ".join(f"{named([blue])} {what}" for name, blue in there if (what := _otherwise(w, name, blue)))[:OTHER_BLUE_LENGTH]
+    return "; ".join(f"{named([blue])} {what}" for name, blue in there if (what := _otherwise(w, name, blue)))[:WORDS_LENGTH]
 
 
 def _otherwise(w: World, member: str, blue: WorkloadView) -> str:
@@ -188,6 +193,18 @@ def blue_shrunk(w: World) -> bool:
     """Whether somebody made blue smaller than it was at the start: it must be able to take everybody back."""
     before = {c.member: c.replicas for c in w.status.capacity}
     return any(not gone(m.blue) and m.blue.replicas < before.get(m.name, 0) for m in w.observed.members)
+
+
+def green_shrunk(w: World) -> str:
+    """Which Deployments of green were made smaller than they were when green got what it has, in words; "" where none was.
+
+    Not where the plan leaves the size to others, where a person asked for a switch whatever is ready, or in the return of `finish: home`.
+    """
+    if w.plan.preparation.size == "own" or w.subject.spec.now or w.status.returning is not None:
+        return ""
+    had = {c.member: c.replicas for c in w.status.capacity}
+    small = [(m.green, had.get(m.name, 0)) for m in w.observed.members if not gone(m.green) and m.green.replicas < had.get(m.name, 0)]
+    return "; ".join(f"{named([view])} wants {view.replicas} of {many(size, 'pod')}" for view, size in small)[:WORDS_LENGTH]
 
 
 def needed_replicas(w: World, member: str) -> int:

@@ -209,6 +209,9 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
     status = from_verdict(
         before, verdict, _gate_detail(verdict, question.min_n, candidate, baseline), at=end, blue_serves=context.blue_serves
     )
+    if verdict.outcome is not Outcome.INCONCLUSIVE:
+        began = before.failing_since or context.now
+        status = status.model_copy(update={"failing_since": began if verdict.outcome is Outcome.FAIL else 0.0})
     short = too_short(window, context)
     if short and verdict.outcome is not Outcome.INCONCLUSIVE:
         return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
@@ -227,7 +230,15 @@ _COUNTED = frozenset({reasons.WITHIN_LIMIT, reasons.BEYOND_LIMIT, reasons.NOT_CO
 
 def _undecided(status: CheckStatus, before: CheckStatus, reason: str, detail: str) -> CheckStatus:
     recent = threshold.remember(before.recent, Outcome.INCONCLUSIVE)
-    update = {"outcome": Outcome.INCONCLUSIVE, "reason": reason, "detail": detail, "recent": recent, "limit": None, "line": ""}
+    update: dict[str, object] = {
+        "outcome": Outcome.INCONCLUSIVE,
+        "reason": reason,
+        "detail": detail,
+        "recent": recent,
+        "limit": None,
+        "line": "",
+    }
+    update["failing_since"] = before.failing_since
     return status.model_copy(update=update)
 
 
@@ -266,7 +277,8 @@ def judge_stage(
         check, status = undecided[0]
         confirming = status.reason == reasons.NOT_CONFIRMED
         return StageVerdict(
-            Outcome.INCONCLUSIVE, status.reason, f"{status.name}: {status.detail}", judged, cause=status, confirming=confirming,
+            Outcome.INCONCLUSIVE, status.reason, ": ".join(filter(None, (status.name, status.detail))), judged,
+            cause=status, confirming=confirming,
             then=check.no_data.then, deadline=None if confirming else min(pair[0].no_data.deadline for pair in undecided),
         )  # fmt: skip
     missing = lacking(window, context)
@@ -329,7 +341,7 @@ def _share(trigger: Trigger, counts: Counts, arm: Arm) -> Reading:
         return counts.fault
     found = counts.green if arm is Arm.CANDIDATE else counts.blue
     if not found.n:
-        return Reading(reason=reasons.NO_SERIES, detail=f"No request was counted in {trigger.range:g} s.")
+        return Reading(reason=reasons.NO_SERIES, detail=f"no request was counted in {trigger.range:g} s")
     return Reading(value=_failing_percent(trigger, 100 * found.failed / found.n))
 
 

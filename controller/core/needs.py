@@ -21,8 +21,10 @@ def unknown_provider(name: str) -> Answer:
 
 def asks(w: World) -> tuple[Ask, ...]:
     """Everything to ask now; empty where the next step needs no measurement."""
-    if w.subject.plan is None or w.status.blue_slot < 0 or going_back(w):
+    if w.subject.plan is None or going_back(w):
         return ()
+    if w.status.blue_slot < 0:
+        return tuple(trials.asks(w))
     w = w.at_home
     return (*asking.asks_for(w.subject, w.observed, w.now, wanted(w), metrics(w)), *trials.asks(w))
 

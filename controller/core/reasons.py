@@ -85,6 +85,12 @@ RETURN_DRIFT = _reason(
 )
 STAGE_PASSED = _reason("StagePassed", "The stage passed: {detail}", "It goes on by itself.")
 SUCCEEDED = _reason("Succeeded", "Green serves everybody: {detail}", "penstock rollback brings the old version back.")
+OLD_VERSION_SERVES = _reason(
+    "OldVersionServes",
+    "Green had everybody, and the old version has requests again: {detail}",
+    "penstock rollback brings it back in order; or give the new one everything in the VirtualService, and in its manifest.",
+    _W,
+)
 # Holding.
 PAUSED = _reason("Paused", "Paused by {detail}.", "penstock resume goes on, penstock rollback goes back.", _W)
 MANUAL_HOLD = _reason(
@@ -154,6 +160,13 @@ BLUE_CHANGED = _reason(
     _C,
 )
 BLUE_AS_BEFORE = _reason("BlueIsAsBefore", "Blue runs again what served at the start: {detail}", "Look at who changed it for a time.", _W)
+GREEN_SHRUNK = _reason(
+    "GreenWasMadeSmaller",
+    "Green is smaller than when it got its requests: {detail}",
+    "Scale it up; before it gets more it is made whole.",
+    _W,
+)
+GREEN_WHOLE = _reason("GreenIsWhole", "Green has its size again: {detail}", "Look at who made it smaller.", _W)
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason(
     "ClusterGone",
@@ -291,10 +304,7 @@ END_UNTRUE = _reason(
     _C,
 )
 TAKE_BACK = _reason(
-    "TakeBack",
-    "The release has succeeded, so that only a new release takes it back: {detail}",
-    "penstock rollback starts that release.",
-    _W,
+    "TakeBack", "The release has succeeded, so only a new release takes it back: {detail}", "penstock rollback starts that release.", _W
 )
 RELEASE_MISSING = _reason("ReleaseMissing", "There is no release {detail}, nothing was done.", "penstock get shows those there are.", _W)
 WRONG_RELEASE = _reason("WrongRelease", "It was meant for another release of this name.", "Look again with penstock get.", _W)
@@ -376,10 +386,7 @@ GAUGE_BY_LIMIT = _reason(
     _W,
 )
 MEASURED_LONG_AGO = _reason(
-    "MeasuredLongAgo",
-    "The dispersion of sequential checks was measured long ago: {detail}",
-    "penstock preflight PLAN measures it again.",
-    _W,
+    "MeasuredLongAgo", "The dispersion of sequential checks was measured long ago: {detail}", "penstock preflight PLAN measures again.", _W
 )
 FAILURES_UNSEEN = _reason(
     "FailuresUnseen",
@@ -391,10 +398,10 @@ FAILURES_UNSEEN = _reason(
 WITHIN_LIMIT = _reason("WithinLimit", "{detail}", "Nothing to do.")
 BEYOND_LIMIT = _reason("BeyondLimit", "{detail}", "penstock why shows the query and both numbers.", _C)
 NO_SERIES = _reason(
-    "NoSeries", "The query has no result. {detail}", "Look at the query and whether its metric is scraped; no traffic gives no result.", _W
+    "NoSeries", "The query has no result: {detail}", "Look at the query and whether its metric is scraped; no traffic gives no result.", _W
 )
-NOT_A_NUMBER = _reason("NotANumber", "The answer is NaN. {detail}", "NaN is 0 divided by 0, most often: no traffic in the window.", _W)
-INFINITE = _reason("Infinite", "The answer is infinite. {detail}", "Something is divided by 0 in the query.", _W)
+NOT_A_NUMBER = _reason("NotANumber", "The answer is NaN: {detail}", "NaN is 0 divided by 0, most often: no traffic in the window.", _W)
+INFINITE = _reason("Infinite", "The answer is infinite: {detail}", "Something is divided by 0 in the query.", _W)
 SEVERAL_SERIES = _reason(
     "SeveralSeries", "The answer has more than one series: {detail}", "Sum over the labels that differ, for example sum(...).", _W
 )
@@ -409,10 +416,7 @@ UNUSABLE_COUNTER = _reason(
     _W,
 )
 WRONG_TYPE = _reason(
-    "WrongResultType",
-    "The answer is of another kind: {detail}",
-    "A check needs one number: use rate(), sum() or a function over the range.",
-    _W,
+    "WrongResultType", "The answer is of another kind: {detail}", "A check needs a number: rate(), sum() or a function over the range.", _W
 )
 BASELINE_MISSING = _reason(
     "BaselineMissing",
@@ -422,8 +426,8 @@ BASELINE_MISSING = _reason(
 )
 BASELINE_UNUSABLE = _reason(
     "BaselineUnusable",
-    "Blue's number cannot be compared with by ratio. {detail}",
-    "Use maxDifference for numbers that may be negative.",
+    "Blue's number cannot be compared with by ratio: {detail}",
+    "Use maxDifference for numbers that can be negative.",
     _W,
 )
 NEGATIVE_NUMBER = _reason(

@@ -41,8 +41,8 @@ def bring_home(w: World) -> Decision:
     absent = gates.deleted_blue(w)
     if absent:
         return hold(w, reasons.HOME_GONE, absent, phase=Phase.RETURNING, waits_for="operator")
-    lacking = gates.home_lacks(w, {m.name: m.green.image for m in w.observed.members})
-    if lacking == gates.OTHER_IMAGE:
+    lacking = gates.home_lacks(w, {m.name: m.green.image for m in w.observed.members}, updated=True)
+    if lacking == gates.OTHER_VERSION:
         if w.now > w.status.phase_since + w.plan.preparation.deadline:
             other = "the original does not take the clone's image, or somebody gave the clone another one"
             return hold(w, reasons.HOME_UNREADY, other, phase=Phase.RETURNING, waits_for="operator")

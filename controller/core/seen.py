@@ -11,11 +11,12 @@ from analysis.model import Arm, Outcome
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import CheckStatus, Phase, ReleaseStatus, WindowStatus
-from controller.core import arms, asking, judging, needs, polls, readings, reasons, rhythm, samples, sequential, traffic
+from controller.core import arms, asking, judging, needs, polls, readings, reasons, rhythm, samples, sequential, settling, traffic
 from controller.core.marks import is_home
 from controller.core.phases import FULL
+from controller.core.settling import SplitVerdict
 from controller.core.steps import CHECKPOINT_EARLY_SECONDS, CHECKPOINT_SECONDS, POLL_SECONDS, World
-from controller.core.traffic import Quiet, SplitVerdict
+from controller.core.traffic import Quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +116,15 @@ def split(w: World) -> SplitVerdict:
     seen = read_traffic(w)
     if seen is None:
         return SplitVerdict(settled=False, why="asks for the split")
-    wanted = traffic.Split(
+    wanted = settling.Split(
         since=stage.shifted_at,
         percent=w.stage.weight,
         min_requests=w.plan.settle.min_requests,
         bypass=any(ref.bypass for ref in w.plan.traffic.targets),
         scrape_interval=w.plan.traffic.scrape_interval,
+        reporter=w.plan.traffic.reporter,
     )
-    return traffic.settled(seen, wanted)
+    return settling.settled(seen, wanted)
 
 
 def advanced(w: World) -> WindowStatus:

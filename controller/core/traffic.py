@@ -1,4 +1,4 @@
-"""The observed split: requests of both colours from raw counter samples, settling, and a window's progress.
+"""Requests of both colours from raw counter samples, a window's progress, and the drain.
 
 Pure, on sample timestamps only: no clock can shorten a window, and a sample that is seen twice counts
 once. It differences raw samples itself (no `rate()`, which extrapolates):
@@ -9,7 +9,7 @@ once. It differences raw samples itself (no `rate()`, which extrapolates):
                                                      so it started at 0; the first errors come exactly so
     of a new target -          30         90         its 30 are only a base, then +60
 
-A release reads the same query for four things: has the shift arrived (`settled`), how far is the window
+A release reads the same query for four things: has the shift arrived (`core.settling`), how far is the window
 (`advance_window`), does green still get requests (`quiet`), how many failed of late (`core.samples`, for a trigger).
 """
 
@@ -24,7 +24,6 @@ from typing import NamedTuple
 from analysis.model import Labels, Sample, Series
 from controller.api.release import WindowStatus
 from controller.core import reasons
-from controller.core.binomial import tails
 from controller.core.queries import Mesh, Place, is_failed
 from controller.core.words import many
 from controller.ports import Answer
@@ -32,17 +31,15 @@ from controller.ports import Answer
 GAP_SCRAPES = 3
 """A longer silence than this many scrapes is a gap: its time is not judged."""
 
-CONFIDENCE = 0.99
-"""Of the interval in which the split must lie (design, Time)."""
-
 _TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "prometheus", "cluster", "replica"})
+_CALLER_LABELS = ("source_workload_namespace", "source_workload")
 _NO_CLUSTER = frozenset({"", "unknown"})
 
 
 class Increment(NamedTuple):
     """`requests` within `(start, end]`, both of them sample times of one series' target, Unix seconds.
 
-    A named tuple, because each look makes a dozen. `fell`: the counter began again within it.
+    A named tuple, because each look makes a dozen. `fell`: the counter began again within it. `caller`: who asked, `namespace/workload`.
     """
 
     start: float
@@ -50,6 +47,7 @@ class Increment(NamedTuple):
     requests: float
     target: Labels = ()
     fell: bool = False
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,29 +126,6 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitVerdict:
-    """Whether the observed split is the granted one.
-
-    Attributes:
-        settled: it is.
-        observed_percent: green's share; None without requests.
-        n: requests it rests on.
-        why: the numbers, in words.
-        at: newest sample that it rests on, Unix seconds; 0 without any.
-        no_data: no usable sample since the change.
-        too_few: there are samples, and too few requests in them.
-    """
-
-    settled: bool
-    observed_percent: float | None = None
-    n: float = 0.0
-    why: str = ""
-    at: float = 0.0
-    no_data: bool = False
-    too_few: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Sides:
     """Raw series of both colours, or why nothing may be concluded from them (`fault`, `detail`)."""
 
@@ -217,6 +192,12 @@ def _target(labels: Labels) -> Labels:
     return tuple([pair for pair in labels if pair[0] in _TARGET_LABELS])
 
 
+def _caller(labels: Labels) -> str:
+    """Whose requests a series counts: `namespace/workload`, or what of it is known."""
+    found = dict([pair for pair in labels if pair[0] in _CALLER_LABELS])
+    return "/".join(filter(None, (found.get(label, "") for label in _CALLER_LABELS)))
+
+
 def _scrapes(every: Iterable[Series]) -> dict[Labels, list[float]]:
     """Sample times by scraped target, sorted."""
     times: dict[Labels, set[float]] = {}
@@ -233,7 +214,7 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraf
         samples = [sample for sample in series.samples if 0 <= sample.value < math.inf]
         times.update([sample.time for sample in samples])
         target = _target(series.labels)
-        grown = _differences(samples, target, targets[target])
+        grown = _differences(samples, target, targets[target], _caller(series.labels))
         increments += grown
         if grown and is_failed(dict(series.labels)):
             failed += grown
@@ -245,91 +226,19 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraf
 _BY_END = attrgetter("end")
 
 
-def _differences(samples: Sequence[Sample], target: Labels, scrapes: Sequence[float]) -> list[Increment]:
+def _differences(samples: Sequence[Sample], target: Labels, scrapes: Sequence[float], caller: str) -> list[Increment]:
     if not samples:
         return []
     found = []
     first = samples[0]
     if first.value > 0 and scrapes[0] < first.time:
-        found.append(Increment(scrapes[bisect_left(scrapes, first.time) - 1], first.time, first.value, target))
+        found.append(Increment(scrapes[bisect_left(scrapes, first.time) - 1], first.time, first.value, target, caller=caller))
     for before, after in pairwise(samples):
         fell = after.value < before.value
         gained = after.value if fell else after.value - before.value
         if gained > 0 or fell:
-            found.append(Increment(before.time, after.time, gained, target, fell))
+            found.append(Increment(before.time, after.time, gained, target, fell, caller))
     return found
-
-
-# Settling.
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """What the split shall be.
-
-    Attributes:
-        since: the change was accepted, Unix seconds.
-        percent: green's granted share.
-        min_requests: that must have been seen.
-        bypass: some routes send requests to green whatever the weights say.
-        scrape_interval: seconds.
-    """
-
-    since: float
-    percent: int
-    min_requests: int = 200
-    bypass: bool = False
-    scrape_interval: float = 15.0
-
-
-def settled(traffic: Traffic, split: Split) -> SplitVerdict:
-    """Whether the newest requests are split as granted.
-
-    Looked at are the newest whole scrapes that hold at least `min_requests`, and only increments that
-    begin after the change: requests from before it, and from the seconds in which the proxies learned of
-    it, would otherwise keep a busy route unsettled for ever. The interval is the exact one of Clopper and
-    Pearson, because 5 % of 200 requests are too few for a normal approximation; it is never narrower than
-    its 99 %. With bypass routes only too little green is refused: what they add cannot be told apart.
-    """
-    if traffic.fault:
-        return SplitVerdict(settled=False, why=reasons.say(traffic.fault, traffic.detail), no_data=True)
-    arms = (traffic.green,) if split.percent >= 100 else (traffic.blue, traffic.green)  # noqa: PLR2004 - percent
-    newest = max(arm.newest for arm in arms)
-    if newest <= split.since:
-        return SplitVerdict(settled=False, why="no sample since the change", no_data=True)
-    blue, green = _newest_requests(traffic, split, newest)
-    n = blue + green
-    percent = 100 * green / n if n else None
-    if n < max(split.min_requests, 1):
-        why = _split_words(percent, n, split, f"{many(split.min_requests, 'request')} needed")
-        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest, too_few=True)
-    if not green or (not blue and len(arms) > 1):
-        why = _split_words(percent, n, split, f"no request of {'blue' if green else 'green'}")
-        return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest)
-    less, more = tails(round(green), round(n), split.percent / 100)
-    half = (1 - CONFIDENCE) / 2
-    agrees = less >= half and (split.bypass or more >= half)
-    why = _split_words(percent, n, split, "one-sided, because listed routes bypass the weights" if split.bypass else "")
-    return SplitVerdict(settled=agrees, observed_percent=percent, n=n, why=why, at=newest)
-
-
-def _newest_requests(traffic: Traffic, split: Split, newest: float) -> tuple[float, float]:
-    """Blue's and green's requests in the fewest newest scrapes that hold enough, or in all since the change."""
-    blue = green = 0.0
-    scrapes = max(1, math.ceil((newest - split.since) / split.scrape_interval))
-    for count in range(1, scrapes + 1):
-        # Half a scrape of slack: targets are scraped at their own moments, a little late at times.
-        after = max(split.since, newest - (count + 0.5) * split.scrape_interval)
-        blue, green = (arm.since(after, split.since) for arm in (traffic.blue, traffic.green))
-        if blue + green >= max(split.min_requests, 1):
-            break
-    return blue, green
-
-
-def _split_words(percent: float | None, n: float, split: Split, more: str) -> str:
-    seen = f"observed {percent:.1f} %" if percent is not None else "no requests seen"
-    tail = f"; {more}" if more else ""
-    return f"{seen}, granted {split.percent} % (n = {n:,.0f}{tail})"
 
 
 # The window.

@@ -1,11 +1,12 @@
-"""Before green gets its first request: whether anybody can judge it.
+"""Whether anybody can judge green: asked before anything is touched, and once more before it gets its first request.
 
-    Preparing   green is ready | route delay |  trial  | first weight
-                                             each query of the plan's author once, and the traffic query
+    Preparing  |  trial  | routes claimed, green made, ready | route delay |  trial  | first weight
+               each query of the plan's author once                         the same, and the traffic query
 
-Only their Prometheus knows whether it takes the author's queries: one that is no query there ends the release. What our own parser
-does not know (an extension, a function of a newer version) is a warning at the start and nothing more. Where nobody answers, or by
-another clock, the release holds (`preparing.first_weight`): nobody would see green fail. That there are no samples yet says nothing.
+Only their Prometheus knows whether it takes the author's queries: one that is no query there refuses the release, and ends one that
+has begun because nobody answered the first time. What our own parser does not know (an extension, a function of a newer version) is a
+warning at the start and nothing more. Where nobody answers the second time, or by another clock, the release holds
+(`preparing.first_weight`): nobody would see green fail. That there are no samples yet says nothing.
 """
 
 from collections.abc import Iterator
@@ -62,15 +63,29 @@ def trial_key(number: int) -> str:
 
 def due(w: World) -> bool:
     """Whether nothing else stands before green's first request; not of a release that waits for nothing, or judges nothing."""
-    spec, ready = w.subject.spec, w.status.ready_at
-    if w.standing is not Phase.PREPARING or w.asks_person or not ready or spec.now or spec.kind == "reverse":
+    ready = w.status.ready_at
+    if w.standing is not Phase.PREPARING or w.asks_person or not ready or not _judges(w):
         return False
     return w.now >= ready + w.plan.preparation.route_delay
 
 
+def begins(w: World) -> bool:
+    """Whether nothing is touched yet, and nothing else refuses the release."""
+    known = w.observed.blue_slot >= 0 and not w.observed.problems
+    return w.status.phase is Phase.PREPARING and w.status.blue_slot < 0 and known and _judges(w)
+
+
+def _judges(w: World) -> bool:
+    return not w.subject.spec.now and w.subject.spec.kind != "reverse"
+
+
 def asks(w: World) -> Iterator[Ask]:
     """Each query once, about green; left out is what is only observed, and one whose parameters have no value here, as when it is due."""
-    for number, own in enumerate(own_queries(w.plan) if due(w) else ()):
+    if begins(w):
+        w = w.with_status(w.status.model_copy(update={"blue_slot": w.observed.blue_slot, "mode": w.observed.mode}))
+    elif not due(w):
+        return
+    for number, own in enumerate(own_queries(w.plan)):
         if not own.acts:
             continue
         try:

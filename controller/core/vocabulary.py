@@ -23,11 +23,15 @@ class Reason:
     severity: Severity = Severity.INFO
 
     def say(self, detail: str = "") -> str:
-        """The sentence with its numbers."""
+        """The sentence with its numbers; without any, it ends where they would stand."""
+        if not detail and self.sentence.endswith(_OPEN):
+            return f"{self.sentence.removesuffix(_OPEN)}."
         return _DOUBLED.sub("", self.sentence.replace("{detail}", detail).strip())
 
 
 REASONS: dict[str, Reason] = {}
+
+_OPEN = ": {detail}"
 
 _DOUBLED = re.compile(r"(?<!\.)\.(?=[,;:]\s|\.$)")
 """A detail that is a sentence itself brings its own full stop, also where ours goes on behind it."""

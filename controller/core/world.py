@@ -100,6 +100,7 @@ class WorkloadView:
         template: digest of its pod template, but for what a mere restart writes there.
         revision: the `penstock.dev/revision` annotation; "" on workloads that we never wrote.
         made: it carries our mark of having made it.
+        updated_by: uid of the release that gave it another version in place and has not put it back; "" where none did.
         stuck: why its pods do not come up, in Kubernetes's own words ("ImagePullBackOff"); "" if fine.
     """
 
@@ -120,6 +121,7 @@ class WorkloadView:
     template: str = ""
     revision: str = ""
     made: bool = False
+    updated_by: str = ""
     stuck: str = ""
     hpa: str = ""
     hpa_uid: str = ""

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from analysis.model import Outcome
 from controller.api.release import Phase, RollbackStatus
 from controller.core import reasons
@@ -48,6 +50,16 @@ class TestThePreparationsDeadline:
         late = replace(a_release().in_phase(Phase.PREPARING, phase_since=NOW - LATE), green=replace(GREEN, available=0))
 
         assert late.decided().status.reason == reasons.PREPARATION_DEADLINE
+
+    @pytest.mark.parametrize(("weight", "phase"), [(0, Phase.TEARING_DOWN), (5, Phase.ROLLING_BACK)])
+    def test_only_a_blue_that_takes_something_back_is_waited_for(self, weight, phase):
+        """Where green never had a request nobody was moved, and nothing is said of a blue that had nothing to take."""
+        late = a_release().in_phase(Phase.PREPARING, phase_since=NOW - LATE, max_weight=weight).rolling_back(traffic_at=NOW - 1)
+        late = replace(late, status=late.status.model_copy(update={"max_weight": weight}), blue=replace(late.blue, ready=0, available=0))
+
+        status = late.decided().status
+
+        assert (status.phase, status.rollback.blue_unhealthy, status.rollback.overruns) == (phase, False, [])
 
     def test_routes_that_another_release_keeps_are_not_waited_for_beyond_it(self):
         late = a_release().in_phase(Phase.PREPARING, phase_since=NOW - LATE)

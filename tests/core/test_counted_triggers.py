@@ -250,9 +250,9 @@ class TestWhatIsCounted:
 
 
 NOTHING = {
-    "an answer without series": (answered(), reasons.NO_SERIES, "No request was counted in 60 s."),
-    "no request of green": (both(green=(0, 0)), reasons.NO_SERIES, "No request was counted in 60 s."),
-    "no request of blue": (both(blue=(0, 0)), reasons.NO_SERIES, "(blue) No request was counted in 60 s."),
+    "an answer without series": (answered(), reasons.NO_SERIES, "no request was counted in 60 s"),
+    "no request of green": (both(green=(0, 0)), reasons.NO_SERIES, "no request was counted in 60 s"),
+    "no request of blue": (both(blue=(0, 0)), reasons.NO_SERIES, "(blue) no request was counted in 60 s"),
     "samples that have stopped": (both(newest=NOW - 46), reasons.STALE_SAMPLE, "the sample is 46 s old"),
     "a partial answer": (replace(both(), warnings=("store down",)), reasons.PARTIAL_ANSWER, "store down"),
     "a number": (replace(both(), result_type="vector"), reasons.WRONG_TYPE, "found vector, expected raw samples"),

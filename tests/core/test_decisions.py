@@ -474,6 +474,16 @@ class TestTheEnd:
 
         assert used == "it has traffic again; give it all to the new one by `kubectl edit virtualservice shop -n shop`"
 
+    def test_one_that_serves_again_is_the_first_thing_that_is_said_until_it_does_not(self):
+        """Whoever applies the old manifest must not read that green serves everybody."""
+        done = UNCOUNTED.succeeded(until=NOW + 900)
+        used = replace(done, route=replace(done.route, green_weight=10)).decided().status
+        over = replace(done, status=used.model_copy(update={"started_at": NOW - 500, "finished_at": NOW - 60})).decided().status
+
+        assert (used.phase, used.reason) == (Phase.SUCCEEDED, reasons.OLD_VERSION_SERVES)
+        assert used.message == "Green had everybody, and the old version has requests again: VirtualService shop/shop sends it 90 %"
+        assert (over.reason, over.message) == (reasons.SUCCEEDED, "Green serves everybody: revision v2, 440 s after its start")
+
     @pytest.mark.parametrize("led", [{"green_weight": 90}, {"aside": True}])
     def test_a_route_that_leads_to_it_before_it_was_given_back_is_said_and_does_not_keep_the_plan(self, led):
         """Else the next release would wait for this one without a word."""

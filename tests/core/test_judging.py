@@ -275,6 +275,14 @@ class TestGates:
         assert (first.outcome, first.reason) == (INCONCLUSIVE, reasons.NOT_CONFIRMED)
         assert second.outcome is FAIL
 
+    def test_the_time_to_detect_a_failure_counts_from_the_first_of_them(self):
+        asked, later = check(max=500, repeat={"consecutive": 2}), WINDOW.model_copy(update={"last_sample": NOW + 15})
+        first = gate(asked, number(600))
+        second = gate(asked, number(600, time=NOW + 15), window=later, before=first)
+        passed = gate(asked, number(400, time=NOW + 15), window=later, before=first)
+
+        assert (first.failing_since, second.failing_since, passed.failing_since) == (NOW, NOW, 0.0)
+
     def test_a_pass_after_an_unconfirmed_failure_passes(self):
         asked = check(max=500, repeat={"consecutive": 2})
         later = WINDOW.model_copy(update={"last_sample": NOW + 15})

@@ -12,7 +12,7 @@ from controller.core.decide import decide
 from controller.core.outage import CHECK, GRACE_SECONDS
 from controller.core.rhythm import free_after
 from controller.reconcile import takes_step
-from tests.core.releases import NOW, a_release, names
+from tests.core.releases import NOW, UID, a_release, names
 
 WATCHED = [Phase.SHIFTING, Phase.MEASURING]
 
@@ -152,7 +152,7 @@ class TestTheReturnHome:
         release = a_release().with_plan(**plan).at_stage(4, Phase.RETURNING)
         there = replace(release, status=release.status.model_copy(update=status))
         route = replace(there.route, green_weight=weight, blue_only=not weight)
-        return replace(there, blue=replace(there.blue, image="shop:2", ready=0, available=0, empty=True), route=route)
+        return replace(there, blue=replace(there.blue, image="shop:2", updated_by=UID, ready=0, available=0, empty=True), route=route)
 
     def test_an_original_without_pods_gives_the_traffic_back_to_the_clone(self):
         decision = self.returned(NOW - GRACE_SECONDS, weight=0).decided()
@@ -213,7 +213,9 @@ class TestPodsThatAreBack:
     def test_the_original_gets_its_traffic_when_proxies_can_know_its_new_pods(self):
         home = {"returning": StageStatus(weight=100), "ready_at": NOW - 3}
         release = a_release().with_plan(finish={"mode": "home"}).at_stage(4, Phase.RETURNING)
-        release = replace(release, status=release.status.model_copy(update=home), blue=replace(release.blue, image="shop:2"))
+        release = replace(
+            release, status=release.status.model_copy(update=home), blue=replace(release.blue, image="shop:2", updated_by=UID)
+        )
 
         assert names(release.decided()) == []
         later = replace(release, status=release.status.model_copy(update={"ready_at": NOW - 12}))
@@ -245,6 +247,46 @@ def bare(release, **changes):
     """No pod of blue is ready, all of green's are."""
     status = release.status.model_copy(update=changes)
     return replace(release, status=status, blue=replace(release.blue, ready=0, available=0, empty=True))
+
+
+def smaller(release, **changes):
+    """Somebody scaled green to one of three pods."""
+    status = release.status.model_copy(update=changes)
+    return replace(release, status=status, green=replace(release.green, replicas=1, ready=1, available=1))
+
+
+WANTS = "Deployment shop/shop-green wants 1 of 3 pods"
+
+
+class TestGreenMadeSmaller:
+    @pytest.mark.parametrize(("stage", "phase"), [(2, Phase.MEASURING), (4, Phase.BAKING)])
+    def test_it_is_said_at_once_and_the_release_goes_on(self, stage, phase):
+        decision = smaller(a_release().at_stage(stage, phase)).decided()
+
+        assert (decision.status.green_shrunk, decision.store, decision.status.phase) == (WANTS, True, phase)
+        assert [(entry.kind, entry.reason) for entry in decision.records] == [(RecordKind.WARNING, reasons.GREEN_SHRUNK)]
+        assert WANTS in decision.records[0].message
+
+    def test_it_is_said_once_and_by_how_much_is_progress(self):
+        before = {
+            "green_shrunk": "Deployment shop/shop-green wants 2 of 3 pods",
+            "ready_at": 0.0,
+            "reason": reasons.BAKING,
+            "checkpoint_at": NOW,
+        }
+        told = smaller(a_release().at_stage(4, Phase.BAKING), **before).decided()
+
+        assert (told.records, told.store, told.status.green_shrunk) == ((), False, WANTS)
+
+    def test_that_it_has_its_size_again_is_said_too(self):
+        release = a_release().at_stage(4, Phase.BAKING)
+
+        decision = replace(release, status=release.status.model_copy(update={"green_shrunk": WANTS})).decided()
+
+        assert (decision.status.green_shrunk, [entry.reason for entry in decision.records]) == ("", [reasons.GREEN_WHOLE])
+
+    def test_nothing_is_said_where_the_plan_leaves_the_size_to_others(self):
+        assert smaller(a_release().with_plan(preparation={"size": "own"}).at_stage(4, Phase.BAKING)).decided().status.green_shrunk == ""
 
 
 class TestBlueWithoutPods:

@@ -13,6 +13,8 @@ from controller.core import reasons
         (reasons.SUPERSEDING, "shop-v2.", "Waits until release shop-v2, whose place it takes, has given the plan back."),
         (reasons.PAUSED, "alice: v1.2 looks odd", "Paused by alice: v1.2 looks odd."),
         (reasons.CHECK_FAILED, "see ../log", "see ../log"),
+        (reasons.NO_SERIES, "", "The query has no result."),
+        (reasons.NO_SERIES, "logins", "The query has no result: logins"),
     ],
 )
 def test_every_sentence_has_one_full_stop(word, detail, said):

@@ -20,7 +20,8 @@ def too_small(release):
 
 @pytest.mark.parametrize(("code", "word"), [(FORBIDDEN, reasons.RIGHTS_MISSING), (INVALID, reasons.ACTION_REFUSED)])
 def test_a_hold_over_a_refused_command_is_tried_again_and_not_left(code, word):
-    release = too_small(a_release().at_stage(1).in_phase(Phase.MEASURING, checkpoint_at=NOW, ready_at=0.0).passed())
+    known = {"ready_at": 0.0, "green_shrunk": "Deployment shop/shop-green wants 1 of 3 pods"}
+    release = too_small(a_release().at_stage(1).in_phase(Phase.MEASURING, checkpoint_at=NOW, **known).passed())
     held = refused(release.world(), code, "scaling deployments in shop").status
     later = replace(release, status=held, now=NOW + 5)
     tried = later.decided()

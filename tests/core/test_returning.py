@@ -12,11 +12,11 @@ from controller.core.commands import SetWeight, UpdateHome
 from controller.core.decide import decide
 from controller.core.forward import unsettled
 from controller.core.needs import asks
-from controller.core.traffic import SplitVerdict
+from controller.core.settling import SplitVerdict
 from controller.core.trouble import refused
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer
-from tests.core.releases import NOW, Builder, a_release, names
+from tests.core.releases import NOW, UID, Builder, a_release, names
 
 CHECK = {"name": "errors", "query": 'x{c="$colour"}', "limit": {"maxDifference": 1}, "unit": "%"}
 PLAN = {"finish": {"mode": "home"}, "checks": [CHECK], "triggers": [], "stages": [{"weight": 50, "window": "90s"}, {"weight": 100}]}
@@ -29,7 +29,8 @@ def home_bound(*, image: str = "shop:2", weight: int = 100, **plan) -> Builder:
     stages[1] = stages[1].model_copy(update={"checks": [CheckStatus(name="errors", outcome=Outcome.PASS, value=0.5, unit="%")]})
     update = {"returning": StageStatus(weight=100, entered_at=NOW - 60), "images_before": {"shop": "shop:1"}, "stages": stages}
     route = replace(there.route, green_weight=weight, blue_only=not weight)
-    return replace(there, status=there.status.model_copy(update=update), blue=replace(there.blue, image=image), route=route)
+    blue = replace(there.blue, image=image, updated_by=UID if image == "shop:2" else "")
+    return replace(there, status=there.status.model_copy(update=update), blue=blue, route=route)
 
 
 def returned(*, ran: float = 90, **plan) -> Builder:
@@ -193,6 +194,12 @@ class TestARollbackInTheReturn:
 
         assert names(late.decided()) == ["RollBackRoutes"]
 
+    def test_another_environment_of_the_same_image_is_put_back_too(self):
+        same = home_bound()
+        same = replace(same, status=same.status.model_copy(update={"images_before": {"shop": "shop:2"}}))
+
+        assert same.asked(Verb.ROLLBACK).decided().commands == (UpdateHome(back=True),)
+
     def test_acts_at_once_while_the_original_still_has_the_old_image(self):
         assert names(home_bound(image="shop:1").asked(Verb.ROLLBACK).decided()) == ["RollBackRoutes"]
 
@@ -206,6 +213,12 @@ def test_a_trigger_acts_on_whoever_serves(at_home):
     decision = replace(builder, status=builder.status.model_copy(update={"triggers": failing})).decided()
 
     assert decision.commands == ((SetWeight(100),) if at_home else (UpdateHome(back=True),))
+
+
+def test_an_original_that_has_the_image_but_not_the_versions_environment_gets_it():
+    there = home_bound()
+
+    assert names(replace(there, blue=replace(there.blue, updated_by="")).decided()) == ["UpdateHome"]
 
 
 class TestAHandOnTheRoutes:
@@ -232,7 +245,7 @@ class TestAHandOnTheRoutes:
 
     def test_a_switch_of_several_routes_that_was_cut_off_is_our_own(self):
         there = self.early(100, ready_at=NOW - 60)
-        there = replace(there, blue=replace(there.blue, image="shop:2"))
+        there = replace(there, blue=replace(there.blue, image="shop:2", updated_by=UID))
         half = there.seeing(routes=(there.route, replace(there.route, name="other", green_weight=0, blue_only=True)))
 
         assert half.decided().commands == (SetWeight(0),)

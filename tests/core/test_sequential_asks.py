@@ -11,7 +11,7 @@ from controller.core import asking, bets, needs, reasons, sequential
 from controller.core.decide import decide
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer, AnswerFault
-from tests.core.releases import NOW, a_release
+from tests.core.releases import NOW, UID, a_release
 from tests.core.test_sequential_checks import BAD, ERRORS, counted, decided, released, rows
 
 OBJECTIVE = {"name": "slo", "builtin": "error-rate", "method": "sequential", "limit": {"max": 1}}
@@ -175,7 +175,9 @@ class TestTheReturnHome:
         state = decided(baked, counted(blue=(0.0, 0.0), green=(950.0, 5.0)))[0].status.sequential
         home = StageStatus(weight=100, entered_at=NOW - 300, shifted_at=shifted)
         there = baked.in_phase(Phase.RETURNING, sequential=state, ready_at=NOW - 60, returning=home, returned_at=shifted)
-        return replace(there, blue=replace(there.blue, image="shop:2"), route=replace(there.route, green_weight=0 if shifted else 100))
+        return replace(
+            there, blue=replace(there.blue, image="shop:2", updated_by=UID), route=replace(there.route, green_weight=0 if shifted else 100)
+        )
 
     def test_at_the_switch_the_clones_last_counts_become_what_the_original_is_held_against(self):
         builder = self.returning()

@@ -9,7 +9,8 @@ from controller.api.release import WindowStatus
 from controller.core import reasons
 from controller.core.binomial import tails
 from controller.core.queries import Mesh, Place
-from controller.core.traffic import Split, Traffic, advance_window, quiet, read_traffic, settled
+from controller.core.settling import Split, settled
+from controller.core.traffic import Traffic, advance_window, quiet, read_traffic
 from controller.ports import Answer, AnswerFault
 
 BLUE = Place("prod", "shop", "shop", "shop.prod", "v1", "blue")
@@ -170,6 +171,22 @@ class TestSettled:
         assert settled(more, Split(since=60, percent=5, bypass=True)).settled
         assert "one-sided" in settled(more, Split(since=60, percent=5, bypass=True)).why
         assert not settled(less, Split(since=60, percent=5, bypass=True, min_requests=5000)).settled
+
+    def test_another_split_names_the_callers_the_furthest_from_the_granted_first(self):
+        """A proxy that has not heard of the change is found by its name."""
+        shop = [series("blue", range(0, 2000, 100), source_workload="shop", source_workload_namespace="eu")]
+        web = [series(c, [n * i for i in range(20)], source_workload="web") for c, n in (("blue", 75), ("green", 25))]
+
+        assert settled(read(*shop, *web), Split(since=60, percent=25, reporter="destination")).why == (
+            "observed 12.5 %, granted 25 % (n = 400; reporter destination: eu/shop 0.0 % of 200, web 25.0 % of 200)"
+        )
+
+    def test_of_many_callers_the_three_furthest_are_named(self):
+        every = [series("blue", range(0, 2000, 100), pod=f"p{i}", source_workload=f"w{i}") for i in range(5)]
+
+        assert settled(read(*every), Split(since=60, percent=50)).why.endswith(
+            "reporter source: w0 0.0 % of 200, w1 0.0 % of 200, w2 0.0 % of 200, 2 more)"
+        )
 
     def test_without_a_sample_since_the_change_there_is_no_data(self):
         assert settled(steady(95, 5), Split(since=285, percent=5)).no_data

@@ -38,9 +38,7 @@ def find_blue(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs:
         shares = _shares(rule, pairs, {} if mode == SUBSET else slots)
         full = [key for key, share in shares.items() if share == FULL]
         if len(full) != 1 or any(share for key, share in shares.items() if key != full[0]):
-            numbers = ((key, "no usable weight" if share is None else f"{share} %") for key, share in shares.items())
-            words = " and ".join(f"{number} to {_word(key, pairs)}" for key, number in numbers)
-            return Serving(mode, problem=Problem(reasons.BLUE_UNKNOWN, f"{rule.title} sends {words}"))
+            return Serving(mode, problem=Problem(reasons.BLUE_UNKNOWN, _shared(rule, shares, pairs)))
         found.add(full[0])
     if len(found) > 1:
         words = " and ".join(sorted(_word(key, pairs) for key in found))
@@ -60,6 +58,16 @@ def _shares(rule: Rule, pairs: Sequence[HostPair], slots: Mapping[str, int]) -> 
 
     keys = dict.fromkeys(version(target) for target in rule.targets if names_one(target.host, target.subset, pairs))
     return {key: rule.percent(partial(is_version, key=key)) for key in keys}
+
+
+def _shared(rule: Rule, shares: Mapping[str | int, int | None], pairs: Sequence[HostPair]) -> str:
+    """Whom a rule sends what, where no version has everything: others' destinations too, and a sum that is not 100."""
+    parts = [f"{'no usable weight' if share is None else f'{share} %'} to {_word(key, pairs)}" for key, share in shares.items()]
+    others = [target for target in rule.targets if not names_one(target.host, target.subset, pairs) and (target.weight or target.bad)]
+    parts += [f"{target.weight} to {target.host}, which is neither blue nor green" for target in others]
+    total = sum(target.weight or 0 for target in rule.targets)
+    written = f" (its weights sum to {total}, expected {FULL})" if total not in {0, FULL} and len(rule.targets) > 1 else ""
+    return f"{rule.title} sends {' and '.join(parts)}{written}"
 
 
 def _word(key: str | int, pairs: Sequence[HostPair]) -> str:

@@ -5,6 +5,7 @@ weights, green's destination, the listed bypass rules, our annotations (S12). An
 """
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -209,7 +210,7 @@ def _switch_bypasses(draft: Draft, side: Side, added: Added) -> tuple[Patch, Add
         more = _point(draft, rule, side)
         if more:
             ops += [*_tests(rule), *more]
-    fresh = [bypass for bypass in split.unmade if bypass.header is not None and side is Side.GREEN]
+    fresh = [bypass for bypass in split.unmade if bypass.can_be_made and side is Side.GREEN]
     if fresh and split.managed:
         added = Added(added.destinations, added.bypass | {bypass.route for bypass in fresh}, added.took, added.subsets)
     # From the last rule to the first, so that no insertion moves the place of another.
@@ -235,11 +236,18 @@ def _point(draft: Draft, rule: Rule, side: Side) -> Patch:
 
 
 def _insert(draft: Draft, rule: Rule, bypass: Bypass) -> Op:
-    """A rule in front of a managed one: the same requests with the header, the same options, green alone."""
+    """A rule in front of a managed one: the same requests with the header or the cookie, the same options, green alone."""
     raw = copy.deepcopy(dict(draft.raw_rule(rule)))
-    condition = {"exact": bypass.value}
+    header, condition = _condition(bypass)
     blocks = [dict(block) for block in marks.items(raw.get("match")) if isinstance(block, dict)] or [{}]
-    raw["match"] = [{**block, "headers": {**marks.mapping(block.get("headers")), (bypass.header or ""): condition}} for block in blocks]
+    raw["match"] = [{**block, "headers": {**marks.mapping(block.get("headers")), header: condition}} for block in blocks]
     like = draft.first(rule, Side.GREEN) or draft.first(rule, Side.BLUE) or rule.targets[0]
     raw["route"] = [_append(draft, rule, like, draft.sides.place(Side.GREEN, like.host), FULL)["value"]]
     return {"op": "add", "path": marks.pointer("spec", "http", rule.index), "value": {**raw, "name": bypass.route}}
+
+
+def _condition(bypass: Bypass) -> tuple[str, Op]:
+    """The header that a bypass rule looks at, and what must stand there. A cookie stands among others, in any order."""
+    if bypass.cookie is None:
+        return bypass.header or "", {"exact": bypass.value}
+    return "cookie", {"regex": f"^(.*;\\s*)?{re.escape(bypass.cookie)}={re.escape(bypass.value)}(;.*)?$"}

@@ -201,8 +201,8 @@ def _bypasses(route: Route, split: Split, sides: Sides) -> Iterator[Problem]:
             sentence = f"the bypass {rule.title} of {route.title} sends to something else than blue and green"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     for bypass in split.unmade:
-        if bypass.header is None:
-            sentence = f'{route.title} has no http rule "{bypass.route}", and the plan names no header to make one with'
+        if not bypass.can_be_made:
+            sentence = f'{route.title} has no http rule "{bypass.route}", and the plan names no header or cookie to make one with'
             yield Problem(reasons.ROUTE_MISSING, sentence)
 
 

@@ -222,7 +222,7 @@ class Split:
         """Whether green has a weight, and a listed bypass rule is missing or does not send everything to green."""
         if self.green_weight(sides) == 0:
             return False
-        return any(bypass.header is not None for bypass in self.unmade) or any(
+        return any(bypass.can_be_made for bypass in self.unmade) or any(
             rule.percent(lambda t: sides.side(t.host, t.subset) is not Side.GREEN) != 0 for rule in self.bypass
         )
 
@@ -270,6 +270,7 @@ def listed_as(rule: Rule, ref: VirtualServiceRef) -> Bypass | None:
     """The entry of the plan that lists a bypass rule: by its name; an unnamed one by the header that all its matches ask for."""
     for bypass in ref.bypass:
         wanted = ((bypass.header or "").lower(), bypass.value)
-        if rule.name == bypass.route or (not rule.name and rule.headers and all(wanted in block for block in rule.headers)):
+        alike = bypass.header is not None and not rule.name and rule.headers and all(wanted in block for block in rule.headers)
+        if rule.name == bypass.route or alike:
             return bypass
     return None

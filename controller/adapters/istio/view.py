@@ -87,6 +87,9 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
     if first:
         refused, warned = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
         missing = () if any(route.problem for route in seen) else absent(kube, sides, routed)
+        owned = [problem for problem in refused if problem.reason == reasons.ROUTE_OWNED]
+        if owned:  # what its owner makes of the weights meanwhile is nothing to put right
+            problems = [*owned, *(problem for problem in problems if problem is not trouble)]
         problems = [*missing, *problems, *refused, *(problem for view in views for problem in view.problems)]
         warnings += warned
     pairs = [pair for host in routed if (pair := sides.pair(host))]

@@ -22,6 +22,7 @@ from controller.adapters.workloads.places import (
     template_labels,
     text,
 )
+from controller.adapters.workloads.references import renamed
 from controller.api.plan import Member
 from controller.core.commands import Subject
 from controller.ports import Obj
@@ -133,22 +134,6 @@ def taken(how: Recipe) -> dict[str, str | None]:
     return {marks.EPOCH: str(how.epoch), marks.REVISION: how.revision, marks.OWNER: how.owner, FULL_SIZE: None}
 
 
-def update_image(deployment: Obj, how: Recipe, *, replicas: int) -> list[dict[str, Any]]:
-    """The JSON Patch that gives a Deployment the new image and environment in place, and nothing else of its template."""
-    spec = dig(deployment, "spec", "template", "spec")
-    at = container_index(spec, how.member)
-    before = marks.items(dig(spec, "containers"))[at]
-    after = _container(before, how)
-    path = marks.pointer("spec", "template", "spec", "containers", at)
-    changed = [{"op": "add", "path": f"{path}/{key}", "value": after[key]} for key in ("image", "env") if after.get(key) != before.get(key)]
-    return [
-        *marks.guard_ops(deployment),
-        *changed,
-        {"op": "add", "path": "/spec/replicas", "value": replicas},
-        *marks.annotation_ops(deployment, taken(how)),
-    ]
-
-
 def clone_service(blue: Obj, how: Recipe, blue_pods: Mapping[str, str], green_pods: Mapping[str, str]) -> dict[str, Any]:
     """The body that creates green's Service: blue's ports, names and protocols, without addresses that the cluster gave out.
 
@@ -189,10 +174,15 @@ def green_template(blue: Obj, how: Recipe, labels: Mapping[str, str]) -> dict[st
     """Blue's pod template with green's labels, image and environment."""
     template = marks.mapping(dig(blue, "spec", "template"))
     meta, spec = marks.mapping(template.get("metadata")), marks.mapping(template.get("spec"))
+    clean = {key: value for key, value in meta.items() if key not in {"creationTimestamp", "name", "namespace", "labels"}}
+    return {**template, "metadata": {**clean, "labels": dict(labels)}, "spec": green_spec(spec, how)}
+
+
+def green_spec(spec: Obj, how: Recipe) -> dict[str, Any]:
+    """A pod's spec with the new image, and with the environment and the references that the plan asks for."""
     at = container_index(spec, how.member)
     containers = [_container(one, how) if index == at else one for index, one in enumerate(marks.items(spec.get("containers")))]
-    clean = {key: value for key, value in meta.items() if key not in {"creationTimestamp", "name", "namespace", "labels"}}
-    return {**template, "metadata": {**clean, "labels": dict(labels)}, "spec": {**spec, "containers": containers}}
+    return dict(renamed({**spec, "containers": containers}, how.member.references))
 
 
 def _container(container: Obj, how: Recipe) -> dict[str, Any]:

@@ -4,8 +4,9 @@ A right that is missing is no proof that an object is: it becomes a warning, sin
 no verb on Secrets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from controller.adapters import marks
 from controller.adapters.workloads.places import dig, text
@@ -40,6 +41,34 @@ def references(template: Obj) -> list[Reference]:
         for container in marks.items(dig(spec, key)):
             found.update(_of_container(container))
     return sorted(reference for reference in found if reference.name)
+
+
+_SOURCES: dict[str, tuple[str, ...]] = {
+    "configMap": ("name",), "configMapRef": ("name",), "configMapKeyRef": ("name",),
+    "secret": ("secretName", "name"), "secretRef": ("name",), "secretKeyRef": ("name",), "nodePublishSecretRef": ("name",),
+}  # fmt: skip
+"""Where a pod's spec names a ConfigMap or a Secret: the field, and under which of its fields the name stands."""
+
+
+def renamed(spec: Obj, names: Mapping[str, str]) -> Obj:
+    """A pod's spec that refers to other ConfigMaps and Secrets: by old name the new one."""
+    if not names:
+        return spec
+    changed = {key: _renamed(key, value, names) for key, value in spec.items()}
+    pulls = [{**one, "name": names.get(text(one, "name"), one.get("name"))} for one in marks.items(spec.get("imagePullSecrets"))]
+    return {**changed, **({"imagePullSecrets": pulls} if pulls else {})}
+
+
+def _renamed(key: str, value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_renamed("", one, names) for one in value]
+    if not isinstance(value, dict):
+        return value
+    fields = _SOURCES.get(key, ())
+    return {
+        inner: names.get(part, part) if inner in fields and isinstance(part, str) else _renamed(inner, part, names)
+        for inner, part in value.items()
+    }
 
 
 def _of_volume(volume: Obj) -> Iterator[Reference]:

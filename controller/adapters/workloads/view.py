@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from controller.adapters import marks
+from controller.adapters.workloads.in_place import updated_by
 from controller.adapters.workloads.places import (
     Place,
     Split,
@@ -251,6 +252,7 @@ def of_deployment(deployment: Obj, member: Member) -> WorkloadView:
         template=digest_of(marks.mapping(dig(deployment, "spec", "template"))),
         revision=marks.annotation(deployment, marks.REVISION),
         made=marks.is_made(deployment),
+        updated_by=updated_by(deployment),
         stuck=_stuck_by_condition(deployment),
     )
 

@@ -18,8 +18,8 @@ from controller.adapters.workloads.clone import (
     clone_service,
     green_labels,
     update_idle,
-    update_image,
 )
+from controller.adapters.workloads.in_place import put_back_in_place, update_in_place, updated_by
 from controller.adapters.workloads.places import container_index, dig, find, other, replicas_of, template_labels, text
 from controller.adapters.workloads.view import MembersView, wanted_replicas
 from controller.api.plan import GreenSource, Member
@@ -220,38 +220,31 @@ def follow_autoscaler(kube: Kube, subject: Subject, view: MembersView, epoch: in
     return tuple(writer.touched)
 
 
-def update_home(
-    kube: Kube, subject: Subject, view: MembersView, epoch: int, *, images: Mapping[str, str] | None = None, revision: str = ""
-) -> Touched:
-    """`finish: home`: the original workloads get the new images and environment in place, at full size.
+def update_home(kube: Kube, subject: Subject, view: MembersView, epoch: int, *, images: Mapping[str, str] | None = None) -> Touched:
+    """`finish: home`: the original workloads get the new version in place, or back what they had, at full size.
 
     Args:
         kube: live.
         subject: the release.
         view: what was observed; blue is the original.
         epoch: the leader's.
-        images: by member, instead of the release's: the ones that served before, when the return is taken back.
-        revision: of those images; the release's if empty.
+        images: by member, what served before: the return is taken back.
     """
     writer = Writer(kube, subject, view, epoch)
     for member in writer.members():
-        blue = _blue(writer, member)
-        how = replace(writer.recipe(member), revision=revision or subject.spec.revision)
+        blue, how = _blue(writer, member), writer.recipe(member)
         if images is not None:
-            # The environment of the plan belongs to the new version, so it is not laid over the old one again.
-            how = replace(how, image=images.get(member.name, ""), member=member.model_copy(update={"environment": {}}))
-        if container_index(dig(blue, "spec", "template", "spec"), member) < 0:
+            how = replace(how, image=images.get(member.name, ""))
+        at = container_index(dig(blue, "spec", "template", "spec"), member)
+        if at < 0:
             raise RefusedError(CONFLICT, "Invalid", f"{marks.where(blue)} lost the container that the plan moves.")
+        runs = text(marks.items(dig(blue, "spec", "template", "spec", "containers"))[at], "image")
         wanted = max(full_replicas(subject, member, replicas_of(blue)), replicas_of(blue))
-        if _home_is_so(blue, member, how.image, wanted) and marks.annotation(blue, marks.REVISION) == how.revision:
+        is_so = replicas_of(blue) == wanted and how.image in ("", runs)
+        if is_so and (updated_by(blue) == subject.uid) == (images is None):
             writer.note(DEPLOYMENT, blue)
             continue
         raise_floor(writer, writer.blue_place(member), wanted)
-        writer.operate(DEPLOYMENT, blue, update_image(blue, how, replicas=wanted))
+        change = update_in_place if images is None else put_back_in_place
+        writer.operate(DEPLOYMENT, blue, change(blue, how, replicas=wanted))
     return tuple(writer.touched)
-
-
-def _home_is_so(blue: Obj, member: Member, image: str, replicas: int) -> bool:
-    at = container_index(dig(blue, "spec", "template", "spec"), member)
-    container = marks.items(dig(blue, "spec", "template", "spec", "containers"))[at]
-    return replicas_of(blue) == replicas and (not image or text(container, "image") == image)

@@ -180,6 +180,11 @@ class TestRefusals:
     def test_a_third_destination(self):
         bed = host_bed(rule(to("api", 90), to("api-green", 0), to("other", 10)))
         assert refused(bed) == {reasons.BLUE_UNKNOWN}
+        assert "sends 90 % to" in words(bed)
+        assert "and 10 to other.shop.svc.cluster.local, which is neither blue nor green" in words(bed)
+
+    def test_weights_of_both_versions_that_do_not_sum_to_100_are_said_with_their_sum(self):
+        assert "(its weights sum to 90, expected 100)" in words(host_bed(rule(to("api", 60), to("api-green", 30))))
 
     def test_a_third_destination_that_gets_a_weight_in_mid_release(self):
         bed = host_bed(rule(to("api", 90), to("api-green", 0), to("other", 10)))
@@ -356,6 +361,15 @@ class TestOwners:
         bed = self.owned("Measuring")
         assert refused(bed) == {reasons.ROUTE_OWNED}
         assert "release shop/other moves the traffic" in words(bed)
+
+    def test_what_that_release_made_of_the_weights_is_nothing_to_put_right(self):
+        """A command that gives everything to one version would end the other release."""
+        bed = self.owned("Measuring")
+        http = [rule(to("api", 80), to("api-green", 20))]
+        bed.user.patch(VIRTUAL_SERVICE, "shop", "web", {"spec": {"http": http}})
+
+        assert refused(bed) == {reasons.ROUTE_OWNED}
+        assert "kubectl" not in words(bed)
 
     @pytest.mark.parametrize("phase", ["Succeeded", "RolledBack", "Refused"])
     def test_a_finished_release_owns_nothing(self, phase):

@@ -1,6 +1,7 @@
 """The writes of the routes: forward conditional, back repeated, and never a field that is not ours."""
 
 import copy
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -202,6 +203,19 @@ class TestBypass:
         close_routes(bed.kube, release, bed.look(release), EPOCH, serving="blue")
         assert bed.web()["spec"] == start
         assert ADDED not in annotations(bed)
+
+    @pytest.mark.parametrize(
+        ("sent", "taken"),
+        [("canary=1", True), ("a=b; canary=1; c=d", True), ("canary=10", False), ("xcanary=1", False), ("canary=2", False)],
+    )
+    def test_a_rule_for_a_cookie_finds_it_among_others_and_no_other(self, sent, taken):
+        ref = {"name": "web", "bypass": [{"route": "canary", "cookie": "canary", "value": "1"}]}
+        release = subject({"workload": "api", "traffic": {"virtualServices": [ref]}}, **STATUS)
+        bed = host_bed(rule(to("api", 100), to("api-green", 0)))
+        give(bed, 5, release)
+
+        (match,) = bed.web()["spec"]["http"][0]["match"]
+        assert bool(re.fullmatch(match["headers"]["cookie"]["regex"], sent)) is taken
 
     def test_every_managed_rule_gets_one_in_front_of_it(self):
         release = subject(MADE, **STATUS)

@@ -10,9 +10,11 @@ from controller.adapters.workloads.clone import (
     clone_deployment,
     clone_service,
     green_labels,
+    green_template,
     recipe,
-    update_image,
 )
+from controller.adapters.workloads.in_place import update_in_place
+from controller.adapters.workloads.references import references
 from controller.adapters.workloads.selectors import covers, query, selects
 
 BLUE = {
@@ -138,6 +140,39 @@ class TestTheClone:
             {"name": "NEW", "value": "1"},
         ]
 
+    def test_it_refers_to_other_config_maps_and_secrets_where_the_plan_asks_for_that(self):
+        spec = {
+            "imagePullSecrets": [{"name": "old"}, {"name": "pull"}],
+            "volumes": [
+                {"name": "old", "configMap": {"name": "old"}},
+                {"name": "b", "secret": {"secretName": "old"}},
+                {"name": "c", "projected": {"sources": [{"configMap": {"name": "old"}}, {"secret": {"name": "other"}}]}},
+            ],
+            "initContainers": [{"name": "old", "envFrom": [{"configMapRef": {"name": "old"}}, {"secretRef": {"name": "old"}}]}],
+            "containers": [
+                {
+                    "name": "app",
+                    "image": "web:1",
+                    "env": [
+                        {"name": "old", "valueFrom": {"configMapKeyRef": {"name": "old", "key": "old"}}},
+                        {"name": "A", "value": "old"},
+                    ],
+                }
+            ],
+        }
+        blue = {**BLUE, "spec": {**BLUE["spec"], "template": {"metadata": {"labels": {"app": "web"}}, "spec": spec}}}
+        recipe = how(member={"references": {"old": "new"}})
+
+        made = green_template(blue, recipe, {})["spec"]
+
+        assert [one["name"] for one in made["imagePullSecrets"]] == ["new", "pull"]
+        assert [reference.name for reference in references({"spec": made})] == ["new", "new", "other", "pull"]
+        assert (made["volumes"][0]["name"], made["initContainers"][0]["name"]) == ("old", "old")
+        assert made["containers"][0]["env"] == [
+            {"name": "old", "valueFrom": {"configMapKeyRef": {"name": "new", "key": "old"}}},
+            {"name": "A", "value": "old"},
+        ]
+
     def test_references_into_blues_namespace_are_left_as_they_are(self):
         slots = [{"name": "home"}, {"name": "away", "namespace": "shop-green"}]
         body = cloned(slots=slots)
@@ -250,7 +285,7 @@ class TestOtherBodies:
         assert body["spec"] == {"scaleTargetRef": {"kind": "Deployment", "name": "web-green"}, "maxReplicas": 9, "minReplicas": 2}
 
     def test_an_image_in_place_changes_image_and_environment_and_nothing_else_of_the_template(self):
-        operations = update_image(BLUE, how(member={"environment": {"NEW": "1"}}), replicas=4)
+        operations = update_in_place(BLUE, how(member={"environment": {"NEW": "1"}}), replicas=4)
 
         assert [op["path"] for op in operations if "template" in op["path"]] == [
             "/spec/template/spec/containers/0/image",

@@ -424,6 +424,10 @@ class TestFollowAutoscaler:
         assert len(world.user.list(HPA, "shop").items) == 1
 
 
+def home_plan(**member):
+    return {"members": [{"name": "web", "workload": "web", **member}], "traffic": {"virtualService": "web"}, "finish": {"mode": "home"}}
+
+
 class TestUpdateHome:
     def test_the_original_gets_the_image_in_place_and_keeps_all_else(self):
         world = World().with_blue(replicas=3)
@@ -448,13 +452,28 @@ class TestUpdateHome:
 
         assert world.writes == writes
 
-    def test_the_images_before_can_be_put_back(self):
-        world = World().with_blue()
-        release = started(world, a_release(finish={"mode": "home"}))
+    def test_what_it_had_before_can_be_put_back(self):
+        """An old image in the environment of the new one is a version that nobody has ever run."""
+        world = World().with_blue(pod={"volumes": [{"name": "config", "configMap": {"name": "web-config"}}]})
+        changes = {"environment": {"MODE": "new", "X": "1"}, "references": {"web-config": "web-config-2"}}
+        release = started(world, a_release(plan=home_plan(**changes)))
+        before = world.deployment("web")
         world.do(update_home, release)
-        world.pass_time().do(update_home, release, images=release.status.images_before, revision="r1")
+        between = world.deployment("web")
+        world.pass_time().do(update_home, release, images=release.status.images_before)
+        after = world.deployment("web")
 
-        assert world.look(release).named("web").blue.image == "web:1"
+        assert between["spec"]["template"] != before["spec"]["template"]
+        assert after["spec"]["template"] == before["spec"]["template"]
+        assert "penstock.dev/before" not in after["metadata"]["annotations"]
+
+    def test_another_environment_of_the_same_image_is_another_version(self):
+        world = World().with_blue()
+        release = started(world, a_release(plan=home_plan(environment={"MODE": "new"}), images={"web": "web:1"}))
+        world.do(update_home, release)
+
+        assert world.deployment("web")["spec"]["template"]["spec"]["containers"][0]["env"] == [{"name": "MODE", "value": "new"}]
+        assert world.look(release).named("web").blue.updated_by == release.uid
 
 
 class TestNamespace:

@@ -1,7 +1,8 @@
-"""What happens to blue while green has traffic, and is only said: that it has no pods, or that it was changed.
+"""What happens to the versions while green has traffic, and is only said: blue lost its pods or was changed, green was made smaller.
 
-Nothing else follows from either. While blue answers nobody, each raise of a green that was judged is a gain for its users. And a blue
-that was changed is still what its users would go back to, so that green is held against it, and no rollback waits.
+Nothing else follows from any of them. While blue answers nobody, each raise of a green that was judged is a gain for its users. A blue
+that was changed is still what its users would go back to, so that green is held against it, and no rollback waits. And whether a smaller
+green is enough for what it has, the checks tell; it is made whole before it gets more, and at the end of the bake.
 """
 
 from dataclasses import replace
@@ -17,12 +18,13 @@ Said = tuple[ReleaseStatus, tuple[Record, ...]]
 
 
 def watched(w: World, status: ReleaseStatus) -> Said:
-    """What blue has come to since the status was written."""
+    """What the versions have come to since the status was written."""
     if w.status.phase not in WATCHED or w.status.stage < 0 or w.observed.schema_problem:
         return status, ()
     status, pods = _pods(w, status)
     status, images = _images(w, status)
-    return status, (*pods, *images)
+    status, sizes = _sizes(w, status)
+    return status, (*pods, *images, *sizes)
 
 
 def _pods(w: World, status: ReleaseStatus) -> Said:
@@ -46,6 +48,18 @@ def _images(w: World, status: ReleaseStatus) -> Said:
     changed = status.model_copy(update={"blue_changed": found})
     word, detail = (reasons.BLUE_CHANGED, found) if found else (reasons.BLUE_AS_BEFORE, gates.named([m.blue for m in w.observed.members]))
     return _noted(w, status, changed, (word, detail, found or status.blue_changed))
+
+
+def _sizes(w: World, status: ReleaseStatus) -> Said:
+    """Which of green's Deployments somebody made smaller than they were when green got what it has."""
+    found = gates.green_shrunk(w)
+    if found == status.green_shrunk:
+        return status, ()
+    changed = status.model_copy(update={"green_shrunk": found})
+    if found and status.green_shrunk:
+        return changed, ()  # by how much is progress: an autoscaler may change it every minute
+    word, detail = (reasons.GREEN_SHRUNK, found) if found else (reasons.GREEN_WHOLE, gates.named([m.green for m in w.observed.members]))
+    return _noted(w, status, changed, (word, detail, f"{w.now:.0f}"))
 
 
 def _noted(w: World, before: ReleaseStatus, changed: ReleaseStatus, words: tuple[str, str, str]) -> Said:
