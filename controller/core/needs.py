@@ -1,6 +1,6 @@
 """Which measurements the next decision needs: a function of where the release stands."""
 
-from analysis.model import Window
+from analysis.model import Arm, Window
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import Phase, StageStatus
@@ -50,6 +50,7 @@ def wanted(w: World) -> asking.Wanted:
         pairs=sequential.paired(w),
         gate=gate_window(w),
         triggers=triggers,
+        answered=tuple(trigger for trigger in triggers if may_fire(w, trigger)),
         probes=probes(w),
     )
 
@@ -57,6 +58,12 @@ def wanted(w: World) -> asking.Wanted:
 def watching(w: World) -> bool:
     """Whether triggers that are due are polled: while green may have traffic."""
     return w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0
+
+
+def may_fire(w: World, trigger: Trigger) -> bool:
+    """Whether a trigger that was answered in this look is one failure away from acting: before a step is taken, a look asks once more."""
+    answered = asking.trigger_key(trigger.name, Arm.CANDIDATE) in w.measured.answers
+    return answered and polls.could_fire(trigger, w.status.triggers)
 
 
 def reaching(since: float | None, w: World, triggers: tuple[Trigger, ...]) -> float | None:
