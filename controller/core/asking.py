@@ -33,7 +33,7 @@ from controller.core.queries import (
     requests_of,
 )
 from controller.core.tested import by_limit, scrapes_of
-from controller.core.world import Ask, Observed
+from controller.core.world import Ask, Measured, Observed
 
 TRAFFIC = "traffic"
 """Key of the traffic query's answer."""
@@ -231,6 +231,11 @@ def in_traffic(plan: PlanSpec, asked: Check | Trigger, routed: tuple[str, ...] =
 def counts_behind(plan: PlanSpec, asked: Check | Trigger, routed: tuple[str, ...] = ()) -> bool:
     """Whether the traffic query brings the counters that the number of a check or a trigger rests on."""
     return asked.builtin in REQUESTS_COUNTED and in_traffic(plan, asked, routed)
+
+
+def was_answered(measured: Measured, trigger: Trigger) -> bool:
+    """Whether a trigger's own question about green was answered in this look already."""
+    return trigger_key(trigger.name, Arm.CANDIDATE) in measured.answers
 
 
 def is_counted(plan: PlanSpec, trigger: Trigger, routed: tuple[str, ...] = ()) -> bool:

@@ -1,6 +1,6 @@
 """Which measurements the next decision needs: a function of where the release stands."""
 
-from analysis.model import Arm, Window
+from analysis.model import Window
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
 from controller.api.release import Phase, StageStatus
@@ -62,8 +62,7 @@ def watching(w: World) -> bool:
 
 def may_fire(w: World, trigger: Trigger) -> bool:
     """Whether a trigger that was answered in this look is one failure away from acting: before a step is taken, a look asks once more."""
-    answered = asking.trigger_key(trigger.name, Arm.CANDIDATE) in w.measured.answers
-    return answered and polls.could_fire(trigger, w.status.triggers)
+    return asking.was_answered(w.measured, trigger) and polls.could_fire(trigger, w.status.triggers)
 
 
 def reaching(since: float | None, w: World, triggers: tuple[Trigger, ...]) -> float | None:
