@@ -7,8 +7,9 @@ baseline's tail beyond u with the candidate's beyond the first edge at or above 
 rounding favours the candidate.
 
 Layouts that differ (an upgrade, a new library) are intersected. A histogram that contradicts itself is a
-word of `analysis.reasons`, never a number. `histogram_quantile` is for people: it interpolates, and a
-quantile has no count to bet on.
+word of `analysis.reasons`, never a number. One that did so for a while, and does not any more, has no counts in
+those scrapes: they are bridged as those of a counter that was NaN (`analysis.usable`). `histogram_quantile` is for people: it
+interpolates, and a quantile has no count to bet on.
 """
 
 import math
@@ -19,7 +20,7 @@ from typing import Any
 
 from analysis import rate, reasons
 from analysis.counters import Counter, Slice
-from analysis.model import Arm, Labels, Series, Tick
+from analysis.model import Arm, Labels, Sample, Series, Tick
 from analysis.numbers import logsumexp
 from analysis.rate import LATENCY_GRID, Dispersion, Form, RateState, RateTest
 
@@ -42,12 +43,14 @@ class Buckets:
         edges: the common finite edges, rising.
         fault: "" or a word of `reasons.UNUSABLE_HISTOGRAM`.
         detail: what was found, for people.
+        fell: times of scrapes, Unix seconds, in which some histogram counts less below a larger edge; the counters have no numbers there.
     """
 
     counters: tuple[Counter, ...] = ()
     edges: tuple[float, ...] = ()
     fault: str = ""
     detail: str = ""
+    fell: frozenset[float] = frozenset()
 
 
 def read_buckets(arms: Mapping[Arm, Sequence[Series]], wanted: frozenset[float] = frozenset()) -> Buckets:
@@ -58,6 +61,7 @@ def read_buckets(arms: Mapping[Arm, Sequence[Series]], wanted: frozenset[float] 
         wanted: the edges to read, infinity among them; all if empty.
     """
     common: set[float] | None = None
+    fell: set[float] = set()
     named: dict[tuple[Arm, float], list[Series]] = {}
     for arm, every in arms.items():
         for identity, buckets in _histograms(every, wanted).items():
@@ -66,15 +70,40 @@ def read_buckets(arms: Mapping[Arm, Sequence[Series]], wanted: frozenset[float] 
             if fault:
                 return Buckets(fault=fault, detail=detail)
             common = set(edges.values()) if common is None else common.intersection(edges.values())
+            falling = _falling(buckets, edges)
+            fell |= falling
             for text, series in buckets.items():
-                named.setdefault((arm, edges[text]), []).extend(series)
+                named.setdefault((arm, edges[text]), []).extend([_without(one, falling) for one in series] if falling else series)
     if common is None:
         return Buckets(fault=reasons.NO_SERIES)
     finite = tuple(sorted(edge for edge in common if math.isfinite(edge)))
     if not finite:
         return Buckets(fault=reasons.NO_COMMON_EDGE, detail="the histograms share no edge but +Inf")
     kept = [(arm, edge) for arm, edge in sorted(named) if edge in common]
-    return Buckets(tuple(Counter(arm, edge, tuple(named[arm, edge])) for arm, edge in kept), finite)
+    return Buckets(tuple(Counter(arm, edge, tuple(named[arm, edge])) for arm, edge in kept), finite, fell=frozenset(fell))
+
+
+def contradicts(every: Iterable[Series]) -> bool:
+    """Whether some histogram of classic buckets has a scrape in which it counts less below a larger edge."""
+    found = _histograms(every, frozenset()).values()
+    return any(_falling(buckets, {text: _edge(text) for text in buckets}) for buckets in found)
+
+
+def _falling(buckets: Mapping[str, Sequence[Series]], edges: Mapping[str, float]) -> frozenset[float]:
+    """The scrapes of one histogram that count less below a larger edge, by their times."""
+    found: set[float] = set()
+    rising = [buckets[text][0].samples for text in sorted(buckets, key=lambda text: (edges[text], text))]
+    for low, high in pairwise(rising):
+        if len(low) == len(high) and all(one.value <= other.value for one, other in zip(low, high, strict=True)):
+            continue
+        above = {sample.time: sample.value for sample in high}
+        found.update([sample.time for sample in low if sample.value > above.get(sample.time, math.inf)])
+    return frozenset(found)
+
+
+def _without(series: Series, times: frozenset[float]) -> Series:
+    """The series without a number at these times: it was scraped then, and what it counted nobody knows."""
+    return Series(series.labels, tuple(Sample(one.time, math.nan) if one.time in times else one for one in series.samples))
 
 
 def _histograms(every: Iterable[Series], wanted: frozenset[float]) -> dict[Labels, dict[str, list[Series]]]:

@@ -21,6 +21,7 @@ from analysis import confidence, latency, passing, reasons, sequential
 from analysis.combine import ReleaseEvidence, Seen, Weighted, conclude, release_evidence, shared_weights
 from analysis.confidence import RatioState
 from analysis.counters import Counter, Cursor, Differenced, Scrapes, Slice, difference
+from analysis.latency import Buckets
 from analysis.model import Arm, Counted, Outcome, Series, Tick, Verdict, Window
 from analysis.sequential import Kind, Known, Line, Mark, Setting, State
 from analysis.splits import measured, parted
@@ -231,13 +232,15 @@ class _Way:
 
 def _begun(asked: Asked, window: Window, scrapes: Scrapes) -> _Way:
     """A check before its first tick."""
-    found, edges, fault = _counted(asked, window, scrapes)
+    found, read = _counted(asked, window, scrapes)
     slices = tuple(part for part in found.slices if part.end <= window.end + 1e-6)
-    setting, missing = replace(asked.setting, alone_share=0.0, margin=None, assumed=False), fault or found.fault
+    setting, missing = replace(asked.setting, alone_share=0.0, margin=None, assumed=False), read.fault or found.fault
     missing = missing or (reasons.UNUSABLE_COUNTER if found.unusable else "")
     if setting.kind is Kind.LATENCY:
-        missing = missing or (reasons.FALLING_BUCKETS if any(_falls(part, (*edges, math.inf)) for part in slices) else "")
-        setting, slices = _with_edges(setting, edges, slices)
+        fell = any(window.start < time <= window.end for time in read.fell)
+        contradicts = fell or any(_falls(part, (*read.edges, math.inf)) for part in slices)
+        missing = missing or (reasons.FALLING_BUCKETS if contradicts else "")
+        setting, slices = _with_edges(setting, read.edges, slices)
     elif not setting.known:
         rate = sequential.USUAL_RATE if setting.p_hist is None else setting.p_hist
         setting = replace(setting, known=(Known(rate, setting.dispersion),))
@@ -250,14 +253,14 @@ def _begun(asked: Asked, window: Window, scrapes: Scrapes) -> _Way:
     return _Way(asked, setting, slices, begun, Mark(window.start, _WINDOW), missing, aside)
 
 
-def _counted(asked: Asked, window: Window, scrapes: Scrapes) -> tuple[Differenced, tuple[float, ...], str]:
-    """Both arms' counters tick by tick, the edges of their histograms, and a word where these cannot be read."""
+def _counted(asked: Asked, window: Window, scrapes: Scrapes) -> tuple[Differenced, Buckets]:
+    """Both arms' counters tick by tick, and how their histograms could be read."""
     since, arms = Cursor(window.start), asked.arms
     if asked.setting.kind is Kind.ERRORS:
         counters = [Counter(arm, name, every) for arm, one in arms.items() for name, every in (("n", one.total), ("bad", one.bad))]
-        return difference(counters, since, scrapes), (), ""
+        return difference(counters, since, scrapes), Buckets()
     read = latency.read_buckets({arm: one.buckets for arm, one in arms.items() if one.buckets})
-    return (Differenced((), since) if read.fault else difference(read.counters, since, scrapes)), read.edges, read.fault
+    return (Differenced((), since) if read.fault else difference(read.counters, since, scrapes)), read
 
 
 def _with_edges(setting: Setting, edges: Sequence[float], slices: tuple[Slice, ...]) -> tuple[Setting, tuple[Slice, ...]]:
@@ -283,7 +286,7 @@ def _absent(asked: Asked) -> str:
 
 
 def _falls(part: Slice, edges: Sequence[float]) -> bool:
-    """Whether some arm counts less below a larger edge: `read_buckets` looks at the newest scrape alone, and a fault may heal."""
+    """Whether some arm grew by less below a larger edge: a bucket fell by itself, and what it stands at contradicts no other one."""
     found = ((part.counts.get((arm, low), 0.0), part.counts.get((arm, high), 0.0)) for arm in Arm for low, high in pairwise(edges))
     return any(below > above * latency.ROUNDED for below, above in found)
 

@@ -11,7 +11,7 @@ from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn, Check, Trigger
 from controller.cli.judge_places import Places
 from controller.core.arms import colour_of
-from controller.core.asking import TARGETS, gate_key, gauge_key, gauge_range, metric_name, standing_key, trigger_key
+from controller.core.asking import TARGETS, gate_key, gauge_key, gauge_range, metric_name, standing_key, trigger_key, watched_key
 from controller.core.phases import FULL
 from controller.core.queries import build_checks_queries, fill, newest_counters
 from controller.core.tested import by_limit, gauge_test
@@ -48,6 +48,8 @@ def queries_of(plan: PlanSpec, places: Places, window: Window) -> Queries:
             continue
         if key == gate_key(asked.name, arm) and (behind := newest_counters(texts[key], TARGETS)):
             texts[standing_key(asked.name, arm)] = behind
+        if key == trigger_key(asked.name, arm) and (behind := newest_counters(texts[key], TARGETS)):
+            texts[watched_key(asked.name, arm)] = behind
     return Queries(texts, faults)
 
 

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field, replace
 
 from analysis.counters import Slice
 from analysis.model import Arm, Outcome, Series, Window
-from analysis.totals import Totals, summed
+from analysis.threshold import Reading
+from analysis.totals import summed
 from controller.api.plan_checks import FAILED_SHARES, Trigger
 from controller.api.release import CheckStatus
 from controller.cli.judge_gates import Bench, number, reading_of
 from controller.cli.judge_queries import COUNTED, arms_asked
-from controller.core import judging, reasons
-from controller.core.asking import trigger_key
+from controller.core import judging, reasons, traffic
+from controller.core.asking import SPARE_SCRAPES, trigger_key, watched_key
 from controller.core.judging import Fired
 from controller.core.kayenta import steps_of
-from controller.core.readings import Counts, Failures
+from controller.core.readings import Counts
+from controller.core.samples import behind_triggers, counted
 from controller.core.sentences import explain, numbers
 from controller.core.traffic import ArmTraffic, Increment, Traffic
 from controller.core.world import Measured, Measurement
@@ -48,11 +50,11 @@ def triggered(bench: Bench, until: float) -> Iterator[Beside]:
         return
     window = Window(bench.window.start, min(until, bench.window.end))
     every = [_Polled(one, _polls(bench, one, window), CheckStatus(name=one.name)) for one in bench.plan.triggers]
-    traffic, fired = _traffic(bench, _since(bench)), None
+    requests, fired = _traffic(bench, _since(bench)), None
     for time in sorted({time for one in every for time in one.polls}):
         for one in every:
             if time in one.polls:
-                _take(bench, one, time, traffic)
+                _take(bench, one, time, requests)
         fired = judging.fired(bench.plan.triggers, [one.status for one in every], bench.plan.groups)
         if fired is not None:
             break
@@ -63,9 +65,11 @@ def triggered(bench: Bench, until: float) -> Iterator[Beside]:
 def _polls(bench: Bench, trigger: Trigger, window: Window) -> dict[float, Poll]:
     """Every answer of the window; the same moments for both arms."""
     times = [step * trigger.interval for step in steps_of(window, trigger.interval)]
+    if trigger.builtin in FAILED_SHARES:
+        return dict(zip(times, _failing(bench, trigger, times), strict=True))
     if trigger.builtin in COUNTED:
         ticks = sorted(bench.ticks(bench.places.member(trigger.member), _since(bench)), key=lambda part: part.end)
-        return dict(zip(times, _counted(trigger, ticks, times), strict=True))
+        return dict(zip(times, _numbered(trigger, ticks, times), strict=True))
     over: dict[Arm, Answer] = {}
     for arm in arms_asked(trigger):
         query = bench.queries.texts.get(trigger_key(trigger.name, arm))
@@ -80,19 +84,23 @@ def _since(bench: Bench) -> float:
     return bench.window.start - max(trigger.range for trigger in bench.plan.triggers)
 
 
-def _counted(trigger: Trigger, ticks: Sequence[Slice], times: Sequence[float]) -> Iterator[Poll]:
+def _failing(bench: Bench, trigger: Trigger, times: Sequence[float]) -> Iterator[Counts]:
+    """What a release would have counted at each of these moments: as scrape by scrape it came."""
+    arms = bench.counters.members[bench.places.member(trigger.member)]
+    failed = {series.labels for one in arms.values() for series in one.bad}
+    sides = traffic.Sides(arms[Arm.BASELINE].total, arms[Arm.CANDIDATE].total)
+    found, scrape = traffic.requests_in(sides, lambda series: series.labels in failed), bench.scrapes.interval
+    for time in times:
+        known = found.as_of(time, time - 2 * trigger.range - SPARE_SCRAPES * scrape)
+        yield counted(known, trigger.range, time, scrape)
+
+
+def _numbered(trigger: Trigger, ticks: Sequence[Slice], times: Sequence[float]) -> Iterator[Poll]:
     ends = [part.end for part in ticks]
     for time in times:
         before = Window(time - trigger.range, time)
         sums = summed(ticks[bisect_right(ends, before.start) : bisect_right(ends, before.end)], before)
-        if trigger.builtin in FAILED_SHARES:
-            yield Counts(_failures(sums[Arm.CANDIDATE]), _failures(sums[Arm.BASELINE]))
-        else:
-            yield {arm: number(reading_of(trigger, sums[arm], trigger.range), time) for arm in arms_asked(trigger)}
-
-
-def _failures(sums: Totals) -> Failures:
-    return Failures(sums.n, sums.bad, behind=sums.n)
+        yield {arm: number(reading_of(trigger, sums[arm], trigger.range), time) for arm in arms_asked(trigger)}
 
 
 def _at(answer: Answer, time: float) -> Answer:
@@ -116,16 +124,26 @@ def _traffic(bench: Bench, since: float) -> Traffic:
     return Traffic(blue=ArmTraffic(tuple(found[Arm.BASELINE])), green=ArmTraffic(tuple(found[Arm.CANDIDATE])))
 
 
-def _take(bench: Bench, one: _Polled, time: float, traffic: Traffic) -> None:
+def _take(bench: Bench, one: _Polled, time: float, requests: Traffic) -> None:
     """One poll."""
-    poll, context = one.polls[time], replace(bench.context(time), traffic=traffic)
+    poll, context = one.polls[time], replace(bench.context(time), traffic=requests)
     counts = poll if isinstance(poll, Counts) else None
     asked = {} if isinstance(poll, Counts) else poll
     answers = {trigger_key(one.trigger.name, arm): Measurement(answer) for arm, answer in asked.items()}
-    status = one.status = judging.judge_trigger(one.trigger, Measured(answers), one.status, context, counts)
+    before = one.status
+    status = one.status = judging.judge_trigger(one.trigger, Measured(answers), before, context, counts)
+    if status.outcome is Outcome.FAIL and (broken := _behind(bench, one.trigger, time)):
+        status = one.status = judging.judge_trigger(one.trigger, Measured(answers), before, replace(context, unusable=broken), counts)
     one.points.append(Point(time, time, status.value, status.baseline, status.limit, status.n, str(status.outcome or ""), explain(status)))
     if status.outcome is Outcome.PASS:
         one.passed = status
+
+
+def _behind(bench: Bench, trigger: Trigger, time: float) -> dict[str, Reading]:
+    """Why a trigger's own query has no number then, although it looks like one, by its name."""
+    keys = [key for arm in arms_asked(trigger) if (key := watched_key(trigger.name, arm)) in bench.queries.texts]
+    found = Measured({key: Measurement(bench.samples.at(bench.queries.texts[key], time)) for key in keys})
+    return behind_triggers(found, (trigger,))
 
 
 def _beside(bench: Bench, one: _Polled, fired: Fired | None) -> Beside:

@@ -19,6 +19,7 @@ from controller.cli.replay_memory import Memory, measured_for
 from controller.core import needs
 from controller.core.phases import BACKWARD
 from controller.core.steps import World
+from controller.core.world import Measured
 from controller.evidence.raw import counted_of
 from controller.evidence.reading import Look
 from controller.evidence.replay import Step, decided, replay
@@ -104,7 +105,7 @@ class _Other:
             self.status, self.anew = None, self.anew + 1
         subject = with_status(look.subject, self.status or step.subject.status)
         subject = replace(subject, plan=divided(self.plan, look.divisor)) if subject.plan is not None else subject
-        world = World(subject, look.observed, look.at)
+        world = World(subject, look.observed, look.at, look.measured or Measured())
         measured, missing = measured_for(needs.asks(world), look, self.memory)
         if missing and not self.unknown:
             self.unknown_at = look.at

@@ -33,7 +33,7 @@ from controller.core.queries import (
     requests_of,
 )
 from controller.core.tested import by_limit, scrapes_of
-from controller.core.world import Ask, Observed
+from controller.core.world import Ask, Measured, Observed
 
 TRAFFIC = "traffic"
 """Key of the traffic query's answer."""
@@ -81,6 +81,15 @@ def metric_name(check: str, metric: str) -> str:
 def standing_key(name: str, arm: Arm) -> str:
     """Key of how the counters behind a limit stand at the window's end, where the traffic query does not bring them."""
     return f"standing/{name}/{arm}"
+
+
+WATCHED = "watched/"
+"""What the keys of questions about what stands behind a trigger's number begin with; a look asks them just before a step is taken."""
+
+
+def watched_key(name: str, arm: Arm) -> str:
+    """Key of how the counters behind a trigger's number stand."""
+    return f"{WATCHED}{name}/{arm}"
 
 
 def ticks_key(name: str) -> str:
@@ -150,6 +159,7 @@ class Wanted:
         pairs: sequential gauges whose numbers are paired, and after which time.
         gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
         triggers: to be polled in this look.
+        answered: those of them whose answer may send everybody back: what is behind it is asked, too.
         probes: colours whose members' health probes are asked.
     """
 
@@ -159,6 +169,7 @@ class Wanted:
     pairs: tuple[tuple[Check, float], ...] = ()
     gate: Window | None = None
     triggers: tuple[Trigger, ...] = ()
+    answered: tuple[Trigger, ...] = ()
     probes: tuple[str, ...] = ()
 
 
@@ -197,6 +208,7 @@ def asks_for(subject: Subject, observed: Observed, now: float, wanted: Wanted, m
         for check in gates_of(subject.plan, asker.stage):
             asks += (asker.scored if check.kayenta is not None else asker.gate)(check, wanted.gate)
     asks += [ask for trigger in wanted.triggers for ask in asker.trigger(trigger)]
+    asks += [ask for trigger in wanted.answered for ask in asker.behind_trigger(trigger)]
     asks += [ask for colour in wanted.probes for ask in asker.probes(colour)]
     return tuple(asks)
 
@@ -216,9 +228,14 @@ def in_traffic(plan: PlanSpec, asked: Check | Trigger, routed: tuple[str, ...] =
     return not routed or member_of(plan, asked.member).name in routed
 
 
-def counts_behind(plan: PlanSpec, check: Check, routed: tuple[str, ...] = ()) -> bool:
-    """Whether the traffic query brings the counters that the number of a check rests on."""
-    return check.builtin in REQUESTS_COUNTED and in_traffic(plan, check, routed)
+def counts_behind(plan: PlanSpec, asked: Check | Trigger, routed: tuple[str, ...] = ()) -> bool:
+    """Whether the traffic query brings the counters that the number of a check or a trigger rests on."""
+    return asked.builtin in REQUESTS_COUNTED and in_traffic(plan, asked, routed)
+
+
+def was_answered(measured: Measured, trigger: Trigger) -> bool:
+    """Whether a trigger's own question about green was answered in this look already."""
+    return trigger_key(trigger.name, Arm.CANDIDATE) in measured.answers
 
 
 def is_counted(plan: PlanSpec, trigger: Trigger, routed: tuple[str, ...] = ()) -> bool:
@@ -379,11 +396,11 @@ class _Asker:
                 key = standing_key(check.name, arm)
                 yield Ask(key=key, query=behind, time=at, provider=check.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
-    def behind(self, check: Check, colour: str, query: str) -> str:
+    def behind(self, asked: Check | Trigger, colour: str, query: str) -> str:
         """How the counters stand that the query computes with; "" where there are none, or the traffic query brings them."""
-        if check.builtin is BuiltIn.LATENCY:
-            return newest_buckets(answered_of(self.mesh, (self.pair(check.member).of(colour),)), TARGETS)
-        return "" if counts_behind(self.plan, check, self.metrics.routed) else newest_counters(query, TARGETS)
+        if asked.builtin is BuiltIn.LATENCY:
+            return newest_buckets(answered_of(self.mesh, (self.pair(asked.member).of(colour),)), TARGETS)
+        return "" if counts_behind(self.plan, asked, self.metrics.routed) else newest_counters(query, TARGETS)
 
     def scored(self, check: Check, window: Window) -> Iterator[Ask]:
         """The values of each metric at every step of the window, of both colours."""
@@ -415,6 +432,19 @@ class _Asker:
                 continue
             key = trigger_key(trigger.name, arm)
             yield Ask(key=key, query=query, time=at, provider=trigger.provider, timeout=QUERY_TIMEOUT_SECONDS)
+
+    def behind_trigger(self, trigger: Trigger) -> Iterator[Ask]:
+        """How the counters stand behind a number that was answered; none that the traffic query brings."""
+        if trigger.probe is not None or is_counted(self.plan, trigger, self.metrics.routed):
+            return
+        for arm, at in arms_asked(trigger, self.subject.status, self.now):
+            try:
+                query = self.behind(trigger, colour_of(arm), self.query(trigger, colour_of(arm), trigger.range))
+            except ValueError:
+                continue
+            if query:
+                key = watched_key(trigger.name, arm)
+                yield Ask(key=key, query=query, time=at, provider=trigger.provider, timeout=QUERY_TIMEOUT_SECONDS)
 
     def probes(self, colour: str) -> Iterator[Ask]:
         for member in self.plan.all_members:

@@ -16,12 +16,12 @@ from functools import lru_cache
 from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
 from analysis.sequential import Rates
-from analysis.threshold import Limits, Question, Reading, Rule
-from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group, Limit, Repeat, Trigger
+from analysis.threshold import Limits, Question, Reading
+from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group, Limit, Trigger
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, trigger_key
-from controller.core.polls import polled
+from controller.core.polls import polled, rule_of
 from controller.core.readings import (
     DETAIL_LENGTH,
     Context,
@@ -90,20 +90,14 @@ class StageVerdict:
     deadline: float | None = None
 
 
-RULES_KEPT = 2048
-"""Limits and rules in the words of the library: those of a plan are the same at every look."""
+LIMITS_KEPT = 2048
+"""Limits in the words of the library: those of a plan are the same at every look."""
 
 
-@lru_cache(maxsize=RULES_KEPT)
+@lru_cache(maxsize=LIMITS_KEPT)
 def limits_of(limit: Limit) -> Limits:
     """The plan's limit in the words of the library."""
     return Limits(**{line.value: getattr(limit, line.value) for line in threshold.Line})
-
-
-@lru_cache(maxsize=RULES_KEPT)
-def rule_of(repeat: Repeat) -> Rule:
-    """The plan's repetition in the words of the library."""
-    return Rule(consecutive=repeat.consecutive or 1, failures=repeat.failures or 0, of=repeat.of or 0)
 
 
 def unit_of(check: Check | Trigger) -> str:
@@ -121,7 +115,7 @@ def reading_of(measurement: Measurement | None, asked_at: float, context: Contex
         return answer
     if answer.result_type not in ("vector", "scalar", "matrix"):
         return Reading(reason=reasons.WRONG_TYPE, detail=f"found {answer.result_type or 'nothing'}, expected a number")
-    return threshold.read(answer.series, asked_at=asked_at, max_age=oldest_sample(context))
+    return threshold.read(answer.series, asked_at=asked_at, max_age=oldest_sample(context.scrape_interval))
 
 
 def _baseline(limit: Limit, measured: Measurement | None, remembered: float | None, asked_at: float, context: Context) -> Reading | None:
@@ -329,6 +323,8 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     status = from_verdict(before, verdict, detail, at=context.now, blue_serves=context.blue_serves)
     if (few := _too_few_failed(trigger, verdict, counted, context)) is not None:
         status = _undecided(status, before, reasons.TOO_FEW_FAILED, few)
+    if (broken := context.unusable.get(trigger.name)) is not None:
+        status = _undecided(status, before, broken.reason, broken.detail)
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
         status = status.model_copy(update={"baseline": before.baseline})

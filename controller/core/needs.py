@@ -52,6 +52,7 @@ def wanted(w: World) -> asking.Wanted:
         pairs=sequential.paired(w),
         gate=gate_window(w),
         triggers=triggers,
+        answered=tuple(trigger for trigger in triggers if may_fire(w, trigger)),
         probes=probes(w),
     )
 
@@ -59,6 +60,11 @@ def wanted(w: World) -> asking.Wanted:
 def watching(w: World) -> bool:
     """Whether triggers that are due are polled: while green may have traffic."""
     return w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0
+
+
+def may_fire(w: World, trigger: Trigger) -> bool:
+    """Whether a trigger that was answered in this look is one failure away from acting: before a step is taken, a look asks once more."""
+    return asking.was_answered(w.measured, trigger) and polls.could_fire(trigger, w.status.triggers)
 
 
 def reaching(since: float | None, w: World, triggers: tuple[Trigger, ...]) -> float | None:

@@ -1,14 +1,33 @@
-"""When triggers are polled: a function of the plan, of the last polls and of the release's own beat. Pure."""
+"""When triggers are polled, and how often one must fail: functions of the plan, of the last polls and of the release's own beat. Pure."""
 
 from collections.abc import Collection
+from functools import lru_cache
 
+from analysis import threshold
+from analysis.model import Outcome
+from analysis.threshold import Rule
 from controller.api.plan import PlanSpec
-from controller.api.plan_checks import Trigger
+from controller.api.plan_checks import Repeat, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 
 DUE_EARLY_SECONDS = 0.001
 """A look that comes this much before a poll is due asks already."""
+
+RULES_KEPT = 2048
+"""Rules in the words of the library: those of a plan are the same at every look."""
+
+
+@lru_cache(maxsize=RULES_KEPT)
+def rule_of(repeat: Repeat) -> Rule:
+    """The plan's repetition in the words of the library."""
+    return Rule(consecutive=repeat.consecutive or 1, failures=repeat.failures or 0, of=repeat.of or 0)
+
+
+def could_fire(trigger: Trigger, statuses: Collection[CheckStatus]) -> bool:
+    """Whether one more failing measurement would be a failure."""
+    recent = polled(statuses, trigger.name).recent
+    return threshold.rule_met(threshold.remember(recent, Outcome.FAIL), rule_of(trigger.repeat))
 
 
 def polled(statuses: Collection[CheckStatus], name: str) -> CheckStatus:

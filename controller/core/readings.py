@@ -90,9 +90,9 @@ def of_another_clock(time: float, now: float) -> bool:
     return time > now + MAX_SKEW_SECONDS
 
 
-def oldest_sample(context: Context) -> float:
+def oldest_sample(scrape_interval: float) -> float:
     """The age from which on a sample says nothing about now, seconds."""
-    return max(3 * context.scrape_interval, MAX_SKEW_SECONDS)
+    return max(3 * scrape_interval, MAX_SKEW_SECONDS)
 
 
 def of_one_clock(measured: Measured, now: float) -> Measured:

@@ -78,10 +78,22 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
     found = requests(measured, (_pair(subject, observed, trigger),), asking.mesh_of(subject, observed.cluster))
     if found.fault:
         return Counts(fault=Reading(reason=found.fault, detail=found.detail))
-    age = context.now - found.scraped
-    if oldest_sample(context) < age < math.inf:
+    return counted(found, trigger.range, context.now, context.scrape_interval)
+
+
+def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float) -> Counts:
+    """How many requests of each colour failed in so many seconds before the newest sample, of all that is known now.
+
+    Args:
+        found: requests of both colours, none of them younger than `now`.
+        seconds: a trigger's range.
+        now: Unix seconds.
+        scrape: seconds between two samples.
+    """
+    age = now - found.scraped
+    if oldest_sample(scrape) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
-    after, begun = found.scraped - trigger.range, context.now - trigger.range - asking.SPARE_SCRAPES * context.scrape_interval
+    after, begun = found.scraped - seconds, now - seconds - asking.SPARE_SCRAPES * scrape
     resets = found.resets
     green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))
     return Counts(green, blue)
@@ -116,6 +128,21 @@ def _ending(subject: Subject, observed: Observed, measured: Measured, check: Che
     patience = traffic.GAP_SCRAPES * plan.traffic.scrape_interval
     held = spoilt((one, clean(one)) for one in every).holding(newest, patience)
     return Reading(reason=reasons.UNUSABLE_COUNTER, detail=held[0].words) if held else None
+
+
+def behind_triggers(measured: Measured, triggers: Collection[Trigger]) -> dict[str, Reading]:
+    """Why the numbers of triggers are none, by name, where that was asked.
+
+    What nobody answered says nothing here: the way back never waits for a second answer.
+    """
+    found: dict[str, Reading] = {}
+    for trigger in triggers:
+        asked = [(arm, measured.answers.get(asking.watched_key(trigger.name, arm))) for arm in Arm]
+        answered = ((arm, one) for arm, one in asked if one is not None and not isinstance(answer_of(one), Reading))
+        broken = next((reading for arm, one in answered if (reading := standing(arm, one)) is not None), None)
+        if broken is not None:
+            found[trigger.name] = broken
+    return found
 
 
 def standing(arm: Arm, measurement: Measurement | None) -> Reading | None:

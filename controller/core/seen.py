@@ -215,7 +215,7 @@ def watch_triggers(w: World) -> Watch:
     if w.subject.plan is None or w.status.stage < 0 or not w.at_home.status.weight:
         return Watch(w.status)
     home = w.at_home
-    around = context(home)
+    around = replace(context(home), unusable=samples.behind_triggers(w.measured, w.plan.triggers))
     after = [judge_one(w, trigger, around, counts_of(home, trigger, around)) for trigger in w.plan.triggers]
     status = w.status.model_copy(update={"triggers": after}) if after != w.status.triggers else w.status
     next_at = polls.next_poll(w.plan, status, w.subject.uid, w.now)
@@ -359,6 +359,6 @@ def worth_writing(w: World, after: ReleaseStatus) -> bool:
 
 def streak(trigger: Trigger, status: CheckStatus) -> tuple[Outcome | None, str, bool]:
     """The outcome, and as much of the history as the trigger's rule looks at, where there is a failure in it."""
-    rule = judging.rule_of(trigger.repeat)
+    rule = polls.rule_of(trigger.repeat)
     tail = status.recent.replace("i", "")[-(rule.of or rule.consecutive) :]
     return status.outcome, tail if "f" in tail else "", status.armed

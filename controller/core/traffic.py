@@ -14,8 +14,8 @@ A release reads the same query for four things: has the shift arrived (`core.set
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -78,6 +78,11 @@ class ArmTraffic:
         parts = ((min(one.end, until) - max(one.start, after), one) for one in self.increments if after < one.end and one.start < until)
         return sum([one.requests * overlap / (one.end - one.start) for overlap, one in parts])
 
+    def within(self, after: float, until: float) -> "ArmTraffic":
+        """What ended within `(after, until]`."""
+        times = self.times[bisect_right(self.times, after) : bisect_right(self.times, until)]
+        return ArmTraffic(_ending(self.increments, after, until), times, _ending(self.failed, after, until))
+
     def since(self, after: float, begun: float) -> float:
         """Requests whose increment ends after the one moment, and began at the other or later."""
         return sum([increment.requests for increment in self.increments if increment.end > after and increment.start >= begun])
@@ -114,6 +119,11 @@ class Traffic:
     fault: str = ""
     detail: str = ""
     scraped: float = -math.inf
+
+    def as_of(self, time: float, since: float) -> "Traffic":
+        """What was known of it at a moment of the past, as far as it ended after `since`."""
+        blue, green = (arm.within(since, time) for arm in (self.blue, self.green))
+        return Traffic(blue, green, self.fault, self.detail, max(blue.newest, green.newest))
 
     @property
     def resets(self) -> dict[Labels, list[float]]:
@@ -164,12 +174,17 @@ def read_traffic(answer: Answer, blue: Collection[Place], green: Collection[Plac
     return requests_in(sides(answer, blue, green, mesh))
 
 
-def requests_in(found: Sides) -> Traffic:
-    """As `read_traffic`, of series that are told apart already."""
+def counts_failed(series: Series) -> bool:
+    """Whether a series of Istio's requests counts failed ones."""
+    return is_failed(dict(series.labels))
+
+
+def requests_in(found: Sides, fails: Callable[[Series], bool] = counts_failed) -> Traffic:
+    """As `read_traffic`, of series that are told apart already; `fails` says which of them count failed requests."""
     if found.fault:
         return Traffic(fault=found.fault, detail=found.detail)
     targets = _scrapes([*found.blue, *found.green])
-    read = [_arm(arm, targets) for arm in (found.blue, found.green)]
+    read = [_arm(arm, targets, fails) for arm in (found.blue, found.green)]
     return Traffic(blue=read[0], green=read[1], scraped=max(read[0].newest, read[1].newest))
 
 
@@ -206,7 +221,7 @@ def _scrapes(every: Iterable[Series]) -> dict[Labels, list[float]]:
     return {target: sorted(found) for target, found in times.items()}
 
 
-def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraffic:
+def _arm(every: Iterable[Series], targets: dict[Labels, list[float]], fails: Callable[[Series], bool]) -> ArmTraffic:
     increments: list[Increment] = []
     failed: list[Increment] = []
     times: set[float] = set()
@@ -216,7 +231,7 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraf
         target = _target(series.labels)
         grown = _differences(samples, target, targets[target], _caller(series.labels))
         increments += grown
-        if grown and is_failed(dict(series.labels)):
+        if grown and fails(series):
             failed += grown
     increments.sort(key=_BY_END)
     failed.sort(key=_BY_END)
@@ -224,6 +239,11 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]]) -> ArmTraf
 
 
 _BY_END = attrgetter("end")
+
+
+def _ending(increments: Sequence[Increment], after: float, until: float) -> tuple[Increment, ...]:
+    first, last = (bisect_right(increments, time, key=_BY_END) for time in (after, until))
+    return tuple(increments[first:last])
 
 
 def _differences(samples: Sequence[Sample], target: Labels, scrapes: Sequence[float], caller: str) -> list[Increment]:

@@ -16,6 +16,7 @@ from itertools import pairwise
 import orjson
 
 from analysis import counters
+from analysis.latency import contradicts
 from analysis.model import Labels, Sample, Series
 from analysis.usable import MOST_COUNT
 from controller.core.asking import TRAFFIC, ticks_key
@@ -157,7 +158,7 @@ def merged(every: tuple[Series, ...], edges: frozenset[float] | None = None) -> 
         every: raw samples; returned as they are where anything in them is not as counters of Istio are.
         edges: of a histogram, those that are tested; None keeps them all.
     """
-    if not all(map(_plain, every)):
+    if not all(map(_plain, every)) or contradicts(every):
         return every
     groups: dict[Labels, list[Series]] = {}
     resets: dict[Labels, set[float]] = {}

@@ -6,11 +6,12 @@ import timeit
 
 import pytest
 
-from analysis import latency, reasons
+from analysis import latency, reasons, sequential
 from analysis.counters import Cursor, Scrapes, Slice, difference
 from analysis.latency import EdgeTest, LatencyState, edge_tick, plan_latency, read_buckets, usable_edges
-from analysis.model import Arm, Sample, Series, Tick
-from analysis.rate import LEAST_PRIOR, Form, RateTest
+from analysis.model import Arm, Counted, Sample, Series, Tick
+from analysis.rate import LEAST_PRIOR, Dispersion, Form, RateTest
+from analysis.sequential import Kind, Known, Mark, Setting
 
 BLUE, GREEN = Arm.BASELINE, Arm.CANDIDATE
 HISTORY = {0.1: 500.0, 0.25: 900.0, 0.5: 990.0, 1.0: 999.5}
@@ -61,6 +62,47 @@ class TestReading:
         assert read_buckets({BLUE: buckets}).fault == reasons.FALLING_BUCKETS
         assert read_buckets({BLUE: buckets}, wanted).edges == (0.5, 2.0)
         assert read_buckets({BLUE: [*buckets, bucket("fast", 1)]}, wanted).fault == reasons.BAD_BUCKET_EDGE
+
+    def test_scrapes_that_contradicted_themselves_for_a_while_are_one_tick_and_count_for_nothing_that_was_not_there(self):
+        """Half of a bucket is missing in three scrapes; what it grew by until it was whole again is what it grew by."""
+        blue = [bucket("0.5", *range(0, 630, 90)), bucket("+Inf", *range(0, 700, 100))]
+        green = [
+            bucket("0.1", 0, 3, 6, 9, 12, 15, 18, pod="g"),
+            bucket("0.5", 0, 9, 5, 6, 8, 45, 54, pod="g"),
+            bucket("+Inf", *range(0, 70, 10), pod="g"),
+        ]
+        blue.append(bucket("0.1", *range(0, 210, 30)))
+        read = read_buckets({BLUE: blue, GREEN: green})
+        found = difference(read.counters, Cursor(0), Scrapes(10, 10, 30))
+
+        assert (read.fault, read.fell) == ("", {20.0, 30.0, 40.0})
+        assert [(one.start, one.end) for one in found.slices] == [(0, 10), (10, 50), (50, 60)]
+        assert [one.counts[GREEN, 0.5] for one in found.slices] == [9, 36, 9]
+        assert [one.counts[GREEN, math.inf] for one in found.slices] == [10, 40, 10]
+
+    @pytest.mark.parametrize("look_every", [10, 70])
+    def test_a_healthy_candidate_whose_buckets_contradicted_themselves_for_a_while_has_no_evidence_against_it(self, look_every):
+        setting = Setting(kind=Kind.LATENCY, alone_share=0.0, known=(Known(0.1, Dispersion(1, 1), 0.5),))
+        wrong = range(300, 500, 10)
+
+        def samples(rate, le, until, *, pod):
+            share = {"0.1": 0.4, "0.5": 0.9, "+Inf": 1.0}[le]
+            values = (
+                rate * share * time / (2.5 if pod == "g" and le == "0.5" and time in wrong else 1) for time in range(0, until + 10, 10)
+            )
+            return bucket(le, *values, pod=pod)
+
+        state, marks = sequential.pretended(setting, 0.0), (Mark(0.0, "5"),)
+        for until in range(look_every, 910, look_every):
+            arms = {
+                arm: Counted(buckets=tuple(samples(rate, le, until, pod=pod) for le in ("0.1", "0.5", "+Inf")))
+                for arm, rate, pod in ((BLUE, 300.0, "b"), (GREEN, 100.0, "g"))
+            }
+            state = sequential.advance(setting, state, arms, marks, Scrapes(10, 10, 30)).state or state
+
+        assert state.cursor.until >= 800
+        assert state.lines[0].sums[0] == pytest.approx(100.0 * state.cursor.until)
+        assert sequential.ln_e(setting, state) < 0
 
     def test_slow_requests_are_counted_from_the_same_scrape_as_all_of_them(self):
         blue = [bucket("0.5", 0, 90), bucket("+Inf", 0, 100)]

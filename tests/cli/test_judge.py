@@ -387,10 +387,20 @@ def edges(change):
 
 
 def falls_once(series):
-    """One scrape of the green histogram counts less below a larger edge; the next one is right again."""
+    """One bucket of the green histogram counts less at one scrape than before; the next one is right again."""
     at = BEGIN + STEP * 40
     return {
         labels: [(time, count - 900 if time == at and ("le", "250") in labels else count) for time, count in samples]
+        for labels, samples in series.items()
+    }
+
+
+def falls_for_a_while(series):
+    """Twenty scrapes of the green histogram have half of a bucket, in both pods; then it is right again."""
+    while_ = range(BEGIN + STEP * 30, BEGIN + STEP * 50)
+    halved = {("le", "250"), ("destination_workload", "shop-green")}
+    return {
+        labels: [(time, count // 2 if time in while_ and halved <= set(labels) else count) for time, count in samples]
         for labels, samples in series.items()
     }
 
@@ -404,6 +414,7 @@ BROKEN = {
     "edges that are no numbers": (edges(lambda le: "wide" if le == "250" else le), {"NoEvidenceAgainst", "BadBucketEdge"}),
     "falling counts": (edges(lambda le: {"100": "250", "250": "100"}.get(le, le)), {"NoEvidenceAgainst", "FallingBuckets"}),
     "counts that fell once": (falls_once, {"NoEvidenceAgainst", "FallingBuckets"}),
+    "counts that fell for a while": (falls_for_a_while, {"NoEvidenceAgainst", "FallingBuckets"}),
 }
 
 

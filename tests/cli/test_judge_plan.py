@@ -194,6 +194,21 @@ class TestEveryKind:
         assert told[name]["sentence"].startswith(f"{name}: ")
         assert BEGIN < found["rolledBackAt"] == told[name]["actedAt"] <= BEGIN + 120
 
+    def test_a_restart_of_a_caller_that_only_some_of_its_counters_show_fires_no_trigger(self, capsys, tmp_path):
+        """Of a caller that began again the failed requests count from 0, while the good ones have passed their old value unseen."""
+        series = release()
+        for labels, samples in series.items():
+            held = dict(labels)
+            if (held["__name__"], held["destination_workload"], held["pod"]) == ("istio_requests_total", "shop-green", "a"):
+                began = 45 if held["response_code"] == "503" else samples[40][1] - 100
+                samples[41:] = [(time, value - samples[40][1] + began) for time, value in samples[41:]]
+        trigger = {"name": "rate", "builtin": "error-rate", "limit": {"maxDifference": 2}}
+        quiet = [{**CHECKS["p90"], "limit": {"max": 1e6}}]
+        code, found = judged(capsys, *asked_of(tmp_path, series, quiet, triggers=[trigger]))
+
+        assert (code, found["outcome"]) == (0, "pass")
+        assert answers(found)["rate"] == "pass"
+
     def test_triggers_of_a_group_go_back_together_alone(self, capsys, tmp_path):
         group = {"groups": [{"name": "both", "failing": 2}]}
         pair = [

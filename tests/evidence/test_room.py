@@ -233,6 +233,17 @@ class TestCounts:
 
         assert [[sample.value for sample in one.samples] for one in merged(every)] == [[10, 22], [20, 35]]
 
+    def test_a_histogram_that_contradicts_itself_stays_as_it_was_since_a_sum_would_hide_it(self):
+        name = "istio_request_duration_milliseconds_bucket"
+        wrong = (series([1, 9], __name__=name, le="100"), series([2, 5], __name__=name, le="+Inf"))
+        sound = (
+            series([5, 6], __name__=name, le="100", response_code="404"),
+            series([50, 60], __name__=name, le="+Inf", response_code="404"),
+        )
+
+        assert merged((*wrong, *sound)) == (*wrong, *sound)
+        assert len(merged(sound)) == 2
+
     def test_of_a_histogram_only_the_tested_edges_are_kept(self):
         name = "istio_request_duration_milliseconds_bucket"
         every = tuple(series([1, 2], __name__=name, le=edge) for edge in ("5", "25.0", "100", "+Inf"))
