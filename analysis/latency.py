@@ -27,7 +27,7 @@ from analysis.rate import LATENCY_GRID, Dispersion, Form, RateState, RateTest
 LEAST_TAIL, MOST_TAIL = 0.001, 0.5
 MOST_EDGES = 5
 
-ROUNDED = 1 + 1e-9
+_ROUNDING = 1e-9
 """Counts that were added up, as by a recording rule, may stand so far below those of a smaller edge: that is no fault."""
 
 NO_USABLE_EDGE = "more than half of the baseline's requests are beyond the largest bucket edge"
@@ -83,6 +83,11 @@ def read_buckets(arms: Mapping[Arm, Sequence[Series]], wanted: frozenset[float] 
     return Buckets(tuple(Counter(arm, edge, tuple(named[arm, edge])) for arm, edge in kept), finite, fell=frozenset(fell))
 
 
+def falls(below: float, above: float) -> bool:
+    """Whether the count of a larger edge is less than that of a smaller one, by more than adding up rounds."""
+    return below > above + abs(above) * _ROUNDING
+
+
 def contradicts(every: Iterable[Series]) -> bool:
     """Whether some histogram of classic buckets has a scrape in which it counts less below a larger edge."""
     found = _histograms(every, frozenset()).values()
@@ -94,10 +99,10 @@ def _falling(buckets: Mapping[str, Sequence[Series]], edges: Mapping[str, float]
     found: set[float] = set()
     rising = [buckets[text][0].samples for text in sorted(buckets, key=lambda text: (edges[text], text))]
     for low, high in pairwise(rising):
-        if len(low) == len(high) and all(one.value <= other.value for one, other in zip(low, high, strict=True)):
+        if len(low) == len(high) and not any(falls(one.value, other.value) for one, other in zip(low, high, strict=True)):
             continue
         above = {sample.time: sample.value for sample in high}
-        found.update([sample.time for sample in low if sample.value > above.get(sample.time, math.inf)])
+        found.update([sample.time for sample in low if falls(sample.value, above.get(sample.time, math.inf))])
     return frozenset(found)
 
 
@@ -137,7 +142,7 @@ def _fault(identity: Labels, buckets: Mapping[str, Sequence[Series]], edges: Map
     for text in rising:
         for sample in buckets[text][0].samples[-1:]:
             scrapes.setdefault(sample.time, []).append(sample.value)
-    if any(below > above * ROUNDED for counts in scrapes.values() for below, above in pairwise(counts)):
+    if any(falls(below, above) for counts in scrapes.values() for below, above in pairwise(counts)):
         return reasons.FALLING_BUCKETS, f"the histogram {_named(identity)} counts less below a larger edge"
     return "", ""
 

@@ -288,7 +288,7 @@ def _absent(asked: Asked) -> str:
 def _falls(part: Slice, edges: Sequence[float]) -> bool:
     """Whether some arm grew by less below a larger edge: a bucket fell by itself, and what it stands at contradicts no other one."""
     found = ((part.counts.get((arm, low), 0.0), part.counts.get((arm, high), 0.0)) for arm in Arm for low, high in pairwise(edges))
-    return any(below > above * latency.ROUNDED for below, above in found)
+    return any(latency.falls(below, above) for below, above in found)
 
 
 # All together.
