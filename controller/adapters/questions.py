@@ -7,7 +7,7 @@ know (an extension, a function of a newer version) is a warning, until it is tri
 from controller.api.plan import PlanSpec
 from controller.api.plan_checks import Check, Trigger
 from controller.core import reasons
-from controller.core.queries import Place, fill, parameters_of
+from controller.core.queries import Place, parameters_of
 from controller.core.trials import own_queries
 from controller.core.world import Problem
 from controller.ports import PrometheusProviders
@@ -59,13 +59,14 @@ def unknown_names(plan: PlanSpec) -> tuple[Problem, ...]:
 
 def doubtful(plan: PlanSpec) -> tuple[Problem, ...]:
     """Queries that are no PromQL as far as we know it, with the place; those that cannot be asked at all are left out."""
-    from controller.api.promql import ProblemKind, check_query  # noqa: PLC0415 - the parser is needed by few plans, at their start
+    from controller.api.promql import ProblemKind  # noqa: PLC0415 - the parser is needed by few plans, at their start
+    from controller.api.promql_written import check_written  # noqa: PLC0415 - as above
 
     bad = {problem.detail.partition(":")[0] for problem in unaskable(plan)}
     return tuple(
         Problem(reasons.QUERY_DOUBTFUL, f"{own.name}: {problem}")
         for own in own_queries(plan)
         if own.name not in bad
-        for problem in check_query(fill(own.text, SAMPLE, SAMPLE_SECONDS))
+        for problem in check_written(own.text, SAMPLE, SAMPLE_SECONDS)
         if problem.kind is ProblemKind.SYNTAX
     )

@@ -5,8 +5,9 @@ from typing import Any
 
 from controller.api.base import shown
 from controller.api.plan_checks import Method
-from controller.api.promql import AdviceKind, ProblemKind, advice, check_query
+from controller.api.promql import AdviceKind, ProblemKind, advice
 from controller.api.promql_facts import facts
+from controller.api.promql_written import check_written
 from controller.api.validate_kayenta import queries
 from controller.api.validate_plan import DEFAULTS, Note, each, part, seconds, stages_of
 from controller.api.validate_sequential import check_notes
@@ -81,16 +82,15 @@ def _of_query(path: Path, query: str, pair: tuple[Place, Place], lengths: list[f
     """What is to be said of one query; where it is not `compared` with blue, a counter may well be read as it stands (restarts)."""
     blue, green = pair
     try:
-        filled = fill(query, green, lengths[-1])
+        filled, problems = fill(query, green, lengths[-1]), check_written(query, green, lengths[-1])
     except ValueError as error:
         yield "error", path, str(error), "a query whose parameters are known", "parameters stand in label values, $window in brackets"
         return
-    problems = check_query(filled)
     for problem in problems:
         severity = "error" if problem.kind is ProblemKind.SYNTAX else "warning"
         expected = "PromQL" if severity == "error" else "functions that the simulator evaluates too"
-        near = problem.hint.strip().splitlines()[0].strip()
-        yield severity, path, str(problem), expected, f"near {shown(near)}" if severity == "error" else ""
+        near = problem.hint.partition("\n")[0].strip()
+        yield severity, path, str(problem), expected, f"near {shown(near)}" if near and severity == "error" else ""
     if any(problem.kind is ProblemKind.SYNTAX for problem in problems):
         return
     if facts(filled).result_type == "string":

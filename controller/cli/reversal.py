@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.cli.host import Session
 from controller.cli.words import number, record, text
-from controller.core.reasons import MIXED_REVERSE, say
+from controller.core.reasons import MIXED_REVERSE, next_step, say
 from controller.ports import RELEASE, RELEASE_PLAN, KubeError, NotFoundError, Obj
 
 
@@ -53,4 +53,14 @@ def _old_is_gone(session: Session, release: Obj, plan: Mapping[str, Any] | None)
         gone = old_version_gone(session.kube, release, PlanSpec.model_validate(plan))
     except (ValidationError, KeyError):
         return ""
-    return say(MIXED_REVERSE, gone) if gone else ""
+    return f"{say(MIXED_REVERSE, gone)} {_forward_to(release)}" if gone else ""
+
+
+def _forward_to(release: Obj) -> str:
+    """The release that brings the old images back, with a green that is judged."""
+    meta, spec = record(release.get("metadata")), record(release.get("spec"))
+    before = sorted((str(k), str(v)) for k, v in record(record(release.get("status")).get("imagesBefore")).items() if v)
+    if not before:
+        return next_step(MIXED_REVERSE)
+    images = " ".join(f"--image {member}={image}" for member, image in before)
+    return f"A release brings the old version back: penstock start {text(spec.get('plan'))} {images} -n {text(meta.get('namespace'))}"

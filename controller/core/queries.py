@@ -203,6 +203,17 @@ def fill(text: str, place: Place, window_seconds: float) -> str:
     return "".join([*parts, text[done:]])
 
 
+def written_at(text: str, place: Place, window_seconds: float, offset: int) -> int:
+    """Where in the text as it is written that stands which is at `offset` of the one that `fill` makes of it."""
+    values, grown = {name: getattr(place, name) for name in PARAMETERS if name != "window"}, 0
+    for spot in _spots(text):
+        begin, length = spot.start + grown, len(_filled(spot, values, window_seconds))
+        if offset < begin + length:
+            return min(offset - grown, spot.start)
+        grown += length - (spot.end - spot.start)
+    return offset - grown
+
+
 def _filled(spot: _Spot, values: Mapping[str, str], window_seconds: float) -> str:
     if not spot.name:
         return "$"

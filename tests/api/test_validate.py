@@ -1,5 +1,6 @@
 """Every error of a file at once: where it is, what was found, what was expected, what to do."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -270,6 +271,22 @@ class TestQueries:
 
         assert one.severity == "error"
         assert one.found.startswith("line 1, column ")
+
+    @pytest.mark.parametrize(
+        ("query", "place"),
+        [
+            ('sum(up{namespace="$namespace",workload="$workload"}) // 2', "line 1, column 55"),
+            ('sum(up{namespace="$namespace"})\n  / $$ + 1', "line 2, column 5"),
+            ('up{workload="$workload"}[$window] > > 1', "line 1, column 37"),
+            ("", "line 1, column 1"),
+        ],
+    )
+    def test_the_place_of_a_bad_query_is_that_in_the_text_of_its_author(self, query, place):
+        """Names and windows are filled in before it is parsed, and are longer or shorter than what stands for them."""
+        one = only(f"  checks: [{{name: a, query: {json.dumps(query)}, limit: {{max: 1}}}}]\n")
+
+        assert one.found.startswith(place + ": ")
+        assert "shop" not in one.found + one.hint
 
     def test_an_unknown_parameter_names_the_known_ones(self):
         (one,) = self.query('sum(rate(x{a="$deployment"}[$window]))')

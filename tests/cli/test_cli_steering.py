@@ -314,7 +314,10 @@ class TestRollback:
         terminal.until_phase("Succeeded", name="shop-v2-back")
         kept = [" ".join(terminal.penstock(verb, "shop-v2-back").out.split()) for verb in ("get", "why")]
         terminal.until(14_000, lambda: terminal.release("shop-v2-back")["status"]["retention"].get("done"))
-        gone = "There is no version to go back to: Deployment shop/shop-green is gone."
+        gone = (
+            "There is no version to go back to: Deployment shop/shop-green is gone. A release brings the old version back: "
+            "penstock start shop --image shop=registry.example/shop:2.0 -n shop"
+        )
 
         told = [" ".join(terminal.penstock(verb, "shop-v2-back").out.split()) for verb in ("get", "why")]
         result = terminal.penstock("rollback", "shop-v2-back")
