@@ -232,6 +232,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         cluster_ready=traffic.cluster_ready,
         cluster_gone=traffic.cluster_gone,
         blue_lost=traffic.blue_lost,
+        blue_elsewhere=traffic.beside,
         green_made=members.green_made,
         green_gone=members.green_gone,
         requests=around.requests,

@@ -121,6 +121,7 @@ def split(w: World) -> SplitVerdict:
         percent=w.stage.weight,
         min_requests=w.plan.settle.min_requests,
         bypass=any(ref.bypass for ref in w.plan.traffic.targets),
+        beside=w.status.blue_elsewhere,
         scrape_interval=w.plan.traffic.scrape_interval,
         reporter=w.plan.traffic.reporter,
     )
