@@ -11,7 +11,7 @@ from functools import partial
 from controller.adapters import marks, records
 from controller.adapters.istio.view import TrafficView, observe_traffic
 from controller.adapters.pruning import read_finished
-from controller.adapters.questions import doubtful, unaskable, unknown_names, unknown_providers
+from controller.adapters.questions import doubtful, too_often, unaskable, unknown_names, unknown_providers
 from controller.adapters.reversal import nothing_to_reverse
 from controller.adapters.workloads.overlap import live_overlap
 from controller.adapters.workloads.places import Split
@@ -232,6 +232,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         cluster_ready=traffic.cluster_ready,
         cluster_gone=traffic.cluster_gone,
         blue_lost=traffic.blue_lost,
+        blue_elsewhere=traffic.beside,
         green_made=members.green_made,
         green_gone=members.green_gone,
         requests=around.requests,
@@ -331,7 +332,8 @@ def look_at_targets(kube: Kube, subject: Subject, ports: Ports) -> Targets:
     if first:
         problems = (*problems, *unknown_providers(subject.plan, ports.prometheus))
     if first and subject.spec.kind != "reverse":  # which judges nothing, and must not be kept from going back
-        problems = (*problems, *unknown_names(subject.plan), *unaskable(subject.plan))
+        divisor = ports.settings.time_divisor
+        problems = (*problems, *unknown_names(subject.plan), *unaskable(subject.plan), *too_often(subject.plan, divisor))
         warnings = (*warnings, *doubtful(subject.plan))
     return traffic, members, problems, warnings
 

@@ -14,12 +14,21 @@ from controller.ports import PrometheusProviders
 
 SAMPLE = Place("namespace", "workload", "service", "host", "revision", "green")
 SAMPLE_SECONDS = 60.0
+SHORTEST_INTERVAL_SECONDS = 1.0
 
 
 def unknown_providers(plan: PlanSpec, known: PrometheusProviders) -> tuple[Problem, ...]:
     """Providers that the plan names and the controller does not know."""
     names = dict.fromkeys([*(check.provider for check in plan.checks), *(t.provider for t in plan.triggers if t.probe is None)])
     return tuple(Problem(reasons.PROVIDER_UNKNOWN, name or "the default one") for name in names if known.provider(name) is None)
+
+
+def too_often(plan: PlanSpec, divisor: float) -> tuple[Problem, ...]:
+    """Triggers that are asked more often than once a second: nothing new would be seen, and Prometheus be kept busy."""
+    found = [trigger for trigger in plan.triggers if trigger.interval * divisor < SHORTEST_INTERVAL_SECONDS]
+    return tuple(
+        Problem(reasons.PLAN_INVALID, f"{t.name}: found an interval of {t.interval * divisor:g} s, expected 1 s or more") for t in found
+    )
 
 
 def unaskable(plan: PlanSpec) -> tuple[Problem, ...]:

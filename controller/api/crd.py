@@ -217,6 +217,8 @@ def fields_of(node: Schema, defs: Schema) -> Schema:
         return {**fields, "required": node["required"]} if node.get("required") else fields
     if isinstance(node.get("additionalProperties"), dict):
         return {"additionalProperties": structural(node["additionalProperties"], defs)}
+    if "patternProperties" in node:
+        raise ValueError("a mapping whose keys have a pattern cannot be expressed: the API server would drop what stands in it")
     return {}
 
 

@@ -47,7 +47,7 @@ class Member(Model):
     environment: Annotated[dict[str, str], Field(max_length=64)] = Field(
         default={}, description="Environment variables to set on the clone."
     )
-    references: Annotated[dict[ObjectName, ObjectName], Field(max_length=32)] = Field(
+    references: Annotated[dict[str, ObjectName], Field(max_length=32)] = Field(
         default={}, description="ConfigMaps and Secrets that the clone refers to instead of blue's: old name to new name."
     )
     probe: Probe | None = Field(default=None, description="Health probe of this member.")

@@ -280,6 +280,10 @@ class ReleaseStatus(StatusModel):
     blue_empty_since: float = Field(
         default=0.0, description="Since when nobody could be put back on blue, as it has no ready pod, Unix seconds; 0 while it has one."
     )
+    blue_elsewhere: bool = Field(
+        default=False,
+        description="Rules that this release does not move send to blue, too, so that blue may have more requests than its weight.",
+    )
     blue_changed: str = Field(default="", description="What blue runs instead of what served at the start, in words; empty while nothing.")
     green_shrunk: str = Field(default="", description="Which of green's Deployments somebody made smaller, in words; empty while none.")
     without_blue: str = Field(default="", description="Request by which a person went on although blue was deleted.")

@@ -66,7 +66,8 @@ class ReleaseView:
 
     Attributes:
         since, updated: when the phase began, and the newest time in the status; by the controller's clock, Unix seconds.
-        weight, seen, most: green's percent as commanded, as observed on the routes, and the most it ever had.
+        weight, seen, most: green's percent as commanded (after a success as others have changed it), as observed on the routes, and the
+            most it ever had.
         tightest: name of the check that a rollback or a hold is about, else of the one closest to its limit; "" without numbers.
         next: what happens next, a sentence. `can`: what a person can do. `command`: the one command to stop it, or to go on.
         command_does: what that command does.
@@ -148,7 +149,8 @@ def view_of(
         sentence=sentence_of(spec, status, plan, now, divisor),
         since=number(status.get("phaseSince")), updated=updated_at(status), created=created_at(release),
         finished=number(status.get("finishedAt")),
-        weight=whole(status.get("weight")), seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
+        weight=whole(status.get("observedWeight" if reason == reasons.OLD_VERSION_SERVES else "weight")),
+        seen=whole(status.get("observedWeight")), most=whole(status.get("maxWeight")),
         actor=text(record(spec.get("origin")).get("actor")),
         stages=stages, checks=checks, tightest=tightest_of(status, checks),
         next=NOBODY_ACTS if leaderless else next_of(phase, status, stages, now),

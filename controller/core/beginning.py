@@ -38,6 +38,7 @@ def identify(w: World) -> Decision:
             "mode": observed.mode,
             "blue_subset": observed.blue_subset,
             "green_subset": observed.green_subset,
+            "blue_elsewhere": observed.blue_elsewhere,
             "capacity": [
                 CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
             ],

@@ -28,6 +28,7 @@ def turned(subject: Subject) -> Subject:
         "blue_slot": 1 - status.blue_slot,
         "blue_subset": status.green_subset,
         "green_subset": status.blue_subset,
+        "blue_elsewhere": False,
         "weight": FULL,
         "observed_weight": FULL,
         "stages": [*status.stages[: status.stage], home],

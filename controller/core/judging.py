@@ -203,9 +203,7 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
     status = from_verdict(
         before, verdict, _gate_detail(verdict, question.min_n, candidate, baseline), at=end, blue_serves=context.blue_serves
     )
-    if verdict.outcome is not Outcome.INCONCLUSIVE:
-        began = before.failing_since or context.now
-        status = status.model_copy(update={"failing_since": began if verdict.outcome is Outcome.FAIL else 0.0})
+    status = status.model_copy(update={"failing_since": failing_since(before, status, check.repeat, context.now)})
     short = too_short(window, context)
     if short and verdict.outcome is not Outcome.INCONCLUSIVE:
         return _undecided(status, before, reasons.TOO_FEW_SAMPLES, short)
@@ -215,7 +213,30 @@ def judge_gate(check: Check, window: WindowStatus, measured: Measured, before: C
     if verdict.outcome is Outcome.FAIL and not threshold.rule_met(status.recent, rule_of(check.repeat)):
         # The failure stays in the history: what is undecided is only whether it is one too many.
         return status.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reasons.NOT_CONFIRMED, "detail": numbers(status)})
-    return status
+    return _counted(status, check.repeat)
+
+
+def failing_since(before: CheckStatus, after: CheckStatus, repeat: Repeat, now: float) -> float:
+    """Since when it fails, Unix seconds, 0 where it does not: the time to detect is counted from there.
+
+    One pass ends that, unless the rule still counts a failure before it.
+    """
+    match after.outcome:
+        case Outcome.FAIL:
+            return before.failing_since or now
+        case Outcome.PASS:
+            counted = after.recent.replace("i", "")[-repeat.of :] if repeat.of else ""
+            return before.failing_since if "f" in counted else 0.0
+        case _:
+            return before.failing_since
+
+
+def _counted(status: CheckStatus, repeat: Repeat) -> CheckStatus:
+    """A failure with how many of its last answers failed, where its rule is about those."""
+    if status.outcome is not Outcome.FAIL or not repeat.of:
+        return status
+    last = status.recent.replace("i", "")[-repeat.of :]
+    return status.model_copy(update={"detail": f"{last.count('f')} of the last {len(last)}"})
 
 
 _COUNTED = frozenset({reasons.WITHIN_LIMIT, reasons.BEYOND_LIMIT, reasons.NOT_CONFIRMED})
@@ -328,7 +349,7 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     if status.baseline is None:
         # An outage does not make blue's last number forgotten: at 100 % it is all there is.
         status = status.model_copy(update={"baseline": before.baseline})
-    return status
+    return _counted(status, trigger.repeat)
 
 
 def _share(trigger: Trigger, counts: Counts, arm: Arm) -> Reading:

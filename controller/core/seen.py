@@ -121,6 +121,7 @@ def split(w: World) -> SplitVerdict:
         percent=w.stage.weight,
         min_requests=w.plan.settle.min_requests,
         bypass=any(ref.bypass for ref in w.plan.traffic.targets),
+        beside=w.status.blue_elsewhere,
         scrape_interval=w.plan.traffic.scrape_interval,
         reporter=w.plan.traffic.reporter,
     )
@@ -238,13 +239,8 @@ def judge_one(w: World, trigger: Trigger, around: readings.Context, counts: read
     """One trigger's new status, with the beginning of its streak: time to detect is counted from there."""
     before = polls.polled(w.status.triggers, trigger.name)
     after = judging.judge_trigger(trigger, w.measured, before, around, counts)
-    match after.outcome:
-        case Outcome.FAIL if not after.failing_since:
-            return after.model_copy(update={"failing_since": w.now})
-        case Outcome.PASS if after.failing_since:
-            return after.model_copy(update={"failing_since": 0.0})
-        case _:
-            return after
+    since = judging.failing_since(before, after, trigger.repeat, w.now)
+    return after if since == after.failing_since else after.model_copy(update={"failing_since": since})
 
 
 def queries_of(w: World, cause: CheckStatus, *also: CheckStatus) -> tuple[str, ...]:

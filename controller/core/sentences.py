@@ -18,10 +18,21 @@ def explain(status: CheckStatus) -> str:
     """One check in words: its name, then its numbers, or why there are none."""
     if status.outcome is None:
         return f"{status.name}: {numbers(status) if status.ln_bound is not None else 'not measured yet'}"
-    if status.outcome is Outcome.INCONCLUSIVE or not has_numbers(status):
+    if status.outcome is Outcome.INCONCLUSIVE:
         return f"{status.name}: {reasons.say(status.reason, status.detail)}"
-    streak = len(status.recent) - len(status.recent.rstrip("f")) if status.outcome is Outcome.FAIL else 0
-    return f"{status.name}: {numbers(status)}{f', {streak} in a row' if streak > 1 else ''}"
+    told = numbers(status) if has_numbers(status) else reasons.say(status.reason, status.detail).rstrip(".")
+    return f"{status.name}: {told}{_times(status)}"
+
+
+def _times(status: CheckStatus) -> str:
+    """How often it failed, behind its numbers: `, 4 in a row`, or `, 2 of the last 3` where its rule counts so."""
+    if status.outcome is not Outcome.FAIL or status.ln_bound is not None:
+        return ""
+    if has_numbers(status) and status.detail:
+        return f", {status.detail}"
+    decisive = status.recent.replace("i", "")
+    streak = len(decisive) - len(decisive.rstrip("f"))
+    return f", {streak} in a row" if streak > 1 else ""
 
 
 def has_numbers(status: CheckStatus) -> bool:

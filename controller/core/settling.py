@@ -47,6 +47,7 @@ class Split:
         percent: green's granted share.
         min_requests: that must have been seen.
         bypass: some routes send requests to green whatever the weights say.
+        beside: some send requests to blue whatever the weights say.
         scrape_interval: seconds.
         reporter: whose counters these are.
     """
@@ -55,6 +56,7 @@ class Split:
     percent: int
     min_requests: int = 200
     bypass: bool = False
+    beside: bool = False
     scrape_interval: float = 15.0
     reporter: str = "source"
 
@@ -66,7 +68,8 @@ def settled(traffic: Traffic, split: Split) -> SplitVerdict:
     begin after the change: requests from before it, and from the seconds in which the proxies learned of
     it, would otherwise keep a busy route unsettled for ever. The interval is the exact one of Clopper and
     Pearson, because 5 % of 200 requests are too few for a normal approximation; it is never narrower than
-    its 99 %. With bypass routes only too little green is refused: what they add cannot be told apart.
+    its 99 %. With bypass routes only too little green is refused, and with rules that stay on blue only too much: what they add cannot be
+    told apart.
     """
     if traffic.fault:
         return SplitVerdict(settled=False, why=reasons.say(traffic.fault, traffic.detail), no_data=True)
@@ -85,9 +88,10 @@ def settled(traffic: Traffic, split: Split) -> SplitVerdict:
         return SplitVerdict(settled=False, observed_percent=percent, n=n, why=why, at=newest)
     less, more = tails(round(green), round(n), split.percent / 100)
     half = (1 - CONFIDENCE) / 2
-    agrees = less >= half and (split.bypass or more >= half)
-    one_sided = "one-sided, because listed routes bypass the weights" if split.bypass else ""
-    why = _split_words(percent, n, split, "; ".join(filter(None, (one_sided, "" if agrees else callers(traffic, split, after)))))
+    agrees = (split.beside or less >= half) and (split.bypass or more >= half)
+    bypass = "one-sided, because listed routes bypass the weights" if split.bypass else ""
+    beside = "one-sided, because rules that are not moved send to blue" if split.beside else ""
+    why = _split_words(percent, n, split, "; ".join(filter(None, (bypass, beside, "" if agrees else callers(traffic, split, after)))))
     return SplitVerdict(settled=agrees, observed_percent=percent, n=n, why=why, at=newest)
 
 

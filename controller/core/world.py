@@ -198,6 +198,7 @@ class Observed:
         rules: the DestinationRules of others in which green's cluster stands.
         cluster_ready: green's Service or subset, and what blue needs of the same, exist as they should.
         blue_lost: what of blue's own Services and subsets is not there, in words: its requests get errors.
+        blue_elsewhere: rules that the release does not move send to blue, too; only looked at before the first write.
         cluster_gone: green's Service or subset is not there at all, or selects other pods: its requests get errors.
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
         problems: why the release must not start or go on; empty is good.
@@ -233,6 +234,7 @@ class Observed:
     cluster_ready: bool = False
     cluster_gone: bool = False
     blue_lost: tuple[str, ...] = ()
+    blue_elsewhere: bool = False
     green_made: bool = False
     green_gone: bool = False
     requests: tuple[RequestView, ...] = ()

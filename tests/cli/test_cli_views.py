@@ -300,3 +300,11 @@ def test_a_green_that_never_had_traffic_is_not_told_in_percents():
     """It is the first thing that people ask after a rollback in the preparation."""
     assert list(way_back({"message": "x", "maxWeight": 0}))[:2] == ["Cause: x", "Green: never had traffic."]
     assert "Green: at most 5 % of the traffic, for 40s." in list(way_back({"maxWeight": 5, "exposedSeconds": 40}))
+
+
+def test_a_success_whose_requests_somebody_took_away_says_what_green_has_now():
+    """Whoever applied the old manifest must not read `Succeeded at 100 % green`."""
+    status = {"phase": "Succeeded", "reason": "OldVersionServes", "message": "The old version serves.", "weight": 100, "observedWeight": 0}
+
+    assert view_of({"metadata": {}, "spec": {}, "status": status}, now=40.0).share == "0 % green"
+    assert view_of({"metadata": {}, "spec": {}, "status": {**status, "reason": "Succeeded"}}, now=40.0).share == "100 % green"

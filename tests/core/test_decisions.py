@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from controller.api.release import DriftStatus, Phase, Verb
+from controller.api.release import CheckStatus, DriftStatus, Phase, Verb
 from controller.core import backward, gates, needs, phases, reasons
 from controller.core.commands import Direction, RollBackRoutes, SetWeight
 from controller.core.phases import FINAL, TRANSITIONS, IllegalTransitionError
@@ -662,3 +662,11 @@ class TestTheQueue:
 
     def test_the_table_and_the_watched_phases_agree(self):
         assert phases.BACKWARD.isdisjoint(phases.WATCHED)
+
+
+def test_of_triggers_that_fired_together_the_time_to_detect_counts_from_the_first_failure_of_any():
+    last, first = CheckStatus(name="a", failing_since=NOW), CheckStatus(name="b", failing_since=NOW - 50)
+
+    back = backward.roll_back(a_release().at_stage(2).world(), reasons.TOGETHER_FIRED, cause=last, beside=(first,))
+
+    assert (back.status.rollback.failed_at, back.status.rollback.decided_at) == (NOW - 50, NOW)

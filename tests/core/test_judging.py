@@ -283,6 +283,15 @@ class TestGates:
 
         assert (first.failing_since, second.failing_since, passed.failing_since) == (NOW, NOW, 0.0)
 
+    def test_two_of_the_last_three_are_said_so_and_detected_from_the_first_of_them(self):
+        asked, status = check(max=500, repeat={"failures": 2, "of": 3}), None
+        for second, value in ((0, 600), (15, 400), (30, 600)):
+            later = WINDOW.model_copy(update={"last_sample": NOW + second})
+            status = gate(asked, number(value, time=NOW + second), window=later, before=status)
+
+        assert (status.outcome, status.failing_since) == (FAIL, NOW)
+        assert explain(status).endswith(", 2 of the last 3")
+
     def test_a_pass_after_an_unconfirmed_failure_passes(self):
         asked = check(max=500, repeat={"consecutive": 2})
         later = WINDOW.model_copy(update={"last_sample": NOW + 15})
@@ -407,7 +416,7 @@ class TestProbes:
     def test_three_failures_in_a_row_fire_after_green_has_passed_once(self):
         status = self.watch((self.OK, self.OK), *[(self.BAD, self.OK)] * 3)
 
-        assert fired([self.ASKED], [status]).detail == "health: The health probe fails on green and passes on blue: HTTP 503"
+        assert fired([self.ASKED], [status]).detail == "health: The health probe fails on green and passes on blue: HTTP 503, 3 in a row"
 
     def test_a_success_resets_the_count(self):
         rounds = [(self.OK, self.OK), *[(self.BAD, self.OK)] * 2, (self.OK, self.OK), *[(self.BAD, self.OK)] * 2]

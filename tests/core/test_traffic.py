@@ -172,6 +172,16 @@ class TestSettled:
         assert "one-sided" in settled(more, Split(since=60, percent=5, bypass=True)).why
         assert not settled(less, Split(since=60, percent=5, bypass=True, min_requests=5000)).settled
 
+    def test_rules_that_stay_on_blue_make_it_one_sided_the_other_way(self):
+        less, more = steady(99, 1), steady(50, 50)
+        split = Split(since=60, percent=20, beside=True)
+
+        assert settled(less, split).settled
+        assert settled(steady(80, 20), Split(since=60, percent=100, beside=True)).settled
+        assert settled(less, split).why.endswith("one-sided, because rules that are not moved send to blue)")
+        assert not settled(more, split).settled
+        assert not settled(steady(100, 0), split).settled
+
     def test_another_split_names_the_callers_the_furthest_from_the_granted_first(self):
         """A proxy that has not heard of the change is found by its name."""
         shop = [series("blue", range(0, 2000, 100), source_workload="shop", source_workload_namespace="eu")]

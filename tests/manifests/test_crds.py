@@ -36,6 +36,16 @@ def test_every_field_has_a_description(name):
 
 
 @pytest.mark.parametrize("name", definitions())
+def test_nothing_that_a_field_may_hold_is_dropped_by_the_api_server(name):
+    """An object without a schema of what is in it is stored empty."""
+    schema = definitions()[name]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    kept = ("properties", "additionalProperties", "x-kubernetes-preserve-unknown-fields")
+    empty = [path for path, node in fields(schema, "") if node.get("type") == "object" and not any(key in node for key in kept)]
+
+    assert [path for path in empty if path.split(".")[1] in ("spec", "status")] == []
+
+
+@pytest.mark.parametrize("name", definitions())
 def test_what_a_rule_walks_over_is_bounded(name):
     """Without a bound the API server estimates the cost of a rule as too high and refuses the CRD."""
     spec = definitions()[name]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]

@@ -112,6 +112,14 @@ def test_a_name_that_the_plan_does_not_have_is_refused_before_anything_is_touche
     assert words in status.message
 
 
+@pytest.mark.parametrize(("interval", "phase"), [("999ms", "Refused"), ("1s", "Measuring")])
+def test_a_trigger_that_is_asked_more_often_than_once_a_second_is_refused_before_anything_is_touched(interval, phase):
+    status = released(triggers=[{"name": "mine", "builtin": "error-rate", "limit": {"max": 5}, "interval": interval}])
+
+    assert status.phase == phase
+    assert status.phase != "Refused" or "mine: found an interval of 0.999 s, expected 1 s or more" in status.message
+
+
 MINE = [{"name": "mine", "query": GOOD, "limit": {"max": 1}}]
 
 

@@ -35,12 +35,22 @@ class Route:
         return f"VirtualService {self.namespace}/{self.ref.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stands against a release, what should be said, and whether rules that it does not move send to blue, too."""
+
+    problems: list[Problem]
+    warnings: list[Problem]
+    beside: bool = False
+
+
 def refusals(  # noqa: PLR0917 - what was read, for whom, and where
     kube: Kube, subject: Subject, plan: PlanSpec, routes: Sequence[Route], sides: Sides, rules: Sequence[Obj], cluster_domain: str
-) -> tuple[list[Problem], list[Problem]]:
-    """Problems and warnings. `rules` are the DestinationRules that would be written."""
+) -> Found:
+    """All of it. `rules` are the DestinationRules that would be written."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    unmoved: list[Problem] = []
     world = _visible(kube, subject, plan, cluster_domain, warnings)
     for route in routes:
         if route.obj is None:
@@ -52,16 +62,17 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
         if sides.known:
             problems += _unsuitable(route, sides)
             problems += _ports(kube, route, sides)
-            warnings += _unmoved(route, sides)
+            unmoved += _unmoved(route, sides)
     if sides.known:
-        past, beside = _beside(world, routes, sides)
-        problems, warnings = problems + past, warnings + beside
+        past, others = _beside(world, routes, sides)
+        problems, unmoved = problems + past, unmoved + others
+    warnings += unmoved
     for obj in (*(route.obj for route in routes if route.obj is not None), *rules):
         if plan.traffic.gitops == "refuse" and (problem := gitops_problem(obj)):
             problems.append(problem)
         elif warning := helm_warning(obj):
             warnings.append(warning)
-    return problems, warnings
+    return Found(problems, warnings, beside=bool(unmoved))
 
 
 def _owned(kube: Kube, subject: Subject, route: Route) -> Iterator[Problem]:

@@ -40,6 +40,7 @@ class TrafficView:
         clusters: green's cluster for each host; `rules` the DestinationRules of others in which they stand.
         bypass_only: namespace and name of VirtualServices without a managed rule; they come first on the way back.
         objects: what was found here, for the resolved list of the release.
+        beside: rules that the release does not move send to blue, too; only looked at before the first write.
         problems: why the release must not start, or what was found broken in mid-release.
     """
 
@@ -59,6 +60,7 @@ class TrafficView:
     bypass_only: frozenset[tuple[str, str]] = frozenset()
     objects: tuple[ManagedObject, ...] = ()
     sides: Sides = field(default_factory=Sides)
+    beside: bool = False
     cluster_domain: str = "cluster.local"
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -82,16 +84,17 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
             clusters = Clusters(problems=(_forbidden(error, f"read DestinationRules, Services and Deployments{_way_out(subject, plan)}"),))
         known = subject.status.blue_slot >= 0
         sides = sides if known else replace(sides, blue_slot=clusters.blue_slot, green_subset=clusters.green_subset)
-    warnings = list(clusters.warnings)
+    warnings, beside = list(clusters.warnings), False
     views = tuple(_route_view(route, sides) for route in seen)
     if first:
-        refused, warned = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
+        found = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
+        refused, beside = found.problems, found.beside
         missing = () if any(route.problem for route in seen) else absent(kube, sides, routed)
         owned = [problem for problem in refused if problem.reason == reasons.ROUTE_OWNED]
         if owned:  # what its owner makes of the weights meanwhile is nothing to put right
             problems = [*owned, *(problem for problem in problems if problem is not trouble)]
         problems = [*missing, *problems, *refused, *(problem for view in views for problem in view.problems)]
-        warnings += warned
+        warnings += found.warnings
     pairs = [pair for host in routed if (pair := sides.pair(host))]
     return TrafficView(
         routes=views,
@@ -110,6 +113,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         objects=_objects(seen, clusters.rules),
         bypass_only=_bypass_only(seen, sides),
         sides=sides,
+        beside=beside,
         cluster_domain=cluster_domain,
         problems=tuple(dict.fromkeys((*problems, *clusters.problems))),
         warnings=tuple(dict.fromkeys(warnings)),
