@@ -85,7 +85,8 @@ def browser():
     """A page of a browser of its own."""
     import websocket
 
-    with tempfile.TemporaryDirectory() as profile:
+    # The browser's helpers may write into the profile for a moment longer than it lives.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
             CHROMIUM,
             "--headless=new",
