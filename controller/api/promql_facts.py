@@ -16,7 +16,11 @@ _ONE_SERIES_CALLS = ("absent", "absent_over_time", "vector")
 _COUNTERS = ("_total", "_count", "_sum", "_bucket")
 """How the names of counters end, by Prometheus's own custom."""
 _RATES = ("rate", "irate", "increase")
-"""Functions that take a counter which falls for one that began again."""
+"""Functions that take a counter which falls for one that began again: what they tell grows with the requests."""
+_OF_HISTOGRAMS = ("histogram_quantile", "histogram_fraction", "histogram_avg", "histogram_stddev", "histogram_stdvar")
+"""Functions that tell how requests are spread, however many there are."""
+_COUNTING = ("count", "count_values", "group")
+"""Aggregations that tell how many series there are, and not what they are."""
 _OF_GROWTH = frozenset(
     {
         "rate", "irate", "increase", "delta", "idelta", "deriv", "resets", "changes", "absent", "absent_over_time", "present_over_time",
@@ -88,6 +92,7 @@ class Facts:
         filtered: the comparison that decides whether there is a result at all; "" where there is none.
         reach: seconds before its moment within which every sample lies that it can look at, the lookback aside; infinite with `@`.
         standing: counters, by their names, of which the result tells how far they stand instead of how they grow.
+        by_traffic: the result grows with the requests: a growth that no other one divides.
     """
 
     result_type: str
@@ -99,6 +104,7 @@ class Facts:
     filtered: str = ""
     reach: float = 0.0
     standing: tuple[str, ...] = ()
+    by_traffic: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -185,7 +191,24 @@ def facts_of(expr: Any) -> Facts:
         filtered=_filter(expr),
         reach=sum(ranged) + sum(_moved(node) for node in nodes),
         standing=tuple(dict.fromkeys(_standing(expr))),
+        by_traffic=_by_traffic(expr),
     )
+
+
+def _by_traffic(expr: Any) -> bool:
+    """Whether the result grows with the requests: what `rate` tells does, and one such growth divided by another does not."""
+    match expr:
+        case pp.Call() if expr.func.name in _RATES:
+            return True
+        case pp.Call() if expr.func.name in _OF_HISTOGRAMS:
+            return False
+        case pp.AggregateExpr() if str(expr.op) in _COUNTING:
+            return False
+        case pp.BinaryExpr() if str(expr.op) == "/":
+            return _by_traffic(expr.lhs) and not _by_traffic(expr.rhs)
+        case pp.BinaryExpr() if str(expr.op) in _COMPARISONS:
+            return _by_traffic(expr.lhs)
+    return any(map(_by_traffic, _children(expr)))
 
 
 def _standing(expr: Any) -> Iterator[str]:
@@ -196,7 +219,7 @@ def _standing(expr: Any) -> Iterator[str]:
         match node:
             case pp.Call() if node.func.name in _OF_GROWTH:
                 continue
-            case pp.AggregateExpr() if str(node.op) in ("count", "count_values", "group"):
+            case pp.AggregateExpr() if str(node.op) in _COUNTING:
                 continue
             case pp.BinaryExpr() if str(node.op) == "/" and any(_is_counter(one) for one in _selectors(node.rhs)):
                 continue

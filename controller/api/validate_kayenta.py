@@ -50,11 +50,11 @@ def _often(index: int, asked: dict[str, Any], looks: int) -> Iterator[Note]:
         yield "warning", ("checks", index, "stages"), found, "one stage", hint
 
 
-def queries(spec: dict[str, Any]) -> Iterator[tuple[Path, str, float, Any]]:
-    """Path, text, step and member of every query of these checks."""
+def queries(spec: dict[str, Any]) -> Iterator[tuple[Path, str, float, Any, dict[str, Any]]]:
+    """Path, text, step, member and check of every query of these checks."""
     for index, check in each(spec, "checks"):
         asked = part(check, "kayenta")
         for at, metric in each(asked, "metrics"):
             if isinstance(metric.get("query"), str):
                 path: Path = ("checks", index, "kayenta", "metrics", at, "query")
-                yield path, metric["query"], seconds(asked.get("step"), MINUTE), check.get("member")
+                yield path, metric["query"], seconds(asked.get("step"), MINUTE), check.get("member"), check

@@ -1,9 +1,9 @@
 """What is wrong or unwise about the queries of a plan, with their parameters filled in by sample places."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.api.base import shown
+from controller.api.base import MINUTE, shown
 from controller.api.plan_checks import Method
 from controller.api.promql import AdviceKind, ProblemKind, advice
 from controller.api.promql_facts import facts
@@ -32,6 +32,8 @@ _HINTS = {
     AdviceKind.STANDING: "green's counters begin at 0 with its pods, so that ages would be compared: write rate(...[$window])",
 }
 _COMPARING = ("maxRatio", "minRatio", "maxDifference", "minDifference")
+EQUAL = 50
+"""Percent at which both versions have as many requests."""
 
 
 def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
@@ -51,10 +53,33 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
                 lengths = [window for weight, window in windows.items() if not judged or weight in judged] or [DEFAULTS.stages[0].window]
             pair, compared = places(spec, one.get("member"), namespace), any(word in part(one, "limit") for word in _COMPARING)
             yield from _of_query((section, index, "query"), query, pair, sorted(lengths), compared=compared)
-    for path, query, step, member in queries(spec):
+            if compared:
+                yield from _unequal((section, index, "query"), query, pair[1], _asked_at(windows, one))
+    for path, query, step, member, chosen in queries(spec):
         # One value a step: its range may be longer than the step, and is never the window.
         found = _of_query(path, query, places(spec, member, namespace), [step], compared=True)
         yield from (note for note in found if note[3] != RANGE)
+        yield from _unequal(path, query, places(spec, member, namespace)[1], _asked_at(windows, chosen))
+
+
+def _asked_at(windows: Mapping[int, float], one: dict[str, Any]) -> list[int]:
+    """The weights at which a check is asked; a trigger is at all of them."""
+    chosen = one.get("stages")
+    return [weight for weight in windows if not isinstance(chosen, list) or not chosen or weight in chosen]
+
+
+def _unequal(path: Path, query: str, green: Place, weights: list[int]) -> Iterator[Note]:
+    """A number that more requests make larger, compared where the two versions have different numbers of them."""
+    uneven = [str(weight) for weight in weights if weight != EQUAL]
+    try:
+        told = facts(fill(query, green, MINUTE)) if uneven else None
+    except ValueError:
+        return  # said already
+    if told is not None and told.by_traffic:
+        at = f"{', '.join(uneven[:-1])} and {uneven[-1]}" if uneven[1:] else uneven[0]
+        found = f"a query that more requests make larger, compared with blue's at {at} %, where the versions have different numbers of them"
+        hint = "divide it by the requests, as in sum(rate(errors[$window])) / sum(rate(requests[$window])), or ask it at 50 % alone"
+        yield "warning", path, found, f"a share of the requests, or stages: [{EQUAL}]", hint
 
 
 def places(spec: dict[str, Any], member: Any, namespace: str) -> tuple[Place, Place]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from analysis.kayenta_config import CanaryConfig, Direction, MetricConfig, no_effect, read_config
+from controller.api.validate_queries import EQUAL
 from controller.cli.import_common import (
     DEFAULT_CHECKS,
     DEFAULT_TRIGGER,
@@ -25,7 +26,7 @@ from controller.cli.import_common import (
     said,
     unique,
 )
-from controller.cli.import_queries import QueryError, ranged, told_apart, with_parameters
+from controller.cli.import_queries import QueryError, by_traffic, ranged, told_apart, with_parameters
 
 RATIO_UP, RATIO_DOWN = 1.2, 0.8
 """Where the file has no effect size: as the default check of p99, a fifth more or less than blue."""
@@ -146,7 +147,14 @@ def _check(metric: MetricConfig, given: Data, raw: Data, taken: list[str], notes
         notes.better(f"metric {metric.name}: critical", "every check is: one that fails rolls the release back")
     if metric.must_have_data:
         notes.better(f"metric {metric.name}: mustHaveData", "missing data never passes: it holds the release, and rolls back after 15m")
-    return {"name": called, "query": _averaged(query), "limit": limit} | ({"observe": True} if metric.muted else {})
+    at: dict[str, Any] = {}
+    if by_traffic(query):
+        at = {"stages": [EQUAL]}
+        became = (
+            f"compared at {EQUAL} % alone, as Kayenta's versions had as many requests: at other weights a sum of more of them is larger"
+        )
+        notes.better(f"metric {metric.name}: more requests make it larger", became)
+    return {"name": called, "query": _averaged(query), "limit": limit} | at | ({"observe": True} if metric.muted else {})
 
 
 def _averaged(query: str) -> str:

@@ -7,7 +7,7 @@ something else.
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from controller.api.promql import ProblemKind, check_query
+from controller.api.promql import ProblemKind, check_query, facts
 from controller.cli.import_common import Notes
 from controller.core.queries import Place, fill
 
@@ -73,6 +73,11 @@ def checked(query: str) -> str:
     if wrong is not None:
         raise QueryError(f"it is no PromQL: {wrong}")
     return query
+
+
+def by_traffic(query: str) -> bool:
+    """Whether more requests make the number of a translated query larger."""
+    return facts(fill(query, _PROBE, 300.0)).by_traffic
 
 
 def literal(text: str) -> str:

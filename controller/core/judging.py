@@ -17,7 +17,7 @@ from analysis import threshold
 from analysis.model import Arm, Outcome, Verdict, Window
 from analysis.sequential import Rates
 from analysis.threshold import Limits, Question, Reading
-from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group, Limit, Trigger
+from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group, Limit, Repeat, Trigger
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, trigger_key

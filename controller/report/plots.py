@@ -24,7 +24,7 @@ MOST_POINTS = 1_200
 STILL_POINTS = 400
 """Likewise of the still image, which is less than twice as wide."""
 
-PAGE_POINTS = 5_500
+PAGE_POINTS = 5_000
 LEAST_POINTS = 150
 """Points of all long curves of a page together, which shall be small enough to be mailed; each has at least so many."""
 
@@ -174,11 +174,8 @@ def thin(points: Sequence[tuple[float, float | None]], most: int = MOST_POINTS) 
 
 def as_data(plot: Plot, since: float, until: float, most: int = MOST_POINTS) -> dict[str, Any]:
     """What the page's script draws: one axis of times for all curves, as it needs it."""
-    curves = [dict(thin(curve.points, most)) for curve in plot.curves]
-    times = sorted({time for curve in curves for time in curve})
-    values = []
-    for curve, of in zip(curves, plot.curves, strict=True):
-        values.append([_held(of.points, time) if of.steps and time not in curve else curve.get(time, _between(of, time)) for time in times])
+    times = sorted({time for curve in plot.curves for time, _ in thin(curve.points, most)})
+    values = [_at(curve, times) for curve in plot.curves]
     return {
         "key": plot.key, "unit": plot.unit, "since": since, "until": until, "top": plot.top, "cap": plot.cap,
         "log": _frame(plot, since, until).ticks() if plot.log else None, "times": times,
@@ -187,15 +184,23 @@ def as_data(plot: Plot, since: float, until: float, most: int = MOST_POINTS) -> 
     }  # fmt: skip
 
 
+def _at(curve: Curve, times: Iterable[float]) -> list[float | bool | None]:
+    """The curve at each of these times; None where it has a hole, False where it says nothing, as another one has a point there."""
+    known = dict(curve.points)
+    if curve.steps:
+        return [_held(curve.points, time) for time in times]
+    return [known[time] if time in known else _between(curve, time) for time in times]
+
+
 def _held(points: Sequence[tuple[float, float | None]], time: float) -> float | None:
     before = [value for at, value in points if at <= time]
     return before[-1] if before else None
 
 
-def _between(curve: Curve, time: float) -> float | None:
-    """A straight line of two points has a value at every time between them; others have none where they were not measured."""
+def _between(curve: Curve, time: float) -> float | bool | None:
+    """A straight line of two points has a value at every time between them, and none beyond; others were not measured then."""
     if curve.style != "bound":
-        return None
+        return False
     return curve.points[0][1] if curve.points[0][0] <= time <= curve.points[-1][0] else None
 
 

@@ -322,6 +322,13 @@ class TestQueries:
         assert len(found) == told
         assert all("write rate(...[$window])" in one.hint for one in found)
 
+    @pytest.mark.parametrize(("limit", "told"), [("{maxRatio: 1.2}", 1), ("{maxDifference: 3}", 1), ("{max: 3}", 0)])
+    def test_a_sum_of_more_requests_is_larger_than_blues_without_being_worse(self, limit, told):
+        found = [one for one in self.query('sum(rate(x{workload="$workload"}[$window]))', limit=limit) if "more requests" in one.found]
+
+        assert len(found) == told
+        assert all("compared with blue's at 5, 25 and 100 %" in one.found for one in found)
+
     def test_what_is_wrong_with_each_of_hwayos_queries(self):
         found = validate_file(ROOT / "examples/hwayo/as-written.yaml")
         told = {index: " ".join(one.found for one in found if one.path == f"spec.checks[{index}].query") for index in range(5)}

@@ -81,3 +81,10 @@ def test_few_values_are_a_warning():
     ((severity, text),) = said(f"{{metrics: [{METRIC}], step: 2m}}")
 
     assert (severity, text.startswith("30 values in the window of 50 %; 50 or more")) == ("warning", True)
+
+
+def test_what_more_requests_make_larger_is_named_where_the_versions_have_different_numbers_of_them():
+    asked = "{metrics: [{name: a, query: 'sum(rate(errors_total{workload=\"$workload\"}[1m]))', groups: [all]}]}"
+
+    assert said(asked) == []
+    assert any("more requests make larger, compared with blue's at 5 and 100 %" in text for _, text in said(asked, "method: kayenta"))

@@ -367,6 +367,16 @@ class TestKayenta:
         assert checks["error-rate"]["limit"] == {"maxRatio": 1.5}
         assert checks["cpu"]["limit"] == {"maxRatio": 1.2, "minRatio": 0.8}
 
+    def test_what_more_requests_make_larger_is_compared_where_both_versions_have_as_many(self, imported, changed):
+        """Of a sum of errors green has a nineteenth at 5 %, and at 100 % twice as many as blue when it was last judged."""
+        divided = ' / sum(rate(http_requests_total{app=\\"${scope}\\",namespace=\\"${location}\\"}[5m]))'
+        for path, stages in ((FILES / "canary-config.json", None), (changed("canary-config.json", divided, ""), [50])):
+            ((plan,), told) = imported("kayenta", path)
+            checks = named(plan["spec"]["checks"])
+
+            assert (checks["error-rate"].get("stages"), checks["cpu"].get("stages")) == (stages, None)
+            assert ("metric Error rate: more requests make it larger: compared at 50 % alone" in told.err) is bool(stages)
+
     def test_scope_and_location_become_parameters(self, imported):
         ((plan,), _) = imported("kayenta", FILES / "canary-config.json")
         checks = named(plan["spec"]["checks"])

@@ -10,7 +10,7 @@ import pytest
 
 from controller.report import html, texts
 from controller.report.facts import Point, facts_of
-from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, check_plots, room_for, short, svg, thin, ticks
+from controller.report.plots import LEAST_POINTS, MOST_POINTS, Curve, Plot, as_data, check_plots, room_for, short, svg, thin, ticks
 from controller.simulator.run import run_scenario
 from controller.simulator.scenario import Act
 from controller.times import rfc3339
@@ -313,6 +313,22 @@ class TestEdges:
 
 
 class TestPlots:
+    def test_a_curve_that_is_thinned_has_no_holes_and_its_own_numbers_wherever_another_one_has_a_point(self):
+        """A hole says that nobody measured; points that are left out for room are none."""
+        green = tuple((float(i), float(i % 7)) for i in range(1000))
+        blue = tuple((float(i), None if 500 <= i < 520 else float(i % 11)) for i in range(1000))
+        rare = tuple((float(i) + 0.5, 1.0) for i in range(0, 1000, 100))
+        curves = tuple(Curve(name, name, points) for name, points in (("green", green), ("blue", blue), ("limit", rare)))
+        data = as_data(Plot("c0", "", "", curves, ""), 0.0, 1000.0, 150)
+        drawn = {curve["label"]: list(zip(data["times"], curve["values"], strict=True)) for curve in data["curves"]}
+
+        assert len(data["times"]) < 400
+        assert [pair for pair in drawn["green"] if pair[1] is not False] == [pair for pair in green if pair[0] in data["times"]]
+        assert {time for time, value in drawn["blue"] if value is None} == {
+            time for time in data["times"] if 500 <= time < 520 and time == int(time)
+        }
+        assert {value for time, value in drawn["limit"] if time == int(time)} == {False}
+
     def test_a_peak_survives_thinning(self):
         points = [(float(i), 9.0 if i == 5003 else 1.0) for i in range(20_000)]
 
@@ -385,6 +401,18 @@ class TestBrowser:
         assert green == [point.green for point in points]
         assert blue == [point.blue for point in points]
         assert limit == [point.limit for point in points]
+
+    def test_a_line_of_many_points_is_drawn_through(self, page, failed, tmp_path):
+        """Beside curves that were measured at other times, too: what is not known there is no hole."""
+        many = replace(
+            failed.checks[0], points=tuple(replace(failed.checks[0].points[0], at=float(i), green=i % 5) for i in range(900)), ratios=()
+        )
+        page.open(written(tmp_path, "report.html", html.html(replace(failed, checks=(many,)))))
+        drawn = page.value(
+            "Array.from(penstockPlots, ([figure, plot]) => [figure.dataset.plot, plot.data.slice(1).map((one) => one.includes(null))])"
+        )
+
+        assert dict(drawn)["c0"] == [False, False]
 
     def test_without_script_the_figures_are_still_there(self, page, failed, tmp_path):
         page.open(written(tmp_path, "report.html", html.html(failed)), script=False)

@@ -57,7 +57,7 @@
     const old = drawn.get(figure);
     if (old) old.destroy();
     figure.classList.add("drawn");
-    drawn.set(figure, new uPlot(options(plot, width), [plot.times].concat(plot.curves.map((curve) => curve.values)), figure.querySelector(".live")));
+    drawn.set(figure, new uPlot(options(plot, width), [plot.times].concat(plot.curves.map((curve) => curve.values.map((value) => value === false ? undefined : value))), figure.querySelector(".live")));
   }
 
   const figures = Array.from(document.querySelectorAll("figure[data-plot]"));

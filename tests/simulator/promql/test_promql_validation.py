@@ -204,6 +204,25 @@ def test_a_counter_that_is_read_as_it_stands_is_seen(query, counters):
     assert facts(query).standing == counters
 
 
+@pytest.mark.parametrize(
+    ("query", "larger"),
+    [
+        ("sum(rate(x_total[5m]))", True),
+        ("avg(rate(cpu_seconds_total[5m]))", True),
+        ("100 * (sum(increase(x_total[5m])) or vector(0)) / 60", True),
+        ("sum(rate(x_total[5m])) / count(up)", True),
+        ("max_over_time(sum(rate(x_total[1m]))[5m:1m])", True),
+        ("sum(rate(x_total[5m])) / sum(rate(y_total[5m]))", False),
+        ("1 - sum(rate(x_total[5m])) / sum(rate(y_total[5m]))", False),
+        ("histogram_quantile(0.9, sum by (le) (rate(x_bucket[5m])))", False),
+        ("avg(heap_bytes)", False),
+        ("count(rate(x_total[5m]) > 0)", False),
+    ],
+)
+def test_what_more_requests_make_larger_is_told_from_a_share_of_them(query, larger):
+    assert facts(query).by_traffic is larger
+
+
 @pytest.mark.parametrize("query", ["sum(x) > 5", "(sum(rate(x[5m])) / sum(rate(y[5m])) >= 0.05)", "-(sum(x) == 0)", "sum(x) < sum(y)"])
 def test_an_alerts_expression_has_no_result_while_all_is_well(query):
     """What people paste from an alerting rule: its comparison keeps the bad values and drops the others."""
