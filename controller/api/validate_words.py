@@ -57,8 +57,12 @@ def _words(error: ErrorDetails, root: type[BaseModel], loc: Path) -> tuple[str, 
         return shown(value), _KINDS[kind], description(root, loc)
     if kind in _BOUNDS:
         word, sentence = _BOUNDS[kind]
+        bound = context.get(word, "?")
+        choices = re.findall(r"'([^']*)'", bound) if isinstance(bound, str) else []
+        close = get_close_matches(value, choices, n=1, cutoff=0.6) if isinstance(value, str) else []
+        hint = f"did you mean {close[0]!r}?" if close else description(root, loc)
         size = f"{len(value)} of them" if kind in ("too_short", "too_long") and isinstance(value, (list, dict)) else shown(value)
-        return size, sentence.format(context.get(word, "?")), description(root, loc)
+        return size, sentence.format(f"{bound:g}" if isinstance(bound, float) else bound), hint
     if kind == "string_pattern_mismatch":
         return shown(value), _pattern(str(context.get("pattern", ""))), description(root, loc)
     ours = _OURS.match(error["msg"])

@@ -38,6 +38,7 @@ from controller.core.phases import BACKWARD, FINAL, TRANSITIONS, WATCHED
 from controller.core.queries import Mesh, Naming, build_checks_queries, member_of, pair_of
 from controller.core.reasons import REASONS
 from controller.runtime.config import ControllerConfig
+from controller.runtime.metrics import Metrics
 from controller.simulator.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -271,6 +272,14 @@ def provider_fields() -> str:
     return sections(PrometheusConfig)
 
 
+def metric_table() -> str:
+    """The controller's own metrics, under the names that they are scraped by."""
+    found = [(f"{one.name}_total" if one.type == "counter" else one.name, one) for one in Metrics().registry.collect()]
+    return "\n".join(
+        ["| metric | type | what |", "|---|---|---|", *(f"| `{name}` | {one.type} | {one.documentation} |" for name, one in found)]
+    )
+
+
 # Pictures.
 
 
@@ -299,6 +308,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "plan-fields": plan_fields,
     "release-fields": release_fields, "request-fields": request_fields, "builtin-queries": builtin_queries,
     "scenario-fields": scenario_fields, "faults": fault_table, "settings": setting_fields, "providers": provider_fields,
+    "metrics": metric_table,
     "rollback-watch": rollback_watch, "rollback-why": rollback_why, "rollback-transcript": rollback_transcript,
 }  # fmt: skip
 """Name of a mark to what stands there."""

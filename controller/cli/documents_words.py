@@ -342,6 +342,6 @@ FAULTS: dict[str, str] = {
     "delete": "Somebody deletes `target`.",
     "patch": "Somebody sends the merge patch `patch` to `target`.",
     "evict": "A pod of the Deployment `target` is evicted.",
-    "unready": "One pod of the Deployment `target` runs and is not ready.",
+    "unready": "One pod of the Deployment `target` runs and is not ready; without `eachPod` it stands for all of them.",
     "probe": "The health probes of `colour` fail.",
 }

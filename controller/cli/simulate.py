@@ -198,8 +198,8 @@ def story(one: Found, result: "Result", writes: list[str]) -> list[str]:
 def outcome(result: "Result") -> str:
     """The end in a few words."""
     if result.status is None:
-        return "the release is gone"
-    return f"{result.status.phase}, green had at most {result.status.max_weight} %"
+        return "nothing came out"
+    return f"{result.status.phase}, green had at most {result.status.max_weight} %{', and was deleted' if result.gone else ''}"
 
 
 def repeat(one: Found, seed: int) -> str:

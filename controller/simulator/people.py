@@ -3,10 +3,9 @@
 from typing import Any
 
 from controller.api.base import API_VERSION
-from controller.api.release import Verb
 from controller.ports import RELEASE, RELEASE_REQUEST, KubeError
 from controller.simulator.apiserver.client import InMemoryKube
-from controller.simulator.scenario import START, Act, ReleaseModel
+from controller.simulator.scenario import START, Act, Deed, ReleaseModel
 from controller.simulator.simulation import Simulation
 
 
@@ -33,10 +32,10 @@ def do(sim: Simulation, namespace: str, plan: str, first: str, act: Act) -> None
     sim.say(f"{act.actor}: {act.verb}{f' {act.release}' if act.release else ''} ({act.reason})")
     try:
         match act.verb:
-            case "start":
+            case Deed.START:
                 more = {"kind": act.kind, "reverseOf": act.reverse_of} if act.kind == "reverse" else {}
                 start(sim, namespace, act.plan or plan, ReleaseModel(revision=act.revision, images=act.images), name=name, more=more)
-            case "delete":
+            case Deed.DELETE:
                 release = people.get(RELEASE, namespace, name)
                 people.delete(RELEASE, namespace, name, uid=release["metadata"]["uid"])
             case _:
@@ -55,6 +54,6 @@ def request(people: InMemoryKube, namespace: str, name: str, act: Act) -> dict[s
         "actor": act.actor,
         "reason": act.reason,
     }
-    if act.verb in (Verb.ADVANCE, Verb.PROMOTE):
+    if act.verb in (Deed.ADVANCE, Deed.PROMOTE):
         spec["expect"] = {"stage": (release.get("status") or {}).get("stage", -1)}
     return {"apiVersion": API_VERSION, "kind": "ReleaseRequest", "metadata": {"generateName": f"{name}-{act.verb}-"}, "spec": spec}

@@ -1,6 +1,6 @@
 """Runs one scenario to its end and says what happened: the transcript, the outcome, and whether it was the expected one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class Result:
     Attributes:
         transcript: in order of time.
         problems: how it differs from what was expected, and breaches of invariants; empty is good.
-        status: of the first release, at the end.
+        status: of the first release, at the end, or when it went.
+        gone: whether the first release was deleted.
         looks, queries, revisions: how much work it was.
     """
 
@@ -52,6 +53,7 @@ class Result:
     transcript: list[Line] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     status: ReleaseStatus | None = None
+    gone: bool = False
     ended_at: float = 0.0
     looks: int = 0
     queries: int = 0
@@ -113,6 +115,8 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
     if prepare is not None:
         prepare(sim)
     key = (namespace, name)
+    last: list[Obj] = []
+    sim.server.on_commit(lambda commit: last.append(commit.last) if commit.new is None and is_of(commit, key) else None)
     try:
         people.start(sim, namespace, plan_name, scenario.release, name=name)
     except KubeError as error:
@@ -128,7 +132,7 @@ def run_objects(scenario: Scenario, objects: list[dict[str, Any]], *, seed: int 
         sim.run_until(sim.clock.time + REST_SECONDS, lambda: False)
         quiet(sim, key, result)
     teller.catch_up()
-    finish(sim, key, scenario, result)
+    finish(sim, key, scenario, result, last)
     return result
 
 
@@ -189,19 +193,23 @@ def quiet(sim: Simulation, key: Key, result: Result) -> None:
 
 def of_ours(commit: Commit, key: Key) -> bool:
     """Whether the controller wrote this Release."""
+    return is_of(commit, key) and commit.field_manager == "penstock"
+
+
+def is_of(commit: Commit, key: Key) -> bool:
+    """Whether it is about this Release."""
     meta = commit.last["metadata"]
-    return commit.kind == RELEASE and (meta["namespace"], meta["name"]) == key and commit.field_manager == "penstock"
+    return commit.kind == RELEASE and (meta["namespace"], meta["name"]) == key
 
 
-def finish(sim: Simulation, key: Key, scenario: Scenario, result: Result) -> None:
-    """Compare with what was expected."""
+def finish(sim: Simulation, key: Key, scenario: Scenario, result: Result, last: Sequence[Obj] = ()) -> None:
+    """Compare with what was expected; of a release that was deleted (`last`: as it was when it went) as far as it came."""
     result.looks, result.queries, result.revisions = sim.looks, sim.prometheus.asked, sim.server.revision
     release, expect = sim.release(key), scenario.expect
-    if release is None:
-        if not any(act.verb == "delete" for act in scenario.people):
-            result.problems.append("the release is gone")
-        return
-    status = ReleaseStatus.model_validate(release.get("status") or {})
+    result.gone = release is None
+    status = ReleaseStatus.model_validate((release or last[-1]).get("status") or {})
+    if result.gone and status.phase not in FINAL:
+        result.problems.append("the release is gone, and had not ended")
     result.status = status
     reasons = {status.reason, *([status.rollback.reason] if status.rollback else []), *([status.hold.reason] if status.hold else [])}
     differences = [

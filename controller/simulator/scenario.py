@@ -4,6 +4,7 @@ A scenario stands beside a plan and the Kubernetes objects it acts on. Times are
 of the release. Validated as strictly as plans are.
 """
 
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -231,11 +232,23 @@ class Fault(Model):
         return START + self.at, START + self.at + self.lasts
 
 
+class Deed(StrEnum):
+    """What people do: every request, and what is done without one."""
+
+    PAUSE = Verb.PAUSE
+    RESUME = Verb.RESUME
+    ADVANCE = Verb.ADVANCE
+    PROMOTE = Verb.PROMOTE
+    ROLLBACK = Verb.ROLLBACK
+    DELETE = "delete"
+    START = "start"
+
+
 class Act(Model):
     """Something a person or a pipeline does."""
 
     at: Duration = Field(description="When.")
-    verb: Verb | Literal["delete", "start"] = Field(description="What is asked.")
+    verb: Deed = Field(description="What is asked.")
     reason: str = Field(default="because", description="Their reason.")
     actor: str = Field(default="alice", description="Who.")
     release: str = Field(default="", description="start: name of the further release; else the one that is meant (the first one if empty).")

@@ -252,7 +252,7 @@ class TestRulesAcrossFields:
     def test_a_quantile_lies_between_0_and_1(self):
         found = findings("  checks: [{name: a, builtin: latency, quantile: 95, limit: {max: 1}}]\n")
 
-        assert found["spec.checks[0].quantile"].expected == "a number below 1.0"
+        assert found["spec.checks[0].quantile"].expected == "a number below 1"
 
     def test_an_unknown_provider_is_named_where_the_known_ones_are(self):
         text = GOOD + "  checks: [{name: a, builtin: cpu, provider: other, limit: {max: 1}}]\n"
@@ -374,6 +374,16 @@ class TestScenarios:
         found = {one.path for one in validate_file(path, scenarios=scenario_rules())}
 
         assert found == {"users[0].wrong", "expect.phase", "plan", "world"}
+
+    def test_a_misspelled_word_is_one_error_that_names_the_nearest(self):
+        story = "name: one\nexpect: {phase: Succeded}\nfaults: [{kind: prometheus-dwn, at: 1m}]\npeople: [{verb: rolback, at: 1m}]\n"
+        found = [one for one in validate_text(story, scenarios=scenario_rules()) if one.path not in ("plan", "world")]
+
+        assert [(one.path, one.hint) for one in found] == [
+            ("expect.phase", "did you mean 'Succeeded'?"),
+            ("faults[0].kind", "did you mean 'prometheus-down'?"),
+            ("people[0].verb", "did you mean 'rollback'?"),
+        ]
 
     def test_a_world_whose_name_no_file_can_have_is_one_that_is_not_there(self, tmp_path):
         (tmp_path / "plan.yaml").write_text(HEAD)

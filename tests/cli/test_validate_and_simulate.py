@@ -127,6 +127,32 @@ class TestSimulate:
         assert "OTHERWISE THAN EXPECTED: phase: found Succeeded, expected RolledBack" in captured.out
         assert f"penstock simulate {path} --scenario healthy --seed 7 --trace" in captured.out
 
+    @pytest.mark.parametrize(
+        ("deed", "expect", "told"),
+        [
+            (
+                "people: [{at: 2m, verb: delete}]",
+                "phase: RolledBack, maxWeight: 5",
+                "as expected: RolledBack, green had at most 5 %, and was",
+            ),
+            (
+                "people: [{at: 2m, verb: delete}]",
+                "phase: Succeeded",
+                "OTHERWISE THAN EXPECTED: phase: found RolledBack, expected Succeeded",
+            ),
+            ("faults: [{kind: delete, at: 2m, target: Release shop/shop-v2}]", "phase: RolledBack", "=> as expected: RolledBack"),
+        ],
+    )
+    def test_a_release_that_is_deleted_is_judged_by_how_it_went(self, tmp_path, capsys, deed, expect, told):
+        for name in ("plan.yaml", "world.yaml", "scenarios/healthy.yaml"):
+            (tmp_path / Path(name).name).write_text((FIRST / name).read_text(encoding="utf-8").replace("../", ""), encoding="utf-8")
+        file = tmp_path / "healthy.yaml"
+        text, _, _ = file.read_text(encoding="utf-8").partition("expect:")
+        file.write_text(f"{text}{deed}\nexpect: {{{expect}}}\n", encoding="utf-8")
+
+        assert run(["simulate", str(file)]) == (3 if "OTHERWISE" in told else 0)
+        assert told in capsys.readouterr().out
+
     def test_a_release_that_is_refused_says_what_helps(self, tmp_path, capsys):
         """Most first worlds have one Service for everything, and no label that names the version."""
         for name in ("plan.yaml", "world.yaml", "scenarios/healthy.yaml"):
