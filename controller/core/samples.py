@@ -81,7 +81,9 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
     age = context.now - found.scraped
     if oldest_sample(context) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
-    after, begun = found.scraped - trigger.range, context.now - trigger.range - asking.SPARE_SCRAPES * context.scrape_interval
+    # An increment that began before the first weight has its requests, too: nobody else had any for as long as a drain lasts.
+    after = max(found.scraped - trigger.range, context.since)
+    begun = context.now - trigger.range - asking.SPARE_SCRAPES * context.scrape_interval
     resets = found.resets
     green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))
     return Counts(green, blue)
