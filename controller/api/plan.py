@@ -201,7 +201,7 @@ class Rollback(Model):
     drain_deadline: Duration = Field(
         default=15 * MINUTE, description="Time in which 'no traffic seen' must be shown; after it a person is asked."
     )
-    keep_green: bool = Field(default=False, description="Leave green running at weight 0.")
+    keep_green: bool = Field(default=False, description="Leave green running at weight 0; the next release takes its place.")
 
 
 class Finish(Model):

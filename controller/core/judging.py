@@ -21,7 +21,7 @@ from controller.api.plan_checks import CHANCE_DEVIATIONS, BuiltIn, Check, Group,
 from controller.api.release import CheckStatus, WindowStatus
 from controller.core import kayenta, reasons
 from controller.core.asking import gate_key, trigger_key
-from controller.core.polls import polled, rule_of
+from controller.core.polls import polled, reach, rule_of
 from controller.core.readings import (
     DETAIL_LENGTH,
     Context,
@@ -329,14 +329,14 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
         return before
     if trigger.probe is not None or trigger.limit is None:
         return _judge_probe(before, green.probe if green else None, blue.probe if blue else None, context.now)
-    counted = counts if green is None else None
+    counted, back = counts if green is None else None, reach(trigger, context.since, context.now)
     remembered = before.baseline if before.baseline is not None else polled(context.baseline, trigger.name).baseline
-    candidate = reading_of(green, context.now, context) if counted is None else _share(trigger, counted, Arm.CANDIDATE)
+    candidate = reading_of(green, context.now, context) if counted is None else _share(trigger, counted, Arm.CANDIDATE, back)
     if counted is not None and trigger.limit.relative and context.blue_serves:
-        baseline: Reading | None = _share(trigger, counted, Arm.BASELINE)
+        baseline: Reading | None = _share(trigger, counted, Arm.BASELINE, back)
     else:
         baseline = _baseline(trigger.limit, blue, remembered, context.now, context)
-    window = Window(context.now - trigger.range, context.now)
+    window = Window(context.now - back, context.now)
     n = _requests(window, context) if counted is None else counted.n
     question = Question(check=trigger.name, limits=limits_of(trigger.limit), window=window, n=n, unit=unit_of(trigger))
     verdict = threshold.judge(question, candidate, baseline)
@@ -352,13 +352,13 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
     return _counted(status, trigger.repeat)
 
 
-def _share(trigger: Trigger, counts: Counts, arm: Arm) -> Reading:
+def _share(trigger: Trigger, counts: Counts, arm: Arm, seconds: float) -> Reading:
     """The percentage that the built-in query would tell, of what was counted."""
     if counts.fault is not None:
         return counts.fault
     found = counts.green if arm is Arm.CANDIDATE else counts.blue
     if not found.n:
-        return Reading(reason=reasons.NO_SERIES, detail=f"no request was counted in {trigger.range:g} s")
+        return Reading(reason=reasons.NO_SERIES, detail=f"no request was counted in {seconds:.0f} s")
     return Reading(value=_failing_percent(trigger, 100 * found.failed / found.n))
 
 
@@ -374,7 +374,7 @@ def _estimated(trigger: Trigger, verdict: Verdict, context: Context) -> Counts |
     if verdict.n is None or verdict.candidate is None or context.traffic is None:
         return None
     # A rate reaches from the first scrape within the range to the last: up to one interval of the counted requests is not in it.
-    reach = max(1 - context.scrape_interval / trigger.range, 0.5)
+    reach = max(1 - context.scrape_interval / verdict.window.seconds, 0.5)
     blue = context.traffic.blue.between(verdict.window.start, verdict.window.end)
     share = _failing_percent(trigger, verdict.candidate) / 100
     return Counts(Failures(verdict.n, verdict.n * share, reach * verdict.n), Failures(blue, 0.0, reach * blue))

@@ -11,6 +11,9 @@ from controller.api.plan_checks import Repeat, Trigger
 from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 
+LEAST_REACH_SECONDS = 0.001
+"""The shortest range that a query can have: at its first look a trigger finds nothing, and says so."""
+
 DUE_EARLY_SECONDS = 0.001
 """A look that comes this much before a poll is due asks already."""
 
@@ -52,6 +55,19 @@ def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> fl
     """When the next trigger is due, Unix seconds; None without triggers."""
     times = [max(now, rhythm.due_after(uid, last, trigger.interval)) for trigger, last in _polls(plan, status)]
     return min(times, default=None)
+
+
+def watched_since(status: ReleaseStatus) -> float:
+    """Since when the version that triggers watch has its requests, Unix seconds: green, after the return of `finish: home` the original."""
+    return status.returned_at or status.exposed_since
+
+
+def reach(trigger: Trigger, since: float, now: float) -> float:
+    """How far a trigger looks back, seconds: its range, and not to what another version did in the same place before (S10).
+
+    A new release comes up where the last one was rolled back, or where the old version idles, under the same names.
+    """
+    return min(trigger.range, max(now - since, LEAST_REACH_SECONDS)) if 0 < since <= now else trigger.range
 
 
 def _polls(plan: PlanSpec, status: ReleaseStatus) -> list[tuple[Trigger, float]]:

@@ -78,10 +78,10 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
     found = requests(measured, (_pair(subject, observed, trigger),), asking.mesh_of(subject, observed.cluster))
     if found.fault:
         return Counts(fault=Reading(reason=found.fault, detail=found.detail))
-    return counted(found, trigger.range, context.now, context.scrape_interval)
+    return counted(found, trigger.range, context.now, context.scrape_interval, since=context.since)
 
 
-def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float) -> Counts:
+def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float, *, since: float = 0.0) -> Counts:
     """How many requests of each colour failed in so many seconds before the newest sample, of all that is known now.
 
     Args:
@@ -89,11 +89,13 @@ def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float) -
         seconds: a trigger's range.
         now: Unix seconds.
         scrape: seconds between two samples.
+        since: when green got its first requests, Unix seconds; 0 where nobody knows.
     """
     age = now - found.scraped
     if oldest_sample(scrape) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
-    after, begun = found.scraped - seconds, now - seconds - asking.SPARE_SCRAPES * scrape
+    # An increment that began before the first weight has its requests, too: nobody else had any for as long as a drain lasts.
+    after, begun = max(found.scraped - seconds, since), now - seconds - asking.SPARE_SCRAPES * scrape
     resets = found.resets
     green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))
     return Counts(green, blue)

@@ -317,3 +317,38 @@ class TestRecords:
         assert asking.counted_by(plan.triggers[0], Mesh(mode="subset"), asking.traffic_places(plan, naming)[0]).startswith(
             'istio_requests_total{reporter="source",destination_workload=~"shop|shop-green"'
         )
+
+
+def begun(seconds, trigger):
+    """A release whose first weight was written so many seconds ago."""
+    there = released(trigger)
+    return replace(there, status=there.status.model_copy(update={"exposed_since": NOW - seconds}))
+
+
+def test_what_failed_in_greens_place_before_its_first_weight_is_nobodys_failure_now():
+    """The version before was rolled back from the same place, or idles there; its counters go on under the same names."""
+    failed_once = both(green=(0, 0))
+    early = [*failed_once.series, rows("shop-green", "503", [900, *[0] * 12], base=0.0), rows("shop-green", "200", [0, *[90] * 12])]
+    look_back = {"range": "5m", "limit": {"max": 5}}
+
+    assert polled(begun(3_600, look_back), answered(*early)).outcome is FAIL
+    assert polled(begun(180, look_back), answered(*early)).outcome is PASS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [(3_600, "[300s]"), (90, "[90s]"), (0, "[1ms]"), (-60, "[300s]")],
+    ids=["long ago", "not long ago", "in this look", "clock set back"],
+)
+def test_a_query_of_ones_own_looks_back_no_further_than_that_either(seconds, asked):
+    own = {
+        "name": "errors",
+        "query": 'sum(rate(failed_total{workload="$workload"}[$window]))',
+        "builtin": None,
+        "limit": {"max": 1},
+        "range": "5m",
+    }
+
+    (query,) = (ask.query for ask in needs.asks(begun(seconds, own).world()) if ask.key.startswith("trigger/errors/"))
+
+    assert asked in query

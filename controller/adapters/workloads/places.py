@@ -84,6 +84,15 @@ def other(slot: int) -> int:
     return SLOTS - 1 - slot
 
 
+def is_kept(green: Obj, subject: Subject) -> bool:
+    """Whether it is the green of a rollback, which the plan leaves running (`keepGreen`): the next release takes its place.
+
+    A release of this plan brought it, and it has no weight: the routes are blue's when a release starts.
+    """
+    ours = marks.label(green, marks.PLAN_LABEL) == marks.label_value(subject.spec.plan) and marks.annotation(green, marks.REVISION)
+    return plan_of(subject).rollback.keep_green and bool(ours)
+
+
 def find(kube: Kube, kind: Kind, namespace: str, name: str) -> Obj | None:
     """The object, or None where there is none. Raises the other `KubeError`s."""
     try:

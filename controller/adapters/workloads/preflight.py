@@ -19,6 +19,7 @@ from controller.adapters.workloads.places import (
     dig,
     find,
     image_of,
+    is_kept,
     labels_at,
     number,
     other,
@@ -294,7 +295,7 @@ def _slot_free(found: _Pass, site: _Site) -> None:
     plan, running = marks.label(site.green, marks.PLAN_LABEL), replicas_of(site.green)
     if plan not in {"", found.subject.spec.plan}:
         found.refuse(reasons.WORKLOAD_UNSUITABLE, f"Deployment {site.green_name} stands in green's place and belongs to plan {plan}.")
-    elif running:
+    elif running and not is_kept(site.green, found.subject):
         detail = f"Deployment {site.green_name} stands in green's place with {many(running, 'replica')}; scale it to zero or delete it."
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
 

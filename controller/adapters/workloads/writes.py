@@ -20,7 +20,7 @@ from controller.adapters.workloads.clone import (
     update_idle,
 )
 from controller.adapters.workloads.in_place import put_back_in_place, update_in_place, updated_by
-from controller.adapters.workloads.places import container_index, dig, find, other, replicas_of, template_labels, text
+from controller.adapters.workloads.places import container_index, dig, find, is_kept, other, replicas_of, template_labels, text
 from controller.adapters.workloads.view import MembersView, wanted_replicas
 from controller.api.plan import GreenSource, Member
 from controller.api.release import ManagedObject, Phase
@@ -94,14 +94,15 @@ def _clone_member(writer: Writer, member: Member) -> None:
 
 
 def _wake(writer: Writer, member: Member, blue: Obj, idle: Obj) -> None:
-    """Turn what idles in green's place into green. Never a version that runs or that another plan owns."""
+    """Turn what idles in green's place, or what the plan kept there, into green. Never another that runs, or one of another plan."""
     there, how = writer.green_place(member), writer.recipe(member)
     if text(idle, "metadata", "deletionTimestamp"):
         raise ConflictError(CONFLICT, "Terminating", f"Deployment {there.namespace}/{there.workload} is still being deleted.")
-    if replicas_of(idle) or marks.label(idle, marks.PLAN_LABEL) not in {"", marks.label_value(how.plan)}:
+    kept = is_kept(idle, writer.subject)
+    if (replicas_of(idle) and not kept) or marks.label(idle, marks.PLAN_LABEL) not in {"", marks.label_value(how.plan)}:
         message = f"Deployment {there.namespace}/{there.workload} stands in green's place and is not of this release."
         raise RefusedError(CONFLICT, "Foreign", message)
-    if pods_left(idle):  # the core waits for this; here it is seen where a pod was reported after that look
+    if pods_left(idle) and not kept:  # the core waits for this; here it is seen where a pod was reported after that look
         raise ConflictError(CONFLICT, "Ending", f"Deployment {there.namespace}/{there.workload} in green's place is still ending.")
     service = find(writer.kube, SERVICE, there.namespace, there.service) if writer.split.by_host else None
     wanted = wanted_replicas(writer.subject, member.name, replicas_of(blue), 0)
