@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from controller.api.release import CapacityStatus, ManagedObject, Phase
+from controller.api.release import CapacityStatus, ManagedObject, Phase, ReleaseStatus
 from controller.core import reasons, trials
 from controller.core.cautions import WARNINGS, cautions, in_words
 from controller.core.commands import Decision, Record, RecordKind
 from controller.core.steps import World, moved, record, stored
 from controller.core.world import Problem
+from controller.ports import VIRTUAL_SERVICE
 
 
 def refuse(w: World, reason: str, detail: str) -> Decision:
@@ -81,6 +82,17 @@ def lost_marks(w: World) -> bool:
         return True
     mine = [r for r in w.observed.routes if r.found and r.owner in ("", w.subject.uid)]
     return any(not r.owner or (not r.added and w.status.added.get(f"{r.namespace}/{r.name}")) for r in mine)
+
+
+def with_routes_made_again(w: World, status: ReleaseStatus) -> ReleaseStatus:
+    """The status that lists a VirtualService which somebody deleted and made again under its new uid, too; the same object where none was.
+
+    What the plan names is written whatever its uid is (everybody is put back on blue), so that it is only written down.
+    """
+    known = {(o.namespace, o.name): o.uid for o in status.objects if o.kind == VIRTUAL_SERVICE.kind}
+    uids = {o.uid for o in status.objects}
+    again = [o for o in w.observed.objects if o.kind == VIRTUAL_SERVICE.kind and (o.namespace, o.name) in known and o.uid not in uids]
+    return status.model_copy(update={"objects": [*status.objects, *again]}) if again else status
 
 
 def listed(w: World) -> list[ManagedObject]:

@@ -68,7 +68,8 @@ def concluded_refusal(w: World, code: int, sentence: str, epoch: int) -> Decisio
 
 
 def _derived(w: World, decision: Decision, epoch: int) -> Decision:
-    status = conditions.derive(w.subject, decision.status, w.observed, w.now, epoch)
+    kept = beginning.with_routes_made_again(w, decision.status) if decision.store else decision.status
+    status = conditions.derive(w.subject, kept, w.observed, w.now, epoch)
     return decision if status is decision.status else replace(decision, status=status)
 
 
