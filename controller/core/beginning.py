@@ -8,7 +8,7 @@ from controller.core.cautions import WARNINGS, cautions, in_words
 from controller.core.commands import Decision, Record, RecordKind
 from controller.core.steps import World, moved, record, stored
 from controller.core.world import Problem
-from controller.ports import VIRTUAL_SERVICE
+from controller.ports import DESTINATION_RULE, HPA, VIRTUAL_SERVICE
 
 
 def refuse(w: World, reason: str, detail: str) -> Decision:
@@ -84,15 +84,22 @@ def lost_marks(w: World) -> bool:
     return any(not r.owner or (not r.added and w.status.added.get(f"{r.namespace}/{r.name}")) for r in mine)
 
 
-def with_routes_made_again(w: World, status: ReleaseStatus) -> ReleaseStatus:
-    """The status that lists a VirtualService which somebody deleted and made again under its new uid, too; the same object where none was.
+MADE_AGAIN = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind, HPA.kind})
+"""Kinds that are the plan's by their name or their target. Another Deployment is another version, which somebody has to look at."""
 
-    What the plan names is written whatever its uid is (everybody is put back on blue), so that it is only written down.
-    """
-    known = {(o.namespace, o.name): o.uid for o in status.objects if o.kind == VIRTUAL_SERVICE.kind}
+
+def with_made_again(w: World, status: ReleaseStatus) -> ReleaseStatus:
+    """The status that lists what was deleted and made again (`kubectl replace --force`) under its new uid, too; else the same object."""
+    known = {(o.kind, o.namespace, o.name) for o in status.objects if o.kind in MADE_AGAIN}
     uids = {o.uid for o in status.objects}
-    again = [o for o in w.observed.objects if o.kind == VIRTUAL_SERVICE.kind and (o.namespace, o.name) in known and o.uid not in uids]
+    again = [o for o in w.observed.objects if (o.kind, o.namespace, o.name) in known and o.uid not in uids]
     return status.model_copy(update={"objects": [*status.objects, *again]}) if again else status
+
+
+def made_again(w: World) -> Decision | None:
+    """Written down before anything is written to it (S14), but for a way back, which acts first; None where nothing was made again."""
+    status = with_made_again(w, w.status)
+    return stored(status) if status is not w.status else None
 
 
 def listed(w: World) -> list[ManagedObject]:

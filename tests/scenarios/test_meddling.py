@@ -267,6 +267,22 @@ class TestTheRoute:
         assert uid in {entry["uid"] for entry in story.status["objects"]}
         assert story.breaches == []
 
+    @pytest.mark.parametrize("kind", [VIRTUAL_SERVICE, DESTINATION_RULE, HPA])
+    def test_what_was_replaced_by_force_is_written_only_once_its_new_uid_is_written_down(self, kind):
+        def replaced(kube: InMemoryKube) -> None:
+            old = kube.get(kind, "shop", "shop")
+            kube.delete(kind, "shop", "shop", uid=old["metadata"]["uid"])
+            kube.create(
+                kind, "shop", {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "shop"}, "spec": old["spec"]}
+            )
+
+        story = told((MEASURING, replaced), people=({"at": "100s", "verb": "rollback", "reason": "enough"},))
+
+        uid = story.kube.get(kind, "shop", "shop")["metadata"]["uid"]
+        assert story.status["phase"] == "RolledBack"
+        assert uid in {entry["uid"] for entry in story.status["objects"]}
+        assert story.breaches == []
+
     def test_a_mirror_to_blue_keeps_its_subset_and_nothing_else(self):
         """Mirrored requests are nobody's answer: the routes, the plan and the autoscaler are given back all the same."""
 
