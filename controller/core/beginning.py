@@ -89,11 +89,19 @@ MADE_AGAIN = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind, HPA.kind})
 
 
 def with_made_again(w: World, status: ReleaseStatus) -> ReleaseStatus:
-    """The status that lists what was deleted and made again (`kubectl replace --force`) under its new uid, too; else the same object."""
+    """The status that lists what was deleted and made again (`kubectl replace --force`) by its new uid; else the same object.
+
+    The old uid goes: a tool may replace something every few minutes, and the status stays small. A cache may still show the old object.
+    """
+    if not w.observed.live:
+        return status
     known = {(o.kind, o.namespace, o.name) for o in status.objects if o.kind in MADE_AGAIN}
     uids = {o.uid for o in status.objects}
     again = [o for o in w.observed.objects if (o.kind, o.namespace, o.name) in known and o.uid not in uids]
-    return status.model_copy(update={"objects": [*status.objects, *again]}) if again else status
+    if not again:
+        return status
+    places = {(o.kind, o.namespace, o.name) for o in again}
+    return status.model_copy(update={"objects": [*(o for o in status.objects if (o.kind, o.namespace, o.name) not in places), *again]})
 
 
 def made_again(w: World) -> Decision | None:
