@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from controller.api.release import CapacityStatus, ManagedObject, Phase
+from controller.api.release import CapacityStatus, ManagedObject, Phase, ReleaseStatus
 from controller.core import reasons, trials
 from controller.core.cautions import WARNINGS, cautions, in_words
 from controller.core.commands import Decision, Record, RecordKind
 from controller.core.steps import World, moved, record, stored
 from controller.core.world import Problem
+from controller.ports import DESTINATION_RULE, HPA, VIRTUAL_SERVICE
 
 
 def refuse(w: World, reason: str, detail: str) -> Decision:
@@ -81,6 +82,32 @@ def lost_marks(w: World) -> bool:
         return True
     mine = [r for r in w.observed.routes if r.found and r.owner in ("", w.subject.uid)]
     return any(not r.owner or (not r.added and w.status.added.get(f"{r.namespace}/{r.name}")) for r in mine)
+
+
+MADE_AGAIN = frozenset({VIRTUAL_SERVICE.kind, DESTINATION_RULE.kind, HPA.kind})
+"""Kinds that are the plan's by their name or their target. Another Deployment is another version, which somebody has to look at."""
+
+
+def with_made_again(w: World, status: ReleaseStatus) -> ReleaseStatus:
+    """The status that lists what was deleted and made again (`kubectl replace --force`) by its new uid; else the same object.
+
+    The old uid goes: a tool may replace something every few minutes, and the status stays small. A cache may still show the old object.
+    """
+    if not w.observed.live:
+        return status
+    known = {(o.kind, o.namespace, o.name) for o in status.objects if o.kind in MADE_AGAIN}
+    uids = {o.uid for o in status.objects}
+    again = [o for o in w.observed.objects if (o.kind, o.namespace, o.name) in known and o.uid not in uids]
+    if not again:
+        return status
+    places = {(o.kind, o.namespace, o.name) for o in again}
+    return status.model_copy(update={"objects": [*(o for o in status.objects if (o.kind, o.namespace, o.name) not in places), *again]})
+
+
+def made_again(w: World) -> Decision | None:
+    """Written down before anything is written to it (S14), but for a way back, which acts first; None where nothing was made again."""
+    status = with_made_again(w, w.status)
+    return stored(status) if status is not w.status else None
 
 
 def listed(w: World) -> list[ManagedObject]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.api.release import ReleaseStatus
-from controller.core import reasons, samples, sequential
+from controller.core import polls, reasons, samples, sequential
 from controller.core.commands import Record, RecordKind
 from controller.core.sequential import measured_of
 from controller.core.steps import World, record
@@ -57,6 +57,13 @@ def with_unseen(w: World, passed: ReleaseStatus) -> tuple[ReleaseStatus, tuple[R
 
 
 def _unseen(w: World) -> Iterator[Problem]:
+    yield from _failures_unseen(w)
+    silent = [one.name for one in w.plan.triggers if not one.observe and polls.polled(w.status.triggers, one.name).recent == "i"]
+    if silent:
+        yield Problem(reasons.TRIGGER_SILENT, ", ".join(silent))
+
+
+def _failures_unseen(w: World) -> Iterator[Problem]:
     """Checks whose counter of failures has no series of either version: nothing has failed, or no such counter exists."""
     tally = sequential.counted(w)
     for one in tally.checks if tally is not None else ():

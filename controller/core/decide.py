@@ -68,7 +68,8 @@ def concluded_refusal(w: World, code: int, sentence: str, epoch: int) -> Decisio
 
 
 def _derived(w: World, decision: Decision, epoch: int) -> Decision:
-    status = conditions.derive(w.subject, decision.status, w.observed, w.now, epoch)
+    kept = beginning.with_made_again(w, decision.status) if decision.store else decision.status
+    status = conditions.derive(w.subject, kept, w.observed, w.now, epoch)
     return decision if status is decision.status else replace(decision, status=status)
 
 
@@ -88,6 +89,7 @@ def next_step(w: World) -> Decision:
     watched = seen.watch(w)
     asked = triggered(w, watched) or trouble.schema_old(w) or trouble.unreadable(w) or missing.answer(w) or outage.answer(w)
     asked = asked or drift.answer(w) or _requests(w) or alerted(w, watched)
+    asked = asked or beginning.made_again(w)
     return held_on_to(w, outage.awake(w, asked or missing.kept(w, missing.stopped(w, step(w, watched)))))
 
 

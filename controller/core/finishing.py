@@ -3,6 +3,7 @@
 from controller.api.plan import GreenSource
 from controller.api.release import Phase, ReleaseStatus, RetentionStatus, StageStatus, Verb
 from controller.core import backward, deletion, gates, reasons, seen, teardown
+from controller.core.beginning import made_again
 from controller.core.commands import (
     AnswerRequest,
     CloseRoutes,
@@ -68,6 +69,9 @@ def finished(w: World) -> Decision:
     untrue = untrue_end(w)
     if untrue:
         return untrue
+    listed = made_again(w)
+    if listed:
+        return listed
     if w.observed.requests:
         return act(w, *(answer(w, request) for request in w.observed.requests))
     commands = leftovers(w)

@@ -357,9 +357,7 @@ PROVIDER_UNKNOWN = _reason(
 )
 MIXED_REVERSE = _reason("NothingToReverse", "There is no version to go back to: {detail}", "Start a release with the old image.", _W)
 ACTION_REFUSED = _reason("ActionRefused", "The cluster refused a step: {detail}", "Remove what is in the way; the release tries again.", _W)
-SCHEMA_OLD = _reason(
-    "SchemaOld", "The installed CRDs are older than this controller: {detail}", "Run penstock install of this version.", _W
-)
+SCHEMA_OLD = _reason("SchemaOld", "The installed CRDs are older than this controller: {detail}", "Run this version's penstock install.", _W)
 GREEN_CHANGED = _reason(
     "GreenChanged",
     "Green was changed in mid-release: {detail}",
@@ -373,6 +371,9 @@ ROUTE_CHANGED = _reason(
 HELM_MARKED = _reason("HelmMarked", "{detail}", "The next helm upgrade will write it; finish: home keeps the original in place.", _W)
 AUTHORIZATION_DENIES = _reason("AuthorizationDenies", "{detail}", "Allow green's workload in that policy.", _W)
 QUERY_DOUBTFUL = _reason("QueryDoubtful", "Prometheus may refuse a query of the plan: {detail}", "penstock validate shows its place.", _W)
+TRIGGER_SILENT = _reason(
+    "TriggerSilent", "A stage has passed without one answer to a trigger, so that nobody watches by it: {detail}", "Look at its query.", _W
+)
 DISPERSION_ASSUMED = _reason(
     "DispersionAssumed",
     "Blue was not measured, so that a dispersion of at least 2 is assumed: {detail}",
@@ -489,9 +490,7 @@ CLOCK_SKEW = _reason("ClockSkew", "Prometheus's clock differs from the controlle
 SEVERAL_CLUSTERS = _reason(
     "SeveralClusters", "The samples come from several clusters: {detail}", "Name this cluster in the controller's configuration.", _W
 )
-PROMETHEUS_UNREACHABLE = _reason(
-    "PrometheusUnreachable", "Prometheus cannot be reached: {detail}", "Is it up, and is the address right?", _W
-)
+PROMETHEUS_UNREACHABLE = _reason("PrometheusUnreachable", "Prometheus cannot be reached: {detail}", "Is it up, and its address right?", _W)
 PROMETHEUS_TIMEOUT = _reason(
     "PrometheusTimeout", "Prometheus did not answer in time: {detail}", "Is it overloaded, or the query too heavy?", _W
 )

@@ -248,3 +248,20 @@ class TestTrafficDuringTheTeardown:
         assert decision.status.phase is Phase.ROLLING_BACK
         assert names(decision) == ["RollBackRoutes"]
         assert (rollback.traffic_at, rollback.ready_at, rollback.healthy_at, rollback.drained_at) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_what_is_replaced_by_force_again_and_again_is_listed_once_by_its_newest_uid():
+    """A GitOps tool that replaces instead of patching does so every few minutes, for as long as the release lasts."""
+    listed = [
+        ManagedObject(kind="VirtualService", namespace="shop", name="shop", uid="old"),
+        ManagedObject(kind="Deployment", namespace="shop", name="d"),
+    ]
+    again = ManagedObject(kind="VirtualService", namespace="shop", name="shop", uid="new")
+    builder = a_release().at_stage(2)
+    there = replace(builder, status=builder.status.model_copy(update={"objects": listed})).seeing(objects=(again,))
+
+    decision = there.decided()
+
+    assert (decision.store, decision.commands) == (True, ())
+    assert decision.status.objects == [listed[1], again]
+    assert there.seeing(live=False).decided().status.objects == listed

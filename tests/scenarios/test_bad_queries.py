@@ -169,3 +169,16 @@ def test_a_controller_that_is_killed_while_it_waits_for_prometheus_goes_on_waiti
 
     for number in range(1, 30, 3):
         assert play(away, FIRST / "scenarios", Point(number, mode), watch).result.problems == []
+
+
+def test_a_trigger_that_nobody_ever_answered_is_named_when_a_stage_passes():
+    """A release that was watched by nothing is no release that was found good."""
+    silent = {"name": "mine", "query": 'sum(nothing{workload="$workload"})', "limit": {"max": 1}}
+    watched = {"name": "errors", "builtin": "error-rate", "limit": {"max": 5}}
+    stages = [{"weight": 20, "window": "95s", "warmUp": "5s"}, {"weight": 100, "window": "95s"}]
+    status = released(seconds=200.0, checks=[], triggers=[silent, watched], stages=stages)
+
+    assert status.stage == 1
+    assert [warning for warning in status.warnings if "mine" in warning] == [
+        "A stage has passed without one answer to a trigger, so that nobody watches by it: mine"
+    ]

@@ -251,6 +251,38 @@ class TestTheRoute:
         assert (story.status["phase"], story.sizes) == ("RolledBack", {"shop": 3})
         assert [hpa["spec"]["minReplicas"] for hpa in story.kube.list(HPA, "shop").items] == [2]
 
+    def test_one_that_is_deleted_and_put_back_with_a_share_for_green_goes_to_blue_and_is_known_by_its_new_uid(self):
+        """Whoever puts the manifest back as it stood gives green its share again."""
+
+        def put_back(kube: InMemoryKube) -> None:
+            route = [{"destination": {"host": "shop", "subset": name}, "weight": weight} for name, weight in (("v1", 80), ("v2", 20))]
+            named = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": "VirtualService", "metadata": {"name": "shop"}}
+            kube.create(VIRTUAL_SERVICE, "shop", {**named, "spec": {"hosts": ["shop"], "http": [{"route": route}]}})
+
+        later = ({"at": "200s", "verb": "rollback", "reason": "once more"},)
+        story = told((MEASURING, delete(VIRTUAL_SERVICE, "shop")), (MEASURING + 30, put_back), people=later)
+
+        uid = story.kube.get(VIRTUAL_SERVICE, "shop", "shop")["metadata"]["uid"]
+        assert (story.status["phase"], story.weights) == ("RolledBack", {"v1": 100})
+        assert uid in {entry["uid"] for entry in story.status["objects"]}
+        assert story.breaches == []
+
+    @pytest.mark.parametrize("kind", [VIRTUAL_SERVICE, DESTINATION_RULE, HPA])
+    def test_what_was_replaced_by_force_is_written_only_once_its_new_uid_is_written_down(self, kind):
+        def replaced(kube: InMemoryKube) -> None:
+            old = kube.get(kind, "shop", "shop")
+            kube.delete(kind, "shop", "shop", uid=old["metadata"]["uid"])
+            kube.create(
+                kind, "shop", {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "shop"}, "spec": old["spec"]}
+            )
+
+        story = told((MEASURING, replaced), people=({"at": "100s", "verb": "rollback", "reason": "enough"},))
+
+        uid = story.kube.get(kind, "shop", "shop")["metadata"]["uid"]
+        assert story.status["phase"] == "RolledBack"
+        assert uid in {entry["uid"] for entry in story.status["objects"]}
+        assert story.breaches == []
+
     def test_a_mirror_to_blue_keeps_its_subset_and_nothing_else(self):
         """Mirrored requests are nobody's answer: the routes, the plan and the autoscaler are given back all the same."""
 
