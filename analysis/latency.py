@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import le
 from typing import Any
 
 from analysis import rate, reasons
@@ -66,11 +67,12 @@ def read_buckets(arms: Mapping[Arm, Sequence[Series]], wanted: frozenset[float] 
     for arm, every in arms.items():
         for identity, buckets in _histograms(every, wanted).items():
             edges = {text: _edge(text) for text in buckets}
-            fault, detail = _fault(identity, buckets, edges)
+            rising = _rising(edges)
+            fault, detail = _fault(identity, buckets, edges, rising)
             if fault:
                 return Buckets(fault=fault, detail=detail)
             common = set(edges.values()) if common is None else common.intersection(edges.values())
-            falling = _falling(buckets, edges)
+            falling = _falling(buckets, rising)
             fell |= falling
             for text, series in buckets.items():
                 named.setdefault((arm, edges[text]), []).extend([_without(one, falling) for one in series] if falling else series)
@@ -91,15 +93,21 @@ def falls(below: float, above: float) -> bool:
 def contradicts(every: Iterable[Series]) -> bool:
     """Whether some histogram of classic buckets has a scrape in which it counts less below a larger edge."""
     found = _histograms(every, frozenset()).values()
-    return any(_falling(buckets, {text: _edge(text) for text in buckets}) for buckets in found)
+    return any(_falling(buckets, _rising({text: _edge(text) for text in buckets})) for buckets in found)
 
 
-def _falling(buckets: Mapping[str, Sequence[Series]], edges: Mapping[str, float]) -> frozenset[float]:
+def _rising(edges: Mapping[str, float]) -> list[str]:
+    """Edges as they are written, the smallest first."""
+    return sorted(edges, key=lambda text: (edges[text], text))
+
+
+def _falling(buckets: Mapping[str, Sequence[Series]], rising: Sequence[str]) -> frozenset[float]:
     """The scrapes of one histogram that count less below a larger edge, by their times."""
     found: set[float] = set()
-    rising = [buckets[text][0].samples for text in sorted(buckets, key=lambda text: (edges[text], text))]
-    for low, high in pairwise(rising):
-        if len(low) == len(high) and not any(falls(one.value, other.value) for one, other in zip(low, high, strict=True)):
+    every = [buckets[text][0].samples for text in rising]
+    counts = [[sample.value for sample in samples] for samples in every]
+    for (low, high), (below, beyond) in zip(pairwise(every), pairwise(counts), strict=True):
+        if len(low) == len(high) and all(map(le, below, beyond)):
             continue
         above = {sample.time: sample.value for sample in high}
         found.update([sample.time for sample in low if falls(sample.value, above.get(sample.time, math.inf))])
@@ -130,12 +138,11 @@ def _edge(text: str) -> float:
         return math.inf
 
 
-def _fault(identity: Labels, buckets: Mapping[str, Sequence[Series]], edges: Mapping[str, float]) -> tuple[str, str]:
+def _fault(identity: Labels, buckets: Mapping[str, Sequence[Series]], edges: Mapping[str, float], rising: Sequence[str]) -> tuple[str, str]:
     """What is wrong with one histogram: a word and a sentence about it; both empty for a good one."""
     for text in buckets:
         if _is_no_number(text):
             return reasons.BAD_BUCKET_EDGE, f'the bucket edge "{text}" of the histogram {_named(identity)} is no number'
-    rising = sorted(buckets, key=lambda text: (edges[text], text))
     if edges[rising[-1]] != math.inf:
         return reasons.NO_INF_BUCKET, f"the histogram {_named(identity)} has no +Inf bucket"
     scrapes: dict[float, list[float]] = {}

@@ -137,6 +137,9 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         subject, observed = with_progress(snapshot.subject, memo), snapshot.observed
         measured = measure(needs.asks(World(subject, observed, now, measured)), ports, measured)
         decision = concluded(World(subject, observed, now, measured), ports.epoch)
+        if begins_way_back(subject, decision) and (objections := needs.objections(World(subject, observed, now, measured))):
+            measured = measure(objections, ports, measured)
+            decision = concluded(World(subject, observed, now, measured), ports.epoch)
         step = takes_step(subject, decision)
         if live or not step:
             seen = Seen(subject, observed, measured, now, decision, step=step or decision.direction is Direction.BACK)
@@ -235,6 +238,11 @@ def takes_step(subject: Subject, decision: Decision) -> bool:
         return False  # roll_back_routes() reads the routes and the Release itself before each write
     before, after = subject.status, decision.status
     return bool(decision.commands or decision.records) or essence(before) != essence(after)
+
+
+def begins_way_back(subject: Subject, decision: Decision) -> bool:
+    """Whether this decision is the first one to go back."""
+    return decision.status.rollback is not None and subject.status.rollback is None
 
 
 def essence(status: ReleaseStatus) -> tuple[object, ...]:

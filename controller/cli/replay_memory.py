@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.api.promql_facts import facts
-from controller.core.asking import WATCHED
 from controller.core.world import Ask, Measured, Measurement
 from controller.evidence.raw import RawSamples
 from controller.evidence.reading import Look
@@ -69,7 +68,7 @@ def measured_for(asks: Iterable[Ask], look: Look, memory: Memory) -> tuple[Measu
     for ask in asks:
         found = memory.answer(ask, then)
         if found is None:
-            missing += [] if ask.key.startswith(WATCHED) else [ask.key]  # what nobody answers there is no objection
+            missing.append(ask.key)
         else:
             answers[ask.key] = timely(found)
     return Measured(answers), tuple(missing)

@@ -105,8 +105,11 @@ class _Other:
             self.status, self.anew = None, self.anew + 1
         subject = with_status(look.subject, self.status or step.subject.status)
         subject = replace(subject, plan=divided(self.plan, look.divisor)) if subject.plan is not None else subject
-        world = World(subject, look.observed, look.at, look.measured or Measured())
+        world = World(subject, look.observed, look.at)
         measured, missing = measured_for(needs.asks(world), look, self.memory)
+        # What the record does not say there is no objection.
+        behind, _ = measured_for(needs.objections(replace(world, measured=measured)), look, self.memory)
+        measured = Measured({**measured.answers, **behind.answers})
         if missing and not self.unknown:
             self.unknown_at = look.at
         self.unknown |= dict.fromkeys(missing)

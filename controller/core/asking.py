@@ -84,13 +84,9 @@ def standing_key(name: str, arm: Arm) -> str:
     return f"standing/{name}/{arm}"
 
 
-WATCHED = "watched/"
-"""What the keys of questions about what stands behind a trigger's number begin with; a look asks them just before a step is taken."""
-
-
 def watched_key(name: str, arm: Arm) -> str:
     """Key of how the counters behind a trigger's number stand."""
-    return f"{WATCHED}{name}/{arm}"
+    return f"watched/{name}/{arm}"
 
 
 def ticks_key(name: str) -> str:
@@ -160,7 +156,7 @@ class Wanted:
         pairs: sequential gauges whose numbers are paired, and after which time.
         gate: ask the stage's checks for this window, whose ends are sample timestamps; None: do not.
         triggers: to be polled in this look.
-        answered: those of them whose answer may send everybody back: what is behind it is asked, too.
+        answered: whose answers send everybody back: what stands behind them is asked.
         probes: colours whose members' health probes are asked.
     """
 

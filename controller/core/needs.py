@@ -29,6 +29,15 @@ def asks(w: World) -> tuple[Ask, ...]:
     return (*asking.asks_for(w.subject, w.observed, w.now, wanted(w), metrics(w)), *trials.asks(w))
 
 
+def objections(w: World) -> tuple[Ask, ...]:
+    """What is asked before triggers send everybody back: how the counters stand behind the numbers that this look was answered."""
+    if w.subject.plan is None or not watching(w):
+        return ()
+    fired = [one for one in w.plan.triggers if asking.was_answered(w.measured, one) and polls.could_fire(one, w.status.triggers)]
+    home = w.at_home
+    return asking.asks_for(home.subject, home.observed, home.now, asking.Wanted(answered=tuple(fired)), metrics(home)) if fired else ()
+
+
 def going_back(w: World) -> bool:
     """A rollback is asked for and not yet begun: nothing that is measured could change it, and a slow Prometheus must not delay it."""
     begun = w.status.phase in BACKWARD or (w.status.rollback is not None and not w.rollback_requested)
@@ -52,7 +61,6 @@ def wanted(w: World) -> asking.Wanted:
         pairs=sequential.paired(w),
         gate=gate_window(w),
         triggers=triggers,
-        answered=tuple(trigger for trigger in triggers if may_fire(w, trigger)),
         probes=probes(w),
     )
 
@@ -60,11 +68,6 @@ def wanted(w: World) -> asking.Wanted:
 def watching(w: World) -> bool:
     """Whether triggers that are due are polled: while green may have traffic."""
     return w.status.phase in WATCHED and w.status.stage >= 0 and w.status.weight > 0
-
-
-def may_fire(w: World, trigger: Trigger) -> bool:
-    """Whether a trigger that was answered in this look is one failure away from acting: before a step is taken, a look asks once more."""
-    return asking.was_answered(w.measured, trigger) and polls.could_fire(trigger, w.status.triggers)
 
 
 def reaching(since: float | None, w: World, triggers: tuple[Trigger, ...]) -> float | None:

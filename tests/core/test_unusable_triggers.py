@@ -36,20 +36,22 @@ def buckets(workload="shop-green", **counts):
             yield tuple(sorted(known.items())), [(NOW - 5 - 15 * (20 - scrape), count * scrape / 20) for scrape in range(21)]
 
 
-def asks(w):
-    return {ask.key: ask for ask in needs.asks(w) if ask.key.startswith(("trigger/", "watched/"))}
+def answered(w, asks, prometheus, **answers):
+    """The look with an answer to each of these questions."""
+    found = {ask.key: Measurement(answers.get(ask.key.split("/")[0]) or prometheus.query(ask.query, ask.time)) for ask in asks}
+    return replace(w, measured=Measured({**w.measured.answers, **found}))
 
 
-def answered(w, prometheus, **answers):
-    """The look with an answer to each of its questions."""
-    found = {key: Measurement(answers.get(key.split("/")[0]) or prometheus.query(ask.query, ask.time)) for key, ask in asks(w).items()}
-    return replace(w, measured=Measured(found))
+def polled(w, prometheus, **answers):
+    """The look with the answers to the triggers' own questions."""
+    return answered(w, [ask for ask in needs.asks(w) if ask.key.startswith("trigger/")], prometheus, **answers)
 
 
 def watched(w, *series, **answers):
-    """The trigger after a look that takes a step, so that it was looked twice; a Prometheus that holds these buckets answered."""
+    """The trigger after a look that goes back by it, if nothing is said against that; a Prometheus that holds these buckets answered."""
     prometheus = holding(dict(series))
-    return seen.watch_triggers(answered(answered(w, prometheus, **answers), prometheus, **answers))
+    there = polled(w, prometheus, **answers)
+    return seen.watch_triggers(answered(there, needs.objections(there), prometheus, **answers))
 
 
 @pytest.mark.parametrize("trigger", [{}, {"builtin": None, "query": OWN}], ids=["builtin", "a query of its own"])
@@ -83,13 +85,13 @@ class TestBehindTheQuantile:
         assert watched(look(**trigger), *buckets(), watched=late).fired is not None
 
 
-def test_what_is_behind_is_asked_before_a_step_alone_and_where_one_more_failure_is_enough():
-    twice, prometheus = {"repeat": {"consecutive": 2}}, holding(dict(buckets()))
+def test_what_is_behind_is_asked_where_one_more_failure_is_enough():
+    prometheus = holding(dict(buckets()))
 
     for recent, behind in (("", []), ("f", ["watched/slow/candidate"]), ("fp", [])):
-        w = look(recent, **twice)
-        assert list(asks(w)) == ["trigger/slow/candidate"]
-        assert list(asks(answered(w, prometheus))) == ["trigger/slow/candidate", *behind]
+        w = look(recent, repeat={"consecutive": 2})
+        assert needs.objections(w) == ()
+        assert [ask.key for ask in needs.objections(polled(w, prometheus))] == behind
 
 
 def test_of_a_limit_that_compares_both_versions_must_be_countable():
@@ -105,5 +107,5 @@ def test_a_query_without_counters_has_nothing_behind_it():
     heap = {"builtin": None, "query": 'max(heap_bytes{app="$workload"})', "limit": {"max": 1}}
 
     answer = Answer((Series((), (Sample(NOW, 2.0),)),), "vector", server_time=NOW)
-    assert list(asks(answered(look(**heap), holding({}), trigger=answer))) == ["trigger/slow/candidate"]
+    assert needs.objections(polled(look(**heap), holding({}), trigger=answer)) == ()
     assert watched(look(**heap), trigger=answer).fired is not None

@@ -133,6 +133,39 @@ def test_nor_is_it_where_a_limit_on_latency_gets_its_number_all_the_same(name):
     assert latency.value > 0
 
 
+class Slow:
+    """A Prometheus that finds every quantile far beyond every limit, from a moment on."""
+
+    def __init__(self, inner, clock):
+        self.inner, self.clock = inner, clock
+
+    def query(self, promql, time):
+        answer = self.inner.query(promql, time)
+        if "histogram_quantile" not in promql or self.clock.time < START + SPOILT_FROM:
+            return answer
+        return replace(answer, series=tuple(values(lambda _: 1e6)(one) for one in answer.series))
+
+
+@pytest.mark.parametrize(("name", "phase"), [("sound", "RolledBack"), ("falling counts", "Succeeded")])
+def test_a_trigger_on_latency_sends_nobody_back_for_buckets_that_contradict_themselves(name, phase):
+    """What stands behind its number is asked in the second look, before a step is taken; there it holds the step back."""
+    folder, scenario = story("sequential-healthy")
+    kept = []
+
+    def prepare(sim):
+        spoilt = Spoilt(sim.prometheus.inner, sim.clock, NEVER.get(name, lambda one: one))
+        sim.prometheus.inner = Slow(spoilt, sim.clock)
+        kept.append(watch(sim))
+
+    watched = scenario.model_copy(update={"plan": "watched.yaml", "expect": scenario.expect.model_copy(update={"phase": None})})
+    status = run_scenario(watched, folder, prepare=prepare).status
+    (slow,) = status.triggers
+
+    assert kept[0].finish() == []
+    assert status.phase == phase
+    assert slow.reason == (reasons.BEYOND_LIMIT if name == "sound" else reasons.FALLING_BUCKETS)
+
+
 @pytest.mark.long
 def test_samples_that_come_twice_count_once():
     status, breaches = released(twice)
