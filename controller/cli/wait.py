@@ -148,7 +148,9 @@ def wait(
     ctx: typer.Context,
     name: hosts.ReleaseArgument,
     *,
-    until: Annotated[str, typer.Option("--for", metavar="STATE", help=f"{FORS}.", autocompletion=complete.words_of(*GOALS))] = "succeeded",
+    until: Annotated[
+        str, typer.Option("--for", metavar="STATE", help=f"{FORS}.", autocompletion=complete.words_of(*GOALS, "stage="))
+    ] = "succeeded",
     timeout: Annotated[str, typer.Option("--timeout", help="Stop waiting after this time; the release goes on. 0s: never.")] = "45m",
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
