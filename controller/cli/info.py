@@ -91,11 +91,18 @@ def metrics(
     tell(text)
 
 
+def topics(incomplete: str) -> list[str]:
+    """What can be explained."""
+    from controller.cli.main import COMMANDS
+
+    return complete.words_of(*TOPICS, *COMMANDS)(incomplete)
+
+
 def help_(
     ctx: typer.Context,
     topic: Annotated[
         str,
-        typer.Argument(metavar="[COMMAND|exit-codes|reasons|words]", help="What to explain.", autocompletion=complete.words_of(*TOPICS)),
+        typer.Argument(metavar="[COMMAND|exit-codes|reasons|words]", help="What to explain.", autocompletion=topics),
     ] = "",
 ) -> None:
     """Help on a command, or on exit-codes, reasons or words."""

@@ -16,6 +16,7 @@ from analysis.model import Arm, Outcome, Window
 from analysis.retrospect import Retrospect
 from controller.api.base import parse_duration
 from controller.api.plan import PlanSpec
+from controller.cli import complete
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Host, check_format, host_of, tell
 from controller.cli.info import own_version
@@ -53,7 +54,12 @@ AlphaOption = Annotated[float | None, typer.Option("--alpha", help=ALPHA_HELP, s
 LimitOption = Annotated[float | None, typer.Option("--limit", help="Fixed limit of the error rate, percent.", show_default=False)]
 FORMATS = ("", "json", "html", "markdown", "junit")
 FORMAT_HELP = "json for machines; html, markdown or junit: the report that releases have."
-FormatOption = Annotated[str, typer.Option("--output", "-o", help=FORMAT_HELP, show_default=False)]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", help=FORMAT_HELP, show_default=False, autocompletion=complete.words_of("json", "html", "markdown", "junit")
+    ),
+]
 
 ENDINGS = {Outcome.PASS: 0, Outcome.FAIL: int(ExitCode.NO), Outcome.INCONCLUSIVE: int(ExitCode.HELD)}
 _RELATIVE_TIME = re.compile(r"^-(.+)$")

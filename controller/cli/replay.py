@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.bundles import files_of, open_bundle
 from controller.cli.exits import CommandError, ExitCode
@@ -46,7 +47,9 @@ SetOption = Annotated[
 ]
 StepOption = Annotated[bool, typer.Option("--step", help="Walk through the record, decision by decision.")]
 JobsOption = Annotated[int, typer.Option("--jobs", min=0, max=1000, help="Processes for several bundles; 0 is one a core.")]
-FormatOption = Annotated[str, typer.Option("--output", "-o", help="json: one object a bundle.", show_default=False)]
+FormatOption = Annotated[
+    str, typer.Option("--output", "-o", help="json: one object a bundle.", show_default=False, autocompletion=complete.words_of("json"))
+]
 
 
 def replay(

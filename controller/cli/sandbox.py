@@ -14,16 +14,24 @@ import typer
 import yaml
 
 from controller.adapters.kube_errors import ConfigError
+from controller.cli import complete
 from controller.cli.host import say, tell
-from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, find_story, penstock
+from controller.cli.sandbox_world import EXAMPLES, SandboxWorld, examples, find_story, penstock
 from controller.cli.words import span
 
 LOOK_SECONDS = 0.5
 
 
+def known(incomplete: str) -> list[str]:
+    """Names of the examples that are at hand."""
+    return complete.words_of(*examples())(incomplete)
+
+
 def sandbox(
     *,
-    example: Annotated[str, typer.Option("--example", help="hwayo, first-release, conea or symbol-mapper.")] = "first-release",
+    example: Annotated[
+        str, typer.Option("--example", help="hwayo, first-release, conea or symbol-mapper.", autocompletion=known)
+    ] = "first-release",
     folder: Annotated[str, typer.Option("--dir", help="A folder of your own with scenarios below it, instead of an example.")] = "",
     speed: Annotated[float, typer.Option("--speed", min=1, max=1000, help="Every duration is divided by this.")] = 30.0,
     scenario: Annotated[str, typer.Option("--scenario", help="Which scenario of it; healthy, or the only one there is, if absent.")] = "",

@@ -267,8 +267,8 @@ class SandboxWorld:
         """What a person types to start the scenario's release."""
         release = self.story.scenario.release
         only = len(release.images) == 1
-        images = " ".join(f"--image {image if only else f'{member}={image}'}" for member, image in release.images.items())
-        return f"penstock start {self.story.plan} {images} --revision {release.revision}"
+        images = "".join(f" --image {image if only else f'{member}={image}'}" for member, image in release.images.items())
+        return f"penstock start {self.story.plan}{images} --revision {release.revision}"
 
     @property
     def release_name(self) -> str:

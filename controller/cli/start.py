@@ -127,7 +127,8 @@ def start(
     else:
         tell(created)
     if wait:
-        waiting.finish(waiting.follow(session, created, waiting.Goal("succeeded"), seconds, beside_data=bool(output)))
+        code, _ = waiting.follow(session, created, waiting.Goal("succeeded"), seconds, beside_data=bool(output))
+        waiting.finish(code)
 
 
 def create(session: Session, spec: Mapping[str, Any], *, name: str = "") -> Obj:

@@ -4,7 +4,7 @@ It reads plain JSON and takes any nonsense in it for absence: a status that some
 shown. The sentences are those of `core.reasons` and `core.sentences`; nothing is decided here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -138,7 +138,7 @@ def view_of(
     reason = text(status.get("reason"))
     namespace, name = text(meta.get("namespace")), text(meta.get("name"))
     stages = stages_of(spec, status, plan, now, divisor)
-    checks = checks_of(status)
+    checks = checks_of(status, plan)
     on_its_way = phase == "Halted" and bool(status.get("rollback"))  # asking once more changes nothing: `can` says what does
     command, does = command_of(phase, name, namespace) if not (no_way_back or on_its_way) else ("", "")
     leaderless = leaderless if phase not in FINAL else ""
@@ -328,11 +328,25 @@ def _begun(
 # Checks.
 
 
-def checks_of(status: Mapping[str, Any]) -> tuple[CheckView, ...]:
-    """The checks of the current stage (else of the last that has any), then the triggers."""
+def checks_of(status: Mapping[str, Any], plan: Mapping[str, Any] | None = None) -> tuple[CheckView, ...]:
+    """The checks of the current stage (else of the last that has any), those that its end will ask, then the triggers."""
     begun = [*rows(status.get("stages")), record(status.get("returning"))]
     gates = next((rows(stage.get("checks")) for stage in reversed(begun) if rows(stage.get("checks"))), [])
-    return (*(_check(one, trigger=False) for one in gates), *(_check(one, trigger=True) for one in rows(status.get("triggers"))))
+    asked = tuple(_check(one, trigger=False) for one in gates)
+    return (*asked, *_to_come(status, plan, asked), *(_check(one, trigger=True) for one in rows(status.get("triggers"))))
+
+
+def _to_come(status: Mapping[str, Any], plan: Mapping[str, Any] | None, asked: Sequence[CheckView]) -> Iterator[CheckView]:
+    """The plan's limits that no stage has been judged by yet, and that the present one will be. Evidence shows from its first sample on."""
+    stages, index, known = rows(record(plan).get("stages")), whole(status.get("stage"), -1), {check.name for check in asked}
+    if text(status.get("phase")) in FINAL | BACKWARD or not 0 <= index < len(stages):
+        return
+    weight = whole(stages[index].get("weight"))
+    for check in rows(record(plan).get("checks")):
+        named, only = text(check.get("name")), check.get("stages")
+        by_limit = check.get("method") != "sequential" and named not in known
+        if by_limit and (not isinstance(only, list) or not only or weight in only):
+            yield CheckView(named, Mark.REST, "not yet", "asked at the end of the window")
 
 
 def _check(of: Mapping[str, Any], *, trigger: bool) -> CheckView:

@@ -103,8 +103,8 @@ def check_reachable(session: Session, name: str, goal: Goal) -> None:
         raise CommandError(ExitCode.USAGE, f"Release {name} has {count}, so it never reaches stage {goal.stage}.")
 
 
-def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_data: bool = False) -> ExitCode:
-    """Print a line a change until the goal is reached or cannot be reached any more, or the time is over.
+def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_data: bool = False) -> tuple[ExitCode, Obj]:
+    """Print a line a change until the goal is reached, or cannot be any more, or the time is over; how it ended, and the release then.
 
     The lines are the data of stdout; with `beside_data`, where stdout has an object for a program, they are talk.
     """
@@ -121,7 +121,7 @@ def follow(session: Session, name: str, goal: Goal, timeout: float, *, beside_da
             code = answer(goal, release)
             if code is not None:
                 say(verdict_sentence(goal, code, release))
-                return code
+                return code, release
         if session.now >= end:
             if follower.lost:
                 raise CommandError(ExitCode.UNREACHABLE, f"The API server was out of reach when the time was over; release {name} goes on.")
@@ -148,7 +148,9 @@ def wait(
     ctx: typer.Context,
     name: hosts.ReleaseArgument,
     *,
-    until: Annotated[str, typer.Option("--for", metavar="STATE", help=f"{FORS}.", autocompletion=complete.words_of(*GOALS))] = "succeeded",
+    until: Annotated[
+        str, typer.Option("--for", metavar="STATE", help=f"{FORS}.", autocompletion=complete.words_of(*GOALS, "stage="))
+    ] = "succeeded",
     timeout: Annotated[str, typer.Option("--timeout", help="Stop waiting after this time; the release goes on. 0s: never.")] = "45m",
     namespace: hosts.NamespaceOption = "",
     context: hosts.ContextOption = "",
@@ -164,12 +166,7 @@ def wait(
     hosts.check_format(output, hosts.OBJECT_FORMATS)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
     check_reachable(session, name, goal)
-    code = follow(session, name, goal, seconds, beside_data=bool(output))
-    print_end(session, name, output)
-    finish(code)
-
-
-def print_end(session: Session, name: str, output: str) -> None:
-    """The release as it ended, where a format was asked for."""
+    code, release = follow(session, name, goal, seconds, beside_data=bool(output))
     if output:
-        hosts.print_object(hosts.plain(release_of(session, name)), output)
+        hosts.print_object(hosts.plain(release), output)
+    finish(code)

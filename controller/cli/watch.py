@@ -10,10 +10,11 @@ import typer
 from controller.cli import host as hosts
 from controller.cli import wait as waiting
 from controller.cli.exits import ExitCode
-from controller.cli.host import Session, say
+from controller.cli.host import Session
 from controller.cli.read import Follower
 from controller.cli.render import fitted, render
 from controller.cli.view import ReleaseView
+from controller.cli.words import record, text
 
 FRAME_SECONDS = 1.0
 HOME, CLEAR_REST, CLEAR_LINE, HIDE, SHOW = "\x1b[H", "\x1b[J", "\x1b[K", "\x1b[?25l", "\x1b[?25h"
@@ -70,8 +71,5 @@ def watch(
     if session.host.drawable:
         waiting.finish(live(session, name))
         return
-    code = waiting.follow(session, name, waiting.Goal("ended"), 0.0)
-    phase = Follower(session, name).look() if code is ExitCode.REACHED else None
-    if phase is None:
-        say(f"penstock why {name} explains it.")
-    waiting.finish(ENDS.get(phase[1].phase, code) if phase else code)
+    code, release = waiting.follow(session, name, waiting.Goal("ended"), 0.0)
+    waiting.finish(ENDS.get(text(record(release.get("status")).get("phase")), code))

@@ -62,8 +62,15 @@ def test_an_option_of_few_words_offers_those_that_it_takes(terminal):
     assert tab(terminal.host(), "penstock why shop-v2 -o ") == ["json", "yaml"]
     assert tab(terminal.host(), "penstock rollback shop-v2 -o ") == ["json", "yaml", "name"]
     assert tab(terminal.host(), "penstock get -o w") == ["wide"]
-    assert tab(terminal.host(), "penstock wait shop-v2 --for ") == ["succeeded", "rolledback", "held", "ended"]
-    assert tab(terminal.host(), "penstock help ") == ["exit-codes", "reasons", "words"]
+    assert tab(terminal.host(), "penstock wait shop-v2 --for ") == ["succeeded", "rolledback", "held", "ended", "stage="]
+    assert tab(terminal.host(), "penstock help ")[:4] == ["exit-codes", "reasons", "words", "start"]
+    assert tab(terminal.host(), "penstock report x -o ") == ["html", "markdown", "json", "junit"]
+    assert tab(terminal.host(), "penstock sandbox --example h") == ["hwayo"]
+
+
+@pytest.mark.parametrize("command", ["plan", "validate", "simulate", "replay", "judge", "preflight", "import"])
+def test_every_format_is_offered(terminal, command):
+    assert "json" in tab(terminal.host(), f"penstock {command} -o ")
 
 
 def test_the_namespace_that_was_given_is_meant(terminal):

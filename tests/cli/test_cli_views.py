@@ -87,6 +87,19 @@ def test_colours_add_nothing_but_colours():
     assert coloured == picture(what, 100)
 
 
+def test_a_limit_that_nobody_has_asked_yet_is_shown_as_such():
+    """In the first stage of a plan with limits there would be nothing but triggers to see for a quarter of an hour."""
+    release, plan, now = moments("healthy")[200]
+    limits = [{"name": name, "builtin": "cpu", "limit": {"max": 80}, "stages": stages} for name, stages in (("cpu", []), ("late", [50]))]
+    plan = with_defaults({**plan, "checks": [*plan["checks"], *limits]})
+
+    checks = {check.name: (check.word, check.words) for check in view_of(release, plan, now=now).checks}
+
+    assert checks["cpu"] == ("not yet", "asked at the end of the window")
+    assert "late" not in checks
+    assert checks["error-rate"][0] == "so far"
+
+
 NONSENSE = [
     {"phase": "Dancing", "reason": "Whim"},
     {"stages": "none", "triggers": 7, "hold": [], "rollback": "yes", "stage": "three", "weight": None},

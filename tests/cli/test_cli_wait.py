@@ -5,7 +5,7 @@ import json
 import pytest
 
 from controller.ports import DEPLOYMENT, RELEASE
-from tests.cli.cli_bed import a_terminal
+from tests.cli.cli_bed import LOST, a_terminal
 
 FORMATTED = [["wait", "shop-v2"], ["start", "shop", "--image", "r.example/shop:3.0", "--wait"]]
 
@@ -30,6 +30,26 @@ class TestWait:
         assert "7.06 % vs 0.1 % (+6.96 points, limit +5 points, n = 1,017)" in result.err
         later = terminal.penstock("wait", "shop-v2", "--for", "stage=3")
         assert (later.code, "ended as RolledBack, which is not stage 3: " in later.err) == (3, True)
+
+    @pytest.mark.parametrize("words", [("wait", "shop-v2", "-o", "json"), ("watch", "shop-v2")])
+    def test_what_was_reached_counts_also_where_the_api_server_is_lost_in_that_moment(self, words):
+        terminal = a_terminal("fails-at-25")
+        get = terminal.kube.get
+
+        def last_answer(kind, namespace, name):
+            if terminal.phase() == "RolledBack" and kind == RELEASE:
+                terminal.kube.get = lost
+            return get(kind, namespace, name)
+
+        def lost(*_):
+            raise LOST
+
+        terminal.kube.get = last_answer
+
+        result = terminal.penstock(*words)
+
+        assert (result.code, "cannot be reached" in result.err) == (3, False)
+        assert words[0] == "watch" or json.loads(result.out)["status"]["phase"] == "RolledBack"
 
     @pytest.mark.long
     def test_a_rollback_that_is_waited_for_is_0(self):

@@ -529,6 +529,12 @@ class TestTheEnd:
 
         assert at_100.decided().status.phase is Phase.SUCCEEDED
 
+    def test_the_retention_begins_with_the_success_and_not_with_the_release(self):
+        """A release may have taken longer than the whole retention."""
+        decision = a_release().with_plan(finish={"retention": "10m"}).at_stage(4, Phase.BAKING).passed().decided()
+
+        assert (decision.status.phase, decision.status.retention.until) == (Phase.SUCCEEDED, NOW + 600)
+
 
 class TestARequestThatCannotBeRead:
     """A verb of a newer version, for example."""

@@ -10,7 +10,7 @@ from istio_bed import EPOCH, GREEN, host_bed, rule, subject, to
 
 from controller.adapters.istio.rollback import roll_back_routes
 from controller.adapters.istio.writes import claim_routes, close_routes, open_routes, set_weight
-from controller.adapters.marks import ADDED, OWNER, STAMP, Deposed
+from controller.adapters.marks import ADDED, BECAUSE, OWNER, STAMP, Deposed
 from controller.core.commands import RollBackRoutes
 from controller.ports import RELEASE, VIRTUAL_SERVICE, ConflictError, NotFoundError, RefusedError, UnavailableError
 from tests.sizes import size
@@ -385,6 +385,19 @@ class TestBack:
 
 
 class TestClose:
+    def test_the_reason_of_a_rollback_stands_beside_its_stamp_until_the_end(self):
+        """Its record comes after the traffic: whoever takes over between the two reads here what the way back is for."""
+        bed = host_bed()
+        give(bed, 25)
+        why = '{"reason": "TriggerFired"}'
+        command = RollBackRoutes("u1/4", because=why)
+
+        roll_back_routes(bed.kube, RUNNING, bed.look(RUNNING), EPOCH, command, still_ours=lambda: True, sleep=lambda _: None)
+        assert [(route.stamp, route.because) for route in bed.look(RUNNING).routes] == [("u1/4", why)]
+
+        close_routes(bed.kube, RUNNING, bed.look(RUNNING), EPOCH, serving="blue")
+        assert not {STAMP, BECAUSE} & annotations(bed).keys()
+
     def test_our_destination_goes_after_a_rollback(self):
         bed = host_bed(rule(to("api", 100), timeout="3s"))
         start = bed.web()["spec"]
