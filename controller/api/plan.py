@@ -85,7 +85,7 @@ class Bypass(Model):
         default=None, description="If the rule does not exist: make one in front, matching this header; removed at the end."
     )
     cookie: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s;=,]+$")] | None = Field(
-        default=None, description="Likewise, for requests with this cookie instead of a header."
+        default=None, description="Instead of a header: requests with this cookie, among whatever others."
     )
     value: Annotated[str, Field(max_length=128)] = Field(default="true", description="Exact value of the header, or of the cookie.")
 

@@ -6,6 +6,7 @@ Pure, like `traffic`, whose increments it reads.
 import math
 from dataclasses import dataclass
 
+from analysis.model import Labels
 from controller.core import reasons
 from controller.core.binomial import tails
 from controller.core.traffic import Traffic
@@ -105,12 +106,18 @@ def callers(traffic: Traffic, split: Split, after: float) -> str:
     for place, arm in enumerate((traffic.blue, traffic.green)):
         for one in arm.increments:
             if one.end > after and one.start >= split.since:
-                counts.setdefault(one.caller or "unknown", [0.0, 0.0])[place] += one.requests
+                counts.setdefault(_caller(one.series), [0.0, 0.0])[place] += one.requests
     shares = [(100 * green / (blue + green), blue + green, name) for name, (blue, green) in counts.items() if blue + green]
     shares.sort(key=lambda one: (-abs(one[0] - split.percent), one[2]))
     told = [f"{name} {share:.1f} % of {n:,.0f}" for share, n, name in shares[:MOST_CALLERS]]
     more = [f"{len(shares) - MOST_CALLERS} more"] if len(shares) > MOST_CALLERS else []
     return f"reporter {split.reporter}: {', '.join([*told, *more])}"
+
+
+def _caller(series: Labels) -> str:
+    """Whose requests a series counts: `namespace/workload`, or what of it is known."""
+    found = dict(series)
+    return "/".join(filter(None, (found.get(label, "") for label in ("source_workload_namespace", "source_workload")))) or "unknown"
 
 
 def _newest_requests(traffic: Traffic, split: Split, newest: float) -> tuple[float, float, float]:

@@ -32,14 +32,13 @@ GAP_SCRAPES = 3
 """A longer silence than this many scrapes is a gap: its time is not judged."""
 
 _TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "node", "prometheus", "cluster", "replica"})
-_CALLER_LABELS = ("source_workload_namespace", "source_workload")
 _NO_CLUSTER = frozenset({"", "unknown"})
 
 
 class Increment(NamedTuple):
     """`requests` within `(start, end]`, both of them sample times of one series' target, Unix seconds.
 
-    A named tuple, because each look makes a dozen. `fell`: the counter began again within it. `caller`: who asked, `namespace/workload`.
+    A named tuple, because each look makes a dozen. `fell`: the counter began again within it. `series`: labels of what counted it.
     """
 
     start: float
@@ -47,7 +46,7 @@ class Increment(NamedTuple):
     requests: float
     target: Labels = ()
     fell: bool = False
-    caller: str = ""
+    series: Labels = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +206,6 @@ def _target(labels: Labels) -> Labels:
     return tuple([pair for pair in labels if pair[0] in _TARGET_LABELS])
 
 
-def _caller(labels: Labels) -> str:
-    """Whose requests a series counts: `namespace/workload`, or what of it is known."""
-    found = dict([pair for pair in labels if pair[0] in _CALLER_LABELS])
-    return "/".join(filter(None, (found.get(label, "") for label in _CALLER_LABELS)))
-
-
 def _scrapes(every: Iterable[Series]) -> dict[Labels, list[float]]:
     """Sample times by scraped target, sorted."""
     times: dict[Labels, set[float]] = {}
@@ -229,7 +222,7 @@ def _arm(every: Iterable[Series], targets: dict[Labels, list[float]], fails: Cal
         samples = [sample for sample in series.samples if 0 <= sample.value < math.inf]
         times.update([sample.time for sample in samples])
         target = _target(series.labels)
-        grown = _differences(samples, target, targets[target], _caller(series.labels))
+        grown = _differences(samples, target, targets[target], series.labels)
         increments += grown
         if grown and fails(series):
             failed += grown
@@ -246,18 +239,18 @@ def _ending(increments: Sequence[Increment], after: float, until: float) -> tupl
     return tuple(increments[first:last])
 
 
-def _differences(samples: Sequence[Sample], target: Labels, scrapes: Sequence[float], caller: str) -> list[Increment]:
+def _differences(samples: Sequence[Sample], target: Labels, scrapes: Sequence[float], series: Labels) -> list[Increment]:
     if not samples:
         return []
     found = []
     first = samples[0]
     if first.value > 0 and scrapes[0] < first.time:
-        found.append(Increment(scrapes[bisect_left(scrapes, first.time) - 1], first.time, first.value, target, caller=caller))
+        found.append(Increment(scrapes[bisect_left(scrapes, first.time) - 1], first.time, first.value, target, series=series))
     for before, after in pairwise(samples):
         fell = after.value < before.value
         gained = after.value if fell else after.value - before.value
         if gained > 0 or fell:
-            found.append(Increment(before.time, after.time, gained, target, fell, caller))
+            found.append(Increment(before.time, after.time, gained, target, fell, series))
     return found
 
 

@@ -50,6 +50,13 @@ def test_limits_that_no_number_can_keep_are_an_error(limit):
     assert "no number is both" in one.hint
 
 
+def test_a_bypass_rule_is_for_a_header_or_for_a_cookie():
+    routes = "  traffic: {virtualServices: [{name: shop, bypass: [{route: a, header: h, cookie: c}]}]}\n"
+    (one,) = validate_text(HEAD + "  workload: shop\n" + routes)
+
+    assert (one.severity, one.path, one.found) == ("error", "spec.traffic.virtualServices[0].bypass[0]", "header and cookie")
+
+
 class TestShapes:
     def test_an_unknown_field_is_answered_with_the_nearest_name(self):
         one = only("  concurency: queue\n")
