@@ -5,19 +5,21 @@
     candidate   | . . . . . . . . .       . . . . . . . . . it is silent while the baseline goes on
     candidate   |         . . . . . . . . . . . . . . . . . it begins after the baseline: nobody saw what it did before
 
-A counter that falls more often than it grows is none: each fall would count as a restart with all that it stands at.
+A counter that falls more often than it grows is none: each fall would count as a restart with all that it stands at. Nor is one that was
+infinite or negative for a while, whatever it says before and after that.
 
 A silence of both is one long tick, which counts for as much as one scrape may (`analysis.passing`). One that begins late is as one
 that is silent: a pass is about the window that was asked for, and the sentence names the one in which both were seen.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from analysis import latency, retrospect
-from analysis.model import Arm, Counted, Series, Window
+from analysis.model import Arm, Counted, Sample, Series, Window
 from analysis.sequential import Kind
-from analysis.usable import clean, in_words, spoilt
+from analysis.usable import MOST_COUNT, clean, in_words, spoilt
 from controller.api.base import format_duration
 from controller.cli.judge_words import clock
 
@@ -78,11 +80,20 @@ def _unreadable(arm: Arm, every: Sequence[Series], cleaned: Sequence[Series], wi
     held = spoilt(zip(every, cleaned, strict=True)).holding(window.end, patience)
     if held:
         return f"A counter of the {arm} ends in samples that are no counts: {held[0].words}."
+    odd = next(((one, sample) for one in every for sample in one.samples if _is_odd(sample, window)), None)
+    if odd is not None:
+        return f"A counter of the {arm} was no count at {clock(odd[1].time)}: {in_words(odd[0].labels)} was {odd[1].value:g}."
     read = latency.read_buckets({arm: every}) if any("le" in dict(one.labels) for one in every) else None
     if read is not None and read.fault:
         return f"A histogram of the {arm} cannot be read: {read.detail}."
     falling = next((said for one in cleaned if (said := _falls(one, window))), "")
     return f"A counter of the {arm} {falling}: that is no counter, or its times run backwards." if falling else ""
+
+
+def _is_odd(sample: Sample, window: Window) -> bool:
+    """Whether a sample of the window is no count. NaN says nothing here: a dump marks the ends of series so."""
+    value = sample.value
+    return window.start <= sample.time <= window.end and not math.isnan(value) and not 0 <= value <= MOST_COUNT
 
 
 def _falls(series: Series, window: Window) -> str:

@@ -158,7 +158,8 @@ def standing(arm: Arm, measurement: Measurement | None) -> Reading | None:
     if ending:
         words = f"{in_words(ending[0].labels)} is {ending[0].samples[-1].value:g}"
         return Reading(reason=reasons.UNUSABLE_COUNTER, detail=words)
-    found = read_buckets({arm: answer.series}) if answer.series else Buckets()
+    buckets = [one for one in answer.series if any(key == "le" for key, _ in one.labels)]
+    found = read_buckets({arm: buckets}) if buckets else Buckets()
     return Reading(reason=found.fault, detail=found.detail) if found.fault else None
 
 

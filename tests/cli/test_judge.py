@@ -463,9 +463,10 @@ class TestBadInput:
 
     @pytest.mark.long
     def test_samples_that_are_no_numbers_are_no_samples(self, capsys, tmp_path):
+        """A dump marks the ends of series so."""
         series = release()
         broken = {
-            labels: [sample for time, value in samples for sample in ((time, value), (time + 3, "NaN"), (time + 4, "+Inf"), (time + 5, -1))]
+            labels: [sample for time, value in samples for sample in ((time, value), (time + 3, "NaN"))]
             for labels, samples in series.items()
         }
         path = tmp_path / "samples"

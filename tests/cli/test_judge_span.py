@@ -119,6 +119,21 @@ def test_a_counter_of_failures_that_is_nan_is_named(capsys, tmp_path):
     )
 
 
+@pytest.mark.parametrize(("value", "named"), [("+Inf", "inf"), (-5, "-5"), (2.0**60, "1.15292e+18")])
+def test_a_counter_that_was_none_at_one_scrape_is_no_pass_although_it_is_sound_again(value, named, capsys, tmp_path):
+    """What it counted meanwhile is known; that it is a counter is not."""
+    at, failing = BEGIN + 40 * STEP, {("response_code", "503"), ("destination_workload", "shop-green"), ("pod", "b")}
+    series = {
+        labels: [(time, value if time == at and failing <= set(labels) else count) for time, count in samples]
+        for labels, samples in release().items()
+    }
+    code, found = told(capsys, tmp_path, series)
+
+    assert (code, found["outcome"]) == (4, "inconclusive")
+    assert found["sentence"].startswith("A counter of the candidate was no count at 2023-11-14 22:23:20 UTC: istio_requests_total{")
+    assert found["sentence"].endswith(f" was {named}.")
+
+
 def test_counters_that_fall_at_every_scrape_are_none(capsys, tmp_path):
     """As of a file whose times run backwards: each fall would count as a restart with all that the counter stands at."""
     series = {labels: [(2 * BEGIN + STEP * LOOKS - time, value) for time, value in samples] for labels, samples in release().items()}

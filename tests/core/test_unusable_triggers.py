@@ -109,3 +109,10 @@ def test_a_query_without_counters_has_nothing_behind_it():
     answer = Answer((Series((), (Sample(NOW, 2.0),)),), "vector", server_time=NOW)
     assert needs.objections(polled(look(**heap), holding({}), trigger=answer)) == ()
     assert watched(look(**heap), trigger=answer).fired is not None
+
+
+def test_a_number_without_labels_is_none_of_what_was_asked_for_and_holds_nobody_back():
+    """What stands in a Prometheus's place may answer every question with one number."""
+    answer = Answer((Series((), (Sample(NOW, 100.0),)),), "vector", server_time=NOW)
+
+    assert watched(look(), watched=answer, trigger=answer).fired is not None
