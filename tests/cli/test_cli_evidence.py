@@ -340,7 +340,7 @@ class TestOtherPolicy:
         [
             ("alpha", "--set found 'alpha', expected FIELD=VALUE, such as alpha=0.001 or checks.error-rate.limit.maxRatio=1.5.\n"),
             ("checks.nothing.limit.max=1", "found no 'nothing', expected one of error-rate, latency.\n"),
-            ("triggers.errors.quantile=7", "--set: triggers[0].quantile: found 7, expected a number below 1.0.\n"),
+            ("triggers.errors.quantile=7", "--set: triggers[0].quantile: found 7, expected a number below 1.\n"),
             ("alpha=often", "--set: analysis.alpha: found 'often', expected a number.\n"),
             ("alpha=2", "--set: analysis.alpha: found 2, expected a number of at most 0.5.\n"),
             ("stages.5.weight=40", ", expected strictly rising weights; sort the stages, and remove doubles.\n"),
