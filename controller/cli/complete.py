@@ -37,7 +37,8 @@ def plans(ctx: typer.Context, incomplete: str) -> Names:
 
 def things(ctx: typer.Context, args: list[str], incomplete: str) -> Names:
     """What `penstock get` shows: a noun or a release first, then a name of that noun."""
-    from controller.cli.get import TABLES, WORDS
+    from controller.cli.get import TABLES
+    from controller.cli.naming import WORDS
 
     del args  # typer always gives an empty one
     before = [word for word in ctx.params.get("what") or [] if word != incomplete]

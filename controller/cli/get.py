@@ -9,6 +9,7 @@ from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode, explain_fault, is_missing_kind
 from controller.cli.host import Session, say, tell
+from controller.cli.naming import WORDS, apart
 from controller.cli.words import at_home, created_at, number, record, span, text, whole
 from controller.ports import RELEASE, RELEASE_PLAN, RELEASE_REQUEST, Kind, NotFoundError, Obj
 
@@ -95,11 +96,6 @@ TABLES: dict[str, tuple[Kind, tuple[Column, ...]]] = {
     ),
 }  # fmt: skip
 
-WORDS = {
-    "release": "releases", "releases": "releases", "rel": "releases", "plan": "plans", "plans": "plans", "rp": "plans",
-    "request": "requests", "requests": "requests", "rr": "requests", "rrq": "requests",
-}  # fmt: skip
-
 
 def table(columns: Sequence[Column], objects: Sequence[Obj], now: float, *, wide: bool, namespaces: bool) -> list[str]:
     """Aligned lines, the titles first."""
@@ -126,7 +122,7 @@ def get(
 ) -> None:
     """Show releases (or plans, or requests) as a table, or one release in detail."""
     hosts.check_format(output)
-    words = list(what or [])
+    words = [part for word in what or [] for part in apart(word)]
     noun = WORDS[words.pop(0)] if words and words[0] in WORDS else "releases"
     if len(words) > 1:
         raise typer.BadParameter(f"found {len(words)} names, expected one at most", param_hint="NAME")

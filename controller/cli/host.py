@@ -15,7 +15,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from controller.cli import complete
-from controller.cli.naming import NamingError, existing
+from controller.cli.naming import NamingError, existing, existing_of
 from controller.core.words import visible
 from controller.ports import Kube
 
@@ -166,10 +166,24 @@ def check_name(text: str) -> str:
     return check_name_of(None, text)
 
 
+def check_release(text: str) -> str:
+    """A release's name, alone or as `-o name` prints it, or a usage error."""
+    return _check(None, text, "releases")
+
+
+def check_plan(text: str) -> str:
+    """Likewise a plan's."""
+    return _check(None, text, "plans")
+
+
 def check_name_of(option: str | None, text: str) -> str:
     """As `check_name`, where the option must be said: None where the library that reads them knows it."""
+    return _check(option, text)
+
+
+def _check(option: str | None, text: str, noun: str = "") -> str:
     try:
-        return existing(text)
+        return existing_of(noun, text) if noun else existing(text)
     except NamingError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
@@ -201,10 +215,10 @@ RecordOption = Annotated[
     str, typer.Option("--output", "-o", help="json or yaml.", show_default=False, autocompletion=complete.words_of(*RECORD_FORMATS))
 ]
 ReleaseArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of the release.", autocompletion=complete.releases, callback=check_name)
+    str, typer.Argument(metavar="NAME", help="Name of the release.", autocompletion=complete.releases, callback=check_release)
 ]
 PlanArgument = Annotated[
-    str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.", autocompletion=complete.plans, callback=check_name)
+    str, typer.Argument(metavar="PLAN", help="Name of the ReleasePlan.", autocompletion=complete.plans, callback=check_plan)
 ]
 
 

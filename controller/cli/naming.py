@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-from controller.api.base import NAME_LENGTH
+from controller.api.base import GROUP, NAME_LENGTH
 
 REVISION_LENGTH, ID_LENGTH, OBJECT_NAME_LENGTH = 40, 128, 253
 DIGEST_DIGITS = 12
@@ -74,6 +74,29 @@ def checked(word: str, text: str, length: int) -> str:
         would = f", such as {slug(text, length)}" if slug(text, length) else ""
         raise NamingError(f"The {word} {text!r} cannot be used: expected at most {length} lower-case letters, digits and dashes{would}.")
     return text
+
+
+WORDS = {
+    "release": "releases", "releases": "releases", "rel": "releases", "plan": "plans", "plans": "plans", "rp": "plans",
+    "releaseplan": "plans", "releaseplans": "plans", "request": "requests", "requests": "requests", "rr": "requests", "rrq": "requests",
+    "releaserequest": "requests", "releaserequests": "requests",
+}  # fmt: skip
+"""What people call our kinds."""
+
+
+def apart(text: str) -> list[str]:
+    """A kind and a name of `release.penstock.dev/shop-v2`, as `-o name` prints it and kubectl takes it; else the text alone."""
+    kind, _, name = text.partition("/")
+    word = kind.removesuffix(f".{GROUP}")
+    return [word, name] if name and word in WORDS else [text]
+
+
+def existing_of(noun: str, text: str) -> str:
+    """As `existing`, of a noun of `WORDS`, which may stand in front of the name."""
+    *kind, name = apart(text)
+    if kind and WORDS[kind[0]] != noun:
+        raise NamingError(f"found {text!r}, expected the name of a {noun.removesuffix('s')}")
+    return existing(name)
 
 
 def existing(text: str) -> str:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +34,18 @@ from controller.simulator.scenario_names import refusal
 from controller.simulator.simulation import SimulationError
 
 
-def examples_beside(package: Path) -> Path:
-    """The folder of the examples: beside the sources, else that of the clone in which the command runs (an installed package has none)."""
-    beside = package / "examples"
-    return beside if beside.is_dir() else Path("examples")
+def examples_of(package: Path, data: Path) -> Path:
+    """The folder of the examples: beside the sources, else where an installation has them, else in the clone that the command runs in.
+
+    Args:
+        package: the folder that the package lies in.
+        data: where the installation keeps files that are no code.
+    """
+    known = (package / "examples", data / "share" / "penstock" / "examples")
+    return next((place for place in known if place.is_dir()), Path("examples"))
 
 
-EXAMPLES = examples_beside(Path(controller.__file__).parents[1])
+EXAMPLES = examples_of(Path(controller.__file__).parents[1], Path(sysconfig.get_path("data")))
 USUAL = "healthy"
 LEASE_SECONDS, RENEW_SECONDS = 4.0, 1.0
 START_SECONDS = 30.0

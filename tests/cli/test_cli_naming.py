@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cli.naming import NamingError, checked, free_name, images_by_member, name_for_id, next_try, release_name, revision_of, slug
+from tests.cli.cli_bed import a_terminal
 
 LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 
@@ -58,3 +59,32 @@ def test_whatever_is_derived_is_a_dns_label(plan, text, id_):
         assert LABEL.match(name)
         assert len(name) <= 63
     assert checked("revision", next_try(revision), 40)
+
+
+@pytest.fixture(scope="module")
+def running():
+    """In front of a release that runs."""
+    terminal = a_terminal()
+    terminal.until(60)
+    return terminal
+
+
+class TestNamesAsKubectlTakesThem:
+    """`penstock wait $(penstock start ... -o name)`: what `-o name` prints is a name."""
+
+    @pytest.mark.parametrize("name", ["release.penstock.dev/shop-v2", "release/shop-v2", "rel/shop-v2", "shop-v2"])
+    @pytest.mark.parametrize("command", [("why",), ("get",), ("wait", "--for", "stage=1")])
+    def test_a_release_may_have_its_kind_in_front(self, running, command, name):
+        assert running.penstock(*command, name).code == 0
+
+    def test_what_o_name_prints_is_taken_by_every_noun(self, running):
+        for noun in ("releases", "plans"):
+            printed = running.penstock("get", noun, "-o", "name").out.split()
+            assert [running.penstock("get", name, "-o", "name").out.strip() for name in printed] == printed
+
+    def test_another_kind_is_a_usage_error(self, running):
+        result = running.penstock("why", "releaseplan.penstock.dev/shop")
+
+        assert result.code == 2
+        assert "found 'releaseplan.penstock.dev/shop', expected the name of a release" in result.err
+        assert running.penstock("start", "plan/shop", "--image", "r.example/shop:9", "--name", "more").code == 0

@@ -88,6 +88,14 @@ def test_every_phase_built_in_check_and_fault_is_explained():
     assert set(FAULTS) == set(kinds)
 
 
+def test_every_variable_that_the_command_reads_is_explained():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "controller").rglob("*.py"))
+    read = set(re.findall(r"\bPENSTOCK_[A-Z_]+", sources))
+
+    assert {"PENSTOCK_DEBUG", "PENSTOCK_TIME_DIVISOR"} <= read
+    assert not [name for name in read if f"`{name}`" not in (ROOT / "docs" / "cli-reference.md").read_text(encoding="utf-8")]
+
+
 def test_every_default_has_its_reason():
     assert set(DEFAULTS) == {f"{model.__name__}.{name}" for model, name, _ in chosen_defaults()}
 

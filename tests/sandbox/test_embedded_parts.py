@@ -1,6 +1,7 @@
 """The parts of the embedded cluster that only it has: faster scenarios, Prometheus over HTTP, the probe proxy."""
 
 import time
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from controller.adapters.http import HttpProber
 from controller.adapters.prometheus import HttpPrometheus
 from controller.adapters.prometheus_config import Provider
-from controller.cli.sandbox_world import EXAMPLES, examples_beside, find_story
+from controller.cli.sandbox_world import EXAMPLES, examples_of, find_story
 from controller.ports import DEPLOYMENT, AnswerFault, Patch, RefusedError
 from controller.ports import VIRTUAL_SERVICE as ROUTE
 from controller.simulator.apiserver.client import InMemoryKube
@@ -93,7 +94,18 @@ def test_what_is_not_served_is_not_in_the_sandbox(cluster):
     assert "not in the sandbox" in answer.json()["message"]
 
 
-def test_an_installed_package_finds_the_examples_of_the_clone_in_which_it_runs(tmp_path):
+def test_an_installed_package_finds_the_examples_that_came_with_it_or_those_of_the_clone_in_which_it_runs(tmp_path):
     """`pip install .` and then `penstock sandbox`, as the README says."""
-    assert examples_beside(tmp_path) == Path("examples")
-    assert examples_beside(EXAMPLES.parent) == EXAMPLES
+    installed = tmp_path / "data" / "share" / "penstock" / "examples"
+
+    assert examples_of(EXAMPLES.parent, tmp_path) == EXAMPLES
+    assert examples_of(tmp_path, tmp_path / "data") == Path("examples")
+    installed.mkdir(parents=True)
+    assert examples_of(tmp_path, tmp_path / "data") == installed
+
+
+def test_an_installation_brings_every_file_of_the_examples_that_a_sandbox_reads():
+    told = tomllib.loads((EXAMPLES.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["data-files"]
+    brought = {(f"share/penstock/{file.parent.relative_to(EXAMPLES.parent)}", file) for file in EXAMPLES.rglob("*.yaml")}
+
+    assert {(place, file) for place, globs in told.items() for glob in globs for file in EXAMPLES.parent.glob(glob)} == brought
