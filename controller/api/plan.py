@@ -39,7 +39,8 @@ class Member(Model):
     service: Name | None = Field(default=None, description="Name of its Service; the workload's name if absent.")
     container: Name | None = Field(default=None, description="Container that gets the new image; the first one if absent.")
     config_maps: Annotated[list[ObjectName], Field(max_length=32)] = Field(
-        default=[], description="ConfigMaps to bring along when the clone lives in another namespace."
+        default=[],
+        description="ConfigMaps to bring along when the clone lives in another namespace; without the hash where kustomize generates the name.",
     )
     secrets: Annotated[list[ObjectName], Field(max_length=32)] = Field(
         default=[], description="Secrets to bring along into another namespace; needs the optional Role on these names."

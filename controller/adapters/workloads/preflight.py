@@ -28,7 +28,7 @@ from controller.adapters.workloads.places import (
     template_labels,
     text,
 )
-from controller.adapters.workloads.references import KINDS, Reference, check, references
+from controller.adapters.workloads.references import KINDS, Reference, brought_along, check, references
 from controller.adapters.workloads.selectors import query, selects, written
 from controller.adapters.workloads.view import autoscaler_for
 from controller.api.plan import GreenSource, Member, PlanSpec
@@ -37,11 +37,9 @@ from controller.core.commands import Subject
 from controller.core.words import many
 from controller.core.world import Problem
 from controller.ports import (
-    CONFIG_MAP,
     DEPLOYMENT,
     HPA,
     NAMESPACE,
-    SECRET,
     SERVICE,
     Kind,
     Kube,
@@ -346,7 +344,7 @@ def _autoscalers(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
 
 def _references(found: _Pass, site: _Site, clone: Obj) -> None:
     """What the clone needs and is neither there nor brought along."""
-    brought = [(CONFIG_MAP, name) for name in site.member.config_maps] + [(SECRET, name) for name in site.member.secrets]
+    brought = brought_along(site.member, site.blue)
     known = {Reference(kind.kind, name) for kind, name in brought} if site.moves else set()
     who = f"Deployment {site.green_name}"
     for reference in references(marks.mapping(dig(clone, "spec", "template"))):

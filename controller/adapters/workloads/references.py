@@ -4,12 +4,14 @@ A right that is missing is no proof that an object is: it becomes a warning, sin
 no verb on Secrets.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from controller.adapters import marks
 from controller.adapters.workloads.places import dig, text
+from controller.api.plan import Member
 from controller.core import reasons
 from controller.core.world import Problem
 from controller.ports import CONFIG_MAP, PVC, SECRET, SERVICE_ACCOUNT, Kind, Kube, NotFoundError, Obj, RefusedError
@@ -69,6 +71,25 @@ def _renamed(key: str, value: Any, names: Mapping[str, str]) -> Any:
         inner: names.get(part, part) if inner in fields and isinstance(part, str) else _renamed(inner, part, names)
         for inner, part in value.items()
     }
+
+
+_HASH = re.compile(r"-[bcdfghkmt2456789]{10}")
+"""What kustomize appends to the name of a ConfigMap that it generates; it changes with the content."""
+
+
+def brought_along(member: Member, *deployments: Obj | None) -> list[tuple[Kind, str]]:
+    """The objects that a member brings along into another namespace, by the names that its pods use.
+
+    A plan names a generated ConfigMap without the hash: which one it is, the first Deployment says that is there. Secrets are named in
+    full, as are the rights on them.
+    """
+    pods = next((dig(one, "spec", "template") for one in deployments if one is not None), None)
+    used = [one.name for one in references(marks.mapping(pods)) if one.kind == CONFIG_MAP.kind]
+    named: list[str] = []
+    for name in member.config_maps:
+        hashed = [one for one in used if one.startswith(name) and _HASH.fullmatch(one[len(name) :])]
+        named += [name] if name in used else hashed or [name]
+    return [*((CONFIG_MAP, name) for name in named), *((SECRET, name) for name in member.secrets)]
 
 
 def _of_volume(volume: Obj) -> Iterator[Reference]:

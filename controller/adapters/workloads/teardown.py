@@ -8,6 +8,7 @@ from controller.adapters import marks
 from controller.adapters.workloads.autoscalers import autoscaler_at, follow_autoscaler, lower_floor, restore_floor
 from controller.adapters.workloads.change import CONFLICT, Writer, full_size_of
 from controller.adapters.workloads.places import Place, find, image_of, replicas_of, text
+from controller.adapters.workloads.references import brought_along
 from controller.adapters.workloads.view import MembersView, made_by_us
 from controller.adapters.workloads.writes import Touched
 from controller.api.plan import Member
@@ -111,18 +112,18 @@ def _remove(writer: Writer, member: Member, there: Place, *, then: str) -> None:
     """
     workload = writer.live(DEPLOYMENT, there.namespace, there.workload)
     if workload is None:
-        _remove_brought(writer, member, there)
+        _remove_brought(writer, member, there, None)
         return
     if text(workload, "metadata", "deletionTimestamp"):
         return
     _must_be_recorded(writer, workload)
     if then == "delete" or (then == "auto" and made_by_us(writer.subject, DEPLOYMENT, workload)):
         # The workload last: as long as it stands, a leader that comes after a crash does all of this again.
-        _remove_brought(writer, member, there)
+        _remove_brought(writer, member, there, workload)
         _remove_autoscaler(writer, there)
         writer.delete(DEPLOYMENT, workload)
     else:
-        _remove_brought(writer, member, there, of_this_release=True)
+        _remove_brought(writer, member, there, workload, of_this_release=True)
         restore_floor(writer, there, member)
         writer.scale(DEPLOYMENT, workload, 0)
 
@@ -133,13 +134,14 @@ def _remove_autoscaler(writer: Writer, there: Place) -> None:
         writer.delete(HPA, hpa)
 
 
-def _remove_brought(writer: Writer, member: Member, there: Place, *, of_this_release: bool = False) -> None:
+def _remove_brought(writer: Writer, member: Member, there: Place, workload: Obj | None, *, of_this_release: bool = False) -> None:
     """The Service and the copies that were made for a workload; what others made stays.
 
     With a workload that stays, only what this very release made goes: the rest was there before it.
     """
-    names = [(SERVICE, there.service), *((CONFIG_MAP, name) for name in member.config_maps), *((SECRET, name) for name in member.secrets)]
-    for kind, name in names:
+    places = (writer.blue_place(member), writer.green_place(member)) if member.config_maps and workload is None else ()
+    others = [find(writer.kube, DEPLOYMENT, one.namespace, one.workload) for one in places]
+    for kind, name in [(SERVICE, there.service), *brought_along(member, workload, *others)]:
         obj = _readable(writer.kube, kind, there.namespace, name)
         if obj is None or not made_by_us(writer.subject, kind, obj) or (of_this_release and not writer.ours(obj)):
             continue

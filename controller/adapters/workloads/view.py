@@ -28,12 +28,13 @@ from controller.adapters.workloads.places import (
     text,
     uid_of,
 )
+from controller.adapters.workloads.references import brought_along
 from controller.adapters.workloads.selectors import covers, query, written
 from controller.api.plan import GreenSource, Member
 from controller.api.release import ManagedObject
 from controller.core.commands import Subject
 from controller.core.world import MemberView, WorkloadView
-from controller.ports import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, HPA, POD, SECRET, SERVICE, Kind, Kube, Obj, RefusedError
+from controller.ports import DEPLOYMENT, ENDPOINT_SLICE, HPA, POD, SECRET, SERVICE, Kind, Kube, Obj, RefusedError
 
 FLOOR = "penstock.dev/floor"
 """Annotation on an autoscaler whose minimum we moved: `<before>/<as we set it>`."""
@@ -395,9 +396,10 @@ def _brought(reader: _Reader, member: Member, blue_slot: int) -> tuple[bool, lis
     if reader.split.by_host and find(reader.kube, SERVICE, blue.namespace, blue.service) is not None:
         wanted.append((SERVICE, green.service))
     if blue.namespace != green.namespace:
-        wanted += [(CONFIG_MAP, name) for name in member.config_maps] + [(SECRET, name) for name in member.secrets]
-    there = [(kind, _there(reader.kube, kind, green.namespace, name)) for kind, name in wanted]
-    return all(obj is not None for _, obj in there), [(kind, obj) for kind, obj in there if obj is not None]
+        there = find(reader.kube, DEPLOYMENT, blue.namespace, blue.workload) if member.config_maps else None
+        wanted += brought_along(member, there)
+    found = [(kind, _there(reader.kube, kind, green.namespace, name)) for kind, name in wanted]
+    return all(obj is not None for _, obj in found), [(kind, obj) for kind, obj in found if obj is not None]
 
 
 def _there(kube: Kube, kind: Kind, namespace: str, name: str) -> Obj | None:

@@ -21,11 +21,12 @@ from controller.adapters.workloads.clone import (
 )
 from controller.adapters.workloads.in_place import put_back_in_place, update_in_place, updated_by
 from controller.adapters.workloads.places import container_index, dig, find, is_kept, other, replicas_of, template_labels, text
+from controller.adapters.workloads.references import brought_along
 from controller.adapters.workloads.view import MembersView, wanted_replicas
 from controller.api.plan import GreenSource, Member
 from controller.api.release import ManagedObject, Phase
 from controller.core.commands import Subject
-from controller.ports import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET, SERVICE, ConflictError, Kind, Kube, NotFoundError, Obj, RefusedError
+from controller.ports import DEPLOYMENT, NAMESPACE, SERVICE, ConflictError, Kind, Kube, NotFoundError, Obj, RefusedError
 
 NAMESPACE_LABELS = ("istio-injection", "istio.io/rev", "istio.io/dataplane-mode")
 NAMESPACE_PREFIX = "pod-security.kubernetes.io/"
@@ -76,7 +77,7 @@ def _blue(writer: Writer, member: Member) -> Obj:
 
 def _clone_member(writer: Writer, member: Member) -> None:
     blue = _blue(writer, member)
-    _bring(writer, member)
+    _bring(writer, member, blue)
     there, how = writer.green_place(member), writer.recipe(member)
     service = find(writer.kube, SERVICE, there.namespace, there.service) if writer.split.by_host else None
     idle = writer.live(DEPLOYMENT, there.namespace, there.workload)
@@ -121,12 +122,11 @@ def _make_service(writer: Writer, member: Member, service: Obj | None, blue: Obj
         writer.create(SERVICE, clone_service(source, writer.recipe(member), template_labels(blue), labels))
 
 
-def _bring(writer: Writer, member: Member) -> None:
+def _bring(writer: Writer, member: Member, blue: Obj) -> None:
     if writer.blue_place(member).namespace == writer.green_place(member).namespace:
         return
-    for kind, names in ((CONFIG_MAP, member.config_maps), (SECRET, member.secrets)):
-        for name in names:
-            _bring_one(writer, member, kind, name)
+    for kind, name in brought_along(member, blue):
+        _bring_one(writer, member, kind, name)
 
 
 def _bring_one(writer: Writer, member: Member, kind: Kind, name: str) -> None:
