@@ -358,7 +358,7 @@ def _share(trigger: Trigger, counts: Counts, arm: Arm, seconds: float) -> Readin
         return counts.fault
     found = counts.green if arm is Arm.CANDIDATE else counts.blue
     if not found.n:
-        return Reading(reason=reasons.NO_SERIES, detail=f"no request was counted in {seconds:.0f} s")
+        return Reading(reason=reasons.NO_SERIES, detail="no request was counted" + (f" in {seconds:.0f} s" if seconds >= 1 else " yet"))
     return Reading(value=_failing_percent(trigger, 100 * found.failed / found.n))
 
 
