@@ -58,8 +58,12 @@ def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> fl
 
 
 def watched_since(status: ReleaseStatus) -> float:
-    """Since when the version that triggers watch has its requests, Unix seconds: green, after the return of `finish: home` the original."""
-    return status.returned_at or status.exposed_since
+    """Since when what triggers see is the version that they watch, Unix seconds: green, after the return of `finish: home` the original.
+
+    What was in green's place before had drained when this release began. The time until the first weight has no requests, and a rate needs
+    scrapes before the first of them.
+    """
+    return status.returned_at or status.started_at
 
 
 def reach(trigger: Trigger, since: float, now: float) -> float:

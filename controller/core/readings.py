@@ -36,7 +36,7 @@ class Context:
         counted: requests are counted (`traffic.metrics` is istio); otherwise there is no n and no minimum.
         blue_serves: blue has requests to compare with.
         switched_at: when blue lost its last requests; its numbers from just before are asked where none were judged.
-        since: when the version that is watched got its first requests, Unix seconds; 0 where nobody knows.
+        since: since when what is seen is the version that is watched, Unix seconds; 0 where nobody knows.
         baseline: blue's last judged numbers (`status.baseline`).
         traffic: the answer of the traffic query, to print n for triggers; None if not asked.
         sequential: the sequential checks at the window's end, by name (`core.sequential`).

@@ -89,12 +89,11 @@ def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float, *
         seconds: a trigger's range.
         now: Unix seconds.
         scrape: seconds between two samples.
-        since: when green got its first requests, Unix seconds; 0 where nobody knows.
+        since: nothing from before this is green's, Unix seconds; 0 where nobody knows.
     """
     age = now - found.scraped
     if oldest_sample(scrape) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
-    # An increment that began before the first weight has its requests, too: nobody else had any for as long as a drain lasts.
     after, begun = max(found.scraped - seconds, since), now - seconds - asking.SPARE_SCRAPES * scrape
     resets = found.resets
     green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))

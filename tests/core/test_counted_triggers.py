@@ -320,12 +320,12 @@ class TestRecords:
 
 
 def begun(seconds, trigger):
-    """A release whose first weight was written so many seconds ago."""
+    """A release that began so many seconds ago."""
     there = released(trigger)
-    return replace(there, status=there.status.model_copy(update={"exposed_since": NOW - seconds}))
+    return replace(there, status=there.status.model_copy(update={"started_at": NOW - seconds}))
 
 
-def test_what_failed_in_greens_place_before_its_first_weight_is_nobodys_failure_now():
+def test_what_failed_in_greens_place_before_the_release_began_is_nobodys_failure_now():
     """The version before was rolled back from the same place, or idles there; its counters go on under the same names."""
     failed_once = both(green=(0, 0))
     early = [*failed_once.series, rows("shop-green", "503", [900, *[0] * 12], base=0.0), rows("shop-green", "200", [0, *[90] * 12])]
