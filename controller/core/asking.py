@@ -15,7 +15,7 @@ from controller.core.arms import arms_asked, arms_compared, blue_serves, colour_
 from controller.core.buckets import bucket_labels
 from controller.core.commands import Subject
 from controller.core.phases import FULL
-from controller.core.polls import reach, watched_since
+from controller.core.polls import reach, spare, watched_since
 from controller.core.queries import (
     FAILED_BY,
     Mesh,
@@ -412,7 +412,7 @@ class _Asker:
                 continue  # only what blue did just before a switch may lie further back than the traffic query
             since = watched_since(self.subject.status) if at == self.now else 0.0
             try:
-                query = self.query(trigger, colour_of(arm), reach(trigger, since, self.now))
+                query = self.query(trigger, colour_of(arm), reach(trigger, since, self.now, spare(self.plan)))
             except ValueError:
                 continue
             key = trigger_key(trigger.name, arm)

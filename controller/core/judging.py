@@ -302,7 +302,7 @@ def judge_trigger(trigger: Trigger, measured: Measured, before: CheckStatus, con
         return before
     if trigger.probe is not None or trigger.limit is None:
         return _judge_probe(before, green.probe if green else None, blue.probe if blue else None, context.now)
-    counted, back = counts if green is None else None, reach(trigger, context.since, context.now)
+    counted, back = counts if green is None else None, reach(trigger, context.since, context.now, context.spare)
     remembered = before.baseline if before.baseline is not None else polled(context.baseline, trigger.name).baseline
     candidate = reading_of(green, context.now, context) if counted is None else _share(trigger, counted, Arm.CANDIDATE, back)
     if counted is not None and trigger.limit.relative and context.blue_serves:

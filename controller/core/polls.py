@@ -8,7 +8,7 @@ from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 
 LEAST_REACH_SECONDS = 0.001
-"""The shortest range that a query can have: at its first look a trigger finds nothing, and says so."""
+"""The shortest range that a query can have."""
 
 DUE_EARLY_SECONDS = 0.001
 """A look that comes this much before a poll is due asks already."""
@@ -43,12 +43,17 @@ def watched_since(status: ReleaseStatus) -> float:
     return status.returned_at or status.exposed_since
 
 
-def reach(trigger: Trigger, since: float, now: float) -> float:
+def spare(plan: PlanSpec) -> float:
+    """How much further back a query may look: a rate needs a sample from before. A drain ago nobody had requests in green's place."""
+    return min(plan.traffic.scrape_interval, plan.rollback.drain)
+
+
+def reach(trigger: Trigger, since: float, now: float, spare_seconds: float) -> float:
     """How far a trigger looks back, seconds: its range, and not to what another version did in the same place before (S10).
 
     A new release comes up where the last one was rolled back, or where the old version idles, under the same names.
     """
-    return min(trigger.range, max(now - since, LEAST_REACH_SECONDS)) if 0 < since <= now else trigger.range
+    return min(trigger.range, max(now - since + spare_seconds, LEAST_REACH_SECONDS)) if 0 < since <= now else trigger.range
 
 
 def _polls(plan: PlanSpec, status: ReleaseStatus) -> list[tuple[Trigger, float]]:

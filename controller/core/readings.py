@@ -37,6 +37,7 @@ class Context:
         blue_serves: blue has requests to compare with.
         switched_at: when blue lost its last requests; its numbers from just before are asked where none were judged.
         since: when the version that is watched got its first requests, Unix seconds; 0 where nobody knows.
+        spare: how much further back queries may look, seconds (`polls.spare`).
         baseline: blue's last judged numbers (`status.baseline`).
         traffic: the answer of the traffic query, to print n for triggers; None if not asked.
         sequential: the sequential checks at the window's end, by name (`core.sequential`).
@@ -50,6 +51,7 @@ class Context:
     blue_serves: bool = True
     switched_at: float = 0.0
     since: float = 0.0
+    spare: float = 0.0
     baseline: Sequence[CheckStatus] = ()
     traffic: Traffic | None = None
     sequential: Mapping[str, CheckStatus] = field(default_factory=dict)

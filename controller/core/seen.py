@@ -191,6 +191,7 @@ def context(w: World) -> readings.Context:
         blue_serves=arms.blue_serves(w.status),
         switched_at=arms.switched_at(w.status),
         since=polls.watched_since(w.status),
+        spare=polls.spare(w.plan),
         baseline=w.status.baseline,
         traffic=read_traffic(w),
     )
