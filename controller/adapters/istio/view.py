@@ -90,10 +90,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         found = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
         refused, beside = found.problems, found.beside
         missing = () if any(route.problem for route in seen) else absent(kube, sides, routed)
-        owned = [problem for problem in refused if problem.reason == reasons.ROUTE_OWNED]
-        if owned:  # what its owner makes of the weights meanwhile is nothing to put right
-            problems = [*owned, *(problem for problem in problems if problem is not trouble)]
-        problems = [*missing, *problems, *refused, *(problem for view in views for problem in view.problems)]
+        problems = owned_first([*missing, *problems, *refused, *(problem for view in views for problem in view.problems)])
         warnings += found.warnings
     pairs = [pair for host in routed if (pair := sides.pair(host))]
     return TrafficView(
@@ -148,6 +145,12 @@ def _read(kube: Kube, ref: VirtualServiceRef, namespace: str, cluster_domain: st
     except RefusedError as error:
         return Route(ref, namespace, problem=_forbidden(error, f"read VirtualService {namespace}/{ref.name}"))
     return Route(ref, namespace, obj, parse_rules(obj, cluster_domain))
+
+
+def owned_first(problems: list[Problem]) -> list[Problem]:
+    """While another release owns a route, its weights are that one's doing: how to give one version everything would be bad advice."""
+    owned = [problem for problem in problems if problem.reason == reasons.ROUTE_OWNED]
+    return [*owned, *(one for one in problems if one.reason not in (reasons.ROUTE_OWNED, reasons.BLUE_UNKNOWN))] if owned else problems
 
 
 def _sides(subject: Subject, plan: PlanSpec, seen: Sequence[Route], cluster_domain: str) -> tuple[Sides, Problem | None]:
