@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from controller.api.plan_checks import Check, Trigger
 from controller.api.release import ReleaseStatus
 from controller.core import polls, reasons, samples, sequential
 from controller.core.commands import Record, RecordKind
+from controller.core.queries import member_of
 from controller.core.sequential import measured_of
 from controller.core.steps import World, record
 from controller.core.tested import gauge_test
@@ -24,9 +26,10 @@ _DAY = 86_400.0
 
 
 def cautions(w: World) -> Iterator[Problem]:
-    """Warnings about sequential checks; none in a reverse release, which has no such checks."""
+    """Warnings about what is judged, and how; none in a reverse release, which judges nothing."""
     if w.subject.plan is None or w.subject.spec.kind == "reverse":
         return
+    yield from _unwatched(w)
     unknown = [check.name for check in w.plan.checks if check.gauge and gauge_test(w.plan, check) is None]
     if unknown:
         yield Problem(reasons.GAUGE_BY_LIMIT, ", ".join(unknown))
@@ -40,6 +43,18 @@ def cautions(w: World) -> Iterator[Problem]:
     age = (w.now - measured.until) / _DAY if measured is not None else 0.0
     if age > LONG_AGO_DAYS:
         yield Problem(reasons.MEASURED_LONG_AGO, f"{many(age, 'day')} ago")
+
+
+def _unwatched(w: World) -> Iterator[Problem]:
+    """Members that the managed routes send requests to, and whose requests nothing looks at: without a name a check is of the first one."""
+    every: tuple[Check | Trigger, ...] = (*w.plan.checks, *w.plan.triggers)
+    acting = [one for one in every if not one.observe]
+    if any(one.builtin is None and one.member is None for one in acting):
+        return  # whose requests an author's query counts, nobody can tell
+    watched = {member_of(w.plan, one.member).name for one in acting}
+    left = [name for name in w.observed.routed if name not in watched]
+    if acting and left:
+        yield Problem(reasons.MEMBER_UNWATCHED, f"{many(len(left), 'member')} {', '.join(left)}")
 
 
 def in_words(problem: Problem) -> str:

@@ -389,6 +389,12 @@ GAUGE_BY_LIMIT = _reason(
 MEASURED_LONG_AGO = _reason(
     "MeasuredLongAgo", "The dispersion of sequential checks was measured long ago: {detail}", "penstock preflight PLAN measures again.", _W
 )
+MEMBER_UNWATCHED = _reason(
+    "MemberUnwatched",
+    "Green will get requests that no check and no trigger looks at: {detail}",
+    "Give that member checks and triggers of its own (`member: NAME`), at least of its error rate.",
+    _W,
+)
 FAILURES_UNSEEN = _reason(
     "FailuresUnseen",
     "A stage passed on a counter of failures of which neither version has ever shown a series: {detail}",

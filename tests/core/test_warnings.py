@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from controller.api.release import Phase
 from controller.cli.view import notes_of
 from controller.core import reasons
@@ -72,6 +74,30 @@ def test_what_was_measured_long_ago_or_for_another_check_is_said():
 
     assert said(checks=[SEQUENTIAL], analysis=measured(45)) == [reasons.MEASURED_LONG_AGO]
     assert said(checks=[SEQUENTIAL, latency], analysis=measured(1)) == [reasons.DISPERSION_ASSUMED]
+
+
+LIMIT = {"name": "errors", "builtin": "error-rate", "limit": {"max": 1}}
+TWO = [{"name": "web", "workload": "web"}, {"name": "api", "workload": "api"}]
+
+
+@pytest.mark.parametrize(
+    ("checks", "triggers", "routed", "unwatched"),
+    [
+        ([LIMIT], [], ("web", "api"), True),
+        ([LIMIT], [], ("web",), False),
+        ([LIMIT, LIMIT | {"name": "api", "member": "api"}], [], ("web", "api"), False),
+        ([LIMIT], [LIMIT | {"name": "api", "member": "api"}], ("web", "api"), False),
+        ([LIMIT, LIMIT | {"name": "api", "member": "api", "observe": True}], [], ("web", "api"), True),
+        ([LIMIT, {"name": "own", "query": "sum(failed)", "limit": {"max": 1}}], [], ("web", "api"), False),
+    ],
+    ids=["checks of the first member", "not in the routes", "a check", "a trigger", "only observed", "an author's query"],
+)
+def test_requests_that_nothing_looks_at_are_said_at_the_start(checks, triggers, routed, unwatched):
+    plan = {"workload": None, "members": TWO, "checks": checks, "triggers": triggers}
+    release = a_release().with_plan(**plan).in_phase(Phase.PREPARING, blue_slot=-1).seeing(routed=routed)
+
+    records = release.decided().records
+    assert [(entry.reason, "1 member api" in entry.message) for entry in records] == [(reasons.MEMBER_UNWATCHED, True)] * unwatched
 
 
 def test_what_blue_runs_instead_is_said_at_once_and_stays_in_view():

