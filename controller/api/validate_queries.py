@@ -91,7 +91,8 @@ def _unequal(path: Path, filled: str, weights: list[int], *, what: str = "a quer
     if told is not None and told.by_traffic:
         at = f"{', '.join(uneven[:-1])} and {uneven[-1]}" if uneven[1:] else uneven[0]
         found = f"{what} that more requests make larger, compared with blue's at {at} %, where the versions have different numbers of them"
-        yield "warning", path, found, f"a share of the requests, or stages: [{EQUAL}]", f"{advised}ask it at {EQUAL} % alone"
+        expected = f"a share of the requests, or a check with stages: [{EQUAL}]"
+        yield "warning", path, found, expected, f"{advised}ask it by a check at {EQUAL} % alone"
 
 
 def places(spec: dict[str, Any], member: Any, namespace: str) -> tuple[Place, Place]:

@@ -71,6 +71,12 @@ def test_a_built_in_number_that_more_requests_make_larger_is_compared_at_equal_w
     assert [one.path for one in found] == ["spec.checks[0].builtin"] * warned
 
 
+def test_a_trigger_which_has_no_stages_is_not_told_to_name_some():
+    one = only("  triggers: [{name: a, builtin: request-rate, limit: {minRatio: 0.8}}]\n")
+
+    assert (one.path, one.expected) == ("spec.triggers[0].builtin", "a share of the requests, or a check with stages: [50]")
+
+
 def test_a_bypass_rule_is_for_a_header_or_for_a_cookie():
     routes = "  traffic: {virtualServices: [{name: shop, bypass: [{route: a, header: h, cookie: c}]}]}\n"
     (one,) = validate_text(HEAD + "  workload: shop\n" + routes)
