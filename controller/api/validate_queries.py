@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from controller.api.base import MINUTE, shown
-from controller.api.plan_checks import Method
+from controller.api.plan_checks import BuiltIn, Method
 from controller.api.promql import AdviceKind, ProblemKind, advice
 from controller.api.promql_facts import facts
 from controller.api.promql_written import check_written
@@ -12,7 +12,7 @@ from controller.api.validate_kayenta import queries
 from controller.api.validate_plan import DEFAULTS, Note, each, part, seconds, stages_of
 from controller.api.validate_sequential import check_notes
 from controller.api.validate_yaml import Path
-from controller.core.queries import Place, fill
+from controller.core.queries import Mesh, Pair, Place, build_checks_queries, fill
 
 RANGE = "[$window]"
 _EXPECTED = {
@@ -41,9 +41,13 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
     windows = {weight: window for _, weight, window in stages_of(spec)}
     for section in ("checks", "triggers"):
         for index, one in each(spec, section):
-            query = one.get("query")
+            query, pair = one.get("query"), places(spec, one.get("member"), namespace)
+            compared = any(word in part(one, "limit") for word in _COMPARING)
             if section == "checks":
-                yield from check_notes(spec, index, one, places(spec, one.get("member"), namespace))
+                yield from check_notes(spec, index, one, pair)
+            if compared and one.get("builtin") in tuple(BuiltIn):
+                made = build_checks_queries(BuiltIn(one["builtin"]), Pair(*pair), "green", MINUTE, mesh=Mesh())
+                yield from _unequal((section, index, "builtin"), made, _asked_at(windows, one), what="a number")
             if not isinstance(query, str):
                 continue
             if section == "triggers" or one.get("method") == Method.SEQUENTIAL:
@@ -51,15 +55,14 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
             else:
                 judged = one.get("stages") if isinstance(one.get("stages"), list) else []
                 lengths = [window for weight, window in windows.items() if not judged or weight in judged] or [DEFAULTS.stages[0].window]
-            pair, compared = places(spec, one.get("member"), namespace), any(word in part(one, "limit") for word in _COMPARING)
             yield from _of_query((section, index, "query"), query, pair, sorted(lengths), compared=compared)
             if compared:
-                yield from _unequal((section, index, "query"), query, pair[1], _asked_at(windows, one))
+                yield from _unequal_query((section, index, "query"), query, pair[1], _asked_at(windows, one))
     for path, query, step, member, chosen in queries(spec):
         # One value a step: its range may be longer than the step, and is never the window.
         found = _of_query(path, query, places(spec, member, namespace), [step], compared=True)
         yield from (note for note in found if note[3] != RANGE)
-        yield from _unequal(path, query, places(spec, member, namespace)[1], _asked_at(windows, chosen))
+        yield from _unequal_query(path, query, places(spec, member, namespace)[1], _asked_at(windows, chosen))
 
 
 def _asked_at(windows: Mapping[int, float], one: dict[str, Any]) -> list[int]:
@@ -68,18 +71,28 @@ def _asked_at(windows: Mapping[int, float], one: dict[str, Any]) -> list[int]:
     return [weight for weight in windows if not isinstance(chosen, list) or not chosen or weight in chosen]
 
 
-def _unequal(path: Path, query: str, green: Place, weights: list[int]) -> Iterator[Note]:
+def _unequal_query(path: Path, query: str, green: Place, weights: list[int]) -> Iterator[Note]:
+    """As `_unequal`, of a query of the plan's author."""
+    try:
+        filled = fill(query, green, MINUTE)
+    except ValueError:
+        return  # said already
+    advised = "divide it by the requests, as in sum(rate(errors[$window])) / sum(rate(requests[$window])), or "
+    yield from _unequal(path, filled, weights, advised=advised)
+
+
+def _unequal(path: Path, filled: str, weights: list[int], *, what: str = "a query", advised: str = "") -> Iterator[Note]:
     """A number that more requests make larger, compared where the two versions have different numbers of them."""
     uneven = [str(weight) for weight in weights if weight != EQUAL]
     try:
-        told = facts(fill(query, green, MINUTE)) if uneven else None
+        told = facts(filled) if uneven else None
     except ValueError:
         return  # said already
     if told is not None and told.by_traffic:
         at = f"{', '.join(uneven[:-1])} and {uneven[-1]}" if uneven[1:] else uneven[0]
-        found = f"a query that more requests make larger, compared with blue's at {at} %, where the versions have different numbers of them"
-        hint = "divide it by the requests, as in sum(rate(errors[$window])) / sum(rate(requests[$window])), or ask it at 50 % alone"
-        yield "warning", path, found, f"a share of the requests, or stages: [{EQUAL}]", hint
+        found = f"{what} that more requests make larger, compared with blue's at {at} %, where the versions have different numbers of them"
+        expected = f"a share of the requests, or a check with stages: [{EQUAL}]"
+        yield "warning", path, found, expected, f"{advised}ask it by a check at {EQUAL} % alone"
 
 
 def places(spec: dict[str, Any], member: Any, namespace: str) -> tuple[Place, Place]:

@@ -168,20 +168,22 @@ def check_name(text: str) -> str:
 
 def check_release(text: str) -> str:
     """A release's name, alone or as `-o name` prints it, or a usage error."""
-    return _check(None, text, "releases")
+    return check_name_of(None, text, "releases")
 
 
 def check_plan(text: str) -> str:
     """Likewise a plan's."""
-    return _check(None, text, "plans")
+    return check_name_of(None, text, "plans")
 
 
-def check_name_of(option: str | None, text: str) -> str:
-    """As `check_name`, where the option must be said: None where the library that reads them knows it."""
-    return _check(option, text)
+def check_name_of(option: str | None, text: str, noun: str = "") -> str:
+    """As `check_name`, where the option must be said: None where the library that reads them knows it.
 
-
-def _check(option: str | None, text: str, noun: str = "") -> str:
+    Args:
+        option: what is said to be wrong.
+        text: what was given.
+        noun: "releases" or "plans" where the kind may stand in front of the name.
+    """
     try:
         return existing_of(noun, text) if noun else existing(text)
     except NamingError as error:

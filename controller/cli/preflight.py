@@ -19,6 +19,7 @@ from controller.cli.exits import CommandError, ExitCode, explain_fault
 from controller.cli.host import Host, Session, check_format, host_of, open_session, print_object, tell
 from controller.cli.judge import FileOption, FromOption, PrometheusOption, ToOption, moment_of
 from controller.cli.judge_prometheus import connected
+from controller.cli.naming import apart
 from controller.cli.plan import read
 from controller.cli.preflight_measure import Place3, examine
 from controller.cli.preflight_read import FileSamples, ServerSamples, Sources
@@ -174,18 +175,19 @@ def _plan(text: str, namespace: str, connect: Callable[[str], Session], *, offli
     """The plan, of a file or of the cluster, and the way to the cluster; none where a file is only looked at."""
     from controller.adapters.records import plan_view
 
-    if Path(text).is_file() or Path(text).name != text or Path(text).suffix in (".yaml", ".yml", ".json"):
+    known = apart(text)[-1]
+    if Path(text).is_file() or Path(known).name != known or Path(known).suffix in (".yaml", ".yml", ".json"):
         name, own, spec = read(Path(text))
         place = (namespace or own, name, spec)
         return place, None if offline else connect(place[0])
-    session = connect(namespace)
+    plan, session = hosts.check_name_of("PLAN", text, "plans"), connect(namespace)
     try:
-        view = plan_view(session.kube.get(RELEASE_PLAN, session.namespace, hosts.check_name_of("PLAN", text)))
+        view = plan_view(session.kube.get(RELEASE_PLAN, session.namespace, plan))
     except NotFoundError as error:
-        raise CommandError(ExitCode.NO, f"There is no plan {text} in namespace {session.namespace}, and no such file.") from error
+        raise CommandError(ExitCode.NO, f"There is no plan {plan} in namespace {session.namespace}, and no such file.") from error
     if view.spec is None:
-        raise CommandError(ExitCode.NO, f"Plan {text} cannot be used: {view.problem}.")
-    return (session.namespace, text, view.spec), session
+        raise CommandError(ExitCode.NO, f"Plan {plan} cannot be used: {view.problem}.")
+    return (session.namespace, plan, view.spec), session
 
 
 def _wire(measured: Measured) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Every state is said by a glyph, a word and a colour, so that none of the three i
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.cli.view import CheckView, Mark, ReleaseView, StageView
+from controller.cli.view import FINAL, CheckView, Mark, ReleaseView, StageView
 from controller.cli.words import span
 from controller.core.words import many, visible
 
@@ -161,7 +161,7 @@ def _foot(view: ReleaseView, width: int) -> list[list[Part]]:
 def _command(view: ReleaseView, width: int) -> list[list[Part]]:
     if not view.command:
         return []
-    word = "Stop  " if "puts" in view.command_does else "Try   "
+    word = "Try   " if view.phase in FINAL else "Stop  "
     return wrapped(Part(word, BOLD), f"{view.command}   ({view.command_does})", width)
 
 

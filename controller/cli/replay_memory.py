@@ -60,15 +60,25 @@ class Memory:
         return self._prometheus
 
 
-def measured_for(asks: Iterable[Ask], look: Look, memory: Memory) -> tuple[Measured, tuple[str, ...]]:
-    """The answers of this look to other questions, and the keys of those that the record cannot answer."""
+def measured_for(asks: Iterable[Ask], look: Look, memory: Memory, own: Iterable[Ask] = ()) -> tuple[Measured, tuple[str, ...]]:
+    """The answers of this look to other questions, and the keys of those that the record cannot answer.
+
+    Args:
+        asks: what the other policy wants to know.
+        look: what was answered then.
+        memory: everything that was answered in the record.
+        own: what the recorded policy would ask there today. What both want to know has the answer that was recorded, or none: the
+            version that ran may have asked in other words, or not at all.
+    """
     then = look.measured.answers if look.measured else {}
+    recorded = {ask.key: ask for ask in own}
     answers: dict[str, Measurement] = {}
     missing = []
     for ask in asks:
-        found = memory.answer(ask, then)
+        both = recorded.get(ask.key) == ask
+        found = then.get(ask.key) if both else memory.answer(ask, then)
         if found is None:
-            missing.append(ask.key)
+            missing += [] if both else [ask.key]
         else:
             answers[ask.key] = timely(found)
     return Measured(answers), tuple(missing)

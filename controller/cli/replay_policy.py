@@ -106,7 +106,8 @@ class _Other:
         subject = with_status(look.subject, self.status or step.subject.status)
         subject = replace(subject, plan=divided(self.plan, look.divisor)) if subject.plan is not None else subject
         world = World(subject, look.observed, look.at)
-        measured, missing = measured_for(needs.asks(world), look, self.memory)
+        own = needs.asks(World(step.subject, look.observed, look.at))
+        measured, missing = measured_for(needs.asks(world), look, self.memory, own)
         # What the record does not say there is no objection.
         behind, _ = measured_for(needs.objections(replace(world, measured=measured)), look, self.memory)
         measured = Measured({**measured.answers, **behind.answers})

@@ -11,6 +11,7 @@ from controller.cli.bundles import SUFFIX, bundle_of, open_bundle
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.files import put
 from controller.cli.host import say, tell
+from controller.cli.naming import apart
 from controller.cli.read import release_of
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def report(
 
     hosts.check_format(output, FORMATS)
     path = Path(what)
-    if path.is_file() or what.endswith(SUFFIX) or "/" in what:
+    if path.is_file() or what.endswith(SUFFIX) or "/" in apart(what)[-1]:
         bundle = open_bundle(path)
     else:
         session = hosts.open_session(ctx, namespace, context, kubeconfig)
-        bundle = bundle_of(session.kube, release_of(session, hosts.check_name_of("RELEASE", what)))
+        bundle = bundle_of(session.kube, release_of(session, hosts.check_name_of("NAME", what, "releases")))
     try:
         text = written(facts_of(bundle), output)
     except BundleError as error:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -34,18 +35,21 @@ from controller.simulator.scenario_names import refusal
 from controller.simulator.simulation import SimulationError
 
 
-def examples_of(package: Path, data: Path) -> Path:
+def examples_of(package: Path, data: Sequence[Path]) -> Path:
     """The folder of the examples: beside the sources, else where an installation has them, else in the clone that the command runs in.
 
     Args:
-        package: the folder that the package lies in.
-        data: where the installation keeps files that are no code.
+        package: the folder that the package lies in; `pip install --target` keeps everything there.
+        data: where installations keep files that are no code.
     """
-    known = (package / "examples", data / "share" / "penstock" / "examples")
+    known = (package / "examples", *(place / "share" / "penstock" / "examples" for place in (package, *data)))
     return next((place for place in known if place.is_dir()), Path("examples"))
 
 
-EXAMPLES = examples_of(Path(controller.__file__).parents[1], Path(sysconfig.get_path("data")))
+SCHEMES = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+"""How this Python installs: for everybody (or into its environment), and by `pip install --user`."""
+
+EXAMPLES = examples_of(Path(controller.__file__).parents[1], [Path(sysconfig.get_path("data", scheme)) for scheme in SCHEMES])
 USUAL = "healthy"
 LEASE_SECONDS, RENEW_SECONDS = 4.0, 1.0
 START_SECONDS = 30.0

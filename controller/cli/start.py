@@ -118,6 +118,7 @@ def start(
         raise CommandError(ExitCode.USAGE, f"The id has {len(id_)} characters, expected at most {ID_LENGTH}: give a shorter --id.")
     body: dict[str, Any] = {"plan": plan, "revision": wanted, "images": images, "origin": {k: v for k, v in origin.items() if v}}
     if supersede:
+        supersede = hosts.check_name_of("--supersede", supersede, "releases")
         release_of(session, supersede)  # a name that does not exist is a typo, and would never be superseded
         body["supersedes"] = supersede
     release = create(session, body, name=name or (name_for_id(plan, id_) if id_ else ""))

@@ -50,6 +50,33 @@ def test_limits_that_no_number_can_keep_are_an_error(limit):
     assert "no number is both" in one.hint
 
 
+@pytest.mark.parametrize(
+    ("asked", "warned"),
+    [
+        ("builtin: request-rate, limit: {minRatio: 0.8}", True),
+        ("builtin: cpu, limit: {maxRatio: 1.2}", True),
+        ("builtin: cpu, limit: {maxRatio: 1.2}, stages: [50]", False),
+        ("builtin: cpu, limit: {max: 80}", False),
+        ("builtin: memory, limit: {maxRatio: 1.2}", False),
+        ("builtin: latency, limit: {maxRatio: 1.2}", False),
+        ("builtin: error-rate, limit: {maxRatio: 1.2}", False),
+        ("builtin: success-rate, limit: {minRatio: 0.9}", False),
+        ("builtin: [cpu], limit: {maxRatio: 1.2}", False),
+    ],
+)
+def test_a_built_in_number_that_more_requests_make_larger_is_compared_at_equal_weights(asked, warned):
+    """At 5 % green has a nineteenth of blue's requests: a healthy one would go back, or a sick one pass."""
+    found = [one for one in validate_text(f"{GOOD}  checks: [{{name: a, {asked}}}]\n") if "more requests make larger" in one.found]
+
+    assert [one.path for one in found] == ["spec.checks[0].builtin"] * warned
+
+
+def test_a_trigger_which_has_no_stages_is_not_told_to_name_some():
+    one = only("  triggers: [{name: a, builtin: request-rate, limit: {minRatio: 0.8}}]\n")
+
+    assert (one.path, one.expected) == ("spec.triggers[0].builtin", "a share of the requests, or a check with stages: [50]")
+
+
 def test_a_bypass_rule_is_for_a_header_or_for_a_cookie():
     routes = "  traffic: {virtualServices: [{name: shop, bypass: [{route: a, header: h, cookie: c}]}]}\n"
     (one,) = validate_text(HEAD + "  workload: shop\n" + routes)

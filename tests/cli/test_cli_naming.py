@@ -88,3 +88,13 @@ class TestNamesAsKubectlTakesThem:
         assert result.code == 2
         assert "found 'releaseplan.penstock.dev/shop', expected the name of a release" in result.err
         assert running.penstock("start", "plan/shop", "--image", "r.example/shop:9", "--name", "more").code == 0
+
+    def test_what_may_be_a_file_or_a_name_and_what_an_option_names_may_have_it_too(self, running, tmp_path):
+        image = ("--image", "r.example/shop:8")
+        superseding = running.penstock("start", "shop", *image, "--name", "next", "--supersede", "release.penstock.dev/shop-v2")
+        measured = running.penstock("preflight", "plan/shop", "--file", tmp_path / "none")
+
+        assert running.penstock("report", "release/shop-v2", "-o", "json").code == 0
+        assert (superseding.code, running.release("next")["spec"]["supersedes"]) == (0, "shop-v2")
+        assert f"{tmp_path / 'none'}: there is no such file" in measured.err
+        assert "expected the name of a release" in running.penstock("start", "shop", *image, "--supersede", "plan/shop").err

@@ -81,6 +81,13 @@ def test_no_line_is_wider_than_the_terminal(width):
     assert max(map(len, picture(moments("fails-at-25")[430], width))) <= max(width, 20)
 
 
+def test_a_command_that_ends_a_release_before_its_end_is_one_that_stops_it():
+    """In the queue, too: whoever does not want it any more looks for that word."""
+    queued = view_of({"metadata": {"name": "shop-v2"}, "spec": {}, "status": {"phase": "Queued"}}, now=40.0)
+
+    assert "Stop  penstock rollback shop-v2 (takes it out of the queue)" in render(queued, 80, 40.0)
+
+
 def test_colours_add_nothing_but_colours():
     what = moments("healthy")[200]
     coloured = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in picture(what, 100, colour=True)]

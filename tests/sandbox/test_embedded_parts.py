@@ -96,12 +96,14 @@ def test_what_is_not_served_is_not_in_the_sandbox(cluster):
 
 def test_an_installed_package_finds_the_examples_that_came_with_it_or_those_of_the_clone_in_which_it_runs(tmp_path):
     """`pip install .` and then `penstock sandbox`, as the README says."""
-    installed = tmp_path / "data" / "share" / "penstock" / "examples"
+    data = [tmp_path / "data", tmp_path / "own"]
+    installed = [place / "share" / "penstock" / "examples" for place in (*reversed(data), tmp_path)]
 
-    assert examples_of(EXAMPLES.parent, tmp_path) == EXAMPLES
-    assert examples_of(tmp_path, tmp_path / "data") == Path("examples")
-    installed.mkdir(parents=True)
-    assert examples_of(tmp_path, tmp_path / "data") == installed
+    assert examples_of(EXAMPLES.parent, data) == EXAMPLES
+    assert examples_of(tmp_path, data) == Path("examples")
+    for place in installed:  # by `pip install --user`, into an environment, by `pip install --target`
+        place.mkdir(parents=True)
+        assert examples_of(tmp_path, data) == place
 
 
 def test_an_installation_brings_every_file_of_the_examples_that_a_sandbox_reads():
