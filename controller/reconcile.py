@@ -24,7 +24,7 @@ from controller import act as acting
 from controller import observe as observing
 from controller.adapters import evidence, history, records
 from controller.api.release import Phase, ReleaseStatus
-from controller.core import needs, reasons, requests, trouble
+from controller.core import needs, requests, trouble
 from controller.core.commands import Command, Decision, Direction, RollBackRoutes, Subject
 from controller.core.decide import concluded, concluded_refusal
 from controller.core.phases import BACKWARD, FINAL
@@ -46,9 +46,6 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 CONFLICTS_AT_ONCE = 5
 """So many conflicts in a row are answered by another look at once; a conflict that stays must not keep a worker busy."""
-
-BY_TRIGGERS = frozenset({reasons.TRIGGER_FIRED, reasons.TOGETHER_FIRED})
-"""Why a release goes back where its triggers say so."""
 
 
 @dataclass(slots=True)
@@ -140,7 +137,7 @@ def _reconcile(key: Key, ports: Ports, memo: Memo, cache: Kube, now: float) -> O
         subject, observed = with_progress(snapshot.subject, memo), snapshot.observed
         measured = measure(needs.asks(World(subject, observed, now, measured)), ports, measured)
         decision = concluded(World(subject, observed, now, measured), ports.epoch)
-        if triggers_fired(subject, decision) and (objections := needs.objections(World(subject, observed, now, measured))):
+        if decision.by_triggers and (objections := needs.objections(World(subject, observed, now, measured))):
             measured = measure(objections, ports, measured)
             decision = concluded(World(subject, observed, now, measured), ports.epoch)
         step = takes_step(subject, decision)
@@ -241,12 +238,6 @@ def takes_step(subject: Subject, decision: Decision) -> bool:
         return False  # roll_back_routes() reads the routes and the Release itself before each write
     before, after = subject.status, decision.status
     return bool(decision.commands or decision.records) or essence(before) != essence(after)
-
-
-def triggers_fired(subject: Subject, decision: Decision) -> bool:
-    """Whether this decision is the first one to go back, and triggers are why."""
-    rollback = decision.status.rollback
-    return subject.status.rollback is None and rollback is not None and rollback.reason in BY_TRIGGERS
 
 
 def essence(status: ReleaseStatus) -> tuple[object, ...]:

@@ -271,6 +271,7 @@ class Decision:
         wake_at: look again at this time, Unix seconds; None where only a change of the world matters.
         again: look again at once (a step was taken).
         look_first: even a way back rests on something that only a live look may show.
+        by_triggers: triggers send everybody back, to blue or in the return of `finish: home` to the clone.
     """
 
     status: ReleaseStatus
@@ -281,3 +282,4 @@ class Decision:
     wake_at: float | None = None
     again: bool = False
     look_first: bool = False
+    by_triggers: bool = False

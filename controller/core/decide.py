@@ -155,11 +155,12 @@ def triggered(w: World, watch: seen.Watch) -> Decision | None:
     if gates.clone_empty(w) or (w.status.returned_at and (outage.waiting_for_pods(w) or outage.learning(w))):
         return None  # likewise; what becomes of an original without pods, outage.answer decides
     fired = w.with_status(watch.status)
+    by_triggers = watch.reason in (reasons.TRIGGER_FIRED, reasons.TOGETHER_FIRED)
     if w.status.returned_at:
-        return returning.return_failed(fired, reasons.RETURN_FAILED, watch.detail)
+        return replace(returning.return_failed(fired, reasons.RETURN_FAILED, watch.detail), by_triggers=by_triggers)
     queries = seen.queries_of(w, watch.fired, *watch.also)
     back = backward.roll_back(fired, watch.reason, watch.detail, cause=watch.fired, beside=watch.also, queries=queries)
-    return missing.stopped(w, back)
+    return replace(missing.stopped(w, back), by_triggers=by_triggers)
 
 
 def held_on_to(w: World, decision: Decision) -> Decision:

@@ -188,8 +188,9 @@ def retention(w: World) -> Decision | None:
     if reversed_by or (over and (w.plan.finish.then == "keep" or _old_is_gone(w))):
         return stored(retaining(w, kept, done=True, kept=""))
     why = still_used(w) or ((undrained(w) or other_writers(w)) if over else "")
-    if why != kept.kept and (why or not kept.kept.startswith(END_REFUSED)):
-        return stored(retaining(w, kept, kept=why))
+    told = retaining(w, kept, kept=why)
+    if told != w.status and (why or not kept.kept.startswith(END_REFUSED)):
+        return stored(told)
     if why:
         return Decision(status=w.status, wake_at=w.now + look_seconds(w))
     if over:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from analysis.model import Outcome
 from controller.api.release import Phase
-from controller.core import reasons
+from controller.core import readings, reasons
 from controller.core.steps import World
 from controller.core.words import many
 from controller.core.world import WorkloadView
@@ -76,10 +76,16 @@ def pods_missing(w: World) -> str:
     )
 
 
+def ready_since(w: World) -> float:
+    """Since when green, or in the return the original, is complete, Unix seconds; 0 where it is not, or a clock said so that is ahead."""
+    return 0.0 if readings.of_another_clock(w.status.ready_at, w.now) else w.status.ready_at
+
+
 def travelling(w: World) -> str:
     """Whether proxies may not know yet that green is complete (again), in words: a raise before that meets no ready endpoint (S4)."""
-    since, delay = w.now - (w.status.ready_at or w.now), w.plan.preparation.route_delay
-    if w.status.ready_at and since >= delay:
+    ready, delay = ready_since(w), w.plan.preparation.route_delay
+    since = w.now - (ready or w.now)
+    if ready and since >= delay:
         return ""
     return f"they are complete since {since:.0f} s, proxies get {delay:.0f} s to learn of it"
 

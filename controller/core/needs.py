@@ -31,11 +31,10 @@ def asks(w: World) -> tuple[Ask, ...]:
 
 def objections(w: World) -> tuple[Ask, ...]:
     """What is asked before triggers send everybody back: how the counters stand behind the numbers that this look was answered."""
-    if w.subject.plan is None or not watching(w):
+    if w.subject.plan is None or not watching(w := w.at_home):
         return ()
     fired = [one for one in w.plan.triggers if asking.was_answered(w.measured, one) and polls.could_fire(one, w.status.triggers)]
-    home = w.at_home
-    return asking.asks_for(home.subject, home.observed, home.now, asking.Wanted(answered=tuple(fired)), metrics(home)) if fired else ()
+    return asking.asks_for(w.subject, w.observed, w.now, asking.Wanted(answered=tuple(fired)), metrics(w)) if fired else ()
 
 
 def going_back(w: World) -> bool:

@@ -158,7 +158,7 @@ def arrived(w: World, status: ReleaseStatus) -> ReleaseStatus:
     if w.status.phase not in WATCHED or w.status.stage < 0 or w.status.returning is not None:
         return status
     complete = w.observed.cluster_ready and not gates.pods_missing(w)
-    return status if complete == bool(status.ready_at) else status.model_copy(update={"ready_at": w.now if complete else 0.0})
+    return status if complete == bool(gates.ready_since(w)) else status.model_copy(update={"ready_at": w.now if complete else 0.0})
 
 
 def awake(w: World, decision: Decision) -> Decision:

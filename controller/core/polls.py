@@ -57,13 +57,15 @@ def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> fl
     return min(times, default=None)
 
 
-def watched_since(status: ReleaseStatus) -> float:
+def watched_since(status: ReleaseStatus, now: float) -> float:
     """Since when what triggers see is the version that they watch, Unix seconds: green, after the return of `finish: home` the original.
 
     What was in green's place before had drained when this release began. The time until the first weight has no requests, and a rate needs
-    scrapes before the first of them.
+    scrapes before the first of them. 0 where nobody knows: what was written down by a clock that was set back since is still to come, and
+    a trigger that looked no further would see nothing until then.
     """
-    return status.returned_at or status.started_at
+    since = status.returned_at or status.started_at
+    return since if since <= now else 0.0
 
 
 def reach(trigger: Trigger, since: float, now: float) -> float:
@@ -71,7 +73,7 @@ def reach(trigger: Trigger, since: float, now: float) -> float:
 
     A new release comes up where the last one was rolled back, or where the old version idles, under the same names.
     """
-    return min(trigger.range, max(now - since, LEAST_REACH_SECONDS)) if 0 < since <= now else trigger.range
+    return min(trigger.range, max(now - since, LEAST_REACH_SECONDS))
 
 
 def _polls(plan: PlanSpec, status: ReleaseStatus) -> list[tuple[Trigger, float]]:

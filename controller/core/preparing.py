@@ -63,7 +63,7 @@ def bring_up(w: World) -> Decision:
     unproven = probes_to_go(w)
     if unproven:
         return wait(w, reasons.PREPARING_GREEN, unproven.words, until=w.now + PROBE_PAUSE_SECONDS, status=unproven.status)
-    if not w.status.ready_at:
+    if not gates.ready_since(w):
         return stored(missing.as_judged(w).model_copy(update={"ready_at": w.now, "added": added(w)}))
     opens = w.status.ready_at + w.plan.preparation.route_delay
     if w.now < opens and not w.subject.spec.now:

@@ -53,7 +53,7 @@ def bring_home(w: World) -> Decision:
         if w.now > w.status.phase_since + w.plan.preparation.deadline:
             return hold(w.with_status(unready), reasons.HOME_UNREADY, lacking, phase=Phase.RETURNING, waits_for="operator")
         return wait(w, reasons.RETURNING, lacking, until=w.now + 2.0, status=unready)
-    if not w.status.ready_at:
+    if not gates.ready_since(w):
         return stored(w.status.model_copy(update={"ready_at": w.now}))
     if not may_switch(w):
         delay = w.plan.preparation.route_delay

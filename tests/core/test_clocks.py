@@ -71,3 +71,10 @@ def test_a_split_is_looked_for_since_now_where_the_clock_was_set_back():
     decision = replace(release, status=release.status.model_copy(update={"stages": stages})).decided()
 
     assert decision.status.stages[-1].shifted_at == NOW
+
+
+@pytest.mark.parametrize("there", [a_release().in_phase(Phase.PREPARING), a_release().at_stage(1)], ids=["preparing", "measuring"])
+def test_a_green_that_is_ready_by_a_clock_that_was_set_back_waits_for_the_proxies_anew_and_not_until_that_time(there):
+    decision = replace(there, status=there.status.model_copy(update={"ready_at": NOW + 1_800})).decided()
+
+    assert (decision.status.ready_at, decision.store) == (NOW, True)

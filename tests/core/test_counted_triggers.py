@@ -335,6 +335,11 @@ def test_what_failed_in_greens_place_before_the_release_began_is_nobodys_failure
     assert polled(begun(180, look_back), answered(*early)).outcome is PASS
 
 
+def test_a_clock_that_was_set_back_since_the_release_began_hides_no_failure():
+    """It began at a time that is still to come; whatever is counted would be from before it, for half an hour."""
+    assert polled(begun(-1_800, {"limit": {"max": 5}}), both()).outcome is FAIL
+
+
 @pytest.mark.parametrize(
     ("seconds", "asked"),
     [(3_600, "[300s]"), (90, "[90s]"), (0, "[1ms]"), (-60, "[300s]")],

@@ -484,6 +484,17 @@ class TestTheEnd:
         assert used.message == "Green had everybody, and the old version has requests again: VirtualService shop/shop sends it 90 %"
         assert (over.reason, over.message) == (reasons.SUCCEEDED, "Green serves everybody: revision v2, 440 s after its start")
 
+    def test_how_much_it_has_is_said_anew_when_somebody_changes_it(self):
+        """Also where an earlier version of the controller, which said nothing of it, has noted that it has traffic."""
+        done = UNCOUNTED.succeeded(until=NOW + 900)
+        used = replace(done, status=replace(done, route=replace(done.route, green_weight=90)).decided().status)
+        more = replace(used, route=replace(done.route, green_weight=10))
+        unsaid = replace(more, status=more.status.model_copy(update={"reason": done.status.reason, "message": done.status.message}))
+
+        assert [one.decided().status.message.rpartition(" sends it ")[2] for one in (more, unsaid)] == ["90 %", "90 %"]
+        assert more.decided().store
+        assert not replace(more, status=more.decided().status).decided().store
+
     @pytest.mark.parametrize("led", [{"green_weight": 90}, {"aside": True}])
     def test_a_route_that_leads_to_it_before_it_was_given_back_is_said_and_does_not_keep_the_plan(self, led):
         """Else the next release would wait for this one without a word."""

@@ -7,11 +7,14 @@ import pytest
 from analysis.model import Outcome, Sample, Series
 from controller.api.release import CheckStatus
 from controller.core import needs, reasons, seen
+from controller.core.commands import SetWeight
+from controller.core.decide import decide
 from controller.core.queries import LATENCY
 from controller.core.world import Measured, Measurement
 from controller.ports import Answer, AnswerFault
 from controller.simulator.promql.provider import holding
 from tests.core.releases import NOW, a_release
+from tests.core.test_returning import returned
 
 SOUND = {"50": 40.0, "100": 70.0, "250": 95.0, "+Inf": 100.0}
 SLOW = {"name": "slow", "builtin": "latency", "quantile": 0.9, "limit": {"max": 60}, "range": "2m"}
@@ -116,3 +119,18 @@ def test_a_number_without_labels_is_none_of_what_was_asked_for_and_holds_nobody_
     answer = Answer((Series((), (Sample(NOW, 100.0),)),), "vector", server_time=NOW)
 
     assert watched(look(), watched=answer, trigger=answer).fired is not None
+
+
+@pytest.mark.parametrize(("counts", "back"), [({}, True), ({"100": 20.0}, False)], ids=["sound", "falling"])
+def test_in_the_return_of_finish_home_buckets_that_contradict_themselves_send_nobody_back_to_the_clone(counts, back):
+    """There the original is watched, which has blue's name, and no rollback begins: requests go back to the clone."""
+    prometheus = holding(dict(buckets("shop", **counts)))
+    there = polled(returned(ran=30, triggers=[SLOW]).world(), prometheus)
+    fired = decide(there.subject, there.observed, there.measured, there.now)
+
+    asked = needs.objections(there)
+    after = answered(there, asked, prometheus)
+    decision = decide(after.subject, after.observed, after.measured, after.now)
+
+    assert (fired.by_triggers, [ask.key for ask in asked]) == (True, ["watched/slow/candidate"])
+    assert (SetWeight(100) in decision.commands) == decision.by_triggers == back
