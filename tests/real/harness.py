@@ -222,27 +222,24 @@ class Running:
             return {}
         return status
 
-    def reaches(self, *phases: str, seconds: float = 240.0) -> JsonObject:
-        """Wait for one of these phases; any other final one ends the wait with its sentence."""
+    def reaches(self, *phases: str, seconds: float = 240.0, weight: int | None = None) -> JsonObject:
+        """Wait for one of these phases, at this weight if one is given; any other final one ends the wait with its sentence."""
         deadline = time.monotonic() + seconds
+        wanted = " or ".join(phases) + (f" at {weight} %" if weight is not None else "")
         while True:
             status = self.status
-            if status.get("phase") in phases:
+            if status.get("phase") in phases and weight in (None, status.get("weight")):
                 return status
             story = f"{self.namespace}/{self.release} is {status.get('phase')} at {status.get('weight')} %: {status.get('message')}"
             if status.get("phase") in ("Succeeded", "RolledBack", "Refused", "Halted"):
-                raise AssertionError(f"{story}; expected {' or '.join(phases)}")
+                raise AssertionError(f"{story}; expected {wanted}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"{story}; {' or '.join(phases)} was not reached within {seconds:g} s")
+                raise AssertionError(f"{story}; {wanted} was not reached within {seconds:g} s")
             time.sleep(0.05)
 
-    def measures_at(self, weight: int, seconds: float = 60.0) -> JsonObject:
+    def measures_at(self, weight: int) -> JsonObject:
         """Wait until the window at this weight is open."""
-        return eventually(
-            lambda: (found := self.status) and found.get("weight") == weight and found.get("phase") in ("Measuring", "Baking") and found,
-            seconds,
-            f"the window of {self.namespace} at {weight} %",
-        )
+        return self.reaches("Measuring", "Baking", weight=weight, seconds=180.0)
 
     def weights(self) -> dict[str, int]:
         """The weights that stand on the route, by subset or host."""
