@@ -30,7 +30,6 @@ from tests.bed.exporter import Exporter, Workload
 from tests.bed.processes import PortLease, Program, scratch_folder
 from tests.bed.prometheus import Prometheus, Scrape
 from tests.bed.traffic import Flow
-from tests.bed.waiting import eventually
 from tests.real.history import Recorder
 from tests.real.probes import ProbeProxy
 
@@ -237,9 +236,9 @@ class Running:
                 raise AssertionError(f"{story}; {wanted} was not reached within {seconds:g} s")
             time.sleep(0.05)
 
-    def measures_at(self, weight: int) -> JsonObject:
+    def measures_at(self, weight: int, seconds: float = 180.0) -> JsonObject:
         """Wait until the window at this weight is open."""
-        return self.reaches("Measuring", "Baking", weight=weight, seconds=180.0)
+        return self.reaches("Measuring", "Baking", weight=weight, seconds=seconds)
 
     def weights(self) -> dict[str, int]:
         """The weights that stand on the route, by subset or host."""

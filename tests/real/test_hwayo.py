@@ -60,7 +60,7 @@ def fails_at(place: Hwayo, weight: int) -> tuple[JsonObject, Hwayo]:
     """Green's requests begin to fail at this weight: 3 %, which only the stage's gate refuses."""
     green = place.idle()
     place.start("v2")
-    place.measures_at(weight, seconds=120)
+    place.measures_at(weight, seconds=360)
     place.fails(green, 0.03)
     return place.reaches("RolledBack"), place
 
