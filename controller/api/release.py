@@ -176,7 +176,9 @@ class RollbackStatus(StatusModel):
     limit: float | None = Field(default=None, description="The line.")
     n: float | None = Field(default=None, description="Requests it rests on.")
     unit: str = Field(default="", description="Unit of the numbers.")
-    failed_at: float = Field(default=0.0, description="Time of the first failing sample, Unix seconds.")
+    failed_at: float = Field(
+        default=0.0, description="When what it goes back for began to fail, Unix seconds; where several count together, the last of them."
+    )
     decided_at: float = Field(default=0.0, description="Decision.")
     traffic_at: float = Field(default=0.0, description="Every route on blue.")
     ready_at: float = Field(default=0.0, description="Blue's pods ready.")

@@ -67,7 +67,7 @@ def roll_back(
         limit=cause.limit if cause else None,
         n=cause.n if cause else None,
         unit=cause.unit if cause else "",
-        failed_at=min((one.failing_since or w.now for one in (cause, *beside) if one), default=w.now),
+        failed_at=max((one.failing_since or w.now for one in (cause, *beside) if one), default=w.now),
         decided_at=w.now,
         max_weight=status.max_weight,
     )

@@ -27,7 +27,11 @@ from controller.core.world import RouteView, WorkloadView
 UNREAD_SECONDS = 5.0
 """So often it is looked whether what was refused can be read again."""
 
-BEGAN = {reasons.EVIDENCE_AGAINST: "the evidence began to grow", reasons.PODS_GONE: "the last of its pods had gone"}
+BEGAN = {
+    reasons.EVIDENCE_AGAINST: "the evidence began to grow",
+    reasons.PODS_GONE: "the last of its pods had gone",
+    reasons.TOGETHER_FIRED: "the last of them began to fail",
+}
 """From where the time to detect is counted, where that is no answer of a check."""
 
 
