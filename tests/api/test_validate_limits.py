@@ -39,7 +39,7 @@ def test_a_limit_that_can_never_be_kept_is_an_error(check, found):
 
 
 @pytest.mark.parametrize(
-    "check", ["builtin: error-rate, limit: {max: 100}", "builtin: latency, limit: {min: 0}", "builtin: cpu, limit: {minRatio: 0}"]
+    "check", ["builtin: error-rate, limit: {max: 100}", "builtin: latency, limit: {min: 0}", "builtin: memory, limit: {minRatio: 0}"]
 )
 def test_a_limit_that_can_never_be_crossed_is_a_warning(check):
     [(severity, _, sentence)] = said(check)

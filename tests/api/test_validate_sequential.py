@@ -164,7 +164,7 @@ def test_counters_of_ones_own_need_nothing_else():
         ('counters: {total: \'pay{a="b",c="$workload"}\', good: \'pay{c="$workload",a="b"}\'}', "error", "no request ever fails"),
         ("counters: {total: 'pay{app=\"$workload\"}', bad: 'pay{app=\"$workload\"}'}", "error", "every request fails, on both versions"),
         ("builtin: error-rate, method: sequential, limit: {max: 60}", "warning", "an objective of 60 % bad requests"),
-        ("builtin: cpu, method: sequential, limit: {maxRatio: 1.2}", "warning", "whose history is not known"),
+        ("builtin: memory, method: sequential, limit: {maxRatio: 1.2}", "warning", "whose history is not known"),
     ],
 )
 def test_what_counters_objectives_and_gauges_cannot_mean_is_named(check, severity, words):
@@ -174,8 +174,8 @@ def test_what_counters_objectives_and_gauges_cannot_mean_is_named(check, severit
     assert words in found[0][1]
 
 
-GAUGE = "builtin: cpu, method: sequential, "
-ASKED = Check(name="errors", builtin="cpu", method="sequential", limit={"max_ratio": 1.2}).asked_of("shop")
+GAUGE = "builtin: memory, method: sequential, "
+ASKED = Check(name="errors", builtin="memory", method="sequential", limit={"max_ratio": 1.2}).asked_of("shop")
 
 
 def known(variance):
