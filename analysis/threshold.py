@@ -257,14 +257,19 @@ def remember(history: str, outcome: Outcome) -> str:
     return longer
 
 
+def decisive(history: str) -> str:
+    """The measurements of a history that passed or failed: a rule is about those."""
+    return history.replace("i", "")
+
+
 def rule_met(history: str, rule: Rule) -> bool:
     """Whether the newest measurement fails and completes the rule (time line in the module's docstring)."""
     if not history.endswith("f"):
         return False
-    decisive = history.replace("i", "")
+    counted = decisive(history)
     if rule.of:
-        return decisive[-rule.of :].count("f") >= rule.failures
-    return decisive.endswith("f" * rule.consecutive)
+        return counted[-rule.of :].count("f") >= rule.failures
+    return counted.endswith("f" * rule.consecutive)
 
 
 def failing_together(histories: Iterable[tuple[str, Rule]]) -> int:

@@ -268,8 +268,8 @@ def set_finalizer(kube: Kube, subject: Subject, current: Obj, epoch: int, *, pre
     others = [f for f in current["metadata"].get("finalizers", ()) if f != FINALIZER]
     finalizers = [*others, FINALIZER] if present else others
     annotations = {marks.EPOCH: str(epoch)}
-    if present and arrived(current):
-        annotations[marks.ARRIVED] = str(arrived(current))
+    if present and (came := arrived(current)):
+        annotations[marks.ARRIVED] = str(came)
     body = {
         "metadata": {
             "resourceVersion": current["metadata"]["resourceVersion"],

@@ -53,8 +53,7 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
             if section == "triggers" or one.get("method") == Method.SEQUENTIAL:
                 lengths = [seconds(one.get("range"), 60.0)]
             else:
-                judged = one.get("stages") if isinstance(one.get("stages"), list) else []
-                lengths = [window for weight, window in windows.items() if not judged or weight in judged] or [DEFAULTS.stages[0].window]
+                lengths = [windows[weight] for weight in _asked_at(windows, one)] or [DEFAULTS.stages[0].window]
             yield from _of_query((section, index, "query"), query, pair, sorted(lengths), compared=compared)
             if compared:
                 yield from _unequal_query((section, index, "query"), query, pair[1], _asked_at(windows, one))

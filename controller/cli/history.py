@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from controller.adapters.history import read_history
-from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.host import say, tell
 from controller.cli.read import release_of
@@ -14,10 +13,7 @@ from controller.cli.view import explained
 from controller.cli.words import record, rows, text
 
 FORMATS = ("", "table", "wide", "json", "yaml")
-FormatOption = Annotated[
-    str,
-    typer.Option("--output", "-o", help="table, wide, json or yaml.", show_default=False, autocompletion=complete.words_of(*FORMATS)),
-]
+FormatOption = Annotated[str, hosts.format_option("table, wide, json or yaml.", *FORMATS)]
 
 
 def history(

@@ -206,16 +206,16 @@ ContextOption = Annotated[str, typer.Option("--context", help="Context of the ku
 KubeconfigOption = Annotated[
     str, typer.Option("--kubeconfig", help="Path of the kubeconfig; else $KUBECONFIG, else ~/.kube/config.", show_default=False)
 ]
-OutputOption = Annotated[
-    str,
-    typer.Option("--output", "-o", help="table, wide, json, yaml or name.", show_default=False, autocompletion=complete.words_of(*FORMATS)),
-]
-ObjectOption = Annotated[
-    str, typer.Option("--output", "-o", help="json, yaml or name.", show_default=False, autocompletion=complete.words_of(*OBJECT_FORMATS))
-]
-RecordOption = Annotated[
-    str, typer.Option("--output", "-o", help="json or yaml.", show_default=False, autocompletion=complete.words_of(*RECORD_FORMATS))
-]
+
+
+def format_option(told: str, *formats: str, show_default: bool = False) -> Any:
+    """The option `-o`, which says its formats and completes them."""
+    return typer.Option("--output", "-o", help=told, show_default=show_default, autocompletion=complete.words_of(*formats))
+
+
+OutputOption = Annotated[str, format_option("table, wide, json, yaml or name.", *FORMATS)]
+ObjectOption = Annotated[str, format_option("json, yaml or name.", *OBJECT_FORMATS)]
+RecordOption = Annotated[str, format_option("json or yaml.", *RECORD_FORMATS)]
 ReleaseArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="Name of the release.", autocompletion=complete.releases, callback=check_release)
 ]

@@ -8,9 +8,8 @@ import typer
 
 from controller.api.crd import KubectlDumper
 from controller.api.validate import Finding, validate_text
-from controller.cli import complete
 from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import check_format, print_object, say, tell
+from controller.cli.host import check_format, format_option, print_object, say, tell
 from controller.cli.import_common import Fate, Imported, Note, read_documents, read_text, refused
 
 
@@ -28,16 +27,7 @@ WorkloadOption = Annotated[str, typer.Option("--workload", help="Deployment that
 ServiceOption = Annotated[str, typer.Option("--virtual-service", help="Its VirtualService (kayenta only).", show_default=False)]
 NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the plan (kayenta only).", show_default=False)]
 JudgeOption = Annotated[bool, typer.Option("--keep-judge", help="Judge by Kayenta's own judge, as one check (kayenta only).")]
-FormatOption = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        help="yaml (default), or json with the list.",
-        show_default=False,
-        autocompletion=complete.words_of("yaml", "json"),
-    ),
-]
+FormatOption = Annotated[str, format_option("yaml (default), or json with the list.", "yaml", "json")]
 
 
 def import_(

@@ -16,9 +16,8 @@ from analysis.model import Arm, Outcome, Window
 from analysis.retrospect import Retrospect
 from controller.api.base import parse_duration
 from controller.api.plan import PlanSpec
-from controller.cli import complete
 from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import Host, check_format, host_of, tell
+from controller.cli.host import Host, check_format, format_option, host_of, tell
 from controller.cli.info import own_version
 from controller.cli.judge_gates import Bench, gates
 from controller.cli.judge_gauges import paired
@@ -54,12 +53,7 @@ AlphaOption = Annotated[float | None, typer.Option("--alpha", help=ALPHA_HELP, s
 LimitOption = Annotated[float | None, typer.Option("--limit", help="Fixed limit of the error rate, percent.", show_default=False)]
 FORMATS = ("", "json", "html", "markdown", "junit")
 FORMAT_HELP = "json for machines; html, markdown or junit: the report that releases have."
-FormatOption = Annotated[
-    str,
-    typer.Option(
-        "--output", "-o", help=FORMAT_HELP, show_default=False, autocompletion=complete.words_of("json", "html", "markdown", "junit")
-    ),
-]
+FormatOption = Annotated[str, format_option(FORMAT_HELP, *FORMATS[1:])]
 
 ENDINGS = {Outcome.PASS: 0, Outcome.FAIL: int(ExitCode.NO), Outcome.INCONCLUSIVE: int(ExitCode.HELD)}
 _RELATIVE_TIME = re.compile(r"^-(.+)$")

@@ -46,10 +46,9 @@ def queries_of(plan: PlanSpec, places: Places, window: Window) -> Queries:
         except ValueError as error:
             faults[key] = str(error)
             continue
-        if key == gate_key(asked.name, arm) and (behind := newest_counters(texts[key], TARGETS)):
-            texts[standing_key(asked.name, arm)] = behind
-        if key == trigger_key(asked.name, arm) and (behind := newest_counters(texts[key], TARGETS)):
-            texts[watched_key(asked.name, arm)] = behind
+        for number, counters in ((gate_key, standing_key), (trigger_key, watched_key)):
+            if key == number(asked.name, arm) and (behind := newest_counters(texts[key], TARGETS)):
+                texts[counters(asked.name, arm)] = behind
     return Queries(texts, faults)
 
 

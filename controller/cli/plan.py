@@ -13,9 +13,9 @@ from controller.api.plan_checks import Check, Limit, Trigger
 from controller.api.plan_kayenta import Kayenta
 from controller.api.validate import as_sent, validate_file
 from controller.api.validate_yaml import documents
-from controller.cli import complete, plan_detect
+from controller.cli import plan_detect
 from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import ContextOption, KubeconfigOption, check_format, open_session, print_object, say, tell
+from controller.cli.host import ContextOption, KubeconfigOption, check_format, format_option, open_session, print_object, say, tell
 from controller.cli.leading import providers_known
 from controller.cli.naming import REVISION_LENGTH, NamingError, checked
 from controller.cli.plan_mode import mode_of
@@ -26,9 +26,7 @@ from controller.core.queries import Mesh, Naming, Pair, build_checks_queries, fi
 from controller.core.tested import gauge_test
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
-FormatOption = Annotated[
-    str, typer.Option("--output", "-o", help="json for machines.", show_default=False, autocompletion=complete.words_of("json"))
-]
+FormatOption = Annotated[str, format_option("json for machines.", "json")]
 RevisionOption = Annotated[str, typer.Option("--revision", help="Revision to show in the queries.")]
 MODE_HELP = "How the routes tell the versions apart: host or subset. If absent the plan tells, or it is said what was assumed."
 ModeOption = Annotated[str, typer.Option("--mode", help=MODE_HELP, show_default=False)]

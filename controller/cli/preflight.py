@@ -39,9 +39,7 @@ HoursOption = Annotated[float, typer.Option("--hours", help=HOURS_HELP, min=0.1,
 ProvidersOption = Annotated[Path | None, typer.Option("--providers", help=PROVIDERS_HELP, show_default=False)]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help=CONFIG_HELP, show_default=False)]
 DryOption = Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)]
-FormatOption = Annotated[
-    str, typer.Option("--output", "-o", help=FORMAT_HELP, show_default=False, autocompletion=complete.words_of("json", "yaml"))
-]
+FormatOption = Annotated[str, hosts.format_option(FORMAT_HELP, "json", "yaml")]
 
 _HOUR = 3600.0
 

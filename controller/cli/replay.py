@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.bundles import files_of, open_bundle
 from controller.cli.exits import CommandError, ExitCode
@@ -47,9 +46,7 @@ SetOption = Annotated[
 ]
 StepOption = Annotated[bool, typer.Option("--step", help="Walk through the record, decision by decision.")]
 JobsOption = Annotated[int, typer.Option("--jobs", min=0, max=1000, help="Processes for several bundles; 0 is one a core.")]
-FormatOption = Annotated[
-    str, typer.Option("--output", "-o", help="json: one object a bundle.", show_default=False, autocompletion=complete.words_of("json"))
-]
+FormatOption = Annotated[str, hosts.format_option("json: one object a bundle.", "json")]
 
 
 def replay(

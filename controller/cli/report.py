@@ -23,12 +23,7 @@ FORMATS = ("html", "markdown", "json", "junit")
 WhatArgument = Annotated[
     str, typer.Argument(metavar="NAME|BUNDLE", help="Name of a release, or a file of `penstock bundle`.", autocompletion=complete.releases)
 ]
-FormatOption = Annotated[
-    str,
-    typer.Option(
-        "--output", "-o", help="html, markdown, json or junit.", autocompletion=complete.words_of("html", "markdown", "json", "junit")
-    ),
-]
+FormatOption = Annotated[str, hosts.format_option("html, markdown, json or junit.", *FORMATS, show_default=True)]
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Where to write it; stdout if absent.", show_default=False)]
 
 

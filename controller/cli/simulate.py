@@ -13,9 +13,8 @@ import typer
 from controller.api.release import Phase
 from controller.api.validate import validate_file
 from controller.api.validate_yaml import documents
-from controller.cli import complete
 from controller.cli.exits import CommandError, ExitCode
-from controller.cli.host import check_format, print_object, say, tell
+from controller.cli.host import check_format, format_option, print_object, say, tell
 from controller.cli.validate import line_of, scenario_rules, text_of, yaml_files
 from controller.cli.words import full_stop
 from controller.core.vocabulary import next_step
@@ -33,9 +32,7 @@ PlaceArgument = Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A scena
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random; the first one of several runs.")]
 ScenarioOption = Annotated[str, typer.Option("--scenario", help="Only the scenario of this name.", show_default=False)]
 RunsOption = Annotated[int, typer.Option("--runs", min=1, max=1_000_000, help="Run each scenario this often, with rising seeds.")]
-FormatOption = Annotated[
-    str, typer.Option("--output", "-o", help="json: one object a run.", show_default=False, autocompletion=complete.words_of("json"))
-]
+FormatOption = Annotated[str, format_option("json: one object a run.", "json")]
 BundleOption = Annotated[
     Path | None,
     typer.Option("--bundle", help="Write the evidence of the run into this file, as `penstock bundle` does.", show_default=False),

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from controller.api.validate import Finding, Scenarios, has_ours, validate_file, validate_stream
-from controller.cli import complete
 from controller.cli.exits import CommandError, ExitCode, file_fault
-from controller.cli.host import ContextOption, KubeconfigOption, Session, check_format, open_session, print_object, say, tell
+from controller.cli.host import ContextOption, KubeconfigOption, Session, check_format, format_option, open_session, print_object, say, tell
 from controller.cli.leading import providers_known
 from controller.core.words import many
 
@@ -25,9 +24,7 @@ ClusterOption = Annotated[
     bool,
     typer.Option("--cluster", help="Ask the cluster which Prometheus providers its controller knows: a plan that names another is wrong."),
 ]
-FormatOption = Annotated[
-    str, typer.Option("--output", "-o", help="json for machines.", show_default=False, autocompletion=complete.words_of("json"))
-]
+FormatOption = Annotated[str, format_option("json for machines.", "json")]
 
 
 def command(

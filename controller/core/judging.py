@@ -225,7 +225,7 @@ def failing_since(before: CheckStatus, after: CheckStatus, repeat: Repeat, now: 
         case Outcome.FAIL:
             return before.failing_since or now
         case Outcome.PASS:
-            counted = after.recent.replace("i", "")[-repeat.of :] if repeat.of else ""
+            counted = threshold.decisive(after.recent)[-repeat.of :] if repeat.of else ""
             return before.failing_since if "f" in counted else 0.0
         case _:
             return before.failing_since
@@ -235,7 +235,7 @@ def _counted(status: CheckStatus, repeat: Repeat) -> CheckStatus:
     """A failure with how many of its last answers failed, where its rule is about those."""
     if status.outcome is not Outcome.FAIL or not repeat.of:
         return status
-    last = status.recent.replace("i", "")[-repeat.of :]
+    last = threshold.decisive(status.recent)[-repeat.of :]
     return status.model_copy(update={"detail": f"{last.count('f')} of the last {len(last)}"})
 
 
@@ -252,8 +252,8 @@ def _undecided(status: CheckStatus, before: CheckStatus, reason: str, detail: st
         "recent": recent,
         "limit": None,
         "line": "",
+        "failing_since": before.failing_since,
     }
-    update["failing_since"] = before.failing_since
     return status.model_copy(update=update)
 
 
@@ -374,10 +374,10 @@ def _estimated(trigger: Trigger, verdict: Verdict, context: Context) -> Counts |
     if verdict.n is None or verdict.candidate is None or context.traffic is None:
         return None
     # A rate reaches from the first scrape within the range to the last: up to one interval of the counted requests is not in it.
-    reach = max(1 - context.scrape_interval / verdict.window.seconds, 0.5)
+    within = max(1 - context.scrape_interval / verdict.window.seconds, 0.5)
     blue = context.traffic.blue.between(verdict.window.start, verdict.window.end)
     share = _failing_percent(trigger, verdict.candidate) / 100
-    return Counts(Failures(verdict.n, verdict.n * share, reach * verdict.n), Failures(blue, 0.0, reach * blue))
+    return Counts(Failures(verdict.n, verdict.n * share, within * verdict.n), Failures(blue, 0.0, within * blue))
 
 
 def _too_few_failed(trigger: Trigger, verdict: Verdict, counted: Counts | None, context: Context) -> str | None:

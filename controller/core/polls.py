@@ -12,7 +12,7 @@ from controller.api.release import CheckStatus, ReleaseStatus
 from controller.core import rhythm
 
 LEAST_REACH_SECONDS = 0.001
-"""The shortest range that a query can have: at its first look a trigger finds nothing, and says so."""
+"""The shortest range that a query can have."""
 
 DUE_EARLY_SECONDS = 0.001
 """A look that comes this much before a poll is due asks already."""

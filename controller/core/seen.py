@@ -7,6 +7,7 @@ the answers. Nothing here moves a phase.
 import math
 from dataclasses import dataclass, replace
 
+from analysis import threshold
 from analysis.model import Arm, Outcome
 from controller.api.plan import TrafficMetrics
 from controller.api.plan_checks import Trigger
@@ -357,5 +358,5 @@ def worth_writing(w: World, after: ReleaseStatus) -> bool:
 def streak(trigger: Trigger, status: CheckStatus) -> tuple[Outcome | None, str, bool]:
     """The outcome, and as much of the history as the trigger's rule looks at, where there is a failure in it."""
     rule = polls.rule_of(trigger.repeat)
-    tail = status.recent.replace("i", "")[-(rule.of or rule.consecutive) :]
+    tail = threshold.decisive(status.recent)[-(rule.of or rule.consecutive) :]
     return status.outcome, tail if "f" in tail else "", status.armed

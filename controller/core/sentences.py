@@ -9,7 +9,7 @@ claims more than was measured.
 import math
 
 from analysis.model import Outcome
-from analysis.threshold import RELATIVE, Line
+from analysis.threshold import RELATIVE, Line, decisive
 from controller.api.release import CheckStatus
 from controller.core import reasons
 
@@ -30,8 +30,8 @@ def _times(status: CheckStatus) -> str:
         return ""
     if has_numbers(status) and status.detail:
         return f", {status.detail}"
-    decisive = status.recent.replace("i", "")
-    streak = len(decisive) - len(decisive.rstrip("f"))
+    counted = decisive(status.recent)
+    streak = len(counted) - len(counted.rstrip("f"))
     return f", {streak} in a row" if streak > 1 else ""
 
 

@@ -68,10 +68,8 @@ def update_in_place(deployment: Obj, how: Recipe, *, replicas: int) -> list[dict
     spec = marks.mapping(dig(deployment, "spec", "template", "spec"))
     stood, after = dict(_parts(spec)), dict(_parts(green_spec(spec, how)))
     changed = {path: value for path, value in after.items() if value != stood.get(path)}
-    before, known = (
-        Before(how.owner, marks.annotation(deployment, marks.REVISION), {p: stood.get(p) for p in changed}),
-        read_before(deployment),
-    )
+    before = Before(how.owner, marks.annotation(deployment, marks.REVISION), {path: stood.get(path) for path in changed})
+    known = read_before(deployment)
     if known.release == how.owner:  # somebody changed it since, and this is laid over it once more
         before = Before(known.release, known.revision, {**before.parts, **known.parts})
     return _patch(deployment, changed, replicas, {**taken(how), BEFORE: before.text()})

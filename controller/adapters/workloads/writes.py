@@ -20,7 +20,7 @@ from controller.adapters.workloads.clone import (
     update_idle,
 )
 from controller.adapters.workloads.in_place import put_back_in_place, update_in_place, updated_by
-from controller.adapters.workloads.places import container_index, dig, find, is_kept, other, replicas_of, template_labels, text
+from controller.adapters.workloads.places import container_index, dig, find, image_of, is_kept, other, replicas_of, template_labels, text
 from controller.adapters.workloads.references import brought_along
 from controller.adapters.workloads.view import MembersView, wanted_replicas
 from controller.api.plan import GreenSource, Member
@@ -236,12 +236,10 @@ def update_home(kube: Kube, subject: Subject, view: MembersView, epoch: int, *, 
         blue, how = _blue(writer, member), writer.recipe(member)
         if images is not None:
             how = replace(how, image=images.get(member.name, ""))
-        at = container_index(dig(blue, "spec", "template", "spec"), member)
-        if at < 0:
+        if container_index(dig(blue, "spec", "template", "spec"), member) < 0:
             raise RefusedError(CONFLICT, "Invalid", f"{marks.where(blue)} lost the container that the plan moves.")
-        runs = text(marks.items(dig(blue, "spec", "template", "spec", "containers"))[at], "image")
         wanted = max(full_replicas(subject, member, replicas_of(blue)), replicas_of(blue))
-        is_so = replicas_of(blue) == wanted and how.image in ("", runs)
+        is_so = replicas_of(blue) == wanted and how.image in ("", image_of(blue, member))
         if is_so and (updated_by(blue) == subject.uid) == (images is None):
             writer.note(DEPLOYMENT, blue)
             continue
