@@ -270,7 +270,7 @@ class ReleaseStatus(StatusModel):
     observed_weight: Percent = Field(default=0, description="Green's percent as it was last seen on the routes.")
     grant: Percent = Field(default=0, description="Highest weight that evidence has allowed so far.")
     max_weight: Percent = Field(default=0, description="Most traffic that green ever had, percent.")
-    exposed_since: float = Field(default=0.0, description="First weight, Unix seconds.")
+    exposed_since: float = Field(default=0.0, description="First weight, or since when green got requests without one, Unix seconds.")
     probe_passes: int = Field(default=0, description="Looks in a row in which every health probe of green passed.")
     probed_at: float = Field(default=0.0, description="The last of them, Unix seconds.")
     ready_at: float = Field(

@@ -137,6 +137,13 @@ def new_rule(kube: InMemoryKube) -> None:
     kube.patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": [rule, *http]}})
 
 
+def put_back(kube: InMemoryKube) -> None:
+    """The route once more, as the manifest stood in mid-release."""
+    route = [{"destination": {"host": "shop", "subset": name}, "weight": weight} for name, weight in (("v1", 80), ("v2", 20))]
+    named = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": "VirtualService", "metadata": {"name": "shop"}}
+    kube.create(VIRTUAL_SERVICE, "shop", {**named, "spec": {"hosts": ["shop"], "http": [{"route": route}]}})
+
+
 def start_next(kube: InMemoryKube) -> None:
     """The next release of the plan, while the old version of the last one is still kept."""
     spec = {"plan": "shop", "revision": "v3", "images": {"shop": "registry.example/shop:3.0"}}
@@ -239,10 +246,19 @@ class TestTheRoute:
     @pytest.mark.parametrize("when", BEFORE)
     def test_a_route_that_is_deleted_before_the_first_weight_leaves_nothing_behind_unsaid(self, when):
         """Istio now sends to all pods of the host, so green is not taken away under users, and it is not called untouched either."""
-        story = told((when, delete(VIRTUAL_SERVICE, "shop")))
+        story = told((when, delete(VIRTUAL_SERVICE, "shop")), limit=f"{when + 60:.0f}s")
 
-        assert (story.status["phase"], story.status["reason"]) == ("Halted", "DrainUnknown")
+        assert (story.status["phase"], story.status["reason"]) == ("Halted", "RouteGone")
         assert "VirtualService shop/shop is gone" in story.status["message"]
+
+    @pytest.mark.parametrize("when", BEFORE)
+    def test_it_goes_back_by_itself_once_that_route_is_there_again(self, when):
+        later = ({"at": f"{when + 200:.0f}s", "verb": "pause"},)
+        story = told((when, delete(VIRTUAL_SERVICE, "shop")), (when + 90, put_back), people=later)
+
+        assert (story.status["phase"], story.weights["v1"], story.sizes) == ("RolledBack", 100, {"shop": 3})
+        assert "Green had requests without a weight, for 90 s" in story.status["message"]
+        assert story.breaches == []
 
     @pytest.mark.parametrize("when", BEFORE)
     def test_without_requests_everything_is_given_back_then(self, when):
@@ -253,12 +269,6 @@ class TestTheRoute:
 
     def test_one_that_is_deleted_and_put_back_with_a_share_for_green_goes_to_blue_and_is_known_by_its_new_uid(self):
         """Whoever puts the manifest back as it stood gives green its share again."""
-
-        def put_back(kube: InMemoryKube) -> None:
-            route = [{"destination": {"host": "shop", "subset": name}, "weight": weight} for name, weight in (("v1", 80), ("v2", 20))]
-            named = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": "VirtualService", "metadata": {"name": "shop"}}
-            kube.create(VIRTUAL_SERVICE, "shop", {**named, "spec": {"hosts": ["shop"], "http": [{"route": route}]}})
-
         later = ({"at": "200s", "verb": "rollback", "reason": "once more"},)
         story = told((MEASURING, delete(VIRTUAL_SERVICE, "shop")), (MEASURING + 30, put_back), people=later)
 
