@@ -99,9 +99,9 @@ class Crowd:
         return self._fleet.controller.pid
 
     def _restarted(self, count: int) -> Row:
-        """Ended in order and started again: how long after the start the last poll came that was due.
+        """Ended in order and started again: how long after the start each first poll came, or after it was due where that is later.
 
-        One that was asked shortly before the end is due an interval later, and watched all the time.
+        A release that was asked about shortly before the end is due an interval later, and watched all the time.
         """
         self._fleet.stop_controller()
         lasts = {name: times[-1] for name, times in self._fleet.polls().items()}
@@ -111,11 +111,11 @@ class Crowd:
         while len(polls := self._fleet.polls()) < count and time.monotonic() < deadline:
             time.sleep(0.1)
         firsts = {name: times[0] for name, times in polls.items()}
-        owed = [at - started for name, at in firsts.items() if lasts.get(name, 0.0) + INTERVAL_SECONDS <= at]
-        gap = max(at - lasts[name] for name, at in firsts.items() if name in lasts)
+        late = [at - max(started, lasts[name] + INTERVAL_SECONDS) for name, at in firsts.items()]
+        gap = max(at - lasts[name] for name, at in firsts.items())
         detail = (
-            f"{words(max(owed))} ({len(firsts)} of {count}, {len(firsts) - len(owed)} of them before they were due; "
-            f"longest between two polls, the end and the start included: {words(gap)}, at an interval of {INTERVAL_SECONDS:g} s)"
+            f"{words(max(late))} ({len(firsts)} of {count}; the last first poll {words(max(firsts.values()) - started)} after the start; "
+            f"longest between two polls of a release, end and start included: {words(gap)}, at an interval of {INTERVAL_SECONDS:g} s)"
         )
         return self.title("start", count), detail, "<= 5 s"
 
