@@ -288,6 +288,7 @@ class ReleaseStatus(StatusModel):
     )
     blue_changed: str = Field(default="", description="What blue runs instead of what served at the start, in words; empty while nothing.")
     green_shrunk: str = Field(default="", description="Which of green's Deployments somebody made smaller, in words; empty while none.")
+    configs_changed: str = Field(default="", description="Which of the versions' ConfigMaps say something else since; empty while none.")
     without_blue: str = Field(default="", description="Request by which a person went on although blue was deleted.")
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")
@@ -313,6 +314,9 @@ class ReleaseStatus(StatusModel):
     )
     templates_ready: dict[str, str] = Field(
         default={}, description="Digests of green's pod templates when it was ready, by member: another one was never judged."
+    )
+    configs_ready: dict[str, str] = Field(
+        default={}, description="Digests of the ConfigMaps that the versions read when green was ready, by namespace and name."
     )
     warnings: list[str] = Field(default=[], description="What is legal but should be said, as it was found at the start.")
     drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")

@@ -144,6 +144,20 @@ def put_back(kube: InMemoryKube) -> None:
     kube.create(VIRTUAL_SERVICE, "shop", {**named, "spec": {"hosts": ["shop"], "http": [{"route": route}]}})
 
 
+def with_config(sim: Simulation) -> None:
+    """The workload reads a ConfigMap."""
+    kube = InMemoryKube(sim.server, user="bob", field_manager="kubectl-edit")
+    kube.create(CONFIG_MAP, "shop", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"feature": "off"}})
+    template = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop")["spec"]["template"])
+    template["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+    kube.patch(DEPLOYMENT, "shop", "shop", {"spec": {"template": template}})
+
+
+def configured(feature: str) -> Deed:
+    """`kubectl edit` of that ConfigMap."""
+    return lambda kube: kube.patch(CONFIG_MAP, "shop", "settings", {"data": {"feature": feature}})
+
+
 def start_next(kube: InMemoryKube) -> None:
     """The next release of the plan, while the old version of the last one is still kept."""
     spec = {"plan": "shop", "revision": "v3", "images": {"shop": "registry.example/shop:3.0"}}
@@ -484,6 +498,27 @@ class TestWorkloads:
         assert (story.status["phase"], story.status.get("blueChanged", "")) == ("RolledBack", "")
         assert said >= {"BlueWasChanged", "BlueIsAsBefore"}
         assert "Nobody has judged" not in story.status["message"]
+
+    def test_another_content_of_a_config_map_that_they_read_is_said_before_green_gets_more_and_stops_nothing(self):
+        """Pods that start later would run with what nobody has judged."""
+        story = told((MEASURING, configured("on")), prepared=with_config)
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "ConfigWasChanged"]
+
+        assert (story.status["phase"], story.status["configsChanged"], len(said)) == ("Succeeded", "ConfigMap shop/settings", 1)
+        assert "ConfigMap shop/settings" in said[0]
+        assert story.breaches == []
+
+    def test_one_that_says_again_what_it_said_is_told_too(self):
+        story = told((MEASURING, configured("on")), (BAKING, configured("off")), prepared=with_config)
+        said = {event["reason"] for event in story.kube.list(EVENT, "shop").items}
+
+        assert (story.status["phase"], story.status.get("configsChanged", "")) == ("Succeeded", "")
+        assert said >= {"ConfigWasChanged", "ConfigIsAsBefore"}
+
+    def test_one_that_is_written_anew_with_what_it_says_is_no_change(self):
+        story = told((MEASURING, patch(CONFIG_MAP, "settings", {"metadata": {"labels": {"by": "helm"}}})), prepared=with_config)
+
+        assert "ConfigWasChanged" not in {event["reason"] for event in story.kube.list(EVENT, "shop").items}
 
     @pytest.mark.parametrize("when", BEFORE)
     def test_another_image_while_green_is_prepared_gets_no_request(self, when):
