@@ -82,7 +82,7 @@ def routed_members(subject: Subject, traffic: TrafficView) -> tuple[str, ...]:
 
 def split_of(traffic: TrafficView) -> Split:
     """The traffic view's mode and labels in the workloads' words."""
-    return Split(mode=traffic.mode or "host", blue_labels=traffic.blue_labels, green_labels=traffic.green_labels, routed=traffic.routed)
+    return Split(traffic.mode or "host", traffic.blue_labels, traffic.green_labels, traffic.routed, traffic.others)
 
 
 Targets = tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ...]]

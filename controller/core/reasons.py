@@ -351,7 +351,8 @@ REFERENCE_MISSING = _reason(
 SELECTOR_OVERLAP = _reason(
     "SelectorOverlap",
     "{detail}",
-    "Give blue's pods a label that names their version, such as version: v1, and put it into the selector that is named; a clone gets its own.",
+    "Give blue's pods a label that names their version, such as version: v1, and when they have it put it into the selector that is named; "
+    "a clone gets its own. Where the Service must stay as it is: subsets with that label, or a namespace of its own for the second slot.",
     _W,
 )
 GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the field and say gitops: ignored in the plan.", _W)

@@ -37,11 +37,17 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands against a release, what should be said, and whether rules that it does not move send to blue, too."""
+    """What stands against a release, what should be said, and what rules that it does not move send to.
+
+    Attributes:
+        beside: some of them send to blue, too.
+        subsets: every host and subset that some rule sends or mirrors to.
+    """
 
     problems: list[Problem]
     warnings: list[Problem]
     beside: bool = False
+    subsets: frozenset[tuple[str, str]] = frozenset()
 
 
 def refusals(  # noqa: PLR0917 - what was read, for whom, and where
@@ -72,7 +78,15 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
             problems.append(problem)
         elif warning := helm_warning(obj):
             warnings.append(warning)
-    return Found(problems, warnings, beside=bool(unmoved))
+    return Found(problems, warnings, beside=bool(unmoved), subsets=_subsets(world, routes))
+
+
+def _subsets(world: World, routes: Sequence[Route]) -> frozenset[tuple[str, str]]:
+    """Of the plan's VirtualServices as they stand there, mirrors included, and of all others that could be seen."""
+    own = [rule for route in routes for rule in reachable(route.parsed.rules)]
+    named = {(target.host, target.subset) for rule in own for target in rule.targets} | {mirror for rule in own for mirror in rule.mirrors}
+    named |= {(target.host, target.subset) for other in world.virtual_services for rule in other.http for target in rule.route}
+    return frozenset(place for place in named if place[1])
 
 
 def _owned(kube: Kube, subject: Subject, route: Route) -> Iterator[Problem]:
