@@ -121,11 +121,17 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Counts of all counters within `(start, end]`, by arm and name."""
+    """Counts of all counters within `(start, end]`, by arm and name.
+
+    Attributes:
+        counts: what is judged.
+        set_aside: events of targets that came back in it after a silence; not among the counts, and unknown where a look begins in it.
+    """
 
     start: float
     end: float
     counts: Mapping[tuple[Arm, Hashable], float]
+    set_aside: Mapping[tuple[Arm, Hashable], float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,6 @@ class Differenced:
         slices: complete ticks, oldest first.
         cursor: where the next look goes on.
         waiting_for: arms without a sample since the last cut: they lengthen the tick.
-        set_aside: events of targets that came back after a silence, by counter: not in any slice.
         fault: "" or a word of `analysis.reasons`: both arms count the same series, so there are no slices.
         unusable: what the newest samples of a counter are that hold the ticks at its last good one, in words; "" where none do.
     """
@@ -144,7 +149,6 @@ class Differenced:
     slices: tuple[Slice, ...]
     cursor: Cursor
     waiting_for: tuple[Arm, ...] = ()
-    set_aside: Mapping[tuple[Arm, Hashable], float] = field(default_factory=dict)
     fault: str = ""
     unusable: str = ""
 
@@ -200,10 +204,10 @@ def difference(
     until = min([_settled_until(fresh, needed, targets, scrapes), *(one.good for one in holding)])
     grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience, open_ones.stretches))
     cuts = grid.cuts([fresh[arm] for arm in needed])
-    slices, aside = _fill(cuts, increments, scrapes.slack)
+    slices = _fill(cuts, increments, scrapes.slack)
     end = Cursor(cuts[-1])
     waiting = tuple(arm for arm in needed if not fresh[arm] or fresh[arm][-1] <= end.until)
-    return Differenced(slices, end, waiting, aside, unusable=holding[0].words if holding else "")
+    return Differenced(slices, end, waiting, unusable=holding[0].words if holding else "")
 
 
 def _same_series(counters: Sequence[Counter]) -> bool:
@@ -359,11 +363,9 @@ def _settled_until(
     return min([newest, *(last for last in lasts if last > reach - scrapes.patience)])
 
 
-def _fill(
-    cuts: Sequence[float], increments: Mapping[tuple[Arm, Hashable], list[_Increment]], slack: float
-) -> tuple[tuple[Slice, ...], dict[tuple[Arm, Hashable], float]]:
+def _fill(cuts: Sequence[float], increments: Mapping[tuple[Arm, Hashable], list[_Increment]], slack: float) -> tuple[Slice, ...]:
     counts: list[dict[tuple[Arm, Hashable], float]] = [dict.fromkeys(increments, 0.0) for _ in cuts[1:]]
-    aside: dict[tuple[Arm, Hashable], float] = {}
+    aside: list[dict[tuple[Arm, Hashable], float]] = [{} for _ in cuts[1:]]
     for key, found in increments.items():
         index = 0
         for end, start, gained in found:
@@ -374,7 +376,7 @@ def _fill(
             if end <= cuts[0]:
                 continue
             if start < cuts[index] - slack:
-                aside[key] = aside.get(key, 0.0) + gained
+                aside[index][key] = aside[index].get(key, 0.0) + gained
             else:
                 counts[index][key] += gained
-    return tuple(Slice(start, end, part) for (start, end), part in zip(pairwise(cuts), counts, strict=True)), aside
+    return tuple(Slice(*cut, *parts) for cut, *parts in zip(pairwise(cuts), counts, aside, strict=True))

@@ -139,6 +139,27 @@ class TestVerdicts:
         assert "Known before of errors: 1h of the baseline with 0.5 % errors, and a dispersion of 1.00 to 1.00." in told.err
 
 
+def with_a_silence(errors, looks):
+    """A release in which one of the baseline's pods is not scraped at these looks."""
+    missed = {BEGIN + STEP * look for look in looks}
+    found = release(errors)
+    silent = {("destination_workload", "shop"), ("pod", "a")}
+    return {labels: [one for one in samples if not (silent <= set(labels) and one[0] in missed)] for labels, samples in found.items()}
+
+
+@pytest.mark.parametrize(("errors", "aside"), [(0.005, 750 * 8), (0.03, 0)], ids=["to the end", "ended before the silence"])
+def test_requests_that_are_set_aside_are_counted_once_a_check_and_only_where_it_judged(errors, aside, tmp_path, capsys):
+    (tmp_path / "samples.txt").write_text(as_openmetrics(with_a_silence(errors, range(20, 27))))
+    asked = [*ARMS, *WINDOW, "--file", str(tmp_path / "samples.txt")]
+
+    _, found = judged(capsys, *asked)
+    run(["judge", *asked])
+
+    assert {check["setAside"] for check in found["checks"]} == {aside}
+    told = f"Set aside: {aside:,} requests of errors, {aside:,} requests of latency, because their pods came back"
+    assert (told in capsys.readouterr().err) is bool(aside)
+
+
 def test_the_page_shows_what_is_printed(files, capsys):
     page = (ROOT / "docs" / "analysis" / "judging.md").read_text()
     shown = page.partition("```console\n")[2].partition("```")[0].splitlines()[1:]
