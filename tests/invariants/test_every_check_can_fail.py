@@ -263,11 +263,17 @@ def do(name, *args, **more):
 PASSED = do("passes", 0)
 BREACHES = {
     "weights that are not 100": ("S1", do("route", 90, 5)),
-    "a third destination": ("S1", do("route", 95, 5, route=[{"destination": {"host": h}, "weight": w} for h, w in (("shop", 95), ("other", 5))])),
+    "a third destination": (
+        "S1",
+        do("route", 95, 5, route=[{"destination": {"host": h}, "weight": w} for h, w in (("shop", 95), ("other", 5))]),
+    ),
     "more weight than granted": ("S2", do("route", 75, 25)),
     "a grant that falls before the weight": ("S2", do("status", grant=0)),
     "a raise for a release that is gone": ("S2", ghost),
-    "a first grant of a later stage": ("S3", lambda story: (story.status(stage=-1, grant=0, by="kubectl"), story.status(stage=2, grant=50))),
+    "a first grant of a later stage": (
+        "S3",
+        lambda story: (story.status(stage=-1, grant=0, by="kubectl"), story.status(stage=2, grant=50)),
+    ),
     "a skip that nobody recorded": ("S3", skips_without_a_record),
     "a jump over a stage": ("S3", after(PASSED, do("raise_to", 2))),
     "a grant without a verdict": ("S3", do("raise_to", 1)),
@@ -308,7 +314,10 @@ BREACHES = {
     "a pass without a number": ("S13", do("passes", 0, value=None)),
     "a route of another plan": ("S14", another_plan),
     "something made without saying so": ("S14", do("write", "Service", "new", spec={})),
-    "something that nobody lists": ("S14", lambda story: [story.write("Service", "old", by=by, spec={"a": by}) for by in ("kubectl", "penstock")]),
+    "something that nobody lists": (
+        "S14",
+        lambda story: [story.write("Service", "old", by=by, spec={"a": by}) for by in ("kubectl", "penstock")],
+    ),
     "a namesake of what is listed": ("S14", namesake),
     "a record that goes": ("S15", do("write", "ConfigMap", "penstock-history-a", data={})),
     "a record that becomes another": ("S15", do("record", "0001-grant", kind="rollback")),
