@@ -23,6 +23,7 @@ from controller.adapters.workloads.places import (
     text,
 )
 from controller.adapters.workloads.references import renamed
+from controller.adapters.workloads.spreading import spread_alike
 from controller.api.plan import Member
 from controller.core.commands import Subject
 from controller.ports import Obj
@@ -175,11 +176,15 @@ def clone_autoscaler(blue: Obj, how: Recipe, name: str, minimum: int) -> dict[st
 
 
 def green_template(blue: Obj, how: Recipe, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Blue's pod template with green's labels, image and environment."""
+    """Blue's pod template with green's labels, image and environment, spread as blue's pods are."""
     template = marks.mapping(dig(blue, "spec", "template"))
     meta, spec = marks.mapping(template.get("metadata")), marks.mapping(template.get("spec"))
     clean = {key: value for key, value in meta.items() if key not in {"creationTimestamp", "name", "namespace", "labels"}}
-    return {**template, "metadata": {**clean, "labels": dict(labels)}, "spec": green_spec(spec, how)}
+    return {
+        **template,
+        "metadata": {**clean, "labels": dict(labels)},
+        "spec": spread_alike(green_spec(spec, how), template_labels(blue), labels),
+    }
 
 
 def green_spec(spec: Obj, how: Recipe) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def subsets_overlap(
     for where, subset, labels in split.others:
         if where == service and covers(labels, green):
             whose = f"Subset {subset} ({written(labels)}), to which a rule sends, would select green's pods of {name}"
-            detail = f"{whose}: its users would reach green past the weights. Give the new version another name (--revision)."
+            way = "Give the new version another name (--revision), or let that rule name another subset."
+            detail = f"{whose}: its users would reach green past the weights. {way}"
             found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
     return found
 

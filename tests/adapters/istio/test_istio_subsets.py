@@ -120,6 +120,9 @@ class TestOtherSubsets:
     def test_those_that_nobody_names_are_not(self):
         assert self.others(http=[rule(to("api", subset="v1"))]) == ()
 
+    def test_nor_those_that_have_no_weight_such_as_the_old_version_after_a_success(self):
+        assert self.others(http=[rule(to("api", 0, subset="v3"), to("api", 100, subset="v1"))]) == ()
+
     def test_those_of_a_virtual_service_beside_the_plan_are(self):
         bed = subset_bed(subsets=(V1, V3, V4))
         bed.route(rule(to("api", subset="v4")), name="beside", hosts=("api.example.com",))

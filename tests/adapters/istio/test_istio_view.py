@@ -317,6 +317,14 @@ class TestRefusals:
         assert "they send to other.shop.svc.cluster.local: if that is the Service of member api" in words(bed)
         assert "(members, service: other)" in words(bed)
 
+    @pytest.mark.parametrize(("finish", "expected"), [({}, 1), ({"mode": "home"}, 0)])
+    def test_a_mirror_of_blue_that_stays_where_it_is_is_said(self, finish, expected):
+        bed = host_bed(rule(to("api", 100), to("api-green", 0), mirror={"host": "api"}))
+        view = bed.look(subject({**PLAN, "finish": finish}), first=True)
+
+        assert view.problems == ()
+        assert sum("mirrors requests to blue, and goes on so when green serves" in warning.detail for warning in view.warnings) == expected
+
     def test_rules_that_send_out_of_the_namespace_are_named(self):
         assert "they send to api.elsewhere.svc.cluster.local: name the Service of each member" in words(
             host_bed(rule(to("api.elsewhere.svc.cluster.local")))

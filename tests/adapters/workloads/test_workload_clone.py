@@ -320,6 +320,41 @@ class TestOtherBodies:
         assert operations[0] == {"op": "replace", "path": "/metadata/resourceVersion", "value": "5"}
 
 
+HOST = {"topologyKey": "kubernetes.io/hostname"}
+MINE = {"labelSelector": {"matchLabels": {"app": "web", "version": "v1"}}}
+GREEN = {"labelSelector": {"matchLabels": {"app": "web", "version": "r2"}}}
+WORDS = {"labelSelector": {"matchExpressions": [{"key": "version", "operator": "In", "values": ["v1", "v0"]}]}}
+GREEN_WORDS = {"labelSelector": {"matchExpressions": [{"key": "version", "operator": "In", "values": ["r2", "v0"]}]}}
+BOTH = {"labelSelector": {"matchLabels": {"app": "web"}}}
+OTHERS = {"labelSelector": {"matchLabels": {"app": "cache", "version": "v1"}}}
+
+
+class TestSpreading:
+    """Pods that stay away from their own kind, by the label that names the version, must stay away from green's in green."""
+
+    def of_green(self, **spec):
+        pod = {**BLUE["spec"]["template"], "spec": {**BLUE["spec"]["template"]["spec"], **spec}}
+        return clone_deployment({**BLUE, "spec": {**BLUE["spec"], "template": pod}}, how(), replicas=4)["spec"]["template"]["spec"]
+
+    def test_over_zones(self):
+        kept = {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "topologyKey": "zone"}
+
+        spec = self.of_green(topologySpreadConstraints=[{**kept, **MINE}, {**kept, **BOTH}, kept])
+
+        assert spec["topologySpreadConstraints"] == [{**kept, **GREEN}, {**kept, **BOTH}, kept]
+
+    def test_over_nodes_required_and_preferred(self):
+        required, preferred = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+        nodes = {required: {"nodeSelectorTerms": []}}
+
+        def affinity(mine, words):
+            near = {required: [{**HOST, **OTHERS}]}
+            away = {required: [{**HOST, **mine}], preferred: [{"weight": 9, "podAffinityTerm": {**HOST, **words}}]}
+            return {"nodeAffinity": nodes, "podAffinity": near, "podAntiAffinity": away}
+
+        assert self.of_green(affinity=affinity(MINE, WORDS))["affinity"] == affinity(GREEN, GREEN_WORDS)
+
+
 class TestSelectors:
     def test_expressions_are_read_as_kubernetes_reads_them(self):
         terms = [
