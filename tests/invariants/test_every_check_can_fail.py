@@ -12,11 +12,18 @@ import sys
 import pytest
 
 from controller.api.plan import PlanSpec
-from controller.simulator import invariants_records, invariants_release, invariants_routes, invariants_workloads, invariants_writes
+from controller.simulator import (
+    invariants_clusters,
+    invariants_records,
+    invariants_release,
+    invariants_routes,
+    invariants_workloads,
+    invariants_writes,
+)
 from controller.simulator.invariants_book import Book
 from controller.simulator.invariants_store import History
 
-PARTS = (invariants_records, invariants_release, invariants_routes, invariants_workloads, invariants_writes)
+PARTS = (invariants_clusters, invariants_records, invariants_release, invariants_routes, invariants_workloads, invariants_writes)
 DAY = 86400.0
 WEIGHTS = (5, 25, 50, 100)
 BYPASS = {"virtualServices": [{"name": "shop", "bypass": [{"route": "canary"}]}]}
@@ -94,10 +101,10 @@ class Story:
         entry = json.dumps({"kind": kind or key.partition("-")[2], "data": data, "n": number})
         self.write("ConfigMap", name, data={**known, key: entry})
 
-    def deployment(self, name, replicas, *, available=None, by="penstock", **more):
+    def deployment(self, name, replicas, *, available=None, by="penstock", at=1.0, **more):
         """Its size by whoever is named, then its pods by Kubernetes."""
         made = {"penstock.dev/made": "true"} if name == "shop-green" else {}
-        self.write("Deployment", name, by=by, marks=made, spec={"replicas": replicas, "template": {"image": "1"}, **more})
+        self.write("Deployment", name, by=by, at=at, marks=made, spec={"replicas": replicas, "template": {"image": "1"}, **more})
         self.write("Deployment", name, by="kubernetes", status={"availableReplicas": replicas if available is None else available})
 
     def route(self, blue, green, *, by="penstock", marks=None, rules=(), **rule):
@@ -105,6 +112,13 @@ class Story:
         split = [{"destination": {"host": host}, "weight": weight} for host, weight in sides]
         marks = {"penstock.dev/owner": "Release-a", **(marks or {})}
         self.write("VirtualService", "shop", by=by, marks=marks, spec={"hosts": ["shop"], "http": [*rules, {"route": split, **rule}]})
+
+    def answer(self, state, reason):
+        self.write("ReleaseRequest", "q", status={"state": state, "reason": reason, "epoch": 1})
+
+    def subsets(self, *names, by="penstock", **more):
+        subsets = [{"name": name, "labels": {"version": name}} for name in names]
+        self.write("DestinationRule", "shop", by=by, spec={"host": "shop", "subsets": subsets, **more})
 
     def rolls_back(self):
         """Down to nothing, as it should be."""
@@ -114,7 +128,7 @@ class Story:
         self.status(phase="TearingDown", at=DAY)
 
     def succeeds(self):
-        """Stage after stage to the end, as it should be."""
+        """Stage after stage to the end, as it should be; the old version has yet to drain."""
         for number in range(4):
             if number:
                 self.record(f"{number + 1:04d}-grant")
@@ -181,6 +195,13 @@ def rolled_back_without_blue(story):
 def blue_goes_after_a_success_that_was_meddled_with(story):
     story.succeeds()
     story.route(50, 50, by="kubectl")
+    story.deployment("shop", 0, at=DAY)
+
+
+def blue_goes_before_its_drain(story):
+    story.succeeds()
+    for weights in ((50, 50), (0, 100)):
+        story.route(*weights, by="kubectl")
     story.deployment("shop", 0)
 
 
@@ -195,14 +216,9 @@ def ghost(story):
     story.route(95, 5)
 
 
-def answered(story, *states):
-    for state, reason in states:
-        story.write("ReleaseRequest", "q", status={"state": state, "reason": reason, "epoch": 1})
-
-
 def acted_and_refused(story):
     story.record("0001-request", uid="ReleaseRequest-q")
-    answered(story, ("refused", "TooLate"))
+    story.answer("refused", "TooLate")
 
 
 def applied_twice(story):
@@ -233,6 +249,11 @@ def stamps_late(story):
     story.status(phase="RollingBack", rollback={"reason": "CheckFailed", "trafficAt": story.now})
 
 
+def loses_seconds(story):
+    window = story.stored["Release", "a"]["status"]["stages"][0]["window"]
+    story.status(stages=story.stage(0, window={**window, "ran": 10.0}))
+
+
 def window_before_its_weights(story):
     story.status(stages=story.stage(0, window={"openedAt": 1.0, "ran": 300.0, "nGreen": 1000.0}))
     story.passes(0)
@@ -246,6 +267,20 @@ def window_that_ran(ran, n):
         story.raise_to(1)
 
     return tell
+
+
+def split_between(*hosts):
+    return [{"destination": {"host": host}, "weight": weight} for host, weight in zip(hosts, (95, 5), strict=True)]
+
+
+def in_subsets(story):
+    """The same release where subsets tell the versions apart."""
+    story.subsets("v1", "v2", "old", by="kubectl")
+    listed = [*story.listed(), {"kind": "DestinationRule", "namespace": "shop", "name": "shop", "uid": "DestinationRule-shop"}]
+    story.status(objects=listed)
+    sides = [{"destination": {"host": "shop", "subset": subset}, "weight": weight} for subset, weight in (("v1", 95), ("v2", 5))]
+    story.route(95, 5, by="kubectl", route=sides)
+    story.status(mode="subset", blueSubset="v1", greenSubset="v2", by="kubectl")
 
 
 def after(*steps):
@@ -263,17 +298,11 @@ def do(name, *args, **more):
 PASSED = do("passes", 0)
 BREACHES = {
     "weights that are not 100": ("S1", do("route", 90, 5)),
-    "a third destination": (
-        "S1",
-        do("route", 95, 5, route=[{"destination": {"host": h}, "weight": w} for h, w in (("shop", 95), ("other", 5))]),
-    ),
+    "a third destination": ("S1", do("route", 95, 5, route=split_between("shop", "other"))),
     "more weight than granted": ("S2", do("route", 75, 25)),
     "a grant that falls before the weight": ("S2", do("status", grant=0)),
     "a raise for a release that is gone": ("S2", ghost),
-    "a first grant of a later stage": (
-        "S3",
-        lambda story: (story.status(stage=-1, grant=0, by="kubectl"), story.status(stage=2, grant=50)),
-    ),
+    "a first grant of a later stage": ("S3", after(do("status", stage=-1, grant=0, by="kubectl"), do("status", stage=2, grant=50))),
     "a skip that nobody recorded": ("S3", skips_without_a_record),
     "a jump over a stage": ("S3", after(PASSED, do("raise_to", 2))),
     "a grant without a verdict": ("S3", do("raise_to", 1)),
@@ -286,6 +315,8 @@ BREACHES = {
     ),
     "blue is brought down in mid-release": ("S5", do("deployment", "shop", 1)),
     "blue is brought down while it has weight": ("S5", blue_goes_after_a_success_that_was_meddled_with),
+    "blue is brought down before its drain": ("S5", blue_goes_before_its_drain),
+    "a subset that goes while it has weight": ("S4", after(in_subsets, do("subsets", "v1", "old"))),
     "green is brought down in mid-release": ("S6", do("deployment", "shop-green", 0)),
     "green is brought down while it has weight": ("S6", shrinks_while_it_has_weight),
     "green is brought down before its drain": ("S6", shrinks_before_the_drain),
@@ -299,7 +330,7 @@ BREACHES = {
     "a grant after a rollback": ("S8", after(do("rolls_back"), do("status", grant=25))),
     "a weight after a rollback": ("S8", raised_in_a_rollback),
     "a rollback without a stamp": ("S8", stamps_late),
-    "an epoch that falls": ("S9", lambda story: (story.status(epoch=2, by="another"), story.status(epoch=1))),
+    "an epoch that falls": ("S9", after(do("status", epoch=2, by="another"), do("status", epoch=1))),
     "a write without an epoch": ("S9", do("route", 95, 5, marks={"penstock.dev/epoch": None})),
     "a deletion without a uid": ("S9", do("delete", "Deployment", "shop-green", named=("", "1"))),
     "a phase counter that falls": ("S9", do("status", phaseCounter=0)),
@@ -308,34 +339,27 @@ BREACHES = {
     "a request that was acted on and refused": ("S11", acted_and_refused),
     "a request that was applied twice": ("S11", applied_twice),
     "a request that is acted on twice": ("S11", do("status", requests=["q", "q"])),
-    "two answers to one request": ("S11", lambda story: answered(story, ("refused", "TooLate"), ("accepted", "AlreadyDone"))),
+    "two answers to one request": ("S11", after(do("answer", "refused", "TooLate"), do("answer", "accepted", "AlreadyDone"))),
     "a route that loses its timeout": ("S12", after(do("route", 95, 5, timeout="5s", by="kubectl"), do("route", 95, 5))),
     "blue's template is changed": ("S12", do("deployment", "shop", 3, template={"image": "2"})),
+    "a subset of others that goes": ("S12", after(in_subsets, do("subsets", "v1", "v2"))),
+    "a cluster's policy that changes": ("S12", after(in_subsets, do("subsets", "v1", "v2", "old", trafficPolicy={}))),
     "a pass without a number": ("S13", do("passes", 0, value=None)),
     "a route of another plan": ("S14", another_plan),
     "something made without saying so": ("S14", do("write", "Service", "new", spec={})),
-    "something that nobody lists": (
-        "S14",
-        lambda story: [story.write("Service", "old", by=by, spec={"a": by}) for by in ("kubectl", "penstock")],
-    ),
+    "something that nobody lists": ("S14", after(do("write", "Service", "old", by="kubectl"), do("write", "Service", "old", spec={}))),
     "a namesake of what is listed": ("S14", namesake),
     "a record that goes": ("S15", do("write", "ConfigMap", "penstock-history-a", data={})),
     "a record that becomes another": ("S15", do("record", "0001-grant", kind="rollback")),
-    "an accepted request without a record": ("S15", lambda story: answered(story, ("accepted", "Accepted"))),
+    "an accepted request without a record": ("S15", do("answer", "accepted", "Accepted")),
     "a grant without a record": ("S15", after(PASSED, do("status", phaseCounter=2), do("status", stage=1, grant=25))),
     "two writes a minute while a person is waited for": ("S16", waits_and_writes),
     "a release that goes while green has weight": ("S17", do("delete", "Release", "a")),
-    "a window that loses what it ran": ("L1", do("status", stages=[{"weight": 5, "window": {"openedAt": 0.0, "ran": 0.0}}])),
+    "a window that loses what it ran": ("L1", loses_seconds),
     "a hold for nobody": ("L6", do("status", phase="Holding", hold={"reason": "NoData"})),
 }
 
 
-def lost_seconds(story):
-    window = story.stored["Release", "a"]["status"]["stages"][0]["window"]
-    story.status(stages=story.stage(0, window={**window, "ran": 10.0}))
-
-
-BREACHES["a window that loses what it ran"] = ("L1", lost_seconds)
 PLANS = {"green is brought down while a header leads there": {"traffic": BYPASS}}
 
 
@@ -366,7 +390,7 @@ def test_a_history_with_a_breach_is_told_apart(title):
 def test_a_sound_history_breaks_nothing():
     forward, back = Story(), Story()
     forward.succeeds()
-    forward.deployment("shop", 0)
+    forward.deployment("shop", 0, at=DAY)
     back.rolls_back()
     back.deployment("shop-green", 0)
     back.status(phase="RolledBack")
