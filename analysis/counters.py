@@ -28,7 +28,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from analysis import reasons
+from analysis import copies, reasons
 from analysis.cuts import Grid, missed
 from analysis.model import Arm, Labels, Series, Tick
 from analysis.usable import Spoilt, clean, spoilt
@@ -218,19 +218,20 @@ def _same_series(counters: Sequence[Counter]) -> bool:
 
 def _cleaned(counters: Sequence[Counter], since: float, scrapes: Scrapes) -> tuple[list[tuple[Counter, list[_Scraped]]], Spoilt]:
     """All series without what is no count, and what that leaves open."""
-    found: list[tuple[Counter, list[_Scraped]]] = []
+    found: list[tuple[Counter, list[Series]]] = []
     left = Spoilt()
     for counter in counters:
         ahead = scrapes.candidate_ahead if counter.arm is Arm.CANDIDATE else 0.0
         every = [clean(one, ahead) for one in counter.series]
         left = left.and_more(spoilt(zip(counter.series, every, strict=True), ahead))
-        found.append((counter, _scraped(every, since, scrapes)))
-    return found, left
+        found.append((counter, every))
+    chosen = copies.chosen((one for _, every in found for one in every), scrapes.target_labels, scrapes.replica_labels, scrapes.patience)
+    return [(counter, _scraped(every, since, scrapes, chosen)) for counter, every in found], left
 
 
-def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes) -> list[_Scraped]:
+def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes, chosen: Mapping[Labels, Labels]) -> list[_Scraped]:
     """A counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
-    every = _one_replica(cleaned, scrapes)
+    every = copies.one_each(cleaned, scrapes.target_labels, scrapes.replica_labels, chosen)
     return [(_target(one.labels, scrapes), _from(one, since)) for one in every]
 
 
@@ -241,32 +242,6 @@ def _from(series: Series, since: float) -> Series:
     while first and samples[first - 1].time > since:
         first -= 1
     return Series(series.labels, samples[first - 1 :]) if first > 1 else series
-
-
-def _one_replica(every: Iterable[Series], scrapes: Scrapes) -> list[Series]:
-    """One copy of each series: copies of two servers count once, and are never mixed (their clocks differ)."""
-    copies: dict[Labels, list[Series]] = {}
-    for series in every:
-        if series.samples:
-            identity = tuple([pair for pair in series.labels if pair[0] not in scrapes.replica_labels])
-            copies.setdefault(identity, []).append(series)
-    return [several[0] if len(several) == 1 else _newest(several, scrapes) for several in copies.values()]
-
-
-def _newest(copies: Iterable[Series], scrapes: Scrapes) -> Series:
-    """The first server's copy that is not much older than the newest one."""
-    parts: dict[Labels, list[Series]] = {}
-    for series in copies:
-        parts.setdefault(series.labels, []).append(series)
-    merged = [_merge(labels, parts[labels]) for labels in sorted(parts)]
-    newest = max(series.samples[-1].time for series in merged)
-    return next(series for series in merged if series.samples[-1].time >= newest - scrapes.patience)
-
-
-def _merge(labels: Labels, parts: Sequence[Series]) -> Series:
-    if len(parts) == 1:
-        return parts[0]
-    return clean(Series(labels, tuple(sample for part in parts for sample in part.samples)))
 
 
 def _target(labels: Labels, scrapes: Scrapes) -> Labels:

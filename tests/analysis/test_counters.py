@@ -119,6 +119,35 @@ class TestOneSeries:
 
         assert [t[2] for t in numbers(look([other, one], [steady("b", 1, 20)]))] == [10, 10]
 
+    @pytest.mark.parametrize(
+        "seen",
+        [range(21), [*range(3), *range(12, 21)], range(9, 21), range(9)],
+        ids=["all of it", "not in between", "from the middle on", "no more"],
+    )
+    def test_of_two_replicas_the_one_that_saw_more_is_read(self, seen):
+        """An outage of one server loses nothing while the other one scrapes."""
+        one = series({10 * k: 5 * k for k in seen}, "g", prometheus_replica="a")
+        other = series({10 * k + 3: 5 * k for k in range(21)}, "g", prometheus_replica="b")
+
+        found = look([one, other], [steady("b", 1, 210)])
+
+        assert sum(t[2] for t in numbers(found)) in (95, 100)
+        assert not any(part.set_aside for part in found.slices)
+
+    def test_all_series_of_a_target_are_read_from_one_replica(self):
+        """Errors that begin when both servers see them are those of the requests beside them."""
+        good = [series({10 * k + late: 5 * k for k in seen}, "g", prometheus_replica=name) for name, late, seen in (
+            ("a", 0, [*range(3), *range(12, 21)]), ("b", 3, range(21)),
+        )]  # fmt: skip
+        bad = [
+            series({10 * k + late: k - 14 for k in range(15, 21)}, "g", code="503", prometheus_replica=name)
+            for name, late in (("a", 0), ("b", 3))
+        ]
+
+        found = look(good + bad, [steady("b", 1, 210)], bad_green=bad)
+
+        assert [t[3] for t in numbers(found)][-6:] == [0, 1, 1, 1, 1, 1]
+
     def test_buckets_of_a_histogram_are_reset_together(self):
         """The small bucket does not fall in the reset; alone it would be taken for +2."""
         small, total = series({0: 3, 10: 5}, "g", le="1"), series({0: 90, 10: 40}, "g", le="+Inf")

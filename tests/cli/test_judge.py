@@ -339,7 +339,7 @@ class TestNothingToJudge:
         code, found = judged(capsys, *ARMS, *early, "--file", str(files / "healthy.txt"))
 
         assert (code, found["outcome"]) == (4, "inconclusive")
-        assert found["sentence"].startswith("The baseline's samples begin at 2023-11-14 21:13:20 UTC, 25m after the window")
+        assert found["sentence"].startswith("The baseline's samples begin at 2023-11-14 21:13:20 UTC, 25m after the window's begin")
 
     def test_a_partial_answer_in_a_file_is_never_a_pass_either(self, capsys, tmp_path):
         answer = json.loads(as_json(release()))
@@ -545,6 +545,16 @@ class TestBadInput:
     def test_each_option_is_named_with_what_was_found(self, option, given, sentence, files, capsys):
         assert run(["judge", *ARMS, *WINDOW, "--file", str(files / "healthy.txt"), option, given]) == 2
         assert capsys.readouterr().err == sentence
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_counter_is_not_compared_with_a_histogram(self, turned, files, capsys):
+        given = ['hits_total{a="b"}', 'seconds_bucket{a="c"}']
+        one, other = reversed(given) if turned else given
+        asked = ["--baseline", one, "--candidate", other, *WINDOW, "--file", str(files / "healthy.txt")]
+        kinds = ["a counter of requests", "the buckets of a histogram"]
+
+        assert run(["judge", *asked]) == 2
+        assert f"found {' and '.join(reversed(kinds) if turned else kinds)}, expected two of one kind" in capsys.readouterr().err
 
     def test_samples_of_another_time_are_missing_with_the_time_that_was_looked_at(self, files, capsys):
         """The usual mistake: a file of last week and `--from -2h`."""
