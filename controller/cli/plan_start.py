@@ -8,6 +8,7 @@ from controller.adapters.workloads.preflight import preflight
 from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseSpec, ReleaseStatus
 from controller.cli.exits import CommandError, ExitCode
+from controller.core import reasons
 from controller.core.commands import Subject
 from controller.core.phases import FINAL
 from controller.observe import split_of
@@ -45,9 +46,10 @@ def check_start(spec: PlanSpec, place: tuple[str, str], kube: Kube, revision: st
         found = preflight(kube, subject, view.blue_slot, split_of(view))
     except RefusedError as error:
         return [f"whether a release would be refused could not be looked at in full: {error}"]
-    problems = dict.fromkeys(problem.detail for problem in (*view.problems, *found.problems))
+    problems = tuple(dict.fromkeys((*view.problems, *found.problems)))
     if problems:
-        raise CommandError(ExitCode.NO, "\n".join((REFUSED, *(f"  {one}" for one in problems))))
+        ways = dict.fromkeys(f"What to do: {reasons.next_step(problem.reason)}" for problem in problems)
+        raise CommandError(ExitCode.NO, "\n".join((REFUSED, *(f"  {problem.detail}" for problem in problems), *ways)))
     return list(dict.fromkeys(warning.detail for warning in (*view.warnings, *found.warnings)))
 
 

@@ -88,6 +88,7 @@ def test_so_is_a_workload_that_would_with_everything_at_once():
     assert "A release of this plan would be refused:\n" in result.err
     assert "names no port for shop.shop.svc.cluster.local, whose Service has 2 ports" in result.err
     assert "would select both colours" in result.err
+    assert "What to do: Give blue's pods a label that names their version" in result.err
 
 
 def test_what_a_start_would_warn_of_is_said():
