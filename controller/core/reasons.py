@@ -346,7 +346,10 @@ BLUE_UNKNOWN = _reason(
 WORKLOAD_MISSING = _reason("WorkloadMissing", "{detail}", "Create it or name the right one in the plan.", _W)
 WORKLOAD_UNSUITABLE = _reason("WorkloadUnsuitable", "{detail}", "Change the workload or the plan, then penstock start.", _W)
 REFERENCE_MISSING = _reason(
-    "ReferenceMissing", "Green would refer to something that is not there: {detail}", "Create it where green lives.", _W
+    "ReferenceMissing",
+    "Green would refer to something that is not there: {detail}",
+    "Create it where green lives; a ConfigMap or a Secret may be brought along there (configMaps and secrets of the member).",
+    _W,
 )
 SELECTOR_OVERLAP = _reason(
     "SelectorOverlap",

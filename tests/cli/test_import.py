@@ -272,6 +272,11 @@ class TestArgo:
         }  # fmt: skip
         assert plan["spec"]["members"] == [{"name": "reviews", "workload": "reviews", "service": "reviews-stable"}]
 
+    def test_of_a_split_by_subsets_the_labels_that_argo_leaves_behind_are_named(self, imported):
+        (_, notes) = imported("argo", FILES / "rollout.yaml")
+
+        assert "the labels of the stable subset: Argo keeps a hash of its own there" in notes.err
+
     def test_a_background_analysis_is_a_trigger_and_a_check(self, imported):
         ((plan,), _) = imported("argo", FILES / "rollout.yaml")
         trigger, check = named(plan["spec"]["triggers"])["success-rate"], named(plan["spec"]["checks"])["success-rate"]

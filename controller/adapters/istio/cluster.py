@@ -237,16 +237,20 @@ class _SubsetReader:
             rule = get_or_none(self.kube, DESTINATION_RULE, self.subject.namespace, named)
             candidates = [rule] if rule is not None else []
         else:
-            home = host.split(".")[1] if host.count(".") > 1 else self.subject.namespace
-            places = dict.fromkeys((home, self.subject.namespace))
-            candidates = [rule for place in places for rule in rules_for(self.kube, place, host, self.domain)]
+            candidates = [rule for place in self._homes(host) for rule in rules_for(self.kube, place, host, self.domain)]
         # Green's counts too: at the end of a release blue's may already have been taken away.
         known = [name for name in (self.sides.blue_subset, self.sides.green_subset) if name]
         rule = next((rule for name in known for rule in candidates if find_subset(rule, name)), None)
         if rule is None:
-            where = f"DestinationRule {self.subject.namespace}/{named}" if named else f"a DestinationRule for {host}"
+            home = f"a DestinationRule for {host} in namespace {' or '.join(self._homes(host))}"
+            where = f"DestinationRule {self.subject.namespace}/{named}" if named else home
             self._say(reasons.ROUTE_MISSING, f"the routes name subset {self.sides.blue_subset}, and {where} that defines it was not found")
         return rule
+
+    def _homes(self, host: str) -> tuple[str, ...]:
+        """Namespaces whose DestinationRules hold for all clients: the host's own, and the plan's."""
+        home = host.split(".")[1] if host.count(".") > 1 else self.subject.namespace
+        return tuple(dict.fromkeys((home, self.subject.namespace)))
 
     def _say(self, reason: str, sentence: str) -> None:
         self.problems.append(Problem(reason, sentence))

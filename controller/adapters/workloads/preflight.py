@@ -5,12 +5,14 @@ since what this release made itself is no obstacle to it.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from controller.adapters import marks
 from controller.adapters.workloads.authorization import authorization_warnings, green_identity_warnings
 from controller.adapters.workloads.clone import green_labels, green_template, recipe
 from controller.adapters.workloads.foreign import controller_of, gitops_tool, helm_release, ignore_text, keda_owner
+from controller.adapters.workloads.namespaces import injection_warnings
 from controller.adapters.workloads.overlap import one_sided, others_behind, services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
     Place,
@@ -163,6 +165,8 @@ def _namespaces(found: _Pass, *, may_make: bool) -> bool:
         return False
     if text(namespace, "metadata", "deletionTimestamp") or text(namespace, "status", "phase") == "Terminating":
         found.refuse(reasons.WORKLOAD_UNSUITABLE, f"Namespace {name} is being deleted, so nothing can be created in it.")
+    with suppress(RefusedError):  # the other one could be read; that this one cannot is nobody's trouble
+        found.warnings += injection_warnings(find(found.kube, NAMESPACE, "", blue) or {}, namespace)
     return False
 
 

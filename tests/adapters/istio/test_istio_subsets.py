@@ -80,6 +80,15 @@ class TestWhoIsBlue:
     def test_a_subset_that_no_destination_rule_defines_is_refused(self):
         assert refused(subset_bed(to("api", subset="gone"))) == {reasons.ROUTE_MISSING}
 
+    def test_nor_is_one_in_the_gateways_own_namespace_looked_at_and_the_sentence_says_where_it_was_looked_for(self):
+        bed = subset_bed(to("api", subset="gone"))
+        bed.namespace("edge")
+        bed.destination_rule({"name": "gone", "labels": {"version": "v1"}}, host="api.shop.svc.cluster.local", namespace="edge")
+
+        (problem,) = bed.look(subject(), first=True).problems
+
+        assert "a DestinationRule for api.shop.svc.cluster.local in namespace shop that defines it was not found" in problem.detail
+
     def test_some_destinations_with_a_subset_and_some_without_are_refused(self):
         assert reasons.ROUTE_UNSUITABLE in refused(subset_bed(to("api", 100, subset="v1"), to("api", 0)))
 

@@ -82,7 +82,12 @@ SERVICE = {
         "name": "web",
         "namespace": "shop",
         "uid": "s",
-        "annotations": {"networking.istio.io/exportTo": "*", "external-dns.alpha.kubernetes.io/hostname": "shop.example"},
+        "annotations": {
+            "networking.istio.io/exportTo": "*",
+            "external-dns.alpha.kubernetes.io/hostname": "shop.example",
+            "cloud.google.com/neg": '{"exposed_ports": {"80": {"name": "web"}}}',
+            "metallb.universe.tf/loadBalancerIPs": "192.0.2.7",
+        },
     },
     "spec": {
         "type": "NodePort",
@@ -273,11 +278,10 @@ class TestTheService:
 
         assert self.made(headless)["spec"]["clusterIP"] == "None"
 
-    def test_a_dns_name_is_not_given_to_two_services(self):
-        assert set(self.made()["metadata"]["annotations"]) & {
-            "external-dns.alpha.kubernetes.io/hostname",
-            "networking.istio.io/exportTo",
-        } == {"networking.istio.io/exportTo"}
+    def test_a_dns_name_or_an_address_is_not_given_to_two_services(self):
+        theirs = set(SERVICE["metadata"]["annotations"])
+
+        assert theirs & set(self.made()["metadata"]["annotations"]) == {"networking.istio.io/exportTo"}
 
     def test_it_selects_green_and_not_blue(self):
         selector = self.made()["spec"]["selector"]

@@ -362,6 +362,27 @@ class TestNamespaces:
 
         assert refusals(world, self.release()) == [reasons.WORKLOAD_UNSUITABLE]
 
+    @pytest.mark.parametrize(
+        ("labels", "expected"),
+        [
+            ({"istio-injection": "enabled"}, []),
+            ({}, ["no istio-injection"]),
+            ({"istio.io/rev": "canary"}, ["no istio-inj", "istio.io/rev=canary"]),
+        ],
+    )
+    def test_one_whose_pods_get_another_proxy_or_none_is_said(self, labels, expected):
+        """A namespace that somebody made by `kubectl create namespace`, beside one that the mesh knows."""
+        world = World().with_blue()
+        world.user.patch(NAMESPACE, "", "shop", {"metadata": {"labels": {"istio-injection": "enabled"}}})
+        world.user.create(NAMESPACE, "", {"metadata": {"name": "nowhere", "labels": labels}})
+
+        answer = found(world, self.release())
+
+        assert answer.problems == ()
+        assert [f"and nowhere has {words}" in one.detail for words, one in zip(expected, answer.warnings, strict=True)] == [True] * len(
+            expected
+        )
+
     def test_one_that_may_not_be_read_is_a_warning(self):
         world = World().with_blue()
 
