@@ -6,6 +6,8 @@ Neither changes its input: new dicts and lists are built along the changed path,
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from controller.simulator.apiserver.errors import ApiError
 
 
@@ -23,11 +25,18 @@ def merge(target: Any, patch: Any) -> Any:
             continue
         had = base.get(key)
         new = merge(had, value) if isinstance(value, dict) else value
+        if isinstance(value, list) and b"null" in orjson.dumps(value):  # hardly ever, and this is the quickest way to know
+            new = _without_nulls(value)
         if key in base and (new is had or (type(new) is type(had) and new == had)):
             continue
         merged = dict(base) if merged is None else merged
         merged[key] = new
     return base if merged is None else merged
+
+
+def _without_nulls(items: list[Any]) -> list[Any]:
+    """Objects in a list have no nulls either; those that stand in the list itself stay."""
+    return [merge({}, one) if isinstance(one, dict) else _without_nulls(one) if isinstance(one, list) else one for one in items]
 
 
 def json_patch(document: Any, operations: Any) -> Any:
