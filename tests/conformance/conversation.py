@@ -36,6 +36,7 @@ _TYPES = {
     "json": "application/json-patch+json",
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
+    "odd": "application/odd",
 }
 _TIMES = {"creationTimestamp", "deletionTimestamp", "lastTransitionTime", "time"}
 DEPLOYMENT = {

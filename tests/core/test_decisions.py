@@ -253,6 +253,12 @@ class TestRequests:
     def test_an_expectation_never_stands_in_the_way_of_a_rollback(self):
         assert a_release().at_stage(2).asked(Verb.ROLLBACK, stage=0).decided().status.phase is Phase.ROLLING_BACK
 
+    def test_nothing_is_measured_before_a_rollback_that_somebody_asked_for(self):
+        measuring = a_release().at_stage(2)
+
+        assert needs.asks(measuring.world())
+        assert needs.asks(measuring.asked(Verb.ROLLBACK).world()) == ()
+
     def test_a_rollback_overtakes_older_requests(self):
         decision = a_release().at_stage(2).asked(Verb.PAUSE).asked(Verb.ROLLBACK, uid="req-2").decided()
 
@@ -278,6 +284,14 @@ class TestDrift:
 
         assert decision.commands == (SetWeight(5, stamp=f"{UID}/5"),)
         assert decision.status.drift.count == 1
+
+    @pytest.mark.parametrize("phase", [Phase.MEASURING, Phase.BAKING])
+    def test_a_window_that_saw_another_split_is_measured_anew(self, phase):
+        builder = a_release().at_stage(2 if phase is Phase.MEASURING else 4, phase)
+        decision = replace(builder, route=replace(builder.route, green_weight=50, void=phase is Phase.BAKING)).decided()
+
+        assert (decision.status.phase, decision.status.reason) == (Phase.SHIFTING, reasons.DRIFT_CORRECTED)
+        assert decision.status.stages[decision.status.stage].window is None
 
     def test_before_the_first_grant_green_gets_nothing_by_another_hand_either(self):
         preparing = a_release().in_phase(Phase.PREPARING)

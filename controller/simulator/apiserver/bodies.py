@@ -70,7 +70,9 @@ def _without_owners(operations: Any) -> Any:
 
 
 def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
-    if not isinstance(candidate, Mapping) or not isinstance(candidate.get("metadata"), Mapping):
+    if not isinstance(candidate, Mapping):
+        raise ApiError(422, "the patched document is no object")
+    if not isinstance(candidate.get("metadata"), Mapping):
         raise ApiError(400, "the patched object has no metadata")
     kind = resource.kind
     if kind.plural == LEASE.plural:
@@ -79,8 +81,17 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
         contents.fields_have_their_types(kind, candidate, patching=True)
     if candidate["metadata"] is not shown["metadata"]:
         rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), candidate)
-    if candidate.get("kind") != shown.get("kind") or candidate.get("apiVersion") != shown.get("apiVersion"):
-        raise ApiError(400, "the kind and the API version of an object cannot be patched")
+    for key in ("kind", "apiVersion"):
+        if candidate.get(key) != shown.get(key):
+            raise _another_kind(resource, candidate, key, f"Invalid value: {candidate.get(key)}: must be {shown.get(key)}")
+
+
+def _another_kind(resource: Resource, candidate: Obj, key: str, told: str) -> ApiError:
+    """A patch that makes another kind of an object: of a custom resource the field is named, of a built-in kind the patch."""
+    if resource.custom:
+        name = candidate["metadata"].get("name", "")
+        return invalid(str(candidate.get("kind")), resource.kind.group, name, [Cause("FieldValueInvalid", told, key)])
+    return ApiError(422, told, causes=[Cause("FieldValueInvalid", told, "patch")])
 
 
 def applied(server: "ApiServer", served: Served, place: tuple[str, str], body: Any, options: Options) -> Obj:
@@ -133,11 +144,12 @@ def scale_of(served: Served, obj: Obj) -> Obj:
         selector = ",".join(f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items()))
     if selector:
         status["selector"] = selector
+    wanted = _at(obj, paths.spec_path)
     return {
         "kind": _SCALE_KIND.kind,
         "apiVersion": _SCALE_KIND.api_version,
         "metadata": {key: metadata[key] for key in kept if key in metadata},
-        "spec": {"replicas": _at(obj, paths.spec_path) or 0},
+        "spec": {"replicas": wanted} if wanted else {},
         "status": status,
     }
 
