@@ -290,11 +290,8 @@ def definition(  # noqa: PLR0917 - one row of the table above
             **parts,
         },
     }
-    if kind != "ReleasePlan":
-        # An immutable spec is also one that cannot be dropped and written anew.
-        top["x-kubernetes-validations"] = [rule("has(self.spec) == has(oldSelf.spec)", "the spec is immutable; make a new object")]
     if kind == "Release":
-        top["x-kubernetes-validations"] += [rule(*KEEP_STATUS_RULE), rule(*NAME_RULE)]
+        top["x-kubernetes-validations"] = [rule(*KEEP_STATUS_RULE), rule(*NAME_RULE)]
     version = {
         "name": VERSION,
         "served": True,

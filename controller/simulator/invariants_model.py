@@ -37,6 +37,7 @@ class ReleaseFacts:
         obj: as stored; `plan` is its frozen plan, None before it has one.
         shifted_at: true time at which we last raised green; `share` is what it has had since the last write of a route.
         zero_since: since when green has no weight on any route of ours; 0 where it has some.
+        full_since: since when green has all weight on every route of ours; 0 where it has less.
         waiting_writes: times of status writes while it waits for a person.
     """
 
@@ -45,6 +46,7 @@ class ReleaseFacts:
     shifted_at: float = 0.0
     share: float = 0.0
     zero_since: float = 0.0
+    full_since: float = 0.0
     waiting_writes: list[float] = field(default_factory=list)
 
     @property

@@ -84,12 +84,14 @@ def _raised(book: Book, facts: ReleaseFacts, where: str, share: float) -> None:
 
 
 def measure_zero(book: Book, *, ours: bool, old: Obj | None, new: Obj | None) -> None:
-    """Since when green has nothing, and when we last moved weights."""
+    """Since when green has nothing, or everything, and when we last moved weights."""
     changed = (old or {}).get("spec") != (new or {}).get("spec")
     for facts in book.releases.values():
         if facts.plan is None or not facts.targets():
             continue
-        high = max(book.shares(facts).values(), default=0.0)
+        shares = book.shares(facts).values()
+        high = max(shares, default=0.0)
+        facts.full_since = 0.0 if min(shares, default=0.0) < FULL - EPSILON else facts.full_since or book.now
         facts.zero_since = 0.0 if high > EPSILON else facts.zero_since or book.now
         if ours and changed and high > facts.share + EPSILON and new is not None and book.owner(new) is facts:
             facts.shifted_at = book.now

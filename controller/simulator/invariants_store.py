@@ -5,6 +5,7 @@ write is never a breach; what we write on top of it may be.
 
     commit --> History --+--> invariants_release    what a status may say next
                          +--> invariants_routes     weights
+                         +--> invariants_clusters   subsets
                          +--> invariants_workloads  who is brought down
                          +--> invariants_records    evidence and requests
                          +--> invariants_writes     epochs, preconditions, the resolved list
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 
 from controller.ports import Obj
 from controller.simulator.invariants_book import Book, Breach
+from controller.simulator.invariants_clusters import cluster
 from controller.simulator.invariants_model import ReleaseFacts
 from controller.simulator.invariants_records import config_map, request
 from controller.simulator.invariants_release import release
@@ -93,6 +95,8 @@ class History:
                 release(book, old, new, ours=ours)
             case "VirtualService" if ours:
                 route(book, old, new)
+            case "DestinationRule" if ours:
+                cluster(book, old, new)
             case "Deployment" if ours:
                 workload(book, old, new)
             case "ConfigMap":

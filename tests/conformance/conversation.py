@@ -27,6 +27,9 @@ _PLACES = {
     "deployments": "/apis/apps/v1",
     "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "leases": "/apis/coordination.k8s.io/v1",
+    "plains": f"/apis/{WIDGET}",
+    "pods": "/api/v1",
+    "services": "/api/v1",
 }
 _TYPES = {
     "merge": "application/merge-patch+json",
@@ -88,9 +91,9 @@ def all_cases() -> dict[str, dict[str, Any]]:
     return found
 
 
-def definition() -> dict[str, Any]:
-    """The custom resource that the cases speak of."""
-    return yaml.safe_load((HERE / "widgets.yaml").read_text())
+def definitions() -> list[dict[str, Any]]:
+    """The custom resources that the cases speak of."""
+    return list(yaml.safe_load_all((HERE / "widgets.yaml").read_text()))
 
 
 _numbers = itertools.count()
@@ -101,7 +104,8 @@ def hold(server: Server, case: Mapping[str, Any], prefix: str = "conf") -> list[
     namespace = f"{prefix}-{next(_numbers)}"
     server.client.post("/api/v1/namespaces", json={"metadata": {"name": namespace}}).raise_for_status()
     variables: dict[str, Any] = {
-        "NS": namespace, "WIDGET": WIDGET, "DEPLOYMENT": DEPLOYMENT, "BIG": "x" * (4 * 1024 * 1024), "MEDIUM": "x" * (1200 * 1024)
+        "NS": namespace, "WIDGET": WIDGET, "DEPLOYMENT": DEPLOYMENT, "BIG": "x" * (4 * 1024 * 1024), "MEDIUM": "x" * (1200 * 1024),
+        "MEBIBYTE": "x" * (1024 * 1024), "NOTE": "x" * (256 * 1024 - 1), "NAME": "n" * 253, "LABEL": "x" * 63,
     }  # fmt: skip
     symbols = Symbols(namespace)
     return [_one(server, step, variables, symbols) for step in case["steps"]]
@@ -153,10 +157,11 @@ def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], sym
 
 
 def _whole(method: str, place: str, step: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
-    """The body; a whole widget is given its kind, which the server demands of custom resources, unless the step is `bare`."""
+    """The body; a whole custom resource is given its kind, which the server demands of them, unless the step is `bare`."""
     body = _filled(step["body"], variables)
-    if method in ("POST", "PUT") and place.startswith("widgets") and not step.get("bare"):
-        return {"apiVersion": WIDGET, "kind": "Widget", **body}
+    kind = {"widgets": "Widget", "plains": "Plain"}.get(place.split("/", maxsplit=1)[0])
+    if method in ("POST", "PUT") and kind and not step.get("bare"):
+        return {"apiVersion": WIDGET, "kind": kind, **body}
     return body
 
 

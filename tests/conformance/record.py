@@ -7,14 +7,14 @@ from pathlib import Path
 import httpx
 
 from tests.bed.cluster import Bed
-from tests.conformance.conversation import Server, all_cases, definition, hold
+from tests.conformance.conversation import Server, all_cases, definitions, hold
 
 GOLDEN = Path(__file__).parent / "golden.json"
 
 
 def prepared(bed: Bed) -> Server:
-    """A client of the bed, with the cases' custom resource installed."""
-    bed.install_crds([definition()])
+    """A client of the bed, with the cases' custom resources installed."""
+    bed.install_crds(definitions())
     client = httpx.Client(
         base_url=bed.url,
         headers={"Authorization": f"Bearer {bed.token('admin')}"},

@@ -236,11 +236,19 @@ class TestRequests:
 
         assert (decision.status.stage, decision.status.grant, decision.status.stages[0].skipped) == (stage, grant, "req-1")
 
-    def test_an_expectation_that_no_longer_holds_refuses_the_way_to_green(self):
-        decision = a_release().at_stage(2).asked(Verb.PROMOTE, stage=0).decided()
+    @pytest.mark.parametrize(
+        ("expected", "said"),
+        [
+            ({"stage": 0}, "expect.stage is 0 (stage 1), and it stands at 1 (stage 2)"),
+            ({"phase": Phase.SHIFTING}, "phase is Measuring, expected Shifting"),
+            ({"revision": "v1"}, "revision is v2, expected v1"),
+        ],
+    )
+    def test_an_expectation_that_no_longer_holds_refuses_the_way_to_green(self, expected, said):
+        decision = a_release().at_stage(2).asked(Verb.PROMOTE, **expected).decided()
 
         assert decision.commands[0].reason == reasons.EXPECTATION
-        assert "expect.stage is 0 (stage 1), and it stands at 1 (stage 2)" in decision.commands[0].message
+        assert said in decision.commands[0].message
 
     def test_an_expectation_never_stands_in_the_way_of_a_rollback(self):
         assert a_release().at_stage(2).asked(Verb.ROLLBACK, stage=0).decided().status.phase is Phase.ROLLING_BACK

@@ -11,7 +11,7 @@ from controller import act, observe, reconcile
 from controller.adapters import marks
 from controller.adapters.istio import patches, rollback, writes
 from controller.adapters.workloads import change
-from controller.core import breach, forward, gates, judging, outage, preparing, reasons, requests, teardown
+from controller.core import breach, drift, forward, gates, judging, outage, preparing, queueing, reasons, requests, teardown
 from controller.core.commands import Direction, SetWeight
 from controller.core.steps import stored
 from controller.ports import RELEASE
@@ -22,6 +22,7 @@ REAL = {
     "with_progress": reconcile.with_progress,
     "reading_of": judging.reading_of,
     "build_rollback_patch": patches.build_rollback_patch,
+    "roll_back_routes": rollback.roll_back_routes,
     "send": writes.send,
     "observe": observe.observe,
     "wait": preparing.wait,
@@ -221,3 +222,28 @@ def lease_for_ever():
         return (after, lease.Action.WAIT) if action is lease.Action.TAKE and stranger else (after, action)
 
     return replaced((leader, "lease_step", patient))
+
+
+def rollback_on_paper():
+    """A rollback is written down, and no route is."""
+    return replaced((act, "roll_back_routes", lambda *_, **__: None))
+
+
+def rollback_at_leisure():
+    """Green keeps its requests for five seconds after the verdict."""
+
+    def slow(*args, sleep, **more):
+        sleep(5.0)
+        return REAL["roll_back_routes"](*args, sleep=sleep, **more)
+
+    return replaced((act, "roll_back_routes", slow))
+
+
+def drift_is_let_be():
+    """What others write into the weights stays."""
+    return replaced((drift, "moved_by_others", lambda _w: None), UNGUARDED)
+
+
+def after_you():
+    """Of several that are queued each lets the others go first."""
+    return replaced((queueing, "is_ahead", lambda _w, _rival: True))

@@ -97,6 +97,14 @@ UNREADY = {"pods": [{"image": "*:2.0", "unready": [{"after": "374s", "until": "3
 EMPTY = {"pods": [{"image": "*:2.0", "unready": [{"after": "400s", "until": "600s"}]}, {}], "expect": {"phase": "RolledBack"}}
 STILL = {"faults": [{"kind": "pause", "at": "100s", "lasts": "2m"}]}
 
+
+def behind(name: str, at: str) -> dict[str, object]:
+    """Somebody starts another release of the plan."""
+    version = name.removeprefix("shop-")
+    images = {"shop": f"registry.example/shop:{version}"}
+    return {"at": at, "verb": "start", "release": name, "revision": version, "images": images}
+
+
 FOUND_ALONE = [
     (defects.grant_before_verdict, story("healthy"), "S3"),
     (defects.weight_before_grant, story("healthy"), "S2"),
@@ -110,6 +118,10 @@ FOUND_ALONE = [
     (defects.pods_are_not_asked, story("healthy", **UNREADY), "S4"),
     (defects.delete_without_preconditions, story("fails-at-25"), "S9"),
     (defects.lease_for_ever, story("healthy", **STILL), "L7"),
+    (defects.rollback_on_paper, story("fails-at-25"), "L2"),
+    (defects.rollback_at_leisure, story("fails-at-25"), "L2"),
+    (defects.drift_is_let_be, story("drift-to-green"), "L4"),
+    (defects.after_you, story("healthy", people=[behind("shop-v3", "1m"), behind("shop-v4", "2m")], limit="3h"), "L6"),
 ]
 
 

@@ -28,13 +28,14 @@ def scene() -> "Iterator[Scene]":
 
 
 def shop_with_its_route_in(scene: Scene, routes: str) -> Shop:
-    """The example, its VirtualService in another namespace."""
+    """The example, its VirtualService in another namespace alone: of two that claim a host the older one, by the second, wins."""
 
     def change(spec: JsonObject) -> None:
         long_stage(spec)
         spec["traffic"] = {"virtualServices": [{"name": "shop", "namespace": routes}], "scrapeInterval": "1m"}
 
     shop = scene.shop(change)
+    scene.api.delete(f"{ISTIO.format(namespace=shop.namespace)}/virtualservices/shop")
     route = next(item for item in documents(FIRST_RELEASE / "world.yaml") if item["kind"] == "VirtualService")
     host = f"shop.{shop.namespace}.svc.cluster.local"
     route["metadata"]["namespace"], route["spec"]["hosts"] = routes, [host]

@@ -11,10 +11,11 @@ from controller.adapters import marks
 from controller.adapters.workloads.authorization import authorization_warnings, green_identity_warnings
 from controller.adapters.workloads.clone import green_labels, green_template, recipe
 from controller.adapters.workloads.foreign import controller_of, gitops_tool, helm_release, ignore_text, keda_owner
-from controller.adapters.workloads.overlap import others_behind, services_overlap, subsets_overlap
+from controller.adapters.workloads.overlap import one_sided, others_behind, services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
     Place,
     Split,
+    container_doubt,
     container_index,
     dig,
     find,
@@ -270,6 +271,8 @@ def _cloned(found: _Pass, site: _Site, *, namespace_missing: bool) -> None:
     how = recipe(found.subject, site.member, found.blue_slot, 0)
     labels = green_labels(site.blue, how, service=site.service, idle=site.green)
     _slot_free(found, site)
+    if doubt := container_doubt(site.blue, site.member, found.subject.spec.images.get(site.member.name, "")):
+        found.refuse(reasons.WORKLOAD_UNSUITABLE, doubt)
     if found.split.by_host and len(site.green_place.service) > SERVICE_NAME_LIMIT:
         detail = f"Service name {site.green_place.service} is longer than {SERVICE_NAME_LIMIT} characters; use a shorter suffix."
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
@@ -311,17 +314,19 @@ def _selects_itself(found: _Pass, site: _Site, labels: Mapping[str, str]) -> Non
 
 
 def _overlap(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
-    if site.moves:
-        return
     blue = template_labels(site.blue)
     services = found.kube.list(SERVICE, site.blue_place.namespace).items
+    own = frozenset((there.namespace, there.service) for there in (site.blue_place, site.green_place))
+    shared = site.blue_place.namespace, site.member.service_name
+    ends = found.plan.finish.mode != "home" and found.plan.finish.then != "keep"
+    found.warnings += one_sided(services, blue, {} if site.moves else labels, found.split.routed | own | {shared}, ends=ends)
+    if site.moves:
+        return
     if found.split.by_host:
-        own = {(there.namespace, there.service) for there in (site.blue_place, site.green_place)}
         found.problems += services_overlap(services, blue, labels, found.split.routed - own)
         return
-    found.problems += subsets_overlap(found.split, blue, labels, site.member.name)
-    shared = frozenset({(site.blue_place.namespace, site.member.service_name)})
-    found.warnings += services_overlap(services, blue, labels, found.split.routed | shared)
+    found.problems += subsets_overlap(found.split, blue, labels, site.member, shared)
+    found.warnings += services_overlap(services, blue, labels, found.split.routed | {shared})
 
 
 def _autoscalers(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:

@@ -173,8 +173,10 @@ class HttpFront:
             raise ApiError(404, "the server could not find the requested resource")
         known = {"", *(["status"] if served.resource.status else []), *(["scale"] if served.resource.scale else [])}
         if target.subresource not in known | ({"finalize"} if kind.plural == "namespaces" else set()):
-            code = 404 if served.resource.custom else 501
-            raise ApiError(code, f"the server could not find the requested resource: {target.plural}/{target.subresource} {NOT_SERVED}")
+            told = f"the server could not find the requested resource: {target.plural}/{target.subresource} {NOT_SERVED}"
+            if served.resource.custom:
+                raise ApiError(404, told, target=served.resource.target(target.name))
+            raise ApiError(501, told)
         handler = _HANDLERS.get((request.method.replace("HEAD", "GET"), bool(target.name)))
         if handler is None:
             raise ApiError(405, "the server does not allow this method on the requested resource")

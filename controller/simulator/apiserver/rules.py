@@ -164,13 +164,13 @@ def status_endpoint_writes_status_only(resource: Resource, old: Obj, candidate: 
     return result
 
 
-def generation_of(resource: Resource, old: Obj, candidate: Obj) -> int | None:
+def generation_of(resource: Resource, old: Obj, candidate: Obj, subresource: str) -> int | None:
     """The generation after an update: one more where anything besides metadata and status changed; None for kinds without.
 
-    Annotations of a Deployment count as its spec: that is how its own strategy decides.
+    Annotations of a Deployment count as its spec: that is how its own strategy decides, but for writes of its status.
     """
     stored: int | None = old["metadata"].get("generation")
-    if not resource.generation or stored is None:
+    if stored is None or subresource == "status":
         return stored
     if resource.kind.plural == "deployments" and candidate["metadata"].get("annotations") != old["metadata"].get("annotations"):
         return stored + 1

@@ -71,7 +71,7 @@ def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, option
         server.registry.check(candidate)
     candidate = validated(resource, old, candidate, options)
     candidate = _admitted(server, served, old, candidate, options, verb="update")
-    generation = rules.generation_of(resource, old, candidate)
+    generation = rules.generation_of(resource, old, candidate, options.subresource)
     if generation != old["metadata"].get("generation"):
         candidate = {**candidate, "metadata": {**candidate["metadata"], "generation": generation}}
     if rules.nothing_changed(old, candidate):
@@ -112,7 +112,7 @@ def delete(server: "ApiServer", served: Served, old: Obj, how: Deletion, options
         finalizers.append(added)
     marked = {**old, "metadata": {**metadata, **({"finalizers": finalizers} if finalizers else {})}}
     is_namespace = resource.kind == ports.NAMESPACE and bool((old.get("spec") or {}).get("finalizers"))
-    lingers = resource.kind == ports.POD and bool(how.grace_seconds)
+    lingers = resource.kind == ports.POD and bool((old.get("spec") or {}).get("nodeName")) and bool(how.grace_seconds)
     if not (rules.waits_for_finalizers(marked) or is_namespace or lingers):
         if not rules.stores_nothing(dry_run=options.dry_run):
             server.commit(served, old, None, options, "delete", how=how)

@@ -96,6 +96,40 @@ class TestWhoIsBlue:
         assert refused(subset_bed(labels={"argocd.argoproj.io/instance": "shop"})) == {reasons.GITOPS_OWNED}
 
 
+V3 = {"name": "v3", "labels": {"version": "v3"}}
+V4 = {"name": "v4", "labels": {"version": "v4"}}
+
+
+class TestOtherSubsets:
+    """A DestinationRule with a subset for each of three versions, as a well-known sample has it; one user's requests go to the third."""
+
+    def others(self, **more):
+        bed = subset_bed(subsets=(V1, V3, V4))
+        tester = rule(to("api", subset="v3"), match=[{"headers": {"end-user": {"exact": "jason"}}}])
+        bed.edit(lambda spec: spec.update(more or {"http": [tester, *spec["http"]]}))
+        return bed.look(subject(), first=True).others
+
+    def test_those_that_a_rule_sends_to_are_known_with_their_labels(self):
+        assert self.others() == ((("shop", "api"), "v3", {"version": "v3"}),)
+
+    def test_so_are_those_that_one_mirrors_to(self):
+        mirrored = rule(to("api", subset="v1"), mirror={"host": "api", "subset": "v4"})
+
+        assert self.others(http=[mirrored]) == ((("shop", "api"), "v4", {"version": "v4"}),)
+
+    def test_those_that_nobody_names_are_not(self):
+        assert self.others(http=[rule(to("api", subset="v1"))]) == ()
+
+    def test_nor_those_that_have_no_weight_such_as_the_old_version_after_a_success(self):
+        assert self.others(http=[rule(to("api", 0, subset="v3"), to("api", 100, subset="v1"))]) == ()
+
+    def test_those_of_a_virtual_service_beside_the_plan_are(self):
+        bed = subset_bed(subsets=(V1, V3, V4))
+        bed.route(rule(to("api", subset="v4")), name="beside", hosts=("api.example.com",))
+
+        assert [name for _, name, _ in bed.look(subject(), first=True).others] == ["v4"]
+
+
 class TestGreensName:
     def test_a_name_that_is_taken_gets_the_plan_before_it(self):
         bed = subset_bed(subsets=(V1, {"name": "v2", "labels": {"version": "old"}}))

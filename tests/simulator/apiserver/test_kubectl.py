@@ -12,7 +12,7 @@ from controller.ports import Kind
 from controller.simulator.apiserver.http import HttpFront
 from controller.simulator.apiserver.store import ApiServer
 from tests.bed.binaries import ensure
-from tests.conformance.conversation import DEPLOYMENT, definition
+from tests.conformance.conversation import DEPLOYMENT, definitions
 
 pytestmark = pytest.mark.bed
 KIND = Kind("conformance.penstock.dev", "v1", "Widget", "widgets")
@@ -38,7 +38,7 @@ EVENT = {
 @pytest.fixture
 def server():
     server = ApiServer(time.time)
-    crd = definition()
+    crd = definitions()[0]
     columns = [
         {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
