@@ -345,12 +345,14 @@ def _aggregates_to_one(expr: Any) -> bool:
 
 def _pairs_to_one(expr: Any) -> bool:
     """Whether an operator between two expressions gives at most one series."""
-    operator, card = str(expr.op), str(expr.modifier.card) if expr.modifier is not None else ""
+    operator, modifier = str(expr.op), expr.modifier
+    card, matching = (str(modifier.card), str(modifier.matching)) if modifier is not None else ("", "")
     left, right = _one_series(expr.lhs), _one_series(expr.rhs)
     if _type(expr.lhs) == "scalar" or _type(expr.rhs) == "scalar":
         return left and right
     if operator == "or":
-        return _unlabelled(expr.lhs) and _unlabelled(expr.rhs)
+        # `on ()` takes all series for equal, so that only one side is ever left.
+        return left and right if matching == "on ()" else _unlabelled(expr.lhs) and _unlabelled(expr.rhs)
     if operator in _SETS or card.endswith("ManyToOne"):
         return left
     return right if card.endswith("OneToMany") else left or right
@@ -365,6 +367,8 @@ def _unlabelled(expr: Any) -> bool:
             return str(expr.op) not in ("topk", "bottomk", "count_values") and _groups_only_by(expr, set())
         case pp.BinaryExpr():
             return all(_type(side) == "scalar" or _unlabelled(side) for side in (expr.lhs, expr.rhs))
+        case pp.Call() if expr.func.name == "histogram_quantile":
+            return _groups_only_by(expr.args[1], {"le"})
     return isinstance(expr, pp.Call) and expr.func.name == "vector"
 
 

@@ -453,6 +453,10 @@ class TestBadInput:
             ('istio_requests_total{a="b"} 1 1700000000\nup{job="', "samples:2: found a last line 'up{job=\"', expected a line feed"),
             ("[{", "the JSON is cut or wrong"),
             ('{"status": "success", "data": {"resultType": "streams", "result": []}}', "unknown result type"),
+            (
+                '{"status": "error", "errorType": "timeout", "error": "too slow"}',
+                "samples: found an error that Prometheus answered (timeout: too slow)",
+            ),
             ("", "found no sample, expected OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`"),
             ("# TYPE istio_requests counter\n\n# EOF\n", "found no sample"),
             ("[]", "found no sample"),
