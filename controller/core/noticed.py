@@ -64,9 +64,9 @@ def _sizes(w: World, status: ReleaseStatus) -> Said:
 
 
 def _configs(w: World, status: ReleaseStatus) -> Said:
-    """Which ConfigMaps say something else; only a live look has read them."""
-    found = gates.other_configs(w)
-    if not w.observed.configs or found == status.configs_changed:
+    """Which ConfigMaps say something else. While one cannot be read, as all in a look that is not live, nothing is taken back."""
+    found, unread = gates.other_configs(w), w.status.configs_ready.keys() - w.observed.configs.keys()
+    if found == status.configs_changed or (unread and status.configs_changed):
         return status, ()
     changed = status.model_copy(update={"configs_changed": found})
     word, detail = (reasons.CONFIG_CHANGED, found) if found else (reasons.CONFIG_AS_BEFORE, status.configs_changed)

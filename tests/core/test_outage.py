@@ -289,6 +289,36 @@ class TestGreenMadeSmaller:
         assert smaller(a_release().with_plan(preparation={"size": "own"}).at_stage(4, Phase.BAKING)).decided().status.green_shrunk == ""
 
 
+CONFIGS = {"shop/settings": "1", "shop-green/settings": "1"}
+
+
+def reading(seen, **known):
+    release = a_release().at_stage(2)
+    status = release.status.model_copy(update={"configs_ready": CONFIGS, **known})
+    return replace(release, status=status).seeing(configs=seen)
+
+
+class TestWhatTheVersionsRead:
+    def test_that_it_was_changed_is_said_though_another_cannot_be_read(self):
+        decision = reading({"shop/settings": "2"}).decided()
+
+        assert decision.status.configs_changed == "ConfigMap shop/settings"
+        assert [entry.reason for entry in decision.records] == [reasons.CONFIG_CHANGED]
+
+    @pytest.mark.parametrize("seen", [{}, {"shop-green/settings": "1"}], ids=["not live", "rights lost in one namespace"])
+    def test_that_it_is_as_before_is_said_only_where_it_was_read(self, seen):
+        decision = reading(seen, configs_changed="ConfigMap shop/settings").decided()
+
+        assert (decision.status.configs_changed, decision.records) == ("ConfigMap shop/settings", ())
+
+    def test_a_person_who_has_green_judged_as_it_is_now_takes_what_it_reads_now_too(self):
+        held = reading({**CONFIGS, "shop/settings": "2"}, configs_changed="ConfigMap shop/settings").holding(reasons.GREEN_CHANGED)
+        decision = held.asked(Verb.RESUME).decided()
+
+        assert (decision.status.configs_ready["shop/settings"], decision.status.configs_changed) == ("2", "")
+        assert reasons.CONFIG_AS_BEFORE not in {entry.reason for entry in decision.records}
+
+
 class TestBlueWithoutPods:
     @pytest.mark.parametrize("phase", WATCHED)
     def test_it_is_said_at_once_that_nobody_could_be_put_back(self, phase):
