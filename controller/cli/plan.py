@@ -27,7 +27,7 @@ from controller.core.tested import gauge_test
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File with one ReleasePlan.")]
 FormatOption = Annotated[str, format_option("json for machines.", "json")]
-RevisionOption = Annotated[str, typer.Option("--revision", help="Revision to show in the queries.")]
+RevisionOption = Annotated[str, typer.Option("--revision", help="Revision to show in the queries; v2 if absent.", show_default=False)]
 MODE_HELP = "How the routes tell the versions apart: host or subset. If absent the plan tells, or it is said what was assumed."
 ModeOption = Annotated[str, typer.Option("--mode", help=MODE_HELP, show_default=False)]
 
@@ -73,7 +73,7 @@ def command(
     ctx: typer.Context,
     file: FileArgument,
     output: FormatOption = "",
-    revision: RevisionOption = "v2",
+    revision: RevisionOption = "",
     mode: ModeOption = "",
     *,
     rps: RpsOption = 0.0,
@@ -88,7 +88,8 @@ def command(
     check_format(output, ("", "json"))
     if mode not in ("", "host", "subset"):
         raise typer.BadParameter(f"found {mode!r}, expected host or subset", param_hint="--mode")
-    check_revision(revision)
+    if revision:
+        check_revision(revision)
     session = open_session(ctx, "", context, kubeconfig) if cluster else None
     name, namespace, spec = read(file, providers_known(session) if session else None)
     kube = session.kube if session else None
@@ -100,7 +101,7 @@ def command(
             say(f"warning: {warning}")
     if told.assumed and output != "json":
         say(f"{told.mode.capitalize()} mode is {told.why}.")
-    naming = Naming(namespace=namespace, blue_slot=told.blue_slot, mode=told.mode, revision=revision, blue_revision="v1")
+    naming = Naming(namespace=namespace, blue_slot=told.blue_slot, mode=told.mode, revision=revision or "v2", blue_revision="v1")
     steps, questions, found = timetable(spec), [*asked(spec, naming)], plan_detect.detections(spec, rps)
     if output == "json":
         data = {"plan": name, "namespace": namespace, "mode": told.mode, "modeFrom": told.why, "earliestEndSeconds": end_of(steps)}

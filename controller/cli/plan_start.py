@@ -11,16 +11,21 @@ from controller.cli.exits import CommandError, ExitCode
 from controller.core import reasons
 from controller.core.commands import Subject
 from controller.core.phases import FINAL
-from controller.observe import split_of
+from controller.observe import split_of, unreadable
 from controller.ports import RELEASE, Kube, RefusedError
 
 REFUSED = "A release of this plan would be refused:"
 
+UNSEEN = "whether a release would be refused could not be looked at in full:"
 
-def look(spec: PlanSpec, place: tuple[str, str], kube: Kube, revision: str = "v2") -> tuple[Subject, TrafficView]:
+UNNAMED = "next"
+"""The revision of a release that nobody has named: none that serves already, as v2 does after the first release."""
+
+
+def look(spec: PlanSpec, place: tuple[str, str], kube: Kube, revision: str = "") -> tuple[Subject, TrafficView]:
     """A release that nobody started, and the routes as it would find them. Raises the cluster's `KubeError`s."""
     namespace, name = place
-    asked = ReleaseSpec(plan=name, revision=revision)
+    asked = ReleaseSpec(plan=name, revision=revision or UNNAMED)
     subject = Subject(namespace, name, "", "", 1, 0.0, deleted=False, finalizer=False, spec=asked, status=ReleaseStatus(), plan=spec)
     return subject, observe_traffic(kube, subject, first=True)
 
@@ -37,15 +42,24 @@ def serving(spec: PlanSpec, place: tuple[str, str], kube: Kube) -> tuple[str, in
 def check_start(spec: PlanSpec, place: tuple[str, str], kube: Kube, revision: str) -> list[str]:
     """What it would warn of. Raises `CommandError` with everything that it would be refused for.
 
-    Nothing while a release of the plan runs or keeps its old version: the next one finds another world.
+    Nothing while a release of the plan runs or keeps its old version: the next one finds another world. What this person may not read
+    refuses no release: the controller has rights of its own.
+
+    Args:
+        spec: the plan.
+        place: its namespace and name.
+        kube: the cluster.
+        revision: of the release; "" where it has no name yet.
     """
-    if not _at_rest(kube, place):
-        return []
-    subject, view = look(spec, place, kube, revision)
     try:
+        if not _at_rest(kube, place):
+            return []
+        subject, view = look(spec, place, kube, revision)
         found = preflight(kube, subject, view.blue_slot, split_of(view))
     except RefusedError as error:
-        return [f"whether a release would be refused could not be looked at in full: {error}"]
+        return [f"{UNSEEN} {error}"]
+    if unread := unreadable(view.problems):
+        return [f"{UNSEEN} {unread}"]
     problems = tuple(dict.fromkeys((*view.problems, *found.problems)))
     if problems:
         ways = dict.fromkeys(f"What to do: {reasons.next_step(problem.reason)}" for problem in problems)
