@@ -28,7 +28,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from analysis import reasons
+from analysis import copies, reasons
 from analysis.cuts import Grid, missed
 from analysis.model import Arm, Labels, Series, Tick
 from analysis.usable import Spoilt, clean, spoilt
@@ -121,11 +121,17 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Counts of all counters within `(start, end]`, by arm and name."""
+    """Counts of all counters within `(start, end]`, by arm and name.
+
+    Attributes:
+        counts: what is judged.
+        set_aside: events of targets that came back in it after a silence; not among the counts, and unknown where a look begins in it.
+    """
 
     start: float
     end: float
     counts: Mapping[tuple[Arm, Hashable], float]
+    set_aside: Mapping[tuple[Arm, Hashable], float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,6 @@ class Differenced:
         slices: complete ticks, oldest first.
         cursor: where the next look goes on.
         waiting_for: arms without a sample since the last cut: they lengthen the tick.
-        set_aside: events of targets that came back after a silence, by counter: not in any slice.
         fault: "" or a word of `analysis.reasons`: both arms count the same series, so there are no slices.
         unusable: what the newest samples of a counter are that hold the ticks at its last good one, in words; "" where none do.
     """
@@ -144,7 +149,6 @@ class Differenced:
     slices: tuple[Slice, ...]
     cursor: Cursor
     waiting_for: tuple[Arm, ...] = ()
-    set_aside: Mapping[tuple[Arm, Hashable], float] = field(default_factory=dict)
     fault: str = ""
     unusable: str = ""
 
@@ -200,10 +204,10 @@ def difference(
     until = min([_settled_until(fresh, needed, targets, scrapes), *(one.good for one in holding)])
     grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience, open_ones.stretches))
     cuts = grid.cuts([fresh[arm] for arm in needed])
-    slices, aside = _fill(cuts, increments, scrapes.slack)
+    slices = _fill(cuts, increments, scrapes.slack)
     end = Cursor(cuts[-1])
     waiting = tuple(arm for arm in needed if not fresh[arm] or fresh[arm][-1] <= end.until)
-    return Differenced(slices, end, waiting, aside, unusable=holding[0].words if holding else "")
+    return Differenced(slices, end, waiting, unusable=holding[0].words if holding else "")
 
 
 def _same_series(counters: Sequence[Counter]) -> bool:
@@ -214,19 +218,20 @@ def _same_series(counters: Sequence[Counter]) -> bool:
 
 def _cleaned(counters: Sequence[Counter], since: float, scrapes: Scrapes) -> tuple[list[tuple[Counter, list[_Scraped]]], Spoilt]:
     """All series without what is no count, and what that leaves open."""
-    found: list[tuple[Counter, list[_Scraped]]] = []
+    found: list[tuple[Counter, list[Series]]] = []
     left = Spoilt()
     for counter in counters:
         ahead = scrapes.candidate_ahead if counter.arm is Arm.CANDIDATE else 0.0
         every = [clean(one, ahead) for one in counter.series]
         left = left.and_more(spoilt(zip(counter.series, every, strict=True), ahead))
-        found.append((counter, _scraped(every, since, scrapes)))
-    return found, left
+        found.append((counter, every))
+    chosen = copies.chosen((one for _, every in found for one in every), scrapes.target_labels, scrapes.replica_labels, scrapes.patience)
+    return [(counter, _scraped(every, since, scrapes, chosen)) for counter, every in found], left
 
 
-def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes) -> list[_Scraped]:
+def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes, chosen: Mapping[Labels, Labels]) -> list[_Scraped]:
     """A counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
-    every = _one_replica(cleaned, scrapes)
+    every = copies.one_each(cleaned, scrapes.target_labels, scrapes.replica_labels, chosen)
     return [(_target(one.labels, scrapes), _from(one, since)) for one in every]
 
 
@@ -237,32 +242,6 @@ def _from(series: Series, since: float) -> Series:
     while first and samples[first - 1].time > since:
         first -= 1
     return Series(series.labels, samples[first - 1 :]) if first > 1 else series
-
-
-def _one_replica(every: Iterable[Series], scrapes: Scrapes) -> list[Series]:
-    """One copy of each series: copies of two servers count once, and are never mixed (their clocks differ)."""
-    copies: dict[Labels, list[Series]] = {}
-    for series in every:
-        if series.samples:
-            identity = tuple([pair for pair in series.labels if pair[0] not in scrapes.replica_labels])
-            copies.setdefault(identity, []).append(series)
-    return [several[0] if len(several) == 1 else _newest(several, scrapes) for several in copies.values()]
-
-
-def _newest(copies: Iterable[Series], scrapes: Scrapes) -> Series:
-    """The first server's copy that is not much older than the newest one."""
-    parts: dict[Labels, list[Series]] = {}
-    for series in copies:
-        parts.setdefault(series.labels, []).append(series)
-    merged = [_merge(labels, parts[labels]) for labels in sorted(parts)]
-    newest = max(series.samples[-1].time for series in merged)
-    return next(series for series in merged if series.samples[-1].time >= newest - scrapes.patience)
-
-
-def _merge(labels: Labels, parts: Sequence[Series]) -> Series:
-    if len(parts) == 1:
-        return parts[0]
-    return clean(Series(labels, tuple(sample for part in parts for sample in part.samples)))
 
 
 def _target(labels: Labels, scrapes: Scrapes) -> Labels:
@@ -359,11 +338,9 @@ def _settled_until(
     return min([newest, *(last for last in lasts if last > reach - scrapes.patience)])
 
 
-def _fill(
-    cuts: Sequence[float], increments: Mapping[tuple[Arm, Hashable], list[_Increment]], slack: float
-) -> tuple[tuple[Slice, ...], dict[tuple[Arm, Hashable], float]]:
+def _fill(cuts: Sequence[float], increments: Mapping[tuple[Arm, Hashable], list[_Increment]], slack: float) -> tuple[Slice, ...]:
     counts: list[dict[tuple[Arm, Hashable], float]] = [dict.fromkeys(increments, 0.0) for _ in cuts[1:]]
-    aside: dict[tuple[Arm, Hashable], float] = {}
+    aside: list[dict[tuple[Arm, Hashable], float]] = [{} for _ in cuts[1:]]
     for key, found in increments.items():
         index = 0
         for end, start, gained in found:
@@ -374,7 +351,7 @@ def _fill(
             if end <= cuts[0]:
                 continue
             if start < cuts[index] - slack:
-                aside[key] = aside.get(key, 0.0) + gained
+                aside[index][key] = aside[index].get(key, 0.0) + gained
             else:
                 counts[index][key] += gained
-    return tuple(Slice(start, end, part) for (start, end), part in zip(pairwise(cuts), counts, strict=True)), aside
+    return tuple(Slice(*cut, *parts) for cut, *parts in zip(pairwise(cuts), counts, aside, strict=True))

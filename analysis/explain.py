@@ -24,7 +24,7 @@ _MISSING = {
     reasons.UNUSABLE_COUNTER: "a counter's newest samples are no counts (NaN, infinite, negative or beyond 2^53)",
     reasons.TOO_FEW_SAMPLES: "there were too few samples",
     reasons.NOT_CONFIRMED: "it was not confirmed by further measurements",
-    reasons.SAME_SERIES: "both arms are the same series, so they can never differ",
+    reasons.SAME_SERIES: "a selector finds series of the other version, too, and what counts for both can never differ",
     reasons.NO_INF_BUCKET: "a histogram had no +Inf bucket",
     reasons.BAD_BUCKET_EDGE: "a bucket's edge was no number",
     reasons.FALLING_BUCKETS: "a histogram counted less below a larger edge",

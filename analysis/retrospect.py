@@ -92,12 +92,14 @@ class Found:
         verdict: on it.
         path: what it had seen after each tick.
         alerted: end of the tick at which its objective was broken whatever the baseline did, Unix seconds; None where it never was.
+        set_aside: requests that were not counted, because their pods came back after a silence.
     """
 
     asked: Asked
     verdict: Verdict
     path: tuple[Moment, ...]
     alerted: float | None = None
+    set_aside: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,12 @@ class Retrospect:
         evidence: of all acting checks together, at the end or where it was reached; None where no check acts.
         reached: end of the tick at which a release would have been rolled back, Unix seconds; None where it never was.
         ticks: intervals judged.
-        set_aside: requests that were not counted, because their pods came back after a silence.
     """
 
     checks: tuple[Found, ...] = ()
     evidence: ReleaseEvidence | None = None
     reached: float | None = None
     ticks: int = 0
-    set_aside: float = 0.0
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -210,7 +210,6 @@ class _Way:
     begun: State
     mark: Mark
     missing: str = ""
-    set_aside: float = 0.0
     states: list[State] = field(default_factory=list)
     ln_es: list[float] = field(default_factory=list)
 
@@ -248,9 +247,8 @@ def _begun(asked: Asked, window: Window, scrapes: Scrapes) -> _Way:
     if not setting.known:
         enough = _sums(found.slices).get(math.inf, 0.0) >= sequential.LEAST_HISTORY
         missing, slices = missing or (reasons.NO_COMMON_EDGE if enough else reasons.TOO_FEW_SAMPLES), ()
-    aside = math.fsum(count for (_, name), count in found.set_aside.items() if name in ("n", math.inf))
     begun = sequential.pretended(setting, window.start)
-    return _Way(asked, setting, slices, begun, Mark(window.start, _WINDOW), missing, aside)
+    return _Way(asked, setting, slices, begun, Mark(window.start, _WINDOW), missing)
 
 
 def _counted(asked: Asked, window: Window, scrapes: Scrapes) -> tuple[Differenced, Buckets]:
@@ -310,8 +308,7 @@ def judge(every: Sequence[Asked], window: Window, scrapes: Scrapes, alpha: float
     judged = window if reached is None else Window(window.start, reached)
     found = [_found(way, judged, evidence, weights, alpha) for way in ways]
     found.sort(key=lambda one: (one.asked.observe, not one.verdict.detail.get("cause")))
-    aside = max(math.fsum(way.set_aside for way in ways), 0.0)
-    return Retrospect(tuple(found), evidence, reached, count, aside)
+    return Retrospect(tuple(found), evidence, reached, count)
 
 
 def _walk(ways: Sequence[_Way], weights: Mapping[str, float], alpha: float) -> tuple[ReleaseEvidence | None, float | None, int]:
@@ -348,7 +345,9 @@ def _found(way: _Way, window: Window, together: ReleaseEvidence | None, weights:
     alerted = next((state.cursor.until for state in way.states if sequential.ln_alert(state) >= bound), None)
     if alerted is not None and verdict.outcome is not Outcome.FAIL:  # a release would have stopped for a person: no pass, whatever follows
         verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reasons.BOTH_BEYOND_LIMIT)
-    return Found(replace(way.asked, setting=way.setting), verdict, path, alerted)
+    judged = way.slices[: len(way.states)]
+    aside = math.fsum(count for part in judged for (_, counter), count in part.set_aside.items() if counter in ("n", math.inf))
+    return Found(replace(way.asked, setting=way.setting), verdict, path, alerted, aside)
 
 
 def _shown(way: _Way, evidence: ReleaseEvidence) -> Line | None:

@@ -21,11 +21,13 @@ class Totals:
     Attributes:
         n, bad: requests and failed ones.
         below: requests at or below each edge, infinity included; empty without a histogram.
+        seconds: that the counted ticks of the requests cover.
     """
 
     n: float
     bad: float
     below: Mapping[float, float]
+    seconds: float = 0.0
 
     @property
     def requests(self) -> float:
@@ -36,6 +38,11 @@ class Totals:
     def error_percent(self) -> Reading:
         """Percent of the requests that failed."""
         return Reading(100 * self.bad / self.n) if self.n else Reading(reason=reasons.NO_SERIES)
+
+    @property
+    def per_second(self) -> Reading:
+        """Requests a second: of the time that the samples cover, as Prometheus's `rate` has it, and not of all that was asked for."""
+        return Reading(self.requests / self.seconds) if self.seconds else Reading(reason=reasons.NO_SERIES)
 
     def quantile(self, share: float) -> Reading:
         """The latency below which this share of the requests stayed, in the unit of the edges."""
@@ -68,8 +75,11 @@ def slices(arms: Mapping[Arm, Counted], since: float, scrapes: Scrapes) -> tuple
 def summed(every: Sequence[Slice], window: Window) -> dict[Arm, Totals]:
     """Both arms' counts over those of the ticks that end within the window."""
     sums: dict[tuple[Arm, Hashable], float] = {}
+    seconds: dict[Hashable, float] = {}
     for part in every:
         if window.start < part.end <= window.end + 1e-6:
+            for name in {name for _, name in part.counts} & {"n", math.inf}:
+                seconds[name] = seconds.get(name, 0.0) + part.end - part.start
             for key, count in part.counts.items():
                 sums[key] = sums.get(key, 0.0) + count
     return {
@@ -77,6 +87,7 @@ def summed(every: Sequence[Slice], window: Window) -> dict[Arm, Totals]:
             sums.get((arm, "n"), 0.0),
             min(sums.get((arm, "bad"), 0.0), sums.get((arm, "n"), 0.0)),
             {name: count for (whose, name), count in sums.items() if whose is arm and isinstance(name, float)},
+            seconds.get("n" if sums.get((arm, "n")) else math.inf, 0.0) or seconds.get("n", 0.0),
         )
         for arm in Arm
     }

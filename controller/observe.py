@@ -16,6 +16,7 @@ from controller.adapters.reversal import nothing_to_reverse
 from controller.adapters.workloads.overlap import live_overlap
 from controller.adapters.workloads.places import Split
 from controller.adapters.workloads.preflight import preflight
+from controller.adapters.workloads.references import contents
 from controller.adapters.workloads.view import CLOSE, STEADY, Look, MembersView, observe_members
 from controller.api.plan import PlanSpec
 from controller.api.release import Phase, Verb
@@ -23,7 +24,7 @@ from controller.api.scale import divided
 from controller.core import reasons
 from controller.core.commands import Subject
 from controller.core.gates import without_pods
-from controller.core.phases import FINAL
+from controller.core.phases import FINAL, WATCHED
 from controller.core.retention import Finished
 from controller.core.world import Observed, Problem, RequestView, Rival
 from controller.ports import NAMESPACE, RELEASE, Kube, NotFoundError, Obj, Ports, RefusedError
@@ -36,6 +37,9 @@ LOOKS: dict[Phase, Look] = {
     Phase.TEARING_DOWN: Look(endpoints=False, pods=False, autoscalers=True, remains=True),
     Phase.SUCCEEDED: Look(endpoints=False, pods=False, autoscalers=True),
 }
+
+WITH_CONFIGS = WATCHED | {Phase.PREPARING}
+"""Phases in which it matters what the versions' ConfigMaps say."""
 
 UNTOUCHED = frozenset({Phase.QUEUED})
 """Phases in which the targets do not matter yet."""
@@ -78,7 +82,7 @@ def routed_members(subject: Subject, traffic: TrafficView) -> tuple[str, ...]:
 
 def split_of(traffic: TrafficView) -> Split:
     """The traffic view's mode and labels in the workloads' words."""
-    return Split(mode=traffic.mode or "host", blue_labels=traffic.blue_labels, green_labels=traffic.green_labels, routed=traffic.routed)
+    return Split(traffic.mode or "host", traffic.blue_labels, traffic.green_labels, traffic.routed, traffic.others)
 
 
 Targets = tuple[TrafficView, MembersView, tuple[Problem, ...], tuple[Problem, ...]]
@@ -228,6 +232,7 @@ def for_the_core(subject: Subject, around: Surroundings, kube: Kube, ports: Port
         routes=traffic.routes,
         members=members.members,
         objects=(*traffic.objects, *members.objects),
+        configs=contents(kube, members.members) if live and subject.status.phase in WITH_CONFIGS else {},
         rules=traffic.rules,
         cluster_ready=traffic.cluster_ready,
         cluster_gone=traffic.cluster_gone,

@@ -257,6 +257,7 @@ def essence(status: ReleaseStatus) -> tuple[object, ...]:
         status.blue_empty_since,
         status.blue_changed,
         status.green_shrunk,
+        status.configs_changed,
         status.returned_at,
         status.hold,
         status.rollback,

@@ -37,7 +37,10 @@ class Member(Model):
         description="Name of the Deployment, to which each slot's suffix is appended: by default none in the first, -green in the second."
     )
     service: Name | None = Field(default=None, description="Name of its Service; the workload's name if absent.")
-    container: Name | None = Field(default=None, description="Container that gets the new image; the first one if absent.")
+    container: Name | None = Field(
+        default=None,
+        description="Container that gets the new image, and with it every other of its pod that runs the same one; the first if absent.",
+    )
     config_maps: Annotated[list[ObjectName], Field(max_length=32)] = Field(
         default=[],
         description="ConfigMaps to bring along when the clone lives in another namespace; without the hash where kustomize generates the name.",

@@ -128,6 +128,7 @@ class AdviceKind(StrEnum):
     NO_SELECTOR = "no-selector"
     SHORT_RANGE = "short-range"
     LONG_RANGE = "long-range"
+    COUNTED_RANGE = "counted-range"
     FILTERED = "filtered"
     STANDING = "standing"
 
@@ -202,12 +203,13 @@ def _pairing_sentence(pairing: Pairing) -> str:
 def _range_advice(found: Facts, window_seconds: float) -> list[Advice]:
     """Fixed ranges that are not the window."""
     out = []
+    counted = AdviceKind.COUNTED_RANGE if found.by_range else None
     for seconds in found.ranges:
         if seconds < window_seconds:
             share = f"{100 * (1 - seconds / window_seconds):.0f} %"
             sentence = f"a fixed range of {seconds:g} s in a window of {window_seconds:g} s: {share} of the window is never judged"
-            out.append(Advice(AdviceKind.SHORT_RANGE, sentence))
+            out.append(Advice(counted or AdviceKind.SHORT_RANGE, sentence))
         elif seconds > window_seconds:
             sentence = f"a fixed range of {seconds:g} s in a window of {window_seconds:g} s: it also judges what was before the window"
-            out.append(Advice(AdviceKind.LONG_RANGE, sentence))
+            out.append(Advice(counted or AdviceKind.LONG_RANGE, sentence))
     return out

@@ -17,6 +17,8 @@ _COUNTERS = ("_total", "_count", "_sum", "_bucket")
 """How the names of counters end, by Prometheus's own custom."""
 _RATES = ("rate", "irate", "increase")
 """Functions that take a counter which falls for one that began again: what they tell grows with the requests."""
+_AMOUNTS = ("increase", "delta", "sum_over_time", "count_over_time", "changes", "resets")
+"""Functions that tell how much there was within a range: more in a longer one."""
 _OF_HISTOGRAMS = ("histogram_quantile", "histogram_fraction", "histogram_avg", "histogram_stddev", "histogram_stdvar")
 """Functions that tell how requests are spread, however many there are."""
 _COUNTING = ("count", "count_values", "group")
@@ -93,6 +95,7 @@ class Facts:
         reach: seconds before its moment within which every sample lies that it can look at, the lookback aside; infinite with `@`.
         standing: counters, by their names, of which the result tells how far they stand instead of how they grow.
         by_traffic: the result grows with the requests: a growth that no other one divides.
+        by_range: the result grows with the length of its range: an amount that no other one divides.
     """
 
     result_type: str
@@ -105,6 +108,7 @@ class Facts:
     reach: float = 0.0
     standing: tuple[str, ...] = ()
     by_traffic: bool = False
+    by_range: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -191,24 +195,25 @@ def facts_of(expr: Any) -> Facts:
         filtered=_filter(expr),
         reach=sum(ranged) + sum(_moved(node) for node in nodes),
         standing=tuple(dict.fromkeys(_standing(expr))),
-        by_traffic=_by_traffic(expr),
+        by_traffic=_grows(expr, _RATES),
+        by_range=_grows(expr, _AMOUNTS),
     )
 
 
-def _by_traffic(expr: Any) -> bool:
-    """Whether the result grows with the requests: what `rate` tells does, and one such growth divided by another does not."""
+def _grows(expr: Any, tellers: Collection[str]) -> bool:
+    """Whether the result grows as what the functions tell does; one such growth divided by another does not."""
     match expr:
-        case pp.Call() if expr.func.name in _RATES:
+        case pp.Call() if expr.func.name in tellers:
             return True
         case pp.Call() if expr.func.name in _OF_HISTOGRAMS:
             return False
         case pp.AggregateExpr() if str(expr.op) in _COUNTING:
             return False
         case pp.BinaryExpr() if str(expr.op) == "/":
-            return _by_traffic(expr.lhs) and not _by_traffic(expr.rhs)
+            return _grows(expr.lhs, tellers) and not _grows(expr.rhs, tellers)
         case pp.BinaryExpr() if str(expr.op) in _COMPARISONS:
-            return _by_traffic(expr.lhs)
-    return any(map(_by_traffic, _children(expr)))
+            return _grows(expr.lhs, tellers)
+    return any(_grows(child, tellers) for child in _children(expr))
 
 
 def _standing(expr: Any) -> Iterator[str]:
@@ -340,12 +345,14 @@ def _aggregates_to_one(expr: Any) -> bool:
 
 def _pairs_to_one(expr: Any) -> bool:
     """Whether an operator between two expressions gives at most one series."""
-    operator, card = str(expr.op), str(expr.modifier.card) if expr.modifier is not None else ""
+    operator, modifier = str(expr.op), expr.modifier
+    card, matching = (str(modifier.card), str(modifier.matching)) if modifier is not None else ("", "")
     left, right = _one_series(expr.lhs), _one_series(expr.rhs)
     if _type(expr.lhs) == "scalar" or _type(expr.rhs) == "scalar":
         return left and right
     if operator == "or":
-        return _unlabelled(expr.lhs) and _unlabelled(expr.rhs)
+        # `on ()` takes all series for equal, so that only one side is ever left.
+        return left and right if matching == "on ()" else _unlabelled(expr.lhs) and _unlabelled(expr.rhs)
     if operator in _SETS or card.endswith("ManyToOne"):
         return left
     return right if card.endswith("OneToMany") else left or right
@@ -360,6 +367,8 @@ def _unlabelled(expr: Any) -> bool:
             return str(expr.op) not in ("topk", "bottomk", "count_values") and _groups_only_by(expr, set())
         case pp.BinaryExpr():
             return all(_type(side) == "scalar" or _unlabelled(side) for side in (expr.lhs, expr.rhs))
+        case pp.Call() if expr.func.name == "histogram_quantile":
+            return _groups_only_by(expr.args[1], {"le"})
     return isinstance(expr, pp.Call) and expr.func.name == "vector"
 
 

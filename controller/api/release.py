@@ -270,7 +270,7 @@ class ReleaseStatus(StatusModel):
     observed_weight: Percent = Field(default=0, description="Green's percent as it was last seen on the routes.")
     grant: Percent = Field(default=0, description="Highest weight that evidence has allowed so far.")
     max_weight: Percent = Field(default=0, description="Most traffic that green ever had, percent.")
-    exposed_since: float = Field(default=0.0, description="First weight, Unix seconds.")
+    exposed_since: float = Field(default=0.0, description="First weight, or since when green got requests without one, Unix seconds.")
     probe_passes: int = Field(default=0, description="Looks in a row in which every health probe of green passed.")
     probed_at: float = Field(default=0.0, description="The last of them, Unix seconds.")
     ready_at: float = Field(
@@ -288,6 +288,7 @@ class ReleaseStatus(StatusModel):
     )
     blue_changed: str = Field(default="", description="What blue runs instead of what served at the start, in words; empty while nothing.")
     green_shrunk: str = Field(default="", description="Which of green's Deployments somebody made smaller, in words; empty while none.")
+    configs_changed: str = Field(default="", description="Which of the versions' ConfigMaps say something else since; empty while none.")
     without_blue: str = Field(default="", description="Request by which a person went on although blue was deleted.")
     stages: list[StageStatus] = Field(default=[], description="What happened in each stage.")
     triggers: list[CheckStatus] = Field(default=[], description="The triggers.")
@@ -313,6 +314,9 @@ class ReleaseStatus(StatusModel):
     )
     templates_ready: dict[str, str] = Field(
         default={}, description="Digests of green's pod templates when it was ready, by member: another one was never judged."
+    )
+    configs_ready: dict[str, str] = Field(
+        default={}, description="Digests of the ConfigMaps that the versions read when green was ready, by namespace and name."
     )
     warnings: list[str] = Field(default=[], description="What is legal but should be said, as it was found at the start.")
     drift: DriftStatus = Field(default_factory=DriftStatus, description="Foreign changes.")

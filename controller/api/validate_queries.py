@@ -21,6 +21,7 @@ _EXPECTED = {
     AdviceKind.NO_SELECTOR: "a selector for green in every part of the query",
     AdviceKind.SHORT_RANGE: RANGE,
     AdviceKind.LONG_RANGE: RANGE,
+    AdviceKind.COUNTED_RANGE: RANGE,
     AdviceKind.FILTERED: "the number that is compared",
     AdviceKind.STANDING: "a rate, which both versions can be compared by",
 }
@@ -29,6 +30,7 @@ _HINTS = {
     AdviceKind.NO_SELECTOR: 'add {namespace="$namespace",workload="$workload"} or the labels that tell the versions apart',
     AdviceKind.SHORT_RANGE: "write [$window] for the fixed range",
     AdviceKind.LONG_RANGE: "write [$window] for the fixed range",
+    AdviceKind.COUNTED_RANGE: "what is counted grows with its range: write rate(...[$window]) and a limit a second",
     AdviceKind.STANDING: "green's counters begin at 0 with its pods, so that ages would be compared: write rate(...[$window])",
 }
 _COMPARING = ("maxRatio", "minRatio", "maxDifference", "minDifference")

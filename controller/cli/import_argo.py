@@ -67,6 +67,7 @@ _STEPS = {
 }
 
 
+_SUBSET = "Argo keeps a hash of its own there: give it one that names the version instead, such as version: v1, as blue's pods have it"
 _ISTIO = {
     "canarySubsetName": "the subsets are found by their labels in the DestinationRule",
     "stableSubsetName": "the subsets are found by their labels in the DestinationRule",
@@ -122,14 +123,18 @@ def _rollout(rollout: Data, templates: Mapping[tuple[str, str], Data]) -> Import
     canary_service = str(strategy.get("canaryService") or strategy.get("previewService") or "")
     if canary_service:
         notes.better(f"the Service {canary_service}", f"green's Service is made for the release, named {service}-green, and goes with it")
-    if not part(strategy, "trafficRouting", "istio", "destinationRule"):
+    if part(strategy, "trafficRouting", "istio", "destinationRule"):
+        notes.missing("the labels of the stable subset", _SUBSET)
+    else:
         notes.selector(service)
-    metrics = Metrics(templates, notes, Words(meta, workload, canary_service or service, service))
+    # Of blue/green only what is asked behind the switch is left: the active Service is green's then.
+    asked, other = (canary_service or service, service) if "canary" in spec["strategy"] else (service, canary_service or service)
+    metrics = Metrics(templates, notes, Words(meta, workload, asked, other))
     plan: dict[str, Any] = member_part(workload, service) | {"traffic": _traffic(strategy, service, notes)}
     if "progressDeadlineSeconds" in spec:
-        deadline = format_duration(seconds(spec["progressDeadlineSeconds"], f"{title(rollout)}: progressDeadlineSeconds"))
-        plan["preparation"] = {"deadline": deadline}
-        notes.translated("progressDeadlineSeconds", f"preparation.deadline {deadline}")
+        deadline = seconds(spec["progressDeadlineSeconds"], f"{title(rollout)}: progressDeadlineSeconds")
+        plan["preparation"] = {"deadline": format_duration(deadline)}
+        notes.deadline(deadline)
     steps = _steps(strategy, metrics, notes, title(rollout)) if "canary" in spec["strategy"] else _switch(strategy, metrics, notes)
     plan["stages"] = stages_part(steps, notes)
     for stage in (stage for stage in plan["stages"] if stage.get("hold")):

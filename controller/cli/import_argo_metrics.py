@@ -21,8 +21,8 @@ from controller.cli.import_common import (
     seconds,
     unique,
 )
-from controller.cli.import_conditions import Condition, ConditionError, failure, success
-from controller.cli.import_queries import QueryError, ranged, steady, told_apart, with_parameters
+from controller.cli.import_conditions import ConditionError, both, failure, success
+from controller.cli.import_queries import WINDOW, QueryError, over_window, told_apart, with_parameters
 
 _MOST = 100
 _ASKED_ONCE = "the stage's whole window is asked once, at its end"
@@ -147,8 +147,9 @@ class Metrics:
         count = max(_whole(metric.get("count"), f"metric {name}: count"), 0)
         before = len(self.notes.found)
         try:
-            query, span = self._query(metric, values)
+            query = self._query(metric, values)
             lines = self._limits(metric, name)
+            query, span = over_window(self.notes, f"metric {name}", query, lines[0])
         except (QueryError, ConditionError) as error:
             self.notes.forget(before)
             self.notes.missing(f"metric {name}", str(error))
@@ -157,11 +158,11 @@ class Metrics:
         if allowed < 0:
             self.notes.better(f"metric {name}: failureLimit {allowed}", "observe: true, for no number of failures ends it")
         quiet = {"observe": True} if metric.get("observe") or allowed < 0 else {}
-        called = self._check({"query": query, "limit": lines[0].limit} | quiet, name, weight, span)
+        called = self._check({"query": query, "limit": lines[0]} | quiet, name, weight, span)
         repeat = repeat_part(max(allowed, 0) + 1, count or _MOST)
         if weight is None:
             watch = {"interval": format_duration(max(interval, 1.0)), "range": span or "5m"} if interval else {"range": span or "5m"}
-            self.triggers.append({"name": called, "query": query, "limit": lines[1].limit} | watch | repeat | quiet)
+            self.triggers.append({"name": called, "query": query, "limit": lines[1]} | watch | repeat | quiet)
         self._times(name, interval, count, beside=weight is None)
         if allowed > 0:
             least = repeat["repeat"]
@@ -182,7 +183,7 @@ class Metrics:
     def _check(self, asked: dict[str, Any], name: str, weight: int | None, span: str) -> str:
         """A check; the same question at another stage is the same check. Its name."""
         known = next((one for one in self.checks if {key: one.get(key) for key in asked} == asked and weight and one.get("stages")), None)
-        whole = f", over the whole window in place of {span}" if span else ""
+        whole = f", over the whole window in place of {span}" if span and WINDOW in asked["query"] else ""
         line = said(asked["limit"]) + whole
         if known is not None:
             known["stages"] = sorted({*known["stages"], weight})
@@ -194,7 +195,7 @@ class Metrics:
         self.notes.translated(f"metric {name}", f"check {called} {where}: {line}")
         return called
 
-    def _query(self, metric: Data, values: Mapping[str, str]) -> tuple[str, str]:
+    def _query(self, metric: Data, values: Mapping[str, str]) -> str:
         provider = part(metric, "provider")
         prometheus = part(provider, "prometheus")
         if not prometheus:
@@ -206,34 +207,35 @@ class Metrics:
             return in_query(variable, values[variable], label, self.words) if variable in values else None
 
         self.notes.rest(prometheus, ("query",), f"metric {name}: prometheus.", _PROMETHEUS)
-        text, span = ranged(with_parameters(str(prometheus.get("query") or ""), {}, by_label=stands_for))
-        text, changed = steady(text)
-        if changed:
-            self.notes.irate(f"metric {name}")
+        text = with_parameters(str(prometheus.get("query") or ""), {}, by_label=stands_for)
         told_apart(self.notes, f"metric {name}", text, (self.words.service, self.words.stable, self.words.workload))
-        return text, span
+        return text
 
-    def _limits(self, metric: Data, name: str) -> tuple[Condition, Condition]:
+    def _limits(self, metric: Data, name: str) -> tuple[dict[str, float], dict[str, float]]:
         """For the check and for the trigger: what must hold, and what must not happen."""
         good, bad = metric.get("successCondition"), metric.get("failureCondition")
         if not good and not bad:
             raise ConditionError("it has no successCondition and no failureCondition, so that nothing would fail")
         passing = success(str(good)) if good else failure(str(bad))
         failing = failure(str(bad)) if bad else passing
+        holds = both(passing, failing)
         if (good and passing.absent_failed) or failing.absent_failed:
             self.notes.better(f"metric {name}: missing data failed", "it holds the release, and rolls back after 15m")
         if passing.several or failing.several:
             self.notes.better(f"metric {name}: a condition for each series", "a check has one number: let the query give one, as by max()")
         if passing.absent_passed:
             self.notes.better(f"metric {name}: missing data passed", "missing data is inconclusive and never a pass")
-        if good and bad:
+        if holds != failing.limit:
             self.notes.better(
                 f"metric {name}: between success and failure",
                 "what Argo found inconclusive fails the check; only a failure fires a trigger",
             )
+        if holds != passing.limit:
+            became = f"the check, too, fails what the failureCondition fails: {said(holds)}"
+            self.notes.translated(f"metric {name}: a failure within what succeeds", became)
         if passing.rounded or failing.rounded:
             self.notes.translated(f"metric {name}: a strict condition", passing.rounded or failing.rounded)
-        return passing, failing
+        return holds, failing.limit
 
 
 def _named(pattern: str, name: str) -> bool:

@@ -77,9 +77,21 @@ class Notes:
         )
         self.missing(f"the selector of the Service {service}", instead)
 
+    def deadline(self, deadline: float) -> None:
+        """A progressDeadlineSeconds, which Kubernetes counts from the newest pod that came up."""
+        given = format_duration(deadline)
+        self.translated(
+            f"progressDeadlineSeconds {deadline:g}", f"preparation.deadline {given}, of all pods together: it does not begin anew with each"
+        )
+
     def irate(self, what: str) -> None:
         """A query was asked by `irate`."""
         self.better(f"{what}: irate", "rate: of a whole window irate would see the last two samples only")
+
+    def counted(self, what: str) -> None:
+        """A query counts what happened within its range."""
+        became = "it stays, for its limit belongs to it; for the whole window ask rate(), with a limit a second"
+        self.translated(f"{what}: its range", became)
 
     def forget(self, since: int) -> None:
         """What was said behind the first so many notes, about a thing that could not be translated after all."""

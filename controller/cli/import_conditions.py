@@ -2,7 +2,8 @@
 
 What can be translated: comparisons of the result with a number, joined by `&&` in a success and by `||` in a failure, and
 what asks for missing data (`len(result) == 0`, `isNaN(result[0])`, `result == nil`, `default(result[0], 0)`), which never is a
-pass here. Anything else is refused with the part that is in the way; a condition is never translated by half.
+pass here. Of alternatives the one that holds wherever the others do is the limit. Anything else is refused with the part that is
+in the way; a condition is never translated by half.
 """
 
 import math
@@ -12,19 +13,22 @@ from dataclasses import dataclass, replace
 
 _RESULT = r"(asFloat\(|asInt\(|)result(?:\[0\])?\)?"
 _AS_INT = "asInt("
-_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
-_PLAIN = re.compile(rf"^{_RESULT}\s*(<=|>=|<|>|==)\s*({_NUMBER})$")
-_TURNED = re.compile(rf"^({_NUMBER})\s*(<=|>=|<|>|==)\s*{_RESULT}$")
-_EACH = re.compile(rf"^(all|any)\(result,\s*\{{?\s*#\s*(<=|>=|<|>|==)\s*({_NUMBER})\s*\}}?\)$")
+_NUMBER = r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_CAST = re.compile(rf"\bas(?:Float|Int)\(\s*([\"']?)({_NUMBER})\1\s*\)")
+_PLAIN = re.compile(rf"^{_RESULT}\s*(<=|>=|<|>|==|!=)\s*({_NUMBER})$")
+_TURNED = re.compile(rf"^({_NUMBER})\s*(<=|>=|<|>|==|!=)\s*{_RESULT}$")
+_EACH = re.compile(rf"^(all|any)\(result,\s*\{{?\s*#\s*(<=|>=|<|>|==|!=)\s*({_NUMBER})\s*\}}?\)$")
 _ABSENT = re.compile(
-    r"^(?:len\(result\)\s*(?:==|<=)\s*0|len\(result\)\s*<\s*1|isNaN\(result(?:\[0\])?\)|isInf\(result(?:\[0\])?\)|result\s*==\s*nil)$"
+    r"^(?:len\(result\)\s*(?:==|<=)\s*0|len\(result\)\s*<\s*1|len\(result\)\s*!=\s*1"
+    r"|isNaN\(result(?:\[0\])?\)|isInf\(result(?:\[0\])?\)|result(?:\[0\])?\s*==\s*nil)$"
 )
 _PRESENT = re.compile(
-    r"^(?:len\(result\)\s*(?:>|!=)\s*0|len\(result\)\s*>=\s*1|!\s*isNaN\(result(?:\[0\])?\)|!\s*isInf\(result(?:\[0\])?\)|result\s*!=\s*nil)$"
+    r"^(?:len\(result\)\s*(?:>|!=)\s*0|len\(result\)\s*(?:>=|==)\s*1"
+    r"|!\s*isNaN\(result(?:\[0\])?\)|!\s*isInf\(result(?:\[0\])?\)|result(?:\[0\])?\s*!=\s*nil)$"
 )
 _DEFAULT = re.compile(rf"\bdefault\(\s*result(?:\[0\])?\s*,\s*({_NUMBER})\s*\)")
 _ABOVE_NOTHING = 1e-9
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
@@ -53,12 +57,37 @@ class Condition:
 
 def success(text: str) -> Condition:
     """The limits under which a `successCondition` holds. Raises `ConditionError`."""
-    return _with_defaults(_success(_DEFAULT.sub("result[0]", text)), text)
+    return _with_defaults(_success(_plainly(text)), text)
 
 
 def failure(text: str) -> Condition:
     """The limits beyond which a `failureCondition` holds. Raises `ConditionError`."""
-    return _with_defaults(_failure(_DEFAULT.sub("result[0]", text)), text)
+    return _with_defaults(_failure(_plainly(text)), text)
+
+
+def both(passing: Condition, failing: Condition) -> dict[str, float]:
+    """The limit under which a success holds and a failure does not: Argo asks for the failure first. Raises `ConditionError`."""
+    found = _meet(passing.limit, failing.limit)
+    least, most = found.get("min", -math.inf), found.get("max", found.get("below", math.inf))
+    if least > most or ("below" in found and least == most):
+        raise ConditionError("nothing that its successCondition lets pass is not a failure, too")
+    return found
+
+
+def _meet(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """The limit that holds where both do; at most one line on each side."""
+    least = max(one.get("min", -math.inf), other.get("min", -math.inf))
+    most = min((value, key == "max", key) for key, value in (*_tops(one), *_tops(other), ("max", math.inf)))
+    return ({"min": least} if least > -math.inf else {}) | ({most[2]: most[0]} if most[0] < math.inf else {})
+
+
+def _tops(limit: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(key, limit[key]) for key in ("max", "below") if key in limit]
+
+
+def _plainly(text: str) -> str:
+    """With the result for a default and a number for a cast one."""
+    return _CAST.sub(r"\2", _DEFAULT.sub("result[0]", text))
 
 
 def _with_defaults(found: Condition, text: str) -> Condition:
@@ -76,17 +105,27 @@ def _holds(limit: Mapping[str, float], value: float) -> bool:
 def _success(text: str) -> Condition:
     alternatives = [part for part in _split(_bare(text), "||") if not _ABSENT.match(part)]
     absent = len(alternatives) < len(_split(_bare(text), "||"))
-    if len(alternatives) != 1:
+    found = [_together(part, text) for part in alternatives]
+    widest = next((one for one in found if all(_meet(one.limit, other.limit) == other.limit for other in found)), None)
+    if widest is None:
         raise ConditionError(f"{text!r} has {len(alternatives)} alternatives, and a limit has one")
-    terms = [_bare(part) for part in _split(_bare(alternatives[0]), "&&")]
+    absent = absent or any(one.absent_passed for one in found)
+    return replace(widest, absent_passed=absent, absent_failed=widest.absent_failed and not absent)
+
+
+def _together(alternative: str, text: str) -> Condition:
+    """What one alternative asks for at once."""
+    terms = [_bare(part) for part in _split(_bare(alternative), "&&")]
     # `(len(result) == 0 || result[0] < 5) && ...` hides the same alternative one level deeper.
     inner = [[one for one in _split(term, "||") if not _ABSENT.match(one)] for term in terms]
-    absent = absent or any(len(found) < len(_split(term, "||")) for found, term in zip(inner, terms, strict=True))
+    absent = any(len(found) < len(_split(term, "||")) for found, term in zip(inner, terms, strict=True))
     if any(len(found) != 1 for found in inner):
         raise ConditionError(f"{text!r} has alternatives, and a limit has one")
     asked = [one for (one,) in inner]
     present = any(_PRESENT.match(one) for one in asked)
     compared = [found for one in asked if not _PRESENT.match(one) for found in _compared(one, "all")]
+    if any(sign == "!=" for sign, _ in compared):
+        raise ConditionError(f"{text!r} leaves out one exact number, and a limit is a line")
     several = any(_EACH.match(one) for one in asked)
     return replace(_limits(compared, text), absent_passed=absent, absent_failed=present and not absent, several=several)
 
@@ -103,7 +142,9 @@ def _failure(text: str) -> Condition:
         compared = _compared(terms[0], "any")
         if len(compared) > 1:
             raise ConditionError(f"{text!r} asks for one exact number, and a limit is a line")
-        found += [(_NEGATED[sign], value) for sign, value in compared]
+        found += [
+            line for sign, value in compared for line in ([("<=", value), (">=", value)] if sign == "!=" else [(_NEGATED[sign], value)])
+        ]
         several = several or _EACH.match(terms[0]) is not None
     return replace(_limits(found, text), absent_failed=absent, several=several)
 
@@ -138,7 +179,7 @@ def _split(text: str, sign: str) -> list[str]:
 
 
 def _compared(term: str, quantifier: str) -> list[tuple[str, float]]:
-    """Signs and numbers that the result is compared with; two for an exact number."""
+    """Signs and numbers that the result is compared with; two for an exact number, one for any but that."""
     plain, turned, each = _PLAIN.match(term), _TURNED.match(term), _EACH.match(term)
     if plain:
         cast, sign, value = plain[1], plain[2], float(plain[3])
@@ -156,7 +197,7 @@ def _compared(term: str, quantifier: str) -> list[tuple[str, float]]:
 def _cut(term: str, sign: str, value: float) -> list[tuple[str, float]]:
     """`asInt` cuts the decimals off before it compares: 5.9 is at most 5. Raises `ConditionError`."""
     least = 0 if sign in ("<=", ">") else 1
-    if value != int(value) or value < least:
+    if value != int(value) or value < least or sign == "!=":
         raise ConditionError(f"the part {term!r} cuts decimals off, and around {value:g} no limit says the same")
     signs = {"<": [("<", 0)], "<=": [("<", 1)], ">": [(">=", 1)], ">=": [(">=", 0)], "==": [(">=", 0), ("<", 1)]}
     return [(sign, value + more) for sign, more in signs[sign]]

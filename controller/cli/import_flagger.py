@@ -115,7 +115,7 @@ def _canary(canary: Data, templates: Mapping[tuple[str, str], Data]) -> Imported
     if "progressDeadlineSeconds" in spec:
         deadline = seconds(spec["progressDeadlineSeconds"], f"{title(canary)}: progressDeadlineSeconds")
         plan["preparation"] = {"deadline": format_duration(deadline)}
-        notes.translated(f"progressDeadlineSeconds {deadline:g}", f"preparation.deadline {format_duration(deadline)}")
+        notes.deadline(deadline)
     _service(service, notes)
     notes.selector(apex)
     interval = max(seconds(analysis.get("interval", _DEFAULT_INTERVAL), f"{title(canary)}: analysis.interval"), _LEAST_INTERVAL)

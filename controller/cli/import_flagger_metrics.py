@@ -24,13 +24,16 @@ from controller.cli.import_common import (
     title,
     unique,
 )
-from controller.cli.import_queries import QueryError, literal, ranged, steady, told_apart, with_parameters
+from controller.cli.import_queries import WINDOW, QueryError, literal, over_window, told_apart, with_parameters
 
 _SPAN = 60.0
 """A metric's own interval where it names none, whatever the interval of the looks is."""
 
-_OTHERS = re.compile(r"(\{\{-?\s*(?:name|target|service)\s*-?\}\})-(canary|primary)(?![\w-])")
-"""The names that Flagger makes: of green's Service, and of whatever is blue's."""
+_OTHERS = re.compile(r"(\{\{-?\s*(?:name|target|service)\s*-?\}\})-(canary|primary)(?!\w)")
+"""The names that Flagger makes: of green's Service, and of whatever is blue's; pods have more behind it."""
+
+_AVERAGING = ("nginx", "skipper")
+"""Providers of Flagger whose request-duration is the average of all requests; the others' is p99."""
 
 _LOOKS = 100
 """As many as a trigger remembers: Flagger counts failures from the first look of a release to its last."""
@@ -51,11 +54,13 @@ class Names:
     Attributes:
         namespace: its own; "" where the file names none.
         own: its workload, and the Service in front of it.
+        provider: who moves its traffic.
         values: what stands for a query's variables.
     """
 
     namespace: str
     own: tuple[str, str]
+    provider: str
     values: Mapping[str, str]
 
 
@@ -67,11 +72,11 @@ def names_of(canary: Data, workload: str, apex: str) -> Names:
         "namespace": "$namespace",
         "target": "$workload",
         "service": "$service",
-        "interval": "$window",
+        "interval": WINDOW,
     }
     references = {"ingress": part(spec, "ingressRef"), "route": part(spec, "routeRef")}
     named = {variable: literal(str(found["name"])) for variable, found in references.items() if found.get("name")}
-    return Names(str(part(canary, "metadata").get("namespace", "")), (workload, apex), known | named)
+    return Names(str(part(canary, "metadata").get("namespace", "")), (workload, apex), str(spec.get("provider", "istio")), known | named)
 
 
 class Metrics:
@@ -100,48 +105,56 @@ class Metrics:
         fails = f"{counted['failures']} failures among its last {counted['of']}" if counted else "its first failure"
         told = f"each metric is a trigger that fails at {fails}, and a check of each stage's whole window"
         self.notes.better(f"threshold {given}", f"{told}; Flagger looked at the last interval only, and counted all metrics over all looks")
+        self.notes.better("a look without data, which failed", "it holds the release, and rolls back after 15m")
         return {"checks": self.checks, "triggers": self.triggers}
 
     def _metric(self, metric: Data) -> None:
         name, before = str(metric.get("name") or "metric"), len(self.notes.found)
+        span = format_duration(seconds(metric.get("interval", _SPAN), f"metric {name}: interval"))
         try:
             asked, limit = self._asked(metric, name), _limit(metric, name)
         except QueryError as error:
             self.notes.forget(before)
             self.notes.missing(f"metric {name}", str(error))
             return
-        span = seconds(metric.get("interval", _SPAN), f"metric {name}: interval")
+        if "query" in asked:
+            asked["query"], span = self._over_window(asked["query"], limit, name, span)
         called = unique(name, [check["name"] for check in self.checks])
-        self.checks.append({"name": called} | asked[0] | {"limit": limit})
-        watch = {"interval": format_duration(self.interval), "range": asked[1] or format_duration(span)}
-        self.triggers.append({"name": called} | asked[0] | {"limit": limit} | watch)
+        self.checks.append({"name": called} | asked | {"limit": limit})
+        watch = {"interval": format_duration(self.interval), "range": span}
+        self.triggers.append({"name": called} | asked | {"limit": limit} | watch)
         self.notes.translated(f"metric {name}", f"check and trigger {called}: {said(limit)}")
         unread = _READ if "thresholdRange" not in metric else [field for field in _READ if field != "threshold"]
         self.notes.rest(metric, unread, f"metric {name}: ", {"threshold": "thresholdRange comes first"})
         self.notes.rest(part(metric, "thresholdRange"), ("min", "max"), f"metric {name}: thresholdRange.", {})
 
-    def _asked(self, metric: Data, name: str) -> tuple[dict[str, Any], str]:
-        """Builtin or query with its unit, and the fixed range that it had. Raises `QueryError`."""
+    def _over_window(self, query: str, limit: Mapping[str, float], name: str, own: str) -> tuple[str, str]:
+        """The query of a stage's window, and the range of its trigger: the fixed one that stood there, or the metric's own."""
+        text, span = over_window(self.notes, f"metric {name}", query, limit, own)
+        return text, span or own
+
+    def _asked(self, metric: Data, name: str) -> dict[str, Any]:
+        """Builtin or query with its unit. Raises `QueryError`."""
         if metric.get("templateRef") is None and metric.get("query") is None:
             if name == "request-success-rate":
                 self.notes.better(
                     f"metric {name}", "counted by the caller's proxy: requests that reached no pod count too, and gRPC's own codes"
                 )
-                return {"builtin": "success-rate", "unit": "%"}, ""
+                return {"builtin": "success-rate", "unit": "%"}
             if name == "request-duration":
-                return {"builtin": "latency", "quantile": 0.99, "unit": "ms"}, ""
+                if self.names.provider in _AVERAGING:
+                    instead = "p99 is asked here, which is larger: choose its limit anew"
+                    self.notes.missing(f"metric {name} of {self.names.provider}, an average", instead)
+                return {"builtin": "latency", "quantile": 0.99, "unit": "ms"}
             raise QueryError("it has neither a templateRef nor a query, and is no builtin of Istio")
         query = str(metric.get("query") or "")
         if metric.get("templateRef") is not None:
             query = self._template(part(metric, "templateRef"), name)
         extra = {f"variables.{key}": literal(str(value)) for key, value in part(metric, "templateVariables").items()}
-        text, span = ranged(with_parameters(_of_green(query), {**self.names.values, **extra}))
-        text, changed = steady(text)
-        if changed:
-            self.notes.irate(f"metric {name}")
+        text = with_parameters(_of_green(query), {**self.names.values, **extra})
         made = [f"{known}{end}" for known in self.names.own for end in ("", "-canary", "-primary")]
         told_apart(self.notes, f"metric {name}", text, made)
-        return {"query": text}, span
+        return {"query": text}
 
     def _template(self, reference: Data, name: str) -> str:
         place = str(reference.get("namespace") or self.names.namespace), str(reference.get("name") or "")

@@ -11,6 +11,9 @@ from controller.api.promql import ProblemKind, check_query, facts
 from controller.cli.import_common import Notes
 from controller.core.queries import Place, fill
 
+WINDOW = "$window"
+"""The parameter that stands for the stage's window, or for a trigger's range."""
+
 _PROBE = Place("namespace", "workload", "service", "service.namespace.svc.cluster.local", "v1", "green")
 _RANGE = re.compile(r"\[\s*([0-9]+(?:ms|s|m|h|d|w|y)(?:[0-9]+(?:ms|s|m|h))*)\s*(:[^\]]*)?\]")
 _BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
@@ -80,6 +83,28 @@ def by_traffic(query: str) -> bool:
     return facts(fill(query, _PROBE, 300.0)).by_traffic
 
 
+def over_window(notes: Notes, what: str, query: str, limit: Mapping[str, float], own: str = "") -> tuple[str, str]:
+    """The query over `[$window]`, and the fixed range that stood there, as `ranged`.
+
+    Where a longer range makes the number larger, the limit belongs to the range, which stays; none at all is none in any range.
+
+    Args:
+        notes: where is said what became of it.
+        what: whose query it is.
+        query: translated.
+        limit: of its number.
+        own: the range that `$window` stood for already.
+    """
+    text, span = ranged(query)
+    if facts(fill(query, _PROBE, 300.0)).by_range and any(limit.values()):
+        notes.counted(what)
+        return query.replace(WINDOW, own) if own else query, span
+    text, changed = steady(text)
+    if changed:
+        notes.irate(what)
+    return text, span
+
+
 def literal(text: str) -> str:
     """A text of the other tool as it stands in a query: its dollars are no parameters."""
     return text.replace("$", "$$")
@@ -87,7 +112,7 @@ def literal(text: str) -> str:
 
 def told_apart(notes: Notes, what: str, query: str, names: Iterable[str]) -> None:
     """Say where a translated query would not ask for one version alone: it has a version's own name, or a pattern that matches both."""
-    values = [(label, text) for label, text in _matchers(query) if not _SHARED.search(label)]
+    values = [(label, text) for label, text in dict.fromkeys(_matchers(query)) if not _SHARED.search(label)]
     for name in dict.fromkeys(names):
         if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for _, text in values):
             instead = "both versions are asked by the same query: write $workload or $service there"
@@ -111,7 +136,7 @@ def ranged(query: str) -> tuple[str, str]:
     spans = {match[1] for match in _RANGE.finditer(query)}
     if len(spans) != 1 or any(match[2] for match in _RANGE.finditer(query)):
         return query, ""
-    return _RANGE.sub("[$window]", query), spans.pop()
+    return _RANGE.sub(f"[{WINDOW}]", query), spans.pop()
 
 
 def steady(query: str) -> tuple[str, bool]:

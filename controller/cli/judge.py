@@ -24,7 +24,7 @@ from controller.cli.judge_gauges import paired
 from controller.cli.judge_places import Places, places_of
 from controller.cli.judge_plan import counters_of, counting_of, left_of, missing_of, plan_of, questions, uncounted, without_probes
 from controller.cli.judge_queries import COUNTED, queries_of
-from controller.cli.judge_selectors import Asked, arm_of
+from controller.cli.judge_selectors import Asked, arm_of, comparable
 from controller.cli.judge_sources import Source, opened
 from controller.cli.judge_span import sides_of, unseen
 from controller.cli.judge_triggers import triggered
@@ -115,6 +115,7 @@ def judge(
     if limit is not None and not 0 < limit < 100:  # noqa: PLR2004 - percent
         raise CommandError(ExitCode.USAGE, f"--limit: found {limit:g}, expected percent between 0 and 100.")
     asked = {Arm.BASELINE: arm_of(baseline, "--baseline"), Arm.CANDIDATE: arm_of(candidate, "--candidate")}
+    comparable(asked[Arm.BASELINE], asked[Arm.CANDIDATE])
     name, namespace, spec = _plan(plan)
     judged_by, probes = without_probes(plan_of(left_of(spec, without or ()), asked, alpha, limit))
     places = places_of(judged_by, namespace, name, asked)

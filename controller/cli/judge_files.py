@@ -89,6 +89,13 @@ def _is_dump(beginning: bytes) -> bool:
     return re.match(rb'\{\s*(__name__|"?[a-zA-Z_][a-zA-Z0-9_]*"?)\s*=', beginning) is not None
 
 
+def _no_error(path: Path, found: object) -> None:
+    """Raises `CommandError` where the server answered an error, which somebody kept."""
+    if isinstance(found, dict) and found.get("status") == "error":
+        said = f"{found.get('errorType', 'without a kind')}: {found.get('error', 'without a message')}"
+        raise CommandError(ExitCode.USAGE, f"{path}: found an error that Prometheus answered ({said}), expected samples: ask it again.")
+
+
 def _json(path: Path, warnings: list[str]) -> Iterator[tuple[Labels, Sample]]:
     """An answer of the query API, its `data`, or its list of results; what the server warned of is added to the warnings."""
     size = path.stat().st_size
@@ -103,6 +110,7 @@ def _json(path: Path, warnings: list[str]) -> Iterator[tuple[Labels, Sample]]:
         found = {"resultType": "matrix", "result": found}
     if isinstance(found, dict) and "result" in found:
         found = {"status": "success", "data": found}
+    _no_error(path, found)
     answer = decode(200, {}, orjson.dumps(found))
     if answer.fault is not None or answer.result_type not in ("matrix", "vector"):
         said = answer.message or f"a result of type {answer.result_type}"

@@ -112,9 +112,9 @@ def number(reading: Reading, time: float) -> Answer:
     return Answer((Series((), (Sample(time, reading.value),)),) if reading.value is not None else (), "vector")
 
 
-def reading_of(asked: Check | Trigger, sums: Totals, seconds: float) -> Reading:
+def reading_of(asked: Check | Trigger, sums: Totals) -> Reading:
     """The number of a built-in check about requests."""
-    return _READINGS[asked.builtin](sums, asked.quantile, seconds)
+    return _READINGS[asked.builtin](sums, asked.quantile)
 
 
 def _success(sums: Totals) -> Reading:
@@ -122,11 +122,11 @@ def _success(sums: Totals) -> Reading:
     return Reading(100 - found.value) if found.value is not None else found
 
 
-_READINGS: Mapping[BuiltIn | None, Callable[[Totals, float, float], Reading]] = {
-    BuiltIn.ERROR_RATE: lambda sums, _quantile, _seconds: sums.error_percent,
-    BuiltIn.SUCCESS_RATE: lambda sums, _quantile, _seconds: _success(sums),
-    BuiltIn.LATENCY: lambda sums, quantile, _seconds: sums.quantile(quantile),
-    BuiltIn.REQUEST_RATE: lambda sums, _quantile, seconds: Reading(sums.requests / seconds),
+_READINGS: Mapping[BuiltIn | None, Callable[[Totals, float], Reading]] = {
+    BuiltIn.ERROR_RATE: lambda sums, _quantile: sums.error_percent,
+    BuiltIn.SUCCESS_RATE: lambda sums, _quantile: _success(sums),
+    BuiltIn.LATENCY: lambda sums, quantile: sums.quantile(quantile),
+    BuiltIn.REQUEST_RATE: lambda sums, _quantile: sums.per_second,
 }
 
 
@@ -144,7 +144,7 @@ def _limited(bench: Bench, check: Check) -> Beside:
     for arm in arms_asked(check):
         key = gate_key(check.name, arm)
         if counted:
-            answers[key] = Measurement(number(reading_of(check, sums[arm], bench.window.seconds), end))
+            answers[key] = Measurement(number(reading_of(check, sums[arm]), end))
         elif key in bench.queries.texts:
             query = bench.queries.texts[key]
             answers[key] = Measurement(bench.samples.at(query, end), query=query)

@@ -82,6 +82,20 @@ def arm_of(text: str, option: str) -> Asked:
     return Asked(None, chosen) if name.endswith(_BUCKET) else Asked(chosen, None)
 
 
+def comparable(baseline: Asked, candidate: Asked) -> None:
+    """Raises a usage error where one names a counter of requests and the other a histogram: nothing is compared then."""
+    if (baseline.requests or candidate.buckets) is None or (baseline.buckets or candidate.requests) is None:
+        raise CommandError(
+            ExitCode.USAGE,
+            f"--baseline and --candidate: found {_kind(baseline)} and {_kind(candidate)}, expected two of one kind; "
+            "selectors without a metric's name ask for both.",
+        )
+
+
+def _kind(asked: Asked) -> str:
+    return "a counter of requests" if asked.requests else "the buckets of a histogram"
+
+
 def selector(text: str, option: str) -> Selector:
     """A selector that can be matched. Raises a usage error."""
     from controller.simulator.promql.errors import UnsupportedError

@@ -50,9 +50,10 @@ def _unseen(sides: Sides, window: Window) -> str:
         return wrong
     times = {arm: _times(every, window) for arm, every in cleaned.items()}
     begins = min(times[Arm.BASELINE], default=window.end)
-    if begins > window.start + _LATE_SHARE * window.seconds:
+    if begins > window.start + max(_LATE_SHARE * window.seconds, patience[Arm.BASELINE]):
+        late = format_duration(round(begins - window.start))
         return (
-            f"The baseline's samples begin at {clock(begins)}, {format_duration(round(begins - window.start))} after the window: "
+            f"The baseline's samples begin at {clock(begins)}, {late} after the window's begin: "
             "what was before is not kept, or was never scraped."
         )
     for arm in Arm:
@@ -68,7 +69,7 @@ def _unseen(sides: Sides, window: Window) -> str:
             )
         if times[arm][-1] < window.end - patience[arm]:
             early = format_duration(round(window.end - times[arm][-1]))
-            return f"The {arm}'s samples end at {clock(times[arm][-1])}, {early} before the window: what was after them nobody saw."
+            return f"The {arm}'s samples end at {clock(times[arm][-1])}, {early} before the window's end: what was after them nobody saw."
         gap = _gap(times[arm], times[other], patience[arm])
         if gap is not None:
             return f"The {arm} has no samples from {clock(gap[0])} to {clock(gap[1])}, while the {other}'s go on: nobody saw it then."

@@ -100,7 +100,7 @@ def _numbered(trigger: Trigger, ticks: Sequence[Slice], times: Sequence[float]) 
     for time in times:
         before = Window(time - trigger.range, time)
         sums = summed(ticks[bisect_right(ends, before.start) : bisect_right(ends, before.end)], before)
-        yield {arm: number(reading_of(trigger, sums[arm], trigger.range), time) for arm in arms_asked(trigger)}
+        yield {arm: number(reading_of(trigger, sums[arm]), time) for arm in arms_asked(trigger)}
 
 
 def _at(answer: Answer, time: float) -> Answer:

@@ -165,7 +165,8 @@ def notes_of(told: Told) -> list[str]:
     said += [told.odd] if told.odd else []
     said += [told.reporter] if told.reporter else []
     said += [told.parameters] if told.parameters else []
-    said += [f"Set aside: {many(found.set_aside, 'request')}, because their pods came back after a silence."] if found.set_aside else []
+    aside = [f"{many(one.set_aside, 'request')} of {one.asked.name}" for one in found.checks if one.set_aside]
+    said += [f"Set aside: {', '.join(aside)}, because their pods came back after a silence."] if aside else []
     said += ["An answer was partial: this is never a pass."] if told.partial else []
     said += [f"Left out: {', '.join(told.probes)}. Nobody has kept what health endpoints answered."] if told.probes else []
     return said + [f"Missing: {note}." for note in told.notes]
@@ -207,7 +208,6 @@ def print_json(told: Told) -> None:
             "lnE": found.evidence.ln_e if found.evidence is not None else None,
             "lnBound": found.evidence.ln_bound if found.evidence is not None else None,
             "ticks": found.ticks,
-            "setAside": found.set_aside,
             "checks": [_sequential(one, told.seconds.get(one.asked.name, 0.0)) for one in found.checks],
             "beside": [_other(one) for one in told.beside],
             "failed": told.failed,
@@ -242,6 +242,7 @@ def _sequential(one: Found, seconds: float) -> dict[str, Any]:
         "unit": verdict.unit,
         "n": verdict.n,
         "alertedAt": one.alerted,
+        "setAside": one.set_aside,
         "known": {"seconds": seconds, "lines": lines},
         # Infinity is no JSON; an open end is null.
         "detail": {name: value if math.isfinite(value) else None for name, value in verdict.detail.items()},

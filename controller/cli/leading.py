@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.adapters.marks import PROVIDERS, annotation
-from controller.cli.host import Session
+from controller.cli.host import Session, say
 from controller.cli.words import record, rows, span, text
 from controller.ports import LEASE, LOCAL_ACCESS_REVIEW, RELEASE, KubeError, NotFoundError, Obj, RefusedError
 from controller.runtime.lease import vacancy, view_of
@@ -38,15 +38,18 @@ def nobody_acts(session: Session, namespace: str, silent: float = SILENT_SECONDS
 def providers_known(session: Session) -> frozenset[str] | None:
     """Names of the Prometheus providers that the controller knows, by its Lease; None where it does not say, or nobody may read it.
 
-    Raises `KubeError` where the API server does not answer.
+    That they are not known is said: nothing is held against a plan then. Raises `KubeError` where the API server does not answer.
     """
     from controller.cli.install_objects import NAME, SYSTEM
 
     try:
         names = annotation(session.kube.get(LEASE, SYSTEM, NAME), PROVIDERS)
     except (NotFoundError, RefusedError):
+        names = ""
+    if not names:
+        say("Which Prometheus providers the controller knows is not known here: no controller has led yet, or you may not read its Lease.")
         return None
-    return frozenset(names.split(",")) if names else None
+    return frozenset(names.split(","))
 
 
 def _lease(session: Session) -> Obj | None:

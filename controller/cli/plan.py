@@ -63,7 +63,8 @@ ClusterOption = Annotated[
     bool,
     typer.Option(
         "--cluster",
-        help="Ask the cluster for the mode, which version serves, and which Prometheus providers its controller knows.",
+        help="Ask the cluster for the mode, which version serves, which Prometheus providers its controller knows, and whether a release "
+        "that started now would be refused.",
     ),
 ]
 
@@ -82,7 +83,7 @@ def command(
 ) -> None:
     """Show when each stage can come at the earliest, what will be asked of Prometheus, and what will be written.
 
-    Ends with 3 where the file has an error.
+    Ends with 3 where the file has an error, or where a release would be refused as the cluster stands.
     """
     check_format(output, ("", "json"))
     if mode not in ("", "host", "subset"):
@@ -92,6 +93,11 @@ def command(
     name, namespace, spec = read(file, providers_known(session) if session else None)
     kube = session.kube if session else None
     told = mode_of(spec, (namespace, name), mode, kube)
+    if kube:
+        from controller.cli.plan_start import check_start
+
+        for warning in check_start(spec, (namespace, name), kube, revision):
+            say(f"warning: {warning}")
     if told.assumed and output != "json":
         say(f"{told.mode.capitalize()} mode is {told.why}.")
     naming = Naming(namespace=namespace, blue_slot=told.blue_slot, mode=told.mode, revision=revision, blue_revision="v1")

@@ -6,7 +6,6 @@ A release reads the mode off the route when it starts. Here the route is only th
 from dataclasses import dataclass
 
 from controller.api.plan import PlanSpec
-from controller.cli.exits import CommandError, ExitCode
 from controller.ports import Kube
 
 
@@ -51,16 +50,7 @@ def mode_of(spec: PlanSpec, place: tuple[str, str], given: str, kube: Kube | Non
 
 def from_cluster(spec: PlanSpec, place: tuple[str, str], kube: Kube) -> Told:
     """As a release would find it that started now."""
-    from controller.adapters.istio.view import observe_traffic
-    from controller.api.release import ReleaseSpec, ReleaseStatus
-    from controller.core.commands import Subject
+    from controller.cli.plan_start import serving
 
-    namespace, name = place
-    asked = ReleaseSpec(plan=name, revision="v2")
-    subject = Subject(namespace, name, "", "", 1, 0.0, deleted=False, finalizer=False, spec=asked, status=ReleaseStatus(), plan=spec)
-    view = observe_traffic(kube, subject, first=True)
-    if not view.mode or view.blue_slot < 0:
-        why = "; ".join(problem.detail for problem in view.problems) or "the routes do not tell"
-        raise CommandError(ExitCode.NO, f"A release of this plan would be refused: {why}")
-    routes = ", ".join(f"{route.namespace}/{route.name}" for route in view.routes)
-    return Told(view.mode, f"as VirtualService {routes} stands in the cluster", blue_slot=view.blue_slot)
+    mode, blue_slot, routes = serving(spec, place, kube)
+    return Told(mode, f"as VirtualService {routes} stands in the cluster", blue_slot=blue_slot)

@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 RETRY_SECONDS = 0.5
 
+INSIST_SECONDS = 30.0
+"""So long a pipeline's first words to the API server are tried: it is away that long while it is replaced."""
+
 
 def release_of(session: Session, name: str) -> Obj:
     """The Release. Raises `CommandError` where there is none of that name."""

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children
@@ -27,6 +27,10 @@ from controller.cli.replay_words import (
     table,
 )
 from controller.core.words import many
+
+HEARS_SECONDS = 0.2
+"""So often a wait for helpers looks up: a signal that comes just before Python begins to wait for a lock is only noticed after it."""
+
 
 if TYPE_CHECKING:
     from controller.api.plan import PlanSpec
@@ -216,16 +220,15 @@ def all_of(files: Sequence[Path], policy: Policy, jobs: int) -> Iterator[Result]
     with ProcessPoolExecutor(max_workers=jobs or None) as pool:
         try:
             with _deaf():
-                waiting = [pool.submit(_guarded, path, policy) for path in files]
-            for number, future in enumerate(as_completed(waiting), start=1):
-                result = future.result()
-                found[result.path] = result
-                if sys.stderr.isatty() or number == len(files):
-                    say(f"{number:,} of {len(files):,} bundles.")
+                waiting = {pool.submit(_guarded, path, policy) for path in files}
+            while waiting:
+                done, waiting = wait(waiting, timeout=HEARS_SECONDS, return_when=FIRST_COMPLETED)
+                found |= {result.path: result for result in (future.result() for future in done)}
+                if done and (sys.stderr.isatty() or not waiting):
+                    say(f"{len(files) - len(waiting):,} of {len(files):,} bundles.")
         except KeyboardInterrupt:
             for helper in active_children():  # they only read, and have heard nothing of it
-                helper.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
+                helper.kill()  # the pool sees that at once, and its end, which is waited for, comes before ours
             say(f"{len(found):,} of {many(len(files), 'bundle')} had been decided again.")
             raise
     yield from (found[path] for path in dict.fromkeys(files))

@@ -1,19 +1,22 @@
 """The record as a Prometheus: what was answered then answers other questions now, as far as it goes.
 
 Raw samples (of the traffic query, and of sequential checks) are complete from the first weight on, so any query over the
-same metrics can be evaluated from them at any recorded time. A query that was answered with a number alone can only be
-asked again in the same words at the same time. Everything else is not in the record, and says so.
+same series can be evaluated from them at any recorded time. A query that was answered with a number alone can only be
+asked again in the same words at the same time. Everything else is not in the record, and says so: other workloads, or the
+other side's counters of the same metric, may well have been there.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from controller.api.promql_facts import facts
+from controller.api.promql_facts import LabelMatcher, Selector, facts, is_selector
 from controller.core.world import Ask, Measured, Measurement
 from controller.evidence.raw import RawSamples
 from controller.evidence.reading import Look
 from controller.ports import Answer
+from controller.simulator.promql.matchers import Matcher
 from controller.simulator.promql.provider import SimulatedPrometheus, holding
 
 
@@ -45,19 +48,48 @@ class Memory:
         return Measurement(self._evaluated().query(ask.query, ask.time), query=ask.query)
 
     def knows(self, query: str) -> bool:
-        """Whether every metric of a query is among the raw samples."""
+        """Whether all series that a query reads were asked for with their raw samples."""
         if query not in self._known:
-            try:
-                names = {selector.metric for selector in facts(query).selectors}
-            except ValueError:
-                names = set()
-            self._known[query] = bool(names) and names <= self.raw.metrics
+            asked = _selectors(query)
+            held = [one for text in self.raw.queries for one in _selectors(text, plain=True)]
+            self._known[query] = bool(asked) and all(
+                one.metric in self.raw.metrics and any(_within(one, other) for other in held) for one in asked
+            )
         return self._known[query]
 
     def _evaluated(self) -> SimulatedPrometheus:
         if self._prometheus is None:
             self._prometheus = holding({labels: sorted(values.items()) for labels, values in self.raw.series.items()})
         return self._prometheus
+
+
+def _selectors(query: str, *, plain: bool = False) -> tuple[Selector, ...]:
+    """What a query reads; where it must be `plain`, nothing of one that computes with it."""
+    try:
+        return facts(query).selectors if not plain or is_selector(query) else ()
+    except ValueError:
+        return ()
+
+
+def _within(one: Selector, other: Selector) -> bool:
+    """Whether every series that the one selects is among the other's: each of its conditions stands there, or holds by what does."""
+    return other.metric in ("", one.metric) and all(_implied(condition, one.matchers) for condition in other.matchers)
+
+
+def _implied(condition: LabelMatcher, by: Collection[LabelMatcher]) -> bool:
+    if condition in by:
+        return True
+    values = next((one.value.split("|") for one in by if one.name == condition.name and _lists(one)), [])
+    holds = Matcher(condition.name, condition.op, condition.value).predicate()
+    return bool(values) and all(map(holds, values))
+
+
+def _lists(matcher: LabelMatcher) -> bool:
+    """Whether it says by name which values it takes."""
+    return matcher.op == "=" or (matcher.op == "=~" and _PLAIN.fullmatch(matcher.value) is not None)
+
+
+_PLAIN = re.compile(r"[\w-]+(\|[\w-]+)*")
 
 
 def measured_for(asks: Iterable[Ask], look: Look, memory: Memory, own: Iterable[Ask] = ()) -> tuple[Measured, tuple[str, ...]]:

@@ -22,12 +22,10 @@ from controller.cli.naming import (
     release_name,
     revision_of,
 )
-from controller.cli.read import insist, plan_in_force, release_of
+from controller.cli.read import INSIST_SECONDS, insist, plan_in_force, release_of
 from controller.cli.view import FINAL
 from controller.cli.words import full_stop, record, rows, text
 from controller.ports import RELEASE, RELEASE_PLAN, ConflictError, KubeError, NotFoundError, Obj
-
-INSIST_SECONDS = 10.0
 
 RUNS = ("CI_PIPELINE_URL", "CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
 COMMITS = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "CIRCLE_SHA1", "BUILDKITE_COMMIT", "BUILD_SOURCEVERSION")

@@ -8,7 +8,7 @@ import typer
 
 from controller.api.validate import Finding, Scenarios, has_ours, validate_file, validate_stream
 from controller.cli.exits import CommandError, ExitCode, file_fault
-from controller.cli.host import ContextOption, KubeconfigOption, Session, check_format, format_option, open_session, print_object, say, tell
+from controller.cli.host import ContextOption, KubeconfigOption, check_format, format_option, open_session, print_object, say, tell
 from controller.cli.leading import providers_known
 from controller.core.words import many
 
@@ -41,7 +41,7 @@ def command(
     Ends with 0 where there is no error, with 3 where there is one; warnings alone end with 0.
     """
     check_format(output, ("", "json"))
-    providers = known_by(open_session(ctx, "", context, kubeconfig)) if cluster else None
+    providers = providers_known(open_session(ctx, "", context, kubeconfig)) if cluster else None
     found = [(path, findings_of(path, providers)) for path in listed(files)]
     if output == "json":
         print_object([{"file": str(path), **as_json(finding)} for path, findings in found for finding in findings], "json")
@@ -53,14 +53,6 @@ def command(
 
 
 validate = command
-
-
-def known_by(session: Session) -> frozenset[str] | None:
-    """The providers of the cluster's controller; where it does not say, that is said, and nothing is held against them."""
-    providers = providers_known(session)
-    if providers is None:
-        say("Which Prometheus providers the controller knows is not known here: no controller has led yet, or you may not read its Lease.")
-    return providers
 
 
 def findings_of(path: Path, providers: frozenset[str] | None = None) -> list[Finding]:

@@ -200,6 +200,14 @@ def waits_for_person(status: Mapping[str, Any]) -> bool:
     return phase == "Halted" or (phase == "Holding" and bool(held.get("waitsFor")) and held.get("until") is None)
 
 
+NOTICED = (
+    ("blueChanged", FINAL, "Blue was changed, and nobody has judged what it runs: {}."),
+    ("greenShrunk", FINAL | BACKWARD, "Green was made smaller than it was: {}."),
+    ("configsChanged", FINAL | BACKWARD, "The versions read something else than when green was ready: {}."),
+)
+"""What became of the versions: a status's field, the phases in which nobody needs to know it any more, and the sentence."""
+
+
 def notes_of(status: Mapping[str, Any], now: float) -> tuple[str, ...]:
     """What should be said besides."""
     notes = list(filter(None, [unconfirmed(status, updated_at(status), now)]))
@@ -209,12 +217,9 @@ def notes_of(status: Mapping[str, Any], now: float) -> tuple[str, ...]:
     notes += map(text, warnings if isinstance(warnings, list) else [])
     if text(status.get("phase")) not in FINAL | BACKWARD and number(status.get("blueEmptySince")):
         notes.append("Blue has no ready pod: nobody could be put back on it.")
-    changed = text(status.get("blueChanged"))
-    if changed and text(status.get("phase")) not in FINAL:
-        notes.append(f"Blue was changed, and nobody has judged what it runs: {changed}.")
-    small = text(status.get("greenShrunk"))
-    if small and text(status.get("phase")) not in FINAL | BACKWARD:
-        notes.append(f"Green was made smaller than it was: {small}.")
+    for field, ends, sentence in NOTICED:
+        if text(status.get(field)) and text(status.get("phase")) not in ends:
+            notes.append(sentence.format(text(status.get(field))))
     rollback = record(status.get("rollback"))
     if rollback.get("blueUnhealthy") is True:
         notes.append("Blue was not healthy when it had to take everything.")

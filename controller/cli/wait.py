@@ -13,7 +13,7 @@ from controller.cli import complete
 from controller.cli import host as hosts
 from controller.cli.exits import CommandError, ExitCode
 from controller.cli.host import Session, say, tell
-from controller.cli.read import Follower, plan_in_force, release_of
+from controller.cli.read import INSIST_SECONDS, Follower, insist, plan_in_force, release_of
 from controller.cli.render import line_of
 from controller.cli.view import FINAL, planned_stages, waits_for_person
 from controller.cli.words import record, text, whole
@@ -165,6 +165,7 @@ def wait(
     goal, seconds = parse_goal(until), parse_timeout(timeout)
     hosts.check_format(output, hosts.OBJECT_FORMATS)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
+    insist(session, min(seconds or INSIST_SECONDS, INSIST_SECONDS), lambda: release_of(session, name))
     check_reachable(session, name, goal)
     code, release = follow(session, name, goal, seconds, beside_data=bool(output))
     if output:

@@ -188,15 +188,12 @@ def foreign(w: World, owner: str) -> bool:
 
 def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     """Every route that can be written is on blue. A route that is missing needs a person."""
-    missing = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
     others = [r for r in w.observed.routes if r.found and not r.blue_only and foreign(w, r.owner)]
     exposed = w.now - w.status.exposed_since if w.status.exposed_since else 0.0
     done = rollback.model_copy(update={"traffic_at": w.now, "exposed_seconds": exposed, "overruns": _overruns(w, rollback, traffic=w.now)})
     status = w.status.model_copy(update={"weight": 0, "observed_weight": 0, "rollback": done})
-    if missing and w.status.exposed_since and not w.subject.deleted:
-        owed = rollback.model_copy(update={"overruns": done.overruns})
-        detail = f"VirtualService {', '.join(missing)} is gone: Istio now sends to all pods of its hosts"
-        return halt(w, reasons.ROUTE_GONE, detail, rollback=owed, weight=0)
+    if lost_routes(w) and w.status.exposed_since and not w.subject.deleted:
+        return without_route(w, rollback.model_copy(update={"overruns": done.overruns}))
     if others and w.status.exposed_since:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = ", ".join(
@@ -207,6 +204,18 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     if status.reason in reasons.UNTAKEN:  # it was taken at last: the rollback's own words again
         status = status.model_copy(update={"reason": rollback.reason, "message": rollback.message})
     return stored(status)
+
+
+def lost_routes(w: World) -> str:
+    """Which of the VirtualServices are gone; "" where all are there."""
+    return ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)
+
+
+def without_route(w: World, rollback: RollbackStatus) -> Decision:
+    """Stop for a person: pods of green get requests that no weight keeps from them. It goes on by itself once the route is back."""
+    detail = f"{lost_routes(w)} is gone: Istio now sends to all pods of its hosts"
+    since = w.status.exposed_since or rollback.traffic_at
+    return halt(w, reasons.ROUTE_GONE, detail, rollback=rollback.model_copy(update={"traffic_at": 0.0}), weight=0, exposed_since=since)
 
 
 def verify_blue(w: World, rollback: RollbackStatus) -> Decision:

@@ -53,7 +53,7 @@ def _unwatched(w: World) -> Iterator[Problem]:
         return  # whose requests an author's query counts, nobody can tell
     watched = {member_of(w.plan, one.member).name for one in acting}
     left = [name for name in w.observed.routed if name not in watched]
-    if acting and left:
+    if left:
         yield Problem(reasons.MEMBER_UNWATCHED, f"{many(len(left), 'member')} {', '.join(left)}")
 
 

@@ -213,6 +213,13 @@ def green_shrunk(w: World) -> str:
     return "; ".join(f"{named([view])} wants {view.replicas} of {many(size, 'pod')}" for view, size in small)[:WORDS_LENGTH]
 
 
+def other_configs(w: World) -> str:
+    """Which ConfigMaps say something else than when green was ready, in words; "" where none does."""
+    known = w.status.configs_ready
+    other = [name for name, digest in sorted(w.observed.configs.items()) if known.get(name, digest) != digest]
+    return f"ConfigMap {', '.join(other)}"[:WORDS_LENGTH] if other else ""
+
+
 def needed_replicas(w: World, member: str) -> int:
     """How many ready pods green's member needs: as many as blue has now, never fewer than it had at the start."""
     start = next((c.replicas for c in w.status.capacity if c.member == member), 1)

@@ -90,7 +90,7 @@ def other_images(w: World) -> str:
 def as_judged(w: World) -> ReleaseStatus:
     """The status that holds green to what it is now: whatever else runs later was not judged."""
     templates = {m.name: m.green.template for m in w.observed.members if m.green.template}
-    return w.status.model_copy(update={"images_ready": images_now(w), "templates_ready": templates})
+    return w.status.model_copy(update={"images_ready": images_now(w), "templates_ready": templates, "configs_ready": w.observed.configs})
 
 
 def changed(w: World) -> Decision | None:

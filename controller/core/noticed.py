@@ -1,6 +1,6 @@
-"""What happens to the versions while green has traffic, and is only said: blue lost its pods or was changed, green was made smaller.
+"""What happens to the versions while green has traffic, and is only said: pods, images, sizes, what they read.
 
-Nothing else follows from any of them. While blue answers nobody, each raise of a green that was judged is a gain for its users. A blue
+Nothing else follows from any of it. While blue answers nobody, each raise of a green that was judged is a gain for its users. A blue
 that was changed is still what its users would go back to, so that green is held against it, and no rollback waits. And whether a smaller
 green is enough for what it has, the checks tell; it is made whole before it gets more, and at the end of the bake.
 """
@@ -24,7 +24,8 @@ def watched(w: World, status: ReleaseStatus) -> Said:
     status, pods = _pods(w, status)
     status, images = _images(w, status)
     status, sizes = _sizes(w, status)
-    return status, (*pods, *images, *sizes)
+    status, configs = _configs(w, status)
+    return status, (*pods, *images, *sizes, *configs)
 
 
 def _pods(w: World, status: ReleaseStatus) -> Said:
@@ -59,6 +60,16 @@ def _sizes(w: World, status: ReleaseStatus) -> Said:
     if found and status.green_shrunk:
         return changed, ()  # by how much is progress: an autoscaler may change it every minute
     word, detail = (reasons.GREEN_SHRUNK, found) if found else (reasons.GREEN_WHOLE, gates.named([m.green for m in w.observed.members]))
+    return _noted(w, status, changed, (word, detail, f"{w.now:.0f}"))
+
+
+def _configs(w: World, status: ReleaseStatus) -> Said:
+    """Which ConfigMaps say something else; only a live look has read them."""
+    found = gates.other_configs(w)
+    if not w.observed.configs or found == status.configs_changed:
+        return status, ()
+    changed = status.model_copy(update={"configs_changed": found})
+    word, detail = (reasons.CONFIG_CHANGED, found) if found else (reasons.CONFIG_AS_BEFORE, status.configs_changed)
     return _noted(w, status, changed, (word, detail, f"{w.now:.0f}"))
 
 

@@ -166,6 +166,15 @@ GREEN_SHRUNK = _reason(
     "Scale it up; before it gets more it is made whole.",
     _W,
 )
+CONFIG_CHANGED = _reason(
+    "ConfigWasChanged",
+    "What the versions read was changed since green was ready: {detail}",
+    "Pods that start from now on read it, and a copy in green's own namespace does not have it. Where that matters: roll back, start again.",
+    _W,
+)
+CONFIG_AS_BEFORE = _reason(
+    "ConfigIsAsBefore", "The versions read again what they read when green was ready: {detail}", "Look at who changed it for a time.", _W
+)
 GREEN_WHOLE = _reason("GreenIsWhole", "Green has its size again: {detail}", "Look at who made it smaller.", _W)
 PODS_BACK = _reason("PodsBack", "There are ready pods again: {detail}", "Look at why its pods went, all at the same time.", _W)
 CLUSTER_GONE = _reason(
@@ -337,12 +346,16 @@ BLUE_UNKNOWN = _reason(
 WORKLOAD_MISSING = _reason("WorkloadMissing", "{detail}", "Create it or name the right one in the plan.", _W)
 WORKLOAD_UNSUITABLE = _reason("WorkloadUnsuitable", "{detail}", "Change the workload or the plan, then penstock start.", _W)
 REFERENCE_MISSING = _reason(
-    "ReferenceMissing", "Green would refer to something that is not there: {detail}", "Create it where green lives.", _W
+    "ReferenceMissing",
+    "Green would refer to something that is not there: {detail}",
+    "Create it where green lives; a ConfigMap or a Secret may be brought along there (configMaps and secrets of the member).",
+    _W,
 )
 SELECTOR_OVERLAP = _reason(
     "SelectorOverlap",
     "{detail}",
-    "Give blue's pods a label that names their version, such as version: v1, and put it into the selector that is named; a clone gets its own.",
+    "Give blue's pods a label that names their version, such as version: v1, and when they have it put it into the selector that is named; "
+    "a clone gets its own. Where the Service must stay as it is: subsets with that label, or a namespace of its own for the second slot.",
     _W,
 )
 GITOPS_OWNED = _reason("GitOpsOwned", "{detail}", "Tell that tool to ignore the field and say gitops: ignored in the plan.", _W)

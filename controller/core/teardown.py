@@ -8,7 +8,16 @@ Green is never taken down under users (rule 6), and not where it is all that is 
 
 from controller.api.release import Phase, RollbackStatus
 from controller.core import deletion, gates, reasons, seen
-from controller.core.backward import counted_anew, foreign, once_more, over_budget, rollback_of, still_fought
+from controller.core.backward import (
+    counted_anew,
+    foreign,
+    lost_routes,
+    once_more,
+    over_budget,
+    rollback_of,
+    still_fought,
+    without_route,
+)
 from controller.core.beginning import lost_marks
 from controller.core.commands import (
     ClaimRoutes,
@@ -122,8 +131,10 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
                 return deletion.stops(w, rollback, reasons.GREEN_KEPT, bare)
             return wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
+    lost = lost_routes(w)
+    if lost and seen.reached(w) and not (w.subject.deleted or w.observed.unreadable):
+        return without_route(w, rollback)
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
-        lost = ", ".join(f"VirtualService {r.namespace}/{r.name}" for r in w.observed.routes if not r.found)
         gone = f"; {lost} is gone, so that Istio sends to all pods of its hosts" if lost else ""
         return deletion.stops(w, rollback, reasons.DRAIN_UNKNOWN, seen.why_not_quiet(w) + gone)
     return wait(w, reasons.DRAINING, "waits until no traffic is seen", until=w.now + seen.look_again(w))
@@ -155,7 +166,7 @@ def became_of_green(w: World, rollback: RollbackStatus) -> str:
 def summary(rollback: RollbackStatus) -> str:
     """What the failure cost: most traffic and for how long, time to detect and to recover, budgets that were overrun."""
     exposed = bool(rollback.max_weight or rollback.exposed_seconds)
-    words = [f"Green had at most {rollback.max_weight} %, for {rollback.exposed_seconds:.0f} s" if exposed else "Green never had traffic"]
+    words = [f"Green had {_most(rollback)}, for {rollback.exposed_seconds:.0f} s" if exposed else "Green never had traffic"]
     if rollback.check:
         began = BEGAN.get(rollback.reason, "the first bad answer")
         words.append(f"decided {max(0.0, rollback.decided_at - rollback.failed_at):.0f} s after {began}")
@@ -164,6 +175,11 @@ def summary(rollback: RollbackStatus) -> str:
     if rollback.overruns:
         words.append(f"over budget: {', '.join(rollback.overruns)}")
     return ", ".join(words) + "."
+
+
+def _most(rollback: RollbackStatus) -> str:
+    """What green had: a share, or, where a route was gone before its first weight, what Istio sent it all the same."""
+    return f"at most {rollback.max_weight} %" if rollback.max_weight else "requests without a weight"
 
 
 def borrowed(w: World, *, serving: str) -> tuple[Command, ...]:

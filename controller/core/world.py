@@ -98,6 +98,7 @@ class WorkloadView:
         endpoints: ready endpoints of its Service (host mode) or of its subset's pods (subset mode).
         image: of the container that the plan moves.
         template: digest of its pod template, but for what a mere restart writes there.
+        config_maps: names of the ConfigMaps that its pods need.
         revision: the `penstock.dev/revision` annotation; "" on workloads that we never wrote.
         made: it carries our mark of having made it.
         updated_by: uid of the release that gave it another version in place and has not put it back; "" where none did.
@@ -119,6 +120,7 @@ class WorkloadView:
     endpoints: int = 0
     image: str = ""
     template: str = ""
+    config_maps: tuple[str, ...] = ()
     revision: str = ""
     made: bool = False
     updated_by: str = ""
@@ -198,6 +200,8 @@ class Observed:
         rules: the DestinationRules of others in which green's cluster stands.
         cluster_ready: green's Service or subset, and what blue needs of the same, exist as they should.
         blue_lost: what of blue's own Services and subsets is not there, in words: its requests get errors.
+        configs: digests of the ConfigMaps that the versions need, by namespace and name, "" for one that is not there; those that may be
+            read, and only of a live look.
         blue_elsewhere: rules that the release does not move send to blue, too; only looked at before the first write.
         cluster_gone: green's Service or subset is not there at all, or selects other pods: its requests get errors.
         green_made: everything that the release has to bring along exists (Services, ConfigMaps).
@@ -230,6 +234,7 @@ class Observed:
     routes: tuple[RouteView, ...] = ()
     members: tuple[MemberView, ...] = ()
     objects: tuple[ManagedObject, ...] = ()
+    configs: dict[str, str] = field(default_factory=dict)
     rules: tuple[RuleView, ...] = ()
     cluster_ready: bool = False
     cluster_gone: bool = False

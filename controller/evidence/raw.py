@@ -27,10 +27,12 @@ class RawSamples:
     Attributes:
         series: samples by label set: values by time.
         metrics: names of the metrics among them.
+        queries: what they were the answers to, each once but for its range: what none of these asked for may have been there.
     """
 
     series: dict[Labels, dict[float, float]] = field(default_factory=dict)
     metrics: set[str] = field(default_factory=set)
+    queries: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, looks: Iterable[Look]) -> "RawSamples":
@@ -40,6 +42,7 @@ class RawSamples:
         for look in every:
             for measurement in (look.measured.answers if look.measured else {}).values():
                 if measurement.answer.result_type == RAW:
+                    raw.queries.add(measurement.query.rpartition("[")[0])
                     raw.take(merged(measurement.answer.series) if thinned else measurement.answer.series)
         if thinned:
             raw.metrics &= {REQUESTS}

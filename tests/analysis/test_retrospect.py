@@ -308,7 +308,16 @@ class TestTotals:
         assert 250 < found[BLUE].quantile(0.99).value < 500
         assert found[BLUE].quantile(0.5).value == pytest.approx(250 * 0.5 / 0.97, rel=0.01)
 
+    def test_requests_a_second_are_those_of_the_time_that_was_counted(self):
+        """The last scrape before a window's end is not the end: half a minute of requests is no rate of a whole one."""
+        arms = both(15)
+        whole, part = (totals(arms, window, scrapes_of(arms[BLUE].total)) for window in (WINDOW, Window(WINDOW.start, WINDOW.start + 39)))
+
+        assert part[GREEN].seconds == 30
+        assert part[GREEN].per_second.value == pytest.approx(whole[GREEN].per_second.value, rel=0.1)
+
     def test_nothing_is_no_number(self):
         found = totals({BLUE: Counted(), GREEN: Counted()}, WINDOW, scrapes_of([]))
 
         assert (found[BLUE].error_percent.reason, found[GREEN].quantile(0.5).reason) == (reasons.NO_SERIES, reasons.NO_SERIES)
+        assert found[GREEN].per_second.reason == reasons.NO_SERIES

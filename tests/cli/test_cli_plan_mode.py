@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controller.ports import DEPLOYMENT, SERVICE, VIRTUAL_SERVICE
+from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import FOLDER, a_terminal
 
 PLAN = FOLDER.parent / "plan.yaml"
@@ -47,7 +49,7 @@ def test_where_only_the_route_can_tell_the_assumption_is_said():
 def test_the_cluster_tells_by_the_route_that_is_there():
     result = a_terminal(started=False).penstock("plan", PLAN, "--cluster")
 
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
     assert "What is written (subset mode, as VirtualService shop/shop stands in the cluster; blue in slot 'home'):" in result.out
     assert 'destination_workload=~"shop|shop-green"' in result.out
 
@@ -64,7 +66,47 @@ def test_a_route_that_would_refuse_the_release_is_said_with_exit_code_3(tmp_path
     result = a_terminal(started=False).penstock("plan", written(tmp_path, traffic={"virtualService": "nope"}), "--cluster")
 
     assert result.code == 3
-    assert result.err == "A release of this plan would be refused: VirtualService shop/nope was not found\n"
+    assert result.err.endswith("A release of this plan would be refused: VirtualService shop/nope was not found\n")
+
+
+def edited(terminal, kind, name, body):
+    """The terminal whose cluster somebody changed."""
+    InMemoryKube(terminal.sim.server, "user").patch(kind, "shop", name, body)
+    return terminal
+
+
+def test_so_is_a_workload_that_would_with_everything_at_once():
+    """The first plan of most people: what a start would answer is known before it."""
+    terminal = edited(
+        a_terminal(started=False), SERVICE, "shop", {"spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]}}
+    )
+    route = [{"destination": {"host": "shop"}}]
+
+    result = edited(terminal, VIRTUAL_SERVICE, "shop", {"spec": {"http": [{"route": route}]}}).penstock("plan", PLAN, "--cluster")
+
+    assert (result.code, result.out) == (3, "")
+    assert "A release of this plan would be refused:\n" in result.err
+    assert "names no port for shop.shop.svc.cluster.local, whose Service has 2 ports" in result.err
+    assert "would select both colours" in result.err
+    assert "What to do: Give blue's pods a label that names their version" in result.err
+
+
+def test_what_a_start_would_warn_of_is_said():
+    terminal = edited(a_terminal(started=False), DEPLOYMENT, "shop", {"metadata": {"annotations": {"meta.helm.sh/release-name": "shop"}}})
+
+    result = terminal.penstock("plan", PLAN, "--cluster")
+
+    assert result.code == 0
+    assert result.err.startswith("warning: Deployment shop/shop was installed by Helm release shop")
+
+
+@pytest.mark.long
+def test_a_release_that_runs_is_no_reason_to_refuse_the_next():
+    terminal = a_terminal()
+    terminal.until_phase("Measuring")
+    result = terminal.penstock("plan", PLAN, "--cluster", "--mode", "subset")
+
+    assert (result.code, result.err) == (0, "")
 
 
 def test_what_the_person_says_counts():

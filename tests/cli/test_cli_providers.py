@@ -59,8 +59,9 @@ def test_without_a_cluster_nothing_is_held_against_it(terminal, file):
     assert terminal.penstock("validate", file).code == 0
 
 
-def test_where_no_controller_says_it_that_is_said(terminal, file):
-    result = terminal.penstock("validate", "--cluster", file)
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_where_no_controller_says_it_that_is_said(terminal, file, command):
+    result = terminal.penstock(command, "--cluster", file)
 
     assert result.code == 0
     assert "Which Prometheus providers the controller knows is not known here" in result.err

@@ -51,6 +51,23 @@ class TestWait:
         assert (result.code, "cannot be reached" in result.err) == (3, False)
         assert words[0] == "watch" or json.loads(result.out)["status"]["phase"] == "RolledBack"
 
+    def test_an_api_server_that_is_away_when_the_wait_begins_is_ridden_out_too(self):
+        terminal = a_terminal()
+        get, back = terminal.kube.get, terminal.sim.clock.now() + 20
+
+        def away(*words):
+            if terminal.sim.clock.now() < back:
+                raise LOST
+            return get(*words)
+
+        terminal.kube.get = away
+
+        result = terminal.penstock("wait", "shop-v2", "--for", "stage=1")
+
+        assert result.code == 0
+        assert result.err.count("cannot be reached") == 1
+        assert result.err.startswith(f"{LOST} Tries again for 30 s.")
+
     @pytest.mark.long
     def test_a_rollback_that_is_waited_for_is_0(self):
         assert a_terminal("fails-at-25").penstock("wait", "shop-v2", "--for", "rolledback").code == 0

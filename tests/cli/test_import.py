@@ -11,7 +11,7 @@ import yaml
 
 from controller.api.validate import validate_text
 from controller.api.validate_yaml import LOADER
-from controller.cli.import_conditions import Condition, ConditionError, failure, success
+from controller.cli.import_conditions import Condition, ConditionError, both, failure, success
 from controller.cli.import_queries import QueryError, ranged, with_parameters
 from controller.cli.main import run
 from tests.sizes import size
@@ -272,6 +272,11 @@ class TestArgo:
         }  # fmt: skip
         assert plan["spec"]["members"] == [{"name": "reviews", "workload": "reviews", "service": "reviews-stable"}]
 
+    def test_of_a_split_by_subsets_the_labels_that_argo_leaves_behind_are_named(self, imported):
+        (_, notes) = imported("argo", FILES / "rollout.yaml")
+
+        assert "the labels of the stable subset: Argo keeps a hash of its own there" in notes.err
+
     def test_a_background_analysis_is_a_trigger_and_a_check(self, imported):
         ((plan,), _) = imported("argo", FILES / "rollout.yaml")
         trigger, check = named(plan["spec"]["triggers"])["success-rate"], named(plan["spec"]["checks"])["success-rate"]
@@ -460,6 +465,13 @@ class TestConditions:
             ("all(result, # < 5)", {"below": 5}),
             ("len(result) > 0 && result[0] < 5", {"below": 5}),
             ("!isNaN(result[0]) && result[0] < 5", {"below": 5}),
+            ("len(result) == 1 && !isNaN(result[0]) && !isInf(result[0]) && result[0] >= 0.95", {"min": 0.95}),
+            ("result[0] == 0 || result[0] < 0.01", {"below": 0.01}),
+            ("result[0] < 5 || (result[0] >= 1 && result[0] <= 2)", {"below": 5}),
+            ('len(result) > 0 && result[0] <= asFloat("0.7")', {"max": 0.7}),
+            ("result[0] <= asInt('7')", {"max": 7}),
+            ("result[0] >= .95", {"min": 0.95}),
+            ("result[0] != nil && result[0] < 5", {"below": 5}),
         ],
     )
     def test_a_success_becomes_limits(self, text, limit):
@@ -469,7 +481,7 @@ class TestConditions:
         "text",
         [
             "len(result) == 0 || result[0] < 5", "isNaN(result[0]) || result[0] < 5", "(result == nil || result[0] < 5)",
-            "default(result[0], 0) < 5", "default(result, 4) <= 4 && result[0] >= 1",
+            "default(result[0], 0) < 5", "default(result, 4) <= 4 && result[0] >= 1", "result[0] == nil || result[0] < 5",
         ],
     )  # fmt: skip
     def test_missing_data_that_passed_is_seen(self, text):
@@ -487,6 +499,7 @@ class TestConditions:
             ("result[0] < 0.9", {"min": 0.9}),
             ("result[0] > 5 || result[0] < 1", {"max": 5, "min": 1}),
             ("len(result) == 0 || result[0] > 5", {"max": 5}),
+            ("len(result) != 1 || result[0] != 1", {"min": 1, "max": 1}),
         ],
     )
     def test_a_failure_becomes_its_opposite(self, text, limit):
@@ -497,7 +510,7 @@ class TestConditions:
         [
             "result[0] < 5 || result[1] < 5", "result[0] < result[1]", "result.ok", "true", "", "result[0] < 5 && result[0] < 6",
             "any(result, {# < 5})", "result[0] < 5 || result[0] > 9",
-            "asInt(result[0]) <= 4.5", "asInt(result[0]) < 0", "asInt(result) == 0",
+            "asInt(result[0]) <= 4.5", "asInt(result[0]) < 0", "asInt(result) == 0", "result[0] != 3", "result[0] < asFloat(result[1])",
         ],
     )  # fmt: skip
     def test_what_is_no_limit_is_refused_as_a_whole(self, text):
@@ -513,10 +526,26 @@ class TestConditions:
         assert success("all(result, # < 5)").several
         assert failure("any(result, # > 5)") == Condition({"max": 5}, several=True)
 
-    @pytest.mark.parametrize("text", ["result[0] > 5 && result[0] < 9", "result[0] == 5", "result != 3"])
+    @pytest.mark.parametrize("text", ["result[0] > 5 && result[0] < 9", "result[0] == 5", "asInt(result) != 3"])
     def test_a_failure_that_is_no_limit_is_refused_as_a_whole(self, text):
         with pytest.raises(ConditionError):
             failure(text)
+
+    @pytest.mark.parametrize(
+        ("good", "bad", "limit"),
+        [
+            ("result[0] <= 0.05", "result[0] > 0.005", {"max": 0.005}),
+            ("result[0] <= 0.05", "result[0] >= 0.05", {"below": 0.05}),
+            ("result[0] >= 0.99", "result[0] < 0.95", {"min": 0.99}),
+            ("result[0] < 5", "result[0] < 1", {"min": 1, "below": 5}),
+        ],
+    )
+    def test_both_hold_where_the_success_does_and_the_failure_does_not(self, good, bad, limit):
+        assert both(success(good), failure(bad)) == limit
+
+    def test_a_failure_of_everything_that_succeeds_is_refused(self):
+        with pytest.raises(ConditionError, match="nothing that its successCondition lets pass"):
+            both(success("result[0] > 5"), failure("result[0] > 3"))
 
 
 class TestQueries:

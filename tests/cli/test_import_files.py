@@ -1,6 +1,7 @@
 """`penstock import` over files as the other tools' users write them, rarer fields included: nothing is dropped in silence."""
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -142,7 +143,52 @@ class TestArgo:
         }
 
 
+class TestArgoInTheWild:
+    def test_a_check_fails_what_either_condition_fails_and_only_a_gap_is_called_one(self, imported):
+        (plan,), told = imported(FILES / "argo" / "conditions.yaml")
+        checks = named(plan["spec"]["checks"])
+
+        assert checks["typo-in-the-failure"]["limit"] == {"max": 0.005}
+        assert checks["complements"]["limit"] == {"below": 0.05}
+        assert "metric typo-in-the-failure: a failure within what succeeds: the check, too, fails" in told.err
+        assert re.findall(r"metric (\S+): between success and failure", told.err) == ["gap"]
+
+    def test_a_count_keeps_its_range_and_a_share_is_asked_of_the_window(self, imported):
+        (plan,), told = imported(FILES / "argo" / "conditions.yaml")
+        checks = named(plan["spec"]["checks"])
+
+        assert 'increase(drift_total{service="$service"}[5m])' in checks["counted"]["query"]
+        assert checks["complements"]["query"].count("[$window]") == 2
+        assert "metric counted: its range: it stays" in told.err
+        assert "write rate(...[$window]) and a limit a second" in told.err
+
+    def test_behind_a_switch_the_active_service_is_greens(self, imported):
+        (plan,), _ = imported(FILES / "argo" / "switch.yaml")
+
+        assert plan["spec"]["checks"][0]["query"] == 'sum(rate(errors_total{service="$service"}[$window]))'
+
+
 class TestFlagger:
+    def test_a_count_keeps_the_metrics_own_interval(self, imported):
+        (plan,), _ = imported(FILES / "flagger" / "nginx.yaml")
+
+        assert named(plan["spec"]["checks"])["errors"]["query"] == 'sum(increase(app_errors_total{workload="$workload"}[2m]))'
+        assert named(plan["spec"]["triggers"])["errors"]["range"] == "2m"
+        assert named(plan["spec"]["checks"])["restarts"]["query"].endswith("[$window]))")  # none is none in any range
+
+    def test_what_the_provider_averaged_is_said_beside_p99(self, imported):
+        _, told = imported(FILES / "flagger" / "nginx.yaml")
+
+        assert "metric request-duration of nginx, an average: p99 is asked here, which is larger" in told.err
+        assert "a look without data, which failed: it holds the release" in told.err
+        assert told.err.count("the pattern pod=~$workload-.*") == 1
+
+    def test_pods_of_the_primary_are_no_question_either(self, imported):
+        (plan,), told = imported(FILES / "flagger" / "nginx.yaml")
+
+        assert "compared" not in named(plan["spec"]["checks"])
+        assert "metric compared: it asks {{ target }}-primary, the serving version" in told.err
+
     def test_the_last_step_is_the_first_one_that_reaches_the_largest_weight(self, imported):
         ((plan,), _) = imported(FILES / "flagger" / "istio.yaml")
 

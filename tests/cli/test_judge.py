@@ -139,6 +139,27 @@ class TestVerdicts:
         assert "Known before of errors: 1h of the baseline with 0.5 % errors, and a dispersion of 1.00 to 1.00." in told.err
 
 
+def with_a_silence(errors, looks):
+    """A release in which one of the baseline's pods is not scraped at these looks."""
+    missed = {BEGIN + STEP * look for look in looks}
+    found = release(errors)
+    silent = {("destination_workload", "shop"), ("pod", "a")}
+    return {labels: [one for one in samples if not (silent <= set(labels) and one[0] in missed)] for labels, samples in found.items()}
+
+
+@pytest.mark.parametrize(("errors", "aside"), [(0.005, 750 * 8), (0.03, 0)], ids=["to the end", "ended before the silence"])
+def test_requests_that_are_set_aside_are_counted_once_a_check_and_only_where_it_judged(errors, aside, tmp_path, capsys):
+    (tmp_path / "samples.txt").write_text(as_openmetrics(with_a_silence(errors, range(20, 27))))
+    asked = [*ARMS, *WINDOW, "--file", str(tmp_path / "samples.txt")]
+
+    _, found = judged(capsys, *asked)
+    run(["judge", *asked])
+
+    assert {check["setAside"] for check in found["checks"]} == {aside}
+    told = f"Set aside: {aside:,} requests of errors, {aside:,} requests of latency, because their pods came back"
+    assert (told in capsys.readouterr().err) is bool(aside)
+
+
 def test_the_page_shows_what_is_printed(files, capsys):
     page = (ROOT / "docs" / "analysis" / "judging.md").read_text()
     shown = page.partition("```console\n")[2].partition("```")[0].splitlines()[1:]
@@ -318,7 +339,7 @@ class TestNothingToJudge:
         code, found = judged(capsys, *ARMS, *early, "--file", str(files / "healthy.txt"))
 
         assert (code, found["outcome"]) == (4, "inconclusive")
-        assert found["sentence"].startswith("The baseline's samples begin at 2023-11-14 21:13:20 UTC, 25m after the window")
+        assert found["sentence"].startswith("The baseline's samples begin at 2023-11-14 21:13:20 UTC, 25m after the window's begin")
 
     def test_a_partial_answer_in_a_file_is_never_a_pass_either(self, capsys, tmp_path):
         answer = json.loads(as_json(release()))
@@ -432,6 +453,10 @@ class TestBadInput:
             ('istio_requests_total{a="b"} 1 1700000000\nup{job="', "samples:2: found a last line 'up{job=\"', expected a line feed"),
             ("[{", "the JSON is cut or wrong"),
             ('{"status": "success", "data": {"resultType": "streams", "result": []}}', "unknown result type"),
+            (
+                '{"status": "error", "errorType": "timeout", "error": "too slow"}',
+                "samples: found an error that Prometheus answered (timeout: too slow)",
+            ),
             ("", "found no sample, expected OpenMetrics text, JSON of a range query, or a `promtool tsdb dump`"),
             ("# TYPE istio_requests counter\n\n# EOF\n", "found no sample"),
             ("[]", "found no sample"),
@@ -524,6 +549,16 @@ class TestBadInput:
     def test_each_option_is_named_with_what_was_found(self, option, given, sentence, files, capsys):
         assert run(["judge", *ARMS, *WINDOW, "--file", str(files / "healthy.txt"), option, given]) == 2
         assert capsys.readouterr().err == sentence
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_counter_is_not_compared_with_a_histogram(self, turned, files, capsys):
+        given = ['hits_total{a="b"}', 'seconds_bucket{a="c"}']
+        one, other = reversed(given) if turned else given
+        asked = ["--baseline", one, "--candidate", other, *WINDOW, "--file", str(files / "healthy.txt")]
+        kinds = ["a counter of requests", "the buckets of a histogram"]
+
+        assert run(["judge", *asked]) == 2
+        assert f"found {' and '.join(reversed(kinds) if turned else kinds)}, expected two of one kind" in capsys.readouterr().err
 
     def test_samples_of_another_time_are_missing_with_the_time_that_was_looked_at(self, files, capsys):
         """The usual mistake: a file of last week and `--from -2h`."""

@@ -39,6 +39,15 @@ def test_a_histogram_that_cannot_be_read_is_named_with_its_version(capsys, tmp_p
     assert "has no +Inf bucket." in said
 
 
+def test_in_a_short_window_the_first_scrape_is_not_late(capsys, tmp_path):
+    """A tenth of it is less than a scrape."""
+    path = tmp_path / "samples"
+    path.write_text(as_dump(release()))
+    short = ["--from", str(BEGIN + 5), "--to", str(BEGIN + 65)]
+
+    assert judged(capsys, *ARMS, *short, "--file", str(path))[1]["missing"] == []
+
+
 @pytest.mark.parametrize(("workload", "arm"), [("shop", "baseline"), ("shop-green", "candidate")])
 class TestEitherVersion:
     def test_samples_that_end_before_the_window_are_no_pass(self, workload, arm, capsys, tmp_path):
@@ -46,7 +55,7 @@ class TestEitherVersion:
 
         assert (code, found["outcome"]) == (4, "inconclusive")
         assert found["sentence"] == (
-            f"The {arm}'s samples end at 2023-11-14 22:20:50 UTC, 12m30s before the window: what was after them nobody saw."
+            f"The {arm}'s samples end at 2023-11-14 22:20:50 UTC, 12m30s before the window's end: what was after them nobody saw."
         )
 
     def test_samples_that_begin_after_the_others_are_no_pass(self, workload, arm, capsys, tmp_path):

@@ -3,8 +3,13 @@
 from dataclasses import replace
 from itertools import takewhile
 
+import pytest
+
+from analysis.model import Sample, Series
+from controller.cli.replay_memory import Memory
 from controller.cli.replay_policy import what_if
-from controller.core.world import Measured
+from controller.core.world import Measured, Measurement
+from controller.ports import Answer
 from tests.evidence.recorded import HWAYO, recorded
 
 
@@ -38,3 +43,30 @@ def test_what_the_other_policy_alone_asks_is_not_in_the_record():
     changed = [one.model_copy(update={"query": f"1 * ({one.query})"}) if one is asked else one for one in plan.triggers]
 
     assert f"trigger/{asked.name}/candidate" in what_if(bundle.looks, plan.model_copy(update={"triggers": changed})).unknown
+
+
+ANSWERED = 'reporter="source",destination_workload=~"shop|shop-green",destination_workload_namespace="shop"'
+
+
+@pytest.mark.parametrize(
+    ("selector", "known"),
+    [
+        (ANSWERED, True),
+        ('destination_workload="shop-green",reporter="source",destination_workload_namespace="shop",response_code="503"', True),
+        ('destination_workload=~"shop-green|shop",reporter="source",destination_workload_namespace="shop"', True),
+        ('destination_workload="shop",reporter="destination",destination_workload_namespace="shop"', False),
+        ('destination_workload="shop",destination_workload_namespace="shop"', False),
+        ('destination_workload="cart",reporter="source",destination_workload_namespace="shop"', False),
+        ('destination_workload=~"shop.*",reporter="source",destination_workload_namespace="shop"', False),
+    ],
+)
+def test_series_that_nobody_asked_for_are_not_in_the_record(selector, known):
+    """They may well have been there: an empty answer would hold, or pass, where the release would not have."""
+    labels = (("__name__", "istio_requests_total"), ("destination_workload", "shop"))
+    one = (Sample(0.0, 1.0),)
+    computed = f"sum(rate(istio_requests_total{{{selector}}}[1m]))"
+    sums = Measurement(Answer((Series((("pod", "a"),), one),), "matrix"), query=f"{computed}[1h:1m]")
+    raw = Measurement(Answer((Series(labels, one),), "matrix"), query=f"istio_requests_total{{{ANSWERED}}}[45s]")
+    look = replace(recorded(HWAYO, "reports-fail").looks[0], measured=Measured({"traffic": raw, "dispersion/errors": sums}))
+
+    assert Memory.of([look]).knows(computed) is known

@@ -89,8 +89,10 @@ TWO = [{"name": "web", "workload": "web"}, {"name": "api", "workload": "api"}]
         ([LIMIT], [LIMIT | {"name": "api", "member": "api"}], ("web", "api"), False),
         ([LIMIT, LIMIT | {"name": "api", "member": "api", "observe": True}], [], ("web", "api"), True),
         ([LIMIT, {"name": "own", "query": "sum(failed)", "limit": {"max": 1}}], [], ("web", "api"), False),
+        ([], [], ("api",), True),
+        ([LIMIT | {"member": "api", "observe": True}], [], ("api",), True),
     ],
-    ids=["checks of the first member", "not in the routes", "a check", "a trigger", "only observed", "an author's query"],
+    ids=["first member's", "not in the routes", "a check", "a trigger", "only observed", "an author's query", "nothing", "none acts"],
 )
 def test_requests_that_nothing_looks_at_are_said_at_the_start(checks, triggers, routed, unwatched):
     plan = {"workload": None, "members": TWO, "checks": checks, "triggers": triggers}

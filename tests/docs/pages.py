@@ -71,4 +71,9 @@ def agrees(expected: tuple[str, ...], printed: list[str]) -> bool:
         return not printed
     if expected[0] == "...":
         return any(agrees(expected[1:], printed[start:]) for start in range(len(printed) + 1))
-    return bool(printed) and expected[0] == printed[0].rstrip() and agrees(expected[1:], printed[1:])
+    return bool(printed) and _sizeless(expected[0]) == _sizeless(printed[0].rstrip()) and agrees(expected[1:], printed[1:])
+
+
+def _sizeless(line: str) -> str:
+    """A line without the sizes of files: they differ by a kilobyte between versions of Python."""
+    return re.sub(r"\d+ KB", "KB", line)

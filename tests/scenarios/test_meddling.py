@@ -137,6 +137,27 @@ def new_rule(kube: InMemoryKube) -> None:
     kube.patch(VIRTUAL_SERVICE, "shop", "shop", {"spec": {"http": [rule, *http]}})
 
 
+def put_back(kube: InMemoryKube) -> None:
+    """The route once more, as the manifest stood in mid-release."""
+    route = [{"destination": {"host": "shop", "subset": name}, "weight": weight} for name, weight in (("v1", 80), ("v2", 20))]
+    named = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": "VirtualService", "metadata": {"name": "shop"}}
+    kube.create(VIRTUAL_SERVICE, "shop", {**named, "spec": {"hosts": ["shop"], "http": [{"route": route}]}})
+
+
+def with_config(sim: Simulation) -> None:
+    """The workload reads a ConfigMap."""
+    kube = InMemoryKube(sim.server, user="bob", field_manager="kubectl-edit")
+    kube.create(CONFIG_MAP, "shop", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"feature": "off"}})
+    template = copy.deepcopy(kube.get(DEPLOYMENT, "shop", "shop")["spec"]["template"])
+    template["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+    kube.patch(DEPLOYMENT, "shop", "shop", {"spec": {"template": template}})
+
+
+def configured(feature: str) -> Deed:
+    """`kubectl edit` of that ConfigMap."""
+    return lambda kube: kube.patch(CONFIG_MAP, "shop", "settings", {"data": {"feature": feature}})
+
+
 def start_next(kube: InMemoryKube) -> None:
     """The next release of the plan, while the old version of the last one is still kept."""
     spec = {"plan": "shop", "revision": "v3", "images": {"shop": "registry.example/shop:3.0"}}
@@ -239,10 +260,19 @@ class TestTheRoute:
     @pytest.mark.parametrize("when", BEFORE)
     def test_a_route_that_is_deleted_before_the_first_weight_leaves_nothing_behind_unsaid(self, when):
         """Istio now sends to all pods of the host, so green is not taken away under users, and it is not called untouched either."""
-        story = told((when, delete(VIRTUAL_SERVICE, "shop")))
+        story = told((when, delete(VIRTUAL_SERVICE, "shop")), limit=f"{when + 60:.0f}s")
 
-        assert (story.status["phase"], story.status["reason"]) == ("Halted", "DrainUnknown")
+        assert (story.status["phase"], story.status["reason"]) == ("Halted", "RouteGone")
         assert "VirtualService shop/shop is gone" in story.status["message"]
+
+    @pytest.mark.parametrize("when", BEFORE)
+    def test_it_goes_back_by_itself_once_that_route_is_there_again(self, when):
+        later = ({"at": f"{when + 200:.0f}s", "verb": "pause"},)
+        story = told((when, delete(VIRTUAL_SERVICE, "shop")), (when + 90, put_back), people=later)
+
+        assert (story.status["phase"], story.weights["v1"], story.sizes) == ("RolledBack", 100, {"shop": 3})
+        assert "Green had requests without a weight, for 90 s" in story.status["message"]
+        assert story.breaches == []
 
     @pytest.mark.parametrize("when", BEFORE)
     def test_without_requests_everything_is_given_back_then(self, when):
@@ -253,12 +283,6 @@ class TestTheRoute:
 
     def test_one_that_is_deleted_and_put_back_with_a_share_for_green_goes_to_blue_and_is_known_by_its_new_uid(self):
         """Whoever puts the manifest back as it stood gives green its share again."""
-
-        def put_back(kube: InMemoryKube) -> None:
-            route = [{"destination": {"host": "shop", "subset": name}, "weight": weight} for name, weight in (("v1", 80), ("v2", 20))]
-            named = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": "VirtualService", "metadata": {"name": "shop"}}
-            kube.create(VIRTUAL_SERVICE, "shop", {**named, "spec": {"hosts": ["shop"], "http": [{"route": route}]}})
-
         later = ({"at": "200s", "verb": "rollback", "reason": "once more"},)
         story = told((MEASURING, delete(VIRTUAL_SERVICE, "shop")), (MEASURING + 30, put_back), people=later)
 
@@ -474,6 +498,27 @@ class TestWorkloads:
         assert (story.status["phase"], story.status.get("blueChanged", "")) == ("RolledBack", "")
         assert said >= {"BlueWasChanged", "BlueIsAsBefore"}
         assert "Nobody has judged" not in story.status["message"]
+
+    def test_another_content_of_a_config_map_that_they_read_is_said_before_green_gets_more_and_stops_nothing(self):
+        """Pods that start later would run with what nobody has judged."""
+        story = told((MEASURING, configured("on")), prepared=with_config)
+        said = [event["message"] for event in story.kube.list(EVENT, "shop").items if event["reason"] == "ConfigWasChanged"]
+
+        assert (story.status["phase"], story.status["configsChanged"], len(said)) == ("Succeeded", "ConfigMap shop/settings", 1)
+        assert "ConfigMap shop/settings" in said[0]
+        assert story.breaches == []
+
+    def test_one_that_says_again_what_it_said_is_told_too(self):
+        story = told((MEASURING, configured("on")), (BAKING, configured("off")), prepared=with_config)
+        said = {event["reason"] for event in story.kube.list(EVENT, "shop").items}
+
+        assert (story.status["phase"], story.status.get("configsChanged", "")) == ("Succeeded", "")
+        assert said >= {"ConfigWasChanged", "ConfigIsAsBefore"}
+
+    def test_one_that_is_written_anew_with_what_it_says_is_no_change(self):
+        story = told((MEASURING, patch(CONFIG_MAP, "settings", {"metadata": {"labels": {"by": "helm"}}})), prepared=with_config)
+
+        assert "ConfigWasChanged" not in {event["reason"] for event in story.kube.list(EVENT, "shop").items}
 
     @pytest.mark.parametrize("when", BEFORE)
     def test_another_image_while_green_is_prepared_gets_no_request(self, when):

@@ -25,15 +25,27 @@ OTHER = {
     "spec": {"hosts": ["shop.example.com"], "http": [{"route": [BLUE]}]},
 }
 RULES = {
-    "a rule that is not named": ([API, {"name": "web", "route": [BLUE]}], ["api"], [], {"host": HOST, "path": "/"}),
-    "a VirtualService that is not named": ([{"name": "api", "route": [BLUE]}], [], [OTHER], {"host": "shop.example.com", "path": "/"}),
+    "a rule that is not named": (
+        [API, {"name": "web", "route": [BLUE]}],
+        ["api"],
+        [],
+        {"host": HOST, "path": "/"},
+        "still sends to blue, so its cluster stays",
+    ),
+    "a VirtualService that is not named": (
+        [{"name": "api", "route": [BLUE]}],
+        [],
+        [OTHER],
+        {"host": "shop.example.com", "path": "/"},
+        "it still gets requests; lead the rules that the plan does not name to the new version",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_is_not_named_stays_on_blue_and_does_not_hold_up_what_is(name):
     """The metrics do not say by which rule a request came, so that green's share can only be too high, not too low."""
-    http, named, more, elsewhere = RULES[name]
+    http, named, more, elsewhere, says = RULES[name]
     objects = [copy.deepcopy(one) for one in (*load_objects(FIRST / "world.yaml"), *load_objects(FIRST / "plan.yaml"), *more)]
     plan = next(one for one in objects if one["kind"] == "ReleasePlan")
     route = next(one for one in objects if one["kind"] == "VirtualService")
@@ -53,5 +65,7 @@ def test_what_is_not_named_stays_on_blue_and_does_not_hold_up_what_is(name):
     stays = kube.get(VIRTUAL_SERVICE, "shop", more[0]["metadata"]["name"] if more else "shop")["spec"]["http"][-1]["route"]
     assert (result.status.phase, result.status.max_weight, result.status.blue_elsewhere) == (Phase.SUCCEEDED, 100, True)
     assert any("sends to blue too, and stays there" in warning for warning in result.status.warnings)
+    assert says in result.status.retention.kept
+    assert "kubectl scale" not in result.status.retention.kept
     assert stays == [BLUE]
     assert checks.finish() == []

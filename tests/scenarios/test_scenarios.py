@@ -26,7 +26,7 @@ TELLING = (
     "rights-removed-for-a-while", "admission-denies-for-a-while", "slow-by-a-histogram",
     "sequential-errors", "sequential-latency", "sequential-restart", "sequential-early-not",
     "sequential-own-broken", "sequential-objective-held", "sequential-quick-slower",
-    "requests", "reviews-fails",
+    "requests", "reviews-fails", "sample-name-taken",
 )  # fmt: skip
 """Stories that every run tells: each mode, each kind of check and each kind of trouble is among them."""
 
@@ -47,6 +47,22 @@ def test_the_story_ends_as_it_says(name):
     result, _ = played(name)
 
     assert result.problems == [], "\n".join(map(str, result.transcript))
+
+
+@pytest.mark.long
+def test_versions_beside_the_plan_keep_their_rule_their_subsets_and_their_users():
+    """Two releases in a row in a place where the labels of three versions name subsets."""
+    _, kube = played("sample-in-a-row")
+    (route,), (rule,) = kube.list(VIRTUAL_SERVICE).items, kube.list(DESTINATION_RULE).items
+
+    assert {one["metadata"]["name"]: one["status"]["phase"] for one in kube.list(RELEASE).items} == {
+        "reviews-r2": "Succeeded",
+        "reviews-r3": "Succeeded",
+    }
+    assert route["spec"]["http"][0]["route"] == [{"destination": {"host": "reviews", "subset": "v3"}}]
+    assert [one["destination"]["subset"] for one in route["spec"]["http"][1]["route"] if one["weight"]] == ["r3"]
+    assert {"name": "v2", "labels": {"version": "v2"}} in rule["spec"]["subsets"]
+    assert {"name": "v3", "labels": {"version": "v3"}} in rule["spec"]["subsets"]
 
 
 @pytest.mark.parametrize("name", most_telling("requests", of=["requests", "host-in-a-row", "home-in-a-row", "subset-in-a-row"]))

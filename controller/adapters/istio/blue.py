@@ -26,8 +26,7 @@ def find_blue(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs:
     slots = {host: slot for pair in pairs for slot, host in enumerate(pair.hosts)}
     deciding = [rule for ref, rules in routes for rule in _deciding(rules, ref, pairs)]
     if not deciding:
-        wanted = ", ".join(host for pair in pairs for host in pair.all_hosts)
-        return Serving(problem=Problem(reasons.BLUE_UNKNOWN, f"no http rule sends to one of {wanted}"))
+        return Serving(problem=Problem(reasons.ROUTE_UNSUITABLE, _elsewhere(routes, pairs)))
     subsets = {bool(target.subset) for rule in deciding for target in rule.targets if names_one(target.host, target.subset, pairs)}
     if subsets == {True, False}:
         sentence = "some destinations of the plan's hosts name a subset and some do not; name one on all, or on none"
@@ -45,6 +44,26 @@ def find_blue(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs:
         return Serving(mode, problem=Problem(reasons.BLUE_UNKNOWN, f"the rules do not agree, they send everything to {words}"))
     key = found.pop()
     return Serving(mode, subset=key) if isinstance(key, str) else Serving(mode, slot=key)
+
+
+def _elsewhere(routes: Sequence[tuple[VirtualServiceRef, Sequence[Rule]]], pairs: Sequence[HostPair]) -> str:
+    """Where the rules send requests instead of to a version of the plan, and what to write so that they mean one."""
+    absent = [f'"{name}"' for ref, rules in routes for name in ref.routes if name not in {rule.name for rule in rules}]
+    if absent:
+        return f"there is no http rule {' and none '.join(absent)}"
+    nowhere = f"no http rule sends to one of {', '.join(host for pair in pairs for host in pair.hosts)}"
+    targets = (target for _, rules in routes for rule in rules for target in rule.targets)
+    hosts = dict.fromkeys(target.host for target in targets if target.host and not names_one(target.host, target.subset, pairs))
+    if not hosts:
+        return nowhere
+    nowhere = f"{nowhere}; they send to {', '.join(hosts)}"
+    if both := next((pair.shared_host for pair in pairs if pair.shared_host in hosts), ""):
+        return f"{nowhere}, and {both} without a subset means all pods behind it: name the subset of the version that serves"
+    pair, (host, *more) = pairs[0], hosts
+    name, _, namespace = host.partition(".")
+    if more or len(pairs) > 1 or not namespace.startswith(f"{pair.shared_service[0]}."):
+        return f"{nowhere}: name the Service of each member in the plan (service), and the slots' namespaces or suffixes"
+    return f"{nowhere}: if that is the Service of member {pair.member}, say so in the plan (members, service: {name})"
 
 
 def _shares(rule: Rule, pairs: Sequence[HostPair], slots: Mapping[str, int]) -> dict[str | int, int | None]:

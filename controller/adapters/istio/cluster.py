@@ -60,6 +60,7 @@ class Clusters:
         rules: the DestinationRules that we write.
         lost: the DestinationRule with green's subset is not there any more.
         blue_lost: what of blue's own clusters is not there, in words: its requests get errors.
+        beside: the other subsets of these hosts, by host and name.
     """
 
     parts: tuple[Cluster, ...] = ()
@@ -72,6 +73,7 @@ class Clusters:
     green_labels: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
     blue_lost: tuple[str, ...] = ()
+    beside: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
@@ -222,7 +224,12 @@ class _SubsetReader:
         blue = marks.mapping((find_subset(rules[0][1], self.sides.blue_subset) or {}).get("labels")) if rules else {}
         found = tuple(rule for (_, rule, _), part in zip(rules, parts, strict=True) if part.wanted is not None)
         green = labels[0] if labels else {}
-        return Clusters(parts, name, slot, tuple(dict.fromkeys(self.problems)), (), found, blue, green, blue_lost=gone)
+        beside = {
+            (host, str(entry.get("name"))): marks.mapping(entry.get("labels")) for host, rule, _ in rules for entry in subsets_of(rule)
+        }
+        beside = {key: value for key, value in beside.items() if key[1] not in {self.sides.blue_subset, name}}
+        problems = tuple(dict.fromkeys(self.problems))
+        return Clusters(parts, name, slot, problems, (), found, blue, green, blue_lost=gone, beside=beside)
 
     def _rule(self, host: str) -> Obj | None:
         named = self.plan.traffic.destination_rule
@@ -230,16 +237,20 @@ class _SubsetReader:
             rule = get_or_none(self.kube, DESTINATION_RULE, self.subject.namespace, named)
             candidates = [rule] if rule is not None else []
         else:
-            home = host.split(".")[1] if host.count(".") > 1 else self.subject.namespace
-            places = dict.fromkeys((home, self.subject.namespace))
-            candidates = [rule for place in places for rule in rules_for(self.kube, place, host, self.domain)]
+            candidates = [rule for place in self._homes(host) for rule in rules_for(self.kube, place, host, self.domain)]
         # Green's counts too: at the end of a release blue's may already have been taken away.
         known = [name for name in (self.sides.blue_subset, self.sides.green_subset) if name]
         rule = next((rule for name in known for rule in candidates if find_subset(rule, name)), None)
         if rule is None:
-            where = f"DestinationRule {self.subject.namespace}/{named}" if named else f"a DestinationRule for {host}"
+            home = f"a DestinationRule for {host} in namespace {' or '.join(self._homes(host))}"
+            where = f"DestinationRule {self.subject.namespace}/{named}" if named else home
             self._say(reasons.ROUTE_MISSING, f"the routes name subset {self.sides.blue_subset}, and {where} that defines it was not found")
         return rule
+
+    def _homes(self, host: str) -> tuple[str, ...]:
+        """Namespaces whose DestinationRules hold for all clients: the host's own, and the plan's."""
+        home = host.split(".")[1] if host.count(".") > 1 else self.subject.namespace
+        return tuple(dict.fromkeys((home, self.subject.namespace)))
 
     def _say(self, reason: str, sentence: str) -> None:
         self.problems.append(Problem(reason, sentence))

@@ -37,11 +37,17 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands against a release, what should be said, and whether rules that it does not move send to blue, too."""
+    """What stands against a release, what should be said, and what rules that it does not move send to.
+
+    Attributes:
+        beside: some of them send to blue, too.
+        subsets: every host and subset that some rule sends or mirrors to.
+    """
 
     problems: list[Problem]
     warnings: list[Problem]
     beside: bool = False
+    subsets: frozenset[tuple[str, str]] = frozenset()
 
 
 def refusals(  # noqa: PLR0917 - what was read, for whom, and where
@@ -58,6 +64,7 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
         problems += _owned(kube, subject, route)
         problems += _shadowed(route, world, namespaces_of(plan, subject.namespace))
         problems += _delegation(route, world)
+        warnings += _mirrored(route, sides) if plan.finish.mode != "home" else ()
         warnings += _hidden(route, world)
         if sides.known:
             problems += _unsuitable(route, sides)
@@ -72,7 +79,17 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
             problems.append(problem)
         elif warning := helm_warning(obj):
             warnings.append(warning)
-    return Found(problems, warnings, beside=bool(unmoved))
+    return Found(problems, warnings, beside=bool(unmoved), subsets=_subsets(world, routes))
+
+
+def _subsets(world: World, routes: Sequence[Route]) -> frozenset[tuple[str, str]]:
+    """Of the plan's VirtualServices as they stand there, mirrors included, and of all others that could be seen."""
+    own = [rule for route in routes for rule in reachable(route.parsed.rules)]
+    others = [rule for other in world.virtual_services for rule in other.http]
+    # A place without weight gets nothing: where the last release's old version was, for one.
+    named = {(one.host, one.subset) for rule in own for one in rule.targets if one.weight or len(rule.targets) == 1}
+    named |= {(one.host, one.subset) for rule in others for one in rule.route if one.weight or len(rule.route) == 1}
+    return frozenset(place for place in named | {mirror for rule in own for mirror in rule.mirrors} if place[1])
 
 
 def _owned(kube: Kube, subject: Subject, route: Route) -> Iterator[Problem]:
@@ -137,6 +154,14 @@ def _hidden(route: Route, world: World) -> Iterator[Problem]:
         if "*" not in root.export_to:
             where = ", ".join(sorted(root.export_to))
             sentence = f"VirtualService {root.namespace}/{root.name} is exported to {where} only: others reach all pods, unsplit"
+            yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
+
+
+def _mirrored(route: Route, sides: Sides) -> Iterator[Problem]:
+    """Mirrored requests have no weights: they go on to the version that was named, and to nobody once it is taken down."""
+    for rule in reachable(route.parsed.rules):
+        if any(sides.side(host, subset) is Side.BLUE for host, subset in rule.mirrors):
+            sentence = f"{rule.title} of {route.title} mirrors requests to blue, and goes on so when green serves"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
 
 

@@ -33,6 +33,7 @@ class TrafficView:
         routes: one for each VirtualService of the plan, in its order.
         blue_slot, mode, blue_subset, green_subset: who is who; -1 and "" where it cannot be told (then `problems` says why).
         blue_labels, green_labels: labels of the subsets, in subset mode.
+        others: what else the rules name of these hosts in subset mode: Service, subset, labels; only looked at before the first write.
         routed: namespace and name of the Services, of both slots, that the managed rules send to.
         cluster_ready: green's Service or subset exists as it should, and blue's Service.
         cluster_gone: green's Service or subset is not there, or selects other pods.
@@ -51,6 +52,7 @@ class TrafficView:
     green_subset: str = ""
     blue_labels: Mapping[str, str] = field(default_factory=dict)
     green_labels: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[tuple[tuple[str, str], str, Mapping[str, str]], ...] = ()
     routed: frozenset[tuple[str, str]] = frozenset()
     cluster_ready: bool = False
     cluster_gone: bool = False
@@ -84,11 +86,11 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
             clusters = Clusters(problems=(_forbidden(error, f"read DestinationRules, Services and Deployments{_way_out(subject, plan)}"),))
         known = subject.status.blue_slot >= 0
         sides = sides if known else replace(sides, blue_slot=clusters.blue_slot, green_subset=clusters.green_subset)
-    warnings, beside = list(clusters.warnings), False
+    warnings, beside, named = list(clusters.warnings), False, frozenset[tuple[str, str]]()
     views = tuple(_route_view(route, sides) for route in seen)
     if first:
         found = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
-        refused, beside = found.problems, found.beside
+        refused, beside, named = found.problems, found.beside, found.subsets
         missing = () if any(route.problem for route in seen) else absent(kube, sides, routed)
         problems = owned_first([*missing, *problems, *refused, *(problem for view in views for problem in view.problems)])
         warnings += found.warnings
@@ -101,6 +103,11 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         green_subset=sides.green_subset,
         blue_labels=clusters.blue_labels,
         green_labels=clusters.green_labels,
+        others=tuple(
+            (pair.shared_service, name, labels)
+            for (host, name), labels in clusters.beside.items()
+            if (host, name) in named and (pair := sides.pair(host))
+        ),
         routed=frozenset(service for pair in pairs for service in pair.all_services),
         cluster_ready=clusters.ready,
         cluster_gone=clusters.gone,

@@ -23,6 +23,7 @@ from controller.adapters.workloads.places import (
     text,
 )
 from controller.adapters.workloads.references import renamed
+from controller.adapters.workloads.spreading import spread_alike
 from controller.api.plan import Member
 from controller.core.commands import Subject
 from controller.ports import Obj
@@ -110,7 +111,11 @@ def clone_deployment(blue: Obj, how: Recipe, *, replicas: int, service: Obj | No
     labels = green_labels(blue, how, service=service)
     spec = {key: value for key, value in marks.mapping(blue.get("spec")).items() if key != "paused"}
     spec |= {"replicas": replicas, "selector": _selector(blue, labels), "template": green_template(blue, how, labels)}
-    return _made({**_head(blue, how.there.namespace, how.there.workload), "spec": spec}, how)
+    head = _head(blue, how.there.namespace, how.there.workload)
+    head["metadata"]["labels"] |= {
+        key: value for key, value in labels.items() if key in VERSION_LABELS and key in head["metadata"]["labels"]
+    }
+    return _made({**head, "spec": spec}, how)
 
 
 def update_idle(blue: Obj, idle: Obj, how: Recipe, *, replicas: int, service: Obj | None = None) -> list[dict[str, Any]]:
@@ -171,31 +176,53 @@ def clone_autoscaler(blue: Obj, how: Recipe, name: str, minimum: int) -> dict[st
 
 
 def green_template(blue: Obj, how: Recipe, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Blue's pod template with green's labels, image and environment."""
+    """Blue's pod template with green's labels, image and environment, spread as blue's pods are."""
     template = marks.mapping(dig(blue, "spec", "template"))
     meta, spec = marks.mapping(template.get("metadata")), marks.mapping(template.get("spec"))
     clean = {key: value for key, value in meta.items() if key not in {"creationTimestamp", "name", "namespace", "labels"}}
-    return {**template, "metadata": {**clean, "labels": dict(labels)}, "spec": green_spec(spec, how)}
+    return {
+        **template,
+        "metadata": {**clean, "labels": dict(labels)},
+        "spec": spread_alike(green_spec(spec, how), template_labels(blue), labels),
+    }
 
 
 def green_spec(spec: Obj, how: Recipe) -> dict[str, Any]:
     """A pod's spec with the new image, and with the environment and the references that the plan asks for."""
-    at = container_index(spec, how.member)
-    containers = [_container(one, how) if index == at else one for index, one in enumerate(marks.items(spec.get("containers")))]
-    return dict(renamed({**spec, "containers": containers}, how.member.references))
+    at, moved = container_index(spec, how.member), moved_containers(spec, how.member)
+    changed = dict(spec)
+    for section in ("initContainers", "containers"):
+        if section in spec:
+            containers = marks.items(spec[section])
+            images = [how.image if how.image and (section, text(one, "name")) in moved else "" for one in containers]
+            changed[section] = [{**one, "image": image} if image else one for one, image in zip(containers, images, strict=True)]
+    if how.member.environment and at >= 0:
+        changed["containers"][at] = _with_environment(changed["containers"][at], how.member.environment)
+    return dict(renamed(changed, how.member.references))
 
 
-def _container(container: Obj, how: Recipe) -> dict[str, Any]:
-    changed = {**container, **({"image": how.image} if how.image else {})}
-    if how.member.environment:
-        # In place, since a later variable may refer to an earlier one; new ones come last.
-        rest = dict(how.member.environment)
-        env = [
-            {"name": text(entry, "name"), "value": rest.pop(text(entry, "name"))} if text(entry, "name") in rest else entry
-            for entry in marks.items(container.get("env"))
-        ]
-        changed["env"] = env + [{"name": name, "value": value} for name, value in sorted(rest.items())]
-    return changed
+def moved_containers(spec: Obj, member: Member) -> frozenset[tuple[str, str]]:
+    """Section and name of the containers that a new image is for: the one that the plan moves, and those that run the very same image.
+
+    What migrates a database before the program starts, or works beside it, is the same program.
+    """
+    at = container_index(spec, member)
+    if at < 0:
+        return frozenset()
+    meant = marks.items(spec.get("containers"))[at]
+    image = text(meant, "image")
+    both = ((section, one) for section in ("initContainers", "containers") for one in marks.items(spec.get(section)))
+    return frozenset((section, text(one, "name")) for section, one in both if one is meant or (image and text(one, "image") == image))
+
+
+def _with_environment(container: Obj, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """In place, since a later variable may refer to an earlier one; new ones come last."""
+    rest = dict(wanted)
+    env = [
+        {"name": text(entry, "name"), "value": rest.pop(text(entry, "name"))} if text(entry, "name") in rest else entry
+        for entry in marks.items(container.get("env"))
+    ]
+    return {**container, "env": env + [{"name": name, "value": value} for name, value in sorted(rest.items())]}
 
 
 def _kept(wanted: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:

@@ -30,9 +30,15 @@ FOREIGN_PREFIXES = (
     "autoscaling.alpha.kubernetes.io/",
     "external-dns.alpha.kubernetes.io/",
     "service.beta.kubernetes.io/",
+    "cloud.google.com/",
+    "networking.gke.io/",
+    "metallb.io/",
+    "metallb.universe.tf/",
+    "tailscale.com/",
+    "getambassador.io/",
     "penstock.dev/",
 )
-"""What a copy must not carry: it would be pruned by that tool, found under a second DNS name, or speak of another object."""
+"""What a copy must not carry: it would be pruned by that tool, found under a second DNS name or address, or speak of another object."""
 
 
 def is_foreign_label(source: Obj, key: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from controller.adapters import marks
-from controller.adapters.workloads.clone import Recipe, green_spec, taken
+from controller.adapters.workloads.clone import Recipe, green_spec, moved_containers, taken
 from controller.adapters.workloads.places import container_index, dig, text
 from controller.ports import Obj
 
@@ -80,8 +80,10 @@ def put_back_in_place(deployment: Obj, how: Recipe, *, replicas: int) -> list[di
     spec = marks.mapping(dig(deployment, "spec", "template", "spec"))
     known = read_before(deployment)
     ours = known if known.release == how.owner else Before(revision=marks.annotation(deployment, marks.REVISION))
-    image = ("containers", text(marks.items(spec.get("containers"))[container_index(spec, how.member)], "name"), "image")
-    wanted: dict[Path, Any] = {**ours.parts, **({image: how.image} if how.image else {})}
+    meant = "containers", text(marks.items(spec.get("containers"))[container_index(spec, how.member)], "name")
+    moved = {meant} if ours is known else moved_containers(spec, how.member)
+    images: dict[Path, Any] = {(*where, "image"): how.image for where in moved} if how.image else {}
+    wanted = {**ours.parts, **images}
     stands = dict(_parts(spec))
     changed = {path: value for path, value in wanted.items() if value != stands.get(path)}
     notes: dict[str, str | None] = {**taken(how), marks.REVISION: ours.revision or None, BEFORE: None}

@@ -7,6 +7,7 @@ both, since the route decides for it.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from controller.adapters.workloads.clone import VERSION_LABELS
 from controller.adapters.workloads.places import (
     Split,
     find,
@@ -47,12 +48,45 @@ def services_overlap(
         if key not in excused and covers(selector, blue) and covers(selector, green):
             name = "/".join(key)
             detail = f"Service {name} ({written(selector)}) would select both colours: its users would reach green past the weights."
+            if label := next((f"{key}={blue[key]}" for key in VERSION_LABELS if key in blue and blue[key] != green.get(key)), ""):
+                detail = f"{detail} Blue's pods have {label}, which it could select by."
             found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
     return found
 
 
-def subsets_overlap(split: Split, blue: Mapping[str, str], green: Mapping[str, str], name: str) -> list[Problem]:
-    """Subset labels that select the pods of the other colour, or that blue's pods do not have."""
+def one_sided(
+    services: Iterable[Obj], blue: Mapping[str, str], green: Mapping[str, str], excused: frozenset[tuple[str, str]], *, ends: bool
+) -> list[Problem]:
+    """Services beside the routes that select the pods of one colour: no weight moves their users.
+
+    Args:
+        services: all of blue's namespace.
+        blue: labels of blue's pods.
+        green: labels of green's pods; empty where they are in another namespace.
+        excused: namespace and name of those through which the routes reach a colour.
+        ends: blue is taken down after a success.
+    """
+    found = []
+    for service in services:
+        key = text(service, "metadata", "namespace"), text(service, "metadata", "name")
+        selector = labels_at(service, "spec", "selector")
+        sides = covers(selector, blue), covers(selector, green)
+        if key in excused or sides[0] == sides[1]:
+            continue
+        who = f"Service {'/'.join(key)} ({written(selector)}) selects {'blue' if sides[0] else 'green'} alone: who asks it past the routes"
+        if sides[1]:
+            found.append(Problem(reasons.WORKLOAD_UNSUITABLE, f"{who} reaches green whatever the weights say."))
+        elif ends:
+            way = "lead its users through the routes, or use finish: {mode: home}"
+            found.append(Problem(reasons.WORKLOAD_UNSUITABLE, f"{who} reaches nobody once blue is taken down after a success; {way}."))
+    return found
+
+
+def subsets_overlap(
+    split: Split, blue: Mapping[str, str], green: Mapping[str, str], member: Member, service: tuple[str, str]
+) -> list[Problem]:
+    """Subset labels that select the pods of the other colour, or that blue's pods do not have; other rules' subsets that select green."""
+    name = member.name
     if split.green_labels and split.green_labels == split.blue_labels:
         detail = f"Both subsets of {name} would be {written(split.green_labels)}: that revision serves already, name the new one otherwise."
         return [Problem(reasons.SELECTOR_OVERLAP, detail)]
@@ -66,6 +100,12 @@ def subsets_overlap(split: Split, blue: Mapping[str, str], green: Mapping[str, s
     if split.green_labels and covers(split.green_labels, blue):
         detail = f"Green's subset ({written(split.green_labels)}) would select blue's pods of {name} too ({written(blue)})."
         found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
+    for where, subset, labels in split.others:
+        if where == service and covers(labels, green):
+            whose = f"Subset {subset} ({written(labels)}), to which a rule sends, would select green's pods of {name}"
+            way = "Give the new version another name (--revision), or let that rule name another subset."
+            detail = f"{whose}: its users would reach green past the weights. {way}"
+            found.append(Problem(reasons.SELECTOR_OVERLAP, detail))
     return found
 
 

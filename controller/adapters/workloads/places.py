@@ -41,12 +41,14 @@ class Split:
         blue_labels, green_labels: the labels of the subsets; empty in host mode.
         routed: namespace and name of the Services whose hosts the managed VirtualServices serve. Such a Service
             may select both colours, since the route decides for it.
+        others: the Service (namespace and name), name and labels of each further subset that rules name.
     """
 
     mode: str = "host"
     blue_labels: Mapping[str, str] = field(default_factory=dict)
     green_labels: Mapping[str, str] = field(default_factory=dict)
     routed: frozenset[tuple[str, str]] = frozenset()
+    others: tuple[tuple[tuple[str, str], str, Mapping[str, str]], ...] = ()
 
     @property
     def by_host(self) -> bool:
@@ -146,6 +148,28 @@ def container_index(pod_spec: Any, member: Member) -> int:
     if member.container is None:
         return 0 if names else -1
     return names.index(member.container) if member.container in names else -1
+
+
+def container_doubt(deployment: Obj, member: Member, image: str) -> str:
+    """What speaks against the first of several containers, which gets the image where the plan names none; "" where nothing does.
+
+    Another one's image in it would replace a sidecar.
+    """
+    first, *others = marks.items(dig(deployment, "spec", "template", "spec", "containers"))
+    if member.container or _repository(text(first, "image")) == _repository(image):
+        return ""
+    meant = next((one for one in others if _repository(text(one, "image")) == _repository(image)), None)
+    if meant is None:
+        return ""
+    would, name = f"{image} would go to container {text(first, 'name')} of {marks.where(deployment)}", text(meant, "name")
+    runs = f"which runs {text(first, 'image')}, while {name} runs {text(meant, 'image')}"
+    return f"{would}, {runs}: name it in the plan (members, container: {name})."
+
+
+def _repository(image: str) -> str:
+    """An image without its tag and its digest."""
+    path, _, name = image.partition("@")[0].rpartition("/")
+    return f"{path}/{name.partition(':')[0]}"
 
 
 def image_of(deployment: Obj, member: Member) -> str:

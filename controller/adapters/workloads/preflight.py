@@ -5,16 +5,19 @@ since what this release made itself is no obstacle to it.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from controller.adapters import marks
 from controller.adapters.workloads.authorization import authorization_warnings, green_identity_warnings
 from controller.adapters.workloads.clone import green_labels, green_template, recipe
 from controller.adapters.workloads.foreign import controller_of, gitops_tool, helm_release, ignore_text, keda_owner
-from controller.adapters.workloads.overlap import others_behind, services_overlap, subsets_overlap
+from controller.adapters.workloads.namespaces import injection_warnings
+from controller.adapters.workloads.overlap import one_sided, others_behind, services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
     Place,
     Split,
+    container_doubt,
     container_index,
     dig,
     find,
@@ -162,6 +165,8 @@ def _namespaces(found: _Pass, *, may_make: bool) -> bool:
         return False
     if text(namespace, "metadata", "deletionTimestamp") or text(namespace, "status", "phase") == "Terminating":
         found.refuse(reasons.WORKLOAD_UNSUITABLE, f"Namespace {name} is being deleted, so nothing can be created in it.")
+    with suppress(RefusedError):  # the other one could be read; that this one cannot is nobody's trouble
+        found.warnings += injection_warnings(find(found.kube, NAMESPACE, "", blue) or {}, namespace)
     return False
 
 
@@ -270,6 +275,8 @@ def _cloned(found: _Pass, site: _Site, *, namespace_missing: bool) -> None:
     how = recipe(found.subject, site.member, found.blue_slot, 0)
     labels = green_labels(site.blue, how, service=site.service, idle=site.green)
     _slot_free(found, site)
+    if doubt := container_doubt(site.blue, site.member, found.subject.spec.images.get(site.member.name, "")):
+        found.refuse(reasons.WORKLOAD_UNSUITABLE, doubt)
     if found.split.by_host and len(site.green_place.service) > SERVICE_NAME_LIMIT:
         detail = f"Service name {site.green_place.service} is longer than {SERVICE_NAME_LIMIT} characters; use a shorter suffix."
         found.refuse(reasons.WORKLOAD_UNSUITABLE, detail)
@@ -311,17 +318,19 @@ def _selects_itself(found: _Pass, site: _Site, labels: Mapping[str, str]) -> Non
 
 
 def _overlap(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
-    if site.moves:
-        return
     blue = template_labels(site.blue)
     services = found.kube.list(SERVICE, site.blue_place.namespace).items
+    own = frozenset((there.namespace, there.service) for there in (site.blue_place, site.green_place))
+    shared = site.blue_place.namespace, site.member.service_name
+    ends = found.plan.finish.mode != "home" and found.plan.finish.then != "keep"
+    found.warnings += one_sided(services, blue, {} if site.moves else labels, found.split.routed | own | {shared}, ends=ends)
+    if site.moves:
+        return
     if found.split.by_host:
-        own = {(there.namespace, there.service) for there in (site.blue_place, site.green_place)}
         found.problems += services_overlap(services, blue, labels, found.split.routed - own)
         return
-    found.problems += subsets_overlap(found.split, blue, labels, site.member.name)
-    shared = frozenset({(site.blue_place.namespace, site.member.service_name)})
-    found.warnings += services_overlap(services, blue, labels, found.split.routed | shared)
+    found.problems += subsets_overlap(found.split, blue, labels, site.member, shared)
+    found.warnings += services_overlap(services, blue, labels, found.split.routed | {shared})
 
 
 def _autoscalers(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:

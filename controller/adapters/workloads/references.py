@@ -4,16 +4,20 @@ A right that is missing is no proof that an object is: it becomes a warning, sin
 no verb on Secrets.
 """
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from controller.adapters import marks
-from controller.adapters.workloads.places import dig, text
+from controller.adapters.workloads.places import dig, find, text
 from controller.api.plan import Member
 from controller.core import reasons
-from controller.core.world import Problem
+from controller.core.world import MemberView, Problem
 from controller.ports import CONFIG_MAP, PVC, SECRET, SERVICE_ACCOUNT, Kind, Kube, NotFoundError, Obj, RefusedError
 
 FORBIDDEN = 403
@@ -73,6 +77,29 @@ def _renamed(key: str, value: Any, names: Mapping[str, str]) -> Any:
     }
 
 
+def config_maps(template: Obj) -> tuple[str, ...]:
+    """Names of the ConfigMaps that a pod needs, sorted."""
+    return tuple(one.name for one in references(template) if one.kind == CONFIG_MAP.kind)
+
+
+def contents(kube: Kube, members: Iterable[MemberView]) -> dict[str, str]:
+    """Digests of the ConfigMaps that both versions need, by namespace and name; "" for one that is not there. Those that may be read."""
+    wanted = sorted({(view.namespace, name) for m in members for view in (m.blue, m.green) for name in view.config_maps})
+    found = {}
+    for namespace, name in wanted:
+        with suppress(RefusedError):
+            found[f"{namespace}/{name}"] = _digest(find(kube, CONFIG_MAP, namespace, name))
+    return found
+
+
+def _digest(config: Obj | None) -> str:
+    """What a ConfigMap says, in 12 letters; "" for none."""
+    if config is None:
+        return ""
+    told = [config.get("data"), config.get("binaryData")]
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+
 _HASH = re.compile(r"-[bcdfghkmt2456789]{10}")
 """What kustomize appends to the name of a ConfigMap that it generates; it changes with the content."""
 
@@ -84,7 +111,7 @@ def brought_along(member: Member, *deployments: Obj | None) -> list[tuple[Kind, 
     full, as are the rights on them.
     """
     pods = next((dig(one, "spec", "template") for one in deployments if one is not None), None)
-    used = [one.name for one in references(marks.mapping(pods)) if one.kind == CONFIG_MAP.kind]
+    used = config_maps(marks.mapping(pods))
     named: list[str] = []
     for name in member.config_maps:
         hashed = [one for one in used if one.startswith(name) and _HASH.fullmatch(one[len(name) :])]

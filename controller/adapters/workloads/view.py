@@ -28,7 +28,7 @@ from controller.adapters.workloads.places import (
     text,
     uid_of,
 )
-from controller.adapters.workloads.references import brought_along
+from controller.adapters.workloads.references import brought_along, config_maps
 from controller.adapters.workloads.selectors import covers, query, written
 from controller.api.plan import GreenSource, Member
 from controller.api.release import ManagedObject
@@ -251,6 +251,7 @@ def of_deployment(deployment: Obj, member: Member) -> WorkloadView:
         empty=not number(deployment, "status", "readyReplicas"),
         image=image_of(deployment, member),
         template=digest_of(marks.mapping(dig(deployment, "spec", "template"))),
+        config_maps=config_maps(marks.mapping(dig(deployment, "spec", "template"))),
         revision=marks.annotation(deployment, marks.REVISION),
         made=marks.is_made(deployment),
         updated_by=updated_by(deployment),

@@ -20,16 +20,24 @@ from controller.adapters.workloads.clone import (
     update_idle,
 )
 from controller.adapters.workloads.in_place import put_back_in_place, update_in_place, updated_by
-from controller.adapters.workloads.places import container_index, dig, find, image_of, is_kept, other, replicas_of, template_labels, text
+from controller.adapters.workloads.namespaces import carried_labels
+from controller.adapters.workloads.places import (
+    container_index,
+    dig,
+    find,
+    image_of,
+    is_kept,
+    other,
+    replicas_of,
+    template_labels,
+    text,
+)
 from controller.adapters.workloads.references import brought_along
 from controller.adapters.workloads.view import MembersView, wanted_replicas
 from controller.api.plan import GreenSource, Member
 from controller.api.release import ManagedObject, Phase
 from controller.core.commands import Subject
 from controller.ports import DEPLOYMENT, NAMESPACE, SERVICE, ConflictError, Kind, Kube, NotFoundError, Obj, RefusedError
-
-NAMESPACE_LABELS = ("istio-injection", "istio.io/rev", "istio.io/dataplane-mode")
-NAMESPACE_PREFIX = "pod-security.kubernetes.io/"
 
 Touched = tuple[ManagedObject, ...]
 
@@ -156,8 +164,7 @@ def _make_namespace(writer: Writer) -> None:
         if writer.ours(there):
             writer.note(NAMESPACE, there)
         return
-    source = marks.mapping(dig(writer.kube.get(NAMESPACE, "", blue), "metadata", "labels"))
-    labels = {key: value for key, value in source.items() if key in NAMESPACE_LABELS or key.startswith(NAMESPACE_PREFIX)}
+    labels = carried_labels(writer.kube.get(NAMESPACE, "", blue))
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": green, "labels": labels}}
     made = marks.made_marks(
         body, writer.epoch, plan=marks.label_value(writer.subject.spec.plan), release=marks.label_value(writer.subject.name)

@@ -80,6 +80,15 @@ class TestWhoIsBlue:
     def test_a_subset_that_no_destination_rule_defines_is_refused(self):
         assert refused(subset_bed(to("api", subset="gone"))) == {reasons.ROUTE_MISSING}
 
+    def test_nor_is_one_in_the_gateways_own_namespace_looked_at_and_the_sentence_says_where_it_was_looked_for(self):
+        bed = subset_bed(to("api", subset="gone"))
+        bed.namespace("edge")
+        bed.destination_rule({"name": "gone", "labels": {"version": "v1"}}, host="api.shop.svc.cluster.local", namespace="edge")
+
+        (problem,) = bed.look(subject(), first=True).problems
+
+        assert "a DestinationRule for api.shop.svc.cluster.local in namespace shop that defines it was not found" in problem.detail
+
     def test_some_destinations_with_a_subset_and_some_without_are_refused(self):
         assert reasons.ROUTE_UNSUITABLE in refused(subset_bed(to("api", 100, subset="v1"), to("api", 0)))
 
@@ -94,6 +103,40 @@ class TestWhoIsBlue:
 
     def test_a_destination_rule_of_argo_cd_is_refused(self):
         assert refused(subset_bed(labels={"argocd.argoproj.io/instance": "shop"})) == {reasons.GITOPS_OWNED}
+
+
+V3 = {"name": "v3", "labels": {"version": "v3"}}
+V4 = {"name": "v4", "labels": {"version": "v4"}}
+
+
+class TestOtherSubsets:
+    """A DestinationRule with a subset for each of three versions, as a well-known sample has it; one user's requests go to the third."""
+
+    def others(self, **more):
+        bed = subset_bed(subsets=(V1, V3, V4))
+        tester = rule(to("api", subset="v3"), match=[{"headers": {"end-user": {"exact": "jason"}}}])
+        bed.edit(lambda spec: spec.update(more or {"http": [tester, *spec["http"]]}))
+        return bed.look(subject(), first=True).others
+
+    def test_those_that_a_rule_sends_to_are_known_with_their_labels(self):
+        assert self.others() == ((("shop", "api"), "v3", {"version": "v3"}),)
+
+    def test_so_are_those_that_one_mirrors_to(self):
+        mirrored = rule(to("api", subset="v1"), mirror={"host": "api", "subset": "v4"})
+
+        assert self.others(http=[mirrored]) == ((("shop", "api"), "v4", {"version": "v4"}),)
+
+    def test_those_that_nobody_names_are_not(self):
+        assert self.others(http=[rule(to("api", subset="v1"))]) == ()
+
+    def test_nor_those_that_have_no_weight_such_as_the_old_version_after_a_success(self):
+        assert self.others(http=[rule(to("api", 0, subset="v3"), to("api", 100, subset="v1"))]) == ()
+
+    def test_those_of_a_virtual_service_beside_the_plan_are(self):
+        bed = subset_bed(subsets=(V1, V3, V4))
+        bed.route(rule(to("api", subset="v4")), name="beside", hosts=("api.example.com",))
+
+        assert [name for _, name, _ in bed.look(subject(), first=True).others] == ["v4"]
 
 
 class TestGreensName:

@@ -40,7 +40,7 @@ class TestWhoIsBlue:
         assert (view.routes[0].green_weight, view.routes[0].has_green, view.routes[0].blue_only) == (0, False, True)
 
     def test_a_short_name_with_a_dot_is_taken_as_complete(self):
-        assert reasons.BLUE_UNKNOWN in refused(host_bed(rule(to("api.shop"))))
+        assert reasons.ROUTE_UNSUITABLE in refused(host_bed(rule(to("api.shop"))))
 
     def test_a_split_that_is_under_way_names_no_blue(self):
         assert refused(host_bed(rule(to("api", 60), to("api-green", 40)))) == {reasons.BLUE_UNKNOWN}
@@ -98,8 +98,9 @@ class TestTwoNamesWithASuffix:
     def test_the_service_that_both_stand_behind_names_no_version_without_a_subset(self):
         bed = self.bed(to("api", 100))
 
-        assert refused(bed, NAMED) == {reasons.BLUE_UNKNOWN}
+        assert refused(bed, NAMED) == {reasons.ROUTE_UNSUITABLE}
         assert "no http rule sends to one of api-v1.shop.svc.cluster.local, api-v2.shop.svc.cluster.local" in words(bed, NAMED)
+        assert "name the subset of the version that serves" in words(bed, NAMED)
 
 
 class TestShares:
@@ -309,7 +310,30 @@ class TestRefusals:
         assert refused(Bed()) == {reasons.ROUTE_MISSING}
 
     def test_no_rule_of_ours(self):
-        assert reasons.BLUE_UNKNOWN in refused(host_bed(rule(to("other"))))
+        """A workload with its version in its name, behind a Service without: the first plan of most people names no Service."""
+        bed = host_bed(rule(to("other")))
+
+        assert reasons.ROUTE_UNSUITABLE in refused(bed)
+        assert "they send to other.shop.svc.cluster.local: if that is the Service of member api" in words(bed)
+        assert "(members, service: other)" in words(bed)
+
+    @pytest.mark.parametrize(("finish", "expected"), [({}, 1), ({"mode": "home"}, 0)])
+    def test_a_mirror_of_blue_that_stays_where_it_is_is_said(self, finish, expected):
+        bed = host_bed(rule(to("api", 100), to("api-green", 0), mirror={"host": "api"}))
+        view = bed.look(subject({**PLAN, "finish": finish}), first=True)
+
+        assert view.problems == ()
+        assert sum("mirrors requests to blue, and goes on so when green serves" in warning.detail for warning in view.warnings) == expected
+
+    def test_rules_that_send_out_of_the_namespace_are_named(self):
+        assert "they send to api.elsewhere.svc.cluster.local: name the Service of each member" in words(
+            host_bed(rule(to("api.elsewhere.svc.cluster.local")))
+        )
+
+    def test_a_rule_that_is_named_and_not_there(self):
+        plan = {"workload": "api", "traffic": {"virtualServices": [{"name": "web", "routes": ["primry"]}]}}
+
+        assert 'there is no http rule "primry"' in words(host_bed(rule(to("api"))), plan)
 
     @pytest.mark.parametrize(
         "spec", ["text", None, 5, {"hosts": ["api"], "http": "text"}, {"hosts": ["api"], "http": [5, None, {"route": 7}]}]

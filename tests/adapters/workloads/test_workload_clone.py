@@ -1,5 +1,7 @@
 """How green is built out of blue."""
 
+import copy
+
 import pytest
 from workload_world import a_release
 
@@ -80,7 +82,12 @@ SERVICE = {
         "name": "web",
         "namespace": "shop",
         "uid": "s",
-        "annotations": {"networking.istio.io/exportTo": "*", "external-dns.alpha.kubernetes.io/hostname": "shop.example"},
+        "annotations": {
+            "networking.istio.io/exportTo": "*",
+            "external-dns.alpha.kubernetes.io/hostname": "shop.example",
+            "cloud.google.com/neg": '{"exposed_ports": {"80": {"name": "web"}}}',
+            "metallb.universe.tf/loadBalancerIPs": "192.0.2.7",
+        },
     },
     "spec": {
         "type": "NodePort",
@@ -125,6 +132,30 @@ class TestTheClone:
 
     def test_the_first_container_gets_the_image_and_the_others_keep_theirs(self):
         assert [c["image"] for c in cloned()["spec"]["template"]["spec"]["containers"]] == ["web:2", "log:9"]
+
+    def test_containers_that_run_the_very_same_image_move_with_it(self):
+        """A chart's own pod: what migrates the database before the start is the same program; an older one would migrate nothing."""
+        template = copy.deepcopy(BLUE["spec"]["template"])
+        template["spec"]["containers"].append({"name": "worker", "image": "web:1"})
+        template["spec"]["initContainers"] = [{"name": "migrate", "image": "web:1"}, {"name": "proxy", "image": "proxy:3"}]
+        blue = {**BLUE, "spec": {**BLUE["spec"], "template": template}}
+
+        spec = clone_deployment(blue, how(member={"environment": {"NEW": "1"}}), replicas=4)["spec"]["template"]["spec"]
+
+        assert [c["image"] for c in spec["initContainers"]] == ["web:2", "proxy:3"]
+        assert [c["image"] for c in spec["containers"]] == ["web:2", "log:9", "web:2"]
+        assert [len(c.get("env", ())) for c in spec["containers"]] == [3, 0, 0]
+
+    def test_the_deployment_says_the_version_that_its_pods_say(self):
+        """As charts label both: app.kubernetes.io/version stands on the Deployment and on its pods."""
+        label = "app.kubernetes.io/version"
+        template = copy.deepcopy(BLUE["spec"]["template"])
+        template["metadata"]["labels"][label] = "1.16.0"
+        blue = {**BLUE, "metadata": {**BLUE["metadata"], "labels": {label: "1.16.0"}}, "spec": {**BLUE["spec"], "template": template}}
+
+        body = clone_deployment(blue, how(), replicas=4)
+
+        assert (body["metadata"]["labels"][label], body["spec"]["template"]["metadata"]["labels"][label]) == ("r2", "r2")
 
     def test_a_named_container_gets_the_image(self):
         containers = cloned(member={"container": "log"})["spec"]["template"]["spec"]["containers"]
@@ -247,11 +278,10 @@ class TestTheService:
 
         assert self.made(headless)["spec"]["clusterIP"] == "None"
 
-    def test_a_dns_name_is_not_given_to_two_services(self):
-        assert set(self.made()["metadata"]["annotations"]) & {
-            "external-dns.alpha.kubernetes.io/hostname",
-            "networking.istio.io/exportTo",
-        } == {"networking.istio.io/exportTo"}
+    def test_a_dns_name_or_an_address_is_not_given_to_two_services(self):
+        theirs = set(SERVICE["metadata"]["annotations"])
+
+        assert theirs & set(self.made()["metadata"]["annotations"]) == {"networking.istio.io/exportTo"}
 
     def test_it_selects_green_and_not_blue(self):
         selector = self.made()["spec"]["selector"]
@@ -292,6 +322,41 @@ class TestOtherBodies:
             "/spec/template/spec/containers/0/env",
         ]
         assert operations[0] == {"op": "replace", "path": "/metadata/resourceVersion", "value": "5"}
+
+
+HOST = {"topologyKey": "kubernetes.io/hostname"}
+MINE = {"labelSelector": {"matchLabels": {"app": "web", "version": "v1"}}}
+GREEN = {"labelSelector": {"matchLabels": {"app": "web", "version": "r2"}}}
+WORDS = {"labelSelector": {"matchExpressions": [{"key": "version", "operator": "In", "values": ["v1", "v0"]}]}}
+GREEN_WORDS = {"labelSelector": {"matchExpressions": [{"key": "version", "operator": "In", "values": ["r2", "v0"]}]}}
+BOTH = {"labelSelector": {"matchLabels": {"app": "web"}}}
+OTHERS = {"labelSelector": {"matchLabels": {"app": "cache", "version": "v1"}}}
+
+
+class TestSpreading:
+    """Pods that stay away from their own kind, by the label that names the version, must stay away from green's in green."""
+
+    def of_green(self, **spec):
+        pod = {**BLUE["spec"]["template"], "spec": {**BLUE["spec"]["template"]["spec"], **spec}}
+        return clone_deployment({**BLUE, "spec": {**BLUE["spec"], "template": pod}}, how(), replicas=4)["spec"]["template"]["spec"]
+
+    def test_over_zones(self):
+        kept = {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "topologyKey": "zone"}
+
+        spec = self.of_green(topologySpreadConstraints=[{**kept, **MINE}, {**kept, **BOTH}, kept])
+
+        assert spec["topologySpreadConstraints"] == [{**kept, **GREEN}, {**kept, **BOTH}, kept]
+
+    def test_over_nodes_required_and_preferred(self):
+        required, preferred = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+        nodes = {required: {"nodeSelectorTerms": []}}
+
+        def affinity(mine, words):
+            near = {required: [{**HOST, **OTHERS}]}
+            away = {required: [{**HOST, **mine}], preferred: [{"weight": 9, "podAffinityTerm": {**HOST, **words}}]}
+            return {"nodeAffinity": nodes, "podAffinity": near, "podAntiAffinity": away}
+
+        assert self.of_green(affinity=affinity(MINE, WORDS))["affinity"] == affinity(GREEN, GREEN_WORDS)
 
 
 class TestSelectors:

@@ -60,6 +60,26 @@ class TestWorkloads:
         assert found(world) == Preflight()
         assert world.writes == []
 
+    @pytest.mark.parametrize(
+        ("container", "image", "expected"),
+        [
+            (None, "web:2", True),
+            ("app", "web:2", False),
+            (None, "proxy:2", False),
+            (None, "new/web:2", False),
+            (None, "web@sha256:1", True),
+        ],
+    )
+    def test_an_image_that_would_replace_a_sidecar_is_refused_with_the_container_that_is_meant(self, container, image, expected):
+        world = World().with_blue(pod={"containers": [{"name": "proxy", "image": "proxy:1"}, {"name": "app", "image": "web:1"}]})
+        member = {"name": "web", "workload": "web", **({"container": container} if container else {})}
+        plan = {"members": [member], "traffic": {"virtualService": "web"}}
+
+        details = [problem.detail for problem in found(world, a_release(plan=plan, images={"web": image})).problems]
+
+        assert len(details) == expected
+        assert all("would go to container proxy of Deployment shop/web" in one and "(members, container: app)" in one for one in details)
+
     def test_a_missing_blue_is_named(self):
         problems = found(World()).problems
 
@@ -162,6 +182,47 @@ class TestOverlap:
 
     def test_blues_own_service_may_not_though_it_is_routed(self):
         assert refusals(self.shared(), split=Split(routed=frozenset({("shop", "web")}))) == [reasons.SELECTOR_OVERLAP]
+
+    def test_a_label_that_blues_pods_have_already_is_offered(self):
+        assert "Blue's pods have version=v1, which it could select by." in found(self.shared()).problems[0].detail
+
+    def test_a_load_balancers_service_that_selects_blue_alone_is_said_before_its_users_lose_everybody(self):
+        """As a sample shop has it: one Service for the mesh and one for the world, both by the label that tells the versions apart."""
+        world = World().with_blue()
+        world.serve("web-external", type="LoadBalancer")
+
+        assert refusals(world) == []
+        assert "Service shop/web-external (app=web,version=v1) selects blue alone" in found(world).warnings[0].detail
+        assert "reaches nobody once blue is taken down after a success" in found(world).warnings[0].detail
+        assert said(world, split=SUBSETS) == [reasons.WORKLOAD_UNSUITABLE]
+        assert said(world, a_release(slots=TWO_PLACES)) == [reasons.WORKLOAD_UNSUITABLE]
+
+    @pytest.mark.parametrize("finish", [{"mode": "home"}, {"then": "keep"}])
+    def test_where_blue_stays_nothing_is_said_of_it(self, finish):
+        world = World().with_blue()
+        world.serve("web-external", type="LoadBalancer")
+
+        assert found(world, a_release(finish=finish)) == Preflight()
+
+    def test_and_of_one_that_would_select_the_new_version_in_the_old_place_that_its_users_reach_it_unsplit(self):
+        """The release after a swap: what comes back into the first place has the labels that it had there."""
+        world = World()
+        world.deploy(labels={"app": "web", "version": "v2"})
+        world.serve(selector={"app": "web", "version": "v2"})
+        world.deploy("web-green", replicas=0, labels={"app": "web", "version": "v1"})
+        world.serve("web-external", selector={"app": "web", "version": "v1"})
+
+        assert refusals(world.pass_time()) == []
+        assert "selects green alone: who asks it past the routes reaches green whatever the weights say" in found(world).warnings[0].detail
+
+    @pytest.mark.parametrize("revision", ["v3", "v4"])
+    def test_a_subset_that_another_rule_sends_to_may_not_select_green(self, revision):
+        """A sample with a subset for each of three versions, by their label version: the new one is named as one of them is."""
+        others = ((("shop", "web"), "v3", {"version": "v3"}), (("shop", "elsewhere"), "all", {"app": "web"}))
+        answer = found(self.shared(), a_release(revision=revision), Split("subset", {"version": "v1"}, {"x": "y"}, others=others))
+
+        assert [one.reason for one in answer.problems] == ([reasons.SELECTOR_OVERLAP] if revision == "v3" else [])
+        assert all("Subset v3 (version=v3), to which a rule sends" in one.detail for one in answer.problems)
 
     def test_two_namespaces_cannot_overlap(self):
         assert refusals(self.shared(), a_release(slots=TWO_PLACES)) == []
@@ -300,6 +361,27 @@ class TestNamespaces:
         world.user.delete(NAMESPACE, "", "nowhere", uid=world.find(NAMESPACE, "nowhere", "")["metadata"]["uid"])
 
         assert refusals(world, self.release()) == [reasons.WORKLOAD_UNSUITABLE]
+
+    @pytest.mark.parametrize(
+        ("labels", "expected"),
+        [
+            ({"istio-injection": "enabled"}, []),
+            ({}, ["no istio-injection"]),
+            ({"istio.io/rev": "canary"}, ["no istio-inj", "istio.io/rev=canary"]),
+        ],
+    )
+    def test_one_whose_pods_get_another_proxy_or_none_is_said(self, labels, expected):
+        """A namespace that somebody made by `kubectl create namespace`, beside one that the mesh knows."""
+        world = World().with_blue()
+        world.user.patch(NAMESPACE, "", "shop", {"metadata": {"labels": {"istio-injection": "enabled"}}})
+        world.user.create(NAMESPACE, "", {"metadata": {"name": "nowhere", "labels": labels}})
+
+        answer = found(world, self.release())
+
+        assert answer.problems == ()
+        assert [f"and nowhere has {words}" in one.detail for words, one in zip(expected, answer.warnings, strict=True)] == [True] * len(
+            expected
+        )
 
     def test_one_that_may_not_be_read_is_a_warning(self):
         world = World().with_blue()

@@ -467,6 +467,20 @@ class TestUpdateHome:
         assert after["spec"]["template"] == before["spec"]["template"]
         assert "penstock.dev/before" not in after["metadata"]["annotations"]
 
+    @pytest.mark.parametrize("later", [False, True])
+    def test_so_can_what_moved_with_it(self, later):
+        """By the release that did it, and by a later one that takes its success back."""
+        world = World().with_blue(pod={"initContainers": [{"name": "migrate", "image": "web:1"}, {"name": "wait", "image": "wait:1"}]})
+        release = started(world, a_release(plan=home_plan()))
+        before = world.deployment("web")
+        world.do(update_home, release)
+        between = world.deployment("web")
+        back = started(world, a_release(plan=home_plan(), uid="uid-3", name="web-3")) if later else release
+        world.pass_time().do(update_home, back, images={"web": "web:1"})
+
+        assert [one["image"] for one in between["spec"]["template"]["spec"]["initContainers"]] == ["web:2", "wait:1"]
+        assert world.deployment("web")["spec"]["template"] == before["spec"]["template"]
+
     def test_another_environment_of_the_same_image_is_another_version(self):
         world = World().with_blue()
         release = started(world, a_release(plan=home_plan(environment={"MODE": "new"}), images={"web": "web:1"}))

@@ -124,6 +124,10 @@ def test_facts_name_metrics_matchers_ranges_and_functions():
         ("sum(x) and y", True),
         ("y and sum(x)", False),
         ("sum(x) or vector(0)", True),
+        ("histogram_quantile(0.9, sum by (le) (rate(x[5m]))) or vector(0)", True),
+        ("sum by (a) (x) or on() vector(0)", False),
+        ("topk(1, x) or on() vector(0)", True),
+        ("topk(1, x) or vector(0)", False),
         ("sum(x) or y", False),
         ("topk(1, x)", True),
         ("topk(2, x)", False),
@@ -221,6 +225,28 @@ def test_a_counter_that_is_read_as_it_stands_is_seen(query, counters):
 )
 def test_what_more_requests_make_larger_is_told_from_a_share_of_them(query, larger):
     assert facts(query).by_traffic is larger
+
+
+@pytest.mark.parametrize(
+    ("query", "larger"),
+    [
+        ("sum(increase(x_total[5m]))", True),
+        ("(sum(increase(x_total[5m])) or vector(0)) / 300", True),
+        ("sum(count_over_time(up[5m]))", True),
+        ("sum(increase(x_total[5m])) / sum(increase(y_total[5m]))", False),
+        ("sum_over_time(x[5m]) / count_over_time(x[5m])", False),
+        ("sum(rate(x_total[5m]))", False),
+        ("histogram_quantile(0.9, sum by (le) (increase(x_bucket[5m])))", False),
+    ],
+)
+def test_what_a_longer_range_makes_larger_is_told_from_a_rate(query, larger):
+    assert facts(query).by_range is larger
+
+
+def test_a_fixed_range_of_a_count_is_not_to_become_the_window():
+    (one,) = advice('sum(increase(x_total{a="green"}[1m]))', green={"green"}, window_seconds=300)
+
+    assert one.kind is AdviceKind.COUNTED_RANGE
 
 
 @pytest.mark.parametrize("query", ["sum(x) > 5", "(sum(rate(x[5m])) / sum(rate(y[5m])) >= 0.05)", "-(sum(x) == 0)", "sum(x) < sum(y)"])
