@@ -76,7 +76,7 @@ def paths_of(value: Any, shape: Shape, prefix: Path = ()) -> Iterator[Path]:
             if path not in _NOT_OWNED:
                 yield from paths_of(item, shape.child(key), path)
         return
-    keys = shape.keys(value) if isinstance(value, (list, tuple)) and value else ATOMIC
+    keys = shape.keys(value) if isinstance(value, (list, tuple)) else ATOMIC
     if keys == ATOMIC:
         if prefix:
             yield prefix

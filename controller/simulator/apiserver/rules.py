@@ -175,7 +175,7 @@ def generation_of(resource: Resource, old: Obj, candidate: Obj, subresource: str
     if resource.kind.plural == "deployments" and candidate["metadata"].get("annotations") != old["metadata"].get("annotations"):
         return stored + 1
     for key in candidate.keys() | old.keys():
-        if key in ("metadata", "apiVersion", "kind") or (key == "status" and (resource.status or not resource.custom)):
+        if key in ("metadata", "apiVersion", "kind"):
             continue
         if candidate.get(key) is not old.get(key) and candidate.get(key) != old.get(key):
             return stored + 1
