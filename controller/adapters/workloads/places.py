@@ -156,14 +156,18 @@ def container_doubt(deployment: Obj, member: Member, image: str) -> str:
     Another one's image in it would replace a sidecar.
     """
     first, *others = marks.items(dig(deployment, "spec", "template", "spec", "containers"))
-    if member.container or _repository(text(first, "image")) == _repository(image):
-        return ""
-    meant = next((one for one in others if _repository(text(one, "image")) == _repository(image)), None)
-    if meant is None:
+    meant = max(others, key=lambda one: _likeness(text(one, "image"), image), default=first)
+    if member.container or _likeness(text(first, "image"), image) >= _likeness(text(meant, "image"), image):
         return ""
     would, name = f"{image} would go to container {text(first, 'name')} of {marks.where(deployment)}", text(meant, "name")
     runs = f"which runs {text(first, 'image')}, while {name} runs {text(meant, 'image')}"
     return f"{would}, {runs}: name it in the plan (members, container: {name})."
+
+
+def _likeness(one: str, other: str) -> int:
+    """How much speaks for two images being versions of one: the repository, or at least its name, since registries are mirrored."""
+    places = [_repository(one), _repository(other)]
+    return (places[0] == places[1]) + (places[0].rpartition("/")[2] == places[1].rpartition("/")[2])
 
 
 def _repository(image: str) -> str:

@@ -66,7 +66,9 @@ class TestWorkloads:
             (None, "web:2", True),
             ("app", "web:2", False),
             (None, "proxy:2", False),
-            (None, "new/web:2", False),
+            (None, "new/web:2", True),
+            (None, "new/other:2", False),
+            (None, "new/proxy:2", False),
             (None, "web@sha256:1", True),
         ],
     )
