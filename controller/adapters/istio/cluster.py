@@ -60,7 +60,7 @@ class Clusters:
         rules: the DestinationRules that we write.
         lost: the DestinationRule with green's subset is not there any more.
         blue_lost: what of blue's own clusters is not there, in words: its requests get errors.
-        beside: the other subsets of these hosts, by host and name.
+        others: labels of the other subsets of these hosts, by host and name.
     """
 
     parts: tuple[Cluster, ...] = ()
@@ -73,7 +73,7 @@ class Clusters:
     green_labels: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
     blue_lost: tuple[str, ...] = ()
-    beside: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    others: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
@@ -224,12 +224,14 @@ class _SubsetReader:
         blue = marks.mapping((find_subset(rules[0][1], self.sides.blue_subset) or {}).get("labels")) if rules else {}
         found = tuple(rule for (_, rule, _), part in zip(rules, parts, strict=True) if part.wanted is not None)
         green = labels[0] if labels else {}
-        beside = {
-            (host, str(entry.get("name"))): marks.mapping(entry.get("labels")) for host, rule, _ in rules for entry in subsets_of(rule)
+        others = {
+            (host, str(entry.get("name"))): marks.mapping(entry.get("labels"))
+            for host, rule, _ in rules
+            for entry in subsets_of(rule)
+            if entry.get("name") not in {self.sides.blue_subset, name}
         }
-        beside = {key: value for key, value in beside.items() if key[1] not in {self.sides.blue_subset, name}}
         problems = tuple(dict.fromkeys(self.problems))
-        return Clusters(parts, name, slot, problems, (), found, blue, green, blue_lost=gone, beside=beside)
+        return Clusters(parts, name, slot, problems, (), found, blue, green, blue_lost=gone, others=others)
 
     def _rule(self, host: str) -> Obj | None:
         named = self.plan.traffic.destination_rule

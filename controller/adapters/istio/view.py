@@ -105,7 +105,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         green_labels=clusters.green_labels,
         others=tuple(
             (pair.shared_service, name, labels)
-            for (host, name), labels in clusters.beside.items()
+            for (host, name), labels in clusters.others.items()
             if (host, name) in named and (pair := sides.pair(host))
         ),
         routed=frozenset(service for pair in pairs for service in pair.all_services),
