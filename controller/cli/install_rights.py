@@ -72,7 +72,11 @@ _VERSIONS = (
         "keep blue's minimum until the end, and give a clone its autoscaler at success",
     ),
     Right(SERVICE, ("get", "list", "watch", "create", "delete"), "green's Service"),
-    Right(CONFIG_MAP, ("get", "create", "patch", "delete"), "copies of the ConfigMaps that a member names"),
+    Right(
+        CONFIG_MAP,
+        ("get", "create", "patch", "delete"),
+        "copies of the ConfigMaps that a member names; whether what the versions read was changed",
+    ),
     Right(DESTINATION_RULE, ("get", "list", "watch", "create", "patch", "delete"), "green's subset or trafficPolicy"),
     Right(ENDPOINT_SLICE, LOOK, "count the ready endpoints of both colours"),
     Right(POD, ("list",), "restarts and readiness of green's pods"),
