@@ -79,14 +79,16 @@ def _within(one: Selector, other: Selector) -> bool:
 def _implied(condition: LabelMatcher, by: Collection[LabelMatcher]) -> bool:
     if condition in by:
         return True
-    values = next((one.value.split("|") for one in by if one.name == condition.name and _lists(one)), [])
+    values = next((found for one in by if one.name == condition.name and (found := _values(one))), [])
     holds = Matcher(condition.name, condition.op, condition.value).predicate()
     return bool(values) and all(map(holds, values))
 
 
-def _lists(matcher: LabelMatcher) -> bool:
-    """Whether it says by name which values it takes."""
-    return matcher.op == "=" or (matcher.op == "=~" and _PLAIN.fullmatch(matcher.value) is not None)
+def _values(matcher: LabelMatcher) -> list[str]:
+    """The values that it takes, where it says them by name; none where it does not."""
+    if matcher.op == "=":
+        return [matcher.value]
+    return matcher.value.split("|") if matcher.op == "=~" and _PLAIN.fullmatch(matcher.value) else []
 
 
 _PLAIN = re.compile(r"[\w-]+(\|[\w-]+)*")

@@ -54,6 +54,7 @@ ANSWERED = 'reporter="source",destination_workload=~"shop|shop-green",destinatio
         (ANSWERED, True),
         ('destination_workload="shop-green",reporter="source",destination_workload_namespace="shop",response_code="503"', True),
         ('destination_workload=~"shop-green|shop",reporter="source",destination_workload_namespace="shop"', True),
+        ('destination_workload="shop|shop-green",reporter="source",destination_workload_namespace="shop"', False),
         ('destination_workload="shop",reporter="destination",destination_workload_namespace="shop"', False),
         ('destination_workload="shop",destination_workload_namespace="shop"', False),
         ('destination_workload="cart",reporter="source",destination_workload_namespace="shop"', False),
