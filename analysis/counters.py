@@ -232,7 +232,7 @@ def _cleaned(counters: Sequence[Counter], since: float, scrapes: Scrapes) -> tup
 def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes, chosen: Mapping[Labels, Labels]) -> list[_Scraped]:
     """A counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
     every = copies.one_each(cleaned, scrapes.target_labels, scrapes.replica_labels, chosen)
-    return [(_target(one.labels, scrapes), _from(one, since)) for one in every]
+    return [(copies.among(one.labels, scrapes.target_labels), _from(one, since)) for one in every]
 
 
 def _from(series: Series, since: float) -> Series:
@@ -244,14 +244,10 @@ def _from(series: Series, since: float) -> Series:
     return Series(series.labels, samples[first - 1 :]) if first > 1 else series
 
 
-def _target(labels: Labels, scrapes: Scrapes) -> Labels:
-    return tuple([pair for pair in labels if pair[0] in scrapes.target_labels])
-
-
 def _targets(cleaned: Sequence[tuple[Counter, list[_Scraped]]], witness: Witness, scrapes: Scrapes) -> dict[Labels, list[float]]:
     """Sample times by target, sorted, of everything that was scraped from it."""
     times: dict[Labels, set[float]] = {}
-    beside = [(_target(series.labels, scrapes), series) for series in witness.scraped]
+    beside = [(copies.among(series.labels, scrapes.target_labels), series) for series in witness.scraped]
     for every in (*(every for _, every in cleaned), beside):
         for target, series in every:
             times.setdefault(target, set()).update([sample.time for sample in series.samples])

@@ -28,15 +28,14 @@ from controller.cli.replay_words import (
 )
 from controller.core.words import many
 
-HEARS_SECONDS = 0.2
-"""So often a wait for helpers looks up: a signal that comes just before Python begins to wait for a lock is only noticed after it."""
-
-
 if TYPE_CHECKING:
     from controller.api.plan import PlanSpec
     from controller.cli.replay_policy import WhatIf
     from controller.evidence.bundle import Bundle
     from controller.evidence.replay import Tally
+
+HEARS_SECONDS = 0.2
+"""So often a wait for helpers looks up: a signal that comes just before Python begins to wait for a lock is only noticed after it."""
 
 PlacesArgument = Annotated[
     list[Path], typer.Argument(metavar="BUNDLE|DIR...", help="Files of `penstock bundle`, or folders with .penstock files.")

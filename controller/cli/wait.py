@@ -91,11 +91,11 @@ def verdict_sentence(goal: Goal, code: ExitCode, release: Obj) -> str:
             return f"Release {name} ended as {phase}, which is not {wanted}: {message}"
 
 
-def check_reachable(session: Session, name: str, goal: Goal) -> None:
+def check_reachable(session: Session, release: Obj, goal: Goal) -> None:
     """A stage that the release's plan does not have is a typo: waiting for it would only tell so at the end."""
     if goal.word != "stage":
         return
-    release = release_of(session, name)
+    name = text(record(release.get("metadata")).get("name"))
     stages = planned_stages(record(release.get("spec")), plan_in_force(session, release), 1.0)
     if stages and goal.stage > len(stages):
         weights = ", ".join(str(weight) for weight, _ in stages)
@@ -165,8 +165,8 @@ def wait(
     goal, seconds = parse_goal(until), parse_timeout(timeout)
     hosts.check_format(output, hosts.OBJECT_FORMATS)
     session = hosts.open_session(ctx, namespace, context, kubeconfig)
-    insist(session, min(seconds or INSIST_SECONDS, INSIST_SECONDS), lambda: release_of(session, name))
-    check_reachable(session, name, goal)
+    release = insist(session, min(seconds or INSIST_SECONDS, INSIST_SECONDS), lambda: release_of(session, name))
+    check_reachable(session, release, goal)
     code, release = follow(session, name, goal, seconds, beside_data=bool(output))
     if output:
         hosts.print_object(hosts.plain(release), output)

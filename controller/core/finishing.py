@@ -268,10 +268,10 @@ def undrained(w: World) -> str:
         return "it drains"
     quiet = seen.quiet_old(w)
     if quiet is False:
+        if w.status.blue_elsewhere:  # scaled to nothing, it would be missed by those whom these rules lead there
+            return f"{GETS_REQUESTS}; lead the rules that the plan does not name to the new version, or stop who asks it"
         old = next((m.blue for m in w.observed.members if m.blue.found and m.blue.replicas), None)
         down = f", or `kubectl scale deployment {old.name} -n {old.namespace} --replicas=0`" if old is not None else ""
-        if w.status.blue_elsewhere:  # there the command would take the pods away that these rules lead to
-            return f"{GETS_REQUESTS}; lead the rules that the plan does not name to the new version, or stop who asks it"
         return f"{GETS_REQUESTS}; stop who asks it{down}"
     return "nobody can say whether it still gets requests" if quiet is None and not w.subject.deleted and patient(w) else ""
 

@@ -8,9 +8,9 @@ from controller.adapters.istio.cluster import get_or_none
 from controller.adapters.istio.gitops import gitops_problem, helm_warning
 from controller.adapters.istio.owners import live_owner
 from controller.adapters.istio.routing import mesh_candidates
-from controller.adapters.istio.routing_model import MESH_GATEWAY, Proxy, VirtualService, World
+from controller.adapters.istio.routing_model import MESH_GATEWAY, Destination, Proxy, VirtualService, World
 from controller.adapters.istio.routing_parse import parse_virtual_service
-from controller.adapters.istio.rules import FULL, ParsedRoutes, Rule, Split, all_pods, names, reachable, split_rules
+from controller.adapters.istio.rules import FULL, ParsedRoutes, Rule, Split, Target, all_pods, names, reachable, split_rules
 from controller.adapters.istio.sides import HOST, Side, Sides, namespaces_of
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.core import reasons
@@ -85,10 +85,12 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
 def _subsets(world: World, routes: Sequence[Route]) -> frozenset[tuple[str, str]]:
     """Of the plan's VirtualServices as they stand there, mirrors included, and of all others that could be seen."""
     own = [rule for route in routes for rule in reachable(route.parsed.rules)]
-    others = [rule for other in world.virtual_services for rule in other.http]
+    every: list[Sequence[Target | Destination]] = [
+        *(rule.targets for rule in own),
+        *(rule.route for other in world.virtual_services for rule in other.http),
+    ]
     # A place without weight gets nothing: where the last release's old version was, for one.
-    named = {(one.host, one.subset) for rule in own for one in rule.targets if one.weight or len(rule.targets) == 1}
-    named |= {(one.host, one.subset) for rule in others for one in rule.route if one.weight or len(rule.route) == 1}
+    named = {(one.host, one.subset) for targets in every for one in targets if one.weight or len(targets) == 1}
     return frozenset(place for place in named | {mirror for rule in own for mirror in rule.mirrors} if place[1])
 
 

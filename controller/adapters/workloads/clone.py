@@ -112,9 +112,8 @@ def clone_deployment(blue: Obj, how: Recipe, *, replicas: int, service: Obj | No
     spec = {key: value for key, value in marks.mapping(blue.get("spec")).items() if key != "paused"}
     spec |= {"replicas": replicas, "selector": _selector(blue, labels), "template": green_template(blue, how, labels)}
     head = _head(blue, how.there.namespace, how.there.workload)
-    head["metadata"]["labels"] |= {
-        key: value for key, value in labels.items() if key in VERSION_LABELS and key in head["metadata"]["labels"]
-    }
+    own = head["metadata"]["labels"]
+    own |= {key: labels[key] for key in VERSION_LABELS if key in own and key in labels}
     return _made({**head, "spec": spec}, how)
 
 
@@ -193,9 +192,10 @@ def green_spec(spec: Obj, how: Recipe) -> dict[str, Any]:
     changed = dict(spec)
     for section in ("initContainers", "containers"):
         if section in spec:
-            containers = marks.items(spec[section])
-            images = [how.image if how.image and (section, text(one, "name")) in moved else "" for one in containers]
-            changed[section] = [{**one, "image": image} if image else one for one, image in zip(containers, images, strict=True)]
+            changed[section] = [
+                {**one, "image": how.image} if how.image and (section, text(one, "name")) in moved else one
+                for one in marks.items(spec[section])
+            ]
     if how.member.environment and at >= 0:
         changed["containers"][at] = _with_environment(changed["containers"][at], how.member.environment)
     return dict(renamed(changed, how.member.references))

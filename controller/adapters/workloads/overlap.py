@@ -82,11 +82,8 @@ def one_sided(
     return found
 
 
-def subsets_overlap(
-    split: Split, blue: Mapping[str, str], green: Mapping[str, str], member: Member, service: tuple[str, str]
-) -> list[Problem]:
+def subsets_overlap(split: Split, blue: Mapping[str, str], green: Mapping[str, str], name: str, service: tuple[str, str]) -> list[Problem]:
     """Subset labels that select the pods of the other colour, or that blue's pods do not have; other rules' subsets that select green."""
-    name = member.name
     if split.green_labels and split.green_labels == split.blue_labels:
         detail = f"Both subsets of {name} would be {written(split.green_labels)}: that revision serves already, name the new one otherwise."
         return [Problem(reasons.SELECTOR_OVERLAP, detail)]

@@ -3,9 +3,12 @@
 Pure but for `find`, which is a read that takes "no such object" for an answer.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from controller.adapters import marks
 from controller.api.plan import Member, PlanSpec
@@ -101,6 +104,11 @@ def find(kube: Kube, kind: Kind, namespace: str, name: str) -> Obj | None:
         return kube.get(kind, namespace, name)
     except NotFoundError:
         return None
+
+
+def digest(said: Any) -> str:
+    """What plain data say, in 12 letters."""
+    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
 def dig(obj: Any, *path: str) -> Any:

@@ -329,7 +329,7 @@ def _overlap(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
     if found.split.by_host:
         found.problems += services_overlap(services, blue, labels, found.split.routed - own)
         return
-    found.problems += subsets_overlap(found.split, blue, labels, site.member, shared)
+    found.problems += subsets_overlap(found.split, blue, labels, site.member.name, shared)
     found.warnings += services_overlap(services, blue, labels, found.split.routed | {shared})
 
 

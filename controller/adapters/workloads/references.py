@@ -4,17 +4,14 @@ A right that is missing is no proof that an object is: it becomes a warning, sin
 no verb on Secrets.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from controller.adapters import marks
-from controller.adapters.workloads.places import dig, find, text
+from controller.adapters.workloads.places import dig, digest, find, text
 from controller.api.plan import Member
 from controller.core import reasons
 from controller.core.world import MemberView, Problem
@@ -88,16 +85,9 @@ def contents(kube: Kube, members: Iterable[MemberView]) -> dict[str, str]:
     found = {}
     for namespace, name in wanted:
         with suppress(RefusedError):
-            found[f"{namespace}/{name}"] = _digest(find(kube, CONFIG_MAP, namespace, name))
+            config = find(kube, CONFIG_MAP, namespace, name)
+            found[f"{namespace}/{name}"] = digest([config.get("data"), config.get("binaryData")]) if config is not None else ""
     return found
-
-
-def _digest(config: Obj | None) -> str:
-    """What a ConfigMap says, in 12 letters; "" for none."""
-    if config is None:
-        return ""
-    told = [config.get("data"), config.get("binaryData")]
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
 _HASH = re.compile(r"-[bcdfghkmt2456789]{10}")

@@ -4,11 +4,8 @@ Cheap in the steady state: one Deployment a colour and member, and what the `Loo
 cache these reads cost nothing; live (before green is given more) they are the few that the decision rests on.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-
-import orjson
 
 from controller.adapters import marks
 from controller.adapters.workloads.in_place import updated_by
@@ -16,6 +13,7 @@ from controller.adapters.workloads.places import (
     Place,
     Split,
     dig,
+    digest,
     find,
     image_of,
     number,
@@ -237,6 +235,7 @@ def of_deployment(deployment: Obj, member: Member) -> WorkloadView:
     """What the Deployment alone tells. Numbers of an older generation count as nothing: they speak of other pods."""
     seen, wanted = _seen(deployment), replicas_of(deployment)
     updated, total = number(deployment, "status", "updatedReplicas"), number(deployment, "status", "replicas")
+    template = marks.mapping(dig(deployment, "spec", "template"))
     return WorkloadView(
         namespace=text(deployment, "metadata", "namespace"),
         name=text(deployment, "metadata", "name"),
@@ -250,8 +249,8 @@ def of_deployment(deployment: Obj, member: Member) -> WorkloadView:
         current=seen and updated >= wanted and total == updated,
         empty=not number(deployment, "status", "readyReplicas"),
         image=image_of(deployment, member),
-        template=digest_of(marks.mapping(dig(deployment, "spec", "template"))),
-        config_maps=config_maps(marks.mapping(dig(deployment, "spec", "template"))),
+        template=digest_of(template),
+        config_maps=config_maps(template),
         revision=marks.annotation(deployment, marks.REVISION),
         made=marks.is_made(deployment),
         updated_by=updated_by(deployment),
@@ -269,7 +268,7 @@ def digest_of(template: Obj) -> str:
         return ""
     notes = {key: value for key, value in marks.mapping(dig(template, "metadata", "annotations")).items() if not key.startswith(RESTARTS)}
     told = {**template, "metadata": {"labels": marks.mapping(dig(template, "metadata", "labels")), "annotations": notes}}
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+    return digest(told)
 
 
 def _stuck_by_condition(deployment: Obj) -> str:
