@@ -225,14 +225,14 @@ def _cleaned(counters: Sequence[Counter], since: float, scrapes: Scrapes) -> tup
         every = [clean(one, ahead) for one in counter.series]
         left = left.and_more(spoilt(zip(counter.series, every, strict=True), ahead))
         found.append((counter, every))
-    chosen = copies.chosen((one for _, every in found for one in every), scrapes.target_labels, scrapes.replica_labels, scrapes.patience)
-    return [(counter, _scraped(every, since, scrapes, chosen)) for counter, every in found], left
+    all_of_them = [one for _, every in found for one in every]
+    reading = copies.Reading.of(all_of_them, scrapes.target_labels, scrapes.replica_labels, scrapes.patience, since)
+    return [(counter, _scraped(every, reading)) for counter, every in found], left
 
 
-def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes, chosen: Mapping[Labels, Labels]) -> list[_Scraped]:
+def _scraped(cleaned: Iterable[Series], reading: copies.Reading) -> list[_Scraped]:
     """A counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
-    every = copies.one_each(cleaned, scrapes.target_labels, scrapes.replica_labels, chosen)
-    return [(copies.among(one.labels, scrapes.target_labels), _from(one, since)) for one in every]
+    return [(copies.among(one.labels, reading.targets), _from(one, reading.since)) for one in copies.one_each(cleaned, reading)]
 
 
 def _from(series: Series, since: float) -> Series:
