@@ -310,3 +310,13 @@ def test_a_share_is_filled_up_in_its_numerator_alone(query, instead):
 )  # fmt: skip
 def test_what_is_no_share_or_has_labels_stays(query):
     assert with_failures_filled(query) == query
+
+
+def test_within_backticks_nothing_is_escaped():
+    """So people write patterns; a plan with one was refused as no PromQL."""
+    query = r"""sum(rate(x_total{path=~`/a\d+"/.*`,b="\\d`"}[5m]))"""
+
+    (one,) = facts(query).selectors
+
+    assert check_query(query) == []
+    assert [matcher.value for matcher in one.matchers] == [r'/a\d+"/.*', r"\d`"]
