@@ -199,7 +199,8 @@ def difference(
     fresh = {arm: _times(every for counter, every in cleaned if counter.arm is arm) for arm in Arm}
     needed = tuple(needs)
     bases = _Bases(cursor.until, targets, known.started, scrapes, open_ones.appeared)
-    increments = {(counter.arm, counter.name): _increments(every, bases) for counter, every in cleaned}
+    blind = bases.blind(one for _, every in cleaned for one in every)
+    increments = {(counter.arm, counter.name): _increments(every, bases, blind) for counter, every in cleaned}
     holding = open_ones.holding(max((times[-1] for times in fresh.values() if times), default=-math.inf), scrapes.patience)
     until = min([_settled_until(fresh, needed, targets, scrapes), *(one.good for one in holding)])
     grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience, open_ones.stretches))
@@ -284,21 +285,29 @@ class _Bases:
         start = max((self.started[value] for _, value in target if value in self.started), default=None)
         return start if start is not None and first - self.scrapes.interval < start <= first else None
 
+    def blind(self, every: Iterable[_Scraped]) -> dict[Labels, float]:
+        """By target, the time up to which a counter of a new one had no count: what it counted till then, nobody knows."""
+        found: dict[Labels, float] = {}
+        for target, series in every if self.appeared else ():
+            if series.labels in self.appeared and series.samples[0].time > self.since and self.began(target, series) is None:
+                found[target] = max(series.samples[0].time, found.get(target, -math.inf))
+        return found
 
-def _increments(every: Sequence[_Scraped], bases: _Bases) -> list[_Increment]:
-    """Increments of all series, by end."""
+
+def _increments(every: Sequence[_Scraped], bases: _Bases, blind: Mapping[Labels, float]) -> list[_Increment]:
+    """Increments of all series, by end; those of a target that was blind to some of its requests are set aside with them."""
     resets = _resets(every)
     found: list[_Increment] = []
     for target, series in every:
         before = series.samples[0]
-        begun = bases.began(target, series)
+        begun, known = bases.began(target, series), blind.get(target, -math.inf)
         if begun is not None and before.value > 0:
-            found.append((before.time, begun, before.value))
+            found.append((before.time, -math.inf if before.time <= known else begun, before.value))
         reset = resets.get(_family(series.labels), _NO_TIMES) if resets else _NO_TIMES
         for after in series.samples[1:]:
             gained = after.value if after.time in reset else after.value - before.value
             if gained > 0:
-                found.append((after.time, before.time, gained))
+                found.append((after.time, -math.inf if after.time <= known else before.time, gained))
             before = after
     # The sum of floats depends on their order, and the same samples must give the same state to the bit.
     return sorted(found)

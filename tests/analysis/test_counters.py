@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
 
@@ -174,6 +175,16 @@ class TestOneSeries:
         found = look(good + bad, [steady("b", 1, 210)], bad_green=bad)
 
         assert [t[3] for t in numbers(found)][-6:] == [0, 1, 1, 1, 1, 1]
+
+    def test_failures_of_a_new_pod_do_not_count_while_its_requests_have_no_number(self):
+        """Else a healthy version would show failures without the requests beside them."""
+        ok = series({t: math.inf if t < 30 else 100 * t for t in range(0, 61, 10)}, "g", code="200")
+        failed = series({t: t for t in range(0, 61, 10)}, "g", code="503")
+
+        found = look([ok, failed], [steady("b", 1, 60)], bad_green=[failed], scrapes=replace(TENS, patience=50))
+
+        assert [(t[2], t[3]) for t in numbers(found) if t[2]] == [(1010, 10)] * 3
+        assert sum(part.set_aside.get((GREEN, "bad"), 0) for part in found.slices) == 30
 
     def test_buckets_of_a_histogram_are_reset_together(self):
         """The small bucket does not fall in the reset; alone it would be taken for +2."""
