@@ -19,7 +19,8 @@ a target's samples in order of time and nothing can then be added before it. A t
 the tick, so that both arms' increments cover the same seconds to one scrape. A target that is silent for longer than
 `patience` is not waited for. If it comes back, its increment covers other seconds than the other arm's: it is set
 aside, and the number of its events is reported. A counter whose samples cannot be counted is no fresh one: ticks end at
-its last good sample (`analysis.usable`).
+its last good sample (`analysis.usable`). Where two servers scrape the same target one is read; when that one goes
+down, the other one's copy goes on from what was counted (`analysis.copies`).
 """
 
 import math
