@@ -82,6 +82,9 @@ def one_each(every: Iterable[Series], reading: Reading) -> list[Series]:
             copies.setdefault(identity, {}).setdefault(series.labels, []).append(series)
     found = []
     for several in copies.values():
+        if len(several) == 1:
+            found += [_merged(labels, parts) for labels, parts in several.items()]
+            continue
         labels, earlier = (_read(several, reading, which) for which in (reading.now, reading.before))
         one = _merged(labels, several[labels])
         found.append(one if labels == earlier else _continued(one, _merged(earlier, several[earlier]), reading.since))
