@@ -256,8 +256,10 @@ def _bypasses(route: Route, split: Split, sides: Sides) -> Iterator[Problem]:
             sentence = f"the bypass {rule.title} of {route.title} sends to something else than blue and green"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     for bypass in split.unmade:
-        if not bypass.can_be_made:
-            sentence = f'{route.title} has no http rule "{bypass.route}", and the plan names no header or cookie to make one with'
+        if not split.can_make(bypass):
+            bare = "the plan names no header or cookie to make one with"
+            lacking = "no rule with weights to make one beside" if bypass.can_be_made else bare
+            sentence = f'{route.title} has no http rule "{bypass.route}", and {lacking}'
             yield Problem(reasons.ROUTE_MISSING, sentence)
 
 
