@@ -289,6 +289,12 @@ def quiet_old(w: World) -> bool | None:
     return _known(_quiet(w, w.status.phase_since, "blue"))
 
 
+def old_drains(w: World) -> bool:
+    """After success: whether the samples that will tell whether the old version gets requests are still to come."""
+    found = _quiet(w, w.status.phase_since, "blue")
+    return found is not None and found.early
+
+
 def quiet_clone(w: World) -> bool | None:
     """`finish: home`: whether the clone gets no requests any more since the return."""
     return _known(_quiet(w.at_home, w.status.returned_at, "blue"))

@@ -312,11 +312,19 @@ def _union(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Whether green gets no requests. `known` is False where nobody can say."""
+    """Whether a colour gets no requests.
+
+    Attributes:
+        quiet: it gets none.
+        known: False where nobody can say.
+        why: what was seen, or what is missing.
+        early: nobody can say yet: there are samples, and none from after the drain.
+    """
 
     quiet: bool
     known: bool
     why: str
+    early: bool = False
 
 
 def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: float, colour: str = "green") -> Quiet:
@@ -331,7 +339,7 @@ def quiet(traffic: Traffic, *, since: float, drain: float, scrape_interval: floa
     if newest == -math.inf:
         return Quiet(quiet=False, known=False, why="Prometheus's answer has no sample of either version")
     if newest < since + drain:
-        return Quiet(quiet=False, known=newest > since, why="no sample yet from after the drain")
+        return Quiet(quiet=False, known=False, why="no sample yet from after the drain", early=newest > since)
     arm = traffic.green if colour == "green" else traffic.blue
     after = newest - drain
     times = sorted({*traffic.blue.times, *traffic.green.times})
