@@ -194,6 +194,10 @@ def _comparable(body: Any, step: Mapping[str, Any], symbols: Symbols) -> Any:
         return _symbolic(_status(body), symbols)
     if "names_of" in step:
         return [item["metadata"]["name"] for item in body[step["names_of"]]]
+    if "names" in step:
+        return [item["name"] for item in _at(body, step["names"])]
+    if "owners" in step:
+        return _owners(body, step["owners"])
     if "see" in step:
         return _symbolic({path: _at(body, path) for path in step["see"]}, symbols)
     if str(body.get("kind", "")).endswith("List") and "items" in body:
@@ -202,6 +206,15 @@ def _comparable(body: Any, step: Mapping[str, Any], symbols: Symbols) -> Any:
     if "metadata" in body and set(body["metadata"]) <= {"resourceVersion", "annotations"}:
         return _symbolic({"kind": body["kind"], "annotations": body["metadata"].get("annotations")}, symbols)
     return _symbolic(body, symbols)
+
+
+def _owners(body: Mapping[str, Any], asked: Any) -> list[Any]:
+    """Who owns what, in an order of ours; `asked` names the managers, or is true for all of them."""
+    entries = [{key: value for key, value in entry.items() if key != "time"} for entry in body["metadata"].get("managedFields", ())]
+    return sorted(
+        (entry for entry in entries if asked is True or entry["manager"] in asked),
+        key=lambda entry: [entry["manager"], entry["operation"], entry.get("subresource", "")],
+    )
 
 
 def _status(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,9 +46,9 @@ def received(served: Served, body: Any) -> Obj:
 def patched(served: Served, old: Obj, body: Any, how: str) -> Obj:
     """The candidate of a merge, JSON or strategic merge patch, in its stored form."""
     shown = old if served.view is None else served.view(old)
+    if "merge-patch" in how and not isinstance(body, Mapping):
+        raise ApiError(400, "error decoding patch: a merge patch is an object")
     if how.startswith("application/merge-patch+json"):
-        if not isinstance(body, Mapping):
-            raise ApiError(400, "error decoding patch: a merge patch is an object")
         candidate = merge(shown, body)
     elif how.startswith("application/json-patch+json"):
         candidate = json_patch(shown, _without_owners(body))
@@ -98,10 +98,12 @@ def applied(server: "ApiServer", served: Served, place: tuple[str, str], body: A
     """Server-side apply at a place (namespace, name): create the object where it is missing, else merge by ownership."""
     namespace, name = place
     rules.field_manager_is_given(options.field_manager)
-    body = received(served, body)
+    body = _applied_part(served.resource, received(served, body), options.subresource)
     metadata = {**body["metadata"], "name": name}
     old = served.shelf.find(namespace if served.resource.kind.namespaced else "", name)
     if old is None:
+        if options.subresource:
+            raise served.resource.not_found(name)
         if metadata.get("uid"):
             told = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
             raise ApiError(409, told, target=served.resource.target(name))
@@ -113,8 +115,17 @@ def applied(server: "ApiServer", served: Served, place: tuple[str, str], body: A
     candidate, settle = apply_candidate(server.ledger, served, old, {**body, "metadata": metadata}, options)
     stored = writes.update(server, served, old, candidate, options, verb="apply")
     if not options.dry_run:
-        settle(stored)
+        settle()
     return stored
+
+
+def _applied_part(resource: Resource, body: Obj, subresource: str) -> Obj:
+    """What an apply speaks of at its endpoint: the status alone, or all but the status."""
+    if subresource == "status":
+        written = ("resourceVersion",) if resource.custom else ("resourceVersion", "uid", "annotations")
+        metadata = {key: value for key, value in body["metadata"].items() if key in written}
+        return {"metadata": metadata, "status": body.get("status")} if "status" in body else {"metadata": metadata}
+    return {key: value for key, value in body.items() if key != "status" or not resource.status}
 
 
 # The scale subresource.

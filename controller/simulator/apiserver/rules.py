@@ -260,14 +260,21 @@ def stores_nothing(*, dry_run: bool) -> bool:
 # Reading and watching.
 
 
-def revision_number(text: str, *, watching: bool) -> int:
-    """The revision that a client names; "" is 0. Garbage is an internal error of a watch, and a bad request of a read."""
+def revision_number(text: str, *, listing: bool = False) -> int:
+    """The revision that a client names; "" is 0. Garbage is a bad request of a list, and an internal error of a get and a watch."""
     if not text:
         return 0
     if not text.isdigit():
         told = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise ApiError(500, told, reason="") if watching else ApiError(400, told)
+        raise ApiError(400, told) if listing else ApiError(500, told, reason="")
     return int(text)
+
+
+def revision_is_matched(match: str, revision: str) -> None:
+    """How a list's revision is meant is one of two words, and only said of a revision."""
+    if match and (match not in ("Exact", "NotOlderThan") or not revision):
+        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{match}"', "resourceVersionMatch")
+        raise invalid("ListOptions", "meta.k8s.io", "", [cause])
 
 
 def revision_is_not_in_the_future(asked: int, current: int) -> None:

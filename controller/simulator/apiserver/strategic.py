@@ -6,6 +6,7 @@ Directives: `$patch: delete` and `$patch: replace` in an object, `$retainKeys`, 
 
 from typing import Any
 
+from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.shapes import ATOMIC, SET, item_key, list_keys
 
 Key = tuple[Any, ...]
@@ -18,15 +19,17 @@ def merge(target: Any, patch: Any) -> Any:
 
 
 def _merge_object(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    if patch.get("$patch") == "replace":
-        return {key: value for key, value in patch.items() if key != "$patch"}
+    if "$patch" in patch:
+        return _directed(patch)
     result = dict(target)
     if "$retainKeys" in patch:
         result = {key: value for key, value in result.items() if key in patch["$retainKeys"]}
     for key, value in patch.items():
-        if key.startswith("$deleteFromPrimitiveList/"):
-            field = key.partition("/")[2]
+        directive, _, field = key.partition("/")
+        if directive == "$deleteFromPrimitiveList":
             result[field] = [item for item in result.get(field) or [] if item not in value]
+        elif directive == "$setElementOrder" and field in result and field not in patch:
+            result[field] = _merge_list(field, result[field], [], value)
         elif key.startswith("$"):
             continue
         elif value is None:
@@ -41,25 +44,41 @@ def _merge_object(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, An
     return result
 
 
+def _directed(patch: dict[str, Any]) -> dict[str, Any]:
+    """What a patch makes of an object where it says what is to become of it."""
+    match patch["$patch"]:
+        case "replace":
+            return {key: value for key, value in patch.items() if key != "$patch"}
+        case "delete":
+            return {}
+        case odd:
+            raise ApiError(500, f"unknown patch type found: {odd}", reason="")
+
+
 def _merge_list(field: str, stored: list[Any], patch: list[Any], order: list[Any]) -> list[Any]:
     keys = list_keys(field, stored or patch)
     if keys == ATOMIC:
         return patch
-    if keys == SET:
-        return [*stored, *(item for item in patch if item not in stored)]
-    if any(item.get("$patch") == "replace" and len(item) == 1 for item in patch):
+    if keys != SET and any(item.get("$patch") == "replace" for item in patch):
         return [item for item in patch if "$patch" not in item]
-    merged = {item_key(item, keys[:1]): item for item in stored}
+    merged = {_identity(item, keys): item for item in stored}
     for item in patch:
-        key = item_key(item, keys[:1])
-        if item.get("$patch") == "delete":
+        key = _identity(item, keys)
+        if keys == SET:
+            merged[key] = item
+        elif item.get("$patch") == "delete":
             merged.pop(key, None)
         else:
             merged[key] = _merge_object(merged.get(key, {}), item)
-    place = {item_key(item, keys[:1]): at for at, item in enumerate(stored)}
-    named = [key for key in (item_key(item, keys[:1]) for item in order or patch) if key in merged]
+    place = {_identity(item, keys): at for at, item in enumerate(stored)}
+    named = [key for key in (_identity(item, keys) for item in order or patch) if key in merged]
     rest = [key for key in merged if key not in named]
     return [merged[key] for key in _ordered(rest, named, place)]
+
+
+def _identity(item: Any, keys: tuple[str, ...]) -> Key:
+    """What tells an item from the others: of a set the item itself, of named things the first of their keys."""
+    return (item,) if keys == SET else item_key(item, keys[:1])
 
 
 def _ordered(rest: list[Key], named: list[Key], place: dict[Key, int]) -> list[Key]:
