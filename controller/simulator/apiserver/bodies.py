@@ -35,6 +35,7 @@ def received(served: Served, body: Any) -> Obj:
         told = f'{body["kind"]} in version "{kind.version}" cannot be handled as a {kind.kind}: no kind "{body["kind"]}" is registered'
         raise ApiError(400, told)
     rules.kind_is_named(served.resource, body)
+    contents.metadata_has_its_types(body.get("metadata", {}), patching=False)
     whole = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": body.get("metadata", {}), **body}
     if kind.plural == LEASE.plural:
         contents.lease_times_have_microseconds(kind, whole, patching=False)
@@ -80,7 +81,11 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
     elif kind.plural in TYPES:
         contents.fields_have_their_types(kind, candidate, patching=True)
     if candidate["metadata"] is not shown["metadata"]:
-        rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), candidate)
+        contents.metadata_has_its_types(candidate["metadata"], patching=True)
+        named = {
+            "metadata": {"name": "", **candidate["metadata"]}
+        }  # an object may be put without its name, and not be patched to have none
+        rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), named)
     for key in ("kind", "apiVersion"):
         if candidate.get(key) != shown.get(key):
             raise _another_kind(resource, candidate, key, f"Invalid value: {candidate.get(key)}: must be {shown.get(key)}")

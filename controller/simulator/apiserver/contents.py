@@ -12,7 +12,7 @@ from controller.ports import Kind, Obj
 from controller.simulator.apiserver.errors import NOT_CHECKED, ApiError, Cause, invalid_of
 from controller.simulator.apiserver.resources import Resource
 from controller.simulator.apiserver.schema import Report, run_rules
-from controller.simulator.apiserver.types import wrong_fields
+from controller.simulator.apiserver.types import wrong_fields, wrong_metadata
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """Requests above this are refused with 413; the real server's own limit."""
@@ -25,6 +25,8 @@ _SHAPE_FAULTS = frozenset(
     {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported"}
 )
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_QUALIFIED = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_FINALIZERS = frozenset({"foregroundDeletion", "orphan", "kubernetes", "customresourcecleanup.apiextensions.k8s.io"})
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 
 
@@ -69,13 +71,31 @@ def validation_rules_hold(resource: Resource, name: str, report: Report) -> None
 def labels_are_valid(resource: Resource, name: str, metadata: Mapping[str, Any]) -> None:
     """Label values are short and plain; annotations are bounded in total."""
     for key, value in (metadata.get("labels") or {}).items():
-        if not isinstance(value, str) or len(value) > 63 or _LABEL_VALUE.fullmatch(value) is None:  # noqa: PLR2004 - a DNS label
+        if len(value) > 63 or _LABEL_VALUE.fullmatch(value) is None:  # noqa: PLR2004 - a DNS label
             told = f'Invalid value: "{value}": a valid label must be an empty string or consist of alphanumeric characters (key {key})'
             raise invalid_of(resource.kind, name, Cause("FieldValueInvalid", told, "metadata.labels"))
-    size = sum(len(key) + len(str(value)) for key, value in (metadata.get("annotations") or {}).items())
+    size = sum(len(key) + len(value) for key, value in (metadata.get("annotations") or {}).items())
     if size > MAX_ANNOTATION_BYTES:
         told = f"Too long: may not be more than {MAX_ANNOTATION_BYTES} bytes"
         raise invalid_of(resource.kind, name, Cause("FieldValueTooLong", told, "metadata.annotations"))
+
+
+def names_are_qualified(resource: Resource, name: str, metadata: Mapping[str, Any]) -> list[str]:
+    """Keys of labels and annotations are names, with a domain in front or without; finalizers have one. Gives the warnings.
+
+    A custom resource may have a finalizer without a domain, at the cost of a warning.
+    """
+    wrong = [("metadata.labels", key) for key in metadata.get("labels") or () if _QUALIFIED.fullmatch(key) is None]
+    wrong += [("metadata.annotations", key) for key in metadata.get("annotations") or () if _QUALIFIED.fullmatch(key.lower()) is None]
+    plain = [(i, key) for i, key in enumerate(metadata.get("finalizers") or ()) if "/" not in key and key not in _FINALIZERS]
+    if resource.custom:
+        told = [f'metadata.finalizers: "{key}": prefer a domain-qualified finalizer name to avoid accidental conflicts' for _, key in plain]
+    else:
+        told = []
+        wrong += [(f"metadata.finalizers[{i}]", key) for i, key in plain]
+    if wrong:
+        raise invalid_of(resource.kind, name, *(Cause("FieldValueInvalid", f'Invalid value: "{key}"', path) for path, key in wrong))
+    return told
 
 
 def data_is_small_enough(resource: Resource, name: str, body: Obj) -> None:
@@ -86,6 +106,13 @@ def data_is_small_enough(resource: Resource, name: str, body: Obj) -> None:
     if size > MAX_DATA_BYTES:
         told = f"Too long: may not be more than {MAX_DATA_BYTES} bytes"
         raise invalid_of(resource.kind, name, Cause("FieldValueTooLong", told, "[]"))
+
+
+def metadata_has_its_types(metadata: Mapping[str, Any], *, patching: bool) -> None:
+    """Names are texts, labels and annotations maps of texts, finalizers a list of them."""
+    for path, wanted, value in wrong_metadata(metadata):
+        told = f"{path}: found {json.dumps(value)[:80]}, expected {wanted}"
+        raise ApiError(422 if patching else 400, told, reason=None if patching else "BadRequest")
 
 
 def fields_have_their_types(kind: Kind, body: Obj, *, patching: bool) -> None:

@@ -249,6 +249,18 @@ def no_new_finalizers(resource: Resource, old: Obj, metadata: Mapping[str, Any])
         raise invalid_of(resource.kind, old["metadata"]["name"], Cause("FieldValueForbidden", told, "metadata.finalizers"))
 
 
+def deletion_is_not_written(resource: Resource, old: Obj, metadata: Mapping[str, Any]) -> None:
+    """Nobody marks an object for deletion, or changes its mark, but by deleting it."""
+    told = "Invalid value: field is immutable"
+    causes = [
+        Cause("FieldValueInvalid", told, f"metadata.{key}")
+        for key in ("deletionGracePeriodSeconds", "deletionTimestamp")
+        if metadata.get(key) not in (None, old["metadata"].get(key))
+    ]
+    if causes:
+        raise invalid_of(resource.kind, old["metadata"]["name"], *causes)
+
+
 # Dry runs.
 
 

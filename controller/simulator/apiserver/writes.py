@@ -64,6 +64,7 @@ def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, option
         rules.resource_version_is_current(resource, old, metadata)
         rules.uid_is_the_same(resource, old, metadata, patching=verb != "update")
         rules.no_new_finalizers(resource, old, metadata)
+        rules.deletion_is_not_written(resource, old, metadata)
         metadata = _tidy(rules.system_metadata(old, metadata))
         candidate = {**candidate, "metadata": metadata}
     candidate = _written_part(resource, old, candidate, options.subresource)
@@ -140,6 +141,8 @@ def validated(resource: Resource, old: Obj | None, candidate: dict[str, Any], op
     metadata, name = candidate["metadata"], candidate["metadata"]["name"]
     if old is None or metadata is not old["metadata"]:
         contents.labels_are_valid(resource, name, metadata)
+        for warning in contents.names_are_qualified(resource, name, metadata):
+            options.warn(warning)
     contents.data_is_small_enough(resource, name, candidate)
     if resource.kind.plural in contents.COUNTED and (old is None or candidate.get("spec") is not old.get("spec")):
         contents.parts_are_there(resource.kind, candidate)
