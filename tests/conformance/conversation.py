@@ -7,6 +7,7 @@ order of appearance, so that "the same revision as before" stays visible.
 import itertools
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,6 +30,7 @@ _PLACES = {
     "leases": "/apis/coordination.k8s.io/v1",
     "plains": f"/apis/{WIDGET}",
     "pods": "/api/v1",
+    "secrets": "/api/v1",
     "services": "/api/v1",
 }
 _TYPES = {
@@ -65,9 +67,14 @@ DEPLOYMENT = {
 
 @dataclass(frozen=True)
 class Server:
-    """Where a conversation is held: a client with the rights of an administrator."""
+    """Where a conversation is held: a client with the rights of an administrator.
+
+    Attributes:
+        slow: it has controllers of its own, for which some steps wait.
+    """
 
     client: httpx.Client
+    slow: bool = False
 
 
 @dataclass
@@ -131,6 +138,7 @@ def _url(place: str, namespace: str) -> str:
 
 
 def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], symbols: Symbols) -> Any:
+    time.sleep(step.get("pause", 0) if server.slow else 0)
     method, place = _filled(step["do"], variables).split(" ", 1)
     url, query = _url(place, symbols.namespace), _filled(step.get("query", {}), variables)
     if method == "WATCH":

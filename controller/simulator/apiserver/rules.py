@@ -14,7 +14,10 @@ from controller.simulator.apiserver.errors import NOT_CHECKED, ApiError, Cause, 
 from controller.simulator.apiserver.resources import Resource
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "managedFields")
+_SYSTEM = (
+    "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "managedFields",
+    "selfLink",
+)  # fmt: skip
 
 
 # Creating.

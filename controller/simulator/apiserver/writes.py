@@ -107,10 +107,9 @@ def delete(server: "ApiServer", served: Served, old: Obj, how: Deletion, options
     resource, metadata = served.resource, old["metadata"]
     rules.delete_preconditions(resource, old, how.uid, how.resource_version)
     _admitted(server, served, old, None, options, verb="delete")
-    added = _PROPAGATION_FINALIZERS.get(how.propagation)
     finalizers = list(metadata.get("finalizers") or ())
-    if added and added not in finalizers:
-        finalizers.append(added)
+    added = (_PROPAGATION_FINALIZERS.get(how.propagation), CRD_FINALIZER if resource.kind == ports.CRD else None)
+    finalizers += [name for name in added if name and name not in finalizers]
     marked = {**old, "metadata": {**metadata, **({"finalizers": finalizers} if finalizers else {})}}
     is_namespace = resource.kind == ports.NAMESPACE and bool((old.get("spec") or {}).get("finalizers"))
     lingers = resource.kind == ports.POD and bool((old.get("spec") or {}).get("nodeName")) and bool(how.grace_seconds)
@@ -198,7 +197,7 @@ def _deleted(resource: Resource, old: Obj) -> Obj:
 
 
 def _prepared_crd(server: "ApiServer", crd: dict[str, Any]) -> dict[str, Any]:
-    """A definition as the server completes it: its names accepted, itself established, its instances guarded by a finalizer."""
+    """A definition as the server completes it: its names accepted, itself established."""
     server.registry.check(crd)
     spec, at = crd["spec"], server.stamps.time()
     names = {"singular": spec["names"]["kind"].lower(), "listKind": f"{spec['names']['kind']}List", **spec["names"]}
@@ -212,7 +211,6 @@ def _prepared_crd(server: "ApiServer", crd: dict[str, Any]) -> dict[str, Any]:
     stored = [version["name"] for version in spec["versions"] if version.get("storage")]
     return {
         **crd,
-        "metadata": {**crd["metadata"], "finalizers": [CRD_FINALIZER]},
         "spec": {"conversion": {"strategy": "None"}, **spec, "names": names},
         "status": {"conditions": conditions, "acceptedNames": names, "storedVersions": stored},
     }
