@@ -48,8 +48,9 @@ def scene() -> Iterator[Scene]:
 
 def again(scene: Scene) -> Program:
     """Kill every controller, and start one that knows nothing."""
-    for program in scene.controllers.programs:
-        program.kill()
+    with scene.recorder.disturbance():
+        for program in scene.controllers.programs:
+            program.kill()
     led = len(scene.controllers.leaders())
     program = scene.controllers.start()
     program.wait_until(lambda: len(scene.controllers.leaders()) > led, 60)
