@@ -21,6 +21,8 @@ LEASE_SECONDS = LeaseSettings("", "", "").duration
 MARGIN_SECONDS = 60.0
 DRIFT_SECONDS = 5.0
 ROLLBACK_SECONDS = 1.0
+TAKEOVER_SECONDS = 5.0
+"""Green may have weight so long, and a lease, while nobody acts (L7)."""
 REFUSED_SECONDS = 600.0
 """A teardown that the API server refuses is tried so long; then a person is asked."""
 
@@ -117,7 +119,7 @@ class Liveness:
         if since is None or not exposed:
             self._safe_at, self._told = now, False
             return
-        waited, allowed = now - max(since, self._safe_at), self._lease + 5
+        waited, allowed = now - max(since, self._safe_at), self._lease + TAKEOVER_SECONDS
         if waited <= allowed + self._late:
             self._told = False
         elif not self._told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from controller.simulator.invariants_liveness import DRIFT_SECONDS
+from controller.simulator.invariants_liveness import DRIFT_SECONDS, TAKEOVER_SECONDS
 
 if TYPE_CHECKING:
     from tests.bed.api import JsonObject
@@ -26,6 +26,7 @@ class Beside:
 
     Attributes:
         lease: seconds.
+        disturbances: in order.
         quiet_since: when the last disturbance ended, or the record began.
         led_at: when the Lease was renewed last; its release counts as none.
     """
@@ -43,10 +44,12 @@ class Beside:
 
     @property
     def leaderless_since(self) -> float | None:
-        """The last time the Lease was renewed, or the end of a time in which nobody could: whoever renews it acts in that moment."""
-        if self.led_at is None:
-            return None
-        return max([self.led_at, *(one.end for one in self.disturbances if one.alone and one.begin <= self.led_at + self.lease)])
+        """When the Lease was renewed last: who renews it acts in that moment. Counts anew from the end of a time in which nobody could."""
+        since = self.led_at
+        for one in self.disturbances:
+            if since is not None and one.alone and one.begin <= since + self.lease + TAKEOVER_SECONDS:
+                since = max(since, one.end)
+        return since
 
     def disturbed(self, since: float, now: float) -> bool:
         """Whether something was away, or had come back less than a lease and 10 s before."""

@@ -81,10 +81,10 @@ class Chaos:
         for number in range(count):
             self._live(self._random.uniform(0.5, 7.0))
             where = self._at_a_write()
-            with self.scene.recorder.disturbance():
+            with self.scene.recorder.disturbance(alone=True):
                 program.kill()
-            self.say(f"kill {number + 1} of {count} {where}; {self.summary()}")
-            program = self.scene.controllers.start()
+                self.say(f"kill {number + 1} of {count} {where}; {self.summary()}")
+                program = self.scene.controllers.start()
 
     def pauses(self, count: int) -> None:
         """Freeze one of two controllers for longer than the lease, and let it go on where it stood."""

@@ -56,6 +56,7 @@ def test_a_lease_that_is_let_go_is_not_renewed(recorded):
 
 def test_without_weight_nobody_need_lead(recorded):
     recorded.story.rolls_back()
+    recorded.begun = recorded.story.now
     recorded.renewed(recorded.story.now)
 
     assert recorded.found(after=60.0) == []
@@ -68,6 +69,15 @@ def test_while_a_test_lets_nobody_lead_nobody_need(recorded, alone, breaches):
     recorded.disturbances.append(Disturbance(now + 1, now + 30, alone))
 
     assert recorded.found() == breaches
+
+
+def test_one_kill_after_the_other_each_gives_the_next_its_time(recorded):
+    now = recorded.story.now
+    recorded.renewed(now)
+    recorded.disturbances += [Disturbance(now + second, now + second, alone=True) for second in (1, 6, 12)]
+
+    assert recorded.found(after=19.0) == []
+    assert recorded.found(after=20.0) == ["L7"]
 
 
 def test_a_silence_before_the_next_disturbance_is_still_one(recorded):

@@ -32,12 +32,12 @@ def apply_candidate(ledger: Ledger, served: Served, old: Obj, body: Obj, options
 
     def settle() -> None:
         for manager in list(owners.fields):
-            if manager != me and owners.fields[manager] & (changed | gone):
+            if manager != me:
                 owners.give(manager, owners.fields[manager] - changed - gone, owners.times[manager])
         if owners.fields.get(me) != applied:
             owners.give(me, applied, ledger.clock())
 
-    return (old if candidate == old else candidate), settle
+    return candidate, settle
 
 
 def _with_parents(paths: frozenset[Path]) -> frozenset[Path]:

@@ -85,6 +85,7 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
         named = {
             "metadata": {"name": "", **candidate["metadata"]}
         }  # an object may be put without its name, and not be patched to have none
+        rules.resource_version_is_given(resource, shown["metadata"]["name"], candidate["metadata"])
         rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), named)
     for key in ("kind", "apiVersion"):
         if candidate.get(key) != shown.get(key):

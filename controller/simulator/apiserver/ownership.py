@@ -21,7 +21,7 @@ MAX_NOTES = 24
 METADATA = ("f:metadata",)
 _SKELETON: Obj = {
     "spec": {"strategy": {}, "template": {"metadata": {}, "spec": {"containers": []}}, "containers": [], "scaleTargetRef": {}},
-    "status": {},
+    "status": {"phase": "Pending"},
 }
 """What an object of a built-in kind has before anybody wrote anything: parts of its Go type that cannot be absent."""
 _NOT_OWNED = frozenset(
@@ -32,7 +32,7 @@ _NOT_OWNED = frozenset(
             ("f:metadata", f"f:{name}")
             for name in (
                 "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-                "deletionGracePeriodSeconds", "managedFields", "selfLink",
+                "deletionGracePeriodSeconds",
             )
         ),
     }

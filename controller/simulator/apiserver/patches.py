@@ -51,7 +51,7 @@ def _apply(document: Any, operation: Any) -> Any:
         raise ApiError(400, f"error decoding patch: {operation!r} is not an operation")
     try:
         return _OPERATIONS[operation["op"]](document, _split(operation["path"]), operation)
-    except (LookupError, TypeError, AttributeError) as wrong:
+    except LookupError as wrong:
         raise ApiError(422, f"the server rejected our request due to an error in our request: {operation!r} does not apply") from wrong
 
 
@@ -75,7 +75,7 @@ def _read(document: Any, path: Sequence[str]) -> Any:
 
 
 def _changed(document: Any, path: Sequence[str], leaf: Callable[[Any, str], None]) -> Any:
-    """The document with the container of the last step replaced by what `leaf` makes of its copy."""
+    """The document with the container of the last step replaced by what `leaf` makes of its copy; LookupError for the document itself."""
     if not isinstance(document, (dict, list, tuple)):
         raise LookupError(path[0])  # noqa: TRY004 - told as any step that leads nowhere
     copy: Any = dict(document) if isinstance(document, dict) else list(document)
@@ -94,15 +94,13 @@ def _added(document: Any, path: Sequence[str], value: Any) -> Any:
         else:
             container.insert(len(container) if part == "-" else _place(container, part, beyond=1), value)
 
-    return _changed(document, path, put) if path else value
+    return _changed(document, path, put)
 
 
 def _removed(document: Any, path: Sequence[str]) -> Any:
     def drop(container: Any, part: str) -> None:
         del container[_place(container, part)]
 
-    if not path:
-        raise LookupError("the whole document")
     return _changed(document, path, drop)
 
 

@@ -106,7 +106,7 @@ def names_agree(name: str, namespace: str, body: Obj) -> None:
 
 
 def resource_version_is_given(resource: Resource, name: str, metadata: Mapping[str, Any]) -> None:
-    """PUT without a resourceVersion: refused for custom resources and Leases, unconditional for the other kinds."""
+    """A write without a resourceVersion: refused for custom resources and Leases, unconditional for the other kinds."""
     if resource.needs_resource_version and metadata.get("resourceVersion", "") in ("", "0"):
         cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
         raise invalid(resource.kind.plural, resource.kind.group, name, [cause])

@@ -14,7 +14,6 @@ ATOMIC: tuple[str, ...] = ()
 BUILTIN_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
     "initContainers": ("name",),
-    "ephemeralContainers": ("name",),
     "env": ("name",),
     "volumes": ("name",),
     "volumeMounts": ("mountPath",),
@@ -24,15 +23,14 @@ BUILTIN_KEYS: dict[str, tuple[str, ...]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "conditions": ("type",),
     "ownerReferences": ("uid",),
-    "secrets": ("name",),
     "finalizers": SET,
 }
 
 
 ATOMIC_MAPS = frozenset(
     {
-        "selector", "labelSelector", "podSelector", "namespaceSelector", "nodeSelector", "configMapKeyRef", "secretKeyRef", "fieldRef",
-        "resourceFieldRef", "ownerReferences", "imagePullSecrets", "secrets",
+        "selector", "labelSelector", "namespaceSelector", "nodeSelector", "configMapKeyRef", "secretKeyRef", "fieldRef",
+        "resourceFieldRef", "ownerReferences", "imagePullSecrets",
     }
 )  # fmt: skip
 """Objects, and items of lists, of built-in kinds that are one value."""

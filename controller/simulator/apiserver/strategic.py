@@ -14,7 +14,7 @@ Key = tuple[Any, ...]
 
 def merge(target: Any, patch: Any) -> Any:
     """The target with the patch applied; the same object where nothing changed."""
-    merged = _merge_object(target if isinstance(target, dict) else {}, patch)
+    merged = _merge_object(target, patch)
     return target if merged == target else merged
 
 
@@ -27,8 +27,8 @@ def _merge_object(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, An
     for key, value in patch.items():
         directive, _, field = key.partition("/")
         if directive == "$deleteFromPrimitiveList":
-            result[field] = [item for item in result.get(field) or [] if item not in value]
-        elif directive == "$setElementOrder" and field in result and field not in patch:
+            result[field] = [item for item in result.get(field, ()) if item not in value]
+        elif directive == "$setElementOrder" and field in result:
             result[field] = _merge_list(field, result[field], [], value)
         elif key.startswith("$"):
             continue
@@ -38,7 +38,7 @@ def _merge_object(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, An
             had = result.get(key)
             result[key] = _merge_object(had if isinstance(had, dict) else {}, value)
         elif isinstance(value, list):
-            result[key] = _merge_list(key, result.get(key) or [], value, patch.get(f"$setElementOrder/{key}") or [])
+            result[key] = _merge_list(key, result.get(key, []), value, patch.get(f"$setElementOrder/{key}") or [])
         else:
             result[key] = value
     return result
@@ -85,7 +85,7 @@ def _ordered(rest: list[Key], named: list[Key], place: dict[Key, int]) -> list[K
     """What the patch names in its order, what only the server has before the first named item that it preceded."""
     found: list[Key] = []
     while rest and named:
-        if named[0] in place and rest[0] in place and place[rest[0]] < place[named[0]]:
+        if named[0] in place and place[rest[0]] < place[named[0]]:
             found.append(rest.pop(0))
         else:
             found.append(named.pop(0))
