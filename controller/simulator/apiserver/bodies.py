@@ -180,8 +180,7 @@ def scale_written(server: "ApiServer", served: Served, old: Obj, scale: Obj, opt
     change: Any = replicas
     for step in reversed(path):
         change = {step: change}
-    asked = scale.get("metadata") or {}
-    metadata = {key: asked[key] for key in ("resourceVersion", "uid") if asked.get(key)}
-    candidate = merge(old, {**change, "metadata": metadata} if metadata else change)
+    asked = (scale.get("metadata") or {}).get("resourceVersion")
+    candidate = merge(old, {**change, "metadata": {"resourceVersion": asked}} if asked else change)
     plain = Options(options.user, options.field_manager, options.dry_run, options.field_validation, warn=options.warn)
     return scale_of(served, writes.update(server, served, old, candidate, plain, verb=verb))
