@@ -20,6 +20,8 @@ import yaml
 from controller.api.validate_yaml import LOADER
 
 HERE = Path(__file__).parent
+PATIENCE_SECONDS = 30.0
+"""A step with `until` is repeated so long: controllers of the real server do what ours does at once."""
 WIDGET = "conformance.penstock.dev/v1"
 _PLACES = {
     "widgets": f"/apis/{WIDGET}",
@@ -67,14 +69,9 @@ DEPLOYMENT = {
 
 @dataclass(frozen=True)
 class Server:
-    """Where a conversation is held: a client with the rights of an administrator.
-
-    Attributes:
-        slow: it has controllers of its own, for which some steps wait.
-    """
+    """Where a conversation is held: a client with the rights of an administrator."""
 
     client: httpx.Client
-    slow: bool = False
 
 
 @dataclass
@@ -138,7 +135,6 @@ def _url(place: str, namespace: str) -> str:
 
 
 def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], symbols: Symbols) -> Any:
-    time.sleep(step.get("pause", 0) if server.slow else 0)
     method, place = _filled(step["do"], variables).split(" ", 1)
     url, query = _url(place, symbols.namespace), _filled(step.get("query", {}), variables)
     if method == "WATCH":
@@ -147,7 +143,11 @@ def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], sym
     if "token" in step:
         headers["Authorization"] = f"Bearer {step['token']}"
     body = step.get("raw", json.dumps(_whole(method, place, step, variables)) if "body" in step else None)
+    end = time.monotonic() + PATIENCE_SECONDS
     answer = server.client.request(method, url, params=query, content=body, headers=headers)
+    while "until" in step and answer.status_code != step["until"] and time.monotonic() < end:
+        time.sleep(0.2)
+        answer = server.client.request(method, url, params=query, content=body, headers=headers)
     result: dict[str, Any] = {"code": answer.status_code}
     if step.get("text"):
         return {**result, "text": answer.text}

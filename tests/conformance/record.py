@@ -21,7 +21,7 @@ def prepared(bed: Bed) -> Server:
         verify=ssl.create_default_context(cafile=bed.ca_file),
         timeout=30,
     )
-    return Server(client, slow=True)
+    return Server(client)
 
 
 def main() -> None:
