@@ -59,7 +59,8 @@ def numbers(status: CheckStatus) -> str:
 def _sequential(status: CheckStatus) -> str:
     """`1.9 % vs 0.52 % (limit 0.62 %, n = 2,104, e-value 131 of 100)`; the limit is what the tolerance makes of blue's rate.
 
-    From the second stage on the e-value is one `over all stages`, while the rates and n are this stage's.
+    From the second stage on the e-value is one `over all stages`, while the rates and n are this stage's. A pass with a rate beyond the
+    limit says so: `0.55 % vs 0.2 % (above the limit 0.27 %, not proven, n = 11,208, e-value 0.68 of 100)`.
     A gauge counts no requests and goes back for nothing: `62 % vs 40 % (now +55 %, +38 % on average, limit +20 %, e-value 131 of 100)`.
     """
     if status.ln_e is None:
@@ -74,7 +75,11 @@ def _sequential(status: CheckStatus) -> str:
         return f"no requests of both versions counted yet ({told})"
     where = " when last judged" if status.remembered and status.baseline is not None else ""
     against = f" vs {quantity(status.baseline, status.unit)}" if status.baseline is not None else ""
-    inner = [f"limit {quantity(status.limit, status.unit)}"] if status.limit is not None else []
+    inner = []
+    if status.limit is not None:
+        limit = f"limit {quantity(status.limit, status.unit)}"
+        unproven = status.outcome is Outcome.PASS and status.value > status.limit and status.ln_alert is None
+        inner += [f"above the {limit}", "not proven"] if unproven else [limit]
     inner += [f"n = {status.n:,.0f}"] if status.n is not None else []
     behind = f" {status.line}" if status.line else ""
     return f"{quantity(status.value, status.unit)}{against}{behind}{where} ({', '.join([*inner, told])})"
