@@ -10,10 +10,13 @@ from controller.simulator.invariants_liveness import DRIFT_SECONDS, TAKEOVER_SEC
 if TYPE_CHECKING:
     from tests.bed.api import JsonObject
 
+LATE_SECONDS = 0.5
+"""A commit is dated when its watch event arrives, which is a little late on a busy machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """A time in which something was taken away; `alone` where nobody was there to take over, so that nobody could lead."""
+    """A time in which something was taken away; `alone` where nobody was there to take over, which two replicas are for (L7)."""
 
     begin: float
     end: float
@@ -26,7 +29,6 @@ class Beside:
 
     Attributes:
         lease: seconds.
-        disturbances: in order.
         quiet_since: when the last disturbance ended, or the record began.
         led_at: when the Lease was renewed last; its release counts as none.
     """
@@ -44,12 +46,12 @@ class Beside:
 
     @property
     def leaderless_since(self) -> float | None:
-        """When the Lease was renewed last: who renews it acts in that moment. Counts anew from the end of a time in which nobody could."""
-        since = self.led_at
-        for one in self.disturbances:
-            if since is not None and one.alone and one.begin <= since + self.lease + TAKEOVER_SECONDS:
-                since = max(since, one.end)
-        return since
+        """When the Lease was renewed last: who renews it acts in that moment. None where nobody could since, until somebody does."""
+        if self.led_at is None:
+            return None
+        begun = (one.begin - (self.led_at - LATE_SECONDS) for one in self.disturbances if one.alone)
+        nobody_could = any(0 < silence <= LATE_SECONDS + self.lease + TAKEOVER_SECONDS for silence in begun)
+        return None if nobody_could else self.led_at
 
     def disturbed(self, since: float, now: float) -> bool:
         """Whether something was away, or had come back less than a lease and 10 s before."""

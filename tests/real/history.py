@@ -27,7 +27,7 @@ from controller.simulator.invariants_liveness import Liveness
 from controller.simulator.invariants_store import History
 from tests.bed.api import Api, ApiError, JsonObject
 from tests.bed.waiting import eventually
-from tests.real.beside import Beside, Disturbance
+from tests.real.beside import LATE_SECONDS, Beside, Disturbance
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -48,8 +48,6 @@ KINDS = {
     "ConfigMap": "/api/v1/configmaps",
     "Lease": "/apis/coordination.k8s.io/v1/leases",
 }
-# A commit is dated when its watch event arrives, which is a little late on a busy machine.
-LATE_SECONDS = 0.5
 CATCH_UP_SECONDS = 30.0
 
 
@@ -92,7 +90,7 @@ class Recorder:
 
     @contextmanager
     def disturbance(self, *, alone: bool = False) -> Iterator[None]:
-        """Something is taken away meanwhile, so that a rollback or an answer may take longer; `alone`: nobody can lead."""
+        """Something is taken away meanwhile, so that a rollback or an answer may take longer; `alone`: nobody is there to take over."""
         begin = time.time()
         try:
             yield

@@ -71,13 +71,14 @@ def test_while_a_test_lets_nobody_lead_nobody_need(recorded, alone, breaches):
     assert recorded.found() == breaches
 
 
-def test_one_kill_after_the_other_each_gives_the_next_its_time(recorded):
+def test_a_lone_controller_that_is_killed_leaves_nobody_to_lead_until_the_next_one_does(recorded):
     now = recorded.story.now
     recorded.renewed(now)
-    recorded.disturbances += [Disturbance(now + second, now + second, alone=True) for second in (1, 6, 12)]
+    recorded.disturbances.append(Disturbance(now - 0.1, now, alone=True))  # the last renewal was dated late
+    assert recorded.found(after=60.0) == []
 
-    assert recorded.found(after=19.0) == []
-    assert recorded.found(after=20.0) == ["L7"]
+    recorded.renewed(now + 30)
+    assert recorded.found(after=9.0) == ["L7"]
 
 
 def test_a_silence_before_the_next_disturbance_is_still_one(recorded):
