@@ -7,7 +7,6 @@ order of appearance, so that "the same revision as before" stays visible.
 import itertools
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,10 +17,9 @@ import httpx
 import yaml
 
 from controller.api.validate_yaml import LOADER
+from tests.bed.waiting import eventually
 
 HERE = Path(__file__).parent
-PATIENCE_SECONDS = 30.0
-"""A step with `until` is repeated so long: controllers of the real server do what ours does at once."""
 WIDGET = "conformance.penstock.dev/v1"
 _PLACES = {
     "widgets": f"/apis/{WIDGET}",
@@ -69,9 +67,14 @@ DEPLOYMENT = {
 
 @dataclass(frozen=True)
 class Server:
-    """Where a conversation is held: a client with the rights of an administrator."""
+    """Where a conversation is held: a client with the rights of an administrator.
+
+    Attributes:
+        patience_seconds: a step with `until` is repeated so long: controllers of the real server do what ours does at once.
+    """
 
     client: httpx.Client
+    patience_seconds: float = 0.0
 
 
 @dataclass
@@ -143,11 +146,7 @@ def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], sym
     if "token" in step:
         headers["Authorization"] = f"Bearer {step['token']}"
     body = step.get("raw", json.dumps(_whole(method, place, step, variables)) if "body" in step else None)
-    end = time.monotonic() + PATIENCE_SECONDS
-    answer = server.client.request(method, url, params=query, content=body, headers=headers)
-    while "until" in step and answer.status_code != step["until"] and time.monotonic() < end:
-        time.sleep(0.2)
-        answer = server.client.request(method, url, params=query, content=body, headers=headers)
+    answer = _answer(server, step, server.client.build_request(method, url, params=query, content=body, headers=headers))
     result: dict[str, Any] = {"code": answer.status_code}
     if step.get("text"):
         return {**result, "text": answer.text}
@@ -163,6 +162,12 @@ def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], sym
     if step.get("code_only"):
         return result
     return {**result, "body": _comparable(decoded, step, symbols)}
+
+
+def _answer(server: Server, step: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
+    if "until" in step and server.patience_seconds:
+        eventually(lambda: server.client.send(request).status_code == step["until"], server.patience_seconds, step["do"])
+    return server.client.send(request)
 
 
 def _whole(method: str, place: str, step: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
