@@ -19,7 +19,8 @@ a target's samples in order of time and nothing can then be added before it. A t
 the tick, so that both arms' increments cover the same seconds to one scrape. A target that is silent for longer than
 `patience` is not waited for. If it comes back, its increment covers other seconds than the other arm's: it is set
 aside, and the number of its events is reported. A counter whose samples cannot be counted is no fresh one: ticks end at
-its last good sample (`analysis.usable`).
+its last good sample (`analysis.usable`). Where two servers scrape the same target one is read; when that one goes
+down, the other one's copy goes on from what was counted (`analysis.copies`).
 """
 
 import math
@@ -199,7 +200,8 @@ def difference(
     fresh = {arm: _times(every for counter, every in cleaned if counter.arm is arm) for arm in Arm}
     needed = tuple(needs)
     bases = _Bases(cursor.until, targets, known.started, scrapes, open_ones.appeared)
-    increments = {(counter.arm, counter.name): _increments(every, bases) for counter, every in cleaned}
+    blind = bases.blind(one for _, every in cleaned for one in every)
+    increments = {(counter.arm, counter.name): _increments(every, bases, blind) for counter, every in cleaned}
     holding = open_ones.holding(max((times[-1] for times in fresh.values() if times), default=-math.inf), scrapes.patience)
     until = min([_settled_until(fresh, needed, targets, scrapes), *(one.good for one in holding)])
     grid = Grid(cursor.until, until, scrapes.every, missed(targets.values(), scrapes.slack, scrapes.patience, open_ones.stretches))
@@ -225,14 +227,14 @@ def _cleaned(counters: Sequence[Counter], since: float, scrapes: Scrapes) -> tup
         every = [clean(one, ahead) for one in counter.series]
         left = left.and_more(spoilt(zip(counter.series, every, strict=True), ahead))
         found.append((counter, every))
-    chosen = copies.chosen((one for _, every in found for one in every), scrapes.target_labels, scrapes.replica_labels, scrapes.patience)
-    return [(counter, _scraped(every, since, scrapes, chosen)) for counter, every in found], left
+    all_of_them = [one for _, every in found for one in every]
+    reading = copies.Reading.of(all_of_them, scrapes.target_labels, scrapes.replica_labels, scrapes.patience, since)
+    return [(counter, _scraped(every, reading)) for counter, every in found], left
 
 
-def _scraped(cleaned: Iterable[Series], since: float, scrapes: Scrapes, chosen: Mapping[Labels, Labels]) -> list[_Scraped]:
+def _scraped(cleaned: Iterable[Series], reading: copies.Reading) -> list[_Scraped]:
     """A counter's series, each once, from the last counted sample on: older ones have nothing to say any more."""
-    every = copies.one_each(cleaned, scrapes.target_labels, scrapes.replica_labels, chosen)
-    return [(copies.among(one.labels, scrapes.target_labels), _from(one, since)) for one in every]
+    return [(copies.among(one.labels, reading.targets), _from(one, reading.since)) for one in copies.one_each(cleaned, reading)]
 
 
 def _from(series: Series, since: float) -> Series:
@@ -284,21 +286,29 @@ class _Bases:
         start = max((self.started[value] for _, value in target if value in self.started), default=None)
         return start if start is not None and first - self.scrapes.interval < start <= first else None
 
+    def blind(self, every: Iterable[_Scraped]) -> dict[Labels, float]:
+        """By target, the time up to which a counter of a new one had no count: what it counted till then, nobody knows."""
+        found: dict[Labels, float] = {}
+        for target, series in every if self.appeared else ():
+            if series.labels in self.appeared and series.samples[0].time > self.since and self.began(target, series) is None:
+                found[target] = max(series.samples[0].time, found.get(target, -math.inf))
+        return found
 
-def _increments(every: Sequence[_Scraped], bases: _Bases) -> list[_Increment]:
-    """Increments of all series, by end."""
+
+def _increments(every: Sequence[_Scraped], bases: _Bases, blind: Mapping[Labels, float]) -> list[_Increment]:
+    """Increments of all series, by end; those of a target that was blind to some of its requests are set aside with them."""
     resets = _resets(every)
     found: list[_Increment] = []
     for target, series in every:
         before = series.samples[0]
-        begun = bases.began(target, series)
+        begun, known = bases.began(target, series), blind.get(target, -math.inf)
         if begun is not None and before.value > 0:
-            found.append((before.time, begun, before.value))
+            found.append((before.time, -math.inf if before.time <= known else begun, before.value))
         reset = resets.get(_family(series.labels), _NO_TIMES) if resets else _NO_TIMES
         for after in series.samples[1:]:
             gained = after.value if after.time in reset else after.value - before.value
             if gained > 0:
-                found.append((after.time, before.time, gained))
+                found.append((after.time, -math.inf if after.time <= known else before.time, gained))
             before = after
     # The sum of floats depends on their order, and the same samples must give the same state to the bit.
     return sorted(found)

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from multiprocessing import Pool
@@ -70,7 +71,8 @@ def engine(world: World) -> str:
     code = [code_of((ROOT / "bench" / f"analysis_{name}.py").read_text()) for name in ("twin", "judges")]
     code += [code_of(inspect.getsource(one)) for one in (*DRAWS, looks, analysis_worlds.tails, analysis_worlds.history)]
     constants = {name: value for name, value in sorted(vars(rate).items()) if name.isupper() and not name.startswith("_")}
-    values = [constants, DEFAULT_ALPHA, DEFAULT_WEIGHTS, ALONE_SHARE, world]
+    # How many chunks a cell has changes none of them.
+    values = [constants, DEFAULT_ALPHA, DEFAULT_WEIGHTS, ALONE_SHARE, replace(world, runs=0)]
     for guard in ("off", "defaults"):
         judge = Sequential(world, 1, guard, world.rng(0))
         twins = (judge.errors, judge.limit, judge.relative, judge.alone, judge.latency)

@@ -18,6 +18,9 @@ AIMS = {
 }
 """The row to reach: medians of seconds, guard off."""
 
+LATE_AIMS = {50: 430, 500: 70}
+"""What a regression that begins later is to be found in at most, guard off, by requests a second."""
+
 GUARD_BOUND = 0.011
 """What the lower bound may be in the settings of bursts and drift."""
 
@@ -44,8 +47,8 @@ TIMES = """
 {table}
 
 A dash: fewer than half of the releases were rolled back after it began. \\* The rule also rolls back more than a tenth of the
-healthy releases with that error rate, so its time says nothing. The releases are independent draws; the median of 400 is off by a
-look or two by chance (the row's own cells too).
+healthy releases with that error rate, so its time says nothing. The releases are independent draws, 2,000 a cell (400 of
+latency; the peers' rules were shown 400 to 600 of them): a median is off by a look or two by chance (the row's own cells too).
 """
 
 FALSE = """
@@ -353,11 +356,15 @@ def _left(cells, held) -> str:
 
 
 def _reached(cells, held) -> str:
-    judged = [cell for cell in cells if cell.name in AIMS]
-    missed = []
-    for cell in judged:
-        seconds = median(held[cell.name]["this method, guard off"])
-        if seconds > AIMS[cell.name] + max(10, 0.05 * AIMS[cell.name]):
-            missed.append(f"{cell.name} takes {seconds:,.0f} s instead of {AIMS[cell.name]:,} s")
-    of = f"{len(judged) - len(missed)} of {len(judged)}"
-    return f"- The row is reached (within 10 s or 5 %, or better) in {of} cells{': ' + '; '.join(missed) if missed else ''}."
+    said = []
+    early = [(cell, AIMS[cell.name]) for cell in cells if cell.name in AIMS]
+    late = [(cell, LATE_AIMS[cell.per_second]) for cell in cells if cell.onset]
+    for what, judged in (("The row is reached", early), ("A regression that begins later is found in the time to reach", late)):
+        missed = []
+        for cell, aim in judged:
+            seconds = median(held[cell.name]["this method, guard off"], cell.onset)
+            if seconds > aim + max(10, 0.05 * aim):
+                missed.append(f"{cell.name} takes {seconds:,.0f} s instead of {aim:,} s")
+        of = f"{len(judged) - len(missed)} of {len(judged)}"
+        said.append(f"- {what} (within 10 s or 5 %, or better) in {of} cells{': ' + '; '.join(missed) if missed else ''}.")
+    return "\n".join(said)

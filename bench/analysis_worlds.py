@@ -66,7 +66,7 @@ def worlds() -> list[World]:
     """All cells, in the order of the tables."""
 
     def bad(name, per_second, p_b, p_g, **more):
-        return World(name, "power", per_second, p_b, p_g, runs=400, **more)
+        return World(name, "power", per_second, p_b, p_g, **more)
 
     def good(name, per_second, p, **more):
         return World(name, "false", per_second, p, more.pop("p_g", p), **more)
@@ -75,7 +75,7 @@ def worlds() -> list[World]:
         bad("1->2 % @50", 50, 0.01, 0.02),
         bad("0.1->1 % @50", 50, 0.001, 0.01),
         bad("1->5 % @50", 50, 0.01, 0.05),
-        bad("p95 x1.5 @50", 50, 0.001, 0.001, slower=1.5),
+        bad("p95 x1.5 @50", 50, 0.001, 0.001, slower=1.5, runs=400),
         bad("1->2 % @500", 500, 0.01, 0.02),
         bad("0.1->1 % @500", 500, 0.001, 0.01),
         bad("1->5 % @500", 500, 0.01, 0.05),
@@ -98,7 +98,7 @@ def worlds() -> list[World]:
                 name = f"bursts of {burst}, drift {drift} @{rate}"
                 found.append(World(name, "guard", rate, 0.005, 0.005, burst=burst, together=numbers[0], apart=numbers[1], slo=DRIFT_SLO))
     found += [
-        World(f"{100 * a:g}->{100 * b:g} % @{rate}, bursts of {burst}", "guard", rate, a, b, burst=burst, runs=400)
+        World(f"{100 * a:g}->{100 * b:g} % @{rate}, bursts of {burst}", "guard", rate, a, b, burst=burst)
         for burst in (1, 3)
         for rate, a, b in ((50, 0.01, 0.02), (50, 0.001, 0.01), (50, 0.01, 0.05), (500, 0.001, 0.01), (500, 0.01, 0.05))
     ]

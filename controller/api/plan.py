@@ -115,7 +115,8 @@ class VirtualServiceRef(Model):
         description="Names of the http rules to move. If empty: every rule whose destinations are blue and green, or blue alone.",
     )
     bypass: Annotated[list[Bypass], Field(max_length=16)] = Field(
-        default=[], description="Rules that bypass the weights, listed so that they are handled."
+        default=[],
+        description="Rules that bypass the weights, listed so that they are handled. One VirtualService may have such rules alone, as for previews.",
     )
 
 

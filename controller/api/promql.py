@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.api.promql_facts import Facts, Pairing, facts, facts_of
+from controller.api.promql_filled import filled_up
 from controller.api.promql_syntax import PromqlSyntaxError, parse, tokens
 
 __all__ = ["Advice", "AdviceKind", "Facts", "Pairing", "Problem", "ProblemKind", "advice", "check_query", "facts"]
@@ -131,6 +132,7 @@ class AdviceKind(StrEnum):
     COUNTED_RANGE = "counted-range"
     FILTERED = "filtered"
     STANDING = "standing"
+    FILLED_UP = "filled-up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,10 @@ def advice(text: str, *, green: Collection[str] = (), window_seconds: float | No
             for name in dict.fromkeys(one.metric or "a selector" for one in found.selectors if not one.mentions(green))
         ]
     out += [Advice(AdviceKind.STANDING, f"tells how far the counter {name} stands, and not how it grows") for name in found.standing]
+    if filled_up(text):
+        out.append(
+            Advice(AdviceKind.FILLED_UP, "is a number also where none of its series exists: missing data would be judged as that number")
+        )
     return out + (_range_advice(found, window_seconds) if window_seconds else [])
 
 

@@ -352,21 +352,21 @@ def _pairs_to_one(expr: Any) -> bool:
         return left and right
     if operator == "or":
         # `on ()` takes all series for equal, so that only one side is ever left.
-        return left and right if matching == "on ()" else _unlabelled(expr.lhs) and _unlabelled(expr.rhs)
+        return left and right if matching == "on ()" else unlabelled(expr.lhs) and unlabelled(expr.rhs)
     if operator in _SETS or card.endswith("ManyToOne"):
         return left
     return right if card.endswith("OneToMany") else left or right
 
 
-def _unlabelled(expr: Any) -> bool:
+def unlabelled(expr: Any) -> bool:
     """Whether the result is one element without labels, as in `sum(x) or vector(0)`."""
     match expr:
         case pp.ParenExpr() | pp.UnaryExpr():
-            return _unlabelled(expr.expr)
+            return unlabelled(expr.expr)
         case pp.AggregateExpr():
             return str(expr.op) not in ("topk", "bottomk", "count_values") and _groups_only_by(expr, set())
         case pp.BinaryExpr():
-            return all(_type(side) == "scalar" or _unlabelled(side) for side in (expr.lhs, expr.rhs))
+            return all(_type(side) == "scalar" or unlabelled(side) for side in (expr.lhs, expr.rhs))
         case pp.Call() if expr.func.name == "histogram_quantile":
             return _groups_only_by(expr.args[1], {"le"})
     return isinstance(expr, pp.Call) and expr.func.name == "vector"

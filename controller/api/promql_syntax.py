@@ -104,12 +104,20 @@ def parse(text: str) -> pp.Expr:
     """
     if len(text) > MAX_LENGTH:
         raise PromqlSyntaxError(f"the query has {len(text)} characters, more than {MAX_LENGTH}", text, MAX_LENGTH)
+    text = _TOKEN.sub(_quoted, text) if "`" in text else text
     _refuse_unparsable(text)
     try:
         return pp.parse(text)
     except ValueError as error:
         message, offset = _explain(text, str(error))
         raise PromqlSyntaxError(message, text, offset) from error
+
+
+def _quoted(found: re.Match[str]) -> str:
+    """A text between backticks as one between quotes: nothing is escaped within backticks, which the parser does not know."""
+    if found["string"] is None or not found["string"].startswith("`") or "\\" not in found["string"]:
+        return found[0]
+    return '"' + found["string"][1:-1].replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'
 
 
 def _refuse_unparsable(text: str) -> None:

@@ -24,6 +24,7 @@ _EXPECTED = {
     AdviceKind.COUNTED_RANGE: RANGE,
     AdviceKind.FILTERED: "the number that is compared",
     AdviceKind.STANDING: "a rate, which both versions can be compared by",
+    AdviceKind.FILLED_UP: "no number without data",
 }
 _HINTS = {
     AdviceKind.FILTERED: "leave the comparison out and write its number into limit",
@@ -31,6 +32,7 @@ _HINTS = {
     AdviceKind.SHORT_RANGE: "write [$window] for the fixed range",
     AdviceKind.LONG_RANGE: "write [$window] for the fixed range",
     AdviceKind.COUNTED_RANGE: "what is counted grows with its range: write rate(...[$window]) and a limit a second",
+    AdviceKind.FILLED_UP: "fill up the failures alone: (sum(failures) or vector(0)) / sum(requests)",
     AdviceKind.STANDING: "green's counters begin at 0 with its pods, so that ages would be compared: write rate(...[$window])",
 }
 _COMPARING = ("maxRatio", "minRatio", "maxDifference", "minDifference")
@@ -60,9 +62,9 @@ def notes(spec: dict[str, Any], namespace: str) -> Iterator[Note]:
             if compared:
                 yield from _unequal_query((section, index, "query"), query, pair[1], _asked_at(windows, one))
     for path, query, step, member, chosen in queries(spec):
-        # One value a step: its range may be longer than the step, and is never the window.
+        # One value a step: its range may be longer than the step, and is never the window. Before its first event a count has no series.
         found = _of_query(path, query, places(spec, member, namespace), [step], compared=True)
-        yield from (note for note in found if note[3] != RANGE)
+        yield from (note for note in found if note[3] not in (RANGE, _EXPECTED[AdviceKind.FILLED_UP]))
         yield from _unequal_query(path, query, places(spec, member, namespace)[1], _asked_at(windows, chosen))
 
 

@@ -88,6 +88,10 @@ class Notes:
         """A query was asked by `irate`."""
         self.better(f"{what}: irate", "rate: of a whole window irate would see the last two samples only")
 
+    def filled(self, what: str) -> None:
+        """A share was filled up as a whole where there is no data."""
+        self.better(f"{what}: or vector()", "0 stands for what is divided alone: without requests there is no number, and never a pass")
+
     def counted(self, what: str) -> None:
         """A query counts what happened within its range."""
         became = "it stays, for its limit belongs to it; for the whole window ask rate(), with a limit a second"

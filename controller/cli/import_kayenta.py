@@ -137,7 +137,7 @@ def _check(metric: MetricConfig, given: Data, raw: Data, taken: list[str], notes
     if metric.replace_nan:
         notes.missing(
             f"metric {metric.name}: nanStrategy replace",
-            "missing data is no 0: where a count has no series before its first event, write `or vector(0)`",
+            "missing data is no 0: fill up the failures alone, as in `(sum(failures) or vector(0)) / sum(requests)`",
         )
     if metric.remove_outliers:
         notes.missing(f"metric {metric.name}: outliers", "one number of the whole window is compared, and no value is left out")

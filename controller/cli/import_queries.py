@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from controller.api.promql import ProblemKind, check_query, facts
+from controller.api.promql_filled import with_failures_filled
 from controller.cli.import_common import Notes
 from controller.core.queries import Place, fill
 
@@ -95,6 +96,10 @@ def over_window(notes: Notes, what: str, query: str, limit: Mapping[str, float],
         limit: of its number.
         own: the range that `$window` stood for already.
     """
+    filled = with_failures_filled(query)
+    if filled != query:
+        notes.filled(what)
+        query = filled
     text, span = ranged(query)
     if facts(fill(query, _PROBE, 300.0)).by_range and any(limit.values()):
         notes.counted(what)

@@ -90,7 +90,7 @@ def uninstall(
     late = still_running(session.kube)
     if late and not leave:
         sentence = f"{names(late)} was started meanwhile, and the controller is stopped: run `penstock uninstall --leave`."
-        raise CommandError(ExitCode.REFUSED, sentence)
+        raise CommandError(ExitCode.HELD, sentence)
     let_go(session.kube)
     left = list(left_behind(lambda kind: listed(session.kube, kind)))
     remove_all(session, home)
@@ -161,19 +161,21 @@ def controller_runs(session: Session, home: str) -> bool:
     return False
 
 
-def still_led(session: Session, home: str) -> bool:
-    """Whether somebody goes on renewing the Lease. One that was given back, or stands still, is nobody's."""
+def still_led(session: Session, home: str) -> str:
+    """Who goes on renewing the Lease. One that was given back, or stands still, is nobody's."""
     last: Any = None
+    holder = ""
     changed_at = session.now
     end = session.now + LEASE_SECONDS
     while session.now < end:
         lease = _lease(session.kube, home)
-        if not lease.get("holderIdentity"):
-            return False
+        holder = str(lease.get("holderIdentity") or "")
+        if not holder:
+            return ""
         if lease.get("renewTime") != last:
             last, changed_at = lease.get("renewTime"), session.now
         session.host.sleep(POLL_SECONDS)
-    return changed_at > end - LEASE_SECONDS / 2
+    return holder if changed_at > end - LEASE_SECONDS / 2 else ""
 
 
 def _lease(kube: Kube, home: str) -> Obj:
@@ -223,15 +225,18 @@ def ask_rollback(session: Session, release: Obj) -> str:
 def stop_controller(session: Session, home: str) -> None:
     """Delete its Deployment and wait until its pods are gone: from here on nobody writes but this command."""
     kube = session.kube
-    delete(kube, DEPLOYMENT, find(kube, DEPLOYMENT, home, NAME))
+    there = find(kube, DEPLOYMENT, home, NAME)
+    delete(kube, DEPLOYMENT, there)
     end = session.now + STOP_SECONDS
     labels = f"app.kubernetes.io/name={NAME},app.kubernetes.io/component=controller"
     while pods := kube.list(POD, home, labels=labels).items:
         if session.now >= end:
             raise CommandError(ExitCode.TIMED_OUT, f"{names(list(pods))} did not end within {STOP_SECONDS:.0f} s; run it again.")
         session.host.sleep(POLL_SECONDS)
-    if still_led(session, home):
-        raise CommandError(ExitCode.REFUSED, "A controller outside of this cluster's Deployment still runs: stop it, then run it again.")
+    if leader := still_led(session, home):
+        stopped = f"The Deployment {home}/{NAME} is gone" if there else f"There is no Deployment {home}/{NAME}"
+        outside = f"a controller outside of it still leads: {leader}. Stop that one, then run it again; nothing else was removed."
+        raise CommandError(ExitCode.HELD, f"{stopped}, but {outside}")
 
 
 def let_go(kube: Kube) -> None:

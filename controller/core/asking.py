@@ -423,7 +423,7 @@ class _Asker:
         for arm, at in arms_asked(trigger, self.subject.status, self.now):
             if counted and (arm is Arm.CANDIDATE or blue_serves(self.subject.status)):
                 continue  # only what blue did just before a switch may lie further back than the traffic query
-            since = watched_since(self.subject.status, self.now) if at == self.now else 0.0
+            since = watched_since(self.plan, self.subject.status, self.now) if at == self.now else 0.0
             try:
                 query = self.query(trigger, colour_of(arm), reach(trigger, since, self.now))
             except ValueError:

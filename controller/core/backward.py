@@ -197,7 +197,7 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     if others and w.status.exposed_since:
         owed = rollback.model_copy(update={"overruns": done.overruns})
         detail = ", ".join(
-            f"VirtualService {r.namespace}/{r.name} still sends {r.green_weight} % to green and carries the mark of release {r.owner}"
+            f"VirtualService {r.namespace}/{r.name} still sends {r.share} to green and carries the mark of release {r.owner}"
             for r in others
         )
         return halt(w, reasons.ROUTE_OWNED, detail, rollback=owed)

@@ -72,7 +72,7 @@ def moved_by_others(w: World) -> Decision | None:
     unrecorded = [r for r in w.observed.routes if r.stamp == w.subject.stamp]
     if unrecorded and status.phase in (Phase.MEASURING, Phase.BAKING):
         return take_up(w, unrecorded)
-    below = [r for r in w.observed.routes if r.green_weight < status.weight and not r.problems]
+    below = [r for r in w.observed.routes if r.has_less(status.weight) and not r.problems]
     if below and (status.phase in STEADY or written(w)) and not _held_for_drift(w):
         return obey(w, below)
     aside = [r for r in w.observed.routes if r.aside and not r.problems]
@@ -112,7 +112,7 @@ def in_the_return(w: World) -> Decision | None:
     (what happens then in the phase itself, `returning` knows). A switch of ours, in either direction, is nobody's drift.
     """
     if not w.status.returned_at:
-        early = [r for r in w.observed.routes if r.found and r.green_weight < w.status.weight]
+        early = [r for r in w.observed.routes if r.has_less(w.status.weight)]
         return obey(w, early) if early and not returning.may_switch(w) else None
     held = w.status.hold
     if held is not None and (held.until is None or w.now < held.until) and any(r.found and r.green_weight for r in w.observed.routes):

@@ -101,7 +101,7 @@ def untrue_end(w: World) -> Decision | None:
     exposed = [r for r in w.observed.routes if r.found and r.owner == w.subject.uid and not r.blue_only]
     if w.status.phase is Phase.SUCCEEDED or not exposed:
         return None
-    where = ", ".join(f"VirtualService {r.namespace}/{r.name} sent {r.green_weight} % to green" for r in exposed)
+    where = ", ".join(f"VirtualService {r.namespace}/{r.name} sent {r.share} to green" for r in exposed)
     detail = f"{where}, and sends everybody to blue now"
     entry = record(w, RecordKind.WARNING, reasons.END_UNTRUE, detail)
     return back(saying(w.status, reasons.END_UNTRUE, detail), SetWeight(0), records=(entry,))
@@ -158,7 +158,7 @@ def moved_since(route: RouteView) -> str:
         return "is gone"
     if route.astray:
         return "sends requests elsewhere than to the versions of the plan"
-    return "" if route.blue_only else f"has {route.green_weight} % where its green was"
+    return "" if route.blue_only else (f"has {route.green_weight} %" if route.weighted else "has bypass rules") + " where its green was"
 
 
 def leftovers(w: World) -> tuple[Command, ...]:
@@ -245,7 +245,7 @@ def unscaled(w: World) -> bool:
 
 def led_back(w: World) -> RouteView | None:
     """A route that somebody leads to the old version again; None where none is."""
-    return next((r for r in w.observed.routes if r.found and (r.green_weight < FULL or r.aside)), None)
+    return next((r for r in w.observed.routes if r.has_less(FULL) or (r.found and r.aside)), None)
 
 
 def still_used(w: World) -> str:

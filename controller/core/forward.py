@@ -51,7 +51,7 @@ def enter_stage(w: World, index: int, *, skipped: str = "") -> Decision:
 def shifting(w: World) -> Decision:
     """Write the weight, write down that it is written, wait until it is seen."""
     target = w.stage.weight
-    if any(route.found and (route.green_weight != target or route.bypass_stale or route.aside) for route in w.observed.routes):
+    if any(route.found and (route.has_other(target) or route.bypass_stale or route.aside) for route in w.observed.routes):
         return lacking_pods(w) or act(w, SetWeight(target))
     if w.status.weight != target or not w.stage_status.shifted_at:
         status = set_stage(w.status, shifted_at=w.now)
@@ -65,7 +65,7 @@ def shifting(w: World) -> Decision:
 
 def lacking_pods(w: World) -> Decision | None:
     """The grant may be old when its weight is written: pods that green has lost since then come first (S4). None where all are there."""
-    rising = any(route.found and (route.green_weight < w.stage.weight or route.bypass_stale) for route in w.observed.routes)
+    rising = any(route.found and (route.has_less(w.stage.weight) or route.bypass_stale) for route in w.observed.routes)
     gate = gates.green_capacity(w)
     return None if gate.open or not rising or w.subject.spec.now else short_of_pods(w, gate)
 

@@ -57,14 +57,16 @@ def next_poll(plan: PlanSpec, status: ReleaseStatus, uid: str, now: float) -> fl
     return min(times, default=None)
 
 
-def watched_since(status: ReleaseStatus, now: float) -> float:
+def watched_since(plan: PlanSpec, status: ReleaseStatus, now: float) -> float:
     """Since when what triggers see is the version that they watch, Unix seconds: green, after the return of `finish: home` the original.
 
-    What was in green's place before had drained when this release began. The time until the first weight has no requests, and a rate needs
-    scrapes before the first of them. 0 where nobody knows: what was written down by a clock that was set back since is still to come, and
-    a trigger that looked no further would see nothing until then.
+    Not only since the first weight: a rate needs scrapes before the first request. For `preparation.routeDelay` before it green was ready
+    already; who asked it earlier, by a rule that always names green, met no pod of it, and that is not the version's fault. 0 where nobody
+    knows: what was written down by a clock that was set back since is still to come, and a trigger that looked no further would see nothing
+    until then.
     """
-    since = status.returned_at or status.started_at
+    ready = max(status.started_at, status.exposed_since - plan.preparation.route_delay)
+    since = status.returned_at or ready
     return since if since <= now else 0.0
 
 

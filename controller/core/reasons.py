@@ -338,7 +338,10 @@ ROUTE_UNSUITABLE = _reason("RouteUnsuitable", "{detail}", "Change the VirtualSer
 ROUTE_OWNED = _reason("RouteOwned", "Another release owns the route: {detail}", "Wait for it, or roll it back.", _W)
 ROUTE_SHADOWED = _reason("RouteShadowed", "{detail}", "Remove one of the VirtualServices of this host.", _W)
 BYPASS_UNLISTED = _reason(
-    "BypassUnlisted", "A rule that the plan does not list sends requests to green: {detail}", "List it under `bypass` in the plan.", _W
+    "BypassUnlisted",
+    "A rule that the plan does not list sends requests to green: {detail}",
+    "List it under `bypass` of its VirtualService in the plan.",
+    _W,
 )
 BLUE_UNKNOWN = _reason(
     "BlueUnknown", "It cannot be told which version serves: {detail}", "Give one version 100 %, then penstock start.", _W

@@ -154,7 +154,7 @@ def return_failed(w: World, reason: str, detail: str) -> Decision:
     gone = gates.deleted_blue(w)
     if gone and reason != reasons.RETURN_DRIFT:
         reason, detail = reasons.HOME_GONE, gone
-    if any(r.found and r.green_weight != FULL for r in w.observed.routes):
+    if any(r.has_other(FULL) for r in w.observed.routes):
         if gates.clone_empty(w) and w.status.phase is not Phase.HALTED:
             words = f"{detail}; the clone has no ready pod either"
             return halt(w, reason, words)

@@ -94,7 +94,7 @@ def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float, *
     age = now - found.scraped
     if oldest_sample(scrape) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
-    after, begun = max(found.scraped - seconds, since), now - seconds - asking.SPARE_SCRAPES * scrape
+    after, begun = max(found.scraped - seconds, since), max(now - seconds - asking.SPARE_SCRAPES * scrape, since)
     resets = found.resets
     green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))
     return Counts(green, blue)

@@ -194,7 +194,7 @@ def context(w: World) -> readings.Context:
         counted=w.plan.traffic.metrics is TrafficMetrics.ISTIO,
         blue_serves=arms.blue_serves(w.status),
         switched_at=arms.switched_at(w.status),
-        since=polls.watched_since(w.status, w.now),
+        since=polls.watched_since(w.plan, w.status, w.now),
         baseline=w.status.baseline,
         traffic=read_traffic(w),
     )

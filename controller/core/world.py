@@ -30,6 +30,7 @@ class RouteView:
     Attributes:
         namespace, name, uid, resource_version: which object, as it was read.
         found: False where it is missing.
+        weighted: some route of it is managed; one with listed bypass routes alone has no weights that could be compared.
         green_weight: the highest share of green over its managed routes, percent, rounded up.
         blue_only: every managed route and every listed bypass sends everything to blue.
         has_green: every managed route names green as a destination.
@@ -51,6 +52,7 @@ class RouteView:
     uid: str = ""
     resource_version: str = ""
     found: bool = False
+    weighted: bool = True
     green_weight: int = 0
     blue_only: bool = True
     has_green: bool = False
@@ -66,6 +68,19 @@ class RouteView:
     epoch: int = 0
     foreign: str = ""
     problems: tuple[Problem, ...] = ()
+
+    def has_other(self, weight: int) -> bool:
+        """Whether it gives green another share than this one."""
+        return self.found and self.weighted and self.green_weight != weight
+
+    def has_less(self, weight: int) -> bool:
+        """Whether it gives green less than this share."""
+        return self.found and self.weighted and self.green_weight < weight
+
+    @property
+    def share(self) -> str:
+        """What it sends to green, in words."""
+        return f"{self.green_weight} %" if self.weighted else "its bypass rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +278,8 @@ class Observed:
 
     @property
     def lowest_weight(self) -> int:
-        """The lowest share of green over all routes."""
-        return min((route.green_weight for route in self.routes), default=0)
+        """The lowest share of green over all routes that have weights."""
+        return min((route.green_weight for route in self.routes if route.weighted), default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,13 @@ class Book:
         self.breaches.append(Breach(self.now, name, sentence))
 
     def shares(self, facts: ReleaseFacts) -> dict[Place, float]:
-        """Green's highest share on each VirtualService that exists."""
+        """Green's highest share on each VirtualService that exists; one with listed bypass rules alone has no weights."""
         found = {}
         for place, ref in facts.targets().items():
             obj = self.find("VirtualService", place)
-            if obj is not None:
-                found[place] = max((split.share for split in splits(facts, ref, obj)), default=0.0)
+            parts = [split.share for split in splits(facts, ref, obj)] if obj is not None else []
+            if parts or (obj is not None and (ref.routes or not ref.bypass)):
+                found[place] = max(parts, default=0.0)
         return found
 
     def owner(self, obj: Obj | None) -> ReleaseFacts | None:

@@ -126,7 +126,7 @@ class Split:
 
     Attributes:
         blue, green, other: weights; of a single destination all of it.
-        sides: the side of each destination, in order.
+        sides: the side of each destination, in order; one of others that gets nothing is left out.
         named: every destination of several has a weight.
     """
 
@@ -153,14 +153,16 @@ def splits(release: ReleaseFacts, ref: VirtualServiceRef, obj: Obj) -> Iterator[
             continue
         if ref.routes and rule.get("name") not in ref.routes:
             continue
-        sides = tuple(release.side(namespace, entry.get("destination") or {}) for entry in rule["route"])
+        single = len(rule["route"]) == 1
+        every = [(release.side(namespace, entry.get("destination") or {}), entry) for entry in rule["route"]]
+        parts = [(side, entry) for side, entry in every if side or single or entry.get("weight")]
+        sides = tuple(side for side, _ in parts)
         if not any(sides):
             continue
-        single = len(rule["route"]) == 1
         weights = {"blue": 0.0, "green": 0.0, "": 0.0}
-        for side, entry in zip(sides, rule["route"], strict=True):
+        for side, entry in parts:
             weights[side] += FULL if single else entry.get("weight") or 0
-        named = single or all("weight" in entry for entry in rule["route"])
+        named = single or all("weight" in entry for _, entry in parts)
         yield Split(rule.get("name") or f"http rule {i}", weights["blue"], weights["green"], weights[""], sides, named)
 
 

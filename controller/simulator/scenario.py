@@ -54,7 +54,7 @@ ShareList = Annotated[list[Share], BeforeValidator(_steps), _MANY]
 class Users(Model):
     """Users who send requests through one proxy."""
 
-    name: Name = Field(default="users", description="Name of the source.")
+    name: Name = Field(default="users", description="Name of the source; those of one name come through one proxy.")
     host: Annotated[str, Field(max_length=253)] = Field(description="Host that they ask for.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(
         default=80, description="Port that they ask: one of the Service's, or of the Gateway."

@@ -177,7 +177,12 @@ def _rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _users(data: Mapping[str, Any], known: Known) -> Iterator[Note]:
+    proxies: dict[str, tuple[object, ...]] = {}
     for index, one in enumerate(_rows(data, "users")):
+        name, proxy = str(one.get("name", "users")), (one.get("gateway", ""), one.get("namespace", "clients"), one.get("delay", 0))
+        if proxies.setdefault(name, proxy) != proxy:
+            expected = "one proxy a name: the same gateway, namespace and delay"
+            yield ("users", index), f"users {shown(name)} behind another proxy", expected, "give them a name of their own"
         host = one.get("host")
         if isinstance(host, str) and not any(fnmatchcase(host, pattern) for pattern in known.hosts):
             yield ("users", index, "host"), shown(host), f"a host of the world: {_list(known.hosts)}", "nobody answers there"

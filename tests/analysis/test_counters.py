@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
 
@@ -37,6 +38,10 @@ def look(green, blue, *, bad_green=(), bad_blue=(), since=0.0, scrapes=TENS, **m
         Counter(BLUE, "bad", tuple(bad_blue)),
     ]
     return difference(counters, Cursor(since), scrapes, **more)
+
+
+def cut(one, until):
+    return Series(one.labels, tuple(sample for sample in one.samples if sample.time <= until))
 
 
 def numbers(found):
@@ -134,6 +139,29 @@ class TestOneSeries:
         assert sum(t[2] for t in numbers(found)) in (95, 100)
         assert not any(part.set_aside for part in found.slices)
 
+    @pytest.mark.parametrize("skew", [0, 8], ids=["clocks agree", "the other server's clock is late"])
+    @pytest.mark.parametrize("before", [100, 0], ids=["an old series", "a series that the burst made"])
+    def test_a_burst_before_a_server_goes_down_counts_once(self, skew, before):
+        """The other server saw it in a scrape that ends later, and the first one was counted already."""
+
+        def scraped(name, times, late=0):
+            """Failures begin between 17 and 18 s, 1,900 of them; requests go on."""
+            bad = {t + late: 2000 if t > 17 else before for t in times if t > 17 or before}
+            return series({t + late: 3000 + 5 * t for t in times}, "g", prometheus_replica=name, code="200"), series(
+                bad, "g", prometheus_replica=name, code="503"
+            )
+
+        one, other = scraped("a", range(0, 21, 10)), scraped("b", range(3, 200, 10), skew)
+
+        def seen(now, since):
+            held = [[cut(part[kind], now) for part in (one, other)] for kind in (0, 1)]
+            return look(held[0] + held[1], [cut(steady("b", 1, 200), now)], bad_green=held[1], since=since)
+
+        first, then = seen(22, 0), seen(200, 20)
+
+        assert (first.cursor.until, then.cursor.until > 100) == (20, True)
+        assert (sum(t[3] for t in numbers(first)), sum(t[3] for t in numbers(then))) == (2000 - before, 0)
+
     def test_all_series_of_a_target_are_read_from_one_replica(self):
         """Errors that begin when both servers see them are those of the requests beside them."""
         good = [series({10 * k + late: 5 * k for k in seen}, "g", prometheus_replica=name) for name, late, seen in (
@@ -147,6 +175,16 @@ class TestOneSeries:
         found = look(good + bad, [steady("b", 1, 210)], bad_green=bad)
 
         assert [t[3] for t in numbers(found)][-6:] == [0, 1, 1, 1, 1, 1]
+
+    def test_failures_of_a_new_pod_do_not_count_while_its_requests_have_no_number(self):
+        """Else a healthy version would show failures without the requests beside them."""
+        ok = series({t: math.inf if t < 30 else 100 * t for t in range(0, 61, 10)}, "g", code="200")
+        failed = series({t: t for t in range(0, 61, 10)}, "g", code="503")
+
+        found = look([ok, failed], [steady("b", 1, 60)], bad_green=[failed], scrapes=replace(TENS, patience=50))
+
+        assert [(t[2], t[3]) for t in numbers(found) if t[2]] == [(1010, 10)] * 3
+        assert sum(part.set_aside.get((GREEN, "bad"), 0) for part in found.slices) == 30
 
     def test_buckets_of_a_histogram_are_reset_together(self):
         """The small bucket does not fall in the reset; alone it would be taken for +2."""

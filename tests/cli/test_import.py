@@ -284,6 +284,25 @@ class TestArgo:
         assert (trigger["limit"], trigger["repeat"], trigger["interval"]) == ({"min": 0.9}, {"failures": 4, "of": 100}, "5m")
         assert (check["limit"], "stages" in check) == ({"min": 0.95}, False)
 
+    def test_a_share_that_is_filled_up_as_a_whole_is_no_number_without_requests(self, imported, tmp_path):
+        """With Argo such a query passes of no data; the failures alone may be missing."""
+        text = (FILES / "argo/conditions.yaml").read_text()
+        old = 'sum(increase(drift_total{service="{{args.service}}"}[5m])) or on() vector(0)'
+        assert old in text
+        path = tmp_path / "filled.yaml"
+        share = (
+            'sum(rate(drift_total{service="{{args.service}}"}[5m])) / sum(rate(seen_total{service="{{args.service}}"}[5m])) or vector(0)'
+        )
+        path.write_text(text.replace(old, share))
+
+        (plan,), told = imported("argo", path)
+
+        (query,) = {check["query"] for check in plan["spec"]["checks"] if "drift_total" in check.get("query", "")}
+        top, below = query.split(" / ")
+        assert re.fullmatch(r"\(sum\(rate\(drift_total\{.*\}\[\$window\]\)\) or vector\(0\)\)", top)
+        assert re.fullmatch(r"sum\(rate\(seen_total\{.*\}\[\$window\]\)\)", below)
+        assert "without requests there is no number, and never a pass" in told.err
+
     def test_arguments_that_name_the_canary_become_parameters_and_irate_becomes_rate(self, imported):
         ((plan,), _) = imported("argo", FILES / "rollout.yaml")
         query = named(plan["spec"]["checks"])["success-rate"]["query"]

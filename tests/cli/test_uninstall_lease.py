@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.adapters.marks import FINALIZER
-from controller.ports import CRD, LEASE, NAMESPACE, RELEASE
+from controller.ports import CRD, DEPLOYMENT, LEASE, NAMESPACE, RELEASE
 from controller.simulator.apiserver.client import InMemoryKube
 from tests.cli.cli_bed import a_terminal
 
@@ -25,7 +25,8 @@ def terminal():
     return found
 
 
-def test_nothing_is_removed_while_a_controller_elsewhere_renews_its_lease(terminal):
+def test_while_a_controller_elsewhere_renews_its_lease_only_the_deployment_is_removed_and_it_says_so(terminal):
+    assert terminal.penstock("install", "-n", "shop").code == 0
     kube, asleep = InMemoryKube(terminal.sim.server, user="laptop"), terminal.sleep
 
     def renewing(seconds):
@@ -35,8 +36,9 @@ def test_nothing_is_removed_while_a_controller_elsewhere_renews_its_lease(termin
     terminal.sleep = renewing
     result = terminal.penstock("uninstall", "--yes")
 
-    assert result.code == 6
-    assert "A controller outside of this cluster's Deployment still runs: stop it" in result.err
+    assert result.code == 4, "6 would say that nothing was changed"
+    assert "The Deployment penstock-system/penstock is gone, but a controller outside of it still leads: laptop." in result.err
+    assert kube.list(DEPLOYMENT, "penstock-system").items == []
     assert kube.get(CRD, "", "releases.penstock.dev")
 
 
@@ -65,3 +67,19 @@ def test_a_release_in_a_namespace_that_is_being_deleted_is_let_go_without_being_
     result = terminal.penstock("uninstall", "--yes")
 
     assert result.code == 0, result.err
+
+
+def test_a_release_that_was_started_while_the_controller_stopped_is_for_a_person(terminal):
+    kube, asleep = InMemoryKube(terminal.sim.server, user="admin"), terminal.sleep
+
+    def starting(seconds):
+        asleep(seconds)
+        if not kube.list(RELEASE, "shop").items:
+            body = {"apiVersion": RELEASE.api_version, "kind": "Release", "metadata": {"name": "r"}}
+            kube.create(RELEASE, "shop", body | {"spec": {"plan": "shop", "revision": "v2", "images": {"shop": "shop:2"}}})
+
+    terminal.sleep = starting
+    result = terminal.penstock("uninstall", "--yes")
+
+    assert result.code == 4, "6 would say that nothing was changed"
+    assert "shop/r was started meanwhile, and the controller is stopped: run `penstock uninstall --leave`." in result.err

@@ -322,7 +322,7 @@ class TestRecords:
 def begun(seconds, trigger):
     """A release that began so many seconds ago."""
     there = released(trigger)
-    return replace(there, status=there.status.model_copy(update={"started_at": NOW - seconds}))
+    return replace(there, status=there.status.model_copy(update={"started_at": NOW - seconds, "exposed_since": NOW - seconds}))
 
 
 def test_what_failed_in_greens_place_before_the_release_began_is_nobodys_failure_now():

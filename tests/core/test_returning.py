@@ -66,6 +66,16 @@ class TestTheWindowOfTheReturn:
         assert decision.status.phase is Phase.HOLDING
         assert decision.status.message.startswith("No data to judge by: no sample of the original since 305 s")
 
+    @pytest.mark.parametrize(("verdict", "said"), [(None, [reasons.CONFIG_CHANGED]), (Outcome.PASS, [])])
+    def test_that_has_passed_says_nothing_of_the_copies_that_go_with_the_clone(self, verdict, said):
+        """A controller that was killed among them would leave a warning of a change that nobody made."""
+        there = returned(ran=30)
+        home = there.status.returning.model_copy(update={"verdict": verdict, "verdict_key": "uid-1"})
+        status = there.status.model_copy(update={"returning": home, "configs_ready": {"shop-green/settings": "1"}})
+        decision = replace(there, status=status).seeing(configs={"shop-green/settings": ""}).decided()
+
+        assert [entry.reason for entry in decision.records if entry.reason == reasons.CONFIG_CHANGED] == said
+
     def test_that_passes_is_written_down_before_the_clone_goes(self):
         decision = judged(returned(), 1.4)
 

@@ -56,6 +56,23 @@ def test_a_target_that_is_not_there_is_an_error_that_lists_what_is(folder, fault
     assert f"expected an object that is there: {there}; with another name the fault hits nothing" in sentence
 
 
+@pytest.mark.parametrize(
+    ("more", "wrong"),
+    [
+        ("gateway: istio-system/gateway", True),
+        ("namespace: elsewhere", True),
+        ("name: others, gateway: istio-system/gateway", False),
+        ("headers: {canary: yes}", False),
+    ],
+)
+def test_users_of_one_name_come_through_one_proxy(folder, more, wrong):
+    """The second proxy would take the first one's place in Prometheus, whose scrapes then fail, so that the story would lack its data."""
+    users = f"users: [{{host: shop.shop.svc.cluster.local, rps: 1}}, {{host: shop.shop.svc.cluster.local, rps: 1, {more}}}]"
+    found = [one for one in said(folder, story=STORY.replace(STORY.splitlines()[2], users)) if one[0] == "users[1]"]
+
+    assert [sentence.partition(",")[0] for _, sentence in found] == (["found users 'users' behind another proxy"] if wrong else [])
+
+
 def test_users_who_ask_a_port_that_their_service_has_not_are_an_error(folder):
     """Their requests would pass the routes by, and the story would speak of other users than those of the cluster."""
     world = folder / "world.yaml"

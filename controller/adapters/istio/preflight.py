@@ -186,10 +186,27 @@ def _beside(world: World, routes: Sequence[Route], sides: Sides) -> tuple[list[P
         targets = [target for rule in other.http for target in rule.route if other.key not in ours]
         if loose := [target.host for target in targets if sides.reaches_all(target.host, target.subset)]:
             problems.append(Problem(reasons.BYPASS_UNLISTED, f"{title} {all_pods(loose[0], sides)}"))
+        elif other.key not in ours and (green := _past_the_weights(other, sides)):
+            sentence = f"{title} (hosts {', '.join(other.hosts) or 'of its roots'}) sends to {green}, whatever the weights say"
+            problems.append(Problem(reasons.BYPASS_UNLISTED, sentence))
         elif any(sides.side(target.host, target.subset) is Side.BLUE for target in targets):
             sentence = f"{title} sends to blue too, and stays there: the plan does not name it"
             warnings.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
     return problems, warnings
+
+
+def _past_the_weights(other: VirtualService, sides: Sides) -> str:
+    """Where in green a VirtualService beside the plan sends or mirrors requests; "" where it does not.
+
+    Its users would meet green before it is ready, count as its share, and reach nobody once it is taken down.
+    Who asks green by its own name does that with or without such rules.
+    """
+    places = [target for rule in other.http for target in rule.route if target.weight or len(rule.route) == 1]
+    places += [mirror for rule in other.http for mirror, percent in rule.mirrors if percent]
+    found = next((one for one in places if sides.side(one.host, one.subset) is Side.GREEN), None)
+    if found is None or (sides.mode == HOST and other.hosts and all(host == found.host for host in other.hosts)):
+        return ""
+    return " ".join(filter(None, (found.host, found.subset and f"subset {found.subset}")))
 
 
 def _delegation(route: Route, world: World) -> Iterator[Problem]:
@@ -239,8 +256,10 @@ def _bypasses(route: Route, split: Split, sides: Sides) -> Iterator[Problem]:
             sentence = f"the bypass {rule.title} of {route.title} sends to something else than blue and green"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     for bypass in split.unmade:
-        if not bypass.can_be_made:
-            sentence = f'{route.title} has no http rule "{bypass.route}", and the plan names no header or cookie to make one with'
+        if not split.can_make(bypass):
+            bare = "the plan names no header or cookie to make one with"
+            lacking = "no rule with weights to make one beside" if bypass.can_be_made else bare
+            sentence = f'{route.title} has no http rule "{bypass.route}", and {lacking}'
             yield Problem(reasons.ROUTE_MISSING, sentence)
 
 

@@ -190,6 +190,11 @@ class Split:
     missing: tuple[str, ...] = ()
     unmade: tuple[Bypass, ...] = ()
 
+    @property
+    def weighted(self) -> bool:
+        """Whether it has weights of ours, or had some: with listed bypass rules alone there are none to move."""
+        return bool(self.managed or self.missing or not (self.bypass or self.unmade))
+
     def green_weight(self, sides: Sides) -> int:
         """Highest share of green over the managed rules; where the weights mean nothing, everything is assumed."""
         rules = [rule for rule in self.managed if names(rule, sides, Side.GREEN)]
@@ -218,13 +223,17 @@ class Split:
         """Whether some listed bypass rule sends anything to green."""
         return any(rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0 for rule in self.bypass)
 
-    def bypass_stale(self, sides: Sides) -> bool:
-        """Whether green has a weight, and a listed bypass rule is missing or does not send everything to green."""
-        if self.green_weight(sides) == 0:
+    def bypass_stale(self, sides: Sides, weight: int) -> bool:
+        """Whether green has this weight, and a listed bypass rule is missing or does not send everything to green."""
+        if weight == 0:
             return False
-        return any(bypass.can_be_made for bypass in self.unmade) or any(
+        return any(self.can_make(bypass) for bypass in self.unmade) or any(
             rule.percent(lambda t: sides.side(t.host, t.subset) is not Side.GREEN) != 0 for rule in self.bypass
         )
+
+    def can_make(self, bypass: Bypass) -> bool:
+        """Whether a listed bypass rule that is not there can be put in front of a managed one."""
+        return bypass.can_be_made and bool(self.managed)
 
 
 def count(rule: Rule, sides: Sides, side: Side) -> int:

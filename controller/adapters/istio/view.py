@@ -87,7 +87,9 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         known = subject.status.blue_slot >= 0
         sides = sides if known else replace(sides, blue_slot=clusters.blue_slot, green_subset=clusters.green_subset)
     warnings, beside, named = list(clusters.warnings), False, frozenset[tuple[str, str]]()
-    views = tuple(_route_view(route, sides) for route in seen)
+    splits = [split_rules(route.parsed.rules, route.ref, sides) if sides.known else Split() for route in seen]
+    weight = max((split.green_weight(sides) for split in splits), default=0)
+    views = tuple(_route_view(route, split, sides, weight) for route, split in zip(seen, splits, strict=True))
     if first:
         found = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
         refused, beside, named = found.problems, found.beside, found.subsets
@@ -115,7 +117,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         clusters=clusters.parts,
         rules=tuple(dict.fromkeys(part.view for part in clusters.parts if part.uid)) if sides.mode == SUBSET else (),
         objects=_objects(seen, clusters.rules),
-        bypass_only=_bypass_only(seen, sides),
+        bypass_only=frozenset((route.namespace, route.name) for route in views if route.found and not route.weighted),
         sides=sides,
         beside=beside,
         cluster_domain=cluster_domain,
@@ -180,18 +182,11 @@ def _routed(seen: Sequence[Route], sides: Sides) -> tuple[str, ...]:
     return tuple(host for host in dict.fromkeys(hosts) if sides.pair(host))
 
 
-def _bypass_only(seen: Sequence[Route], sides: Sides) -> frozenset[tuple[str, str]]:
-    if not sides.known:
-        return frozenset()
-    splits = ((route, split_rules(route.parsed.rules, route.ref, sides)) for route in seen)
-    return frozenset((route.namespace, route.ref.name) for route, split in splits if split.bypass and not split.managed)
-
-
-def _route_view(route: Route, sides: Sides) -> RouteView:
+def _route_view(route: Route, split: Split, sides: Sides, weight: int) -> RouteView:
+    """One VirtualService; `weight` is green's highest of all of them, which those without weights of their own go by."""
     if route.obj is None:
         return RouteView(route.namespace, route.ref.name, problems=(route.problem,) if route.problem else ())
     meta = marks.metadata(route.obj)
-    split = split_rules(route.parsed.rules, route.ref, sides) if sides.known else Split()
     broken = bool(route.parsed.garbage) and not route.parsed.rules
     return RouteView(
         namespace=route.namespace,
@@ -199,11 +194,12 @@ def _route_view(route: Route, sides: Sides) -> RouteView:
         uid=str(meta.get("uid", "")),
         resource_version=str(meta.get("resourceVersion", "")),
         found=True,
-        green_weight=split.green_weight(sides) if sides.known else 0,
+        weighted=split.weighted,
+        green_weight=split.green_weight(sides),
         blue_only=sides.known and not broken and split.blue_only(sides),
         has_green=sides.known and not broken and split.has_green(sides),
         bypass_green=sides.known and split.bypass_green(sides),
-        bypass_stale=sides.known and split.bypass_stale(sides),
+        bypass_stale=sides.known and split.bypass_stale(sides, split.green_weight(sides) if split.weighted else weight),
         astray=sides.known and (bool(split.missing) or not (split.managed or split.bypass or route.ref.bypass)),
         void=sides.known and split.void(sides),
         aside=sides.known and split.aside(sides),

@@ -38,8 +38,11 @@ def open_routes(kube: Kube, subject: Subject, view: TrafficView, epoch: int) -> 
 
 
 def set_weight(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *, weight: int, stamp: str = "") -> None:
-    """Give green this share on every managed rule; on those objects only that have another."""
-    for ref, route in _targets(subject, view):
+    """Give green this share on every managed rule; on those objects only that have another.
+
+    Those with bypass rules alone come first: where the weights stand, the whole step was taken.
+    """
+    for ref, route in sorted(_targets(subject, view), key=lambda pair: pair[1].weighted):
         draft = _ours(kube, subject, view, ref, route, epoch)
         send(kube, VIRTUAL_SERVICE, draft.obj, build_weight_patch(draft, subject, weight, stamp))
 

@@ -82,6 +82,17 @@ def one_sided(
     return found
 
 
+def left_out(services: Iterable[Obj], blue: Mapping[str, str], green: Mapping[str, str], shared: tuple[str, str]) -> list[Problem]:
+    """Whether the Service of which subsets are taken selects blue's pods and would never select green's: no request could reach them."""
+    service = next((one for one in services if (text(one, "metadata", "namespace"), text(one, "metadata", "name")) == shared), None)
+    selector = labels_at(service, "spec", "selector")
+    if not covers(selector, blue) or covers(selector, green):
+        return []
+    lacking = written({key: value for key, value in selector.items() if green.get(key) != value})
+    who = f"Service {'/'.join(shared)} selects by {lacking}, which green's pods will not have, so that no request could reach them"
+    return [Problem(reasons.WORKLOAD_UNSUITABLE, f"{who}; take that out of its selector: the subsets tell the versions apart.")]
+
+
 def subsets_overlap(split: Split, blue: Mapping[str, str], green: Mapping[str, str], name: str, service: tuple[str, str]) -> list[Problem]:
     """Subset labels that select the pods of the other colour, or that blue's pods do not have; other rules' subsets that select green."""
     if split.green_labels and split.green_labels == split.blue_labels:

@@ -13,7 +13,7 @@ from controller.adapters.workloads.authorization import authorization_warnings, 
 from controller.adapters.workloads.clone import green_labels, green_template, recipe
 from controller.adapters.workloads.foreign import controller_of, gitops_tool, helm_release, ignore_text, keda_owner
 from controller.adapters.workloads.namespaces import injection_warnings
-from controller.adapters.workloads.overlap import one_sided, others_behind, services_overlap, subsets_overlap
+from controller.adapters.workloads.overlap import left_out, one_sided, others_behind, services_overlap, subsets_overlap
 from controller.adapters.workloads.places import (
     Place,
     Split,
@@ -330,6 +330,8 @@ def _overlap(found: _Pass, site: _Site, labels: Mapping[str, str]) -> None:
         found.problems += services_overlap(services, blue, labels, found.split.routed - own)
         return
     found.problems += subsets_overlap(found.split, blue, labels, site.member.name, shared)
+    if shared in found.split.routed:
+        found.problems += left_out(services, blue, labels, shared)
     found.warnings += services_overlap(services, blue, labels, found.split.routed | {shared})
 
 

@@ -258,6 +258,40 @@ class TestRefusals:
         bed = host_bed(rule(to("api", 100), to("api-green", 0), mirror={"host": "api-green"}))
         assert refused(bed) == {reasons.BYPASS_UNLISTED}
 
+    @pytest.mark.parametrize(
+        ("others", "expected"),
+        [
+            (rule(to("api-green")), {reasons.BYPASS_UNLISTED}),
+            (rule(to("other", 99), to("api-green", 1)), {reasons.BYPASS_UNLISTED}),
+            (rule(to("other"), mirror={"host": "api-green"}), {reasons.BYPASS_UNLISTED}),
+            (rule(to("other", 100), to("api-green", 0)), set()),
+            (rule(to("other"), mirror={"host": "api-green"}, mirrorPercentage={"value": 0}), set()),
+        ],
+    )
+    def test_a_virtual_service_beside_the_plan_that_reaches_green(self, others, expected):
+        """A preview's users would get green before it is ready, and nobody after a rollback."""
+        bed = host_bed()
+        bed.route(others, name="preview", hosts=("preview.example.com",), gateways=["edge"])
+
+        assert refused(bed) == expected
+        assert ("VirtualService shop/preview (hosts preview.example.com) sends to api-green.shop" in words(bed)) == bool(expected)
+
+    def test_one_that_the_plan_lists_is_pointed_at_green_with_the_weights(self):
+        plan = {
+            "workload": "api",
+            "traffic": {"virtualServices": [{"name": "web"}, {"name": "preview", "bypass": [{"route": "preview"}]}]},
+        }
+        bed = host_bed()
+        bed.route(rule(to("api-green"), name="preview"), name="preview", hosts=("preview.example.com",), gateways=["edge"])
+
+        assert refused(bed, plan) == set()
+
+    def test_rules_for_who_asks_green_by_its_own_name_change_nothing(self):
+        bed = host_bed()
+        bed.route(rule(to("api-green"), timeout="3s"), name="own", hosts=("api-green",))
+
+        assert refused(bed) == set()
+
     @pytest.mark.parametrize("protocol", ["tcp", "tls"])
     def test_tcp_and_tls_routes_of_the_host(self, protocol):
         bed = host_bed(**{protocol: [{"route": [to("api")]}]})

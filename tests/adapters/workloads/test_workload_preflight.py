@@ -1,5 +1,7 @@
 """What is refused, and what is said, before anything is touched."""
 
+from dataclasses import replace
+
 import pytest
 from workload_world import TWO_PLACES, World, a_release
 
@@ -237,6 +239,18 @@ class TestOverlap:
 
     def test_subsets_share_a_service_and_need_labels_of_their_own(self):
         assert refusals(self.shared(), split=SUBSETS) == []
+
+    @pytest.mark.parametrize(("routed", "expected"), [(True, [reasons.WORKLOAD_UNSUITABLE]), (False, [])])
+    def test_a_service_of_subsets_that_would_never_select_green_is_refused(self, routed, expected):
+        """Green would get no ready endpoint, and the release would go back at the preparation deadline."""
+        split = replace(SUBSETS, routed=frozenset({("shop", "web")} if routed else ()))
+        world = self.shared({"app": "web", "version": "v1"})
+
+        assert refusals(world, split=split) == expected
+        assert all(
+            "Service shop/web selects by version=v1, which green's pods will not have" in one.detail
+            for one in found(world, split=split).problems
+        )
 
     def test_a_blue_subset_that_would_select_green_is_refused(self):
         assert refusals(self.shared(), split=Split("subset", {"app": "web"})) == [reasons.SELECTOR_OVERLAP]

@@ -6,6 +6,7 @@ import pytest
 from promql_reference import queries
 
 from controller.api.promql import AdviceKind, ProblemKind, advice, check_query, facts
+from controller.api.promql_filled import filled_up, with_failures_filled
 from controller.api.promql_syntax import MAX_LENGTH, MAX_NESTING, MAX_OPERATORS
 
 HWAYO_ERRORS = 'rate(http_requests_total{status=~"5.."}[5m]) / rate(http_requests_total[5m]) * 100'
@@ -258,6 +259,64 @@ def test_an_alerts_expression_has_no_result_while_all_is_well(query):
     assert "no result at all" in one.sentence
 
 
-@pytest.mark.parametrize("query", ["sum(x) > bool 5", "sum(x) / (sum(y) > 0)", "sum(x > 5)", "1 > bool 2", "sum(x) or vector(0)"])
+@pytest.mark.parametrize("query", ["sum(x) > bool 5", "sum(x) / (sum(y) > 0)", "sum(x > 5)", "1 > bool 2", "sum(x)"])
 def test_a_comparison_that_leaves_a_result_is_no_mistake(query):
     assert advice(query) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "filled"),
+    [
+        ("sum(rate(e[5m])) or vector(0)", True),
+        ("sum(rate(e[5m])) / sum(rate(r[5m])) or on() vector(1)", True),
+        ("100 * max(sum(e) or vector(0))", True),
+        ("clamp_min(sum(e) or vector(0), 0)", True),
+        ("(sum(rate(e[5m])) or vector(0)) / sum(rate(r[5m]))", False),
+        ("(sum(e) or vector(0)) / (sum(r) > 0)", False),
+        ("sum(e) or sum(r)", False),
+        ("absent(up)", False),
+        ("scalar(sum(e)) + 1", False),
+        ("vector(1)", False),
+    ],
+)
+def test_a_number_that_missing_data_has_too_is_told(query, filled):
+    """It would pass, or fail, of nothing."""
+    assert filled_up(query) is filled
+    assert [one.kind for one in advice(query)] == [AdviceKind.FILLED_UP] * filled
+
+
+@pytest.mark.parametrize(
+    ("query", "instead"),
+    [
+        ("sum(rate(e[$window])) / sum(rate(r[$window])) or vector(0)", "(sum(rate(e[$window])) or vector(0)) / sum(rate(r[$window]))"),
+        ("(100 * (sum(e) / sum(r))) or on() vector(0)", "100 * ((sum(e) or vector(0)) / sum(r))"),
+        ("1 - sum(e) / sum(r) or (vector(1))", "1 - (sum(e) or vector(0)) / sum(r)"),
+        (
+            r"""sum(e{a=~"5..|\d",b='"0"'}) / sum(r{w="$workload"}) or vector(0)""",
+            r"""(sum(e{a=~"5..|\d",b='"0"'}) or vector(0)) / sum(r{w="$workload"})""",
+        ),
+    ],
+)
+def test_a_share_is_filled_up_in_its_numerator_alone(query, instead):
+    assert with_failures_filled(query) == instead
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sum(e) or vector(0)", "sum(e) / sum(r)", "(sum(e) or vector(0)) / sum(r)", "sum by (le) (e) / sum(r) or vector(0)",
+        "sum(e) - sum(r) or vector(0)", "sum(e) / sum(r) or sum(e) / sum(s) or vector(0)", "sum(e) / sum(r) or sum(s)",
+    ],
+)  # fmt: skip
+def test_what_is_no_share_or_has_labels_stays(query):
+    assert with_failures_filled(query) == query
+
+
+def test_within_backticks_nothing_is_escaped():
+    """So people write patterns; a plan with one was refused as no PromQL."""
+    query = r"""sum(rate(x_total{path=~`/a\d+"/.*`,b="\\d`"}[5m]))"""
+
+    (one,) = facts(query).selectors
+
+    assert check_query(query) == []
+    assert [matcher.value for matcher in one.matchers] == [r'/a\d+"/.*', r"\d`"]
