@@ -17,6 +17,7 @@ import httpx
 import yaml
 
 from controller.api.validate_yaml import LOADER
+from tests.bed.waiting import eventually
 
 HERE = Path(__file__).parent
 WIDGET = "conformance.penstock.dev/v1"
@@ -29,6 +30,7 @@ _PLACES = {
     "leases": "/apis/coordination.k8s.io/v1",
     "plains": f"/apis/{WIDGET}",
     "pods": "/api/v1",
+    "secrets": "/api/v1",
     "services": "/api/v1",
 }
 _TYPES = {
@@ -65,9 +67,14 @@ DEPLOYMENT = {
 
 @dataclass(frozen=True)
 class Server:
-    """Where a conversation is held: a client with the rights of an administrator."""
+    """Where a conversation is held: a client with the rights of an administrator.
+
+    Attributes:
+        patience_seconds: a step with `until` is repeated so long: controllers of the real server do what ours does at once.
+    """
 
     client: httpx.Client
+    patience_seconds: float = 0.0
 
 
 @dataclass
@@ -139,7 +146,7 @@ def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], sym
     if "token" in step:
         headers["Authorization"] = f"Bearer {step['token']}"
     body = step.get("raw", json.dumps(_whole(method, place, step, variables)) if "body" in step else None)
-    answer = server.client.request(method, url, params=query, content=body, headers=headers)
+    answer = _answer(server, step, server.client.build_request(method, url, params=query, content=body, headers=headers))
     result: dict[str, Any] = {"code": answer.status_code}
     if step.get("text"):
         return {**result, "text": answer.text}
@@ -155,6 +162,12 @@ def _one(server: Server, step: Mapping[str, Any], variables: dict[str, Any], sym
     if step.get("code_only"):
         return result
     return {**result, "body": _comparable(decoded, step, symbols)}
+
+
+def _answer(server: Server, step: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
+    if "until" in step and server.patience_seconds:
+        eventually(lambda: server.client.send(request).status_code == step["until"], server.patience_seconds, step["do"])
+    return server.client.send(request)
 
 
 def _whole(method: str, place: str, step: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
@@ -194,6 +207,10 @@ def _comparable(body: Any, step: Mapping[str, Any], symbols: Symbols) -> Any:
         return _symbolic(_status(body), symbols)
     if "names_of" in step:
         return [item["metadata"]["name"] for item in body[step["names_of"]]]
+    if "names" in step:
+        return [item["name"] for item in _at(body, step["names"])]
+    if "owners" in step:
+        return _owners(body, step["owners"])
     if "see" in step:
         return _symbolic({path: _at(body, path) for path in step["see"]}, symbols)
     if str(body.get("kind", "")).endswith("List") and "items" in body:
@@ -202,6 +219,15 @@ def _comparable(body: Any, step: Mapping[str, Any], symbols: Symbols) -> Any:
     if "metadata" in body and set(body["metadata"]) <= {"resourceVersion", "annotations"}:
         return _symbolic({"kind": body["kind"], "annotations": body["metadata"].get("annotations")}, symbols)
     return _symbolic(body, symbols)
+
+
+def _owners(body: Mapping[str, Any], asked: Any) -> list[Any]:
+    """Who owns what, in an order of ours; `asked` names the managers, or is true for all of them."""
+    entries = [{key: value for key, value in entry.items() if key != "time"} for entry in body["metadata"].get("managedFields", ())]
+    return sorted(
+        (entry for entry in entries if asked is True or entry["manager"] in asked),
+        key=lambda entry: [entry["manager"], entry["operation"], entry.get("subresource", "")],
+    )
 
 
 def _status(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def prepared(bed: Bed) -> Server:
         verify=ssl.create_default_context(cafile=bed.ca_file),
         timeout=30,
     )
-    return Server(client)
+    return Server(client, patience_seconds=30.0)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ MUTATIONS = {
     "generation_of": lambda _resource, old, *_: old["metadata"].get("generation"),
     "generation_when_deleted": lambda stored: stored["metadata"].get("generation"),
     "initial_events_end": lambda revision: {"resourceVersion": str(revision)},
+    "names_are_qualified": lambda *_: [],
     "nothing_changed": lambda _old, _candidate: False,
     "page_of": lambda _snapshot, live, start, limit: live[start : start + limit] if limit else live[start:],
     "revision_number": lambda text, **_: int(text) if text.isdigit() else 0,

@@ -58,6 +58,11 @@ def demanded_of_all(resource, *rest, **more):
     return asked_revision(replace(resource, needs_resource_version=True), *rest, **more)
 
 
+def all_of_it(_old, new, shape):
+    """A comparison that takes everything for changed."""
+    return frozenset(ownership.paths_of(new, shape)), frozenset()
+
+
 SWITCHES = {
     "one revision for all kinds": Switch("reading", ApiServer, "commit", revision_of_its_kind),
     "a watch from a revision gives the exact history": Switch("reading", Subscription, "_drain", newest_only),
@@ -76,7 +81,7 @@ SWITCHES = {
     "an apply with force takes fields over": Switch(
         "apply", rules, "no_foreign_owner", lambda conflicts, **_: asked_conflicts(conflicts, force=False)
     ),
-    "equal values are shared": Switch("apply", apply, "_value", lambda _obj, _path: object()),
+    "equal values are shared": Switch("apply", apply, "changes", all_of_it),
     "an apply is owned from its first write on": Switch("apply", ownership.Ledger, "applied", lambda *_: None),
     "an apply merges lists by their keys": Switch("apply", apply, "_merged_items", lambda _old, new, _shape, _keys: new),
     "a merge patch deletes with null": Switch("patches", bodies, "merge", lambda target, patch: {**target, **patch}),

@@ -14,6 +14,7 @@ import pytest
 from controller.api.plan import PlanSpec
 from controller.simulator import (
     invariants_clusters,
+    invariants_liveness,
     invariants_records,
     invariants_release,
     invariants_routes,
@@ -21,19 +22,43 @@ from controller.simulator import (
     invariants_writes,
 )
 from controller.simulator.invariants_book import Book
+from controller.simulator.invariants_liveness import Liveness
 from controller.simulator.invariants_store import History
 
-PARTS = (invariants_clusters, invariants_records, invariants_release, invariants_routes, invariants_workloads, invariants_writes)
+PARTS = (
+    invariants_clusters,
+    invariants_liveness,
+    invariants_records,
+    invariants_release,
+    invariants_routes,
+    invariants_workloads,
+    invariants_writes,
+)
 DAY = 86400.0
 WEIGHTS = (5, 25, 50, 100)
 BYPASS = {"virtualServices": [{"name": "shop", "bypass": [{"route": "canary"}]}]}
+
+
+class Peace:
+    """A world without faults, in which somebody leads."""
+
+    clock_offset = 0.0
+    quiet_since = 1000.0
+    leaderless_since = None
+
+    def disturbed(self, _since, _now):
+        return False
+
+    def cut_off(self, _since, _now):
+        return False
 
 
 class Story:
     """A history of the ten-line example: a release at 5 %, its window open; then whatever a test lets happen."""
 
     def __init__(self, **plan):
-        self.history, self.now, self.stored = History(), 1000.0, {}
+        self.history, self.now, self.stored, self.commits, self.world = History(), 1000.0, {}, [], Peace()
+        self.liveness = Liveness(self.history.book, self.world)
         spec = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService": "shop"}, **plan})
         self.write("ConfigMap", "penstock-plan-h", by="setup", data={"plan.json": spec.model_dump_json(by_alias=True)})
         for name, size in (("shop", 3), ("shop-green", 0)):
@@ -64,11 +89,21 @@ class Story:
             meta["ownerReferences"] = [{"uid": "Release-a"}]
         new = {**(copy.deepcopy(old) if old else {"kind": kind}), "metadata": meta, **copy.deepcopy(parts)}
         self.stored[kind, name] = new
-        self.history.commit(self.now, kind, old, new, by)
+        self.commit(kind, old, new, by)
+
+    def commit(self, kind, old, new, by, **more):
+        self.commits.append((self.now, kind, old, new, by))
+        self.liveness.time(self.now)
+        self.history.commit(self.now, kind, old, new, by, **more)
+        self.liveness.commit(kind, new)
+
+    def ends(self, *, after):
+        self.now += after
+        self.liveness.finish(self.now)
 
     def delete(self, kind, name, *, by="penstock", named=("u", "1")):
         self.now += 1
-        self.history.commit(self.now, kind, self.stored.pop((kind, name)), None, by, named=named)
+        self.commit(kind, self.stored.pop((kind, name)), None, by, named=named)
 
     def status(self, *, by="penstock", at=1.0, **fields):
         before = self.stored["Release", "a"].get("status", {})
@@ -123,8 +158,9 @@ class Story:
     def rolls_back(self):
         """Down to nothing, as it should be."""
         self.record("0001-rollback")
+        rollback = {"reason": "CheckFailed", "decidedAt": self.now}
         self.route(100, 0, marks={"penstock.dev/stamp": "Release-a/1"})
-        self.status(phase="RollingBack", rollback={"reason": "CheckFailed", "trafficAt": self.now})
+        self.status(phase="RollingBack", rollback={**rollback, "trafficAt": self.now})
         self.status(phase="TearingDown", at=DAY)
 
     def succeeds(self):
@@ -254,6 +290,19 @@ def loses_seconds(story):
     story.status(stages=story.stage(0, window={**window, "ran": 10.0}))
 
 
+def takes_its_time(story):
+    decided = story.now
+    story.record("0001-rollback")
+    story.deployment("shop", 3, by="kubectl")
+    story.route(100, 0, marks={"penstock.dev/stamp": "Release-a/1"})
+    story.status(phase="RollingBack", rollback={"reason": "CheckFailed", "decidedAt": decided, "trafficAt": story.now})
+
+
+def is_left_alone(story):
+    story.world.leaderless_since = story.now
+    story.deployment("shop", 3, by="kubectl", at=20.0)
+
+
 def window_before_its_weights(story):
     story.status(stages=story.stage(0, window={"openedAt": 1.0, "ran": 300.0, "nGreen": 1000.0}))
     story.passes(0)
@@ -356,6 +405,15 @@ BREACHES = {
     "two writes a minute while a person is waited for": ("S16", waits_and_writes),
     "a release that goes while green has weight": ("S17", do("delete", "Release", "a")),
     "a window that loses what it ran": ("L1", loses_seconds),
+    "a release that does not end": ("L1", do("ends", after=DAY)),
+    "a rollback that takes some seconds": ("L2", takes_its_time),
+    "a rollback that is written down before the weight": ("L2", do("status", phase="RollingBack", rollback={"decidedAt": 1.0})),
+    "a weight by another hand that stays": (
+        "L4",
+        after(do("route", 50, 50, by="kubectl"), do("deployment", "shop", 3, at=9.0, by="kubectl")),
+    ),
+    "a queue in which nobody runs": ("L6", after(do("status", phase="Queued", by="kubectl"), do("ends", after=120.0))),
+    "a green that nobody watches": ("L7", is_left_alone),
     "a hold for nobody": ("L6", do("status", phase="Holding", hold={"reason": "NoData"})),
 }
 

@@ -81,9 +81,10 @@ class Chaos:
         for number in range(count):
             self._live(self._random.uniform(0.5, 7.0))
             where = self._at_a_write()
-            program.kill()
-            self.say(f"kill {number + 1} of {count} {where}; {self.summary()}")
-            program = self.scene.controllers.start()
+            with self.scene.recorder.disturbance(alone=True):
+                program.kill()
+                self.say(f"kill {number + 1} of {count} {where}; {self.summary()}")
+                program = self.scene.controllers.start()
 
     def pauses(self, count: int) -> None:
         """Freeze one of two controllers for longer than the lease, and let it go on where it stood."""
@@ -92,10 +93,11 @@ class Chaos:
             self._live(self._random.uniform(1.0, 4.0))
             program = self._leading()
             where = self._at_a_write()
-            program.pause()
             seconds = self._random.uniform(1.2, 2.5) * LEASE_SECONDS
-            self._live(seconds)
-            program.resume()
+            with self.scene.recorder.disturbance():
+                program.pause()
+                self._live(seconds)
+                program.resume()
             self.say(f"pause {number + 1} of {count}, {seconds:.1f} s of {program.name} {where}; {self.summary()}")
 
     def end(self) -> None:

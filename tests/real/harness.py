@@ -30,11 +30,11 @@ from tests.bed.exporter import Exporter, Workload
 from tests.bed.processes import PortLease, Program, scratch_folder
 from tests.bed.prometheus import Prometheus, Scrape
 from tests.bed.traffic import Flow
-from tests.real.history import Recorder
+from tests.real.history import OURS, Recorder
 from tests.real.probes import ProbeProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_RELEASE = ROOT / "examples" / "first-release"
@@ -348,7 +348,11 @@ class Scene:
 
     def faults(self) -> list[str]:
         """What no run may show: breached invariants, defects that a controller logged, routes that could not be followed."""
-        return [*self.recorder.breaches(self.namespaces, self._divisor), *self.controllers.defects(), *self.exporter.problems]
+        return [*self.breaches(), *self.controllers.defects(), *self.exporter.problems]
+
+    def breaches(self, ours: Collection[str] = (OURS,)) -> list[str]:
+        """Breached invariants; `ours` as the recorder takes it."""
+        return self.recorder.breaches(self.namespaces, self._divisor, self._lease_seconds, ours)
 
     def _forget(self) -> None:
         """Remove the namespaces, finalizers first: no controller is left to take them off."""

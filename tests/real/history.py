@@ -1,6 +1,8 @@
 """What a real API server committed, in the order of its revisions, for the checker of invariants.
 
-    watches of nine kinds --> commits by revision, each with its author --> controller.simulator.invariants_store.History
+    watches of ten kinds --> commits by revision, each with its author --> controller.simulator.invariants_store.History
+                                                                       --> controller.simulator.invariants_liveness.Liveness
+    the Lease, and what a test takes away --> Beside -----------------------^
 
 The author of a change is read off `managedFields`: whose entry changed. Their times have whole seconds, so two like writes of
 one manager within a second leave them unchanged; such a change is the controller's where anything but a status differs, since
@@ -12,6 +14,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,12 +22,17 @@ import httpx
 
 from controller.api.plan import PlanSpec
 from controller.api.scale import divided
+from controller.cli.install_objects import NAME
+from controller.simulator.invariants_liveness import Liveness
 from controller.simulator.invariants_store import History
 from tests.bed.api import Api, ApiError, JsonObject
 from tests.bed.waiting import eventually
+from tests.real.beside import LATE_SECONDS, Beside, Disturbance
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator
+
+    from controller.simulator.invariants_book import Breach
 
 OURS = "penstock"
 OTHERS = "others"
@@ -38,9 +46,8 @@ KINDS = {
     "Service": "/api/v1/services",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/horizontalpodautoscalers",
     "ConfigMap": "/api/v1/configmaps",
+    "Lease": "/apis/coordination.k8s.io/v1/leases",
 }
-# A commit is dated when its watch event arrives, which is a little late on a busy machine.
-LATE_SECONDS = 0.5
 CATCH_UP_SECONDS = 30.0
 
 
@@ -72,12 +79,23 @@ class Recorder:
         self._stopping = threading.Event()
         self._newest: dict[tuple[str, str, str], JsonObject] = {}
         self._routes_written = threading.Event()
+        self._begun = time.time()
+        self._disturbances: list[Disturbance] = []
         self.gaps: list[str] = []
 
     def newest(self, kind: str, namespace: str, name: str) -> JsonObject:
         """An object as it was last seen; empty where there is none."""
         with self._lock:
             return self._newest.get((kind, namespace, name), {})
+
+    @contextmanager
+    def disturbance(self, *, alone: bool = False) -> Iterator[None]:
+        """Something is taken away meanwhile, so that a rollback or an answer may take longer; `alone`: nobody is there to take over."""
+        begin = time.time()
+        try:
+            yield
+        finally:
+            self._disturbances.append(Disturbance(begin, time.time(), alone))
 
     def wait_for_a_route(self, seconds: float) -> bool:
         """Wait for the controller's next write of any VirtualService."""
@@ -101,7 +119,7 @@ class Recorder:
         """All changes in these namespaces up to now, in the order of revisions: none of an earlier revision is still under way."""
         until = min(self._caught_up(kind, namespaces) for kind in KINDS)
         with self._lock:
-            found = [commit for commit in self._commits if commit.namespace in namespaces and commit.revision <= until]
+            found = [commit for commit in self._commits if commit.revision <= until and _is_asked_for(commit, namespaces)]
         return sorted(found, key=lambda commit: commit.revision)
 
     def _caught_up(self, kind: str, namespaces: Collection[str]) -> int:
@@ -121,22 +139,20 @@ class Recorder:
         eventually(brought, CATCH_UP_SECONDS, f"the watch of {kind}")
         return int(listing["metadata"]["resourceVersion"])
 
-    def breaches(self, namespaces: Collection[str], divisor: float, ours: Collection[str] = (OURS,)) -> list[str]:
+    def breaches(self, namespaces: Collection[str], divisor: float, lease: float, ours: Collection[str] = (OURS,)) -> list[str]:
         """Every breach of an invariant in these namespaces, in sentences; plans are divided as the controller divided them.
 
         `ours` with `OTHERS` in it asks what would be found if people's edits had been the controller's.
         """
-        history = History(ours=ours)
-        for commit in self.commits(namespaces):
-            new = _divided_plan(commit.new, divisor) if commit.kind == "ConfigMap" and commit.new else commit.new
-            history.commit(commit.at, commit.kind, commit.old, new, commit.manager)
-        return [*map(str, history.breaches), *self.gaps]
+        asked_at = time.time()
+        world = Beside(lease, max((one.end for one in self._disturbances), default=self._begun), self._disturbances)
+        return [*map(str, checked(self.commits(namespaces), world, divisor, asked_at, ours)), *self.gaps]
 
     def summary(self) -> str:
         """How much was recorded, in a sentence."""
         with self._lock:
-            ours = sum(commit.manager == OURS for commit in self._commits)
-            return f"Commits checked: {len(self._commits)}, of them {ours} by the controller."
+            checked = [commit.manager for commit in self._commits if commit.kind != "Lease"]
+            return f"Commits checked: {len(checked)}, of them {checked.count(OURS)} by the controller."
 
     def _note(self, commit: Commit) -> None:
         with self._lock:
@@ -187,6 +203,29 @@ class Recorder:
             return
         known[key] = obj
         self._note(Commit(revision, time.time(), kind, _slim(old) if old else None, _slim(obj), author(old, obj)))
+
+
+def checked(commits: Iterable[Commit], world: Beside, divisor: float, until: float, ours: Collection[str] = (OURS,)) -> list[Breach]:
+    """What is wrong with a history that goes on until a time without a further commit."""
+    history = History(ours=ours)
+    liveness = Liveness(history.book, world, lease=world.lease, late=LATE_SECONDS)
+    for commit in commits:
+        liveness.time(commit.at)
+        if commit.kind == "Lease":
+            world.led(commit.at, commit.new)
+            continue
+        new = _divided_plan(commit.new, divisor) if commit.kind == "ConfigMap" and commit.new else commit.new
+        history.commit(commit.at, commit.kind, commit.old, new, commit.manager)
+        liveness.commit(commit.kind, new)
+    liveness.finish(until)
+    return history.breaches
+
+
+def _is_asked_for(commit: Commit, namespaces: Collection[str]) -> bool:
+    """Whether it is in one of these namespaces, or the controller's Lease."""
+    if commit.kind == "Lease":
+        return str((commit.new or commit.old or {})["metadata"]["name"]) == NAME
+    return commit.namespace in namespaces
 
 
 def author(old: JsonObject | None, new: JsonObject) -> str:

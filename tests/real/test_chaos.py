@@ -35,8 +35,9 @@ def test_a_killed_controller_loses_no_second_of_a_window_and_shortens_none(bed: 
         first = scene.start_controller()
         shop.start("v2")
         before = eventually(lambda: (found := shop.status) and found.get("stages") and found["stages"][0].get("window") and found, 40)
-        first.kill()
-        scene.controllers.start()
+        with scene.recorder.disturbance(alone=True):
+            first.kill()
+            scene.controllers.start()
         after = eventually(lambda: (found := shop.status).get("stage") == 1 and found, 40, "the next stage")["stages"][0]
 
         assert after["window"]["openedAt"] == before["stages"][0]["window"]["openedAt"]

@@ -61,24 +61,25 @@ def told(scene: Scene) -> dict[str, Told]:
     first = scene.start_controller()
     second = scene.controllers.start()
     eventually(lambda: scene.controllers.ready(second), 30, "the second replica")
-    both = freeze(first, *with_two)
+    both = freeze(scene, first, *with_two)
     first.stop(30)
-    return {"two": both, "alone": freeze(second, *alone)}
+    return {"two": both, "alone": freeze(scene, second, *alone, is_alone=True)}
 
 
-def freeze(leader: Program, healthy: Shop, bad: Shop) -> Told:
+def freeze(scene: Scene, leader: Program, healthy: Shop, bad: Shop, *, is_alone: bool = False) -> Told:
     """Both releases measure at 25 %; then the leader freezes, and one green turns bad."""
     for shop in (healthy, bad):
         shop.start("v2")
     for shop in (healthy, bad):
         shop.measures_at(25)
     green = bad.idle()
-    leader.pause()
-    since = time.monotonic()
-    bad.fails(green, 0.9)
-    eventually(lambda: time.monotonic() - since >= FROZEN_SECONDS, 2 * FROZEN_SECONDS, "the end of the freeze")
-    while_frozen = on_blue(bad)
-    leader.resume()
+    with scene.recorder.disturbance(alone=is_alone):
+        leader.pause()
+        since = time.monotonic()
+        bad.fails(green, 0.9)
+        eventually(lambda: time.monotonic() - since >= FROZEN_SECONDS, 2 * FROZEN_SECONDS, "the end of the freeze")
+        while_frozen = on_blue(bad)
+        leader.resume()
     resumed = time.monotonic()
     eventually(lambda: on_blue(bad), 60, "all requests on blue")
     seconds_after = time.monotonic() - resumed

@@ -48,10 +48,11 @@ def scene() -> Iterator[Scene]:
 
 def again(scene: Scene) -> Program:
     """Kill every controller, and start one that knows nothing."""
-    for program in scene.controllers.programs:
-        program.kill()
-    led = len(scene.controllers.leaders())
-    program = scene.controllers.start()
+    with scene.recorder.disturbance(alone=True):
+        for program in scene.controllers.programs:
+            program.kill()
+        led = len(scene.controllers.leaders())
+        program = scene.controllers.start()
     program.wait_until(lambda: len(scene.controllers.leaders()) > led, 60)
     return program
 

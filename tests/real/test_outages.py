@@ -100,11 +100,12 @@ def test_a_green_that_turns_bad_while_the_api_server_is_gone_is_rolled_back_as_s
     pair = next(pairs)
     pair.measure()
     green = pair.bad.idle()
-    scene.bed.apiserver.kill()
-    pair.bad.fails(green, 0.9)
-    eventually(lambda: failures(scene, pair.bad) > 0, 60, "failures of green in Prometheus")
-    eventually(lambda: scene.controllers.said("does not lead any more"), 60, "the loss of the lease")
-    scene.bed.start_apiserver()
+    with scene.recorder.disturbance(alone=True):
+        scene.bed.apiserver.kill()
+        pair.bad.fails(green, 0.9)
+        eventually(lambda: failures(scene, pair.bad) > 0, 60, "failures of green in Prometheus")
+        eventually(lambda: scene.controllers.said("does not lead any more"), 60, "the loss of the lease")
+        scene.bed.start_apiserver()
     back_at = time.monotonic()
     eventually(lambda: max(pair.bad.weights().items(), key=lambda item: item[1]) == ("v1", 100), 60, "all requests on blue")
     seconds = time.monotonic() - back_at

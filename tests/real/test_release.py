@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bed.waiting import eventually
-from tests.real.harness import DIVISOR, RELEASES, Scene, Shop, stages
+from tests.real.harness import RELEASES, Scene, Shop, stages
 from tests.real.history import KINDS, OTHERS, OURS
 
 if TYPE_CHECKING:
@@ -332,6 +332,6 @@ class TestForeignEdits:
 
     def test_the_checker_would_have_found_the_edit_had_it_been_the_controllers(self, scene: Scene, stories: dict[str, Future]) -> None:
         stories["edited_toward_green"].result()
-        found = scene.recorder.breaches(scene.namespaces, DIVISOR, ours=(OURS, OTHERS))
+        found = scene.breaches(ours=(OURS, OTHERS))
 
         assert any(sentence.startswith("S2") and "green has 90 %" in sentence for sentence in found)

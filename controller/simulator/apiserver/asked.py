@@ -42,11 +42,15 @@ def decoded(request: Request) -> Any:
         raise ApiError(400, f"error decoding YAML: {wrong}") from wrong
 
 
-def _dry_run(text: str) -> bool:
-    if text not in ("", "All"):
-        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{text}": supported values: "All"', "dryRun")
-        raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
-    return text == "All"
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+
+
+def _one_of(request: Request, name: str, text: str, *known: str) -> str:
+    """An option that is one of some words; 422 for another."""
+    if text and text not in known:
+        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{text}": supported values: {", ".join(known)}', name)
+        raise invalid(_OPTIONS[request.method], "meta.k8s.io", "", [cause])
+    return text
 
 
 def options_of(request: Request, target: Target, user: str, warnings: list[str]) -> Options:
@@ -54,14 +58,13 @@ def options_of(request: Request, target: Target, user: str, warnings: list[str])
     query = request.query
     is_apply = request.headers.get("content-type", "").startswith("application/apply-patch")
     agent = "" if is_apply else request.headers.get("user-agent", "").partition("/")[0]
-    validation = query.get("fieldValidation") or "Warn"
-    if validation not in ("Ignore", "Warn", "Strict"):
-        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{validation}"', "fieldValidation")
+    validation = _one_of(request, "fieldValidation", query.get("fieldValidation", ""), "Ignore", "Warn", "Strict") or "Warn"
+    dry_run = bool(_one_of(request, "dryRun", query.get("dryRun", ""), "All"))
+    if "force" in query and request.method == "PATCH" and not is_apply:
+        cause = Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force")
         raise invalid("PatchOptions", "meta.k8s.io", "", [cause])
-    return Options(
-        user, query.get("fieldManager") or agent, _dry_run(query.get("dryRun", "")), validation, target.subresource,
-        query.get("force") in ("1", "true"), warnings.append,
-    )  # fmt: skip
+    force = query.get("force") in ("1", "true")
+    return Options(user, query.get("fieldManager") or agent, dry_run, validation, target.subresource, force, warnings.append)
 
 
 def deletion(request: Request, options: Options) -> tuple[Deletion, Options]:
@@ -70,12 +73,15 @@ def deletion(request: Request, options: Options) -> tuple[Deletion, Options]:
     if not isinstance(body, dict):
         raise ApiError(400, "the options of a deletion are an object")
     wanted = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
+    grace = body.get("gracePeriodSeconds")
+    if grace is None and "gracePeriodSeconds" in request.query:
+        grace = number(request.query, "gracePeriodSeconds")
+    propagation = body.get("propagationPolicy") or request.query.get("propagationPolicy", "")
     how = Deletion(
         wanted.get("uid") or "",
         wanted.get("resourceVersion") or "",
-        body.get("propagationPolicy") or request.query.get("propagationPolicy", ""),
-        None if grace is None else int(grace),
+        _one_of(request, "propagationPolicy", propagation, "Foreground", "Background", "Orphan"),
+        grace,
     )
-    dry = body.get("dryRun") or []
-    return how, replace(options, dry_run=True) if dry and _dry_run(dry[0]) else options
+    dry = [_one_of(request, "dryRun", word, "All") for word in body.get("dryRun") or ()]
+    return how, replace(options, dry_run=True) if dry else options

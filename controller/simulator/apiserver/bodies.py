@@ -35,6 +35,7 @@ def received(served: Served, body: Any) -> Obj:
         told = f'{body["kind"]} in version "{kind.version}" cannot be handled as a {kind.kind}: no kind "{body["kind"]}" is registered'
         raise ApiError(400, told)
     rules.kind_is_named(served.resource, body)
+    contents.metadata_has_its_types(body.get("metadata", {}), patching=False)
     whole = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": body.get("metadata", {}), **body}
     if kind.plural == LEASE.plural:
         contents.lease_times_have_microseconds(kind, whole, patching=False)
@@ -46,9 +47,9 @@ def received(served: Served, body: Any) -> Obj:
 def patched(served: Served, old: Obj, body: Any, how: str) -> Obj:
     """The candidate of a merge, JSON or strategic merge patch, in its stored form."""
     shown = old if served.view is None else served.view(old)
+    if "merge-patch" in how and not isinstance(body, Mapping):
+        raise ApiError(400, "error decoding patch: a merge patch is an object")
     if how.startswith("application/merge-patch+json"):
-        if not isinstance(body, Mapping):
-            raise ApiError(400, "error decoding patch: a merge patch is an object")
         candidate = merge(shown, body)
     elif how.startswith("application/json-patch+json"):
         candidate = json_patch(shown, _without_owners(body))
@@ -80,7 +81,12 @@ def _still_an_object(resource: Resource, shown: Obj, candidate: Any) -> None:
     elif kind.plural in TYPES:
         contents.fields_have_their_types(kind, candidate, patching=True)
     if candidate["metadata"] is not shown["metadata"]:
-        rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), candidate)
+        contents.metadata_has_its_types(candidate["metadata"], patching=True)
+        named = {
+            "metadata": {"name": "", **candidate["metadata"]}
+        }  # an object may be put without its name, and not be patched to have none
+        rules.resource_version_is_given(resource, shown["metadata"]["name"], candidate["metadata"])
+        rules.names_agree(shown["metadata"]["name"], shown["metadata"].get("namespace", ""), named)
     for key in ("kind", "apiVersion"):
         if candidate.get(key) != shown.get(key):
             raise _another_kind(resource, candidate, key, f"Invalid value: {candidate.get(key)}: must be {shown.get(key)}")
@@ -98,10 +104,12 @@ def applied(server: "ApiServer", served: Served, place: tuple[str, str], body: A
     """Server-side apply at a place (namespace, name): create the object where it is missing, else merge by ownership."""
     namespace, name = place
     rules.field_manager_is_given(options.field_manager)
-    body = received(served, body)
+    body = _applied_part(served.resource, received(served, body), options.subresource)
     metadata = {**body["metadata"], "name": name}
     old = served.shelf.find(namespace if served.resource.kind.namespaced else "", name)
     if old is None:
+        if options.subresource:
+            raise served.resource.not_found(name)
         if metadata.get("uid"):
             told = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
             raise ApiError(409, told, target=served.resource.target(name))
@@ -113,8 +121,17 @@ def applied(server: "ApiServer", served: Served, place: tuple[str, str], body: A
     candidate, settle = apply_candidate(server.ledger, served, old, {**body, "metadata": metadata}, options)
     stored = writes.update(server, served, old, candidate, options, verb="apply")
     if not options.dry_run:
-        settle(stored)
+        settle()
     return stored
+
+
+def _applied_part(resource: Resource, body: Obj, subresource: str) -> Obj:
+    """What an apply speaks of at its endpoint: the status alone, or all but the status."""
+    if subresource == "status":
+        written = ("resourceVersion",) if resource.custom else ("resourceVersion", "uid", "annotations")
+        metadata = {key: value for key, value in body["metadata"].items() if key in written}
+        return {"metadata": metadata, "status": body.get("status")} if "status" in body else {"metadata": metadata}
+    return {key: value for key, value in body.items() if key != "status" or not resource.status}
 
 
 # The scale subresource.
@@ -163,8 +180,7 @@ def scale_written(server: "ApiServer", served: Served, old: Obj, scale: Obj, opt
     change: Any = replicas
     for step in reversed(path):
         change = {step: change}
-    asked = scale.get("metadata") or {}
-    metadata = {key: asked[key] for key in ("resourceVersion", "uid") if asked.get(key)}
-    candidate = merge(old, {**change, "metadata": metadata} if metadata else change)
+    asked = (scale.get("metadata") or {}).get("resourceVersion")
+    candidate = merge(old, {**change, "metadata": {"resourceVersion": asked}} if asked else change)
     plain = Options(options.user, options.field_manager, options.dry_run, options.field_validation, warn=options.warn)
     return scale_of(served, writes.update(server, served, old, candidate, plain, verb=verb))

@@ -12,7 +12,7 @@ from controller.ports import Kind, Obj
 from controller.simulator.apiserver.errors import NOT_CHECKED, ApiError, Cause, invalid_of
 from controller.simulator.apiserver.resources import Resource
 from controller.simulator.apiserver.schema import Report, run_rules
-from controller.simulator.apiserver.types import wrong_fields
+from controller.simulator.apiserver.types import wrong_fields, wrong_metadata
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """Requests above this are refused with 413; the real server's own limit."""
@@ -21,10 +21,14 @@ MAX_DATA_BYTES = 1024 * 1024
 MAX_ANNOTATION_BYTES = 256 * 1024
 COUNTED = frozenset({"deployments", "replicasets", "statefulsets", "horizontalpodautoscalers"})
 """Built-in kinds that pods are made and counted by, by plural."""
+_ENCODED = {"configmaps": "binaryData", "secrets": "data"}
+"""Kinds that carry data, by plural, and where theirs is in base64."""
 _SHAPE_FAULTS = frozenset(
     {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported"}
 )
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_QUALIFIED = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_FINALIZERS = frozenset({"foregroundDeletion", "orphan", "kubernetes", "customresourcecleanup.apiextensions.k8s.io"})
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 
 
@@ -69,31 +73,61 @@ def validation_rules_hold(resource: Resource, name: str, report: Report) -> None
 def labels_are_valid(resource: Resource, name: str, metadata: Mapping[str, Any]) -> None:
     """Label values are short and plain; annotations are bounded in total."""
     for key, value in (metadata.get("labels") or {}).items():
-        if not isinstance(value, str) or len(value) > 63 or _LABEL_VALUE.fullmatch(value) is None:  # noqa: PLR2004 - a DNS label
+        if len(value) > 63 or _LABEL_VALUE.fullmatch(value) is None:  # noqa: PLR2004 - a DNS label
             told = f'Invalid value: "{value}": a valid label must be an empty string or consist of alphanumeric characters (key {key})'
             raise invalid_of(resource.kind, name, Cause("FieldValueInvalid", told, "metadata.labels"))
-    size = sum(len(key) + len(str(value)) for key, value in (metadata.get("annotations") or {}).items())
+    size = sum(len(key) + len(value) for key, value in (metadata.get("annotations") or {}).items())
     if size > MAX_ANNOTATION_BYTES:
         told = f"Too long: may not be more than {MAX_ANNOTATION_BYTES} bytes"
         raise invalid_of(resource.kind, name, Cause("FieldValueTooLong", told, "metadata.annotations"))
 
 
+def names_are_qualified(resource: Resource, name: str, metadata: Mapping[str, Any]) -> list[str]:
+    """Keys of labels and annotations are names, with a domain in front or without; finalizers have one. Gives the warnings.
+
+    A custom resource may have a finalizer without a domain, at the cost of a warning.
+    """
+    wrong = [("metadata.labels", key) for key in metadata.get("labels") or () if _QUALIFIED.fullmatch(key) is None]
+    wrong += [("metadata.annotations", key) for key in metadata.get("annotations") or () if _QUALIFIED.fullmatch(key.lower()) is None]
+    plain = [(i, key) for i, key in enumerate(metadata.get("finalizers") or ()) if "/" not in key and key not in _FINALIZERS]
+    if resource.custom:
+        told = [f'metadata.finalizers: "{key}": prefer a domain-qualified finalizer name to avoid accidental conflicts' for _, key in plain]
+    else:
+        told = []
+        wrong += [(f"metadata.finalizers[{i}]", key) for i, key in plain]
+    if wrong:
+        raise invalid_of(resource.kind, name, *(Cause("FieldValueInvalid", f'Invalid value: "{key}"', path) for path, key in wrong))
+    return told
+
+
 def data_is_small_enough(resource: Resource, name: str, body: Obj) -> None:
-    """A ConfigMap or Secret carries at most a mebibyte."""
-    if resource.kind.group or resource.kind.plural not in ("configmaps", "secrets"):
+    """A ConfigMap or Secret carries at most a mebibyte, once what is in base64 is decoded."""
+    if resource.kind.group or resource.kind.plural not in _ENCODED:
         return
-    size = sum(len(str(value)) for part in ("data", "binaryData") for value in (body.get(part) or {}).values())
+    encoded = _ENCODED[resource.kind.plural]
+    lengths = ((part == encoded, len(str(value))) for part in ("data", "binaryData") for value in (body.get(part) or {}).values())
+    size = sum(length * 3 // 4 if in_base64 else length for in_base64, length in lengths)
     if size > MAX_DATA_BYTES:
         told = f"Too long: may not be more than {MAX_DATA_BYTES} bytes"
-        raise invalid_of(resource.kind, name, Cause("FieldValueTooLong", told, "[]"))
+        raise invalid_of(resource.kind, name, Cause("FieldValueTooLong", told, "[]" if encoded == "binaryData" else "data"))
+
+
+def metadata_has_its_types(metadata: Mapping[str, Any], *, patching: bool) -> None:
+    """Names are texts, labels and annotations maps of texts, finalizers a list of them."""
+    for path, wanted, value in wrong_metadata(metadata):
+        raise _not_decoded(f"{path}: found {json.dumps(value)[:80]}, expected {wanted}", patching=patching)
+
+
+def _not_decoded(told: str, *, patching: bool) -> ApiError:
+    """What is no object of its kind is a bad request; what a patch would make into none is refused as the patch."""
+    return ApiError(422, told, causes=[Cause("FieldValueInvalid", told, "patch")]) if patching else ApiError(400, told, reason="BadRequest")
 
 
 def fields_have_their_types(kind: Kind, body: Obj, *, patching: bool) -> None:
     """A text is no number and an object no list; a number of replicas is not negative."""
     for path, wanted, value in wrong_fields(kind.plural, body):
         told = f"{path}: found {json.dumps(value)[:80]}, expected {wanted}"
-        held_against_a_schema = patching or kind.group.endswith("istio.io")
-        raise ApiError(422 if held_against_a_schema else 400, told, reason=None if held_against_a_schema else "BadRequest")
+        raise ApiError(422, told) if kind.group.endswith("istio.io") else _not_decoded(told, patching=patching)
     spec = body.get("spec") if kind.plural in COUNTED else None
     for key in ("replicas", "minReplicas", "maxReplicas"):
         if spec and (spec.get(key) or 0) < 0:
@@ -129,6 +163,8 @@ def _lacking_of_scaler(spec: Mapping[str, Any]) -> tuple[str, str]:
     target, most = _part(spec, "scaleTargetRef"), spec.get("maxReplicas") or 0
     if not target.get("kind") or not target.get("name"):
         return "Required value", "spec.scaleTargetRef"
+    if "/" not in str(target.get("apiVersion")):
+        return "Invalid value: apiVersion must name an API group", "spec.scaleTargetRef.apiVersion"
     if most < 1 or most < (spec.get("minReplicas") or 1):
         return f"Invalid value: {most}: must be greater than or equal to `minReplicas`", "spec.maxReplicas"
     return "", ""
@@ -148,4 +184,4 @@ def lease_times_have_microseconds(kind: Kind, body: Obj, *, patching: bool) -> N
         value = (body.get("spec") or {}).get(key)
         if value is not None and (not isinstance(value, str) or _MICRO_TIME.fullmatch(value) is None):
             told = f'parsing time "{value}" as "2006-01-02T15:04:05.000000Z07:00": cannot parse'
-            raise ApiError(422 if patching else 400, told, reason=None if patching else "BadRequest")
+            raise _not_decoded(told, patching=patching)

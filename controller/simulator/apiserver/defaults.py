@@ -76,7 +76,7 @@ def _templated(defaults: dict[str, Any]) -> Callable[[Obj], Obj]:
 
 def _pod(body: Obj) -> Obj:
     spec = body.get("spec") or {}
-    filled = _pod_spec(spec)
+    filled = _pod_spec(_filled(spec, {"enableServiceLinks": True}))
     status = body.get("status") or {"phase": "Pending"}
     return body if filled is spec and "status" in body else {**body, "spec": filled, "status": status}
 

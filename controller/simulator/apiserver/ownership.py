@@ -13,12 +13,17 @@ from typing import Any
 
 from controller.ports import Obj
 from controller.simulator.apiserver.options import Options
-from controller.simulator.apiserver.schema import Schema
 from controller.simulator.apiserver.shapes import ATOMIC, SET, Shape, item_key
 from controller.simulator.apiserver.storage import Commit, Served
 
 Path = tuple[str, ...]
 MAX_NOTES = 24
+METADATA = ("f:metadata",)
+_SKELETON: Obj = {
+    "spec": {"strategy": {}, "template": {"metadata": {}, "spec": {"containers": []}}, "containers": [], "scaleTargetRef": {}},
+    "status": {"phase": "Pending"},
+}
+"""What an object of a built-in kind has before anybody wrote anything: parts of its Go type that cannot be absent."""
 _NOT_OWNED = frozenset(
     {
         ("f:apiVersion",),
@@ -27,7 +32,7 @@ _NOT_OWNED = frozenset(
             ("f:metadata", f"f:{name}")
             for name in (
                 "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-                "deletionGracePeriodSeconds", "managedFields", "selfLink",
+                "deletionGracePeriodSeconds",
             )
         ),
     }
@@ -68,13 +73,15 @@ class Owners:
             self.times.pop(manager, None)
 
 
-def paths_of(value: Any, shape: Shape, prefix: Path = ()) -> Iterator[Path]:
-    """The paths of all leaves, and of the items of lists that merge by key."""
-    if isinstance(value, Mapping) and value:
+def paths_of(value: Any, shape: Shape, prefix: Path = (), *, containers: bool = False) -> Iterator[Path]:
+    """The paths of all leaves, and of the items of lists that merge by key; of what holds others, too, where `containers` says so."""
+    if (containers or shape.open) and prefix != METADATA:
+        yield prefix
+    if isinstance(value, Mapping) and value and not shape.atomic:
         for key, item in value.items():
             path = (*prefix, f"f:{key}")
             if path not in _NOT_OWNED:
-                yield from paths_of(item, shape.child(key), path)
+                yield from paths_of(item, shape.child(key), path, containers=containers)
         return
     keys = shape.keys(value) if isinstance(value, (list, tuple)) else ATOMIC
     if keys == ATOMIC:
@@ -85,7 +92,7 @@ def paths_of(value: Any, shape: Shape, prefix: Path = ()) -> Iterator[Path]:
         path = (*prefix, step_of(item, keys))
         yield path
         if keys != SET:
-            yield from paths_of(item, shape.item(), path)
+            yield from paths_of(item, shape.item(), path, containers=containers)
 
 
 def step_of(item: Any, keys: tuple[str, ...]) -> str:
@@ -95,28 +102,42 @@ def step_of(item: Any, keys: tuple[str, ...]) -> str:
     return "k:" + json.dumps(dict(zip(keys, item_key(item, keys), strict=True)), separators=(",", ":"))
 
 
-def _changes(old: Any, new: Any, shape: Shape, prefix: Path, found: tuple[set[Path], set[Path]]) -> None:
-    """Collect the paths that are new or other in `new`, and those that are gone."""
+def changes(old: Any, new: Any, shape: Shape) -> tuple[frozenset[Path], frozenset[Path]]:
+    """The paths that are new or other in `new`, and those that are gone."""
+    found: tuple[set[Path], set[Path]] = (set(), set())
+    _compare(old, new, shape, (), found)
+    return frozenset(found[0]), frozenset(found[1])
+
+
+def _compare(old: Any, new: Any, shape: Shape, prefix: Path, found: tuple[set[Path], set[Path]]) -> None:
     if old is new:
         return
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in {**old, **new}:
-            path = (*prefix, f"f:{key}")
-            if path in _NOT_OWNED:
-                continue
-            child = shape.child(key)
-            if key not in new:
-                found[1].update(paths_of(old[key], child, path))
-            elif key not in old:
-                found[0].update(paths_of(new[key], child, path))
-            else:
-                _changes(old[key], new[key], child, path, found)
+    before, after = _parts(old, shape, prefix), _parts(new, shape, prefix)
+    if before is None or after is None:
+        if old != new:
+            found[1].update(paths_of(old, shape, prefix, containers=True))
+            found[0].update(paths_of(new, shape, prefix, containers=True))
         return
-    if old == new:
-        return
-    before, after = set(paths_of(old, shape, prefix)), set(paths_of(new, shape, prefix))
-    found[1].update(before - after)
-    found[0].update(after if before == after else after - before)
+    for path in {**before, **after}:
+        if path in _NOT_OWNED:
+            continue
+        part, child = (after if path in after else before)[path]
+        if path not in after:
+            found[1].update(paths_of(part, child, path, containers=True))
+        elif path not in before:
+            found[0].update(paths_of(part, child, path, containers=True))
+        else:
+            _compare(before[path][0], part, child, path, found)
+
+
+def _parts(value: Any, shape: Shape, prefix: Path) -> dict[Path, tuple[Any, Shape]] | None:
+    """What a value consists of, each by its path and with its shape; None where it is one value."""
+    if isinstance(value, Mapping) and not shape.atomic:
+        return {(*prefix, f"f:{key}"): (item, shape.child(key)) for key, item in value.items()}
+    keys = shape.keys(value) if isinstance(value, (list, tuple)) else ATOMIC
+    if keys == ATOMIC:
+        return None
+    return {(*prefix, step_of(item, keys)): (item, shape.item()) for item in value}
 
 
 class Ledger:
@@ -125,9 +146,8 @@ class Ledger:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._owners: dict[str, Owners] = {}
-        self._schemas: dict[str, Schema | None] = {}
 
-    def note(self, commit: Commit) -> None:
+    def note(self, served: Served, commit: Commit) -> None:
         """Remember a write until somebody asks; forget the owners of what is gone."""
         uid = commit.last["metadata"]["uid"]
         if commit.new is None:
@@ -141,43 +161,38 @@ class Ledger:
             if len(owners.notes) > MAX_NOTES:
                 owners.notes = _joined(owners.notes)
                 if len(owners.notes) > MAX_NOTES // 2:
-                    self._resolve(owners, None)
+                    _resolve(owners, served)
 
     def owners(self, served: Served, obj: Obj) -> Owners:
         """The owners of a stored object, worked out."""
         owners = self._owners.setdefault(obj["metadata"]["uid"], Owners())
-        self._schemas[served.shelf.kind.plural + served.shelf.kind.group] = served.resource.schema
-        self._resolve(owners, served.resource.schema)
+        _resolve(owners, served)
         return owners
-
-    def _resolve(self, owners: Owners, schema: Schema | None) -> None:
-        for commit in owners.notes:
-            known = schema or self._schemas.get(commit.kind.plural + commit.kind.group)
-            found: tuple[set[Path], set[Path]] = (set(), set())
-            _changes(commit.old or {}, commit.new, Shape(known), (), found)
-            changed, gone = frozenset(found[0]), frozenset(found[1])
-            name = commit.field_manager or "unknown"
-            writer = Manager(name, "Update", commit.kind.api_version, commit.subresource)
-            for manager in list(owners.fields):
-                lost = gone if manager == writer else gone | changed
-                if owners.fields[manager] & lost:
-                    owners.give(manager, owners.fields[manager] - lost, owners.times[manager])
-            if changed:
-                owners.give(writer, owners.fields.get(writer, frozenset()) | changed, commit.time)
-        owners.notes.clear()
 
     def applied(self, served: Served, obj: Obj, body: Obj, options: Options) -> None:
         """Record the first apply of an object that it created."""
         manager = Manager(options.field_manager, "Apply", served.resource.kind.api_version, options.subresource)
-        owned = frozenset(paths_of(body, Shape(served.resource.schema)))
-        if served.resource.status and options.subresource != "status":
-            owned = frozenset(path for path in owned if path[0] != "f:status")
-        self.owners(served, obj).give(manager, owned, self.clock())
+        self.owners(served, obj).give(manager, frozenset(paths_of(body, Shape(served.resource.schema))), self.clock())
 
     def managed_fields(self, served: Served, obj: Obj) -> list[dict[str, Any]]:
         """`metadata.managedFields` of a stored object."""
         owners = self.owners(served, obj)
         return [_entry(manager, paths, owners.times[manager]) for manager, paths in owners.fields.items()]
+
+
+def _resolve(owners: Owners, served: Served) -> None:
+    shape = Shape(served.resource.schema)
+    for commit in owners.notes:
+        before = commit.old or ({} if served.resource.custom else _SKELETON)
+        changed, gone = changes(before, commit.new, shape)
+        writer = Manager(commit.field_manager or "unknown", "Update", commit.kind.api_version, commit.subresource)
+        for manager in list(owners.fields):
+            lost = gone if manager == writer else gone | changed
+            if owners.fields[manager] & lost:
+                owners.give(manager, owners.fields[manager] - lost, owners.times[manager])
+        if changed:
+            owners.give(writer, owners.fields.get(writer, frozenset()) | changed, commit.time)
+    owners.notes.clear()
 
 
 def _joined(notes: list[Commit]) -> list[Commit]:
@@ -196,10 +211,10 @@ def _entry(manager: Manager, paths: frozenset[Path], time: float) -> dict[str, A
     tree: dict[str, Any] = {}
     for path in sorted(paths):
         branch = tree
-        for step in path:
+        for depth, step in enumerate(path):
+            if path[:depth] in paths:
+                branch["."] = {}
             branch = branch.setdefault(step, {})
-        if path[-1].startswith("k:"):
-            branch["."] = {}
     entry: dict[str, Any] = {
         "manager": manager.name,
         "operation": manager.operation,

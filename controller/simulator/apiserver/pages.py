@@ -42,12 +42,11 @@ class Snapshots:
 
     def page(self, served: Served, meant: Filter, query: Query, revision: int) -> Page:
         """One page. 410 for an expired token, 400 for one that is none, 504 for a revision that is not reached yet."""
-        asked = rules.revision_number(query.resource_version, watching=False)
-        if query.match not in ("", "Exact", "NotOlderThan"):
-            raise ApiError(400, f'resourceVersionMatch: Unsupported value: "{query.match}"', reason="Invalid")
+        asked = rules.revision_number(query.resource_version, listing=True)
+        rules.revision_is_matched(query.match, query.resource_version)
         rules.revision_is_not_in_the_future(asked, revision)
-        if query.match == "Exact" and asked < served.shelf.floor:
-            raise ApiError(410, f"The provided resource version is too old: {asked}")
+        if query.match == "Exact" and asked != revision:
+            raise ApiError(410, f"The provided resource version is too old: {asked}")  # no older state is kept
         live = _items(served, meant)
         if not query.token:
             return self._cut("", (revision, live), live, 0, query.limit)

@@ -11,12 +11,10 @@ import orjson
 from controller.simulator.apiserver.errors import ApiError
 
 
-def merge(target: Any, patch: Any) -> Any:
+def merge(target: Any, patch: dict[str, Any]) -> Any:
     """The target with a merge patch applied; the very same object where nothing changed."""
-    if not isinstance(patch, dict):
-        return patch
     base = target if isinstance(target, dict) else {}
-    merged: dict[str, Any] | None = None if base is target else {}
+    merged: dict[str, Any] | None = None
     for key, value in patch.items():
         if value is None:
             if key in base:
@@ -49,143 +47,89 @@ def json_patch(document: Any, operations: Any) -> Any:
 
 
 def _apply(document: Any, operation: Any) -> Any:
-    if not isinstance(operation, Mapping):
+    if not isinstance(operation, Mapping) or not all(isinstance(operation.get(word, ""), str) for word in ("op", "path", "from")):
         raise ApiError(400, f"error decoding patch: {operation!r} is not an operation")
     try:
-        step, path = _OPERATIONS[operation["op"]], _split(operation["path"])
-        return step(document, path, operation)
-    except (KeyError, TypeError, AttributeError) as unreadable:
-        raise ApiError(422, f"the server rejected our request due to an error in our request: {operation!r}") from unreadable
+        return _OPERATIONS[operation["op"]](document, _split(operation["path"]), operation)
+    except LookupError as wrong:
+        raise ApiError(422, f"the server rejected our request due to an error in our request: {operation!r} does not apply") from wrong
 
 
 def _split(pointer: str) -> list[str]:
-    if not pointer:
-        return []
-    parts = pointer[1:].split("/")
-    if "~" in pointer:
-        return [part.replace("~1", "/").replace("~0", "~") for part in parts]
-    return parts
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")] if pointer else []
 
 
-def _missing(path: Sequence[str], operation: Any) -> ApiError:
-    return ApiError(
-        422,
-        f"the server rejected our request due to an error in our request: {operation.get('op')} operation does not apply: "
-        f"doc is missing path: /{'/'.join(path)}",
-    )
-
-
-def _index(part: str, length: int, path: Sequence[str], operation: Any) -> int:
-    if not part.isdigit() or int(part) >= length:
-        raise _missing(path, operation)
+def _place(container: Any, part: str, *, beyond: int = 0) -> Any:
+    """The key or index that a step names; LookupError for what is no container, and for an index that it has not."""
+    if isinstance(container, dict):
+        return part
+    if not isinstance(container, (list, tuple)) or not part.isdigit() or int(part) >= len(container) + beyond:
+        raise LookupError(part)
     return int(part)
 
 
-def _read(document: Any, path: Sequence[str], operation: Any) -> Any:
+def _read(document: Any, path: Sequence[str]) -> Any:
     for part in path:
-        if isinstance(document, dict):
-            if part not in document:
-                raise _missing(path, operation)
-            document = document[part]
-        elif isinstance(document, (list, tuple)):
-            document = document[_index(part, len(document), path, operation)]
-        else:
-            raise _missing(path, operation)
+        document = document[_place(document, part)]
     return document
 
 
-def _changed(document: Any, path: Sequence[str], operation: Any, leaf: Callable[[Any, str], Any], depth: int = 0) -> Any:
-    """The document with the container of the last step replaced by what `leaf` makes of its copy."""
+def _changed(document: Any, path: Sequence[str], leaf: Callable[[Any, str], None]) -> Any:
+    """The document with the container of the last step replaced by what `leaf` makes of its copy; LookupError for the document itself."""
     if not isinstance(document, (dict, list, tuple)):
-        raise _missing(path, operation)
-    part = path[depth]
+        raise LookupError(path[0])  # noqa: TRY004 - told as any step that leads nowhere
     copy: Any = dict(document) if isinstance(document, dict) else list(document)
-    if depth == len(path) - 1:
-        leaf(copy, part)
-        return copy
-    if isinstance(copy, dict):
-        if part not in copy:
-            raise _missing(path, operation)
-        copy[part] = _changed(copy[part], path, operation, leaf, depth + 1)
+    if len(path) == 1:
+        leaf(copy, path[0])
     else:
-        at = _index(part, len(copy), path, operation)
-        copy[at] = _changed(copy[at], path, operation, leaf, depth + 1)
+        at = _place(copy, path[0])
+        copy[at] = _changed(copy[at], path[1:], leaf)
     return copy
 
 
-def _add(document: Any, path: Sequence[str], operation: Any) -> Any:
-    value = operation.get("value")
-    if not path:
-        return value
-
+def _added(document: Any, path: Sequence[str], value: Any) -> Any:
     def put(container: Any, part: str) -> None:
         if isinstance(container, dict):
             container[part] = value
-        elif part == "-":
-            container.append(value)
         else:
-            container.insert(_index(part, len(container) + 1, path, operation), value)
+            container.insert(len(container) if part == "-" else _place(container, part, beyond=1), value)
 
-    return _changed(document, path, operation, put)
+    return _changed(document, path, put)
 
 
-def _remove(document: Any, path: Sequence[str], operation: Any) -> Any:
+def _removed(document: Any, path: Sequence[str]) -> Any:
     def drop(container: Any, part: str) -> None:
-        if isinstance(container, dict):
-            if part not in container:
-                raise _missing(path, operation)
-            del container[part]
-        else:
-            del container[_index(part, len(container), path, operation)]
+        del container[_place(container, part)]
 
-    if not path:
-        raise _missing(path, operation)
-    return _changed(document, path, operation, drop)
+    return _changed(document, path, drop)
 
 
-def _replace(document: Any, path: Sequence[str], operation: Any) -> Any:
-    value = operation.get("value")
-    if not path:
-        return value
-
+def _replaced(document: Any, path: Sequence[str], value: Any) -> Any:
     def put(container: Any, part: str) -> None:
-        if isinstance(container, dict):
-            # The server's own library sets a field that is absent, other than RFC 6902 says.
-            container[part] = value
-        else:
-            container[_index(part, len(container), path, operation)] = value
+        # The server's own library sets a field that is absent, other than RFC 6902 says.
+        container[_place(container, part)] = value
 
-    return _changed(document, path, operation, put)
+    return _changed(document, path, put) if path else value
 
 
-def _test(document: Any, path: Sequence[str], operation: Any) -> Any:
-    wanted, container = operation.get("value"), _read(document, path[:-1], operation)
-    if wanted is None and isinstance(container, dict) and path and path[-1] not in container:
-        return document  # that is how the server's own library reads a test of null
-    found = _read(document, path, operation)
+def _tested(document: Any, path: Sequence[str], wanted: Any) -> Any:
+    container = _read(document, path[:-1])
+    # A field that is absent counts as null: that is how the server's own library reads it.
+    found = container.get(path[-1]) if path and isinstance(container, dict) else _read(document, path)
     if found != wanted or isinstance(found, bool) is not isinstance(wanted, bool):
-        raise ApiError(
-            422,
-            f"the server rejected our request due to an error in our request: testing value /{'/'.join(path)} failed",
-        )
+        raise LookupError(found)
     return document
 
 
-def _move(document: Any, path: Sequence[str], operation: Any) -> Any:
-    source = _split(operation["from"])
-    value = _read(document, source, operation)
-    return _add(_remove(document, source, operation), path, {**operation, "value": value})
-
-
-def _copy(document: Any, path: Sequence[str], operation: Any) -> Any:
-    return _add(document, path, {**operation, "value": _read(document, _split(operation["from"]), operation)})
+def _moved(document: Any, path: Sequence[str], source: Sequence[str]) -> Any:
+    return _added(_removed(document, source), path, _read(document, source))
 
 
 _OPERATIONS: dict[str, Callable[[Any, Sequence[str], Any], Any]] = {
-    "add": _add,
-    "remove": _remove,
-    "replace": _replace,
-    "test": _test,
-    "move": _move,
-    "copy": _copy,
+    "add": lambda document, path, operation: _added(document, path, operation.get("value")),
+    "remove": lambda document, path, _operation: _removed(document, path),
+    "replace": lambda document, path, operation: _replaced(document, path, operation.get("value")),
+    "test": lambda document, path, operation: _tested(document, path, operation.get("value")),
+    "move": lambda document, path, operation: _moved(document, path, _split(operation["from"])),
+    "copy": lambda document, path, operation: _added(document, path, _read(document, _split(operation["from"]))),
 }

@@ -14,7 +14,10 @@ from controller.simulator.apiserver.errors import NOT_CHECKED, ApiError, Cause, 
 from controller.simulator.apiserver.resources import Resource
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "managedFields")
+_SYSTEM = (
+    "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "managedFields",
+    "selfLink",
+)  # fmt: skip
 
 
 # Creating.
@@ -103,7 +106,7 @@ def names_agree(name: str, namespace: str, body: Obj) -> None:
 
 
 def resource_version_is_given(resource: Resource, name: str, metadata: Mapping[str, Any]) -> None:
-    """PUT without a resourceVersion: refused for custom resources and Leases, unconditional for the other kinds."""
+    """A write without a resourceVersion: refused for custom resources and Leases, unconditional for the other kinds."""
     if resource.needs_resource_version and metadata.get("resourceVersion", "") in ("", "0"):
         cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
         raise invalid(resource.kind.plural, resource.kind.group, name, [cause])
@@ -249,6 +252,18 @@ def no_new_finalizers(resource: Resource, old: Obj, metadata: Mapping[str, Any])
         raise invalid_of(resource.kind, old["metadata"]["name"], Cause("FieldValueForbidden", told, "metadata.finalizers"))
 
 
+def deletion_is_not_written(resource: Resource, old: Obj, metadata: Mapping[str, Any]) -> None:
+    """Nobody marks an object for deletion, or changes its mark, but by deleting it."""
+    told = "Invalid value: field is immutable"
+    causes = [
+        Cause("FieldValueInvalid", told, f"metadata.{key}")
+        for key in ("deletionGracePeriodSeconds", "deletionTimestamp")
+        if metadata.get(key) not in (None, old["metadata"].get(key))
+    ]
+    if causes:
+        raise invalid_of(resource.kind, old["metadata"]["name"], *causes)
+
+
 # Dry runs.
 
 
@@ -260,14 +275,21 @@ def stores_nothing(*, dry_run: bool) -> bool:
 # Reading and watching.
 
 
-def revision_number(text: str, *, watching: bool) -> int:
-    """The revision that a client names; "" is 0. Garbage is an internal error of a watch, and a bad request of a read."""
+def revision_number(text: str, *, listing: bool = False) -> int:
+    """The revision that a client names; "" is 0. Garbage is a bad request of a list, and an internal error of a get and a watch."""
     if not text:
         return 0
     if not text.isdigit():
         told = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise ApiError(500, told, reason="") if watching else ApiError(400, told)
+        raise ApiError(400, told) if listing else ApiError(500, told, reason="")
     return int(text)
+
+
+def revision_is_matched(match: str, revision: str) -> None:
+    """How a list's revision is meant is one of two words, and only said of a revision."""
+    if match and (match not in ("Exact", "NotOlderThan") or not revision):
+        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{match}"', "resourceVersionMatch")
+        raise invalid("ListOptions", "meta.k8s.io", "", [cause])
 
 
 def revision_is_not_in_the_future(asked: int, current: int) -> None:

@@ -40,6 +40,8 @@ def label_test(selector: str) -> Test | None:
             raise ApiError(400, f"unable to parse requirement: {selector[at:]!r} of the label selector {selector!r}")
         terms.append(_label_term(match))
         at = match.end()
+        if at == len(selector) and match[0].endswith(","):
+            raise ApiError(400, f"unable to parse requirement: the label selector {selector!r} ends in a comma")
     if len(terms) == 1:
         only = terms[0]
         return lambda obj: only(obj["metadata"].get("labels") or {})
@@ -70,7 +72,7 @@ def _label_term(match: re.Match[str]) -> Callable[[Obj], bool]:
 @lru_cache(maxsize=1024)
 def field_test(selector: str, plural: str) -> Test | None:
     """The test of a field selector for one resource; None where it selects everything. 400 for a field without an index."""
-    if not selector.strip():
+    if not selector:
         return None
     known = FIELDS | (EVENT_FIELDS if plural == "events" else frozenset()) | (POD_FIELDS if plural == "pods" else frozenset())
     terms: list[tuple[tuple[str, ...], bool, str]] = []
@@ -88,8 +90,6 @@ def _field(obj: Obj, path: tuple[str, ...]) -> str:
     value: object = obj
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None
-    if path == ("reportingComponent",) and not value:
-        value = (obj.get("source") or {}).get("component")
-    if path == ("source",) and isinstance(value, dict):
-        value = value.get("component")
+    if path == ("source",):
+        value = (obj.get("source") or {}).get("component") or obj.get("reportingComponent")
     return value if isinstance(value, str) else ""

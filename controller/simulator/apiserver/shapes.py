@@ -14,7 +14,6 @@ ATOMIC: tuple[str, ...] = ()
 BUILTIN_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
     "initContainers": ("name",),
-    "ephemeralContainers": ("name",),
     "env": ("name",),
     "volumes": ("name",),
     "volumeMounts": ("mountPath",),
@@ -24,9 +23,17 @@ BUILTIN_KEYS: dict[str, tuple[str, ...]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "conditions": ("type",),
     "ownerReferences": ("uid",),
-    "secrets": ("name",),
     "finalizers": SET,
 }
+
+
+ATOMIC_MAPS = frozenset(
+    {
+        "selector", "labelSelector", "namespaceSelector", "nodeSelector", "configMapKeyRef", "secretKeyRef", "fieldRef",
+        "resourceFieldRef", "ownerReferences", "imagePullSecrets",
+    }
+)  # fmt: skip
+"""Objects, and items of lists, of built-in kinds that are one value."""
 
 
 def list_keys(field: str, siblings: Any) -> tuple[str, ...]:
@@ -38,27 +45,39 @@ def list_keys(field: str, siblings: Any) -> tuple[str, ...]:
 
 
 class Shape:
-    """A place in an object and what is known of its lists: `schema` is None below built-in kinds and metadata."""
+    """A place in an object and what is known of its lists: `schema` is None below built-in kinds and metadata.
 
-    __slots__ = ("field", "schema")
+    Attributes:
+        open: a custom kind's schema says nothing of what stands here.
+    """
 
-    def __init__(self, schema: Schema | None, field: str = "") -> None:
-        self.schema, self.field = schema, field
+    __slots__ = ("field", "open", "schema")
+
+    def __init__(self, schema: Schema | None, field: str = "", *, is_open: bool = False) -> None:
+        self.schema, self.field, self.open = schema, field, is_open
 
     def child(self, key: str) -> "Shape":
         """The place of a field."""
         if self.schema is None or (not self.field and key == "metadata"):
-            return Shape(None, key)
-        return Shape(self.schema.properties.get(key) or self.schema.additional, key)
+            return Shape(None, key, is_open=self.open)
+        known = self.schema.properties.get(key) or self.schema.additional
+        return Shape(known, key, is_open=known is None)
+
+    @property
+    def atomic(self) -> bool:
+        """Whether an object here is one value."""
+        if self.schema is None:
+            return not self.open and self.field in ATOMIC_MAPS
+        return self.schema.raw.get("x-kubernetes-map-type") == "atomic"
 
     def item(self) -> "Shape":
         """The place of a list's items."""
-        return Shape(self.schema.items if self.schema is not None else None, self.field)
+        return Shape(None if self.schema is None else self.schema.items, self.field)
 
     def keys(self, items: Any) -> tuple[str, ...]:
         """How this list merges: its keys, `SET` or `ATOMIC`."""
         if self.schema is None:
-            return list_keys(self.field, items)
+            return ATOMIC if self.open else list_keys(self.field, items)
         if self.schema.list_type == "set":
             return SET
         return self.schema.keys if self.schema.list_type == "map" else ATOMIC

@@ -84,7 +84,7 @@ class ApiServer:
         if self.authorize is not None:
             self._allow(options, "get", kind, namespace, name)
         if resource_version:
-            rules.revision_is_not_in_the_future(rules.revision_number(resource_version, watching=False), self.revision)
+            rules.revision_is_not_in_the_future(rules.revision_number(resource_version), self.revision)
         found = served.shelf.find(namespace if kind.namespaced else "", name)
         if found is None:
             raise served.resource.not_found(name)
@@ -123,7 +123,7 @@ class ApiServer:
         served = self.served(kind)
         if self.authorize is not None:
             self._allow(options, "watch", kind, namespace, "")
-        after = rules.revision_number(resource_version, watching=True)
+        after = rules.revision_number(resource_version)
         meant = self.meant(served, namespace, labels, fields)
         with self.lock:
             shelf = served.shelf
@@ -233,7 +233,7 @@ class ApiServer:
             options.field_manager, options.subresource, None if how is None else (how.uid, how.resource_version),
         )  # fmt: skip
         served.shelf.put(commit)
-        self.ledger.note(commit)
+        self.ledger.note(served, commit)
         if self.history is not None:
             self.history.append(commit)
         if served.shelf.kind == ports.CRD:

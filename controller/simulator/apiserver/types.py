@@ -53,7 +53,19 @@ TYPES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """By plural: the path of a field below `spec` ("" is spec itself), through lists, and what it is."""
 
+METADATA = {
+    "name": TEXT, "generateName": TEXT, "namespace": TEXT, "labels": TEXTS, "annotations": TEXTS, "finalizers": LIST,
+    "ownerReferences": OBJECTS,
+}  # fmt: skip
+
 _PATHS = {plural: [(path, path.split(".") if path else [], kind) for path, kind in fields.items()] for plural, fields in TYPES.items()}
+
+
+def wrong_metadata(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Path, what is expected, and the value, of every field of the metadata that is something else."""
+    for name, kind in METADATA.items():
+        if metadata.get(name) is not None and not _is(kind, metadata[name]):
+            yield f"metadata.{name}", kind, metadata[name]
 
 
 def wrong_fields(plural: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

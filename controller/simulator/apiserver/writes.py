@@ -64,6 +64,7 @@ def update(server: "ApiServer", served: Served, old: Obj, candidate: Obj, option
         rules.resource_version_is_current(resource, old, metadata)
         rules.uid_is_the_same(resource, old, metadata, patching=verb != "update")
         rules.no_new_finalizers(resource, old, metadata)
+        rules.deletion_is_not_written(resource, old, metadata)
         metadata = _tidy(rules.system_metadata(old, metadata))
         candidate = {**candidate, "metadata": metadata}
     candidate = _written_part(resource, old, candidate, options.subresource)
@@ -106,10 +107,9 @@ def delete(server: "ApiServer", served: Served, old: Obj, how: Deletion, options
     resource, metadata = served.resource, old["metadata"]
     rules.delete_preconditions(resource, old, how.uid, how.resource_version)
     _admitted(server, served, old, None, options, verb="delete")
-    added = _PROPAGATION_FINALIZERS.get(how.propagation)
     finalizers = list(metadata.get("finalizers") or ())
-    if added and added not in finalizers:
-        finalizers.append(added)
+    added = (_PROPAGATION_FINALIZERS.get(how.propagation), CRD_FINALIZER if resource.kind == ports.CRD else None)
+    finalizers += [name for name in added if name and name not in finalizers]
     marked = {**old, "metadata": {**metadata, **({"finalizers": finalizers} if finalizers else {})}}
     is_namespace = resource.kind == ports.NAMESPACE and bool((old.get("spec") or {}).get("finalizers"))
     lingers = resource.kind == ports.POD and bool((old.get("spec") or {}).get("nodeName")) and bool(how.grace_seconds)
@@ -140,6 +140,8 @@ def validated(resource: Resource, old: Obj | None, candidate: dict[str, Any], op
     metadata, name = candidate["metadata"], candidate["metadata"]["name"]
     if old is None or metadata is not old["metadata"]:
         contents.labels_are_valid(resource, name, metadata)
+        for warning in contents.names_are_qualified(resource, name, metadata):
+            options.warn(warning)
     contents.data_is_small_enough(resource, name, candidate)
     if resource.kind.plural in contents.COUNTED and (old is None or candidate.get("spec") is not old.get("spec")):
         contents.parts_are_there(resource.kind, candidate)
@@ -195,7 +197,7 @@ def _deleted(resource: Resource, old: Obj) -> Obj:
 
 
 def _prepared_crd(server: "ApiServer", crd: dict[str, Any]) -> dict[str, Any]:
-    """A definition as the server completes it: its names accepted, itself established, its instances guarded by a finalizer."""
+    """A definition as the server completes it: its names accepted, itself established."""
     server.registry.check(crd)
     spec, at = crd["spec"], server.stamps.time()
     names = {"singular": spec["names"]["kind"].lower(), "listKind": f"{spec['names']['kind']}List", **spec["names"]}
@@ -209,7 +211,6 @@ def _prepared_crd(server: "ApiServer", crd: dict[str, Any]) -> dict[str, Any]:
     stored = [version["name"] for version in spec["versions"] if version.get("storage")]
     return {
         **crd,
-        "metadata": {**crd["metadata"], "finalizers": [CRD_FINALIZER]},
         "spec": {"conversion": {"strategy": "None"}, **spec, "names": names},
         "status": {"conditions": conditions, "acceptedNames": names, "storedVersions": stored},
     }

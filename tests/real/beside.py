@@ -1,0 +1,62 @@
+"""What a recorded history does not say of itself: when a test disturbed the components, and who led."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from controller.simulator.invariants_liveness import DRIFT_SECONDS, TAKEOVER_SECONDS
+
+if TYPE_CHECKING:
+    from tests.bed.api import JsonObject
+
+LATE_SECONDS = 0.5
+"""A commit is dated when its watch event arrives, which is a little late on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """A time in which something was taken away; `alone` where nobody was there to take over, which two replicas are for (L7)."""
+
+    begin: float
+    end: float
+    alone: bool = False
+
+
+@dataclass(slots=True)
+class Beside:
+    """The world of a recorded history, all times by the wall.
+
+    Attributes:
+        lease: seconds.
+        quiet_since: when the last disturbance ended, or the record began.
+        led_at: when the Lease was renewed last; its release counts as none.
+    """
+
+    lease: float
+    quiet_since: float
+    disturbances: list[Disturbance] = field(default_factory=list)
+    clock_offset: float = 0.0
+    led_at: float | None = None
+
+    def led(self, at: float, lease: JsonObject | None) -> None:
+        """One commit of the Lease."""
+        if (lease or {}).get("spec", {}).get("holderIdentity"):
+            self.led_at = at
+
+    @property
+    def leaderless_since(self) -> float | None:
+        """When the Lease was renewed last: who renews it acts in that moment. None where nobody could since, until somebody does."""
+        if self.led_at is None:
+            return None
+        begun = (one.begin - (self.led_at - LATE_SECONDS) for one in self.disturbances if one.alone)
+        nobody_could = any(0 < silence <= LATE_SECONDS + self.lease + TAKEOVER_SECONDS for silence in begun)
+        return None if nobody_could else self.led_at
+
+    def disturbed(self, since: float, now: float) -> bool:
+        """Whether something was away, or had come back less than a lease and 10 s before."""
+        return any(one.begin <= now and one.end + self.lease + 10 >= since for one in self.disturbances)
+
+    def cut_off(self, since: float, now: float) -> bool:
+        """Whether nobody may have acted."""
+        return any(one.begin <= now and one.end + self.lease + DRIFT_SECONDS >= since for one in self.disturbances)

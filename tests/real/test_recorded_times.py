@@ -1,0 +1,117 @@
+"""How long things took, as a recorded history tells it: L1, L2, L4 and L7 are found in it, and what a test did itself is no breach."""
+
+import copy
+
+import pytest
+
+from tests.invariants.test_every_check_can_fail import DAY, Story
+from tests.real.beside import Beside, Disturbance
+from tests.real.history import Commit, checked
+
+LEASE = 2.0
+
+
+class Recorded:
+    """A story, as it was recorded beside the Lease."""
+
+    def __init__(self):
+        self.story, self.leases, self.disturbances = Story(), [], []
+        self.begun = self.story.now
+
+    def renewed(self, *times, holder="penstock-0"):
+        lease = {"metadata": {"name": "penstock"}, "spec": {"holderIdentity": holder}}
+        self.leases += [(at, "Lease", None, lease, "penstock") for at in times]
+
+    def found(self, after=1.0):
+        told = sorted([*self.story.commits, *self.leases], key=lambda commit: commit[0])
+        commits = [Commit(number, *copy.deepcopy(one)) for number, one in enumerate(told)]
+        world = Beside(LEASE, self.begun, self.disturbances)
+        return [breach.name for breach in checked(commits, world, 1.0, max(one.at for one in commits) + after)]
+
+
+@pytest.fixture
+def recorded():
+    return Recorded()
+
+
+def test_a_history_of_a_release_under_way_has_no_breach(recorded):
+    recorded.renewed(*(recorded.story.now + second for second in range(5)))
+
+    assert recorded.found() == []
+
+
+@pytest.mark.parametrize(("silence", "breaches"), [(LEASE + 5, []), (LEASE + 6, ["L7"])])
+def test_green_with_weight_while_nobody_renews_the_lease(recorded, silence, breaches):
+    recorded.renewed(recorded.story.now)
+
+    assert recorded.found(after=silence) == breaches
+
+
+def test_a_lease_that_is_let_go_is_not_renewed(recorded):
+    recorded.renewed(recorded.story.now)
+    recorded.renewed(recorded.story.now + 4, holder="")
+
+    assert recorded.found(after=4) == ["L7"]
+
+
+def test_without_weight_nobody_need_lead(recorded):
+    recorded.story.rolls_back()
+    recorded.begun = recorded.story.now
+    recorded.renewed(recorded.story.now)
+
+    assert recorded.found(after=60.0) == []
+
+
+@pytest.mark.parametrize(("alone", "breaches"), [(True, []), (False, ["L7"])])
+def test_while_a_test_lets_nobody_lead_nobody_need(recorded, alone, breaches):
+    now = recorded.story.now
+    recorded.renewed(now, now + 31)
+    recorded.disturbances.append(Disturbance(now + 1, now + 30, alone))
+
+    assert recorded.found() == breaches
+
+
+def test_a_lone_controller_that_is_killed_leaves_nobody_to_lead_until_the_next_one_does(recorded):
+    now = recorded.story.now
+    recorded.renewed(now)
+    recorded.disturbances.append(Disturbance(now - 0.1, now, alone=True))  # the last renewal was dated late
+    assert recorded.found(after=60.0) == []
+
+    recorded.renewed(now + 30)
+    assert recorded.found(after=9.0) == ["L7"]
+
+
+def test_a_silence_before_the_next_disturbance_is_still_one(recorded):
+    now = recorded.story.now
+    recorded.renewed(now, now + 31)
+    recorded.disturbances.append(Disturbance(now + 20, now + 30, alone=True))
+
+    assert recorded.found() == ["L7"]
+
+
+@pytest.mark.parametrize(("killed", "breaches"), [(0.0, ["L2"]), (1.0, [])])
+def test_a_rollback_takes_a_second_and_after_a_kill_a_lease_more(recorded, killed, breaches):
+    story = recorded.story
+    decided = story.now
+    if killed:
+        recorded.disturbances.append(Disturbance(decided - 5, decided - 5))
+    story.record("0001-rollback")
+    story.now += 5
+    story.route(100, 0, marks={"penstock.dev/stamp": "Release-a/1"})
+    story.status(phase="RollingBack", rollback={"reason": "CheckFailed", "decidedAt": decided, "trafficAt": story.now})
+
+    assert recorded.found() == breaches
+
+
+@pytest.mark.parametrize(("killed", "breaches"), [(False, ["L4"]), (True, [])])
+def test_a_weight_by_another_hand_is_answered_by_whoever_leads(recorded, killed, breaches):
+    story = recorded.story
+    story.route(50, 50, by="others")
+    if killed:
+        recorded.disturbances.append(Disturbance(story.now + 1, story.now + 1))
+
+    assert recorded.found(after=6.0) == breaches
+
+
+def test_a_release_that_never_ends_is_found_at_the_end(recorded):
+    assert recorded.found(after=DAY) == ["L1"]
