@@ -154,6 +154,8 @@ def _at_the_end(
         case ShrinkOld(replicas):
             teardown.shrink_old(kube, subject, members, epoch, replicas=replicas)
         case RetireOld():
+            # Rules that the plan does not name may have needed its subset until now.
+            remove_subset(kube, subject, seen.traffic, epoch, serving="green")
             teardown.retire_old(kube, subject, members, epoch)
         case UpdateHome(back):
             before = subject.status.images_before if back else None

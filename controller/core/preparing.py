@@ -19,7 +19,8 @@ def preparing(w: World) -> Decision:
     """Bring green up beside blue, without giving it a single request."""
     if w.status.blue_slot < 0:
         return identify(w)
-    if w.observed.problems and all(route.owner != w.subject.uid for route in w.observed.routes):
+    lost = backward.lost_routes(w) and not w.observed.unreadable  # one of several is enough: its users may meet green unjudged
+    if w.observed.problems and (lost or all(route.owner != w.subject.uid for route in w.observed.routes)):
         if touched(w):  # the routes were ours, and somebody took them away: what was made for green goes, and blue gets its own back
             return backward.roll_back(w, w.observed.problems[0].reason, w.observed.problems[0].detail)
         return refuse_prepared(w)

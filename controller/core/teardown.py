@@ -131,13 +131,18 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
                 return deletion.stops(w, rollback, reasons.GREEN_KEPT, bare)
             return wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
-    lost = lost_routes(w)
+    lost, led = lost_routes(w), led_to_green(w)
     if lost and seen.reached(w) and not (w.subject.deleted or w.observed.unreadable):
         return without_route(w, rollback)
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
         gone = f"; {lost} is gone, so that Istio sends to all pods of its hosts" if lost else ""
-        return deletion.stops(w, rollback, reasons.DRAIN_UNKNOWN, seen.why_not_quiet(w) + gone)
-    return wait(w, reasons.DRAINING, "waits until no traffic is seen", until=w.now + seen.look_again(w))
+        return deletion.stops(w, rollback, reasons.DRAIN_UNKNOWN, seen.why_not_quiet(w) + gone + led)
+    return wait(w, reasons.DRAINING, f"waits until no traffic is seen{led}", until=w.now + seen.look_again(w))
+
+
+def led_to_green(w: World) -> str:
+    """Who else leads requests to green, which no weight ends, in words that follow others; "" where nobody does."""
+    return "".join(f"; {problem.detail}" for route in w.observed.routes if route.found for problem in route.problems)
 
 
 def give_back(w: World, rollback: RollbackStatus) -> Decision:

@@ -30,7 +30,7 @@ RULES = {
         ["api"],
         [],
         {"host": HOST, "path": "/"},
-        "still sends to blue, so its cluster stays",
+        "it still gets requests; lead the rules that the plan does not name to the new version",
     ),
     "a VirtualService that is not named": (
         [{"name": "api", "route": [BLUE]}],

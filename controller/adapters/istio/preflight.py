@@ -58,6 +58,8 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
     warnings: list[Problem] = []
     unmoved: list[Problem] = []
     world = _visible(kube, subject, plan, cluster_domain, warnings)
+    # Going back, green is the version before: who was never led away from it goes on finding it.
+    stood = subject.spec.kind == "reverse"
     for route in routes:
         if route.obj is None:
             continue
@@ -65,13 +67,13 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
         problems += _shadowed(route, world, namespaces_of(plan, subject.namespace))
         problems += _delegation(route, world)
         warnings += _mirrored(route, sides) if plan.finish.mode != "home" else ()
-        warnings += _hidden(route, world)
+        warnings += [*_hidden(route, world), *_unrooted(route, world)]
         if sides.known:
-            problems += _unsuitable(route, sides)
+            problems += [*_unsuitable(route, sides), *(() if stood else _mirrored_to_green(route, sides))]
             problems += _ports(kube, route, sides)
             unmoved += _unmoved(route, sides)
     if sides.known:
-        past, others = _beside(world, routes, sides)
+        past, others = _beside(world, routes, sides, stood=stood)
         problems, unmoved = problems + past, unmoved + others
     warnings += unmoved
     for obj in (*(route.obj for route in routes if route.obj is not None), *rules):
@@ -159,6 +161,14 @@ def _hidden(route: Route, world: World) -> Iterator[Problem]:
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
 
 
+def _unrooted(route: Route, world: World) -> Iterator[Problem]:
+    """Roots often stand with their gateway, in a namespace of others: that none was seen does not say that there is none."""
+    own = world.virtual_services.get(route.namespace, route.ref.name)
+    if own is not None and not own.hosts and not _roots(route, world):
+        seen = f"{route.title} has no hosts, and no VirtualService in the plan's namespaces delegates to it"
+        yield Problem(reasons.ROUTE_UNSUITABLE, f"{seen}: only one elsewhere gives it requests")
+
+
 def _mirrored(route: Route, sides: Sides) -> Iterator[Problem]:
     """Mirrored requests have no weights: they go on to the version that was named, and to nobody once it is taken down."""
     for rule in reachable(route.parsed.rules):
@@ -177,7 +187,7 @@ def _unmoved(route: Route, sides: Sides) -> Iterator[Problem]:
             )
 
 
-def _beside(world: World, routes: Sequence[Route], sides: Sides) -> tuple[list[Problem], list[Problem]]:
+def _beside(world: World, routes: Sequence[Route], sides: Sides, *, stood: bool) -> tuple[list[Problem], list[Problem]]:
     """The same of VirtualServices that the plan does not name, such as a gateway's beside the mesh's; and those that reach green."""
     problems, warnings = [], []
     ours = {(route.namespace, route.ref.name) for route in routes}
@@ -186,7 +196,7 @@ def _beside(world: World, routes: Sequence[Route], sides: Sides) -> tuple[list[P
         targets = [target for rule in other.http for target in rule.route if other.key not in ours]
         if loose := [target.host for target in targets if sides.reaches_all(target.host, target.subset)]:
             problems.append(Problem(reasons.BYPASS_UNLISTED, f"{title} {all_pods(loose[0], sides)}"))
-        elif other.key not in ours and (green := _past_the_weights(other, sides)):
+        elif other.key not in ours and not stood and (green := _past_the_weights(other, sides)):
             sentence = f"{title} (hosts {', '.join(other.hosts) or 'of its roots'}) sends to {green}, whatever the weights say"
             problems.append(Problem(reasons.BYPASS_UNLISTED, sentence))
         elif any(sides.side(target.host, target.subset) is Side.BLUE for target in targets):
@@ -220,12 +230,8 @@ def _delegation(route: Route, world: World) -> Iterator[Problem]:
             sentence = f"{route.title} delegates to {place}, which delegates again: Istio drops such a VirtualService"
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     own = world.virtual_services.get(route.namespace, route.ref.name)
-    if own is not None and not own.hosts:
-        roots = _roots(route, world)
-        if not roots:
-            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} has no hosts, and no VirtualService that could be seen delegates to it")
-        if roots and any(rule.delegate for rule in own.http):
-            yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} is delegated to and delegates again: Istio drops such a VirtualService")
+    if own is not None and not own.hosts and any(rule.delegate for rule in own.http):
+        yield Problem(reasons.ROUTE_UNSUITABLE, f"{route.title} is delegated to and delegates again: Istio drops such a VirtualService")
 
 
 def _unsuitable(route: Route, sides: Sides) -> Iterator[Problem]:
@@ -235,17 +241,18 @@ def _unsuitable(route: Route, sides: Sides) -> Iterator[Problem]:
             yield Problem(reasons.ROUTE_UNSUITABLE, sentence)
     split = split_rules(route.parsed.rules, route.ref, sides)
     live = reachable(route.parsed.rules)
-    for rule in split.managed:
-        if rule not in live:
-            yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} stands behind a catch-all, so Istio drops it")
-        elif names(rule, sides, Side.BLUE):
+    for rule in (rule for rule in split.managed if rule in live):
+        if names(rule, sides, Side.BLUE):
             yield from _weights(rule, route, sides)
         elif names(rule, sides, Side.GREEN):
             yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} sends everything to green")
         else:
             yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} sends to neither blue nor green")
     yield from _bypasses(route, split, sides)
-    for rule in live:
+
+
+def _mirrored_to_green(route: Route, sides: Sides) -> Iterator[Problem]:
+    for rule in reachable(route.parsed.rules):
         if any(sides.side(host, subset) is Side.GREEN for host, subset in rule.mirrors):
             yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} mirrors requests to green")
 

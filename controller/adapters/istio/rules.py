@@ -252,6 +252,11 @@ def reachable(rules: Sequence[Rule]) -> Sequence[Rule]:
     return [rule for rule in rules if rule.index <= end]
 
 
+def dropped(rule: Rule, title: str) -> str:
+    """What becomes of a rule that is not reachable, in words."""
+    return f"{rule.title} of {title} stands behind a catch-all, so Istio drops it"
+
+
 def all_pods(host: str, sides: Sides) -> str:
     """What a destination without a subset does, in words."""
     return (
@@ -260,7 +265,10 @@ def all_pods(host: str, sides: Sides) -> str:
 
 
 def split_rules(rules: Sequence[Rule], ref: VirtualServiceRef, sides: Sides) -> Split:
-    """Sort the rules. Without names in the plan, every reachable rule that sends to blue or green is managed."""
+    """Sort the rules. Without names in the plan, every reachable rule that sends to blue or green is managed.
+
+    So is one behind a catch-all that names both: a release has opened it, and its weights count again once it stands in front.
+    """
     listed = {rule.index: entry for rule in rules if rule.targets and (entry := listed_as(rule, ref))}
     bypass = tuple(rule for rule in rules if rule.index in listed)
     unmade = tuple(entry for entry in ref.bypass if entry not in listed.values())
@@ -268,7 +276,8 @@ def split_rules(rules: Sequence[Rule], ref: VirtualServiceRef, sides: Sides) -> 
     ours = [rule for rule in others if names(rule, sides, Side.BLUE) or names(rule, sides, Side.GREEN)]
     if not ref.routes:
         live = reachable(rules)
-        return Split(tuple(rule for rule in ours if rule in live), bypass, unmade=unmade)
+        kept = (rule for rule in ours if rule in live or (names(rule, sides, Side.BLUE) and names(rule, sides, Side.GREEN)))
+        return Split(tuple(kept), bypass, unmade=unmade)
     managed = tuple(rule for rule in others if rule.name in ref.routes)
     leaks = tuple(rule for rule in ours if rule.name not in ref.routes and names(rule, sides, Side.GREEN))
     present = {rule.name for rule in managed}

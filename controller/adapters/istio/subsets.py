@@ -9,8 +9,8 @@ from controller.adapters import marks
 from controller.adapters.istio.added import Added, read_added
 from controller.adapters.istio.cluster import Cluster, find_subset, subsets_of
 from controller.adapters.istio.patches import Patch
-from controller.adapters.istio.rules import parse_rules
-from controller.adapters.istio.sides import HOST, SUBSET, Side, target_namespace
+from controller.adapters.istio.rules import Rule, names, parse_rules, split_rules
+from controller.adapters.istio.sides import HOST, SUBSET, Side, namespaces_of, target_namespace
 from controller.adapters.istio.view import TrafficView
 from controller.adapters.istio.writes import CONFLICT, send
 from controller.core.commands import Subject
@@ -133,26 +133,56 @@ def remove_subset(kube: Kube, subject: Subject, view: TrafficView, epoch: int, *
 def _unrouted(kube: Kube, subject: Subject, view: TrafficView, idle: Side) -> bool:
     """No managed VirtualService gives the idle side anything: a subset that is removed while routed means 503 NC.
 
-    A destination of weight 0 keeps no cluster in use; it may stay where its user wrote it. False where a rule mirrors to
-    it: the cluster stays for that, and everything else is given back all the same.
+    A destination of weight 0 keeps no cluster in use; it may stay where its user wrote it. False where a rule mirrors to it,
+    or one that the release does not move still sends to the old version: the cluster stays for that, and everything else is
+    given back all the same.
     """
-    mirrored = False
+    needed = idle is Side.BLUE and _used_beside(kube, subject, view)
     for ref in subject.plan.traffic.targets if subject.plan else ():
         try:
             obj = kube.get(VIRTUAL_SERVICE, target_namespace(ref, subject.namespace), ref.name)
         except NotFoundError:
             continue
-        for rule in parse_rules(obj, view.cluster_domain).rules:
-            share = rule.percent(lambda t: view.sides.side(t.host, t.subset) is idle) if rule.targets else 0
-            mirrored = mirrored or _named(rule.mirrors, view, idle)
-            if share != 0:
+        rules = parse_rules(obj, view.cluster_domain).rules
+        split = split_rules(rules, ref, view.sides)
+        for rule in rules:
+            beside = idle is Side.BLUE and rule not in (*split.managed, *split.bypass)
+            if _sends(rule, view, idle) and not beside:
                 sentence = f"{rule.title} of {marks.where(obj)} still sends to {idle.value}, so its cluster stays"
                 raise RefusedError(CONFLICT, "StillRouted", sentence)
-    return not mirrored
+            needed = needed or _sends(rule, view, idle) or _mirrors(rule, view, idle)
+    return not needed
 
 
-def _named(mirrors: tuple[tuple[str, str], ...], view: TrafficView, idle: Side) -> bool:
-    return any(view.sides.side(host, subset) is idle for host, subset in mirrors)
+def _used_beside(kube: Kube, subject: Subject, view: TrafficView) -> bool:
+    """Whether a VirtualService that the plan does not name sends or mirrors to the old version, as far as they can be seen."""
+    plan = subject.plan
+    if plan is None:
+        return False
+    ours = {(target_namespace(ref, subject.namespace), ref.name) for ref in plan.traffic.targets}
+    for namespace in namespaces_of(plan, subject.namespace):
+        try:
+            found = kube.list(VIRTUAL_SERVICE, namespace).items
+        except RefusedError:
+            continue  # said at the start
+        rules = (rule for obj in found if _place(obj) not in ours for rule in parse_rules(obj, view.cluster_domain).rules)
+        if any(_sends(rule, view, Side.BLUE) or _mirrors(rule, view, Side.BLUE) for rule in rules):
+            return True
+    return False
+
+
+def _place(obj: Obj) -> tuple[str, str]:
+    meta = marks.metadata(obj)
+    return str(meta.get("namespace", "")), str(meta.get("name", ""))
+
+
+def _sends(rule: Rule, view: TrafficView, side: Side) -> bool:
+    """Whether a rule gives that side anything; where its weights mean nothing, everything is assumed."""
+    return names(rule, view.sides, side) and rule.percent(lambda t: view.sides.side(t.host, t.subset) is side) != 0
+
+
+def _mirrors(rule: Rule, view: TrafficView, side: Side) -> bool:
+    return any(view.sides.side(host, subset) is side for host, subset in rule.mirrors)
 
 
 def _remove_rules(kube: Kube, view: TrafficView, epoch: int, idle: Side) -> None:

@@ -13,7 +13,7 @@ from controller.adapters.istio.blue import find_blue
 from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
 from controller.adapters.istio.repair import repair_words
-from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, parse_rules, reachable, split_rules
+from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, dropped, parse_rules, reachable, split_rules
 from controller.adapters.istio.sides import SUBSET, Side, Sides, host_pairs, target_namespace
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.api.release import ManagedObject
@@ -89,7 +89,8 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
     warnings, beside, named = list(clusters.warnings), False, frozenset[tuple[str, str]]()
     splits = [split_rules(route.parsed.rules, route.ref, sides) if sides.known else Split() for route in seen]
     weight = max((split.green_weight(sides) for split in splits), default=0)
-    views = tuple(_route_view(route, split, sides, weight) for route, split in zip(seen, splits, strict=True))
+    stood = subject.spec.kind == "reverse"
+    views = tuple(_route_view(route, split, sides, weight, stood=stood) for route, split in zip(seen, splits, strict=True))
     if first:
         found = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
         refused, beside, named = found.problems, found.beside, found.subsets
@@ -182,8 +183,11 @@ def _routed(seen: Sequence[Route], sides: Sides) -> tuple[str, ...]:
     return tuple(host for host in dict.fromkeys(hosts) if sides.pair(host))
 
 
-def _route_view(route: Route, split: Split, sides: Sides, weight: int) -> RouteView:
-    """One VirtualService; `weight` is green's highest of all of them, which those without weights of their own go by."""
+def _route_view(route: Route, split: Split, sides: Sides, weight: int, *, stood: bool) -> RouteView:
+    """One VirtualService; `weight` is green's highest of all of them, which those without weights of their own go by.
+
+    With `stood` green is the version before, so that rules which the plan does not name have sent to it all the time.
+    """
     if route.obj is None:
         return RouteView(route.namespace, route.ref.name, problems=(route.problem,) if route.problem else ())
     meta = marks.metadata(route.obj)
@@ -209,11 +213,11 @@ def _route_view(route: Route, split: Split, sides: Sides, weight: int) -> RouteV
         added=marks.annotation(route.obj, marks.ADDED),
         epoch=marks.epoch_of(route.obj),
         foreign=last_manager(route.obj),
-        problems=_route_problems(route, split, route.parsed, sides),
+        problems=_route_problems(route, split, route.parsed, sides, stood=stood),
     )
 
 
-def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sides) -> tuple[Problem, ...]:
+def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sides, *, stood: bool) -> tuple[Problem, ...]:
     """What is wrong with the managed rules, at the start and in mid-release alike."""
     title = f"VirtualService {route.namespace}/{route.ref.name}"
     found = [Problem(reasons.ROUTE_UNSUITABLE, f"{title}: {sentence}") for sentence in parsed.garbage]
@@ -222,13 +226,15 @@ def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sid
     found += [Problem(reasons.ROUTE_MISSING, f'{title} has no http rule "{name}"') for name in split.missing]
     if not (split.managed or split.bypass or split.missing or route.ref.bypass):
         found.append(Problem(reasons.ROUTE_UNSUITABLE, f"{title} has no http rule that sends to blue or green"))
-    for rule in reachable(parsed.rules):
+    live = reachable(parsed.rules)
+    found += [Problem(reasons.ROUTE_UNSUITABLE, dropped(rule, title)) for rule in split.managed if rule not in live]
+    for rule in live:
         places = [*((t.host, t.subset) for t in rule.targets), *rule.mirrors]
         if loose := [host for host, subset in places if sides.reaches_all(host, subset)]:
             found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title} {all_pods(loose[0], sides)}"))
-    for rule in split.leaks:
+    for rule in () if stood else split.leaks:
         if rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0:
-            found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title}"))
+            found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title} sends to green whatever the weights say"))
     for rule in split.managed:
         # One without weight gets no request whatever the release does: a place that is kept for another day.
         alone = len(rule.targets) == 1

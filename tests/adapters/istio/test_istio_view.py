@@ -134,6 +134,16 @@ class TestShares:
         bed = host_bed(rule(to("api", 100), to("api-green", 0)), rule(to("api-green", 100)))
         assert bed.look(self.KNOWN).routes[0].green_weight == 0
 
+    def test_one_that_names_both_versions_counts_and_is_said_since_it_was_opened_in_front_of_it(self):
+        """Its weights count again as soon as somebody puts it back in its place."""
+        catch_all = rule(to("api", 80), to("api-green", 20))
+        behind = rule(to("api", 50), to("api-green", 50), match=[{"uri": {"prefix": "/a"}}])
+        route = host_bed(catch_all, behind).look(self.KNOWN).routes[0]
+        assert (route.green_weight, [problem.detail for problem in route.problems]) == (
+            50,
+            ["http rule 1 of VirtualService shop/web stands behind a catch-all, so Istio drops it"],
+        )
+
     def test_the_marks_are_read(self):
         bed = host_bed(meta={"annotations": {"penstock.dev/owner": "u9", STAMP: "u9/3", "penstock.dev/epoch": "12"}})
         route = bed.look(self.KNOWN).routes[0]
@@ -330,8 +340,10 @@ class TestRefusals:
         bed.put(VIRTUAL_SERVICE, "root", {"hosts": ["api"], "http": [{"delegate": {"name": "web"}}]})
         assert refused(bed) == set()
 
-    def test_a_delegate_without_a_root(self):
-        assert refused(host_bed(hosts=())) == {reasons.ROUTE_UNSUITABLE}
+    def test_a_delegate_without_a_root_that_can_be_seen_is_a_warning(self):
+        """Roots stand with their gateways, in namespaces that no plan names."""
+        view = host_bed(hosts=()).look(subject(), first=True)
+        assert (view.problems, ["only one elsewhere" in warning.detail for warning in view.warnings]) == ((), [True])
 
     def test_a_destination_without_port_where_the_service_has_two(self):
         bed = Bed()
