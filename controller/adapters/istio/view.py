@@ -89,7 +89,10 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
     warnings, beside, named = list(clusters.warnings), False, frozenset[tuple[str, str]]()
     splits = [split_rules(route.parsed.rules, route.ref, sides) if sides.known else Split() for route in seen]
     weight = max((split.green_weight(sides) for split in splits), default=0)
-    views = tuple(_route_view(route, split, sides, weight) for route, split in zip(seen, splits, strict=True))
+    weighted = [not split.bypass_only or _had_weights(subject, route) for route, split in zip(seen, splits, strict=True)]
+    views = tuple(
+        _route_view(route, split, sides, weighted=own, weight=weight) for route, split, own in zip(seen, splits, weighted, strict=True)
+    )
     if first:
         found = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
         refused, beside, named = found.problems, found.beside, found.subsets
@@ -117,7 +120,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         clusters=clusters.parts,
         rules=tuple(dict.fromkeys(part.view for part in clusters.parts if part.uid)) if sides.mode == SUBSET else (),
         objects=_objects(seen, clusters.rules),
-        bypass_only=frozenset((route.namespace, route.name) for route in views if route.found and not route.weighted),
+        bypass_only=frozenset((one.namespace, one.ref.name) for one, split in zip(seen, splits, strict=True) if split.bypass_only),
         sides=sides,
         beside=beside,
         cluster_domain=cluster_domain,
@@ -182,8 +185,13 @@ def _routed(seen: Sequence[Route], sides: Sides) -> tuple[str, ...]:
     return tuple(host for host in dict.fromkeys(hosts) if sides.pair(host))
 
 
-def _route_view(route: Route, split: Split, sides: Sides, weight: int) -> RouteView:
-    """One VirtualService; `weight` is green's highest of all of them, which those without weights of their own go by."""
+def _had_weights(subject: Subject, route: Route) -> bool:
+    """Whether a VirtualService without weights had some when the release began: then somebody took its users away from both versions."""
+    return subject.status.blue_slot >= 0 and f"{route.namespace}/{route.ref.name}" not in subject.status.bypass_only
+
+
+def _route_view(route: Route, split: Split, sides: Sides, *, weighted: bool, weight: int) -> RouteView:
+    """One VirtualService; `weight` is green's highest of all of them, which those without weights of their own (`weighted`) go by."""
     if route.obj is None:
         return RouteView(route.namespace, route.ref.name, problems=(route.problem,) if route.problem else ())
     meta = marks.metadata(route.obj)
@@ -194,12 +202,12 @@ def _route_view(route: Route, split: Split, sides: Sides, weight: int) -> RouteV
         uid=str(meta.get("uid", "")),
         resource_version=str(meta.get("resourceVersion", "")),
         found=True,
-        weighted=split.weighted,
+        weighted=weighted,
         green_weight=split.green_weight(sides),
         blue_only=sides.known and not broken and split.blue_only(sides),
         has_green=sides.known and not broken and split.has_green(sides),
         bypass_green=sides.known and split.bypass_green(sides),
-        bypass_stale=sides.known and split.bypass_stale(sides, split.green_weight(sides) if split.weighted else weight),
+        bypass_stale=sides.known and split.bypass_stale(sides, split.green_weight(sides) if weighted else weight),
         astray=sides.known and (bool(split.missing) or not (split.managed or split.bypass or route.ref.bypass)),
         void=sides.known and split.void(sides),
         aside=sides.known and split.aside(sides),
