@@ -89,9 +89,12 @@ def test_it_goes_home_with_the_others():
     assert (result.status.phase, rules, breaches) == (Phase.SUCCEEDED, [[BLUE]], [])
 
 
-@pytest.mark.parametrize("deed", [[{"name": "preview", "route": [BLUE]}], []], ids=["turned", "taken-off"])
+ADDED = [{"name": "preview", "match": [{"uri": {"prefix": "/new"}}], "route": [GREEN]}, {"name": "rest", "route": [BLUE]}]
+
+
+@pytest.mark.parametrize("deed", [[{"name": "preview", "route": [BLUE]}], ADDED, []], ids=["turned", "joined", "taken-off"])
 def test_somebody_turns_it_away_from_green_or_takes_it_off(deed):
-    """Turned: obeyed, and a person is asked. Taken off: nobody can make it again, and the release goes on without it."""
+    """Turned, or joined by a rule to blue: obeyed, a person is asked. Taken off: nobody can make it again, the release goes on."""
     fault = {"kind": "patch", "at": "60s", "target": "VirtualService prod/preview", "patch": {"spec": {"http": deed}}}
     result, _, breaches = released("beside", LOOKERS | {"rps": 0.1}, faults=(fault,))
 

@@ -13,7 +13,7 @@ from controller.adapters.istio.blue import find_blue
 from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
 from controller.adapters.istio.repair import repair_words
-from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, parse_rules, reachable, split_rules
+from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, names, parse_rules, reachable, split_rules
 from controller.adapters.istio.sides import SUBSET, Side, Sides, host_pairs, target_namespace
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.api.release import ManagedObject
@@ -89,7 +89,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
     warnings, beside, named = list(clusters.warnings), False, frozenset[tuple[str, str]]()
     splits = [split_rules(route.parsed.rules, route.ref, sides) if sides.known else Split() for route in seen]
     weight = max((split.green_weight(sides) for split in splits), default=0)
-    weighted = [not split.bypass_only or _had_weights(subject, route) for route, split in zip(seen, splits, strict=True)]
+    weighted = [_is_weighted(subject, route, split, sides) for route, split in zip(seen, splits, strict=True)]
     views = tuple(
         _route_view(route, split, sides, weighted=own, weight=weight) for route, split, own in zip(seen, splits, weighted, strict=True)
     )
@@ -185,9 +185,15 @@ def _routed(seen: Sequence[Route], sides: Sides) -> tuple[str, ...]:
     return tuple(host for host in dict.fromkeys(hosts) if sides.pair(host))
 
 
-def _had_weights(subject: Subject, route: Route) -> bool:
-    """Whether a VirtualService without weights had some when the release began: then somebody took its users away from both versions."""
-    return subject.status.blue_slot >= 0 and f"{route.namespace}/{route.ref.name}" not in subject.status.bypass_only
+def _is_weighted(subject: Subject, route: Route, split: Split, sides: Sides) -> bool:
+    """Whether it has weights that can be compared, or had some when the release began: then somebody took its users elsewhere.
+
+    A rule to blue that was added since to one with bypass rules alone is `aside` until it names green.
+    """
+    if subject.status.blue_slot < 0:
+        return not split.bypass_only
+    began_without = f"{route.namespace}/{route.ref.name}" in subject.status.bypass_only
+    return not began_without or any(names(rule, sides, Side.GREEN) for rule in split.managed)
 
 
 def _route_view(route: Route, split: Split, sides: Sides, *, weighted: bool, weight: int) -> RouteView:
@@ -210,7 +216,7 @@ def _route_view(route: Route, split: Split, sides: Sides, *, weighted: bool, wei
         bypass_stale=sides.known and split.bypass_stale(sides, split.green_weight(sides) if weighted else weight),
         astray=sides.known and (bool(split.missing) or not (split.managed or split.bypass or route.ref.bypass)),
         void=sides.known and split.void(sides),
-        aside=sides.known and split.aside(sides),
+        aside=sides.known and (split.aside(sides) or (not weighted and bool(split.managed))),
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
         because=marks.annotation(route.obj, marks.BECAUSE),
