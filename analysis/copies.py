@@ -104,10 +104,14 @@ def _continued(series: Series, earlier: Series, since: float) -> Series:
     at = bisect_right([sample.time for sample in series.samples], since)
     if not counted or at == len(series.samples):
         return series
-    base = series.samples[at - 1] if at else counted[-1]
+    if at:
+        base, known = series.samples[at - 1], counted[-1].value
+    else:  # it may begin lower because its server is late: it goes on from there, so that no whole counter is added
+        known = min(counted[-1].value, series.samples[0].value)
+        base = Sample(counted[-1].time, known)
     if counted[-1].time < base.time:
         return series
-    found, before, known = list(series.samples[: max(at - 1, 0)]), base, counted[-1].value
+    found, before = list(series.samples[: max(at - 1, 0)]), base
     for sample in (base, *series.samples[at:]):
         if sample.value < before.value:
             known = 0.0  # the counter began again

@@ -154,6 +154,11 @@ class Traffic(Model):
         short = (VirtualServiceRef(name=self.virtual_service),) if self.virtual_service else ()
         return short + tuple(self.virtual_services)
 
+    @property
+    def bypassed(self) -> bool:
+        """Whether the plan lists rules that bypass the weights."""
+        return any(ref.bypass for ref in self.targets)
+
 
 class Stage(Model):
     """One step of the way to green."""

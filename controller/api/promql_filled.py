@@ -16,8 +16,11 @@ from controller.api.promql_syntax import parse, tokens
 
 _ARITHMETIC = ("+", "-", "*", "/", "%", "^", "atan2")
 _ALWAYS = ("vector", "time", "pi")
-_NEVER = ("absent", "absent_over_time", "scalar")
-"""The first two tell on purpose that something is missing; a scalar is NaN then, which is no answer."""
+_TELLING = ("absent", "absent_over_time")
+"""They say on purpose that something is missing."""
+
+_NEVER = (*_TELLING, "scalar")
+"""A scalar is NaN then, which is no answer."""
 
 _WINDOW, _SPAN = "$window", "7h7m7s"
 """The parameter, and what stands for it where the parser reads a query."""
@@ -87,17 +90,27 @@ def _bare(expr: Any) -> Any:
 def _always(expr: Any) -> bool:
     """Whether there is a result without any data."""
     match expr:
-        case pp.NumberLiteral():
+        case pp.NumberLiteral() | pp.StringLiteral():
             return True
-        case pp.ParenExpr() | pp.UnaryExpr() | pp.AggregateExpr():
+        case pp.ParenExpr() | pp.UnaryExpr() | pp.AggregateExpr() | pp.SubqueryExpr():
             return _always(expr.expr)
         case pp.BinaryExpr() if str(expr.op) == "or":
-            return _always(expr.lhs) or _always(expr.rhs)
+            return _always(expr.lhs) or (_always(expr.rhs) and not _tells(expr.lhs))
         case pp.BinaryExpr() if str(expr.op) == "unless":
             return _always(expr.lhs)
-        case pp.BinaryExpr() if str(expr.op) in (*_ARITHMETIC, "and"):
+        case pp.BinaryExpr() if str(expr.op) in (*_ARITHMETIC, "and") or (expr.modifier and expr.modifier.return_bool):
             return _always(expr.lhs) and _always(expr.rhs)
         case pp.Call():
             name, given = expr.func.name, list(expr.args)
             return name in _ALWAYS or (name not in _NEVER and bool(given) and all(map(_always, given)))
     return False
+
+
+def _tells(expr: Any) -> bool:
+    """Whether a result says that something is missing, with or without arithmetic around it."""
+    match expr:
+        case pp.ParenExpr() | pp.UnaryExpr() | pp.AggregateExpr():
+            return _tells(expr.expr)
+        case pp.BinaryExpr():
+            return _tells(expr.lhs) or _tells(expr.rhs)
+    return isinstance(expr, pp.Call) and expr.func.name in _TELLING

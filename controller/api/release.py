@@ -286,6 +286,9 @@ class ReleaseStatus(StatusModel):
         default=False,
         description="Rules that this release does not move send to blue, too, so that blue may have more requests than its weight.",
     )
+    bypass_only: list[str] = Field(
+        default=[], description="VirtualServices that had listed bypass rules alone when the release began, and so have no weights."
+    )
     blue_changed: str = Field(default="", description="What blue runs instead of what served at the start, in words; empty while nothing.")
     green_shrunk: str = Field(default="", description="Which of green's Deployments somebody made smaller, in words; empty while none.")
     configs_changed: str = Field(default="", description="Which of the versions' ConfigMaps say something else since; empty while none.")

@@ -20,6 +20,10 @@ Note = tuple[str, Path, str, str, str]
 """severity, path below `spec`, found, expected, hint."""
 
 MIN_SCRAPES = 6
+RATE_SCRAPES = 2
+RATES = (BuiltIn.LATENCY, BuiltIn.REQUEST_RATE, BuiltIn.CPU, BuiltIn.UNROUTED)
+"""Built-in checks that are rates where a trigger asks them."""
+
 MOST = 100
 """Of a tolerance, as the model has it."""
 
@@ -318,6 +322,17 @@ def _intervals(spec: dict[str, Any]) -> Iterator[Note]:
         elif "interval" in one and interval < scrape and one.get("probe") is None:
             hint = f"Prometheus has nothing new in between: ask every {scrape:g} s, or scrape more often and say so in scrapeInterval"
             yield "warning", ("triggers", index, "interval"), f"{interval:g} s", f"at least the scrape interval of {scrape:g} s", hint
+        span = seconds(one.get("range"), 60.0)
+        if _is_rate(one) and span < RATE_SCRAPES * scrape:
+            hint = "a rate needs two scrapes, and without a number it never fires: make the range longer or scrape more often"
+            expected = f"at least {RATE_SCRAPES} scrapes of {scrape:g} s ({RATE_SCRAPES * scrape:g} s)"
+            yield "warning", ("triggers", index, "range"), f"a range of {span:g} s", expected, hint
+
+
+def _is_rate(trigger: dict[str, Any]) -> bool:
+    """Whether Prometheus computes a rate over its range; a built-in share of failed requests is counted from one scrape on."""
+    query = str(trigger.get("query", ""))
+    return trigger.get("builtin") in RATES or ("[$window]" in query and any(name in query for name in ("rate(", "increase(")))
 
 
 def _windows(spec: dict[str, Any]) -> Iterator[Note]:

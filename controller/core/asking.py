@@ -424,8 +424,11 @@ class _Asker:
             if counted and (arm is Arm.CANDIDATE or blue_serves(self.subject.status)):
                 continue  # only what blue did just before a switch may lie further back than the traffic query
             since = watched_since(self.plan, self.subject.status, self.now) if at == self.now else 0.0
+            seconds = reach(trigger, since, self.now)
+            if counted:  # a rate needs two scrapes, where counting needs one
+                seconds = max(seconds, SPARE_SCRAPES * self.plan.traffic.scrape_interval)
             try:
-                query = self.query(trigger, colour_of(arm), reach(trigger, since, self.now))
+                query = self.query(trigger, colour_of(arm), seconds)
             except ValueError:
                 continue
             key = trigger_key(trigger.name, arm)

@@ -40,6 +40,7 @@ def identify(w: World) -> Decision:
             "blue_subset": observed.blue_subset,
             "green_subset": observed.green_subset,
             "blue_elsewhere": observed.blue_elsewhere,
+            "bypass_only": [f"{route.namespace}/{route.name}" for route in observed.routes if not route.weighted],
             "capacity": [
                 CapacityStatus(member=m.name, replicas=m.blue.replicas, hpa=m.blue.hpa, hpa_min=m.blue.hpa_min) for m in observed.members
             ],

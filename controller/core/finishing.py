@@ -264,7 +264,7 @@ def look_seconds(w: World) -> float:
 
 def undrained(w: World) -> str:
     """What speaks against taking the old version down now, in words: the drain, requests that were seen, or nobody who could say."""
-    if w.now < w.status.phase_since + w.plan.rollback.drain or seen.old_drains(w):
+    if w.now < w.status.phase_since + w.plan.rollback.drain or (seen.old_drains(w) and patient(w)):
         return "it drains"
     quiet = seen.quiet_old(w)
     if quiet is False:

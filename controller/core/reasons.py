@@ -340,7 +340,7 @@ ROUTE_SHADOWED = _reason("RouteShadowed", "{detail}", "Remove one of the Virtual
 BYPASS_UNLISTED = _reason(
     "BypassUnlisted",
     "A rule that the plan does not list sends requests to green: {detail}",
-    "List it under `bypass` of its VirtualService in the plan.",
+    "Lead it to blue, or list it by its name under `bypass` of its VirtualService in the plan; take a mirror off.",
     _W,
 )
 BLUE_UNKNOWN = _reason(

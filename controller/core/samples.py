@@ -78,10 +78,11 @@ def failures(subject: Subject, observed: Observed, measured: Measured, trigger: 
     found = requests(measured, (_pair(subject, observed, trigger),), asking.mesh_of(subject, observed.cluster))
     if found.fault:
         return Counts(fault=Reading(reason=found.fault, detail=found.detail))
-    return counted(found, trigger.range, context.now, context.scrape_interval, since=context.since)
+    ahead = subject.plan is not None and subject.plan.traffic.bypassed
+    return counted(found, trigger.range, context.now, context.scrape_interval, since=context.since, ahead=ahead)
 
 
-def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float, *, since: float = 0.0) -> Counts:
+def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float, *, since: float = 0.0, ahead: bool = False) -> Counts:
     """How many requests of each colour failed in so many seconds before the newest sample, of all that is known now.
 
     Args:
@@ -90,11 +91,14 @@ def counted(found: traffic.Traffic, seconds: float, now: float, scrape: float, *
         now: Unix seconds.
         scrape: seconds between two samples.
         since: nothing from before this is green's, Unix seconds; 0 where nobody knows.
+        ahead: a listed rule may lead to green before that. Then, or where somebody was seen there, what spans that moment is not counted.
     """
     age = now - found.scraped
     if oldest_sample(scrape) < age < math.inf:
         return Counts(fault=Reading(reason=reasons.STALE_SAMPLE, detail=f"the sample is {age:.0f} s old"))
-    after, begun = max(found.scraped - seconds, since), max(now - seconds - asking.SPARE_SCRAPES * scrape, since)
+    after, begun = max(found.scraped - seconds, since), now - seconds - asking.SPARE_SCRAPES * scrape
+    if ahead or found.green.asked_by(since, scrape):
+        begun = max(begun, since)
     resets = found.resets
     green, blue = (_failures(arm, after, begun, resets) for arm in (found.green, found.blue))
     return Counts(green, blue)

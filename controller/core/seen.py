@@ -121,7 +121,7 @@ def split(w: World) -> SplitVerdict:
         since=stage.shifted_at,
         percent=w.stage.weight,
         min_requests=w.plan.settle.min_requests,
-        bypass=any(ref.bypass for ref in w.plan.traffic.targets),
+        bypass=w.plan.traffic.bypassed,
         beside=w.status.blue_elsewhere,
         scrape_interval=w.plan.traffic.scrape_interval,
         reporter=w.plan.traffic.reporter,

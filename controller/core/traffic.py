@@ -97,6 +97,10 @@ class ArmTraffic:
         counted = (one for one in self.increments if one.end > after and one.start >= begun)
         return sum([one.requests for one in counted if not any(one.start < time <= one.end for time in resets.get(one.target, ()))])
 
+    def asked_by(self, time: float, scrape: float) -> bool:
+        """Whether somebody had asked it by then, or may have: its samples begin in the last scrape before."""
+        return any(one.end <= time for one in self.increments) or bool(self.times and time - scrape < self.times[0] <= time)
+
     @property
     def failing(self) -> "ArmTraffic":
         """Its failed requests alone."""

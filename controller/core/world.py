@@ -30,7 +30,7 @@ class RouteView:
     Attributes:
         namespace, name, uid, resource_version: which object, as it was read.
         found: False where it is missing.
-        weighted: some route of it is managed; one with listed bypass routes alone has no weights that could be compared.
+        weighted: some route of it is managed, or was when the release began; one with listed bypass routes alone has no weights to compare.
         green_weight: the highest share of green over its managed routes, percent, rounded up.
         blue_only: every managed route and every listed bypass sends everything to blue.
         has_green: every managed route names green as a destination.

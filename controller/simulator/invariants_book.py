@@ -39,6 +39,7 @@ class Book:
         answered, acted: answers of requests, and requests that were acted on, by uid.
         lost: when a Deployment last lost available pods, by namespace and name.
         meddled: when somebody else last wrote an object's spec, by kind, namespace and name.
+        weighted: VirtualServices that had weights of a release, by its uid.
     """
 
     ours: frozenset[str] = frozenset({"penstock"})
@@ -54,6 +55,7 @@ class Book:
     acted: set[str] = field(default_factory=set)
     lost: dict[Place, float] = field(default_factory=dict)
     meddled: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    weighted: dict[str, set[Place]] = field(default_factory=dict)
 
     def find(self, kind: str, place: Place) -> Obj | None:
         """An object as it is stored now."""
@@ -64,12 +66,15 @@ class Book:
         self.breaches.append(Breach(self.now, name, sentence))
 
     def shares(self, facts: ReleaseFacts) -> dict[Place, float]:
-        """Green's highest share on each VirtualService that exists; one with listed bypass rules alone has no weights."""
+        """Green's highest share on each VirtualService that exists; one that always had listed bypass rules alone has no weights."""
         found = {}
+        known = self.weighted.setdefault(str(facts.obj["metadata"].get("uid")), set())
         for place, ref in facts.targets().items():
             obj = self.find("VirtualService", place)
             parts = [split.share for split in splits(facts, ref, obj)] if obj is not None else []
-            if parts or (obj is not None and (ref.routes or not ref.bypass)):
+            if parts:
+                known.add(place)
+            if obj is not None and (place in known or ref.routes or not ref.bypass):
                 found[place] = max(parts, default=0.0)
         return found
 

@@ -162,6 +162,15 @@ class TestOneSeries:
         assert (first.cursor.until, then.cursor.until > 100) == (20, True)
         assert (sum(t[3] for t in numbers(first)), sum(t[3] for t in numbers(then))) == (2000 - before, 0)
 
+    @pytest.mark.parametrize("behind", [0, 30], ids=["as far as the first", "some seconds behind it"])
+    def test_a_server_that_is_first_heard_of_after_the_other_went_down_adds_no_whole_counter(self, behind):
+        one = series({t: 3000 + 5 * t for t in range(0, 21, 10)}, "g", prometheus_replica="a")
+        other = series({t: 3000 + 5 * (t - behind) for t in range(23, 200, 10)}, "g", prometheus_replica="b")
+
+        found = look([one, other], [steady("b", 1, 200)], since=20)
+
+        assert 5 * 150 <= sum(t[2] for t in numbers(found)) <= 5 * 180
+
     def test_all_series_of_a_target_are_read_from_one_replica(self):
         """Errors that begin when both servers see them are those of the requests beside them."""
         good = [series({10 * k + late: 5 * k for k in seen}, "g", prometheus_replica=name) for name, late, seen in (

@@ -391,6 +391,23 @@ class TestWarnings:
         assert only("  triggers: [{name: a, builtin: cpu, interval: 5s, limit: {max: 1}}]\n").severity == "warning"
         assert only("  triggers: [{name: a, builtin: cpu, interval: 500ms, limit: {max: 1}}]\n").severity == "error"
 
+    @pytest.mark.parametrize(
+        ("asked", "warned"),
+        [
+            ("builtin: latency", True),
+            ("query: 'sum(rate(x_total{a=\"$host\"}[$window]))'", True),
+            ("query: 'max(x{a=\"$host\"})'", False),
+            ("builtin: error-rate", False),
+            ("builtin: latency, range: 2m", False),
+        ],
+    )
+    def test_a_trigger_whose_range_has_no_two_scrapes_never_fires(self, asked, warned):
+        rare = GOOD.replace("virtualService: shop", "virtualService: shop, scrapeInterval: 60s")
+        rare += f"  triggers: [{{name: a, {asked}, limit: {{max: 5}}}}]\n"
+        found = [one for one in validate_text(rare) if one.path == "spec.triggers[0].range"]
+
+        assert [(one.severity, "two scrapes" in one.hint) for one in found] == [("warning", True)] * warned
+
     def test_an_image_without_tag(self):
         head = "apiVersion: penstock.dev/v1alpha1\nkind: Release\nmetadata: {name: r}\n"
         text = head + "spec: {plan: shop, revision: v2, images: {shop: '%s'}}\n"

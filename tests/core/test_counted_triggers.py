@@ -335,6 +335,24 @@ def test_what_failed_in_greens_place_before_the_release_began_is_nobodys_failure
     assert polled(begun(180, look_back), answered(*early)).outcome is PASS
 
 
+LISTED = {"traffic": {"virtualServices": [{"name": "shop", "bypass": [{"route": "canary"}]}]}}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "spec", "expected"),
+    [([], {}, FAIL), ([20] * 4, {}, INCONCLUSIVE), ([20], {}, INCONCLUSIVE), ([], LISTED, INCONCLUSIVE)],
+    ids=["nobody asked before", "somebody did", "somebody began to", "a listed rule may have led there"],
+)
+def test_the_first_scrape_after_the_first_weight_speaks_of_green_alone(earlier, spec, expected):
+    """It began before green was ready. A bad version is seen a scrape earlier by it, and 503 for want of its pods are not its fault."""
+    there = released({"limit": {"max": 5}}, **spec)
+    just = replace(there, status=there.status.model_copy(update={"started_at": NOW - 90, "exposed_since": NOW - 6}))
+    failed, good = [*earlier, 20], [*[0 for _ in earlier], 80]
+    green = (rows("shop-green", code, grown, base=0.0, scrapes=len(grown)) for code, grown in (("503", failed), ("200", good)))
+
+    assert polled(just, answered(*green, rows("shop", "200", [990]), rows("shop", "500", [10]))).outcome is expected
+
+
 def test_a_clock_that_was_set_back_since_the_release_began_hides_no_failure():
     """It began at a time that is still to come; whatever is counted would be from before it, for half an hour."""
     assert polled(begun(-1_800, {"limit": {"max": 5}}), both()).outcome is FAIL

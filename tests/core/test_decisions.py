@@ -5,12 +5,15 @@ from itertools import product
 
 import pytest
 
+from analysis.model import Sample, Series
 from controller.api.release import CheckStatus, DriftStatus, Phase, Verb
-from controller.core import backward, gates, needs, phases, reasons
+from controller.core import asking, backward, gates, needs, phases, reasons
 from controller.core.commands import Direction, RollBackRoutes, SetWeight
+from controller.core.decide import decide
 from controller.core.phases import FINAL, TRANSITIONS, IllegalTransitionError
 from controller.core.steps import moved
-from controller.core.world import Rival
+from controller.core.world import Measured, Measurement, Rival
+from controller.ports import Answer
 from tests.core.releases import NOW, UID, a_release, names
 
 ILLEGAL = [(before, after) for before, after in product(Phase, Phase) if after not in TRANSITIONS[before]]
@@ -466,6 +469,19 @@ class TestTheEnd:
 
         assert just_now.decided().status.retention.kept == "it drains"
         assert names(just_now.decided()) == []
+
+    @pytest.mark.parametrize(("over", "does"), [(20, []), (90, ["RetireOld"])], ids=["not long over", "beyond its deadline"])
+    def test_samples_that_end_within_the_drain_keep_it_as_long_as_none_would(self, over, does):
+        """Who called both is gone: nothing that is scraped will ever tell."""
+        there = a_release().with_plan(rollback={"drainDeadline": "60s"}).succeeded(until=NOW - over)
+        w = replace(there, status=there.status.model_copy(update={"phase_since": NOW - 500})).world()
+        labels = {"destination_workload": "shop", "destination_workload_namespace": "shop", "response_code": "200", "pod": "client"}
+        last = Series(tuple(sorted(labels.items())), (Sample(NOW - 505, 10.0), Sample(NOW - 490, 20.0)))
+        answer = Answer(series=(last,), result_type="matrix", server_time=NOW)
+
+        decision = decide(w.subject, w.observed, Measured({asking.TRAFFIC: Measurement(answer)}), w.now)
+
+        assert names(decision) == does
 
     def test_it_is_kept_while_another_manager_is_the_last_writer_of_the_route(self):
         done = UNCOUNTED.succeeded(until=NOW - 1)

@@ -40,6 +40,9 @@ def released(
     objects = [copy.deepcopy(one) for name in ("world.yaml", "plan.yaml") for one in load_objects(HOSTS / name)]
     plan = next(one for one in objects if one["kind"] == "ReleasePlan")["spec"]
     plan |= {"stages": STAGES, **{key: changes.pop(key) for key in ("finish", "triggers") if key in changes}}
+    if changes.pop("unmeasured", False):
+        plan |= {"checks": [], "triggers": []}
+        plan["traffic"]["metrics"] = "none"
     if preview == "beside":
         objects.append(copy.deepcopy(PREVIEW))
         plan["traffic"]["virtualServices"].append({"name": "preview", "bypass": [{"route": "preview"}]})
@@ -86,14 +89,30 @@ def test_it_goes_home_with_the_others():
     assert (result.status.phase, rules, breaches) == (Phase.SUCCEEDED, [[BLUE]], [])
 
 
-@pytest.mark.parametrize("deed", [[{"name": "preview", "route": [BLUE]}], []], ids=["turned", "taken-off"])
+ADDED = [{"name": "preview", "match": [{"uri": {"prefix": "/new"}}], "route": [GREEN]}, {"name": "rest", "route": [BLUE]}]
+
+
+@pytest.mark.parametrize("deed", [[{"name": "preview", "route": [BLUE]}], ADDED, []], ids=["turned", "joined", "taken-off"])
 def test_somebody_turns_it_away_from_green_or_takes_it_off(deed):
-    """Turned: obeyed, and a person is asked. Taken off: nobody can make it again, and the release goes on without it."""
+    """Turned, or joined by a rule to blue: obeyed, a person is asked. Taken off: nobody can make it again, the release goes on."""
     fault = {"kind": "patch", "at": "60s", "target": "VirtualService prod/preview", "patch": {"spec": {"http": deed}}}
     result, _, breaches = released("beside", LOOKERS | {"rps": 0.1}, faults=(fault,))
 
     ends = (Phase.HOLDING, "RouteChanged") if deed else (Phase.SUCCEEDED, "Succeeded")
     assert ((result.status.phase, result.status.reason), breaches) == (ends, [])
+
+
+SORRY = {"name": "main", "route": [{"destination": {"host": "sorry.prod.svc.cluster.local"}}]}
+CANARY = {"name": "canary", "match": [{"headers": {"canary": {"exact": "true"}}}], "route": [GREEN]}
+
+
+@pytest.mark.parametrize("rest", [[CANARY], pytest.param([], marks=pytest.mark.long)], ids=["its-bypass-stays", "nothing-stays"])
+def test_somebody_takes_everybody_to_another_service(rest):
+    """The weights are gone with their rule, and what is left is listed: a release that went on would succeed without users."""
+    fault = {"kind": "patch", "at": "60s", "target": "VirtualService prod/api", "patch": {"spec": {"http": [*rest, SORRY]}}}
+    result, _, breaches = released("ahead", LOOKERS | {"host": "api.prod.svc.cluster.local"}, faults=(fault,), unmeasured=True)
+
+    assert ((result.status.phase, result.status.reason), breaches) == ((Phase.HOLDING, "DriftTowardBlue"), [])
 
 
 @pytest.mark.parametrize("trigger", [TRIGGER, pytest.param(OWN, marks=pytest.mark.long)], ids=["counted", "asked"])

@@ -197,8 +197,7 @@ def _beside(world: World, routes: Sequence[Route], sides: Sides, *, stood: bool)
         if loose := [target.host for target in targets if sides.reaches_all(target.host, target.subset)]:
             problems.append(Problem(reasons.BYPASS_UNLISTED, f"{title} {all_pods(loose[0], sides)}"))
         elif other.key not in ours and not stood and (green := _past_the_weights(other, sides)):
-            sentence = f"{title} (hosts {', '.join(other.hosts) or 'of its roots'}) sends to {green}, whatever the weights say"
-            problems.append(Problem(reasons.BYPASS_UNLISTED, sentence))
+            problems.append(Problem(reasons.BYPASS_UNLISTED, f"{title} (hosts {', '.join(other.hosts) or 'of its roots'}) {green}"))
         elif any(sides.side(target.host, target.subset) is Side.BLUE for target in targets):
             sentence = f"{title} sends to blue too, and stays there: the plan does not name it"
             warnings.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
@@ -206,17 +205,20 @@ def _beside(world: World, routes: Sequence[Route], sides: Sides, *, stood: bool)
 
 
 def _past_the_weights(other: VirtualService, sides: Sides) -> str:
-    """Where in green a VirtualService beside the plan sends or mirrors requests; "" where it does not.
+    """What a VirtualService beside the plan sends or mirrors to green, in words with blue's place; "" where it does not.
 
+    After a swap it may be blue's place of before.
     Its users would meet green before it is ready, count as its share, and reach nobody once it is taken down.
     Who asks green by its own name does that with or without such rules.
     """
-    places = [target for rule in other.http for target in rule.route if target.weight or len(rule.route) == 1]
-    places += [mirror for rule in other.http for mirror, percent in rule.mirrors if percent]
-    found = next((one for one in places if sides.side(one.host, one.subset) is Side.GREEN), None)
+    places = [("sends", target) for rule in other.http for target in rule.route if target.weight or len(rule.route) == 1]
+    places += [("mirrors", mirror) for rule in other.http for mirror, percent in rule.mirrors if percent]
+    does, found = next(((does, one) for does, one in places if sides.side(one.host, one.subset) is Side.GREEN), ("", None))
     if found is None or (sides.mode == HOST and other.hosts and all(host == found.host for host in other.hosts)):
         return ""
-    return " ".join(filter(None, (found.host, found.subset and f"subset {found.subset}")))
+    green, blue = ((found.host, found.subset), sides.place(Side.BLUE, found.host))
+    where, serves = (f"{host} subset {subset}" if subset else host for host, subset in (green, blue))
+    return f"{does} to {where}, whatever the weights say, and {serves} is what serves now"
 
 
 def _delegation(route: Route, world: World) -> Iterator[Problem]:

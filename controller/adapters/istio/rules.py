@@ -191,9 +191,9 @@ class Split:
     unmade: tuple[Bypass, ...] = ()
 
     @property
-    def weighted(self) -> bool:
-        """Whether it has weights of ours, or had some: with listed bypass rules alone there are none to move."""
-        return bool(self.managed or self.missing or not (self.bypass or self.unmade))
+    def bypass_only(self) -> bool:
+        """Whether it has listed bypass rules alone: there are no weights to move."""
+        return bool(self.bypass or self.unmade) and not (self.managed or self.missing)
 
     def green_weight(self, sides: Sides) -> int:
         """Highest share of green over the managed rules; where the weights mean nothing, everything is assumed."""

@@ -13,7 +13,7 @@ from controller.adapters.istio.blue import find_blue
 from controller.adapters.istio.cluster import Cluster, Clusters, read_clusters
 from controller.adapters.istio.preflight import Route, refusals
 from controller.adapters.istio.repair import repair_words
-from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, dropped, parse_rules, reachable, split_rules
+from controller.adapters.istio.rules import ParsedRoutes, Split, all_pods, dropped, names, parse_rules, reachable, split_rules
 from controller.adapters.istio.sides import SUBSET, Side, Sides, host_pairs, target_namespace
 from controller.api.plan import PlanSpec, VirtualServiceRef
 from controller.api.release import ManagedObject
@@ -89,8 +89,12 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
     warnings, beside, named = list(clusters.warnings), False, frozenset[tuple[str, str]]()
     splits = [split_rules(route.parsed.rules, route.ref, sides) if sides.known else Split() for route in seen]
     weight = max((split.green_weight(sides) for split in splits), default=0)
+    weighted = [_is_weighted(subject, route, split, sides) for route, split in zip(seen, splits, strict=True)]
     stood = subject.spec.kind == "reverse"
-    views = tuple(_route_view(route, split, sides, weight, stood=stood) for route, split in zip(seen, splits, strict=True))
+    views = tuple(
+        _route_view(route, split, sides, weighted=own, weight=weight, stood=stood)
+        for route, split, own in zip(seen, splits, weighted, strict=True)
+    )
     if first:
         found = refusals(kube, subject, plan, seen, sides, clusters.rules, cluster_domain)
         refused, beside, named = found.problems, found.beside, found.subsets
@@ -118,7 +122,7 @@ def observe_traffic(kube: Kube, subject: Subject, *, first: bool, cluster_domain
         clusters=clusters.parts,
         rules=tuple(dict.fromkeys(part.view for part in clusters.parts if part.uid)) if sides.mode == SUBSET else (),
         objects=_objects(seen, clusters.rules),
-        bypass_only=frozenset((route.namespace, route.name) for route in views if route.found and not route.weighted),
+        bypass_only=frozenset((one.namespace, one.ref.name) for one, split in zip(seen, splits, strict=True) if split.bypass_only),
         sides=sides,
         beside=beside,
         cluster_domain=cluster_domain,
@@ -183,8 +187,19 @@ def _routed(seen: Sequence[Route], sides: Sides) -> tuple[str, ...]:
     return tuple(host for host in dict.fromkeys(hosts) if sides.pair(host))
 
 
-def _route_view(route: Route, split: Split, sides: Sides, weight: int, *, stood: bool) -> RouteView:
-    """One VirtualService; `weight` is green's highest of all of them, which those without weights of their own go by.
+def _is_weighted(subject: Subject, route: Route, split: Split, sides: Sides) -> bool:
+    """Whether it has weights that can be compared, or had some when the release began: then somebody took its users elsewhere.
+
+    A rule to blue that was added since to one with bypass rules alone is `aside` until it names green.
+    """
+    if subject.status.blue_slot < 0:
+        return not split.bypass_only
+    began_without = f"{route.namespace}/{route.ref.name}" in subject.status.bypass_only
+    return not began_without or any(names(rule, sides, Side.GREEN) for rule in split.managed)
+
+
+def _route_view(route: Route, split: Split, sides: Sides, *, weighted: bool, weight: int, stood: bool) -> RouteView:
+    """One VirtualService; `weight` is green's highest of all of them, which those without weights of their own (`weighted`) go by.
 
     With `stood` green is the version before, so that rules which the plan does not name have sent to it all the time.
     """
@@ -198,15 +213,15 @@ def _route_view(route: Route, split: Split, sides: Sides, weight: int, *, stood:
         uid=str(meta.get("uid", "")),
         resource_version=str(meta.get("resourceVersion", "")),
         found=True,
-        weighted=split.weighted,
+        weighted=weighted,
         green_weight=split.green_weight(sides),
         blue_only=sides.known and not broken and split.blue_only(sides),
         has_green=sides.known and not broken and split.has_green(sides),
         bypass_green=sides.known and split.bypass_green(sides),
-        bypass_stale=sides.known and split.bypass_stale(sides, split.green_weight(sides) if split.weighted else weight),
+        bypass_stale=sides.known and split.bypass_stale(sides, split.green_weight(sides) if weighted else weight),
         astray=sides.known and (bool(split.missing) or not (split.managed or split.bypass or route.ref.bypass)),
         void=sides.known and split.void(sides),
-        aside=sides.known and split.aside(sides),
+        aside=sides.known and (split.aside(sides) or (not weighted and bool(split.managed))),
         owner=marks.annotation(route.obj, marks.OWNER),
         stamp=marks.annotation(route.obj, marks.STAMP),
         because=marks.annotation(route.obj, marks.BECAUSE),
