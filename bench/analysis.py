@@ -42,9 +42,6 @@ RELEASES = ROOT / "bench/analysis_releases.jsonl"
 DOCUMENT = ROOT / "docs/analysis/figures.md"
 README = ROOT / "README.md"
 CHUNK = 200
-PEER_CHUNKS = 3
-"""The peers' rules are shown this many chunks of a cell: their rates are far from any bound, and Kayenta's judge is slow."""
-
 QUICK_CHUNK = 100
 QUICK = {"false": 200, "power": 100, "guard": 100}
 SIMULATED = {"power": 10, "false": 3}
@@ -142,7 +139,7 @@ def measure(cells: list[World], *, quick: bool) -> dict[str, list[dict]]:
     kept = {} if quick else known(cells)
     rows = QUICK_CHUNK if quick else CHUNK
     tasks = [
-        (cell, index, rows, not quick and index < PEER_CHUNKS)
+        (cell, index, rows, not quick)
         for cell in cells
         for index in range((QUICK[cell.kind] if quick else cell.runs) // rows)
     ]

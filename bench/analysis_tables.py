@@ -48,7 +48,7 @@ TIMES = """
 
 A dash: fewer than half of the releases were rolled back after it began. \\* The rule also rolls back more than a tenth of the
 healthy releases with that error rate, so its time says nothing. The releases are independent draws, 2,000 a cell (400 of
-latency; the peers' rules were shown 400 to 600 of them): a median is off by a look or two by chance (the row's own cells too).
+latency), the same for all rows: a median is off by a look or two by chance (the row's own cells too).
 """
 
 FALSE = """
@@ -56,7 +56,7 @@ FALSE = """
 
 Percent of healthy releases, with the exact 95 % interval. "Boundary" is the worst that the null allows (1.1 times blue and 0.05
 points more, which the peers' rules are not asked to accept); "incident": both arms have 50 times their error rate for 15
-minutes. The peers' rules were shown 600 to 2,000 of the releases.
+minutes.
 
 {table}
 """
