@@ -138,11 +138,7 @@ def measure(cells: list[World], *, quick: bool) -> dict[str, list[dict]]:
     """All chunks of all cells, drawn or kept."""
     kept = {} if quick else known(cells)
     rows = QUICK_CHUNK if quick else CHUNK
-    tasks = [
-        (cell, index, rows, not quick)
-        for cell in cells
-        for index in range((QUICK[cell.kind] if quick else cell.runs) // rows)
-    ]
+    tasks = [(cell, index, rows, not quick) for cell in cells for index in range((QUICK[cell.kind] if quick else cell.runs) // rows)]
     todo = [task for task in tasks if (task[0].name, task[1]) not in kept]
     found = {(cell.name, index): kept[cell.name, index] for cell, index, *_ in tasks if (cell.name, index) in kept}
     for done, one in enumerate(drawn(chunk, todo), start=1):

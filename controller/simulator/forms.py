@@ -32,11 +32,15 @@ def proxy_of(users: Users) -> ProxySpec:
     """The proxy that takes these users' requests."""
     late = Delay(0.001, users.delay) if users.delay else Delay()
     if users.gateway:
-        namespace, _, name = users.gateway.partition("/")
-        proxy = Proxy(users.name, namespace, {"istio": name}, ProxyType.ROUTER)
+        proxy = Proxy(users.name, users.gateway.partition("/")[0], ingress_labels(users.gateway), ProxyType.ROUTER)
     else:
         proxy = Proxy(users.name, users.namespace)
     return ProxySpec(proxy, late, late, late)
+
+
+def ingress_labels(gateway: str) -> dict[str, str]:
+    """Labels of an ingress proxy, which Gateways select it by."""
+    return {"istio": gateway.partition("/")[2]}
 
 
 def source_of(users: Users) -> Source:

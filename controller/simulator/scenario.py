@@ -62,7 +62,10 @@ class Users(Model):
     path: str = Field(default="/", description="Path of their requests.")
     headers: dict[str, str] = Field(default={}, description="Headers of their requests.")
     rps: RateList = Field(description="Requests per second: a number, or steps.")
-    gateway: str = Field(default="", description="`namespace/name` of the Gateway they come through; from a sidecar in the mesh if empty.")
+    gateway: str = Field(
+        default="",
+        description="Ingress proxy they come through, `namespace/name`, where a Gateway selects `istio: name`; a sidecar if empty.",
+    )
     namespace: Name = Field(default="clients", description="Namespace of the sidecar they send from.")
     grpc: bool = Field(default=False, description="gRPC instead of HTTP.")
     delay: Duration = Field(

@@ -19,7 +19,7 @@ from controller.core.reasons import REASONS
 from controller.simulator.apiserver.errors import ApiError
 from controller.simulator.apiserver.store import ApiServer
 from controller.simulator.definitions import WorldError, all_definitions, load_objects
-from controller.simulator.forms import with_namespaces
+from controller.simulator.forms import ingress_labels, with_namespaces
 
 Note = tuple[tuple[str | int, ...], str, str, str]
 """Path in the scenario, what was found, what was expected, what to do."""
@@ -41,6 +41,7 @@ class Known:
         plans: names of the plans.
         hosts: what users can ask for; those of routes may have wildcards.
         ports: of the Services that have a name.
+        selectors: of the Gateways: labels of the proxies that they are for.
     """
 
     objects: Mapping[str, frozenset[str]]
@@ -49,6 +50,7 @@ class Known:
     plans: frozenset[str]
     hosts: frozenset[str]
     ports: Mapping[str, frozenset[int]]
+    selectors: tuple[Mapping[str, str], ...]
 
 
 def notes(data: Mapping[str, Any], own: Mapping[str, Any], folder: Path) -> Iterator[Note]:
@@ -119,6 +121,7 @@ def known_names(data: Mapping[str, Any], objects: list[dict[str, Any]]) -> Known
         plans=frozenset(plan["metadata"]["name"] for plan in plans),
         hosts=frozenset(_hosts(objects)),
         ports=_ports(objects),
+        selectors=tuple((one.get("spec") or {}).get("selector") or {} for one in objects if one["kind"] == "Gateway"),
     )
 
 
@@ -183,6 +186,11 @@ def _users(data: Mapping[str, Any], known: Known) -> Iterator[Note]:
         if proxies.setdefault(name, proxy) != proxy:
             expected = "one proxy a name: the same gateway, namespace and delay"
             yield ("users", index), f"users {shown(name)} behind another proxy", expected, "give them a name of their own"
+        through = one.get("gateway")
+        if isinstance(through, str) and through and not any(each.items() <= ingress_labels(through).items() for each in known.selectors):
+            expected = f"a proxy that a Gateway of the world is for: {_list(each.get('istio', 'any') for each in known.selectors)}"
+            hint = "name the ingress proxy, by what its label `istio` says, and not the Gateway"
+            yield ("users", index, "gateway"), shown(through), expected, hint
         host = one.get("host")
         if isinstance(host, str) and not any(fnmatchcase(host, pattern) for pattern in known.hosts):
             yield ("users", index, "host"), shown(host), f"a host of the world: {_list(known.hosts)}", "nobody answers there"

@@ -198,3 +198,19 @@ def test_a_base_that_is_no_mapping_is_a_sentence(folder, text):
 
     assert path == "base"
     assert "which is no YAML with fields" in sentence
+
+
+@pytest.mark.parametrize(("through", "wrong"), [("istio-system/ingressgateway", False), ("shop/public", True)])
+def test_users_come_through_a_proxy_that_some_gateway_is_for(folder, through, wrong):
+    """A Gateway's own name gave them 404 without a word."""
+    world = folder / "world.yaml"
+    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": "public", "namespace": "shop"}}
+    ports = [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": ports}
+    world.write_text(f"{world.read_text()}\n---\n{yaml.dump(gateway | {'spec': spec})}")
+    users = f"users: [{{host: shop.shop.svc.cluster.local, rps: 1, gateway: {through}}}]"
+
+    found = [sentence for path, sentence in said(folder, story=STORY.replace(STORY.splitlines()[2], users)) if path.endswith(".gateway")]
+
+    assert bool(found) is wrong
+    assert all("expected a proxy that a Gateway of the world is for: ingressgateway" in one for one in found)
