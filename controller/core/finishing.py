@@ -20,7 +20,7 @@ from controller.core.commands import (
 )
 from controller.core.phases import BACKWARD, FINAL, FULL
 from controller.core.retention import no_longer_kept
-from controller.core.steps import World, act, back, moved, record, saying, stored, wait
+from controller.core.steps import World, act, back, moved, record, saying, stored
 from controller.core.words import END_REFUSED, GETS_REQUESTS, HAS_TRAFFIC
 from controller.core.world import RequestView, RouteView, WorkloadView
 
@@ -226,7 +226,7 @@ def refused(w: World, sentence: str) -> Decision:
 def shrunk(w: World, kept: RetentionStatus, size: int) -> Decision:
     """The old version at the size that the plan keeps of it, once it has drained."""
     if w.now < w.status.phase_since + w.plan.rollback.drain:
-        return wait(w, w.status.reason, until=w.status.phase_since + w.plan.rollback.drain, status=w.status)
+        return Decision(status=w.status, wake_at=w.status.phase_since + w.plan.rollback.drain)
     if any(m.blue.found and m.blue.replicas > size and not of_others(w, m.name, m.blue) for m in w.observed.members):
         return act(w, ShrinkOld(size))
     return stored(retaining(w, kept, shrunk=True))

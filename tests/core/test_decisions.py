@@ -439,6 +439,17 @@ class TestTheEnd:
     def test_then_it_is_retired(self):
         assert names(UNCOUNTED.succeeded(until=NOW - 1).decided()) == ["RetireOld"]
 
+    def test_that_the_old_version_drains_before_it_is_made_smaller_changes_nothing_of_what_is_said(self):
+        """The sentence of the success lost its revision and its seconds."""
+        done = a_release().with_plan(finish={"size": 1}).succeeded(until=NOW + 100)
+        status = done.status.model_copy(
+            update={"phase_since": NOW - 5, "message": "Green serves everybody: revision v2, 440 s after its start"}
+        )
+
+        decision = replace(done, status=status).decided()
+
+        assert (decision.status, decision.wake_at, names(decision)) == (status, NOW + 25, [])
+
     def test_a_clone_gets_blues_autoscaler_at_once_and_not_only_when_the_old_version_goes(self):
         """A load that doubles in the retention finds a version that grows."""
         scaled = a_release().succeeded(until=NOW + 100)
