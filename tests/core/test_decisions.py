@@ -442,9 +442,8 @@ class TestTheEnd:
     def test_that_the_old_version_drains_before_it_is_made_smaller_changes_nothing_of_what_is_said(self):
         """The sentence of the success lost its revision and its seconds."""
         done = a_release().with_plan(finish={"size": 1}).succeeded(until=NOW + 100)
-        status = done.status.model_copy(
-            update={"phase_since": NOW - 5, "message": "Green serves everybody: revision v2, 440 s after its start"}
-        )
+        words = {"reason": reasons.SUCCEEDED, "message": "Green serves everybody: revision v2, 440 s after its start"}
+        status = done.status.model_copy(update={"phase_since": NOW - 5, **words})
 
         decision = replace(done, status=status).decided()
 
