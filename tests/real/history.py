@@ -62,12 +62,6 @@ class Commit:
     new: JsonObject | None
     manager: str
 
-    @property
-    def namespace(self) -> str:
-        """Of the object; empty for cluster-scoped ones."""
-        found: str = (self.new or self.old or {})["metadata"].get("namespace", "")
-        return found
-
 
 class Recorder:
     """Records from `__enter__` on; what was there before is its first commits."""
@@ -81,7 +75,7 @@ class Recorder:
         self._routes_written = threading.Event()
         self._begun = time.time()
         self._disturbances: list[Disturbance] = []
-        self.gaps: list[str] = []
+        self._gone: list[tuple[str, JsonObject]] = []
 
     def newest(self, kind: str, namespace: str, name: str) -> JsonObject:
         """An object as it was last seen; empty where there is none."""
@@ -119,7 +113,9 @@ class Recorder:
         """All changes in these namespaces up to now, in the order of revisions: none of an earlier revision is still under way."""
         until = min(self._caught_up(kind, namespaces) for kind in KINDS)
         with self._lock:
-            found = [commit for commit in self._commits if commit.revision <= until and _is_asked_for(commit, namespaces)]
+            found = [
+                one for one in self._commits if one.revision <= until and _is_asked_for(one.kind, one.new or one.old or {}, namespaces)
+            ]
         return sorted(found, key=lambda commit: commit.revision)
 
     def _caught_up(self, kind: str, namespaces: Collection[str]) -> int:
@@ -146,7 +142,11 @@ class Recorder:
         """
         asked_at = time.time()
         world = Beside(lease, max((one.end for one in self._disturbances), default=self._begun), self._disturbances)
-        return [*map(str, checked(self.commits(namespaces), world, divisor, asked_at, ours)), *self.gaps]
+        return [*map(str, checked(self.commits(namespaces), world, divisor, asked_at, ours)), *self._gaps(namespaces)]
+
+    def _gaps(self, namespaces: Collection[str]) -> list[str]:
+        gone = [(kind, *_key(obj)) for kind, obj in self._gone if _is_asked_for(kind, obj, namespaces)]
+        return [f"The record has a gap: {kind} {namespace}/{name} went while nobody watched." for kind, namespace, name in gone]
 
     def summary(self) -> str:
         """How much was recorded, in a sentence."""
@@ -180,16 +180,15 @@ class Recorder:
         """List once more, and return its revision: an API server that was started again has forgotten what it sent before.
 
         While none ran nobody wrote, so that an object has at most the one change that was committed as the server was killed. An
-        object that is gone without a word is a gap.
+        object that is gone without a word is a gap, where anybody asks for it.
         """
         listing = self._api.get(path)
         fresh = {_key(item): item for item in listing["items"]}
         changed = [item for key, item in fresh.items() if _version(item) != _version(known.get(key))]
         for item in changed:
             self._event(kind, {"type": "MODIFIED", "object": item}, known)
-        gone = [item for key, item in known.items() if key not in fresh]
-        if gone:
-            self.gaps.append(f"The record of {kind} has a gap: {len(gone)} objects went while nobody watched.")
+        for key in known.keys() - fresh.keys():
+            self._gone.append((kind, known.pop(key)))
         return str(listing["metadata"]["resourceVersion"])
 
     def _event(self, kind: str, event: JsonObject, known: dict[tuple[str, str], JsonObject]) -> None:
@@ -221,11 +220,10 @@ def checked(commits: Iterable[Commit], world: Beside, divisor: float, until: flo
     return history.breaches
 
 
-def _is_asked_for(commit: Commit, namespaces: Collection[str]) -> bool:
-    """Whether it is in one of these namespaces, or the controller's Lease."""
-    if commit.kind == "Lease":
-        return str((commit.new or commit.old or {})["metadata"]["name"]) == NAME
-    return commit.namespace in namespaces
+def _is_asked_for(kind: str, obj: JsonObject, namespaces: Collection[str]) -> bool:
+    """Whether it is in one of these namespaces, or the controller's Lease: the API server keeps Leases of its own."""
+    namespace, name = _key(obj)
+    return name == NAME if kind == "Lease" else namespace in namespaces
 
 
 def author(old: JsonObject | None, new: JsonObject) -> str:

@@ -1,12 +1,13 @@
 """How long things took, as a recorded history tells it: L1, L2, L4 and L7 are found in it, and what a test did itself is no breach."""
 
 import copy
+import threading
 
 import pytest
 
 from tests.invariants.test_every_check_can_fail import DAY, Story
 from tests.real.beside import Beside, Disturbance
-from tests.real.history import Commit, checked
+from tests.real.history import KINDS, Commit, Recorder, checked
 
 LEASE = 2.0
 
@@ -115,3 +116,47 @@ def test_a_weight_by_another_hand_is_answered_by_whoever_leads(recorded, killed,
 
 def test_a_release_that_never_ends_is_found_at_the_end(recorded):
     assert recorded.found(after=DAY) == ["L1"]
+
+
+class Forgetful:
+    """An API server that was started again: to a watch it says that it has forgotten, and some objects are gone from its lists."""
+
+    def __init__(self, before, after):
+        self.lists, self.watched = {}, set()
+        self.again = {path: threading.Event() for path in KINDS.values()}
+        for kind, path in KINDS.items():
+            self.lists[path] = [[named(name) for one, *name in stored if one == kind] for stored in (after, before)]
+
+    def get(self, path):
+        items = self.lists[path].pop() if len(self.lists[path]) > 1 else self.lists[path][0]
+        return {"metadata": {"resourceVersion": "1"}, "items": items}
+
+    def watch(self, path, _version):
+        if path in self.watched:
+            self.again[path].set()
+            raise RuntimeError("nothing new")
+        self.watched.add(path)
+        yield {"type": "ERROR", "object": {}}
+
+
+def named(name):
+    return {"metadata": {"namespace": name[0], "name": name[1], "resourceVersion": "1"}}
+
+
+def test_what_went_unseen_is_a_gap_where_it_is_asked_for():
+    kept = [("Lease", "penstock-system", "penstock")]
+    lost = [("Lease", "kube-system", "apiserver-1"), ("ConfigMap", "elsewhere", "plan"), ("ConfigMap", "shop", "plan")]
+    api = Forgetful([*kept, *lost], kept)
+    with Recorder(api) as recorder:
+        assert all(watched.wait(10) for watched in api.again.values())
+    found = recorder.breaches(["shop"], 1.0, LEASE)
+
+    assert found == ["The record has a gap: ConfigMap shop/plan went while nobody watched."]
+
+
+def test_a_lost_lease_of_the_controller_is_a_gap():
+    api = Forgetful([("Lease", "penstock-system", "penstock")], [])
+    with Recorder(api) as recorder:
+        assert all(watched.wait(10) for watched in api.again.values())
+
+    assert recorder.breaches(["shop"], 1.0, LEASE) == ["The record has a gap: Lease penstock-system/penstock went while nobody watched."]
