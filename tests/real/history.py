@@ -221,7 +221,7 @@ def checked(commits: Iterable[Commit], world: Beside, divisor: float, until: flo
 
 
 def _is_asked_for(kind: str, obj: JsonObject, namespaces: Collection[str]) -> bool:
-    """Whether it is in one of these namespaces, or the controller's Lease: as it starts, the API server deletes its own and makes it anew."""
+    """Whether it is in one of these namespaces, or the controller's Lease: an API server that starts deletes its own and makes it anew."""
     namespace, name = _key(obj)
     return name == NAME if kind == "Lease" else namespace in namespaces
 
