@@ -41,6 +41,13 @@ def test_every_built_in_query_is_accepted_and_has_no_result_without_data(prometh
     assert (answer.fault, answer.series, answer.warnings) == (None, (), ())
 
 
+def test_a_rate_of_a_metric_that_is_not_called_a_counter_is_a_whole_answer(prometheus):
+    """Prometheus 2.48 and later has advice about it, up to 2.55 among its warnings."""
+    answer = prometheus.query("sum(rate(process_cpu_seconds[10s])) or rate(process_resident_memory_bytes[10s])", time.time())
+
+    assert (answer.fault, answer.warnings) == (None, ())
+
+
 def test_a_range_gives_raw_samples_and_the_servers_clock(prometheus):
     now = time.time()
 
