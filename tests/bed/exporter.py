@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.bed import protobuf
 from tests.bed.metrics import Apportion, Labels, Registry, labels_of
 from tests.bed.traffic import Flow, Target, UnsupportedRouteError, World, targets
 from tests.bed.watching import Key, Mirror
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 CLUSTER = "Kubernetes"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
 # Istio's default buckets of istio_request_duration_milliseconds, from its proxies' stats.
 LATENCY_BOUNDS_MS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000)
 SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -51,6 +53,7 @@ class Workload:
         latency_ms: latencies and their relative shares.
         extra: own counters that grow by this number for each request, by name, such as `user_login_success_total`.
         unseen_by: reporters (`source`, `destination`) that say nothing of this workload.
+        histograms: the buckets of its latencies: `classic`, `native` or both; native ones are in the protobuf format alone.
     """
 
     error_rate: float = 0.0
@@ -59,6 +62,7 @@ class Workload:
     latency_ms: Mapping[float, float] = field(default_factory=lambda: {20.0: 0.90, 80.0: 0.09, 200.0: 0.01})
     extra: Mapping[str, float] = field(default_factory=dict)
     unseen_by: tuple[str, ...] = ()
+    histograms: tuple[str, ...] = ("classic",)
 
 
 @dataclass(slots=True)
@@ -164,6 +168,16 @@ class Exporter:
         with self._at_this_moment():
             return self._registry.text()
 
+    def delimited(self) -> bytes:
+        """Return the page `/metrics` in protobuf as of now."""
+        with self._at_this_moment():
+            return self._registry.delimited(self._kinds)
+
+    def _kinds(self, labels: Labels) -> tuple[str, ...]:
+        named = dict(labels)
+        place = named.get("destination_workload_namespace", ""), named.get("destination_workload", "")
+        return self._workloads.get(place, Workload()).histograms
+
     def shares(self, name: str) -> dict[str, float]:
         """Return the share of each workload in a flow as of now, by workload name."""
         with self._at_this_moment():
@@ -261,17 +275,19 @@ class Exporter:
         for value, count in times.items():
             self._registry.observe("http_request_duration_seconds", labels, SECONDS_BOUNDS, value / 1000.0, count)
 
-    def page(self, path: str) -> tuple[int, str]:
-        """Answer one GET: status and body."""
+    def page(self, path: str, accepts: str = "") -> tuple[int, str, bytes]:
+        """Answer one GET: status, content type and body; protobuf where the header `Accept` names it."""
         if path.startswith("/probe/"):
-            return self._probes.get(path.removeprefix("/probe/"), 404), "probe\n"
+            return self._probes.get(path.removeprefix("/probe/"), 404), TEXT, b"probe\n"
         if path != "/metrics":
-            return 404, "only /metrics and /probe/NAME live here\n"
+            return 404, TEXT, b"only /metrics and /probe/NAME live here\n"
         fault = self._fault
         if fault is not None:
             time.sleep(fault[1])
-            return fault[0], "this scrape fails on purpose\n"
-        return 200, self.text()
+            return fault[0], TEXT, b"this scrape fails on purpose\n"
+        if protobuf.CONTENT_TYPE.partition(";")[0] in accepts:
+            return 200, protobuf.CONTENT_TYPE, self.delimited()
+        return 200, TEXT, self.text().encode()
 
 
 class _Moment:
@@ -330,10 +346,9 @@ def _application_labels(target: Target) -> Labels:
 def _serve(exporter: Exporter) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = exporter.page(self.path)
-            content = body.encode()
+            status, kind, content = exporter.page(self.path, self.headers.get("Accept", ""))
             self.send_response(status)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

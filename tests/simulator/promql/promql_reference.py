@@ -6,7 +6,6 @@ Run as a script to record its answers for the tests that run without it.
 import contextlib
 import json
 import math
-import shutil
 import struct
 import subprocess
 import sys
@@ -20,10 +19,10 @@ from promql_dataset import RANGE, TIMES, dataset
 
 from controller.simulator.promql.gomath import is_stale
 from tests.bed.processes import PortLease
+from tests.bed.prometheus import command
 
 HERE = Path(__file__).parent
 ANSWERS = HERE / "answers.json"
-BINARY = shutil.which("prometheus")
 
 
 def queries():
@@ -77,9 +76,9 @@ def prometheus():
         address = f"127.0.0.1:{ports.take()}"
         config, log = Path(folder, "empty.yml"), Path(folder, "log")
         config.touch()
-        command = [BINARY, f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
-        command += ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=100y"]
-        process = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT)
+        argv = [command(), f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
+        argv += ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=100y"]
+        process = subprocess.Popen(argv, stdout=log.open("w"), stderr=subprocess.STDOUT)
         try:
             with httpx.Client(base_url=f"http://{address}", timeout=30) as client:
                 wait_ready(client, process, log)
