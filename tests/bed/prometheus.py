@@ -59,7 +59,7 @@ class Prometheus:
         program: the process, to be paused, killed and started again by fault tests.
     """
 
-    def __init__(self, scrapes: Sequence[Scrape] = (), interval_seconds: float = 1.0) -> None:
+    def __init__(self, scrapes: Sequence[Scrape] = (), interval_seconds: float = 1.0, features: Sequence[str] = ()) -> None:
         program = _program()
         if program is None:
             raise ProgramError(f"Prometheus cannot start: {why_unavailable()}.")
@@ -78,6 +78,7 @@ class Prometheus:
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
             "--log.level=warn",
+            *(f"--enable-feature={feature}" for feature in features),
         ]
         self.program = Program("prometheus", argv, self.folder / "prometheus.log")
 

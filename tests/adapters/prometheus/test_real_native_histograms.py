@@ -2,9 +2,7 @@
 
 import math
 import shutil
-import socket
 import struct
-import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +29,8 @@ from controller.core.queries import (
     over_window,
     pair_of,
 )
+from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.waiting import eventually
 
 BINARY = shutil.which("prometheus")
 
@@ -81,14 +81,19 @@ def exposition(values):
     return varint(len(family)) + family
 
 
+def first(count):
+    """So many values: all of them, again and again."""
+    return [VALUES[number % len(VALUES)] for number in range(count)]
+
+
 class Target(BaseHTTPRequestHandler):
-    """Answers every scrape with the values so far; a few more each time."""
+    """Answers every scrape with the values so far; a few more each time, for as long as anybody asks for a rate."""
 
     seen = 0
 
     def do_GET(self):
-        type(self).seen = min(self.seen + 200, len(VALUES))
-        body = exposition(VALUES[: self.seen])
+        type(self).seen += 200
+        body = exposition(first(self.seen))
         self.send_response(200)
         self.send_header("Content-Type", "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited")
         self.send_header("Content-Length", str(len(body)))
@@ -103,27 +108,15 @@ ASKED = 'reporter="source"'
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prometheus")
+def prometheus():
     target = ThreadingHTTPServer(("127.0.0.1", 0), Target)
     threading.Thread(target=target.serve_forever, daemon=True).start()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    jobs = f"[{{job_name: shop, static_configs: [{{targets: ['127.0.0.1:{target.server_port}']}}]}}]"
-    (folder / "prometheus.yml").write_text(f"global: {{scrape_interval: 1s}}\nscrape_configs: {jobs}\n")
-    command = [
-        BINARY, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}",
-        "--enable-feature=native-histograms",
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        client = HttpPrometheus(Provider(name="real", url=f"http://{address}"))
-        deadline = time.monotonic() + 40
-        while not any(len(one.samples) >= 4 for one in client.query(f"{LATENCY}[30s]", time.time()).series):
-            assert time.monotonic() < deadline, "no native histogram was stored"
+    with Prometheus([Scrape("shop", f"127.0.0.1:{target.server_port}")], features=["native-histograms"]) as server:
+        client = HttpPrometheus(Provider(name="real", url=server.url))
+        eventually(lambda: any(len(one.samples) >= 4 for one in client.query(f"{LATENCY}[30s]", time.time()).series), 40, "four scrapes")
         yield client
         client.close()
-        process.terminate()
-        target.shutdown()
+    target.shutdown()
 
 
 def test_raw_samples_are_buckets_with_the_counts_of_the_target(prometheus):
@@ -132,7 +125,7 @@ def test_raw_samples_are_buckets_with_the_counts_of_the_target(prometheus):
 
     assert (found.fault, len(by)) == (None, 30)
     for total, below in zip(by["+Inf"], by["64"], strict=True):
-        assert below == sum(value <= 64 for value in VALUES[: int(total)])
+        assert below == sum(value <= 64 for value in first(int(total)))
 
 
 def test_a_question_for_some_edges_finds_a_native_histogram_whole(prometheus):
@@ -149,7 +142,7 @@ def test_the_pods_of_before_are_seen_in_its_sums_too(prometheus):
     by = {dict(series.labels)["le"]: series.samples[-1].value for series in found.series}
 
     assert (found.fault, found.warnings, len(by)) == (None, (), 30)
-    assert by["64"] == sum(value <= 64 for value in VALUES[: int(by["+Inf"])])
+    assert by["64"] == sum(value <= 64 for value in first(int(by["+Inf"])))
 
 
 def test_it_has_no_buckets_that_could_contradict_each_other(prometheus):

@@ -1,8 +1,6 @@
 """The client and every built-in query against a real Prometheus (Debian's package)."""
 
 import shutil
-import socket
-import subprocess
 import time
 
 import pytest
@@ -14,6 +12,8 @@ from controller.api.plan import PlanSpec
 from controller.api.plan_checks import BuiltIn
 from controller.core.queries import Mesh, Naming, build_checks_queries, pair_of
 from controller.ports import AnswerFault
+from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.waiting import eventually
 
 BINARY = shutil.which("prometheus")
 
@@ -23,21 +23,13 @@ PLAN = PlanSpec.model_validate({"workload": "shop", "traffic": {"virtualService"
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prometheus")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    config = f"global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: self, static_configs: [{{targets: ['{address}']}}]}}]\n"
-    (folder / "prometheus.yml").write_text(config)
-    command = [BINARY, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        client = HttpPrometheus(Provider(name="real", url=f"http://{address}"))
-        deadline = time.monotonic() + 30
-        while not client.query("up == 1", time.time()).series:
-            assert time.monotonic() < deadline, "Prometheus did not come up"
+def prometheus():
+    with Prometheus() as server:
+        server.scrape([Scrape("self", server.url.removeprefix("http://"))])
+        client = HttpPrometheus(Provider(name="real", url=server.url))
+        eventually(lambda: client.query("up == 1", time.time()).series, 30, "its own first scrape")
         yield client
         client.close()
-        process.terminate()
 
 
 @pytest.mark.parametrize("builtin", list(BuiltIn))
@@ -51,12 +43,13 @@ def test_every_built_in_query_is_accepted_and_has_no_result_without_data(prometh
 
 
 def test_a_range_gives_raw_samples_and_the_servers_clock(prometheus):
-    now = time.time()
-
-    answer = prometheus.query("up[60s]", now)
+    before = time.time()
+    answer = prometheus.query("up[60s]", before)
+    after = time.time()
 
     assert (answer.result_type, type(answer.series[0])) == ("matrix", Series)
-    assert answer.server_time == pytest.approx(now, abs=1.5)
+    # A Date names the whole second that has begun, somewhere between question and answer.
+    assert before - 0.5 - (after - before) <= answer.server_time <= after + 0.5
 
 
 @pytest.mark.parametrize(
