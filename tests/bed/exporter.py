@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 CLUSTER = "Kubernetes"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+ROUNDING = 1e-9
 # Istio's default buckets of istio_request_duration_milliseconds, from its proxies' stats.
 LATENCY_BOUNDS_MS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000)
 SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -51,6 +52,8 @@ class Workload:
         error_code: their HTTP status.
         grpc_error: their grpc_response_status, on grpc flows (whose HTTP status is then 200).
         latency_ms: latencies and their relative shares.
+        fails_from: it fails nothing while any flow over the same VirtualService sends it less than this share: a green that turns
+            bad at a stage does so with the stage's first request, however late a test would have told it.
         extra: own counters that grow by this number for each request, by name, such as `user_login_success_total`.
         unseen_by: reporters (`source`, `destination`) that say nothing of this workload.
         histograms: the buckets of its latencies: `classic`, `native` or both; native ones are in the protobuf format alone.
@@ -60,6 +63,7 @@ class Workload:
     error_code: int = 500
     grpc_error: int = 13
     latency_ms: Mapping[float, float] = field(default_factory=lambda: {20.0: 0.90, 80.0: 0.09, 200.0: 0.01})
+    fails_from: float = 0.0
     extra: Mapping[str, float] = field(default_factory=dict)
     unseen_by: tuple[str, ...] = ()
     histograms: tuple[str, ...] = ("classic",)
@@ -186,6 +190,14 @@ class Exporter:
                 found[target.workload] = found.get(target.workload, 0.0) + share
             return found
 
+    def _fails(self, flow: Flow, target: Target, behaviour: Workload) -> bool:
+        """Whether the target has the share by now from which it fails."""
+        if not behaviour.fails_from:
+            return True
+        beside = [one.flow for one in self._streams.values() if one.flow.virtual_service == flow.virtual_service]
+        shares = (sum(share for found, share in self._targets(one) if found.workload_key == target.workload_key) for one in beside)
+        return min(shares) >= behaviour.fails_from - ROUNDING
+
     def _at_this_moment(self) -> _Moment:
         return _Moment(self._lock, self._count)
 
@@ -245,8 +257,9 @@ class Exporter:
 
     def _answer(self, name: str, flow: Flow, target: Target, count: int) -> None:
         """Count `count` requests of a flow at their target, by code and by latency."""
-        behaviour = self._workloads.get((target.namespace, target.workload), Workload())
-        errors = {"ok": 1.0 - behaviour.error_rate, "error": behaviour.error_rate}
+        behaviour = self._workloads.get(target.workload_key, Workload())
+        error_rate = behaviour.error_rate if self._fails(flow, target, behaviour) else 0.0
+        errors = {"ok": 1.0 - error_rate, "error": error_rate}
         outcomes = {"lost": count} if target.flags else self._spread("outcome", name, target.key).split(count, errors)
         latencies = {str(value): share for value, share in behaviour.latency_ms.items()}
         for outcome, number in outcomes.items():

@@ -73,6 +73,11 @@ class Target:
     flags: str = ""
 
     @property
+    def workload_key(self) -> Key:
+        """Namespace and name of the Deployment."""
+        return self.namespace, self.workload
+
+    @property
     def key(self) -> str:
         """A name for this target, unique in a flow."""
         return f"{self.host}|{self.subset}|{self.namespace}/{self.workload}|{self.version}|{self.flags}"

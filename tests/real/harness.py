@@ -255,9 +255,13 @@ class Running:
         if answer.is_error:
             raise ApiError(answer)
 
-    def fails(self, place: tuple[str, str], error_rate: float = 0.1) -> None:
-        """From now on a share of this Deployment's requests fail: beyond the gate's limit of 1 %, below the trigger's."""
-        self.exporter.set(*place, Workload(error_rate=error_rate, latency_ms=STEADY))
+    def fails(self, place: tuple[str, str], error_rate: float = 0.1, *, from_weight: int = 0) -> None:
+        """A share of this Deployment's requests fail: beyond the gate's limit of 1 %, below the trigger's.
+
+        From now on, or with `from_weight` from the first request at that weight on: a stage of a few seconds does not wait until a
+        test has seen it.
+        """
+        self.exporter.set(*place, Workload(error_rate=error_rate, latency_ms=STEADY, fails_from=from_weight / 100))
 
     def heals(self, place: tuple[str, str]) -> None:
         """From now on this Deployment answers well again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -76,11 +75,11 @@ def patch_weights(bed, namespace, blue, green):
 
 
 def alive(pid):
+    """Whether it still runs: an ended one without a parent stays in the table where process 1 collects nobody, as in containers."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
 
 
 class TestControlPlane:
@@ -228,7 +227,7 @@ class TestExporter:
             return -1.0 if value is None else value
 
         eventually(lambda: ratio(green, rate) == pytest.approx(0.10, abs=0.005), what="a tenth on green")
-        assert ratio(errors, green) == pytest.approx(0.2, abs=0.05)
+        eventually(lambda: ratio(errors, green) == pytest.approx(0.2, abs=0.05), what="a fifth of it failing")
         patch_weights(bed, namespace, 50, 50)
         eventually(lambda: ratio(green, rate) == pytest.approx(0.50, abs=0.005), what="half on green")
         patch_weights(bed, namespace, 100, 0)

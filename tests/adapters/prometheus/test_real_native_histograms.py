@@ -30,6 +30,7 @@ from controller.core.queries import (
 )
 from tests.bed import protobuf
 from tests.bed.prometheus import Histograms, Prometheus, Scrape
+from tests.bed.waiting import eventually
 
 pytestmark = pytest.mark.prometheus
 
@@ -43,14 +44,19 @@ def exposition(values):
     return protobuf.family(LATENCY, "histogram", [metric])
 
 
+def first(count):
+    """So many values: all of them, again and again."""
+    return [VALUES[number % len(VALUES)] for number in range(count)]
+
+
 class Target(BaseHTTPRequestHandler):
-    """Answers every scrape with the values so far; a few more each time."""
+    """Answers every scrape with the values so far; a few more each time, for as long as anybody asks for a rate."""
 
     seen = 0
 
     def do_GET(self):
-        type(self).seen = min(self.seen + 200, len(VALUES))
-        body = exposition(VALUES[: self.seen])
+        type(self).seen += 200
+        body = exposition(first(self.seen))
         self.send_response(200)
         self.send_header("Content-Type", protobuf.CONTENT_TYPE)
         self.send_header("Content-Length", str(len(body)))
@@ -70,10 +76,7 @@ def prometheus():
     threading.Thread(target=target.serve_forever, daemon=True).start()
     with Prometheus([Scrape("shop", f"127.0.0.1:{target.server_port}", histograms=Histograms.NATIVE)]) as server:
         client = HttpPrometheus(Provider(name="real", url=server.url))
-        deadline = time.monotonic() + 40
-        while not any(len(one.samples) >= 4 for one in client.query(f"{LATENCY}[30s]", time.time()).series):
-            assert time.monotonic() < deadline, "no native histogram was stored"
-            time.sleep(0.1)
+        eventually(lambda: any(len(one.samples) >= 4 for one in client.query(f"{LATENCY}[30s]", time.time()).series), 40, "four scrapes")
         yield client
         client.close()
     target.shutdown()
@@ -86,7 +89,7 @@ def test_raw_samples_are_buckets_with_the_counts_of_the_target(prometheus):
 
     assert (found.fault, len(by)) == (None, 30)
     for total, below in zip(by["+Inf"], by["64"], strict=True):
-        assert below == sum(value <= 64 for value in VALUES[: int(total)])
+        assert below == sum(value <= 64 for value in first(int(total)))
 
 
 def test_a_question_for_some_edges_finds_a_native_histogram_whole(prometheus):
@@ -103,7 +106,7 @@ def test_the_pods_of_before_are_seen_in_its_sums_too(prometheus):
     by = {dict(series.labels)["le"]: series.samples[-1].value for series in found.series}
 
     assert (found.fault, found.warnings, len(by)) == (None, (), 30)
-    assert by["64"] == sum(value <= 64 for value in VALUES[: int(by["+Inf"])])
+    assert by["64"] == sum(value <= 64 for value in first(int(by["+Inf"])))
 
 
 def test_it_has_no_buckets_that_could_contradict_each_other(prometheus):
