@@ -75,7 +75,7 @@ def patch_weights(bed, namespace, blue, green):
 
 
 def alive(pid):
-    """Whether it still runs: an ended one without a parent stays in the table where process 1 collects nobody, as in containers."""
+    """Whether it still runs: where process 1 collects nobody, as in some containers, one that has ended stays in the table."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
