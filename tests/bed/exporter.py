@@ -1,7 +1,7 @@
 """Turns the current VirtualServices into the counters that Istio's proxies would serve, for a real Prometheus to scrape.
 
     with Exporter(bed.admin) as exporter:
-        exporter.flow("users", Flow((ns, "web"), per_second=200))
+        exporter.flow("users", Flow(full_host("web", ns), per_second=200))
         exporter.set(ns, "web-green", Workload(error_rate=0.2))
 
 Nothing happens between scrapes: every change of the world, of a flow or of a workload first counts the requests up to that
@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.bed.metrics import Apportion, Labels, Registry, labels_of
-from tests.bed.traffic import Flow, Target, UnsupportedRouteError, World, targets
+from tests.bed.traffic import Flow, Target, UnsupportedRouteError, World, copies, targets
 from tests.bed.watching import Key, Mirror
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WATCHED = {
     "virtual_services": "/apis/networking.istio.io/v1/virtualservices",
     "destination_rules": "/apis/networking.istio.io/v1/destinationrules",
+    "gateways": "/apis/networking.istio.io/v1/gateways",
     "services": "/api/v1/services",
     "deployments": "/apis/apps/v1/deployments",
 }
+
+REPORTERS = ("source", "destination")
+ISTIO_KINDS = ("virtual_services", "destination_rules", "gateways")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ class Exporter:
 
     def _noter(self, kind: str) -> Callable[[Key, JsonObject | None], None]:
         def note(key: Key, item: JsonObject | None) -> None:
-            delay = self.propagation_seconds if kind in ("virtual_services", "destination_rules") else 0.0
+            delay = self.propagation_seconds if kind in ISTIO_KINDS else 0.0
             with self._lock:
                 self._pending.append((time.monotonic() + delay, lambda: self._learn(kind, key, item)))
 
@@ -218,19 +222,23 @@ class Exporter:
         found = self._targets(stream.flow)
         by_key = {target.key: target for target, _ in found}
         for key, number in stream.by_target.split(count, {target.key: share for target, share in found}).items():
-            self._answer(name, stream.flow, by_key[key], number)
+            self._answer(name, stream.flow, by_key[key], number, REPORTERS)
+        for target, part in self._targets(stream.flow, copies):
+            copied = self._spread("copied", name, target.key).split(count, {"": part, "not": 1.0 - part}).get("", 0)
+            # The caller's proxy throws the answer to a copy away without a word: only the pod's own counts it.
+            self._answer(f"{name} copied", stream.flow, target, copied, ("destination",))
 
-    def _targets(self, flow: Flow) -> list[tuple[Target, float]]:
+    def _targets(self, flow: Flow, say: Callable[[Flow, World], list[tuple[Target, float]]] = targets) -> list[tuple[Target, float]]:
         try:
-            return targets(flow, self._world)
+            return say(flow, self._world)
         except UnsupportedRouteError as error:
-            problem = f"{'/'.join(flow.virtual_service)}: {error}"
+            problem = f"{flow.host}: {error}"
             if problem not in self.problems:
                 self.problems.append(problem)
             return []
 
-    def _answer(self, name: str, flow: Flow, target: Target, count: int) -> None:
-        """Count `count` requests of a flow at their target, by code and by latency."""
+    def _answer(self, name: str, flow: Flow, target: Target, count: int, reporters: tuple[str, ...]) -> None:
+        """Count `count` requests of a flow at their target, by code and by latency; `reporters` hear of them."""
         behaviour = self._workloads.get((target.namespace, target.workload), Workload())
         errors = {"ok": 1.0 - behaviour.error_rate, "error": behaviour.error_rate}
         outcomes = {"lost": count} if target.flags else self._spread("outcome", name, target.key).split(count, errors)
@@ -239,7 +247,7 @@ class Exporter:
             code, grpc = _codes(flow, behaviour, outcome, target)
             spread = self._spread("latency", name, target.key, outcome).split(number, latencies)
             times = {0.0: number} if target.flags else {float(value): times for value, times in spread.items()}
-            for reporter in ("source", "destination"):
+            for reporter in reporters:
                 if reporter not in behaviour.unseen_by and not (target.flags and reporter == "destination"):
                     self._count_istio(_istio_labels(flow, target, reporter, code, grpc), number, times)
             if self._application_metrics and not target.flags:
