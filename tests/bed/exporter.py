@@ -1,7 +1,7 @@
 """Turns the current VirtualServices into the counters that Istio's proxies would serve, for a real Prometheus to scrape.
 
     with Exporter(bed.admin) as exporter:
-        exporter.flow("users", Flow((ns, "web"), per_second=200))
+        exporter.flow("users", Flow(full_host("web", ns), per_second=200))
         exporter.set(ns, "web-green", Workload(error_rate=0.2))
 
 Nothing happens between scrapes: every change of the world, of a flow or of a workload first counts the requests up to that
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.bed import protobuf
 from tests.bed.metrics import Apportion, Labels, Registry, labels_of
-from tests.bed.traffic import Flow, Target, UnsupportedRouteError, World, targets
+from tests.bed.traffic import Flow, Target, UnsupportedRouteError, World, copies, targets
 from tests.bed.watching import Key, Mirror
 
 if TYPE_CHECKING:
@@ -38,9 +38,13 @@ SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WATCHED = {
     "virtual_services": "/apis/networking.istio.io/v1/virtualservices",
     "destination_rules": "/apis/networking.istio.io/v1/destinationrules",
+    "gateways": "/apis/networking.istio.io/v1/gateways",
     "services": "/api/v1/services",
     "deployments": "/apis/apps/v1/deployments",
 }
+
+REPORTERS = ("source", "destination")
+ISTIO_KINDS = ("virtual_services", "destination_rules", "gateways")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Workload:
         error_code: their HTTP status.
         grpc_error: their grpc_response_status, on grpc flows (whose HTTP status is then 200).
         latency_ms: latencies and their relative shares.
-        fails_from: it fails nothing while any flow over the same VirtualService sends it less than this share: a green that turns
+        fails_from: it fails nothing while any flow to the same host sends it less than this share: a green that turns
             bad at a stage does so with the stage's first request, however late a test would have told it.
         extra: own counters that grow by this number for each request, by name, such as `user_login_success_total`.
         unseen_by: reporters (`source`, `destination`) that say nothing of this workload.
@@ -194,7 +198,7 @@ class Exporter:
         """Whether the target has the share by now from which it fails."""
         if not behaviour.fails_from:
             return True
-        beside = [one.flow for one in self._streams.values() if one.flow.virtual_service == flow.virtual_service]
+        beside = [one.flow for one in self._streams.values() if one.flow.host == flow.host]
         shares = (sum(share for found, share in self._targets(one) if found.workload_key == target.workload_key) for one in beside)
         return min(shares) >= behaviour.fails_from - ROUNDING
 
@@ -203,7 +207,7 @@ class Exporter:
 
     def _noter(self, kind: str) -> Callable[[Key, JsonObject | None], None]:
         def note(key: Key, item: JsonObject | None) -> None:
-            delay = self.propagation_seconds if kind in ("virtual_services", "destination_rules") else 0.0
+            delay = self.propagation_seconds if kind in ISTIO_KINDS else 0.0
             with self._lock:
                 self._pending.append((time.monotonic() + delay, lambda: self._learn(kind, key, item)))
 
@@ -244,19 +248,23 @@ class Exporter:
         found = self._targets(stream.flow)
         by_key = {target.key: target for target, _ in found}
         for key, number in stream.by_target.split(count, {target.key: share for target, share in found}).items():
-            self._answer(name, stream.flow, by_key[key], number)
+            self._answer(name, stream.flow, by_key[key], number, REPORTERS)
+        for target, part in self._targets(stream.flow, copies):
+            copied = self._spread("copied", name, target.key).split(count, {"": part, "not": 1.0 - part}).get("", 0)
+            # The caller's proxy throws the answer to a copy away without a word: only the pod's own counts it.
+            self._answer(f"{name} copied", stream.flow, target, copied, ("destination",))
 
-    def _targets(self, flow: Flow) -> list[tuple[Target, float]]:
+    def _targets(self, flow: Flow, say: Callable[[Flow, World], list[tuple[Target, float]]] = targets) -> list[tuple[Target, float]]:
         try:
-            return targets(flow, self._world)
+            return say(flow, self._world)
         except UnsupportedRouteError as error:
-            problem = f"{'/'.join(flow.virtual_service)}: {error}"
+            problem = f"{flow.host}: {error}"
             if problem not in self.problems:
                 self.problems.append(problem)
             return []
 
-    def _answer(self, name: str, flow: Flow, target: Target, count: int) -> None:
-        """Count `count` requests of a flow at their target, by code and by latency."""
+    def _answer(self, name: str, flow: Flow, target: Target, count: int, reporters: tuple[str, ...]) -> None:
+        """Count `count` requests of a flow at their target, by code and by latency; `reporters` hear of them."""
         behaviour = self._workloads.get(target.workload_key, Workload())
         error_rate = behaviour.error_rate if self._fails(flow, target, behaviour) else 0.0
         errors = {"ok": 1.0 - error_rate, "error": error_rate}
@@ -266,7 +274,7 @@ class Exporter:
             code, grpc = _codes(flow, behaviour, outcome, target)
             spread = self._spread("latency", name, target.key, outcome).split(number, latencies)
             times = {0.0: number} if target.flags else {float(value): times for value, times in spread.items()}
-            for reporter in ("source", "destination"):
+            for reporter in reporters:
                 if reporter not in behaviour.unseen_by and not (target.flags and reporter == "destination"):
                     self._count_istio(_istio_labels(flow, target, reporter, code, grpc), number, times)
             if self._application_metrics and not target.flags:

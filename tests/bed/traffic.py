@@ -1,54 +1,23 @@
-"""Where users' requests go: pure rules from the VirtualServices, DestinationRules, Services and Deployments of a world.
+"""Where users' requests and their copies end: pure rules from the routes, DestinationRules, Services and Deployments of a world.
 
-Only what releases use is understood (weights, header and URI matches, subsets, hosts of Services); everything else that would
-change the answer raises `UnsupportedRouteError` by its name rather than being passed over.
+Only what releases use is understood (see `routes`); everything else that would change the answer raises
+`UnsupportedRouteError` by its name rather than being passed over.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.bed.routes import DOMAIN, Flow, JsonObject, Rule, UnsupportedRouteError, World, full_host, rule_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.bed.watching import Key
 
-JsonObject = dict[str, Any]
-DOMAIN = "svc.cluster.local"
-SUPPORTED_MATCHES = {"name", "headers", "uri"}
-# Rules that answer or copy requests in a way that is not modelled here.
-UNSUPPORTED_RULES = ("delegate", "redirect", "directResponse", "fault", "mirror", "mirrors")
-
-
-class UnsupportedRouteError(Exception):
-    """A rule that the exporter cannot follow stands on the way of a request; the message names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A steady stream of requests of one kind.
-
-    Attributes:
-        virtual_service: (namespace, name) of the VirtualService that routes them.
-        per_second: requests a second; a flow can be replaced at run time.
-        source: workload that sends them.
-        source_namespace: where it lives.
-        headers: request headers, as the match rules see them.
-        path: request path.
-        protocol: `http` or `grpc`, for the label request_protocol.
-        host: the host that the users call; without a VirtualService (or with all weights 0) its Service's pods get everything.
-            Where it is empty, nothing is sent then.
-    """
-
-    virtual_service: tuple[str, str]
-    per_second: float
-    source: str = "istio-ingressgateway"
-    source_namespace: str = "istio-system"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    path: str = "/"
-    protocol: str = "http"
-    host: str = ""
+__all__ = ["Flow", "Target", "UnsupportedRouteError", "World", "copies", "full_host", "targets"]
+Shares = list[tuple["Target", float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,95 +52,62 @@ class Target:
         return f"{self.host}|{self.subset}|{self.namespace}/{self.workload}|{self.version}|{self.flags}"
 
 
-@dataclass(slots=True)
-class World:
-    """What the proxies know: objects by (namespace, name)."""
-
-    virtual_services: dict[Key, JsonObject] = field(default_factory=dict)
-    destination_rules: dict[Key, JsonObject] = field(default_factory=dict)
-    services: dict[Key, JsonObject] = field(default_factory=dict)
-    deployments: dict[Key, JsonObject] = field(default_factory=dict)
-
-
-def full_host(host: str, namespace: str) -> str:
-    """Complete a short name in a namespace, as Istio does: a name with a dot is taken as complete."""
-    return host if "." in host else f"{host}.{namespace}.{DOMAIN}"
-
-
-def targets(flow: Flow, world: World) -> list[tuple[Target, float]]:
-    """Say where a flow's requests end, with shares that sum to 1; empty while nobody can know.
+def targets(flow: Flow, world: World) -> Shares:
+    """Say where a flow's requests end, with shares that sum to 1; empty where nobody knows their host.
 
     Raises:
         UnsupportedRouteError: the route uses what is not understood here.
     """
-    virtual_service = world.virtual_services.get(flow.virtual_service)
-    namespace = flow.virtual_service[0]
-    if virtual_service is None:
+    try:
+        rule = rule_for(flow, world)
+    except LookupError:
         return _unrouted(flow, world)
-    route = _route(flow, virtual_service)
-    if route is None:
-        return [(_lost(full_host(flow.host or "unknown.host", namespace), "", "NR"), 1.0)]
-    destinations = route.get("route", [])
+    if rule is None:
+        return [(_lost(flow.host, "", "NR"), 1.0)]
+    destinations = rule.spec.get("route", [])
     # Istio: one destination has everything whatever its weight; one of several without a weight has nothing.
     weights = [1.0] if len(destinations) == 1 else [float(item.get("weight", 0)) for item in destinations]
     total = sum(weights)
     if not destinations or min(weights) < 0:
-        raise UnsupportedRouteError(f"weights {weights} of {'/'.join(flow.virtual_service)}")
+        raise UnsupportedRouteError(f"weights {weights} for {flow.host}")
     if total == 0:
         return _unrouted(flow, world)
-    shares: list[tuple[Target, float]] = []
+    shares: Shares = []
     for item, weight in zip(destinations, weights, strict=True):
         if weight > 0:
-            shares += [(target, share * weight / total) for target, share in _workloads(item["destination"], namespace, world)]
+            shares += [(target, share * weight / total) for target, share in _reached(flow, item["destination"], rule, world)]
     return shares
 
 
-def _unrouted(flow: Flow, world: World) -> list[tuple[Target, float]]:
-    """Istio without a VirtualService: all pods behind the host's Service."""
-    return _workloads({"host": flow.host}, flow.virtual_service[0], world) if flow.host else []
+def copies(flow: Flow, world: World) -> Shares:
+    """Say which pods get copies of a flow's requests, and of what part of them; a copy that reaches no pod is nobody's."""
+    try:
+        rule = rule_for(flow, world)
+    except LookupError:
+        return []
+    mirrored = rule.mirrored if rule is not None else ()
+    reached = [(found, part) for destination, part in mirrored for found in _reached(flow, destination, rule, world)] if rule else []
+    return [(target, share * part) for (target, share), part in reached if not target.flags]
 
 
-def _route(flow: Flow, virtual_service: JsonObject) -> JsonObject | None:
-    """Find the first http rule that takes the flow's requests."""
-    spec = virtual_service["spec"]
-    for kind in ("tcp", "tls"):
-        if spec.get(kind):
-            raise UnsupportedRouteError(f"{kind} routes of {virtual_service['metadata']['name']}")
-    for rule in spec.get("http", []):
-        if "match" not in rule or any(_matches(flow, match) for match in rule["match"]):
-            for name in UNSUPPORTED_RULES:
-                if name in rule:
-                    raise UnsupportedRouteError(f"{name} in {virtual_service['metadata']['name']}")
-            found: JsonObject = rule
-            return found
-    return None
+def _unrouted(flow: Flow, world: World) -> Shares:
+    """Istio without a VirtualService: all pods behind the host's Service; what becomes of a host that is none of these nobody says."""
+    return _workloads(flow, flow.host, "", world) if _service(flow.host, world) else []
 
 
-def _matches(flow: Flow, match: Mapping[str, Any]) -> bool:
-    unknown = match.keys() - SUPPORTED_MATCHES
-    if unknown:
-        raise UnsupportedRouteError(f"match on {', '.join(sorted(unknown))}")
-    if "uri" in match and not _string_matches(match["uri"], flow.path):
-        return False
-    return all(name in flow.headers and _string_matches(rule, flow.headers[name]) for name, rule in match.get("headers", {}).items())
+def _reached(flow: Flow, destination: Mapping[str, str], rule: Rule, world: World) -> Shares:
+    return _workloads(flow, full_host(destination["host"], rule.namespace), destination.get("subset", ""), world)
 
 
-def _string_matches(rule: Mapping[str, str], value: str) -> bool:
-    if "exact" in rule:
-        return value == rule["exact"]
-    if "prefix" in rule:
-        return value.startswith(rule["prefix"])
-    if rule:
-        raise UnsupportedRouteError(f"string match {', '.join(rule)}")
-    return True
-
-
-def _workloads(destination: Mapping[str, Any], namespace: str, world: World) -> list[tuple[Target, float]]:
-    """Spread one destination over the ready Deployments behind it, in proportion to their ready replicas."""
-    host, subset = full_host(destination["host"], namespace), destination.get("subset", "")
+def _service(host: str, world: World) -> JsonObject | None:
     name, _, rest = host.partition(".")
-    service = world.services.get((rest.removesuffix(f".{DOMAIN}"), name))
-    labels = _subset_labels(host, subset, world) if subset else {}
+    return world.services.get((rest.removesuffix(f".{DOMAIN}"), name)) if rest.endswith(f".{DOMAIN}") else None
+
+
+def _workloads(flow: Flow, host: str, subset: str, world: World) -> Shares:
+    """Spread one destination over the ready Deployments behind it, in proportion to their ready replicas."""
+    service = _service(host, world)
+    labels = _subset_labels(flow, host, subset, world) if subset else {}
     if service is None or labels is None:
         return [(_lost(host, subset, "NC"), 1.0)]
     selector = service["spec"].get("selector", {})
@@ -183,13 +119,15 @@ def _workloads(destination: Mapping[str, Any], namespace: str, world: World) -> 
     return [(_arrived(host, subset, item), count / total) for item, count in ready]
 
 
-def _subset_labels(host: str, subset: str, world: World) -> Mapping[str, str] | None:
-    for (namespace, _), rule in sorted(world.destination_rules.items()):
-        if full_host(rule["spec"]["host"], namespace) == host:
-            for entry in rule["spec"].get("subsets", []):
-                if entry["name"] == subset:
-                    labels: Mapping[str, str] = entry.get("labels", {})
-                    return labels
+def _subset_labels(flow: Flow, host: str, subset: str, world: World) -> Mapping[str, str] | None:
+    """Of the DestinationRules for the host: those in the caller's namespace replace those in the Service's; elsewhere nobody looks."""
+    named = [(place, rule) for place, rule in sorted(world.destination_rules.items()) if full_host(rule["spec"]["host"], place[0]) == host]
+    beside = [[rule for place, rule in named if place[0] == namespace] for namespace in (flow.source_namespace, host.split(".")[1])]
+    for rule in beside[0] or beside[1]:
+        for entry in rule["spec"].get("subsets", []):
+            if entry["name"] == subset:
+                labels: Mapping[str, str] = entry.get("labels", {})
+                return labels
     return None
 
 

@@ -29,7 +29,7 @@ from tests.bed.cluster import Bed
 from tests.bed.exporter import Exporter, Workload
 from tests.bed.processes import PortLease, Program, scratch_folder
 from tests.bed.prometheus import Prometheus, Scrape
-from tests.bed.traffic import Flow
+from tests.bed.traffic import Flow, full_host
 from tests.real.history import OURS, Recorder
 from tests.real.probes import ProbeProxy
 
@@ -284,6 +284,11 @@ class Shop(Running):
         return self.second or self.namespace
 
     @property
+    def host(self) -> str:
+        """What its users call."""
+        return full_host("shop", self.namespace)
+
+    @property
     def green(self) -> str:
         """Name of the Deployment in the second slot."""
         return "shop" if self.second else "shop-green"
@@ -404,7 +409,7 @@ class Scene:
         made = Shop(self.api, self.exporter, namespace, "shop", "shop", ("shop",), second)
         for place in ((namespace, "shop"), (made.green_namespace, made.green)):
             made.heals(place)
-        self.exporter.flow(namespace, Flow((namespace, "shop"), per_second=per_second))
+        self.exporter.flow(namespace, Flow(made.host, per_second=per_second))
         return made
 
     def _second(self, first: str, *, missing: bool) -> str:

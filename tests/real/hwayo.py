@@ -82,8 +82,9 @@ def hwayo(scene: Scene) -> Hwayo:
     for place in made.namespaces:
         made.heals((place, "api-gateway"))
         _report(scene.exporter, place)
-    scene.exporter.flow(f"{name} customers", Flow((name, "hwayo-canary"), per_second=300.0))
-    scene.exporter.flow(f"{name} testers", Flow((name, "hwayo-canary"), per_second=0.2, headers={"canary": "true"}))
+    gateway = f"{name}/hwayo-gateway"
+    scene.exporter.flow(f"{name} customers", Flow(f"{name}.hwayo.com", per_second=300.0, gateway=gateway))
+    scene.exporter.flow(f"{name} testers", Flow(f"{name}.hwayo.com", per_second=0.2, gateway=gateway, headers={"canary": "true"}))
     return made
 
 

@@ -16,7 +16,7 @@ from tests.bed.cluster import Bed
 from tests.bed.exporter import Workload
 from tests.bed.nodes import Behaviour
 from tests.bed.prometheus import Scrape
-from tests.bed.traffic import Flow
+from tests.bed.traffic import Flow, full_host
 from tests.bed.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,7 +216,7 @@ class TestExporter:
         two_colours_by_host(bed, namespace)
         prometheus_server.scrape([Scrape("mesh", exporter.address)])
         exporter.set(namespace, "shop-green", Workload(error_rate=0.2))
-        exporter.flow("users", Flow((namespace, "shop"), per_second=500))
+        exporter.flow("users", Flow(full_host("shop", namespace), per_second=500))
         where = f'destination_workload_namespace="{namespace}",reporter="source"'
         rate = f"sum(rate(istio_requests_total{{{where}}}[4s]))"
         green = f'sum(rate(istio_requests_total{{{where},destination_workload="shop-green"}}[4s]))'
@@ -246,13 +246,13 @@ class TestExporter:
             virtual_service("shop", route),
         ]
         bed.admin.apply(objects, namespace)
-        exporter.flow("users", Flow((namespace, "shop"), per_second=1000))
+        exporter.flow("users", Flow(full_host("shop", namespace), per_second=1000))
 
         eventually(lambda: exporter.shares("users") == {"shop-blue": 0.75, "shop-green": 0.25}, what="a quarter on green")
 
     def test_a_colour_without_ready_pods_is_a_503_that_only_the_source_sees(self, bed, nodes, namespace, exporter):
         two_colours_by_host(bed, namespace)
-        exporter.flow("users", Flow((namespace, "shop"), per_second=1000))
+        exporter.flow("users", Flow(full_host("shop", namespace), per_second=1000))
         eventually(lambda: exporter.shares("users") == {"shop-blue": 0.9, "shop-green": 0.1}, what="both colours")
 
         nodes.set(Behaviour(never_ready=True), namespace, {"version": "green"})
@@ -285,7 +285,7 @@ class TestPages:
     def test_a_workloads_own_counters_grow_with_its_requests(self, bed, namespace, exporter):
         bed.admin.apply([service("lone", {"app": "none"}), virtual_service("shop", [{"destination": {"host": "lone"}}])], namespace)
         exporter.set("unknown", "unknown", Workload(extra={"lost_total": 2.0}))
-        exporter.flow("users", Flow((namespace, "shop"), per_second=1000))
+        exporter.flow("users", Flow(full_host("shop", namespace), per_second=1000))
 
         eventually(lambda: exporter.value("lost_total") >= 100, what="a hundred counts")
         with_lock = exporter.text().splitlines()

@@ -16,7 +16,7 @@ from tests.bed.cluster import minor_version
 from tests.bed.metrics import Apportion, Registry, labels_of
 from tests.bed.nodes import Behaviour, State, next_state
 from tests.bed.processes import PortLease, Program, ProgramError, scratch_folder
-from tests.bed.traffic import Flow, UnsupportedRouteError, World, targets
+from tests.bed.traffic import Flow, UnsupportedRouteError, World, full_host, targets
 from tests.conftest import closing_lines, group_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,10 +34,14 @@ def a_service(name, **selector):
     return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"selector": selector}}
 
 
+def a_virtual_service(name, *rules, namespace="shop", **spec):
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {**spec, "http": list(rules)}}
+
+
 def a_world(*rules):
     """Services blue, green (one Deployment each) and web (both), and a VirtualService `web` with these http rules."""
     return World(
-        virtual_services={("shop", "web"): {"metadata": {"name": "web"}, "spec": {"http": list(rules)}}},
+        virtual_services={("shop", "web"): a_virtual_service("web", *rules, hosts=["web"])},
         services={
             ("shop", "web"): a_service("web", app="web"),
             ("shop", "blue"): a_service("blue", version="blue"),
@@ -56,7 +60,14 @@ def to(host, weight=None):
 
 
 def shares(world, **flow):
-    found = targets(Flow(("shop", "web"), 1, **flow), world)
+    return told(targets(a_flow(**flow), world))
+
+
+def a_flow(host="web", **flow):
+    return Flow(full_host(host, "shop"), 1, **flow)
+
+
+def told(found):
     return {(target.workload, target.flags): share for target, share in found}
 
 
@@ -83,13 +94,13 @@ class TestRouting:
         world = a_world()
         world.virtual_services.clear()
 
-        assert shares(world, host="web") == {("web-blue", ""): 0.75, ("web-green", ""): 0.25}
-        assert shares(world) == {}
+        assert shares(world) == {("web-blue", ""): 0.75, ("web-green", ""): 0.25}
+        assert shares(world, host="nobodys") == {}
 
     def test_all_weights_zero_is_as_if_there_were_no_virtual_service(self):
         world = a_world({"route": [to("blue", 0), to("green", 0)]})
 
-        assert shares(world, host="web") == {("web-blue", ""): 0.75, ("web-green", ""): 0.25}
+        assert shares(world) == {("web-blue", ""): 0.75, ("web-green", ""): 0.25}
 
     def test_a_missing_host_is_no_cluster_and_a_missing_pod_no_upstream(self):
         world = a_world({"route": [to("blue", 50), to("nowhere", 50)]})

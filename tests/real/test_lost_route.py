@@ -41,7 +41,7 @@ def shop_with_its_route_in(scene: Scene, routes: str) -> Shop:
     route["metadata"]["namespace"], route["spec"]["hosts"] = routes, [host]
     route["spec"]["http"][0]["route"][0]["destination"]["host"] = host
     scene.api.apply([route])
-    scene.exporter.flow(shop.namespace, Flow((routes, "shop"), per_second=300.0, host=host))
+    scene.exporter.flow(shop.namespace, Flow(host, per_second=300.0))
     return shop
 
 

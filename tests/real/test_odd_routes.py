@@ -142,7 +142,7 @@ def with_public(scene: Scene, shop: Shop, edge: str, name: str = "public") -> No
     """A gateway's VirtualService in a namespace of others."""
     blue, _ = hosts(shop)
     made(scene, edge, name, f"{name}.example.com", [{"name": "all", "route": [{"destination": {"host": blue, "port": {"number": 80}}}]}])
-    scene.exporter.flow(f"{shop.namespace}-{name}", Flow((edge, name), per_second=100.0, source="edge"))
+    scene.exporter.flow(f"{shop.namespace}-{name}", Flow(f"{name}.example.com", per_second=100.0, source="edge"))
 
 
 def with_private(scene: Scene, shop: Shop, edge: str) -> None:
@@ -153,13 +153,13 @@ def with_private(scene: Scene, shop: Shop, edge: str) -> None:
 def two_rules(scene: Scene, shop: Shop, _edge: str) -> None:
     """A path of its own beside the rest."""
     rules(scene, shop.namespace, "shop", TWO)
-    scene.exporter.flow(f"{shop.namespace}-api", Flow((shop.namespace, "shop"), per_second=200.0, path="/api/x"))
+    scene.exporter.flow(f"{shop.namespace}-api", Flow(shop.host, per_second=200.0, path="/api/x"))
 
 
 def with_other(scene: Scene, shop: Shop, _edge: str) -> None:
     """A VirtualService that the plan does not name."""
     made(scene, shop.namespace, "other", "other.example.com", [{"route": [{"destination": {"host": "shop", "subset": "v1"}}]}])
-    scene.exporter.flow(f"{shop.namespace}-other", Flow((shop.namespace, "other"), per_second=20.0, source="other"))
+    scene.exporter.flow(f"{shop.namespace}-other", Flow("other.example.com", per_second=20.0, source="other"))
 
 
 TWO: list[JsonObject] = [
