@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tests.invariants.test_every_check_can_fail import DAY, Story
-from tests.real.beside import LATE_SECONDS, WRITES, Beside, Disturbance
+from tests.real.beside import LATE_SECONDS, MOST_SECONDS, WRITES, Beside, Disturbance
 from tests.real.history import KINDS, Commit, Recorder, checked, dated
 
 LEASE = 2.0
@@ -123,6 +123,10 @@ def test_a_beat_across_what_the_test_took_away_tells_nothing_of_the_machine():
 
     assert Beside(LEASE, 0.0, [taken], beats=[(99.0, 111.0)]).late(90.0, 120.0) == LATE_SECONDS
     assert Beside(LEASE, 0.0, [taken], beats=[(111.0, 112.0)]).late(90.0, 120.0) == LATE_SECONDS + WRITES
+
+
+def test_news_that_never_come_do_not_excuse_everything():
+    assert Beside(LEASE, 0.0, beats=[(90.0, 400.0)]).late(90.0, 120.0) == LATE_SECONDS + MOST_SECONDS
 
 
 @pytest.mark.parametrize(("heard", "at"), [(7.2, 7.2), (9.5, 8.0), (6.9, 7.0)])
