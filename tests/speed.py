@@ -4,6 +4,7 @@ Nothing here looks at a clock on the wall. A yardstick of plain Python, which to
 CPU time of this process, and the best of several rounds counts on both sides.
 """
 
+import os
 from collections.abc import Callable
 from time import process_time
 
@@ -18,6 +19,11 @@ def cost_ms(work: Callable[[], object], times: int = 1) -> float:
         spent.append(_seconds(work, times))
         yards.append(_seconds(_yardstick, 1))
     return min(spent) / times / min(yards)
+
+
+def slowness() -> float:
+    """How many times as long this machine takes as one with two cores such as those that this was written on."""
+    return max(0.5, 1000 * min(_seconds(_yardstick, 1) for _ in range(50))) * max(1.0, 2 / (os.cpu_count() or 1))
 
 
 def _seconds(work: Callable[[], object], times: int) -> float:
