@@ -22,6 +22,7 @@ from tests.bed import protobuf
 from tests.bed.exporter import LATENCY_BOUNDS_MS
 from tests.bed.metrics import Registry
 from tests.bed.prometheus import Histograms, Prometheus, Scrape
+from tests.bed.waiting import eventually
 
 ANSWERS = Path(__file__).parent / "native-answers-3.json"
 DICE = Random(7)
@@ -68,11 +69,8 @@ def asked():
     threading.Thread(target=target.serve_forever, daemon=True).start()
     address = f"127.0.0.1:{target.server_port}"
     with Prometheus([Scrape(kind, address, (("kind", kind),), how) for kind, how in KINDS.items()]) as server:
-        deadline = time.monotonic() + 40
-        while any(len(server.query(f'count_over_time({LATENCY}{{kind="{kind}"}}[10s]) >= 6')) < 1 for kind in KINDS):
-            if time.monotonic() > deadline:
-                raise RuntimeError("no native histogram was stored")
-            time.sleep(0.2)
+        enough = [f'count_over_time({LATENCY}{{kind="{kind}"}}[10s]) >= 6' for kind in KINDS]
+        eventually(lambda: all(map(server.query, enough)), 20, "a native histogram of either kind")
         now = time.time()
         bodies = {"version": httpx.get(f"{server.url}/api/v1/status/buildinfo").json()["data"]["version"]}
         for question in (question(kind) for kind in KINDS for question in (raw, summed)):

@@ -12,6 +12,7 @@ from controller.api.plan_checks import BuiltIn
 from controller.core.queries import Mesh, Naming, build_checks_queries, pair_of
 from controller.ports import AnswerFault
 from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.waiting import eventually
 
 pytestmark = pytest.mark.prometheus
 
@@ -23,10 +24,7 @@ def prometheus():
     with Prometheus() as server:
         server.scrape([Scrape("self", server.url.removeprefix("http://"))])
         client = HttpPrometheus(Provider(name="real", url=server.url))
-        deadline = time.monotonic() + 30
-        while not client.query("up == 1", time.time()).series:
-            assert time.monotonic() < deadline, "Prometheus scrapes nothing"
-            time.sleep(0.1)
+        eventually(lambda: client.query("up == 1", time.time()).series, 20, "a scrape")
         yield client
         client.close()
 
