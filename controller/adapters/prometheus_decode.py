@@ -34,7 +34,7 @@ _ERROR_TYPES = {
 }
 _OK = 200
 _INFO = "PromQL info: "
-"""Advice about how a query is written; the answer is whole. Prometheus 3 keeps it apart, 2.48 to 2.55 and others do not."""
+"""Advice about how a query is written: the answer is whole. Prometheus 3 keeps it apart, 2.48 to 2.55 put it among the warnings."""
 
 
 class _UnreadableError(ValueError):

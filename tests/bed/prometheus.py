@@ -70,6 +70,17 @@ def why_unavailable() -> str | None:
     return f"there is no {missing[0]} on the PATH: run `{INSTALL_COMMAND}` (Debian, Ubuntu) or put a 2.42 or later there"
 
 
+def why_not_the_third() -> str | None:
+    """Say in one sentence why there is no Prometheus whose scrapes may keep native histograms, and how to get it; None where there is."""
+    found = find()
+    if found is None:
+        return why_unavailable()
+    if version(found) >= SETTING_SINCE:
+        return None
+    told, least = (".".join(map(str, one)) for one in (version(found), SETTING_SINCE))
+    return f"{found} is {told}, and {least} is needed: build it and name its folder in {FOLDER} (see docs/testing.md)"
+
+
 def find(name: str = "prometheus") -> str | None:
     """Return the path of Prometheus, or of the `promtool` that came with it; None where there is none."""
     return shutil.which(name, path=os.environ.get(FOLDER) or f"{os.environ.get('PATH', '')}:/usr/bin")

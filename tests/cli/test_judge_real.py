@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from controller.cli.judge_selectors import BUCKETS, REQUESTS
-from tests.bed.prometheus import Prometheus, command
+from tests.bed.prometheus import Prometheus, command, version
 from tests.cli.test_judge import ARMS, BEGIN, HISTORY, LOOKS, STEP, WINDOW, as_openmetrics, judged, release
 from tests.cli.test_judge_plan import CHECKS, TRIGGERS, world, written
 
@@ -22,6 +22,12 @@ def ranged(url, metric, folder):
     path = folder / f"{metric}.json"
     path.write_bytes(httpx.get(f"{url}/api/v1/query_range", params={"query": metric, **times}).content)
     return path
+
+
+def decided(told):
+    """The exit code and every verdict, without numbers."""
+    code, found = told
+    return code, [[(one["check"], one["outcome"], one["reason"]) for one in found[part]] for part in ("checks", "beside")]
 
 
 @pytest.mark.parametrize("planned", [False, True], ids=["selectors", "a plan of every kind"])
@@ -46,4 +52,6 @@ def test_server_dump_file_and_range_query_give_the_same_verdict(planned, tmp_pat
 
     assert told[0][0] == 3
     assert {one["reason"] for one in told[0][1]["beside"]} == (ANSWERED if planned else set())
-    assert told[1:] == told[:1] * 3
+    # Files are evaluated as Prometheus 2 does it; a 3 weighs the ends of a range a little differently: numbers are not compared then.
+    shown = decided if version(command()) >= (3, 0) else list
+    assert [shown(one) for one in told[1:]] == [shown(told[0])] * 3

@@ -28,7 +28,7 @@ from tests.bed.api import JSON_PATCH, Api, ApiError, JsonObject, documents
 from tests.bed.cluster import Bed
 from tests.bed.exporter import Exporter, Workload
 from tests.bed.processes import PortLease, Program, scratch_folder
-from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.prometheus import Histograms, Prometheus, Scrape
 from tests.bed.traffic import Flow, full_host
 from tests.real.history import OURS, Recorder
 from tests.real.probes import ProbeProxy
@@ -343,12 +343,13 @@ class Scene:
         self._cluster_wide, self._makes_namespaces, self._secrets = cluster_wide, makes_namespaces, secrets
         self._installed = False
         self._stack = ExitStack()
+        self._exporters: dict[Histograms, Exporter] = {}
         self.namespaces: list[str] = []
         self._green_namespaces: list[str] = []
 
     def __enter__(self) -> Self:
-        self.exporter = self._stack.enter_context(Exporter(self.api))
-        self.prometheus = self._stack.enter_context(Prometheus([Scrape("istio", self.exporter.address)]))
+        self.prometheus = self._stack.enter_context(Prometheus())
+        self.exporter = self._reported(Histograms.CLASSIC)
         self._stack.callback(self._forget)
         self.recorder = self._stack.enter_context(Recorder(self.api))
         self.probes = self._stack.enter_context(ProbeProxy())
@@ -358,9 +359,19 @@ class Scene:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _reported(self, histograms: Histograms) -> Exporter:
+        """An exporter whose page Prometheus scrapes so, one for each way."""
+        if histograms not in self._exporters:
+            self._exporters[histograms] = self._stack.enter_context(Exporter(self.api))
+            self.prometheus.scrape(
+                [Scrape(f"istio-{kind.name.lower()}", one.address, histograms=kind) for kind, one in self._exporters.items()]
+            )
+        return self._exporters[histograms]
+
     def faults(self) -> list[str]:
         """What no run may show: breached invariants, defects that a controller logged, routes that could not be followed."""
-        return [*self.breaches(), *self.controllers.defects(), *self.exporter.problems]
+        problems = [problem for exporter in self._exporters.values() for problem in exporter.problems]
+        return [*self.breaches(), *self.controllers.defects(), *problems]
 
     def breaches(self, ours: Collection[str] = (OURS,)) -> list[str]:
         """Breached invariants; `ours` as the recorder takes it."""
@@ -393,10 +404,11 @@ class Scene:
         two_namespaces: bool = False,
         missing: bool = False,
         per_second: float = 300.0,
+        histograms: Histograms = Histograms.CLASSIC,
     ) -> Shop:
         """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place.
 
-        With `missing` the second of `two_namespaces` is only named, and does not exist.
+        With `missing` the second of `two_namespaces` is only named, and does not exist. `histograms` is how its requests are scraped.
         """
         namespace = self.namespace()
         second = self._second(namespace, missing=missing) if two_namespaces else ""
@@ -409,10 +421,11 @@ class Scene:
         if change is not None:
             change(plan["spec"])
         self._apply(plan, namespace)
-        made = Shop(self.api, self.exporter, namespace, "shop", "shop", ("shop",), second)
+        exporter = self._reported(histograms)
+        made = Shop(self.api, exporter, namespace, "shop", "shop", ("shop",), second)
         for place in ((namespace, "shop"), (made.green_namespace, made.green)):
             made.heals(place)
-        self.exporter.flow(namespace, Flow(made.host, per_second=per_second))
+        exporter.flow(namespace, Flow(made.host, per_second=per_second))
         return made
 
     def _second(self, first: str, *, missing: bool) -> str:

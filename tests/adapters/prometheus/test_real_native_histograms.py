@@ -34,7 +34,8 @@ from tests.bed.waiting import eventually
 
 pytestmark = pytest.mark.prometheus
 
-VALUES = [Random(7).lognormvariate(math.log(40), 0.65) for _ in range(2000)]
+DICE = Random(7)
+VALUES = [DICE.lognormvariate(math.log(40), 0.65) for _ in range(2000)]
 LABELS = {"reporter": "source", "destination_workload": "shop", "destination_workload_namespace": "prod"}
 
 

@@ -14,12 +14,13 @@ import threading
 from pathlib import Path
 
 import httpx
-from promql_comparison import tidy
+import promql_third
+from promql_comparison import differences, tidy
 from promql_dataset import RANGE, TIMES, dataset
 
 from controller.simulator.promql.gomath import is_stale
 from tests.bed.processes import PortLease
-from tests.bed.prometheus import command
+from tests.bed.prometheus import command, version
 
 HERE = Path(__file__).parent
 ANSWERS = HERE / "answers.json"
@@ -117,12 +118,28 @@ def ask(client, query, limit=None):
     return [tidy(reply.status_code, reply.json()) for reply in replies]
 
 
+def is_third():
+    """Whether the real one is a Prometheus 3."""
+    return version(command()) >= (3, 0)
+
+
 def record():
-    """Write the real answers beside the queries."""
+    """Write the real answers beside the queries; of a Prometheus 3 those that differ."""
     with prometheus() as client:
         answers = {query: ask(client, query) for query in queries()}
+        said = client.get("/api/v1/status/buildinfo").json()["data"]["version"]
+    if not is_third():
+        ANSWERS.write_text(written(answers))
+        return
+    known = json.loads(ANSWERS.read_text())
+    other = {query: found for query, found in answers.items() if differences(query, found, known[query])}
+    promql_third.ANSWERS.write_text(f'{{"version": {json.dumps(said)}, "answers": {written(other).strip()}}}\n')
+
+
+def written(answers):
+    """Answers as JSON, one query a line."""
     lines = ",\n".join(f"{json.dumps(query)}: {json.dumps(found, separators=(',', ':'))}" for query, found in answers.items())
-    ANSWERS.write_text("{\n" + lines + "\n}\n")
+    return "{\n" + lines + "\n}\n"
 
 
 if __name__ == "__main__":
