@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -176,13 +176,13 @@ class Exporter:
                 found[target.workload] = found.get(target.workload, 0.0) + share
             return found
 
-    def _fails(self, flow: Flow, target: Target, behaviour: Workload) -> bool:
-        """Whether the target has the share by now from which it fails."""
-        if not behaviour.fails_from:
-            return True
-        beside = [one.flow for one in self._streams.values() if one.flow.virtual_service == flow.virtual_service]
-        shares = (sum(share for found, share in self._targets(one) if found.workload_key == target.workload_key) for one in beside)
-        return min(shares) >= behaviour.fails_from - ROUNDING
+    def _fails(self, flow: Flow, target: Target, behaviour: Workload, found: list[tuple[Target, float]]) -> bool:
+        """Whether the target has the share by now from which it fails, of this flow, whose targets were `found`, and of those beside it."""
+        enough = behaviour.fails_from - ROUNDING
+        if not behaviour.fails_from or _share(target, found) < enough:
+            return not behaviour.fails_from
+        beside = (one.flow for one in self._streams.values() if one.flow.virtual_service == flow.virtual_service and one.flow != flow)
+        return all(_share(target, self._targets(one)) >= enough for one in beside)
 
     def _at_this_moment(self) -> _Moment:
         return _Moment(self._lock, self._count)
@@ -230,7 +230,10 @@ class Exporter:
         found = self._targets(stream.flow)
         by_key = {target.key: target for target, _ in found}
         for key, number in stream.by_target.split(count, {target.key: share for target, share in found}).items():
-            self._answer(name, stream.flow, by_key[key], number)
+            target = by_key[key]
+            behaviour = self._workloads.get(target.workload_key, Workload())
+            fails = self._fails(stream.flow, target, behaviour, found)
+            self._answer(name, stream.flow, target, number, behaviour if fails else replace(behaviour, error_rate=0.0))
 
     def _targets(self, flow: Flow) -> list[tuple[Target, float]]:
         try:
@@ -241,11 +244,9 @@ class Exporter:
                 self.problems.append(problem)
             return []
 
-    def _answer(self, name: str, flow: Flow, target: Target, count: int) -> None:
+    def _answer(self, name: str, flow: Flow, target: Target, count: int, behaviour: Workload) -> None:
         """Count `count` requests of a flow at their target, by code and by latency."""
-        behaviour = self._workloads.get(target.workload_key, Workload())
-        error_rate = behaviour.error_rate if self._fails(flow, target, behaviour) else 0.0
-        errors = {"ok": 1.0 - error_rate, "error": error_rate}
+        errors = {"ok": 1.0 - behaviour.error_rate, "error": behaviour.error_rate}
         outcomes = {"lost": count} if target.flags else self._spread("outcome", name, target.key).split(count, errors)
         latencies = {str(value): share for value, share in behaviour.latency_ms.items()}
         for outcome, number in outcomes.items():
@@ -300,6 +301,11 @@ class _Moment:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _share(target: Target, found: list[tuple[Target, float]]) -> float:
+    """Of the target's workload."""
+    return sum(share for one, share in found if one.workload_key == target.workload_key)
 
 
 def _codes(flow: Flow, behaviour: Workload, outcome: str, target: Target) -> tuple[str, str]:
