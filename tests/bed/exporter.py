@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -194,13 +194,13 @@ class Exporter:
                 found[target.workload] = found.get(target.workload, 0.0) + share
             return found
 
-    def _fails(self, flow: Flow, target: Target, behaviour: Workload) -> bool:
-        """Whether the target has the share by now from which it fails."""
-        if not behaviour.fails_from:
-            return True
-        beside = [one.flow for one in self._streams.values() if one.flow.host == flow.host]
-        shares = (sum(share for found, share in self._targets(one) if found.workload_key == target.workload_key) for one in beside)
-        return min(shares) >= behaviour.fails_from - ROUNDING
+    def _fails(self, flow: Flow, target: Target, behaviour: Workload, found: list[tuple[Target, float]]) -> bool:
+        """Whether the target has the share by now from which it fails, of this flow, whose targets were `found`, and of those beside it."""
+        enough = behaviour.fails_from - ROUNDING
+        if not behaviour.fails_from or _share(target, found) < enough:
+            return not behaviour.fails_from
+        beside = (one.flow for one in self._streams.values() if one.flow.host == flow.host and one.flow != flow)
+        return all(_share(target, self._targets(one)) >= enough for one in beside)
 
     def _at_this_moment(self) -> _Moment:
         return _Moment(self._lock, self._count)
@@ -248,11 +248,17 @@ class Exporter:
         found = self._targets(stream.flow)
         by_key = {target.key: target for target, _ in found}
         for key, number in stream.by_target.split(count, {target.key: share for target, share in found}).items():
-            self._answer(name, stream.flow, by_key[key], number, REPORTERS)
+            self._answer(name, stream.flow, by_key[key], number, self._behaviour(stream.flow, by_key[key], found), reporters=REPORTERS)
         for target, part in self._targets(stream.flow, copies):
             copied = self._spread("copied", name, target.key).split(count, {"": part, "not": 1.0 - part}).get("", 0)
             # The caller's proxy throws the answer to a copy away without a word: only the pod's own counts it.
-            self._answer(f"{name} copied", stream.flow, target, copied, ("destination",))
+            self._answer(
+                f"{name} copied", stream.flow, target, copied, self._behaviour(stream.flow, target, found), reporters=("destination",)
+            )
+
+    def _behaviour(self, flow: Flow, target: Target, found: list[tuple[Target, float]]) -> Workload:
+        behaviour = self._workloads.get(target.workload_key, Workload())
+        return behaviour if self._fails(flow, target, behaviour, found) else replace(behaviour, error_rate=0.0)
 
     def _targets(self, flow: Flow, say: Callable[[Flow, World], list[tuple[Target, float]]] = targets) -> list[tuple[Target, float]]:
         try:
@@ -263,11 +269,9 @@ class Exporter:
                 self.problems.append(problem)
             return []
 
-    def _answer(self, name: str, flow: Flow, target: Target, count: int, reporters: tuple[str, ...]) -> None:
+    def _answer(self, name: str, flow: Flow, target: Target, count: int, behaviour: Workload, *, reporters: tuple[str, ...]) -> None:
         """Count `count` requests of a flow at their target, by code and by latency; `reporters` hear of them."""
-        behaviour = self._workloads.get(target.workload_key, Workload())
-        error_rate = behaviour.error_rate if self._fails(flow, target, behaviour) else 0.0
-        errors = {"ok": 1.0 - error_rate, "error": error_rate}
+        errors = {"ok": 1.0 - behaviour.error_rate, "error": behaviour.error_rate}
         outcomes = {"lost": count} if target.flags else self._spread("outcome", name, target.key).split(count, errors)
         latencies = {str(value): share for value, share in behaviour.latency_ms.items()}
         for outcome, number in outcomes.items():
@@ -324,6 +328,11 @@ class _Moment:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _share(target: Target, found: list[tuple[Target, float]]) -> float:
+    """Of the target's workload."""
+    return sum(share for one, share in found if one.workload_key == target.workload_key)
 
 
 def _codes(flow: Flow, behaviour: Workload, outcome: str, target: Target) -> tuple[str, str]:

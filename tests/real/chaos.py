@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.bed.waiting import PATIENCE
 from tests.real.harness import Scene, Shop, stages
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ FINAL = ("Succeeded", "RolledBack", "Refused", "Halted")
 TICK_SECONDS = 0.1
 WEIGHTS = (25, 60, 100)
 LEASE_SECONDS = 2.0
-END_SECONDS = 180.0
+END_SECONDS = 180.0 * PATIENCE
 
 
 def in_three_stages(spec: JsonObject) -> None:

@@ -30,6 +30,7 @@ from tests.bed.exporter import Exporter, Workload
 from tests.bed.processes import PortLease, Program, scratch_folder
 from tests.bed.prometheus import Histograms, Prometheus, Scrape
 from tests.bed.traffic import Flow, full_host
+from tests.bed.waiting import PATIENCE
 from tests.real.history import OURS, Recorder
 from tests.real.probes import ProbeProxy
 
@@ -226,6 +227,7 @@ class Running:
 
     def reaches(self, *phases: str, seconds: float = 240.0, weight: int | None = None) -> JsonObject:
         """Wait for one of these phases, at this weight if one is given; any other final one ends the wait with its sentence."""
+        seconds *= PATIENCE
         deadline = time.monotonic() + seconds
         wanted = " or ".join(phases) + (f" at {weight} %" if weight is not None else "")
         while True:

@@ -107,11 +107,11 @@ def _fit(spec: JsonObject) -> None:
     for trigger in spec["triggers"]:
         trigger["interval"] = whole(1)
         if "probe" in trigger:
-            trigger["probe"]["timeout"] = whole(3)
+            trigger["probe"]["timeout"] = whole(20)
         else:
             trigger["range"] = whole(4)
     for member in spec["members"]:
-        member["probe"]["timeout"] = whole(3)
+        member["probe"]["timeout"] = whole(20)
 
 
 def _documents(file: str, name: str) -> list[JsonObject]:

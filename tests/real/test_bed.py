@@ -250,6 +250,19 @@ class TestExporter:
 
         eventually(lambda: exporter.shares("users") == {"shop-blue": 0.75, "shop-green": 0.25}, what="a quarter on green")
 
+    def test_a_green_that_turns_bad_at_a_weight_fails_nothing_before_it_has_that(self, bed, namespace, exporter):
+        two_colours_by_host(bed, namespace)
+        exporter.set(namespace, "shop-green", Workload(error_rate=0.5, fails_from=0.25))
+        exporter.flow("users", Flow((namespace, "shop"), per_second=1000))
+        green = {"destination_workload": "shop-green", "destination_workload_namespace": namespace, "reporter": "source"}
+        eventually(lambda: exporter.value("istio_requests_total", **green) > 100, what="a hundred requests of green")
+        before = exporter.value("istio_requests_total", response_code="500", **green)
+
+        patch_weights(bed, namespace, 75, 25)
+
+        eventually(lambda: exporter.value("istio_requests_total", response_code="500", **green) > 10, what="failures of green")
+        assert before == 0
+
     def test_a_colour_without_ready_pods_is_a_503_that_only_the_source_sees(self, bed, nodes, namespace, exporter):
         two_colours_by_host(bed, namespace)
         exporter.flow("users", Flow(full_host("shop", namespace), per_second=1000))

@@ -60,7 +60,7 @@ def fails_at(place: Hwayo, weight: int) -> tuple[JsonObject, Hwayo]:
     """Green's requests begin to fail at this weight: 3 %, which only the stage's gate refuses."""
     place.fails(place.idle(), 0.03, from_weight=weight)
     place.start("v2")
-    return place.reaches("RolledBack", seconds=600), place
+    return place.reaches("RolledBack", seconds=400), place
 
 
 def probe_fails(scene: Scene, place: Hwayo) -> tuple[JsonObject, Hwayo]:
