@@ -44,6 +44,7 @@ class RouteView:
         added: what Penstock added to it (annotation); "" if nothing, or where somebody took the annotation off.
         epoch: the epoch annotation; 0 if none.
         foreign: the last writer of our fields was not us.
+        mirrored: which of its rules send copies of requests to green, in words; nobody sees those in the traffic.
         problems: why it must not be touched.
     """
 
@@ -67,6 +68,7 @@ class RouteView:
     added: str = ""
     epoch: int = 0
     foreign: str = ""
+    mirrored: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     def has_other(self, weight: int) -> bool:
