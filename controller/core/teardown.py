@@ -132,7 +132,7 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
             return wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
     lost, led = lost_routes(w), led_to_green(w)
-    if lost and seen.reached(w) and not (w.subject.deleted or w.observed.unreadable):
+    if any(r.gone for r in w.observed.routes) and seen.reached(w) and not (w.subject.deleted or w.observed.unreadable):
         return without_route(w, rollback)
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
         gone = [f"{lost} is gone, so that Istio sends to all pods of its hosts"] if lost else []

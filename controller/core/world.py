@@ -71,6 +71,11 @@ class RouteView:
     mirrored: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def gone(self) -> bool:
+        """Whether it is missing although weights divided its users: Istio sends them to all pods of its hosts then."""
+        return not self.found and self.weighted
+
     def has_other(self, weight: int) -> bool:
         """Whether it gives green another share than this one."""
         return self.found and self.weighted and self.green_weight != weight

@@ -204,7 +204,7 @@ def _route_view(route: Route, split: Split, sides: Sides, *, weighted: bool, wei
     With `stood` green is the version before, so that rules which the plan does not name have sent to it all the time.
     """
     if route.obj is None:
-        return RouteView(route.namespace, route.ref.name, problems=(route.problem,) if route.problem else ())
+        return RouteView(route.namespace, route.ref.name, weighted=weighted, problems=(route.problem,) if route.problem else ())
     meta = marks.metadata(route.obj)
     broken = bool(route.parsed.garbage) and not route.parsed.rules
     return RouteView(
