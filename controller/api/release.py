@@ -289,6 +289,9 @@ class ReleaseStatus(StatusModel):
     bypass_only: list[str] = Field(
         default=[], description="VirtualServices that had listed bypass rules alone when the release began, and so have no weights."
     )
+    previews_gone: list[str] = Field(
+        default=[], description="VirtualServices of bypass rules alone that somebody deleted in mid-release; a person was asked about them."
+    )
     blue_changed: str = Field(default="", description="What blue runs instead of what served at the start, in words; empty while nothing.")
     green_shrunk: str = Field(default="", description="Which of green's Deployments somebody made smaller, in words; empty while none.")
     configs_changed: str = Field(default="", description="Which of the versions' ConfigMaps say something else since; empty while none.")

@@ -192,7 +192,7 @@ def traffic_on_blue(w: World, rollback: RollbackStatus) -> Decision:
     exposed = w.now - w.status.exposed_since if w.status.exposed_since else 0.0
     done = rollback.model_copy(update={"traffic_at": w.now, "exposed_seconds": exposed, "overruns": _overruns(w, rollback, traffic=w.now)})
     status = w.status.model_copy(update={"weight": 0, "observed_weight": 0, "rollback": done})
-    if lost_routes(w) and w.status.exposed_since and not w.subject.deleted:
+    if any(r.gone for r in w.observed.routes) and w.status.exposed_since and not w.subject.deleted:
         return without_route(w, rollback.model_copy(update={"overruns": done.overruns}))
     if others and w.status.exposed_since:
         owed = rollback.model_copy(update={"overruns": done.overruns})

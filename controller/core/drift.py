@@ -21,8 +21,8 @@ def answer(w: World) -> Decision | None:
         return None  # a rollback that is owed waits for the route (backward.halted); rolling back again would never end
     if status.stage < 0:
         return begun(w) or too_early(w)
-    gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found]
-    if gone and w.observed.unreadable:
+    gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if r.gone]
+    if w.observed.unreadable and any(not r.found for r in w.observed.routes):
         return None  # perhaps it only may not be read
     if gone:
         return backward.roll_back(w, reasons.TARGET_GONE, f"VirtualService {', '.join(gone)} is gone")
@@ -32,15 +32,29 @@ def answer(w: World) -> Decision | None:
     others = [r for r in w.observed.routes if r.found and backward.foreign(w, r.owner)]
     if others:
         return None if status.phase in (Phase.HOLDING, Phase.HALTED) else owned(w, others)
-    return broken(w) or turned(w) or moved_by_others(w)
+    return broken(w) or previews_gone(w) or turned(w) or moved_by_others(w)
 
 
 def broken(w: World) -> Decision | None:
     """Routes that are not what was agreed on at the start any more: a person looks at them."""
-    words = "; ".join(problem.detail for r in w.observed.routes for problem in r.problems)
+    words = "; ".join(problem.detail for r in w.observed.routes if r.found for problem in r.problems)
     if words and w.status.phase not in (Phase.HOLDING, Phase.HALTED):
         return forward.hold_for_person(w, reasons.ROUTE_CHANGED, words, phase=w.status.phase)
     return None
+
+
+def previews_gone(w: World) -> Decision | None:
+    """Somebody deleted a VirtualService of listed bypass rules alone: nobody's weights depend on it, and a person looks.
+
+    It is held for once, so that whatever that person does then goes on without it.
+    """
+    gone = [f"{r.namespace}/{r.name}" for r in w.observed.routes if not r.found and not r.weighted]
+    if w.asks_person or set(gone) <= set(w.status.previews_gone):
+        return None
+    held = w.with_status(w.status.model_copy(update={"previews_gone": gone}))
+    names = ", ".join(f"VirtualService {name}" for name in gone)
+    detail = f"{names}, of bypass rules alone, was deleted: its users are not led to green any more; penstock resume goes on without it"
+    return forward.hold_for_person(held, reasons.ROUTE_CHANGED, detail, phase=w.standing)
 
 
 def turned(w: World) -> Decision | None:

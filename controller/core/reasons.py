@@ -193,7 +193,7 @@ BLUE_UNHEALTHY = _reason(
 DRAIN_UNKNOWN = _reason(
     "DrainUnknown",
     "Green is at weight 0, but nobody can say that it gets no traffic: {detail}",
-    "Bring Prometheus back, or penstock resume to take green down.",
+    "Bring Prometheus back, or lead to blue what is named here (take a mirror off); penstock resume takes green down.",
     _W,
 )
 GREEN_STAYS = _reason(

@@ -117,14 +117,14 @@ def bare_blue(w: World) -> str:
 
 
 def drain(w: World, rollback: RollbackStatus) -> Decision:
-    """Weight 0 for the drain time, and no traffic seen (rule 6)."""
+    """Weight 0 for the drain time, no traffic seen, and no copies of any (rule 6)."""
     opens = rollback.traffic_at + w.drain_seconds
     if w.now < opens and still_fought(w):
         return Decision(status=w.status, wake_at=opens)
     if w.now < opens:
         return wait(w, reasons.DRAINING, f"until {opens - rollback.traffic_at:.0f} s after the shift", until=opens)
-    quiet = seen.no_traffic(w) or deletion.nothing_left(w)
-    if quiet or (not w.status.max_weight and not seen.reached(w)):
+    quiet = seen.no_traffic(w) or deletion.nothing_left(w) or (not w.status.max_weight and not seen.reached(w))
+    if quiet and not copied(w):
         bare = bare_blue(w)
         if bare:
             if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
@@ -132,17 +132,25 @@ def drain(w: World, rollback: RollbackStatus) -> Decision:
             return wait(w, reasons.BLUE_UNHEALTHY, bare, until=w.now + seen.look_again(w))
         return stored(w.status.model_copy(update={"rollback": rollback.model_copy(update={"drained_at": w.now})}))
     lost, led = lost_routes(w), led_to_green(w)
-    if lost and seen.reached(w) and not (w.subject.deleted or w.observed.unreadable):
+    if any(r.gone for r in w.observed.routes) and seen.reached(w) and not (w.subject.deleted or w.observed.unreadable):
         return without_route(w, rollback)
     if w.now >= rollback.traffic_at + w.plan.rollback.drain_deadline:
-        gone = f"; {lost} is gone, so that Istio sends to all pods of its hosts" if lost else ""
-        return deletion.stops(w, rollback, reasons.DRAIN_UNKNOWN, seen.why_not_quiet(w) + gone + led)
-    return wait(w, reasons.DRAINING, f"waits until no traffic is seen{led}", until=w.now + seen.look_again(w))
+        gone = [f"{lost} is gone, so that Istio sends to all pods of its hosts"] if lost else []
+        unknown = [] if quiet else [seen.why_not_quiet(w)]
+        return deletion.stops(w, rollback, reasons.DRAIN_UNKNOWN, "; ".join([*unknown, *gone, *led]))
+    return wait(w, reasons.DRAINING, "; ".join(["waits until no traffic is seen", *led]), until=w.now + seen.look_again(w))
 
 
-def led_to_green(w: World) -> str:
-    """Who else leads requests to green, which no weight ends, in words that follow others; "" where nobody does."""
-    return "".join(f"; {problem.detail}" for route in w.observed.routes if route.found for problem in route.problems)
+def led_to_green(w: World) -> list[str]:
+    """Who else leads requests to green, or copies of them, which no weight ends."""
+    routes = [route for route in w.observed.routes if route.found]
+    told = [words for route in routes for words in (*(problem.detail for problem in route.problems), *route.mirrored)]
+    return list(dict.fromkeys(told))
+
+
+def copied(w: World) -> bool:
+    """Whether a green that is to go still gets copies of requests: nothing but the routes says so."""
+    return any(route.mirrored for route in w.observed.routes) and not (w.plan.rollback.keep_green or w.observed.green_gone)
 
 
 def give_back(w: World, rollback: RollbackStatus) -> Decision:

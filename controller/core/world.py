@@ -44,6 +44,7 @@ class RouteView:
         added: what Penstock added to it (annotation); "" if nothing, or where somebody took the annotation off.
         epoch: the epoch annotation; 0 if none.
         foreign: the last writer of our fields was not us.
+        mirrored: which of its rules send copies of requests to green, in words; nobody sees those in the traffic.
         problems: why it must not be touched.
     """
 
@@ -67,7 +68,13 @@ class RouteView:
     added: str = ""
     epoch: int = 0
     foreign: str = ""
+    mirrored: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is missing although weights divided its users: Istio sends them to all pods of its hosts then."""
+        return not self.found and self.weighted
 
     def has_other(self, weight: int) -> bool:
         """Whether it gives green another share than this one."""

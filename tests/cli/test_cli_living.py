@@ -70,7 +70,7 @@ class TestWhatCanBeDone:
             (reasons.ROLLED_BACK, "why", "penstock retry."),
             (reasons.DRIFT_TO_BLUE, "rollback", "penstock resume goes on from there."),
             (reasons.WORSE_UNPROVEN, "rollback", "green's failures; penstock resume measures anew."),
-            (reasons.DRAIN_UNKNOWN, "resume", "Bring Prometheus back."),
+            (reasons.DRAIN_UNKNOWN, "resume", "(take a mirror off)."),
             (reasons.PLAN_LOST, "rollback", reasons.next_step(reasons.PLAN_LOST)),
         ],
     )

@@ -204,6 +204,38 @@ def test_who_still_leads_requests_to_green_is_named_when_it_does_not_drain():
     assert 'rule "fresh" of VirtualService shop/shop sends to green whatever the weights say' in result.status.message
 
 
+def mirroring(http: Rules) -> Rules:
+    return [{**http[0], "mirror": {"host": HOST, "subset": "v2"}, "mirrorPercentage": {"value": 50}}]
+
+
+def plain(http: Rules) -> Rules:
+    return [{key: value for key, value in http[0].items() if not key.startswith("mirror")}]
+
+
+ALONE = virtual_service("shop", [rule("web")], "shop")
+
+
+def test_a_mirror_to_green_that_somebody_adds_in_mid_release_is_held_and_named():
+    """Nobody sees its copies in the traffic: the release went on as if there were none."""
+    result = Story(ALONE, targets=[{"name": "shop"}]).edited(MEASURING, mirroring).played()
+
+    assert (result.status.phase, result.status.reason, result.breaches) == (Phase.HOLDING, "RouteChanged", [])
+    assert 'rule "web" of VirtualService shop/shop mirrors requests to green' in result.status.message
+
+
+@pytest.mark.parametrize(("taken_off", "ends"), [(400.0, Phase.ROLLED_BACK), (0.0, Phase.HALTED)], ids=["taken-off", "left"])
+@pytest.mark.parametrize("added", [3.0, MEASURING], ids=["preparing", "measuring"])
+def test_a_green_to_which_somebody_mirrors_is_not_taken_down_before_the_mirror_is_off(added, taken_off, ends):
+    """It was, and the mirror stayed without a word."""
+    story = Story(ALONE, targets=[{"name": "shop"}], people=({"at": "200s", "verb": "rollback"},), limit="40m").edited(added, mirroring)
+    if taken_off:
+        story.edited(taken_off, plain)
+    result = story.played()
+
+    assert (result.status.phase, result.weights()[0]["v1"], result.breaches) == (ends, 100, [])
+    assert ("mirrors requests to green" in result.status.message) == (ends is Phase.HALTED)
+
+
 def test_a_delegate_whose_root_stands_in_a_namespace_of_others_is_released():
     """Where gateways are run by others, that is what delegates are for: it was refused, and no change of the plan helped."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}}

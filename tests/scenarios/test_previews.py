@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from controller.simulator.definitions import load_objects
 from controller.simulator.invariants import watch
 from controller.simulator.run import Result, run_objects
 from controller.simulator.scenario import Scenario
+from controller.simulator.simulation import START
 
 HOSTS = Path(__file__).parent / "host"
 BLUE, GREEN = ({"destination": {"host": f"api.{place}.svc.cluster.local", "port": {"number": 80}}} for place in ("prod", "prod-green"))
@@ -31,11 +33,12 @@ OWN = {key: value for key, value in TRIGGER.items() if key != "builtin"} | ASKED
 
 
 def released(
-    preview: str, users: dict[str, object], *, faults: tuple[dict[str, object], ...] = (), **changes: object
+    preview: str, users: dict[str, object], *, faults: tuple[dict[str, object], ...] = (), deleted: float = 0.0, **changes: object
 ) -> tuple[Result, list, list]:
     """The release, the rules of the VirtualService `preview` at its end, and breaches; `preview` says who leads to green.
 
-    `beside`: a VirtualService for the previews alone; `ahead`: a rule in front of the weights, as its user wrote it.
+    `beside`: a VirtualService for the previews alone; `ahead`: a rule in front of the weights, as its user wrote it. The first may be
+    `deleted` after so many seconds.
     """
     objects = [copy.deepcopy(one) for name in ("world.yaml", "plan.yaml") for one in load_objects(HOSTS / name)]
     plan = next(one for one in objects if one["kind"] == "ReleasePlan")["spec"]
@@ -60,10 +63,22 @@ def released(
         "limit": "1h",
     }
     kept = []
-    result = run_objects(Scenario.model_validate(said | changes), objects, prepare=lambda sim: kept.extend((sim, watch(sim))))
+
+    def prepare(sim: Any) -> None:
+        kept.extend((sim, watch(sim)))
+        if deleted:
+            sim.at(START + deleted, lambda: gone(InMemoryKube(sim.server, user="bob", field_manager="kubectl-edit")))
+
+    result = run_objects(Scenario.model_validate(said | changes), objects, prepare=prepare)
     sim, checks = kept
-    rules = InMemoryKube(sim.server).get(VIRTUAL_SERVICE, "prod", "preview" if preview == "beside" else "api")["spec"]["http"]
+    kube = InMemoryKube(sim.server)
+    rules = [] if deleted else kube.get(VIRTUAL_SERVICE, "prod", "preview" if preview == "beside" else "api")["spec"]["http"]
     return result, [rule["route"] for rule in rules], checks.finish()
+
+
+def gone(kube: InMemoryKube) -> None:
+    """`kubectl delete virtualservice preview`."""
+    kube.delete(VIRTUAL_SERVICE, "prod", "preview", uid=kube.get(VIRTUAL_SERVICE, "prod", "preview")["metadata"]["uid"])
 
 
 def test_a_virtual_service_with_listed_bypass_rules_alone_goes_with_the_release():
@@ -74,10 +89,46 @@ def test_a_virtual_service_with_listed_bypass_rules_alone_goes_with_the_release(
 
 
 def test_it_is_put_on_blue_in_a_rollback():
-    bad = [{"image": "*:2.0", "minShare": 0.1, "errors": 0.3}, {"errors": 0.001}]
-    result, rules, breaches = released("beside", LOOKERS, versions=bad, expect={"phase": "RolledBack"})
+    result, rules, breaches = released("beside", LOOKERS, versions=BAD, expect={"phase": "RolledBack"})
 
     assert (result.status.phase, rules, breaches) == (Phase.ROLLED_BACK, [[BLUE]], [])
+
+
+MEASURING = 80.0
+BAD = [{"image": "*:2.0", "minShare": 0.1, "errors": 0.3}, {"errors": 0.001}]
+
+
+def test_one_that_is_deleted_in_mid_release_is_asked_about_and_sends_nobody_back():
+    """No weight was divided there: the whole release went back for it, and stood `Halted` until somebody made it again."""
+    result, _, breaches = released("beside", LOOKERS, deleted=MEASURING)
+
+    assert (result.status.phase, result.status.reason, result.status.weight, breaches) == (Phase.HOLDING, "RouteChanged", 20, [])
+    assert "VirtualService prod/preview, of bypass rules alone, was deleted" in result.status.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "ends"),
+    [
+        ({"people": [{"at": "150s", "verb": "resume"}]}, Phase.SUCCEEDED),
+        ({"people": [{"at": "150s", "verb": "resume"}], "finish": {"mode": "home"}}, Phase.SUCCEEDED),
+        ({"people": [{"at": "150s", "verb": "promote", "reason": "seen"}]}, Phase.SUCCEEDED),
+        ({"people": [{"at": "150s", "verb": "rollback"}]}, Phase.ROLLED_BACK),
+        ({"versions": BAD}, Phase.ROLLED_BACK),
+    ],
+    ids=["resume", "home", "promote", "rollback", "errors"],
+)
+def test_whatever_a_person_or_the_evidence_says_then_the_release_ends_without_it(changes, ends):
+    result, _, breaches = released("beside", LOOKERS, deleted=MEASURING, **changes)
+
+    assert (result.status.phase, breaches) == (ends, [])
+
+
+@pytest.mark.parametrize("when", [3.0, 12.0])
+def test_one_that_is_deleted_in_the_preparation_ends_the_release_by_name(when):
+    result, _, breaches = released("beside", LOOKERS, deleted=when)
+
+    assert (result.status.phase, result.status.max_weight, breaches) == (Phase.ROLLED_BACK, 0, [])
+    assert "VirtualService prod/preview was not found" in result.status.message
 
 
 @pytest.mark.long

@@ -69,7 +69,7 @@ def refusals(  # noqa: PLR0917 - what was read, for whom, and where
         warnings += _mirrored(route, sides) if plan.finish.mode != "home" else ()
         warnings += [*_hidden(route, world), *_unrooted(route, world)]
         if sides.known:
-            problems += [*_unsuitable(route, sides), *(() if stood else _mirrored_to_green(route, sides))]
+            problems += _unsuitable(route, sides)
             problems += _ports(kube, route, sides)
             unmoved += _unmoved(route, sides)
     if sides.known:
@@ -251,12 +251,6 @@ def _unsuitable(route: Route, sides: Sides) -> Iterator[Problem]:
         else:
             yield Problem(reasons.ROUTE_UNSUITABLE, f"{rule.title} of {route.title} sends to neither blue nor green")
     yield from _bypasses(route, split, sides)
-
-
-def _mirrored_to_green(route: Route, sides: Sides) -> Iterator[Problem]:
-    for rule in reachable(route.parsed.rules):
-        if any(sides.side(host, subset) is Side.GREEN for host, subset in rule.mirrors):
-            yield Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {route.title} mirrors requests to green")
 
 
 def _bypasses(route: Route, split: Split, sides: Sides) -> Iterator[Problem]:

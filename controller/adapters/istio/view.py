@@ -4,7 +4,7 @@ Before the status knows blue, blue is found from the weights; afterwards the sta
 of a weight can change who is who. The refusals before anything is touched are in `preflight`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from controller.adapters import marks
@@ -204,7 +204,7 @@ def _route_view(route: Route, split: Split, sides: Sides, *, weighted: bool, wei
     With `stood` green is the version before, so that rules which the plan does not name have sent to it all the time.
     """
     if route.obj is None:
-        return RouteView(route.namespace, route.ref.name, problems=(route.problem,) if route.problem else ())
+        return RouteView(route.namespace, route.ref.name, weighted=weighted, problems=(route.problem,) if route.problem else ())
     meta = marks.metadata(route.obj)
     broken = bool(route.parsed.garbage) and not route.parsed.rules
     return RouteView(
@@ -228,6 +228,7 @@ def _route_view(route: Route, split: Split, sides: Sides, *, weighted: bool, wei
         added=marks.annotation(route.obj, marks.ADDED),
         epoch=marks.epoch_of(route.obj),
         foreign=last_manager(route.obj),
+        mirrored=tuple(_mirrored(route, sides)) if sides.known else (),
         problems=_route_problems(route, split, route.parsed, sides, stood=stood),
     )
 
@@ -250,6 +251,7 @@ def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sid
     for rule in () if stood else split.leaks:
         if rule.percent(lambda t: sides.side(t.host, t.subset) is Side.GREEN) != 0:
             found.append(Problem(reasons.BYPASS_UNLISTED, f"{rule.title} of {title} sends to green whatever the weights say"))
+    found += [Problem(reasons.BYPASS_UNLISTED, sentence) for sentence in (() if stood else _mirrored(route, sides))]
     for rule in split.managed:
         # One without weight gets no request whatever the release does: a place that is kept for another day.
         alone = len(rule.targets) == 1
@@ -260,6 +262,13 @@ def _route_problems(route: Route, split: Split, parsed: ParsedRoutes, sides: Sid
             sentence = f"{rule.title} of {title} has a further destination beside blue and green: {words}"
             found.append(Problem(reasons.ROUTE_UNSUITABLE, sentence))
     return tuple(found)
+
+
+def _mirrored(route: Route, sides: Sides) -> Iterator[str]:
+    """Which rules send copies to green, in words: no weight ends that, and no caller's proxy counts it."""
+    for rule in reachable(route.parsed.rules):
+        if any(sides.side(host, subset) is Side.GREEN for host, subset in rule.mirrors):
+            yield f"{rule.title} of VirtualService {route.namespace}/{route.ref.name} mirrors requests to green"
 
 
 def last_manager(obj: Obj) -> str:

@@ -84,7 +84,7 @@ def _targets(subject: Subject, view: TrafficView) -> Iterator[tuple[VirtualServi
     routes = {(route.namespace, route.name): route for route in view.routes}
     for ref in subject.plan.traffic.targets if subject.plan else ():
         route = routes.get((target_namespace(ref, subject.namespace), ref.name))
-        if route is not None:
+        if route is not None and (route.found or route.weighted):  # a preview that somebody deleted has nothing to be written
             yield ref, route
 
 
