@@ -176,6 +176,11 @@ class Exporter:
                 found[target.workload] = found.get(target.workload, 0.0) + share
             return found
 
+    def ends(self, name: str, say: Callable[[Flow, World], list[tuple[Target, float]]] = targets) -> set[Key]:
+        """Return namespace and name of the Deployments in which a flow's requests end as of now; with `copies` those of their copies."""
+        with self._at_this_moment():
+            return {(target.namespace, target.workload) for target, _ in self._targets(self._streams[name].flow, say)}
+
     def _at_this_moment(self) -> _Moment:
         return _Moment(self._lock, self._count)
 
