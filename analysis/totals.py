@@ -66,10 +66,13 @@ def totals(arms: Mapping[Arm, Counted], window: Window, scrapes: Scrapes) -> dic
 
 
 def slices(arms: Mapping[Arm, Counted], since: float, scrapes: Scrapes) -> tuple[Slice, ...]:
-    """The ticks after `since` (Unix seconds) of requests and failures, then those of the histograms; any time between can be summed."""
+    """The ticks after `since` (Unix seconds) of requests and failures, then those of the histograms; any time between can be summed.
+
+    Each arm's histogram has all of its own edges, as a query about one version has.
+    """
     counters = [Counter(arm, name, every) for arm, one in arms.items() for name, every in (("n", one.total), ("bad", one.bad))]
-    read = latency.read_buckets({arm: one.buckets for arm, one in arms.items() if one.buckets})
-    return tuple(part for found in (counters, read.counters) for part in difference(found, Cursor(since), scrapes).slices)
+    buckets = [found for arm, one in arms.items() if one.buckets for found in latency.read_buckets({arm: one.buckets}).counters]
+    return tuple(part for found in (counters, buckets) for part in difference(found, Cursor(since), scrapes).slices)
 
 
 def summed(every: Sequence[Slice], window: Window) -> dict[Arm, Totals]:

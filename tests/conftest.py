@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = {
     "bed": ("the real API server", binaries.why_unavailable, frozenset({"bed", "nodes", "exporter", "namespace"})),
     "prometheus": ("the real Prometheus", prometheus.why_unavailable, frozenset({"prometheus_server"})),
+    "prometheus3": ("a Prometheus 3", prometheus.why_not_the_third, frozenset()),
     "browser": ("a real browser", browser.why_unavailable, frozenset()),
 }
+# Which of them may be missing on continuous integration, too: Debian has no Prometheus 3, and building it takes minutes.
+BY_HAND = frozenset({"prometheus3"})
 
 # Files whose tests take longest, those that wait for minutes of releases first: begun last they would keep one worker busy alone.
 LONGEST = (
@@ -143,7 +147,12 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what cannot run here, with the sentence that says how to get it; on continuous integration fail instead."""
+    """Skip what cannot run here, with the sentence that says how to get it; on continuous integration fail instead.
+
+    Long tests for which a run has no time left are left out, there too.
+    """
+    if item.get_closest_marker("long") is not None and time.time() > sizes.UNTIL:
+        pytest.skip(sizes.NO_TIME)
     for marker, (what, why_unavailable, _) in REQUIREMENTS.items():
         if item.get_closest_marker(marker) is None:
             continue
@@ -151,7 +160,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if reason is None:
             continue
         sentence = f"needs {what}: {reason}"
-        if nothing_may_skip():
+        if nothing_may_skip() and marker not in BY_HAND:
             pytest.fail(f"This test {sentence}; nothing may skip where CI is set.", pytrace=False)
         pytest.skip(sentence)
 
@@ -159,6 +168,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Close with what was skipped for want of a component, and how to get it; then with the sizes, and what they left out."""
     for line in closing_lines(_skip_reasons(terminalreporter)):
+        terminalreporter.write_line(line, yellow=True)
+    for line in sizes.named_for_want_of_time(_files_without_time(terminalreporter)):
         terminalreporter.write_line(line, yellow=True)
     terminalreporter.write_line(sizes.closing_line(config.stash.get(LEFT, 0)))
 
@@ -174,6 +185,12 @@ def closing_lines(reasons: Iterator[str]) -> list[str]:
                 tests = "1 test" if count == 1 else f"{count} tests"
                 lines.append(f"Skipped {tests} on {what}, because {reason.removeprefix(prefix)}.")
     return lines
+
+
+def _files_without_time(terminalreporter: pytest.TerminalReporter) -> Iterator[str]:
+    for report in terminalreporter.stats.get("skipped", []):
+        if isinstance(report.longrepr, tuple) and str(report.longrepr[2]).endswith(sizes.NO_TIME):
+            yield report.nodeid.partition("::")[0]
 
 
 def _skip_reasons(terminalreporter: pytest.TerminalReporter) -> Iterator[str]:

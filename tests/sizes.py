@@ -6,6 +6,7 @@ releases, whose most telling cases stay. `make test` says how many were left out
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +31,21 @@ def most_telling(*chosen: Any, of: Iterable[Any]) -> list[Any]:
 def selection() -> str:
     """What `make test` adds to the marks that it selects tests by."""
     return size(" and not long", "")
+
+
+UNTIL = float(os.environ.get("PENSTOCK_LONG_UNTIL", "inf"))
+"""A long test that would begin after this moment (Unix time) is left out, and named at the end: `.ci/run` has so much time and no more."""
+NO_TIME = "no time was left for this long test"
+
+
+def named_for_want_of_time(files: Iterable[str]) -> list[str]:
+    """The closing line that names what was left out, a file for each test; none where there was time."""
+    counts = Counter(files)
+    if not counts:
+        return []
+    total = counts.total()
+    places = ", ".join(f"{file} ({count})" for file, count in sorted(counts.items()))
+    return [f"No time was left for {total} long {'test' if total == 1 else 'tests'}: {places}."]
 
 
 def closing_line(left: int = 0) -> str:

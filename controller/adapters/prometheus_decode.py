@@ -33,6 +33,8 @@ _ERROR_TYPES = {
     "canceled": AnswerFault.TIMEOUT,
 }
 _OK = 200
+_INFO = "PromQL info: "
+"""Advice about how a query is written: the answer is whole. Prometheus 3 keeps it apart, 2.48 to 2.55 put it among the warnings."""
 
 
 class _UnreadableError(ValueError):
@@ -91,7 +93,7 @@ def _error_words(status: int, content: Mapping[str, Any]) -> str:
 def _success(content: Mapping[str, Any], at: float | None) -> Answer:
     data = content["data"]
     result_type, result = data["resultType"], data["result"]
-    warnings = tuple(str(warning)[:MESSAGE_LENGTH] for warning in content.get("warnings") or ())
+    warnings = tuple(str(warning)[:MESSAGE_LENGTH] for warning in content.get("warnings") or () if not str(warning).startswith(_INFO))
     match result_type:
         case "vector":
             series = tuple(Series(_labels(item["metric"]), (_sample(_float_value(item)),)) for item in result)

@@ -77,7 +77,7 @@ def _samples(path: Path, selectors: Sequence[Selector], warnings: list[str]) -> 
                 yield from _json(path, warnings)
                 return
         with path.open(encoding="utf-8-sig", newline="\n") as text:
-            yield from _text(path, text, {selector.metric for selector in selectors})
+            yield from _text(path, text, {one.metric for asked in selectors for one in (asked, asked.native) if one is not None})
     except OSError as error:
         raise file_fault(path, error) from error
     except UnicodeDecodeError as error:
@@ -128,7 +128,7 @@ def _json(path: Path, warnings: list[str]) -> Iterator[tuple[Labels, Sample]]:
 def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple[Labels, Sample]]:
     known: dict[str, Labels] = {}
     quick = tuple(metrics) if "" not in metrics else ()
-    held, line, number = False, "", 0
+    held, line, number, natives = False, "", 0, 0
     for number, line in enumerate(lines, start=1):
         if not number % _SAY_EVERY:
             say(f"{path}: {number:,} lines are read.")
@@ -144,6 +144,10 @@ def _text(path: Path, lines: Iterator[str], metrics: set[str]) -> Iterator[tuple
             continue
         if (sample := _parsed(known, line, f"{path}:{number}")) is not None:
             yield sample
+        else:
+            natives += 1
+    if natives:
+        say(f"{path}: {natives:,} samples of native histograms are left out: of text only numbers are read, of JSON and a Prometheus both.")
     if not held:
         raise _empty(path)
     _refuse_cut(line, f"{path}:{number}")

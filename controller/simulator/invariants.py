@@ -55,6 +55,10 @@ class SimulatedWorld:
         """Whether a fault hid what others wrote, or kept it from being undone."""
         return any(begin <= now and end + DRIFT_SECONDS >= since for begin, end in self._blinding)
 
+    def late(self, _since: float, _now: float) -> float:
+        """Nothing takes time here but what is simulated."""
+        return 0.0
+
 
 class Checker:
     """Watches one simulation.

@@ -48,16 +48,15 @@ class World(Protocol):
     def cut_off(self, since: float, now: float) -> bool:
         """Whether the controller could not see in between what others wrote, or could not undo it."""
 
+    def late(self, since: float, now: float) -> float:
+        """Seconds that what was done in between may have taken for want of a quicker machine, or may be dated too late."""
+
 
 class Liveness:
-    """Follows one history; breaches go to its book.
+    """Follows one history; breaches go to its book."""
 
-    Args:
-        late: by how many seconds a commit may be dated too late.
-    """
-
-    def __init__(self, book: Book, world: World, *, lease: float = LEASE_SECONDS, late: float = 0.0) -> None:
-        self._book, self._world, self._lease, self._late = book, world, lease, late
+    def __init__(self, book: Book, world: World, *, lease: float = LEASE_SECONDS) -> None:
+        self._book, self._world, self._lease = book, world, lease
         self._going_back: set[str] = set()
         self._drifted: dict[Place, tuple[float, float]] = {}
         self._safe_at = 0.0
@@ -87,7 +86,7 @@ class Liveness:
             decided = rollback.get("decidedAt", 0) - self._world.clock_offset
             took = facts.zero_since - decided
             allowed = self._lease + 10 if self._world.disturbed(decided, self._book.now) else ROLLBACK_SECONDS
-            if took > allowed + self._late:
+            if took > allowed + self._world.late(decided, self._book.now):
                 self._book.breach("L2", f"{facts.name}: {took:.1f} s from the verdict to weight 0, {allowed:.0f} s are allowed")
 
     def _drift(self, obj: Obj) -> None:
@@ -107,7 +106,7 @@ class Liveness:
         self._book.now = now
         self._exposed(now)
         for place, (since, share) in list(self._drifted.items()):
-            if now - since > DRIFT_SECONDS + self._late and not self._world.cut_off(since, now):
+            if now - since > DRIFT_SECONDS + self._world.late(since, now) and not self._world.cut_off(since, now):
                 told = f"VirtualService {'/'.join(place)}: green has {share:.0f} % by another hand for {now - since:.1f} s"
                 self._book.breach("L4", told)
                 del self._drifted[place]
@@ -119,8 +118,9 @@ class Liveness:
         if since is None or not exposed:
             self._safe_at, self._told = now, False
             return
-        waited, allowed = now - max(since, self._safe_at), self._lease + TAKEOVER_SECONDS
-        if waited <= allowed + self._late:
+        since = max(since, self._safe_at)
+        waited, allowed = now - since, self._lease + TAKEOVER_SECONDS
+        if waited <= allowed + self._world.late(since, now):
             self._told = False
         elif not self._told:
             self._told = True

@@ -1,7 +1,5 @@
 """What a tick costs and what a state weighs, of the sequential checks that a release asks."""
 
-from time import process_time
-
 import pytest
 
 from analysis import sequential
@@ -9,6 +7,7 @@ from analysis.model import Arm
 from analysis.rate import Dispersion
 from analysis.sequential import Kind, Known, Mark, Setting
 from tests.sizes import most_telling
+from tests.speed import cost_ms
 
 TICKS = 300
 MOST_MS = 1.0
@@ -30,14 +29,15 @@ def ticks(setting, lines):
 
 
 def follow(setting, lines, *, alone):
-    """The state after many ticks, and milliseconds of CPU for each of them; the best of three runs."""
+    """The state after many ticks, and the cost of each of them."""
     marks = [Mark(0.0, "1", early=True), *([Mark(5.0 * TICKS, "2", alone=True)] if alone else [])]
-    slices, spent = ticks(setting, lines), []
-    for _ in range(3):
-        begun = process_time()
-        state = sequential.follow(setting, sequential.pretended(setting, 0.0), slices, marks)[-1]
-        spent.append(1000 * (process_time() - begun) / TICKS)
-    return state, min(spent)
+    slices, states = ticks(setting, lines), []
+
+    def followed():
+        states.append(sequential.follow(setting, sequential.pretended(setting, 0.0), slices, marks)[-1])
+
+    milliseconds = cost_ms(followed) / TICKS
+    return states[-1], milliseconds
 
 
 @pytest.mark.parametrize("alone", most_telling(True, of=[False, True]))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import reasons
+from analysis.counters import Scrapes
 from analysis.model import Arm, Counted, Outcome, Sample, Series, Window
 from analysis.rate import Dispersion
 from analysis.retrospect import Asked, Past, judge, past_of, scrapes_of
@@ -307,6 +308,23 @@ class TestTotals:
         assert found[GREEN].error_percent.value == pytest.approx(0.5, abs=0.2)
         assert 250 < found[BLUE].quantile(0.99).value < 500
         assert found[BLUE].quantile(0.5).value == pytest.approx(250 * 0.5 / 0.97, rel=0.01)
+
+    def test_a_quantile_is_that_of_the_versions_own_edges(self):
+        """They share the edge 1 alone: told by that, both had been as slow as 1, and a limit on their ratio had passed."""
+        shares = {BLUE: {1: 0.0, 250: 0.98, 500: 1.0}, GREEN: {1: 0.0, 400: 0.98, 800: 1.0}}
+        arms = {
+            arm: Counted(
+                buckets=tuple(
+                    Series((("arm", arm), ("le", str(edge))), tuple(Sample(1000 + 15.0 * at, at * 100 * share) for at in range(10)))
+                    for edge, share in (*below.items(), ("+Inf", 1.0))
+                )
+            )
+            for arm, below in shares.items()
+        }
+
+        found = totals(arms, Window(1000, 1120), Scrapes(interval=15, every=15, patience=45))
+
+        assert (found[BLUE].quantile(0.99).value, found[GREEN].quantile(0.99).value) == (pytest.approx(375), pytest.approx(600))
 
     def test_requests_a_second_are_those_of_the_time_that_was_counted(self):
         """The last scrape before a window's end is not the end: half a minute of requests is no rate of a whole one."""

@@ -14,10 +14,11 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.bed import protobuf
 from tests.bed.metrics import Apportion, Labels, Registry, labels_of
 from tests.bed.traffic import Flow, Target, UnsupportedRouteError, World, copies, targets
 from tests.bed.watching import Key, Mirror
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 CLUSTER = "Kubernetes"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+ROUNDING = 1e-9
 # Istio's default buckets of istio_request_duration_milliseconds, from its proxies' stats.
 LATENCY_BOUNDS_MS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000)
 SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -53,16 +56,21 @@ class Workload:
         error_code: their HTTP status.
         grpc_error: their grpc_response_status, on grpc flows (whose HTTP status is then 200).
         latency_ms: latencies and their relative shares.
+        fails_from: it fails nothing while any flow to the same host sends it less than this share: a green that turns
+            bad at a stage does so with the stage's first request, however late a test would have told it.
         extra: own counters that grow by this number for each request, by name, such as `user_login_success_total`.
         unseen_by: reporters (`source`, `destination`) that say nothing of this workload.
+        histograms: the buckets of its latencies: `classic`, `native` or both; native ones are in the protobuf format alone.
     """
 
     error_rate: float = 0.0
     error_code: int = 500
     grpc_error: int = 13
     latency_ms: Mapping[float, float] = field(default_factory=lambda: {20.0: 0.90, 80.0: 0.09, 200.0: 0.01})
+    fails_from: float = 0.0
     extra: Mapping[str, float] = field(default_factory=dict)
     unseen_by: tuple[str, ...] = ()
+    histograms: tuple[str, ...] = ("classic",)
 
 
 @dataclass(slots=True)
@@ -168,6 +176,16 @@ class Exporter:
         with self._at_this_moment():
             return self._registry.text()
 
+    def delimited(self) -> bytes:
+        """Return the page `/metrics` in protobuf as of now."""
+        with self._at_this_moment():
+            return self._registry.delimited(self._kinds)
+
+    def _kinds(self, labels: Labels) -> tuple[str, ...]:
+        named = dict(labels)
+        place = named.get("destination_workload_namespace", ""), named.get("destination_workload", "")
+        return self._workloads.get(place, Workload()).histograms
+
     def shares(self, name: str) -> dict[str, float]:
         """Return the share of each workload in a flow as of now, by workload name."""
         with self._at_this_moment():
@@ -179,7 +197,15 @@ class Exporter:
     def ends(self, name: str, say: Callable[[Flow, World], list[tuple[Target, float]]] = targets) -> set[Key]:
         """Return namespace and name of the Deployments in which a flow's requests end as of now; with `copies` those of their copies."""
         with self._at_this_moment():
-            return {(target.namespace, target.workload) for target, _ in self._targets(self._streams[name].flow, say)}
+            return {target.workload_key for target, _ in self._targets(self._streams[name].flow, say)}
+
+    def _fails(self, flow: Flow, target: Target, behaviour: Workload, found: list[tuple[Target, float]]) -> bool:
+        """Whether the target has the share by now from which it fails, of this flow, whose targets were `found`, and of those beside it."""
+        enough = behaviour.fails_from - ROUNDING
+        if not behaviour.fails_from or _share(target, found) < enough:
+            return not behaviour.fails_from
+        beside = (one.flow for one in self._streams.values() if one.flow.host == flow.host and one.flow != flow)
+        return all(_share(target, self._targets(one)) >= enough for one in beside)
 
     def _at_this_moment(self) -> _Moment:
         return _Moment(self._lock, self._count)
@@ -227,11 +253,17 @@ class Exporter:
         found = self._targets(stream.flow)
         by_key = {target.key: target for target, _ in found}
         for key, number in stream.by_target.split(count, {target.key: share for target, share in found}).items():
-            self._answer(name, stream.flow, by_key[key], number, REPORTERS)
+            self._answer(name, stream.flow, by_key[key], number, self._behaviour(stream.flow, by_key[key], found), reporters=REPORTERS)
         for target, part in self._targets(stream.flow, copies):
             copied = self._spread("copied", name, target.key).split(count, {"": part, "not": 1.0 - part}).get("", 0)
             # The caller's proxy throws the answer to a copy away without a word: only the pod's own counts it.
-            self._answer(f"{name} copied", stream.flow, target, copied, ("destination",))
+            self._answer(
+                f"{name} copied", stream.flow, target, copied, self._behaviour(stream.flow, target, found), reporters=("destination",)
+            )
+
+    def _behaviour(self, flow: Flow, target: Target, found: list[tuple[Target, float]]) -> Workload:
+        behaviour = self._workloads.get(target.workload_key, Workload())
+        return behaviour if self._fails(flow, target, behaviour, found) else replace(behaviour, error_rate=0.0)
 
     def _targets(self, flow: Flow, say: Callable[[Flow, World], list[tuple[Target, float]]] = targets) -> list[tuple[Target, float]]:
         try:
@@ -242,9 +274,8 @@ class Exporter:
                 self.problems.append(problem)
             return []
 
-    def _answer(self, name: str, flow: Flow, target: Target, count: int, reporters: tuple[str, ...]) -> None:
+    def _answer(self, name: str, flow: Flow, target: Target, count: int, behaviour: Workload, *, reporters: tuple[str, ...]) -> None:
         """Count `count` requests of a flow at their target, by code and by latency; `reporters` hear of them."""
-        behaviour = self._workloads.get((target.namespace, target.workload), Workload())
         errors = {"ok": 1.0 - behaviour.error_rate, "error": behaviour.error_rate}
         outcomes = {"lost": count} if target.flags else self._spread("outcome", name, target.key).split(count, errors)
         latencies = {str(value): share for value, share in behaviour.latency_ms.items()}
@@ -274,17 +305,19 @@ class Exporter:
         for value, count in times.items():
             self._registry.observe("http_request_duration_seconds", labels, SECONDS_BOUNDS, value / 1000.0, count)
 
-    def page(self, path: str) -> tuple[int, str]:
-        """Answer one GET: status and body."""
+    def page(self, path: str, accepts: str = "") -> tuple[int, str, bytes]:
+        """Answer one GET: status, content type and body; protobuf where the header `Accept` names it."""
         if path.startswith("/probe/"):
-            return self._probes.get(path.removeprefix("/probe/"), 404), "probe\n"
+            return self._probes.get(path.removeprefix("/probe/"), 404), TEXT, b"probe\n"
         if path != "/metrics":
-            return 404, "only /metrics and /probe/NAME live here\n"
+            return 404, TEXT, b"only /metrics and /probe/NAME live here\n"
         fault = self._fault
         if fault is not None:
             time.sleep(fault[1])
-            return fault[0], "this scrape fails on purpose\n"
-        return 200, self.text()
+            return fault[0], TEXT, b"this scrape fails on purpose\n"
+        if protobuf.CONTENT_TYPE.partition(";")[0] in accepts:
+            return 200, protobuf.CONTENT_TYPE, self.delimited()
+        return 200, TEXT, self.text().encode()
 
 
 class _Moment:
@@ -300,6 +333,11 @@ class _Moment:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _share(target: Target, found: list[tuple[Target, float]]) -> float:
+    """Of the target's workload."""
+    return sum(share for one, share in found if one.workload_key == target.workload_key)
 
 
 def _codes(flow: Flow, behaviour: Workload, outcome: str, target: Target) -> tuple[str, str]:
@@ -343,10 +381,9 @@ def _application_labels(target: Target) -> Labels:
 def _serve(exporter: Exporter) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = exporter.page(self.path)
-            content = body.encode()
+            status, kind, content = exporter.page(self.path, self.headers.get("Accept", ""))
             self.send_response(status)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -1,15 +1,18 @@
-"""Counters, gauges and histograms in Prometheus's text format, exact and repeatable: fractions are carried, never drawn."""
+"""Counters, gauges and histograms in Prometheus's two formats, exact and repeatable: fractions are carried, never drawn."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from tests.bed import protobuf
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 Labels = tuple[tuple[str, str], ...]
 INFINITE = float("inf")
@@ -46,18 +49,27 @@ class Apportion:
 
 @dataclass(slots=True)
 class Histogram:
-    """One histogram series; `bounds` are ascending upper bounds without +Inf."""
+    """One histogram series; `bounds` are ascending upper bounds without +Inf, `values` how often each value was observed."""
 
     bounds: Sequence[float]
-    counts: list[int] = field(default_factory=list)
-    total: float = 0.0
+    values: Counter[float] = field(default_factory=Counter)
 
     def observe(self, value: float, times: int = 1) -> None:
         """Count `value` so many times."""
-        if not self.counts:
-            self.counts = [0] * (len(self.bounds) + 1)
-        self.counts[bisect_left(self.bounds, value)] += times
-        self.total += value * times
+        self.values[value] += times
+
+    @property
+    def total(self) -> float:
+        """The sum of all values."""
+        return sum(value * times for value, times in self.values.items())
+
+    @property
+    def cumulative(self) -> list[tuple[float, int]]:
+        """Every bound, +Inf the last one, with the number of values at or below it."""
+        counts = [0] * (len(self.bounds) + 1)
+        for value, times in self.values.items():
+            counts[bisect_left(self.bounds, value)] += times
+        return list(zip((*self.bounds, INFINITE), accumulate(counts), strict=True))
 
 
 class Registry:
@@ -114,14 +126,32 @@ class Registry:
                 lines += _histogram_lines(name, labels, histogram)
         return "\n".join(lines) + "\n"
 
+    def delimited(self, kinds: Callable[[Labels], Collection[str]]) -> bytes:
+        """Write everything in protobuf; `kinds` says of a histogram whether its buckets are `classic`, `native` or both."""
+        page = [
+            protobuf.family(name, self._types[name], (protobuf.number(self._types[name], *one) for one in series.items()))
+            for name, series in self._values.items()
+        ]
+        page += [
+            protobuf.family(name, "histogram", (_message(*one, kinds(one[0])) for one in histograms.items()))
+            for name, histograms in self._histograms.items()
+        ]
+        return b"".join(page)
+
 
 def _histogram_lines(name: str, labels: Labels, histogram: Histogram) -> Iterable[str]:
-    running = 0
-    for bound, count in zip((*histogram.bounds, INFINITE), histogram.counts, strict=True):
-        running += count
-        yield f"{name}_bucket{_braces((*labels, ('le', _number(bound))))} {running}"
+    cumulative = histogram.cumulative
+    for bound, count in cumulative:
+        yield f"{name}_bucket{_braces((*labels, ('le', _number(bound))))} {count}"
     yield f"{name}_sum{_braces(labels)} {_number(histogram.total)}"
-    yield f"{name}_count{_braces(labels)} {running}"
+    yield f"{name}_count{_braces(labels)} {cumulative[-1][1]}"
+
+
+def _message(labels: Labels, histogram: Histogram, kinds: Collection[str]) -> bytes:
+    buckets = (protobuf.classic(histogram.cumulative) if "classic" in kinds else b"") + (
+        protobuf.native(histogram.values) if "native" in kinds else b""
+    )
+    return protobuf.histogram(labels, sum(histogram.values.values()), histogram.total, buckets)
 
 
 def _braces(labels: Labels) -> str:

@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, scraping once a second: Debian's package, or whatever `prometheus` is on the PATH.
+"""A real Prometheus on loopback, scraping once a second: the one of the folder in PENSTOCK_PROMETHEUS, or whatever is on the PATH.
 
 with Prometheus([Scrape("mesh", exporter.address)]) as prometheus:
     prometheus.value('sum(rate(istio_requests_total{reporter="source"}[10s]))')
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
 import threading
 from dataclasses import dataclass
+from enum import Enum
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 READY_SECONDS = 30.0
+SETTING_SINCE = (3, 8)
+"""From this version on a scrape job says whether native histograms are stored; before it a flag of the server does."""
 INSTALL_COMMAND = "apt-get install -y prometheus"
+FOLDER = "PENSTOCK_PROMETHEUS"
+"""Names a folder with another `prometheus` and its `promtool` than those on the PATH."""
+
+
+class Histograms(Enum):
+    """What a scrape makes of histograms: settings of a scrape job in Prometheus 3; before it only the first two exist."""
+
+    CLASSIC = ()
+    NATIVE = ("scrape_native_histograms",)
+    NATIVE_AND_CLASSIC = ("scrape_native_histograms", "always_scrape_classic_histograms")
+    CUSTOM = ("convert_classic_histograms_to_nhcb",)
+    CUSTOM_AND_CLASSIC = ("convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +51,57 @@ class Scrape:
         job: its name, the label `job`.
         address: host:port of the target; `/metrics` is read.
         labels: labels added to every sample.
+        histograms: what is stored of histograms.
     """
 
     job: str
     address: str
     labels: tuple[tuple[str, str], ...] = ()
+    histograms: Histograms = Histograms.CLASSIC
 
 
 def why_unavailable() -> str | None:
     """Say in one sentence why Prometheus cannot run here and how to get it; None where it can."""
-    if _program() is not None:
+    missing = [name for name in ("prometheus", "promtool") if find(name) is None]
+    if not missing:
         return None
-    return f"there is no prometheus on the PATH: run `{INSTALL_COMMAND}` (Debian, Ubuntu) or put a 2.42 or later there"
+    if folder := os.environ.get(FOLDER):
+        return f"there is no {missing[0]} in {folder}, which {FOLDER} names: `go install` it there, or unset {FOLDER}"
+    return f"there is no {missing[0]} on the PATH: run `{INSTALL_COMMAND}` (Debian, Ubuntu) or put a 2.42 or later there"
 
 
-def _program() -> str | None:
-    return shutil.which("prometheus", path=f"{os.environ.get('PATH', '')}:/usr/bin")
+def why_not_the_third() -> str | None:
+    """Say in one sentence why there is no Prometheus whose scrapes may keep native histograms, and how to get it; None where there is."""
+    found = find()
+    if found is None:
+        return why_unavailable()
+    if version(found) >= SETTING_SINCE:
+        return None
+    told, least = (".".join(map(str, one)) for one in (version(found), SETTING_SINCE))
+    return f"{found} is {told}, and {least} is needed: build it and name its folder in {FOLDER} (see docs/testing.md)"
+
+
+def find(name: str = "prometheus") -> str | None:
+    """Return the path of Prometheus, or of the `promtool` that came with it; None where there is none."""
+    return shutil.which(name, path=os.environ.get(FOLDER) or f"{os.environ.get('PATH', '')}:/usr/bin")
+
+
+def command(name: str = "prometheus") -> str:
+    """Return the path of a program that a test needs. Raises ProgramError with the sentence that says how to get it."""
+    found = find(name)
+    if found is None:
+        raise ProgramError(f"Prometheus cannot start: {why_unavailable()}.")
+    return found
+
+
+@cache
+def version(program: str) -> tuple[int, int]:
+    """Return the major and minor version that a program says of itself."""
+    told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
+    match = re.search(r"version (\d+)\.(\d+)", told.stdout + told.stderr)
+    if match is None:
+        raise ProgramError(f"{program} does not say its version: {told.stdout}")
+    return int(match[1]), int(match[2])
 
 
 class Prometheus:
@@ -60,9 +113,8 @@ class Prometheus:
     """
 
     def __init__(self, scrapes: Sequence[Scrape] = (), interval_seconds: float = 1.0) -> None:
-        program = _program()
-        if program is None:
-            raise ProgramError(f"Prometheus cannot start: {why_unavailable()}.")
+        program = command()
+        self._by_flag = version(program) < SETTING_SINCE
         self._interval = f"{round(interval_seconds * 1000)}ms"
         self._ports = PortLease()
         self.folder = scratch_folder("prometheus")
@@ -79,6 +131,8 @@ class Prometheus:
             "--web.enable-lifecycle",
             "--log.level=warn",
         ]
+        if self._by_flag and any(scrape.histograms is not Histograms.CLASSIC for scrape in scrapes):
+            argv.append("--enable-feature=native-histograms")
         self.program = Program("prometheus", argv, self.folder / "prometheus.log")
 
     def __enter__(self) -> Self:
@@ -140,6 +194,7 @@ class Prometheus:
                 "job_name": scrape.job,
                 "honor_labels": True,
                 "static_configs": [{"targets": [scrape.address], "labels": dict(scrape.labels)}],
+                **({} if self._by_flag else dict.fromkeys(scrape.histograms.value, True)),
             }
             for scrape in scrapes
         ]

@@ -14,6 +14,8 @@ from tests.bed.routes import DOMAIN, Flow, JsonObject, Rule, UnsupportedRouteErr
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tests.bed.watching import Key
+
 __all__ = ["Flow", "Target", "UnsupportedRouteError", "World", "copies", "full_host", "targets"]
 Shares = list[tuple["Target", float]]
 
@@ -38,6 +40,11 @@ class Target:
     namespace: str
     version: str
     flags: str = ""
+
+    @property
+    def workload_key(self) -> Key:
+        """Namespace and name of the Deployment."""
+        return self.namespace, self.workload
 
     @property
     def key(self) -> str:

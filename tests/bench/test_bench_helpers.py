@@ -1,7 +1,6 @@
 """The arithmetic of the benches, where a mistake would be a wrong figure: quantiles, lateness, reactions, the stub's answers."""
 
 import math
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from controller.api.plan import PlanSpec
 from controller.api.release import ReleaseSpec
 from controller.core.buckets import bucket_labels
 from controller.core.queries import Mesh, Naming, build_checks_queries, member_of, pair_of
+from tests.bed.processes import PortLease
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,9 +126,8 @@ class TestFleetObjects:
 
 
 def test_the_stub_answers_the_controllers_client_and_notes_when():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    ports = PortLease()
+    port = ports.take()
     stub = subprocess.Popen([sys.executable, "-m", "bench.stub", str(port)], cwd=ROOT)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -144,3 +143,4 @@ def test_the_stub_answers_the_controllers_client_and_notes_when():
     finally:
         stub.kill()
         stub.wait()
+        ports.release()

@@ -91,4 +91,4 @@ def test_a_cluster_that_does_not_answer_is_given_up_soon(terminal, monkeypatch):
     began = time.monotonic()
 
     assert tab(replace(terminal.host(), connect=lambda *_: threading.Event().wait(30)), "penstock wait ") == []
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30 / 2

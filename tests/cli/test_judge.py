@@ -602,6 +602,19 @@ class TestBadInput:
         assert judged(capsys, *asked)[1]["odd"] == ""
 
 
+def test_native_histograms_of_a_dump_are_named_where_they_are_left_out(files, tmp_path, capsys):
+    """As promtool 3.16.0 prints them."""
+    labels = '{__name__="istio_request_duration_milliseconds", destination_workload="shop", reporter="source"}'
+    line = f"{labels} {{count:540, sum:27071.536627755588, (7.336032345637369,8]:2, (8,8.724061861322062]:538}} 1700000000000\n"
+    other = line.replace("istio_request_duration_milliseconds", "other_seconds")
+    path = tmp_path / "dump.txt"
+    path.write_text('{__name__="up"} 1 1700000000000\n' + line + line + other + (files / "healthy.txt").read_text())
+
+    run(["judge", *ARMS, *WINDOW, "--file", str(path)])
+
+    assert f"{path}: 2 samples of native histograms are left out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "native"),
     [

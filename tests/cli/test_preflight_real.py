@@ -1,21 +1,17 @@
 """`penstock preflight` on a real Prometheus whose blocks hold a day of blue, beside the file that they were made of."""
 
 import json
-import shutil
 import subprocess
 
 import pytest
 
 from controller.cli.main import run
-from tests.bed.prometheus import Prometheus
+from tests.bed.prometheus import Prometheus, command
 from tests.cli.test_judge import as_openmetrics
 from tests.cli.test_preflight import BEGIN, WINDOW, day, plan
 from tests.cli.test_preflight_gauges import HOURS, flown, heaps
 
-pytestmark = [
-    pytest.mark.prometheus,
-    pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool on the PATH: it comes with prometheus"),
-]
+pytestmark = pytest.mark.prometheus
 
 
 def backfilled(samples, text):
@@ -23,7 +19,7 @@ def backfilled(samples, text):
     samples.write_text(text)
     server = Prometheus()
     data = server.folder / "data"
-    subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", samples, data], check=True, capture_output=True)
+    subprocess.run([command("promtool"), "tsdb", "create-blocks-from", "openmetrics", samples, data], check=True, capture_output=True)
     (data / "wal").mkdir()
     return server
 

@@ -52,6 +52,9 @@ class Peace:
     def cut_off(self, _since, _now):
         return False
 
+    def late(self, _since, _now):
+        return 0.0
+
 
 class Story:
     """A history of the ten-line example: a release at 5 %, its window open; then whatever a test lets happen."""

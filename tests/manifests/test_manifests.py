@@ -1,7 +1,6 @@
 """What lies in `manifests/` is what `penstock install` applies, and it is as narrow as it says."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from controller.cli.install_objects import Options, all_objects, pod_spec
 from controller.cli.install_rights import GREEN_NAMESPACE, HOME, NAMESPACE_MAKER, WATCHED_NAMESPACE, secret_rights
 from controller.cli.install_tables import PAGE, page
 from controller.runtime.config import ControllerConfig
+from tests.bed.prometheus import command
 
 EVERY = (*WATCHED_NAMESPACE, *GREEN_NAMESPACE, *HOME, *NAMESPACE_MAKER, *secret_rights(["db"]))
 
@@ -75,9 +75,8 @@ def test_other_settings_start_other_pods():
 
 @pytest.mark.prometheus
 def test_prometheus_accepts_the_alerts():
-    promtool = shutil.which("promtool") or pytest.skip("promtool comes with Debian's prometheus package")
     rules = FOLDER / "optional" / "alerts" / "rules.yaml"
-    done = subprocess.run([promtool, "check", "rules", str(rules)], check=False, capture_output=True, text=True)
+    done = subprocess.run([command("promtool"), "check", "rules", str(rules)], check=False, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -105,8 +105,10 @@ def main() -> int:
     began = time.monotonic()
     chosen = list(sample(asked.examples, asked.sample, asked.seed)) if asked.sample else list(cells(asked.examples))
     chosen.sort(key=lambda cell: asked.last.index(cell.scenario) + 1 if cell.scenario in asked.last else 0)
-    clean = {(file, name): rehearsal(file, name).result.problems for file in files(asked.examples) for name in scenarios_of(file)}
-    results = run(chosen, asked.jobs, began + 60 * asked.minutes, whole=asked.whole)
+    until = began + 60 * asked.minutes
+    told = ((file, name) for file in files(asked.examples) for name in scenarios_of(file) if time.monotonic() < until)
+    clean = {story: rehearsal(*story).result.problems for story in told}
+    results = run(chosen, asked.jobs, until, whole=asked.whole)
     if not asked.brief:
         print_matrix(results)
     failed = {cell: found for cell, found in results.items() if found}

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.bed.waiting import PATIENCE
 from tests.real.harness import Scene, Shop, stages
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ FINAL = ("Succeeded", "RolledBack", "Refused", "Halted")
 TICK_SECONDS = 0.1
 WEIGHTS = (25, 60, 100)
 LEASE_SECONDS = 2.0
-END_SECONDS = 180.0
+END_SECONDS = 180.0 * PATIENCE
 
 
 def in_three_stages(spec: JsonObject) -> None:
@@ -45,7 +46,6 @@ class Life:
 
     shop: Shop
     count: int = 0
-    green: tuple[str, str] = ("", "")
     fails_at: int = 0
     deleted_at: int = 0
     ended: bool = True
@@ -146,10 +146,13 @@ class Chaos:
 
     def _start(self, life: Life) -> None:
         life.count += 1
-        life.green = life.shop.idle()
         life.fails_at = self._random.choice((0, 0, *WEIGHTS))
         life.deleted_at = self._random.choice((0, 0, 0, 0, *WEIGHTS))
-        life.shop.heals(life.green)
+        green = life.shop.idle()
+        if life.fails_at:
+            life.shop.fails(green, from_weight=life.fails_at)
+        else:
+            life.shop.heals(green)
         life.shop.start(f"v{life.count + 1}")
         life.ended = False
 
@@ -157,9 +160,6 @@ class Chaos:
         release = self._release(life)
         status = release.get("status", {})
         where = f"{life.shop.namespace}/{life.shop.release}"
-        if life.fails_at > 0 and status.get("weight", 0) >= life.fails_at:
-            life.shop.fails(life.green)
-            life.fails_at = -life.fails_at
         if life.deleted_at > 0 and status.get("weight", 0) >= life.deleted_at and status.get("phase") not in FINAL:
             life.shop.api.delete(life.shop.path)
             life.deleted_at = -life.deleted_at
@@ -170,7 +170,7 @@ class Chaos:
             return
         if status.get("phase") not in FINAL:
             return
-        expected = "RolledBack" if life.fails_at < 0 else "Succeeded"
+        expected = "RolledBack" if life.fails_at else "Succeeded"
         if status["phase"] != expected:
             self.surprises.append(f"{where} is {status['phase']}, expected {expected}: {status.get('message')}")
         self._count(life, status["phase"])

@@ -28,8 +28,9 @@ from tests.bed.api import JSON_PATCH, Api, ApiError, JsonObject, documents
 from tests.bed.cluster import Bed
 from tests.bed.exporter import Exporter, Workload
 from tests.bed.processes import PortLease, Program, scratch_folder
-from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.prometheus import Histograms, Prometheus, Scrape
 from tests.bed.traffic import Flow, full_host
+from tests.bed.waiting import PATIENCE
 from tests.real.history import OURS, Recorder
 from tests.real.probes import ProbeProxy
 
@@ -53,13 +54,16 @@ def stages(*weights: int) -> list[JsonObject]:
 
 
 def shortened() -> JsonObject:
-    """Times that keep a release of four stages under a minute: windows of eight scrapes, of which six are needed."""
+    """Times that keep a release of four stages under a minute: windows of eight scrapes, of which six are needed.
+
+    Deadlines are of ten minutes undivided: they bound what the machine takes, and who waits for a story says when that was too long.
+    """
     return {
         "traffic": {"virtualService": "shop", "scrapeInterval": "1m"},
-        "preparation": {"deadline": "60m"},
+        "preparation": {"deadline": "10h"},
         "checks": [
-            {"name": "error-rate", "builtin": "error-rate", "limit": {"maxDifference": 1}, "unit": "%", "noData": {"deadline": "60m"}},
-            {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}, "minRequests": 100, "noData": {"deadline": "60m"}},
+            {"name": "error-rate", "builtin": "error-rate", "limit": {"maxDifference": 1}, "unit": "%", "noData": {"deadline": "10h"}},
+            {"name": "latency-p99", "builtin": "latency", "limit": {"maxRatio": 1.2}, "minRequests": 100, "noData": {"deadline": "10h"}},
         ],
         "stages": stages(5, 25, 50, 100),
         "triggers": [
@@ -73,8 +77,8 @@ def shortened() -> JsonObject:
                 "repeat": {"consecutive": 2},
             }
         ],
-        "settle": {"deadline": "30m"},
-        "rollback": {"drain": "2m", "drainDeadline": "60m", "traffic": "5m", "teardown": "20m"},
+        "settle": {"deadline": "10h"},
+        "rollback": {"drain": "2m", "drainDeadline": "10h", "traffic": "5m", "teardown": "20m"},
         "finish": {"retention": "3m"},
     }
 
@@ -225,6 +229,7 @@ class Running:
 
     def reaches(self, *phases: str, seconds: float = 240.0, weight: int | None = None) -> JsonObject:
         """Wait for one of these phases, at this weight if one is given; any other final one ends the wait with its sentence."""
+        seconds *= PATIENCE
         deadline = time.monotonic() + seconds
         wanted = " or ".join(phases) + (f" at {weight} %" if weight is not None else "")
         while True:
@@ -257,9 +262,13 @@ class Running:
         if answer.is_error:
             raise ApiError(answer)
 
-    def fails(self, place: tuple[str, str], error_rate: float = 0.1) -> None:
-        """From now on a share of this Deployment's requests fail: beyond the gate's limit of 1 %, below the trigger's."""
-        self.exporter.set(*place, Workload(error_rate=error_rate, latency_ms=STEADY))
+    def fails(self, place: tuple[str, str], error_rate: float = 0.1, *, from_weight: int = 0) -> None:
+        """A share of this Deployment's requests fail: beyond the gate's limit of 1 %, below the trigger's.
+
+        From now on, or with `from_weight` from the first request at that weight on: a stage of a few seconds does not wait until a
+        test has seen it.
+        """
+        self.exporter.set(*place, Workload(error_rate=error_rate, latency_ms=STEADY, fails_from=from_weight / 100))
 
     def heals(self, place: tuple[str, str]) -> None:
         """From now on this Deployment answers well again."""
@@ -338,12 +347,13 @@ class Scene:
         self._cluster_wide, self._makes_namespaces, self._secrets = cluster_wide, makes_namespaces, secrets
         self._installed = False
         self._stack = ExitStack()
+        self._exporters: dict[Histograms, Exporter] = {}
         self.namespaces: list[str] = []
         self._green_namespaces: list[str] = []
 
     def __enter__(self) -> Self:
-        self.exporter = self._stack.enter_context(Exporter(self.api))
-        self.prometheus = self._stack.enter_context(Prometheus([Scrape("istio", self.exporter.address)]))
+        self.prometheus = self._stack.enter_context(Prometheus())
+        self.exporter = self._reported(Histograms.CLASSIC)
         self._stack.callback(self._forget)
         self.recorder = self._stack.enter_context(Recorder(self.api))
         self.probes = self._stack.enter_context(ProbeProxy())
@@ -353,9 +363,19 @@ class Scene:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _reported(self, histograms: Histograms) -> Exporter:
+        """An exporter whose page Prometheus scrapes so, one for each way."""
+        if histograms not in self._exporters:
+            self._exporters[histograms] = self._stack.enter_context(Exporter(self.api))
+            self.prometheus.scrape(
+                [Scrape(f"istio-{kind.name.lower()}", one.address, histograms=kind) for kind, one in self._exporters.items()]
+            )
+        return self._exporters[histograms]
+
     def faults(self) -> list[str]:
         """What no run may show: breached invariants, defects that a controller logged, routes that could not be followed."""
-        return [*self.breaches(), *self.controllers.defects(), *self.exporter.problems]
+        problems = [problem for exporter in self._exporters.values() for problem in exporter.problems]
+        return [*self.breaches(), *self.controllers.defects(), *problems]
 
     def breaches(self, ours: Collection[str] = (OURS,)) -> list[str]:
         """Breached invariants; `ours` as the recorder takes it."""
@@ -388,10 +408,11 @@ class Scene:
         two_namespaces: bool = False,
         missing: bool = False,
         per_second: float = 300.0,
+        histograms: Histograms = Histograms.CLASSIC,
     ) -> Shop:
         """A world of the ten-line example in a new namespace, with its plan shortened; `change` edits the plan's spec in place.
 
-        With `missing` the second of `two_namespaces` is only named, and does not exist.
+        With `missing` the second of `two_namespaces` is only named, and does not exist. `histograms` is how its requests are scraped.
         """
         namespace = self.namespace()
         second = self._second(namespace, missing=missing) if two_namespaces else ""
@@ -404,10 +425,11 @@ class Scene:
         if change is not None:
             change(plan["spec"])
         self._apply(plan, namespace)
-        made = Shop(self.api, self.exporter, namespace, "shop", "shop", ("shop",), second)
+        exporter = self._reported(histograms)
+        made = Shop(self.api, exporter, namespace, "shop", "shop", ("shop",), second)
         for place in ((namespace, "shop"), (made.green_namespace, made.green)):
             made.heals(place)
-        self.exporter.flow(namespace, Flow(made.host, per_second=per_second))
+        exporter.flow(namespace, Flow(made.host, per_second=per_second))
         return made
 
     def _second(self, first: str, *, missing: bool) -> str:

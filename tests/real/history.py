@@ -11,6 +11,7 @@ nobody else writes these objects silently.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 import time
@@ -27,7 +28,8 @@ from controller.simulator.invariants_liveness import Liveness
 from controller.simulator.invariants_store import History
 from tests.bed.api import Api, ApiError, JsonObject
 from tests.bed.waiting import eventually
-from tests.real.beside import LATE_SECONDS, Beside, Disturbance
+from tests.real.beside import Beside, Disturbance
+from tests.real.pulse import Pulse, is_beat
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -53,7 +55,7 @@ CATCH_UP_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One change: `old` is None for a creation, `new` for a deletion; `at` is wall time."""
+    """One change: `old` is None for a creation, `new` for a deletion; `at` is wall time, as `dated`."""
 
     revision: int
     at: float
@@ -76,6 +78,7 @@ class Recorder:
         self._begun = time.time()
         self._disturbances: list[Disturbance] = []
         self._gone: list[tuple[str, JsonObject]] = []
+        self._pulse = Pulse(api)
 
     def newest(self, kind: str, namespace: str, name: str) -> JsonObject:
         """An object as it was last seen; empty where there is none."""
@@ -104,10 +107,12 @@ class Recorder:
                 self._note(Commit(int(item["metadata"]["resourceVersion"]), time.time(), kind, None, _slim(item), OTHERS))
             begin = (kind, path, listing["metadata"]["resourceVersion"], known)
             threading.Thread(target=self._follow, args=begin, name=f"record {kind}", daemon=True).start()
+        self._pulse.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
+        self._pulse.stop()
 
     def commits(self, namespaces: Collection[str]) -> list[Commit]:
         """All changes in these namespaces up to now, in the order of revisions: none of an earlier revision is still under way."""
@@ -141,7 +146,8 @@ class Recorder:
         `ours` with `OTHERS` in it asks what would be found if people's edits had been the controller's.
         """
         asked_at = time.time()
-        world = Beside(lease, max((one.end for one in self._disturbances), default=self._begun), self._disturbances)
+        quiet = max((one.end for one in self._disturbances), default=self._begun)
+        world = Beside(lease, quiet, self._disturbances, beats=self._pulse.beats())
         return [*map(str, checked(self.commits(namespaces), world, divisor, asked_at, ours)), *self._gaps(namespaces)]
 
     def _gaps(self, namespaces: Collection[str]) -> list[str]:
@@ -193,6 +199,9 @@ class Recorder:
 
     def _event(self, kind: str, event: JsonObject, known: dict[tuple[str, str], JsonObject]) -> None:
         obj = {**event["object"], "kind": kind}
+        if is_beat(kind, obj["metadata"]["name"]):
+            self._pulse.heard(obj)
+            return
         revision, key = int(obj["metadata"]["resourceVersion"]), _key(obj)
         old = known.get(key)
         if event["type"] == "DELETED":
@@ -201,19 +210,19 @@ class Recorder:
             self._note(Commit(revision, time.time(), kind, _slim(old or obj), None, OURS))
             return
         known[key] = obj
-        self._note(Commit(revision, time.time(), kind, _slim(old) if old else None, _slim(obj), author(old, obj)))
+        self._note(Commit(revision, dated(old, obj, time.time()), kind, _slim(old) if old else None, _slim(obj), author(old, obj)))
 
 
 def checked(commits: Iterable[Commit], world: Beside, divisor: float, until: float, ours: Collection[str] = (OURS,)) -> list[Breach]:
     """What is wrong with a history that goes on until a time without a further commit."""
     history = History(ours=ours)
-    liveness = Liveness(history.book, world, lease=world.lease, late=LATE_SECONDS)
+    liveness = Liveness(history.book, world, lease=world.lease)
     for commit in commits:
         liveness.time(commit.at)
         if commit.kind == "Lease":
             world.led(commit.at, commit.new)
             continue
-        new = _divided_plan(commit.new, divisor) if commit.kind == "ConfigMap" and commit.new else commit.new
+        new = _divided_plan(commit.new, divisor, world.dated_late) if commit.kind == "ConfigMap" and commit.new else commit.new
         history.commit(commit.at, commit.kind, commit.old, new, commit.manager)
         liveness.commit(commit.kind, new)
     liveness.finish(until)
@@ -233,6 +242,16 @@ def author(old: JsonObject | None, new: JsonObject) -> str:
     if changed:
         return OURS if OURS in changed else OTHERS
     return OURS if old is not None and _substance(old) != _substance(new) else OTHERS
+
+
+def dated(old: JsonObject | None, new: JsonObject, heard: float) -> float:
+    """When a change was committed: when it was heard of, but within the whole second that the API server wrote beside its author."""
+    before, after = _entries(old or {}), _entries(new)
+    written = [entry["time"] for key, entry in after.items() if "time" in entry and _wrote(before.get(key), entry)]
+    if not written:
+        return heard
+    second = dt.datetime.fromisoformat(max(written)).timestamp()
+    return max(second, min(heard, second + 1))
 
 
 def _entries(obj: JsonObject) -> dict[tuple[str, str], Any]:
@@ -264,12 +283,12 @@ def _key(item: JsonObject) -> tuple[str, str]:
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
-def _divided_plan(config_map: JsonObject, divisor: float) -> JsonObject:
+def _divided_plan(config_map: JsonObject, divisor: float, late: float) -> JsonObject:
     """A frozen plan in the times that its controller went by; its drain a little shorter, as commits are dated late."""
     text = config_map.get("data", {}).get("plan.json")
     if not text:
         return config_map
     plan = divided(PlanSpec.model_validate(json.loads(text)), divisor)
-    drain = max(0.0, plan.rollback.drain - LATE_SECONDS)
+    drain = max(0.0, plan.rollback.drain - late)
     plan = plan.model_copy(update={"rollback": plan.rollback.model_copy(update={"drain": drain})})
     return {**config_map, "data": {"plan.json": plan.model_dump_json(by_alias=True)}}

@@ -94,21 +94,24 @@ def whole(seconds: float) -> str:
 
 
 def _fit(spec: JsonObject) -> None:
-    """Keep undivided what the machine sets and not the plan: scrapes, time limits of probes, deadlines, budgets of a rollback."""
+    """Keep undivided what the machine sets and not the plan: scrapes, time limits of probes, deadlines, budgets of a rollback.
+
+    The last two are long enough for a machine with eighteen pods to a release and hardly any time for them.
+    """
     spec["traffic"]["scrapeInterval"] = whole(1)
-    spec["preparation"]["deadline"] = whole(60)
-    spec["settle"] = {"deadline": whole(60)}
-    spec["rollback"] = {name: whole(30) for name in spec["rollback"]} | {"drain": whole(1), "drainDeadline": whole(60)}
+    spec["preparation"]["deadline"] = whole(600)
+    spec["settle"] = {"deadline": whole(600)}
+    spec["rollback"] = {name: whole(300) for name in spec["rollback"]} | {"drain": whole(1), "drainDeadline": whole(600)}
     for check in spec["checks"]:
-        check["noData"] = {"deadline": whole(60)}
+        check["noData"] = {"deadline": whole(600)}
     for trigger in spec["triggers"]:
         trigger["interval"] = whole(1)
         if "probe" in trigger:
-            trigger["probe"]["timeout"] = whole(3)
+            trigger["probe"]["timeout"] = whole(20)
         else:
             trigger["range"] = whole(4)
     for member in spec["members"]:
-        member["probe"]["timeout"] = whole(3)
+        member["probe"]["timeout"] = whole(20)
 
 
 def _documents(file: str, name: str) -> list[JsonObject]:

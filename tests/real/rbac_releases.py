@@ -17,7 +17,7 @@ from tests.bed.waiting import eventually
 API = f"/apis/{GROUP}/{VERSION}"
 QUICK = {
     "traffic": {"virtualService": "shop", "metrics": "none", "scrapeInterval": "20ms"},
-    "preparation": {"routeDelay": "100ms", "deadline": "20s"},
+    "preparation": {"routeDelay": "100ms", "deadline": "10m"},
     "settle": {"time": "100ms"},
     "stages": [
         {"weight": 50, "window": "1s", "warmUp": "0s", "minRequests": 0},
@@ -29,6 +29,8 @@ QUICK = {
     "finish": {"retention": "100ms"},
     "history": {"releases": 1},
 }
+LONG = {"stages": [{"weight": 50, "window": "10m", "warmUp": "0s", "minRequests": 0}, {"weight": 100, "window": "1s"}]}
+"""For a release that somebody does something to while green has half of the traffic: a second is soon over."""
 
 
 class NoProviders:

@@ -56,10 +56,10 @@ def in_the_mesh(shop: Shop) -> None:
 def rolled_back(shop: Shop) -> dict[str, Any]:
     """Green fails: its namespace as it was while it had traffic, and after the end."""
     in_the_mesh(shop)
+    shop.fails(shop.idle(), from_weight=100)
     shop.start("v2")
     shop.measures_at(25)
     made = namespace(shop)
-    shop.fails(shop.idle())
     shop.reaches("RolledBack")
     eventually(lambda: namespace(shop) is None, 60, f"the end of {shop.second}")
     return {"made": made, "weights": shop.weights()}
@@ -67,11 +67,11 @@ def rolled_back(shop: Shop) -> dict[str, Any]:
 
 def with_a_stranger(shop: Shop) -> dict[str, Any]:
     """Somebody puts something of theirs there in the meantime."""
+    shop.fails(shop.idle(), from_weight=100)
     shop.start("v2")
     shop.measures_at(25)
     stranger = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "somebodys", "namespace": shop.second}}
     shop.api.apply([stranger])
-    shop.fails(shop.idle())
     shop.reaches("RolledBack")
     eventually(lambda: residents(shop) == {"configmaps/somebodys"}, 60, "the end of all that was made")
     eventually(lambda: not shop.api.get(shop.path)["metadata"].get("finalizers"), 60, "the end of the release")

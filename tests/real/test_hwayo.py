@@ -58,11 +58,9 @@ def three_in_a_row(place: Hwayo) -> list[tuple[JsonObject, str, str]]:
 
 def fails_at(place: Hwayo, weight: int) -> tuple[JsonObject, Hwayo]:
     """Green's requests begin to fail at this weight: 3 %, which only the stage's gate refuses."""
-    green = place.idle()
+    place.fails(place.idle(), 0.03, from_weight=weight)
     place.start("v2")
-    place.measures_at(weight, seconds=360)
-    place.fails(green, 0.03)
-    return place.reaches("RolledBack"), place
+    return place.reaches("RolledBack", seconds=400), place
 
 
 def probe_fails(scene: Scene, place: Hwayo) -> tuple[JsonObject, Hwayo]:

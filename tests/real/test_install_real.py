@@ -17,12 +17,11 @@ from controller.cli.main import run
 from tests.bed.cluster import Bed
 from tests.bed.nodes import NodeSimulator
 from tests.bed.waiting import eventually
-from tests.real.rbac_releases import API, Running, app, obj, plan, release, status, with_weight
+from tests.real.rbac_releases import API, LONG, Running, app, obj, plan, release, status, with_weight
 
 pytestmark = pytest.mark.bed
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-SLOW = {"stages": [{"weight": 50, "window": "10m", "warmUp": "0s", "minRequests": 0}, {"weight": 100}]}
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def running(bed, nodes, penstock, request):
     namespace = request.param
     installed = penstock("install", "-n", namespace)
     assert installed.code == 0, installed.err
-    bed.admin.apply([*app(namespace), plan(namespace, **SLOW)])
+    bed.admin.apply([*app(namespace), plan(namespace, **LONG)])
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/shop"
     eventually(lambda: (bed.admin.get(path).get("status") or {}).get("readyReplicas") == 2, what="blue")
     controller = Running(bed, [namespace])

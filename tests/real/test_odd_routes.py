@@ -175,10 +175,8 @@ def in_step(scene: Scene, shop: Shop, edge: str) -> object:
     middle = shares(scene, edge, "public")
     shop.reaches("Succeeded")
     after = shares(scene, edge, "public"), shares(scene, shop.namespace, "shop")
-    green = shop.idle()
+    shop.fails(shop.idle(), from_weight=25)
     shop.start("v3")
-    shop.measures_at(25)
-    shop.fails(green)
     shop.reaches("RolledBack")
     return middle, after, shares(scene, edge, "public")
 

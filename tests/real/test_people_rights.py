@@ -18,13 +18,12 @@ from tests.bed.cluster import Bed, User
 from tests.bed.nodes import NodeSimulator
 from tests.bed.waiting import eventually
 from tests.real.conftest import CRDS
-from tests.real.rbac_releases import API, Running, app, ended, plan, status, with_weight
+from tests.real.rbac_releases import API, LONG, Running, app, ended, plan, status, with_weight
 
 pytestmark = pytest.mark.bed
 SHOP = "default"
 USERS = {"operator": User("operator", "olga", (OPERATORS,)), "pipeline": User("pipeline", "deployer", (PIPELINES,))}
 NOBODY = User("nobody", "niklas", ())
-LONG = {"stages": [{"weight": 50, "window": "10m", "warmUp": "0s", "minRequests": 0}, {"weight": 100, "window": "1s"}]}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def done(bed, penstock, tmp_path_factory):
         with_weight(bed, SHOP, "two")
         does("operator", "get", "two")  # while it runs: only then it matters whether a controller leads
         for verb in ("pause", "resume", "rollback"):
-            does("operator", verb, "two", "--timeout", "20s")
+            does("operator", verb, "two", "--timeout", "2m")
         ended(bed, SHOP, "two")
         does("operator", "history", "two")
         does("operator", "bundle", "two", "--file", file)
@@ -81,12 +80,12 @@ def done(bed, penstock, tmp_path_factory):
         bed.api("operator").delete(f"{API}/namespaces/{SHOP}/releases/shop-2-0-r2")
         with_weight(bed, SHOP, "three")
         does("pipeline", "start", "shop", "--image", "registry.example/shop:4.0")
-        does("pipeline", "wait", "three", "--for", "stage=1", "--timeout", "20s")
+        does("pipeline", "wait", "three", "--for", "stage=1", "--timeout", "2m")
         does("pipeline", "get", "three")
-        does("pipeline", "rollback", "three", "--timeout", "20s")
+        does("pipeline", "rollback", "three", "--timeout", "2m")
         ended(bed, SHOP, "three")
         with_weight(bed, SHOP, "shop-4-0")
-        does("operator", "promote", "shop-4-0", "--reason", "enough", "--yes", "--timeout", "20s")
+        does("operator", "promote", "shop-4-0", "--reason", "enough", "--yes", "--timeout", "2m")
         eventually(lambda: status(bed, SHOP, "shop-4-0").get("phase") == "Succeeded", 60, "a success")
         does("operator", "get", "shop-4-0")
         for user in USERS:  # the commands ask it about a release of which nobody wrote for 90 s

@@ -14,12 +14,18 @@ from tests.bed.cluster import Bed
 from tests.bed.nodes import NodeSimulator
 from tests.bed.waiting import eventually
 from tests.real.conftest import CRDS
-from tests.real.rbac_releases import Running, app, claim, ended, in_places, obj, plan, release, request, with_weight
+from tests.real.rbac_releases import LONG, Running, app, claim, ended, in_places, obj, plan, release, request, with_weight
 
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:penstock"
 PLANS = {"one": 1, "two": 0, "three": 1, "four": 1}
 """Namespace of the plan, and which of its releases is rolled back."""
 
+SHAPES = {
+    "one": {},
+    "two": in_places("two", "two-green", finish={"retention": "100ms", "then": "scale"}),
+    "three": in_places("three-apps", "three"),
+    "four": in_places("four-apps", "four-apps"),
+}
 PLACES = ("two-green", "three-apps", "four-apps")
 pytestmark = pytest.mark.bed
 
@@ -66,11 +72,8 @@ def ends(bed, nodes):
     """
     del nodes
     install(bed, Options(namespaces=tuple(PLANS), green_namespaces=PLACES))
-    bed.admin.apply([*app("one"), plan("one")])
-    kept = {"retention": "100ms", "then": "scale"}
-    bed.admin.apply([*app("two", subsets=False), plan("two", **in_places("two", "two-green", finish=kept))])
-    bed.admin.apply([*app("three-apps", subsets=False, routes="three"), plan("three", **in_places("three-apps", "three"))])
-    bed.admin.apply([*app("four-apps", routes="four"), plan("four", **in_places("four-apps", "four-apps"))])
+    bed.admin.apply(app("one"))
+    bed.admin.apply([*app("two", subsets=False), *app("three-apps", subsets=False, routes="three"), *app("four-apps", routes="four")])
     for empty in ("two-green", "three"):
         bed.admin.apply([obj("v1", "ServiceAccount", "shop", empty), claim(empty)])
     ready(bed, "one", "two", "three-apps", "four-apps")
@@ -86,7 +89,8 @@ def ends(bed, nodes):
 def one_round(bed, number):
     """A release of each application at the same time; what a clone brings along has changed since the last one."""
     bed.admin.apply([obj("v1", "ConfigMap", "shop", namespace, data={"round": str(number)}) for namespace in ("two", "three-apps")])
-    for namespace in PLANS:
+    for namespace, back in PLANS.items():
+        bed.admin.apply([plan(namespace, **SHAPES[namespace], **(LONG if back == number else {}))])
         bed.admin.apply([release(namespace, f"r{number}", f"registry.example/shop:{number + 2}.0")])
     for namespace in (name for name, back in PLANS.items() if back == number):
         with_weight(bed, namespace, f"r{number}")

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from tests.invariants.test_every_check_can_fail import DAY, Story
-from tests.real.beside import Beside, Disturbance
-from tests.real.history import KINDS, Commit, Recorder, checked
+from tests.real.beside import LATE_SECONDS, MOST_SECONDS, WRITES, Beside, Disturbance
+from tests.real.history import KINDS, Commit, Recorder, checked, dated
 
 LEASE = 2.0
 
@@ -16,7 +16,7 @@ class Recorded:
     """A story, as it was recorded beside the Lease."""
 
     def __init__(self):
-        self.story, self.leases, self.disturbances = Story(), [], []
+        self.story, self.leases, self.disturbances, self.beats = Story(), [], [], []
         self.begun = self.story.now
 
     def renewed(self, *times, holder="penstock-0"):
@@ -26,7 +26,7 @@ class Recorded:
     def found(self, after=1.0):
         told = sorted([*self.story.commits, *self.leases], key=lambda commit: commit[0])
         commits = [Commit(number, *copy.deepcopy(one)) for number, one in enumerate(told)]
-        world = Beside(LEASE, self.begun, self.disturbances)
+        world = Beside(LEASE, self.begun, self.disturbances, beats=self.beats)
         return [breach.name for breach in checked(commits, world, 1.0, max(one.at for one in commits) + after)]
 
 
@@ -104,6 +104,41 @@ def test_a_rollback_takes_a_second_and_after_a_kill_a_lease_more(recorded, kille
     assert recorded.found() == breaches
 
 
+@pytest.mark.parametrize(("after", "took", "breaches"), [(1.0, 1.2, []), (1.0, 0.1, ["L2"]), (-60.0, 1.2, ["L2"])])
+def test_a_rollback_takes_longer_where_every_write_did_at_that_time(recorded, after, took, breaches):
+    """A controller that shares its cores with many others is not slow: what a write of the test's own took tells it from one that is."""
+    story = recorded.story
+    decided = story.now
+    recorded.beats.append((decided + after, decided + after + took))
+    story.record("0001-rollback")
+    story.now += 4
+    story.route(100, 0, marks={"penstock.dev/stamp": "Release-a/1"})
+    story.status(phase="RollingBack", rollback={"reason": "CheckFailed", "decidedAt": decided, "trafficAt": story.now})
+
+    assert recorded.found() == breaches
+
+
+def test_a_beat_across_what_the_test_took_away_tells_nothing_of_the_machine():
+    taken = Disturbance(100.0, 110.0)
+
+    assert Beside(LEASE, 0.0, [taken], beats=[(99.0, 111.0)]).late(90.0, 120.0) == LATE_SECONDS
+    assert Beside(LEASE, 0.0, [taken], beats=[(111.0, 112.0)]).late(90.0, 120.0) == LATE_SECONDS + WRITES
+
+
+def test_news_that_never_come_do_not_excuse_everything():
+    assert Beside(LEASE, 0.0, beats=[(90.0, 400.0)]).late(90.0, 120.0) == LATE_SECONDS + MOST_SECONDS
+
+
+@pytest.mark.parametrize(("heard", "at"), [(7.2, 7.2), (9.5, 8.0), (6.9, 7.0)])
+def test_a_commit_that_is_heard_of_late_is_of_the_second_that_the_server_wrote(heard, at):
+    def told(second, revision):
+        entry = {"manager": "penstock", "time": f"1970-01-01T00:00:0{second}Z", "fieldsV1": {}}
+        return {"metadata": {"resourceVersion": revision, "managedFields": [entry]}}
+
+    assert dated(told(3, "1"), told(7, "2"), heard) == at
+    assert dated(told(7, "1"), told(7, "2"), heard) == heard, "nobody says when it was written"
+
+
 @pytest.mark.parametrize(("killed", "breaches"), [(False, ["L4"]), (True, [])])
 def test_a_weight_by_another_hand_is_answered_by_whoever_leads(recorded, killed, breaches):
     story = recorded.story
@@ -130,6 +165,9 @@ class Forgetful:
     def get(self, path):
         items = self.lists[path].pop() if len(self.lists[path]) > 1 else self.lists[path][0]
         return {"metadata": {"resourceVersion": "1"}, "items": items}
+
+    def apply(self, _objects):
+        raise RuntimeError("nothing is written")
 
     def watch(self, path, _version):
         if path in self.watched:

@@ -8,10 +8,9 @@ from tests.bed.cluster import Bed
 from tests.bed.nodes import NodeSimulator
 from tests.bed.waiting import eventually
 from tests.real.conftest import CRDS
-from tests.real.rbac_releases import API, Running, app, ended, plan, release, request, status, with_weight
+from tests.real.rbac_releases import API, LONG, Running, app, ended, plan, release, request, status, with_weight
 
 pytestmark = pytest.mark.bed
-LONG = {"stages": [{"weight": 50, "window": "10m", "warmUp": "0s", "minRequests": 0}, {"weight": 100, "window": "1s"}]}
 ROLE = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/roles/penstock"
 ROUTE = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/shop"
 

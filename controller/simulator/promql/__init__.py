@@ -3,7 +3,10 @@
 Queries of a plan run here with their bugs, before they run against a production server. The reference
 is Prometheus 2.42: its lookback, staleness, extrapolation, counter resets, bucket interpolation,
 label matching and error texts; a list of queries in the tests is answered by both, without a
-difference. `Engine(range_left_open=True)` follows Prometheus 3 where the two differ about edges.
+difference. `Engine(third=True)` follows Prometheus 3.16 about edges: ranges and lookback without their oldest millisecond, and how
+far back a counter is stretched. What else 3 does otherwise is not followed: a dot in a pattern matches a line break, too; `atan2` drops
+the metric's name; a deviation of one infinity or NaN is NaN; every text is a label's name; what comes first of equal elements; the
+words of some errors; `holt_winters` has another name; warnings and infos beside an answer.
 
 Known differences: errors name the first duplicates in the order of labels; `topk` of equal elements within a range
 query or subquery may keep others (the real choice is random there); `@` on a selector inside a subquery that is itself

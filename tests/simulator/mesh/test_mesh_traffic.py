@@ -1,7 +1,6 @@
 """Users' requests become Istio's counters and histograms."""
 
 import math
-import time
 
 import pytest
 from istiod_cases import START, fixed_objects, slice_of
@@ -15,6 +14,7 @@ from controller.simulator.mesh.mesh import Delay
 from controller.simulator.mesh.metrics import ISTIO_EDGES
 from controller.simulator.mesh.traffic import Source, Traffic, TrafficSettings
 from controller.simulator.promql.storage import Store
+from tests.speed import cost_ms
 
 GREEN = Selector(version="v2")
 
@@ -337,14 +337,17 @@ class TestApplications:
 
 
 def test_eighty_five_minutes_of_traffic_cost_a_few_hundredths_of_a_second():
-    scene = Scene((100, 0), behaviours=[Behaviour(error_rate=steady(0.01))])
-    began = time.process_time()
-    weights = {20: (95, 5), 80: (75, 25), 200: (50, 50), 320: (0, 100)}
-    for step in range(1, 341):
-        if step in weights:
-            scene.shift(weights[step], at=15 * step - 10)
-        scene.scrape(15 * step)
+    """25 ms where it was written, for 280 series."""
+    sizes = []
 
-    # Measured: 25 ms for 280 series; the limit leaves room for a slow and busy machine.
-    assert time.process_time() - began < 0.3
-    assert len(scene.store.pool("")) > 200
+    def flows():
+        scene = Scene((100, 0), behaviours=[Behaviour(error_rate=steady(0.01))])
+        weights = {20: (95, 5), 80: (75, 25), 200: (50, 50), 320: (0, 100)}
+        for step in range(1, 341):
+            if step in weights:
+                scene.shift(weights[step], at=15 * step - 10)
+            scene.scrape(15 * step)
+        sizes.append(len(scene.store.pool("")))
+
+    assert cost_ms(flows) < 100
+    assert min(sizes) > 200

@@ -55,10 +55,11 @@ SCALARS = ["0", "1", "0.5", "0.9", "2", "-1", "3.7", "1e3", "time()", "NaN", "In
 
 
 class RandomQueries:
-    """Queries up to a depth; `dice` is a seeded `random.Random`."""
+    """Queries up to a depth; `dice` is a seeded `random.Random`, `without` aggregators that are left out."""
 
-    def __init__(self, dice):
+    def __init__(self, dice, without=()):
         self.dice = dice
+        self.aggregators = [name for name in AGGREGATED if name not in without]
 
     def labels(self):
         return ", ".join(self.dice.sample(LABELS, self.dice.randrange(3)))
@@ -83,7 +84,7 @@ class RandomQueries:
 
     def aggregated(self, depth):
         grouping = self.dice.choice(["", f" by ({self.labels()}) ", f" without ({self.labels()}) "])
-        return f"{self.dice.choice(AGGREGATED)}{grouping}({self.vector(depth - 1)})"
+        return f"{self.dice.choice(self.aggregators)}{grouping}({self.vector(depth - 1)})"
 
     def mapped(self, depth):
         inner, scalar = self.vector(depth - 1), self.dice.choice(SCALARS)

@@ -6,7 +6,6 @@ Run as a script to record its answers for the tests that run without it.
 import contextlib
 import json
 import math
-import shutil
 import struct
 import subprocess
 import sys
@@ -15,15 +14,16 @@ import threading
 from pathlib import Path
 
 import httpx
-from promql_comparison import tidy
+import promql_third
+from promql_comparison import differences, tidy
 from promql_dataset import RANGE, TIMES, dataset
 
 from controller.simulator.promql.gomath import is_stale
 from tests.bed.processes import PortLease
+from tests.bed.prometheus import command, version
 
 HERE = Path(__file__).parent
 ANSWERS = HERE / "answers.json"
-BINARY = shutil.which("prometheus")
 
 
 def queries():
@@ -77,9 +77,9 @@ def prometheus():
         address = f"127.0.0.1:{ports.take()}"
         config, log = Path(folder, "empty.yml"), Path(folder, "log")
         config.touch()
-        command = [BINARY, f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
-        command += ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=100y"]
-        process = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT)
+        argv = [command(), f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
+        argv += ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=100y"]
+        process = subprocess.Popen(argv, stdout=log.open("w"), stderr=subprocess.STDOUT)
         try:
             with httpx.Client(base_url=f"http://{address}", timeout=30) as client:
                 wait_ready(client, process, log)
@@ -118,12 +118,28 @@ def ask(client, query, limit=None):
     return [tidy(reply.status_code, reply.json()) for reply in replies]
 
 
+def is_third():
+    """Whether the real one is a Prometheus 3."""
+    return version(command()) >= (3, 0)
+
+
 def record():
-    """Write the real answers beside the queries."""
+    """Write the real answers beside the queries; of a Prometheus 3 those that differ."""
     with prometheus() as client:
         answers = {query: ask(client, query) for query in queries()}
+        said = client.get("/api/v1/status/buildinfo").json()["data"]["version"]
+    if not is_third():
+        ANSWERS.write_text(written(answers))
+        return
+    known = json.loads(ANSWERS.read_text())
+    other = {query: found for query, found in answers.items() if differences(query, found, known[query])}
+    promql_third.ANSWERS.write_text(f'{{"version": {json.dumps(said)}, "answers": {written(other).strip()}}}\n')
+
+
+def written(answers):
+    """Answers as JSON, one query a line."""
     lines = ",\n".join(f"{json.dumps(query)}: {json.dumps(found, separators=(',', ':'))}" for query, found in answers.items())
-    ANSWERS.write_text("{\n" + lines + "\n}\n")
+    return "{\n" + lines + "\n}\n"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Every query of the list against the recorded answers of Prometheus 2.42, and that the list misses nothing."""
+"""Every query of the list against the recorded answers of Prometheus 2.42 and 3.16, and that the list misses nothing."""
 
 import json
 
+import promql_third
 import pytest
 from promql_comparison import differences, same, simulated, tidy
 from promql_reference import ANSWERS, queries, requests_of
@@ -24,6 +25,22 @@ def test_the_answer_is_the_recorded_one(api, query):
     ours = [tidy(*api.handle(path, params)) for path, params in requests_of(query)]
 
     assert differences(query, ours, RECORDED[query]) == []
+
+
+@pytest.fixture(scope="module")
+def third():
+    return simulated(third=True)
+
+
+@pytest.mark.parametrize("query", promql_third.recorded())
+def test_the_answer_of_prometheus_3_is_the_recorded_one_unless_it_is_not_followed(third, query):
+    ours = [tidy(*third.handle(path, params)) for path, params in requests_of(query)]
+
+    assert bool(differences(query, ours, promql_third.recorded()[query])) is (query in promql_third.not_followed())
+
+
+def test_what_is_not_followed_was_recorded():
+    assert promql_third.not_followed() <= set(promql_third.recorded())
 
 
 def test_the_list_has_more_than_four_hundred_queries_that_each_were_recorded():

@@ -46,7 +46,7 @@ def test_with_left_open_ranges_the_oldest_millisecond_is_out():
     store = Store()
     for time in (1000, 1060, 1120):
         store.append(store.series(UP), time, 1)
-    engine = Engine(store, range_left_open=True)
+    engine = Engine(store, third=True)
 
     assert engine.query("count_over_time(up[2m])", 1120).rows == [((("job", "api"),), 2.0)]
     assert engine.query("count_over_time(up[2m:1m])", 1200).rows == [((("job", "api"),), 2.0)]
