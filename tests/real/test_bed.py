@@ -253,7 +253,7 @@ class TestExporter:
     def test_a_green_that_turns_bad_at_a_weight_fails_nothing_before_it_has_that(self, bed, namespace, exporter):
         two_colours_by_host(bed, namespace)
         exporter.set(namespace, "shop-green", Workload(error_rate=0.5, fails_from=0.25))
-        exporter.flow("users", Flow((namespace, "shop"), per_second=1000))
+        exporter.flow("users", Flow(full_host("shop", namespace), per_second=1000))
         green = {"destination_workload": "shop-green", "destination_workload_namespace": namespace, "reporter": "source"}
         eventually(lambda: exporter.value("istio_requests_total", **green) > 100, what="a hundred requests of green")
         before = exporter.value("istio_requests_total", response_code="500", **green)
