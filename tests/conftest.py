@@ -30,7 +30,7 @@ BY_HAND = frozenset({"prometheus3"})
 
 # Files whose tests take longest, those that wait for minutes of releases first: begun last they would keep one worker busy alone.
 LONGEST = (
-    "test_chaos", "test_hwayo", "test_release", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
+    "test_chaos", "test_hwayo", "test_release", "test_odd_traffic", "test_outages", "test_frozen", "test_green_namespaces", "test_rbac",
     "test_embedded_releases", "test_sandbox_process", "test_embedded_story", "test_matrix", "test_defects", "test_examples", "test_image",
     "test_scenarios", "test_sequential_stories", "test_cli_sequential",
     "test_cli_evidence", "test_room", "test_record_and_replay", "test_crashes", "test_preflight", "test_swarm",

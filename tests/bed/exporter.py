@@ -194,6 +194,11 @@ class Exporter:
                 found[target.workload] = found.get(target.workload, 0.0) + share
             return found
 
+    def ends(self, name: str, say: Callable[[Flow, World], list[tuple[Target, float]]] = targets) -> set[Key]:
+        """Return namespace and name of the Deployments in which a flow's requests end as of now; with `copies` those of their copies."""
+        with self._at_this_moment():
+            return {target.workload_key for target, _ in self._targets(self._streams[name].flow, say)}
+
     def _fails(self, flow: Flow, target: Target, behaviour: Workload, found: list[tuple[Target, float]]) -> bool:
         """Whether the target has the share by now from which it fails, of this flow, whose targets were `found`, and of those beside it."""
         enough = behaviour.fails_from - ROUNDING

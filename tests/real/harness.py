@@ -187,6 +187,7 @@ class Running:
         namespace: of the plan and its VirtualService.
         plan, route: their names.
         members: of the plan.
+        routes_in: namespace of the VirtualService, where it is another one.
     """
 
     api: Api
@@ -196,6 +197,7 @@ class Running:
     route: str
     members: tuple[str, ...]
     release: str = field(default="", init=False)
+    routes_in: str = field(default="", init=False)
 
     def start(self, revision: str) -> None:
         """Start a release of this revision, which is also the tag of its images."""
@@ -247,7 +249,7 @@ class Running:
 
     def weights(self) -> dict[str, int]:
         """The weights that stand on the route, by subset or host."""
-        service = self.api.get(f"{ISTIO.format(namespace=self.namespace)}/virtualservices/{self.route}")
+        service = self.api.get(f"{ISTIO.format(namespace=self.routes_in or self.namespace)}/virtualservices/{self.route}")
         routes = service["spec"]["http"][-1]["route"]
         alone = len(routes) == 1
         return {r["destination"].get("subset") or r["destination"]["host"]: 100 if alone else r.get("weight", 0) for r in routes}

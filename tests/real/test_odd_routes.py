@@ -70,7 +70,7 @@ def asked(shop: Shop, verb: str) -> None:
 
 
 def taken_back(shop: Shop) -> None:
-    """`penstock rollback` of its last release, which succeeded."""
+    """`penstock rollback` of its last release, the first one, which succeeded."""
     spec = {
         "plan": shop.plan,
         "revision": "v1",
