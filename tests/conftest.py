@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests import sizes
 from tests.bed import binaries, prometheus
@@ -17,6 +18,10 @@ from tests.report import browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# How long an example takes says how busy the machine is; in continuous integration that is so anyway.
+settings.register_profile("any machine", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None)
+settings.load_profile("any machine")
 
 # marker: what its tests need, why it may be missing here, and the fixtures that imply the marker.
 REQUIREMENTS: dict[str, tuple[str, Callable[[], str | None], frozenset[str]]] = {

@@ -318,7 +318,7 @@ def visible(every, until):
 
 class TestResuming:
     @given(arms(silences=(2, 3, 4, 5, 9)), st.lists(st.integers(0, 400), max_size=10))
-    @settings(max_examples=size(37, 150), deadline=None)
+    @settings(max_examples=size(37, 150))
     def test_looking_often_or_once_and_restarting_between_gives_the_same_ticks(self, found, moments):
         """The cursor is all that is stored; each look sees only the samples of its look-back."""
         once = look(found[GREEN], found[BLUE])
@@ -340,7 +340,7 @@ class TestResuming:
         assert cursor == once.cursor
 
     @given(arms(silences=(2, 3, 9)), st.randoms())
-    @settings(max_examples=size(12, 30), deadline=None)
+    @settings(max_examples=size(12, 30))
     def test_the_order_of_series_and_samples_does_not_matter(self, found, rng):
         mixed = {arm: [Series(o.labels, tuple(rng.sample(o.samples, len(o.samples)))) for o in every] for arm, every in found.items()}
         for every in mixed.values():
@@ -349,7 +349,7 @@ class TestResuming:
         assert look(mixed[GREEN], mixed[BLUE]) == look(found[GREEN], found[BLUE])
 
     @given(arms(), st.sampled_from([0.5, 2, 4]))
-    @settings(max_examples=size(12, 30), deadline=None)
+    @settings(max_examples=size(12, 30))
     def test_slower_time_gives_the_same_counts(self, found, pace):
         slow = {a: [Series(o.labels, tuple(Sample(s.time * pace, s.value) for s in o.samples)) for o in e] for a, e in found.items()}
 
@@ -358,7 +358,7 @@ class TestResuming:
         assert [t[2:] for t in numbers(scaled)] == [t[2:] for t in numbers(look(found[GREEN], found[BLUE]))]
 
     @given(arms(silences=(2, 3, 9)))
-    @settings(max_examples=size(15, 60), deadline=None)
+    @settings(max_examples=size(15, 60))
     def test_all_increments_up_to_the_cursor_are_counted_once(self, found):
         result = look(found[GREEN], found[BLUE])
 

@@ -394,14 +394,14 @@ SAMPLES = st.lists(st.integers(0, 12).map(float), min_size=2, max_size=30)
 
 class TestAgainstScipy:
     @given(SAMPLES)
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_ranks(self, values):
         from scipy.stats import rankdata
 
         assert mid_ranks(values) == pytest.approx(list(rankdata(values)))
 
     @given(SAMPLES, SAMPLES)
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_the_statistic_gives_scipys_p_value(self, x, y):
         from scipy.stats import mannwhitneyu
 

@@ -114,7 +114,7 @@ class TestRatioInterval:
         assert 3 < low < 4 < high < 5.2
 
     @given(st.integers(1, 6), st.integers(1, 6), st.floats(0.001, 0.3), st.sampled_from([0.5, 1.0, 2.0]))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_the_true_ratio_is_refuted_by_no_more_than_chance(self, n_g, n_b, p_b, ratio):
         """The mixture's likelihood ratio against the true ratio averages at most 1, exactly."""
         index = min(range(len(GRID)), key=lambda i: abs(GRID[i] - ratio))

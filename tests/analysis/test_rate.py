@@ -134,7 +134,7 @@ class TestValidity:
         st.floats(0, 1),
         st.tuples(st.sampled_from([0.5, 1.0, 1.1, 2.0]), st.sampled_from([0.0, 0.001, 0.05])),
     )
-    @settings(max_examples=size(30, 120), deadline=None)
+    @settings(max_examples=size(30, 120))
     @example((1, 7), 0.2, 0.001, 1.0, (1.1, 0.001))
     def test_one_tick_averages_at_most_1_under_the_null_whatever_the_baseline_is(self, n, plugged, true_b, part, tolerance):
         """`plugged` is what history says, `true_b` what the baseline really does; they need not agree."""
@@ -156,7 +156,7 @@ class TestValidity:
         st.floats(0, 1),
         st.tuples(st.sampled_from([1.0, 1.5]), st.sampled_from([0.0, 0.005])),
     )
-    @settings(max_examples=size(20, 80), deadline=None)
+    @settings(max_examples=size(20, 80))
     def test_the_reversed_null_averages_at_most_1_too(self, n, plugged, true_b, part, tolerance):
         rho, delta = tolerance
         boundary, least = rho * plugged + delta, rho * true_b + delta
@@ -169,7 +169,7 @@ class TestValidity:
                 assert exact_mean(increment, test, n, alternative, (true_g, true_b)) <= 1 + 1e-9
 
     @given(st.integers(1, 40), st.floats(0.001, 0.4), st.floats(0, 1))
-    @settings(max_examples=size(15, 60), deadline=None)
+    @settings(max_examples=size(15, 60))
     def test_a_fixed_limit_averages_at_most_1_without_a_baseline(self, n, limit, part):
         test = RateTest(rho=0, delta=limit, form=Form.BERNOULLI, **UNGUARDED)
         p = limit * part
@@ -193,7 +193,7 @@ class TestProjection:
         st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
         st.tuples(st.sampled_from([0.5, 1.0, 1.1]), st.sampled_from([0.0, 0.001, 0.05])),
     )
-    @settings(max_examples=size(25, 100), deadline=None)
+    @settings(max_examples=size(25, 100))
     def test_it_is_the_closest_point_of_the_boundary(self, baseline, multiple, n, tolerance):
         rho, delta = tolerance
         n_g, n_b = n
@@ -233,7 +233,7 @@ TICKS = st.lists(COUNTS, min_size=1, max_size=12).map(lambda all_: [Tick(10 * i,
 
 class TestState:
     @given(TICKS, st.sampled_from(list(Form)), st.integers(0, 11))
-    @settings(max_examples=size(15, 60), deadline=None)
+    @settings(max_examples=size(15, 60))
     def test_a_stored_state_goes_on_to_the_bit(self, ticks, form, cut):
         test = RateTest(form=form)
         half = run(test, ticks[:cut])
@@ -242,21 +242,21 @@ class TestState:
         assert run(test, ticks[cut:], restored) == run(test, ticks)
 
     @given(TICKS)
-    @settings(max_examples=size(12, 30), deadline=None)
+    @settings(max_examples=size(12, 30))
     def test_ticks_that_are_replayed_change_nothing(self, ticks):
         once = run(RateTest(), ticks)
 
         assert run(RateTest(), ticks, once) is once
 
     @given(TICKS, st.sampled_from(list(Form)))
-    @settings(max_examples=size(12, 30), deadline=None)
+    @settings(max_examples=size(12, 30))
     def test_a_state_is_less_than_4_kb(self, ticks, form):
         test = RateTest(form=form)
 
         assert len(json.dumps(run(test, ticks).to_json())) < 2048
 
     @given(TICKS, st.sampled_from(list(Form)), st.floats(0.01, 100), st.floats(0, 1e9))
-    @settings(max_examples=size(12, 40), deadline=None)
+    @settings(max_examples=size(12, 40))
     def test_slower_or_later_time_gives_the_same_evidence(self, ticks, form, pace, later):
         """But for the share that is freed in a tick, which follows its length: so each tick begins a stage here."""
         test = RateTest(form=form)
@@ -269,7 +269,7 @@ class TestState:
         assert there.rest == here.rest
 
     @given(TICKS)
-    @settings(max_examples=size(12, 40), deadline=None)
+    @settings(max_examples=size(12, 40))
     def test_a_long_healthy_past_does_not_make_it_forget(self, ticks):
         """What is kept back bounds E from below, so a regression after any past needs a bounded number of requests."""
         state = run(RateTest(), ticks)

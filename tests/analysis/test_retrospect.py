@@ -219,7 +219,7 @@ class TestNothingToJudge:
 
         assert outcome(judged(arms)) is Outcome.INCONCLUSIVE
 
-    @settings(max_examples=size(10, 25), deadline=None)
+    @settings(max_examples=size(10, 25))
     @given(
         st.lists(st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 5.0, 1e300, 1.7e308]), min_size=1, max_size=30),
         st.integers(0, 3),
@@ -264,7 +264,7 @@ class TestOthers:
 
 
 class TestProperties:
-    @settings(max_examples=size(4, 10), deadline=None)
+    @settings(max_examples=size(4, 10))
     @given(st.randoms(use_true_random=False))
     def test_the_order_of_series_and_samples_does_not_matter(self, random):
         arms = both(13, 0.01)

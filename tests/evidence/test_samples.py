@@ -121,7 +121,7 @@ values = st.floats(allow_nan=False)
 series = st.lists(st.tuples(times, values), max_size=5)
 
 
-@settings(max_examples=size(30, 100), deadline=None)
+@settings(max_examples=size(30, 100))
 @given(st.lists(st.lists(st.tuples(st.sampled_from([LABELS, OTHER]), series), max_size=2, unique_by=lambda one: one[0]), max_size=5))
 def test_whatever_was_answered_is_read_back_bit_for_bit(looks):
     answers = [matrix(*one) for one in looks]

@@ -335,4 +335,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueModel = QueueMachine.TestCase
-TestQueueModel.settings = settings(max_examples=size(25, 60), stateful_step_count=40, deadline=None)
+TestQueueModel.settings = settings(max_examples=size(25, 60), stateful_step_count=40)

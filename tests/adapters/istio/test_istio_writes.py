@@ -503,7 +503,7 @@ def without_ours(obj):
 
 
 class TestOwnedFields:
-    @settings(max_examples=size(8, 60), deadline=None)
+    @settings(max_examples=size(8, 60))
     @given(st.lists(rules(), min_size=1, max_size=4), st.dictionaries(KEYS, st.text(max_size=4), max_size=2), st.integers(0, 100))
     def test_no_write_changes_a_field_that_is_not_ours(self, http, foreign, weight):
         bed = host_bed(*copy.deepcopy(http), meta={"annotations": foreign}, gateways=["mesh", "edge"], exportTo=["*"])
